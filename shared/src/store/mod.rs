@@ -1,0 +1,16 @@
+//! The seam to the store: the truth of Tideline. One method is one atomic, named act; no transaction, connection or row
+//! type leaks through. Only this folder knows the tables. Backends: [`sqlite`] and [`postgres`]; one conformance suite
+//! ([`conformance`]) holds for both. Look next at [`IngestStore::commit_pages`].
+
+mod error;
+mod requests;
+mod seams;
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+pub mod postgres;
+pub mod sqlite;
+
+pub use error::StoreError;
+pub use requests::*;
+pub use seams::*;

@@ -1,0 +1,115 @@
+use serde::{Deserialize, Serialize};
+
+use super::{CycleNumber, SourceId, Timestamp, Trigger};
+
+/// Where a cycle stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CycleState {
+    /// Partitions are being read.
+    Bursting,
+    /// All partitions finished; what is gone is being deleted.
+    Sweeping,
+    /// All partitions finished; the sweep waits for a person.
+    Held,
+    /// Ended, swept (or there was nothing to sweep, or a person rejected the sweep).
+    Complete,
+    /// Ended without a sweep: something was parked, skipped or malformed beyond naming.
+    Incomplete,
+    /// Given up: last rung, a person, or a changed source.
+    Cancelled,
+}
+
+/// A cycle as operators see it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CycleRecord {
+    /// Its source.
+    pub source: SourceId,
+    /// Its number.
+    pub number: CycleNumber,
+    /// Where it stands.
+    pub state: CycleState,
+    /// Why it started.
+    pub trigger: Trigger,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended as it did, if not well.
+    pub reason: Option<String>,
+    /// Sums over its partitions, live while it bursts.
+    pub totals: CycleTotals,
+}
+
+/// Sums over the partitions of a cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CycleTotals {
+    /// Partitions revealed so far.
+    pub partitions: u64,
+    /// Of these, finished.
+    pub partitions_done: u64,
+    /// Of these, parked.
+    pub partitions_parked: u64,
+    /// Of these, given up after the last rung.
+    pub partitions_cancelled: u64,
+    /// Pages committed.
+    pub pages: u64,
+    /// Pages that were as remembered.
+    pub pages_unchanged: u64,
+    /// Entities marked.
+    pub entities: u64,
+    /// New ones.
+    pub added: u64,
+    /// Changed ones.
+    pub modified: u64,
+    /// The rest.
+    pub unchanged: u64,
+    /// Deleted by the sweep.
+    pub removed: u64,
+    /// Malformed items.
+    pub malformed: u64,
+    /// Malformed items without a name.
+    pub unidentified: u64,
+}
+
+/// A bursting cycle that no partition works on any more, or that a partition gave up.
+#[derive(Clone, Debug)]
+pub struct FinishedCycle {
+    /// Its source.
+    pub source: SourceId,
+    /// Name of the source.
+    pub source_name: String,
+    /// Its number.
+    pub number: CycleNumber,
+    /// Sums over its partitions.
+    pub totals: CycleTotals,
+    /// Error of a parked or cancelled partition, if any.
+    pub error: Option<String>,
+}
+
+/// What a sweep would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepPlan {
+    /// Live entities the source owns.
+    pub owned: u64,
+    /// Entities the cycle marked.
+    pub marked: u64,
+    /// Entities the sweep would delete (missed often enough, not kept by a person).
+    pub candidates: u64,
+    /// A person approved the deletion of up to this many.
+    pub approved: Option<u64>,
+}
+
+/// How a cycle ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CycleEnd {
+    /// [`CycleState::Complete`], [`CycleState::Incomplete`], [`CycleState::Cancelled`] or, for the step between,
+    /// [`CycleState::Sweeping`].
+    pub state: CycleState,
+    /// Why, if not well.
+    pub reason: Option<String>,
+    /// When the next cycle starts.
+    pub next_cycle_at: Option<Timestamp>,
+    /// Block the source with this reason (class config).
+    pub block: Option<String>,
+}

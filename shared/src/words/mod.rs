@@ -1,0 +1,17 @@
+//! The words of the design as types. One word per idea; the same word in code, SQL, configuration and documents.
+
+mod cycle;
+mod entity;
+mod ids;
+mod job;
+mod page;
+mod source;
+mod timestamp;
+
+pub use cycle::*;
+pub use entity::*;
+pub use ids::*;
+pub use job::*;
+pub use page::*;
+pub use source::*;
+pub use timestamp::*;

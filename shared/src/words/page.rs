@@ -1,0 +1,162 @@
+use serde::{Deserialize, Serialize};
+
+use super::{CycleNumber, Entity, EntityRef, Fingerprint, KeyHash, Lease, SourceId, Timestamp};
+
+/// What a conditional request sends back (RFC 9110, sections 8.8 and 13.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validators {
+    /// SHA-256 over what was asked: method, URL, body and the credential's identity. Validators are sent only for the same.
+    pub request: Option<Fingerprint>,
+    /// `ETag`, byte for byte.
+    pub etag: Option<String>,
+    /// `Last-Modified`, byte for byte.
+    pub last_modified: Option<String>,
+    /// SHA-256 over the raw answer (body, and the headers that decide what comes next): an equal answer need not be parsed.
+    pub content: Option<Fingerprint>,
+}
+
+/// An independently paginated part that a page revealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildPartition {
+    /// Unique within the source, at most 400 bytes: `projects/acme`.
+    pub key: String,
+    /// JSON: what the source needs to read it (values of the parent).
+    pub args: serde_json::Value,
+}
+
+/// What the store remembers of a page from the last time it was read: the page's manifest without its key hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageMemory {
+    /// 0, 1, 2 … within its partition.
+    pub page: u32,
+    /// Over the (reference, fingerprint) pairs in order.
+    pub fingerprint: Fingerprint,
+    /// How many entities are marked by it.
+    pub entities: u32,
+    /// Items on it that were malformed and could not be named.
+    pub unidentified: u32,
+    /// JSON text of the cursor that followed it; none: it was the last one.
+    pub next: Option<String>,
+    /// The partitions it revealed.
+    pub children: Vec<ChildPartition>,
+    /// For the next conditional request.
+    pub validators: Validators,
+}
+
+/// An item that could not be made an entity. Its page goes on without it; if it has a name, what the catalog has stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MalformedItem {
+    /// Whose record it is, if that can be told.
+    #[serde(rename = "ref")]
+    pub reference: Option<EntityRef>,
+    /// What is wrong with it.
+    pub error: String,
+    /// The first bytes of it, redacted, at most 500.
+    pub sample: String,
+}
+
+/// A malformed item as operators see it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MalformedRecord {
+    /// Name of the source.
+    pub source: String,
+    /// When in.
+    pub cycle: CycleNumber,
+    /// Partition it was on.
+    pub partition: String,
+    /// Page it was on.
+    pub page: u32,
+    /// The item.
+    #[serde(flatten)]
+    pub item: MalformedItem,
+    /// When it was seen.
+    pub seen_at: Timestamp,
+}
+
+/// One page to commit.
+#[derive(Clone, Debug)]
+pub enum PageWrite {
+    /// The page is as the store remembers it: mark what its manifest holds, look nothing up.
+    Touched {
+        /// Its memory, of which `page`, `entities`, `unidentified` and `children` are used.
+        memory: PageMemory,
+        /// New validators, if they differ.
+        validators: Option<Validators>,
+    },
+    /// The page differs from the memory, or there is none.
+    Written {
+        /// Its new memory.
+        memory: PageMemory,
+        /// The entities on it, at most one per reference.
+        entities: Vec<Entity>,
+        /// Key hashes of named malformed items: marked, so that they are not swept.
+        kept: Vec<KeyHash>,
+        /// The malformed items.
+        malformed: Vec<MalformedItem>,
+    },
+}
+
+/// Consecutive pages of one partition, committed together or not at all.
+#[derive(Clone, Debug)]
+pub struct PageBatch {
+    /// The fence.
+    pub lease: Lease,
+    /// The owning source.
+    pub source: SourceId,
+    /// The cycle that marks.
+    pub cycle: CycleNumber,
+    /// Key of the partition (for reports).
+    pub partition: String,
+    /// In order of reading; the first is `progress.next_page`.
+    pub pages: Vec<PageWrite>,
+    /// JSON text of the cursor after the last of them; none if the partition is finished.
+    pub next: Option<String>,
+    /// Progress before these pages.
+    pub progress: Progress,
+    /// Malformed items kept per source; older ones go first (`malformed.keep`).
+    pub malformed_keep: u32,
+}
+
+/// What a commit did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// All of it.
+    Committed {
+        /// Progress after these pages, as stored.
+        progress: Progress,
+        /// No request to this source before this moment (another worker may have been told so).
+        hold_until: Option<Timestamp>,
+        /// The source was paused: stop after this page.
+        paused: bool,
+    },
+    /// Nothing: the lease was taken over, or its cycle was cancelled. Stop at once.
+    LeaseLost,
+}
+
+/// How far a partition is within its cycle: kept in the job's row as JSON text, written by page commits only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Number of the next page. Goes on counting when an expired cursor restarts the partition.
+    pub next_page: u32,
+    /// The last page was committed.
+    pub finished: bool,
+    /// Restarts after an expired cursor in this cycle.
+    pub restarts: u32,
+    /// Pages committed, and those of them that were touched only.
+    pub pages: u64,
+    /// Pages that were as remembered.
+    pub pages_unchanged: u64,
+    /// Entities marked.
+    pub entities: u64,
+    /// Of these, new ones.
+    pub added: u64,
+    /// Of these, ones with another fingerprint.
+    pub modified: u64,
+    /// Of these, the rest.
+    pub unchanged: u64,
+    /// Malformed items.
+    pub malformed: u64,
+    /// Malformed items without a name: a cycle with any of them does not sweep.
+    pub unidentified: u64,
+}

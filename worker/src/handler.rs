@@ -1,0 +1,103 @@
+//! The seam to what runs: a handler per kind of job. A Rust program can add its own; the queue is useful by itself.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tideline_shared::clock::Clock;
+use tideline_shared::rules::Ladder;
+use tideline_shared::store::{JobStore, StoreError};
+use tideline_shared::words::{ClaimedJob, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+/// Runs jobs of one kind.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// The kind.
+    fn kind(&self) -> &str;
+
+    /// The waits between failed attempts of this job; after the last one it is parked.
+    fn ladder(&self, _job: &ClaimedJob) -> Ladder {
+        Ladder::default()
+    }
+
+    /// An attempt that takes longer is stopped and counts as failed.
+    fn deadline(&self, _job: &ClaimedJob) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    /// Makes one attempt. May be dropped at any await (deadline, lost lease, second signal): what must not be done twice
+    /// belongs behind [`Attempt::checkpoint`].
+    async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError>;
+}
+
+/// One try of a job by this worker.
+pub struct Attempt {
+    /// The job.
+    pub job: ClaimedJob,
+    /// Cancelled when the worker shuts down: stop at the next good place and return [`Outcome::HandBack`].
+    pub stop: CancellationToken,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    pub(crate) store: Arc<dyn JobStore>,
+}
+
+impl Attempt {
+    /// Keeps a cursor (JSON text) for the next attempt.
+    ///
+    /// # Errors
+    /// [`HandlerError::LeaseLost`]: another worker has the job; return at once. Else the store's error.
+    pub async fn checkpoint(&self, cursor: &str) -> Result<(), HandlerError> {
+        if self
+            .store
+            .checkpoint(self.job.lease(), Some(cursor), None, self.clock.now())
+            .await?
+        {
+            Ok(())
+        } else {
+            Err(HandlerError::LeaseLost)
+        }
+    }
+}
+
+/// How an attempt ended, if it did not fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The job is done.
+    Done,
+    /// A part of it is done, the next part comes after this wait. Counts as a success: rung 0.
+    Again(Duration),
+    /// Not now, without a failure, for this reason: no attempt spent, the rung stays.
+    Postpone(Timestamp, String),
+    /// The worker shuts down: another one goes on at once, no attempt spent.
+    HandBack,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// May work later: next rung, not before `not_before`.
+    #[error("{message}")]
+    Transient {
+        /// Shown to operators.
+        message: String,
+        /// From the other side (`Retry-After`).
+        not_before: Option<Timestamp>,
+    },
+    /// Will not work later: parked.
+    #[error("{0}")]
+    Permanent(String),
+    /// Given up for good without a person (the cycle that this partition belonged to is cancelled).
+    #[error("{0}")]
+    GivenUp(String),
+    /// Another worker has the job: nothing more may be written.
+    #[error("the lease was taken over")]
+    LeaseLost,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// Anything else counts as transient.
+    #[error("the handler failed")]
+    Other(#[source] Box<dyn Error + Send + Sync>),
+}

@@ -1,0 +1,107 @@
+//! The seam to what is read: write one of these for a source that no configuration can describe.
+
+use std::error::Error;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tideline_shared::words::{ChildPartition, EntityRef, MalformedItem, PageMemory, Validators};
+
+/// Something paginated to read.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Reads one page. The caller limits the time and repeats a failed read on the ladder, with the same request.
+    async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError>;
+}
+
+/// Which page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest<'a> {
+    /// The partition's key: the source's name for the root partition.
+    pub partition: &'a str,
+    /// What its parent handed to it; `{}` for the root partition.
+    pub args: &'a Value,
+    /// Where the page starts; none: the partition's first page.
+    pub cursor: Option<&'a Value>,
+    /// What is remembered of the page with this number from last time. Its validators are for the same request only.
+    pub memory: Option<&'a PageMemory>,
+}
+
+/// One page.
+#[derive(Debug)]
+pub struct Page {
+    /// What is on it.
+    pub content: PageContent,
+    /// Where the next page starts; none: the partition is finished. Ignored if the page is unchanged.
+    pub next: Option<Value>,
+    /// Partitions it reveals. Ignored if the page is unchanged.
+    pub children: Vec<ChildPartition>,
+    /// For the next conditional request.
+    pub validators: Validators,
+    /// No further request to this source for so long (its own limits).
+    pub hold: Option<Duration>,
+}
+
+/// What is on a page.
+#[derive(Debug)]
+pub enum PageContent {
+    /// These items.
+    Items(Vec<Item>),
+    /// What `memory` says, byte for byte: 304, or the same content again. `next` and `children` are the remembered ones.
+    Unchanged,
+}
+
+/// One item of a page.
+#[derive(Debug)]
+pub enum Item {
+    /// An entity: its reference, and its body as JSON text (in any form; it is made canonical later).
+    Entity {
+        /// The reference.
+        reference: EntityRef,
+        /// JSON text.
+        body: String,
+    },
+    /// Not an entity; reported, the page goes on.
+    Malformed(MalformedItem),
+}
+
+/// The class of a failed read, which decides what happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// May work later: climbs the ladder. Waits at least so long, if the source said so; then the whole source is held.
+    Transient {
+        /// From `Retry-After` or rate-limit headers.
+        retry_after: Option<Duration>,
+    },
+    /// Will not work later: the partition is parked.
+    Permanent,
+    /// Nothing of the source can work until its configuration is mended: the source is blocked.
+    Config,
+    /// The cursor is no longer known: the partition starts over, a bounded number of times per cycle.
+    CursorExpired,
+}
+
+/// Why a page could not be read. The text has no secrets: no query values, no headers, no user names in URLs.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SourceError {
+    /// What happens next.
+    pub class: ErrorClass,
+    /// What, where, what to do.
+    pub message: String,
+    /// What caused it.
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl SourceError {
+    /// An error without a cause of its own.
+    #[must_use]
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            source: None,
+        }
+    }
+}
