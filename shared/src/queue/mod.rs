@@ -5,6 +5,7 @@
 pub mod conformance;
 pub mod in_process;
 pub mod jetstream;
+mod wakeups;
 
 use std::error::Error;
 
@@ -29,7 +30,7 @@ impl Hint {
     pub const MAX_JOBS: usize = 500;
 }
 
-/// A hint received. Dropping it without an ack lets it come again, which does no harm.
+/// A hint received. Dropping it without an ack is harmless: it may come again, from the queue or from a scheduler.
 #[async_trait]
 pub trait Delivery: Send + Sync {
     /// What it says.
@@ -76,13 +77,20 @@ pub trait Queue: Send + Sync {
     /// its return (the caller has its own timeout).
     async fn receive(&self, kinds: &[String], max: usize) -> Result<Vec<Box<dyn Delivery>>, QueueError>;
 
-    /// Wakes every scheduler and every other waiter for [`Queue::woken`]: something in the store is worth a look now.
-    /// Best effort.
+    /// Wakes everyone who holds [`Wakeups`]: something in the store is worth a look now. Best effort.
     async fn wake(&self);
 
-    /// Returns after the next wake-up. Cancel-safe; one wake-up between two calls is not lost.
-    async fn woken(&self);
+    /// A waiter of its own; wake-ups from now on reach it.
+    fn wakeups(&self) -> Box<dyn Wakeups>;
 
     /// How it is.
     fn health(&self) -> QueueHealth;
+}
+
+/// One waiter for wake-ups.
+#[async_trait]
+pub trait Wakeups: Send {
+    /// Returns after a wake-up that came since the last return, at once if there was one; several of them count as one.
+    /// Cancel-safe.
+    async fn next(&mut self);
 }
