@@ -1,8 +1,16 @@
-//! The hands: the attempt loop, sources and handlers.
+//! The hands: the attempt loop, handlers and sources. A worker keeps nothing of its own: what it holds is leased, what it
+//! learns is committed. Start reading at [`Worker`], then [`IngestHandler`].
 
+mod attempt;
+mod claiming;
 mod handler;
+mod ingest;
+mod settling;
 mod source;
 pub mod sources;
+mod worker;
 
 pub use handler::{Attempt, Handler, HandlerError, Outcome};
+pub use ingest::IngestHandler;
 pub use source::{ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};
+pub use worker::{Worker, WorkerParts};

@@ -80,7 +80,7 @@ pub enum PageWrite {
     Touched {
         /// Its memory, of which `page`, `entities`, `unidentified` and `children` are used.
         memory: PageMemory,
-        /// New validators, if they differ.
+        /// New validators, if they (or the next cursor) differ: `memory.next` is then stored with them.
         validators: Option<Validators>,
     },
     /// The page differs from the memory, or there is none.

@@ -1,0 +1,180 @@
+//! One attempt: run the handler within its deadline, turn what came of it into a settlement.
+
+use std::sync::Arc;
+
+use tideline_shared::clock::Clock;
+use tideline_shared::rules::{Ladder, LadderStep};
+use tideline_shared::store::Store;
+use tideline_shared::words::{ClaimedJob, Settlement, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+
+/// How long a job waits when the store failed under it: not the job's fault, so no attempt is spent.
+const STORE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Runs one attempt. `None`: the lease was lost, there is nothing to settle.
+pub(crate) async fn run(
+    handler: Arc<dyn Handler>,
+    job: ClaimedJob,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Option<Settlement> {
+    let ladder = handler.ladder(&job);
+    let deadline = handler.deadline(&job);
+    let rung = job.rung;
+    let (id, kind, key) = (job.id, job.kind.clone(), job.key.clone());
+    let attempt = Attempt {
+        job,
+        stop,
+        clock: Arc::clone(&clock),
+        store,
+    };
+    // In a task of its own, so that a panic ends this attempt and nothing else.
+    let mut running = AbortOnDrop(tokio::spawn(async move { handler.run(&attempt).await }));
+    let ended = match tokio::time::timeout(deadline, &mut running.0).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(panicked)) => Err(HandlerError::Transient {
+            message: panic_text(panicked),
+            not_before: None,
+        }),
+        Err(_) => Err(HandlerError::Transient {
+            message: format!("the handler took longer than its deadline of {deadline:?} and was stopped"),
+            not_before: None,
+        }),
+    };
+    drop(running);
+    if let Err(error) = &ended {
+        tracing::warn!(job = %id, kind, key, rung, error = error as &dyn std::error::Error, "attempt failed");
+    }
+    settlement(ended, &ladder, rung, clock.now(), rand::random())
+}
+
+/// What an ended attempt settles as.
+fn settlement(
+    ended: Result<Outcome, HandlerError>,
+    ladder: &Ladder,
+    rung: u32,
+    now: Timestamp,
+    random: f64,
+) -> Option<Settlement> {
+    let (error, not_before) = match ended {
+        Ok(Outcome::Done) => return Some(Settlement::Done),
+        Ok(Outcome::Again(wait)) => return Some(Settlement::Again { due_at: now.plus(wait) }),
+        Ok(Outcome::Postpone(due_at, reason)) => return Some(Settlement::Postponed { due_at, reason }),
+        Ok(Outcome::HandBack) => return Some(Settlement::HandedBack),
+        Err(HandlerError::LeaseLost) => return None,
+        Err(HandlerError::Permanent(error)) => return Some(Settlement::Parked { error }),
+        Err(HandlerError::GivenUp(error)) => return Some(Settlement::Cancelled { error }),
+        Err(HandlerError::Store(error)) if error.may_retry() => {
+            return Some(Settlement::Postponed {
+                due_at: now.plus(STORE_WAIT),
+                reason: full_text(&error),
+            });
+        }
+        Err(HandlerError::Transient { message, not_before }) => (message, not_before),
+        Err(error @ (HandlerError::Store(_) | HandlerError::Other(_))) => (full_text(&error), None),
+    };
+    Some(match ladder.after_failure(rung, now, not_before, random) {
+        LadderStep::Wait { due_at, rung } => Settlement::Retry { due_at, rung, error },
+        LadderStep::Exhausted => Settlement::Parked {
+            error: format!("failed on the last rung: {error}"),
+        },
+    })
+}
+
+/// An error with all its causes.
+pub(crate) fn full_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+/// What a task that did not end by itself said.
+pub(crate) fn panic_text(error: tokio::task::JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else {
+        return "it was stopped".to_owned();
+    };
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no text".to_owned());
+    format!("panicked: {text}")
+}
+
+/// Stops its task when it is dropped.
+pub(crate) struct AbortOnDrop<T>(pub(crate) tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn settle(ended: Result<Outcome, HandlerError>, rung: u32) -> Option<Settlement> {
+        settlement(ended, &Ladder::new(vec![Duration::from_secs(10)]), rung, NOW, 0.5)
+    }
+
+    #[test]
+    fn a_transient_failure_climbs_and_the_last_rung_parks() {
+        let failed = || {
+            Err(HandlerError::Transient {
+                message: "no".into(),
+                not_before: None,
+            })
+        };
+        assert_eq!(
+            settle(failed(), 0),
+            Some(Settlement::Retry {
+                due_at: Timestamp(1_010_000),
+                rung: 1,
+                error: "no".into()
+            })
+        );
+        assert!(matches!(settle(failed(), 1), Some(Settlement::Parked { error }) if error.contains("last rung")));
+    }
+
+    #[test]
+    fn a_store_that_is_away_spends_no_attempt() {
+        let error = tideline_shared::store::StoreError::Unavailable {
+            act: "claim",
+            maybe_done: false,
+            source: "gone".into(),
+        };
+        assert!(matches!(
+            settle(Err(error.into()), 0),
+            Some(Settlement::Postponed { due_at, reason }) if due_at == NOW.plus(STORE_WAIT) && reason.ends_with("gone")
+        ));
+    }
+
+    #[test]
+    fn a_lost_lease_settles_nothing() {
+        assert_eq!(settle(Err(HandlerError::LeaseLost), 0), None);
+    }
+
+    #[test]
+    fn a_success_goes_on_after_its_wait() {
+        let again = settle(Ok(Outcome::Again(Duration::from_secs(3))), 2);
+        assert_eq!(
+            again,
+            Some(Settlement::Again {
+                due_at: Timestamp(1_003_000)
+            })
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! The claim loop: turns hints (or the passing of time) into attempts, never more than `worker.concurrency` at a time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tideline_shared::clock::Clock;
+use tideline_shared::config::settings::WorkerSettings;
+use tideline_shared::queue::{Delivery, Queue, QueueError, QueueHealth};
+use tideline_shared::store::{ClaimRequest, Store};
+use tideline_shared::words::{ClaimedJob, JobId, Token, WorkerId};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::attempt;
+use crate::handler::Handler;
+use crate::settling::Settlements;
+
+/// How often a worker looks into the store by itself while no hints can come.
+const DEGRADED_POLL: Duration = Duration::from_millis(250);
+/// While more is due and fewer than one in so many slots are free, a claim waits for company …
+const FEW: usize = 4;
+/// … for so long.
+const GATHER: Duration = Duration::from_millis(2);
+/// Most hints taken from the queue at once.
+const HINTS: usize = 8;
+
+/// What ended a wait.
+enum Woken {
+    Hints(Vec<Box<dyn Delivery>>),
+    /// Something may be due: look into the store.
+    Look,
+    /// A slot is free.
+    Freed,
+}
+
+pub(crate) struct Claims {
+    pub(crate) worker: WorkerId,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) handlers: Arc<HashMap<String, Arc<dyn Handler>>>,
+    pub(crate) settlements: Settlements,
+    /// Settlements were written: the next partition or burst may be due.
+    pub(crate) settled: Arc<Notify>,
+    pub(crate) attempts: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Claims {
+    /// Claims until it is stopped.
+    pub(crate) async fn run(self) {
+        let kinds: Vec<String> = self.handlers.keys().cloned().collect();
+        let concurrency = self.settings.concurrency.max(1) as usize;
+        let slots = Arc::new(Semaphore::new(concurrency));
+        let freed = Arc::new(Notify::new());
+        // At the start there may be work that nobody will hint at again.
+        let mut more = true;
+        while !self.stop.is_cancelled() {
+            let free = slots.available_permits();
+            if more && free > 0 {
+                if free < concurrency.div_ceil(FEW) {
+                    // Few slots: a moment later there may be more, and one statement fills them all.
+                    let _ = tokio::time::timeout(GATHER, freed.notified()).await;
+                    if slots.available_permits() > free {
+                        continue;
+                    }
+                }
+                more = self.claim_due(&kinds, slots.available_permits(), &slots, &freed).await;
+                continue;
+            }
+            match self.wait(&kinds, free, &freed).await {
+                Woken::Hints(hints) => more |= self.claim_hinted(&kinds, hints, &slots, &freed).await,
+                Woken::Look => more = true,
+                Woken::Freed => {}
+            }
+        }
+    }
+
+    /// Waits for hints, a freed slot, or the poll.
+    async fn wait(&self, kinds: &[String], free: usize, freed: &Notify) -> Woken {
+        let poll = match self.queue.health() {
+            QueueHealth::Healthy => self.settings.poll,
+            QueueHealth::Degraded(_) => DEGRADED_POLL.min(self.settings.poll),
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Woken::Freed,
+            () = freed.notified(), if free == 0 => Woken::Freed,
+            () = self.settled.notified() => Woken::Look,
+            received = self.queue.receive(kinds, HINTS), if free > 0 => match received {
+                Ok(hints) => Woken::Hints(hints),
+                Err(error) => {
+                    report(&error);
+                    self.clock.sleep_until(self.clock.now().plus(DEGRADED_POLL)).await;
+                    Woken::Look
+                }
+            },
+            () = self.clock.sleep_until(self.clock.now().plus(poll)), if free > 0 => Woken::Look,
+        }
+    }
+
+    /// Claims what the hints name, if there is room for all of it; says whether more may be due.
+    async fn claim_hinted(
+        &self,
+        kinds: &[String],
+        hints: Vec<Box<dyn Delivery>>,
+        slots: &Arc<Semaphore>,
+        freed: &Arc<Notify>,
+    ) -> bool {
+        let hinted: Vec<(JobId, Token)> = hints.iter().flat_map(|hint| hint.hint().jobs.iter().copied()).collect();
+        let free = slots.available_permits();
+        let more = hinted.len() > free;
+        let hinted = (!more).then_some(hinted);
+        let claimed = self.claim(kinds, hinted, free, slots, freed).await;
+        if claimed.is_some() {
+            for hint in &hints {
+                hint.ack().await;
+            }
+        }
+        more
+    }
+
+    /// Claims whatever is due; says whether more may be due.
+    async fn claim_due(&self, kinds: &[String], free: usize, slots: &Arc<Semaphore>, freed: &Arc<Notify>) -> bool {
+        self.claim(kinds, None, free, slots, freed).await == Some(free)
+    }
+
+    /// How many jobs were claimed; `None`: the store failed.
+    async fn claim(
+        &self,
+        kinds: &[String],
+        hinted: Option<Vec<(JobId, Token)>>,
+        limit: usize,
+        slots: &Arc<Semaphore>,
+        freed: &Arc<Notify>,
+    ) -> Option<usize> {
+        let request = ClaimRequest {
+            worker: self.worker.clone(),
+            kinds: kinds.to_vec(),
+            hinted,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        };
+        match self.store.claim(&request, self.clock.now()).await {
+            Ok(jobs) => {
+                let count = jobs.len();
+                for job in jobs {
+                    // There is a permit for each: only this loop takes them.
+                    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+                        self.start(job, slot, Arc::clone(freed));
+                    }
+                }
+                Some(count)
+            }
+            Err(error) => {
+                tracing::warn!(worker = %self.worker, error = &error as &dyn std::error::Error, "claim failed");
+                self.clock.sleep_until(self.clock.now().plus(DEGRADED_POLL)).await;
+                None
+            }
+        }
+    }
+
+    fn start(&self, job: ClaimedJob, slot: OwnedSemaphorePermit, freed: Arc<Notify>) {
+        let Some(handler) = self.handlers.get(&job.kind).map(Arc::clone) else {
+            return;
+        };
+        let store = Arc::clone(&self.store);
+        let clock = Arc::clone(&self.clock);
+        let settlements = self.settlements.clone();
+        let stop = self.stop.child_token();
+        self.attempts.spawn(async move {
+            let lease = job.lease();
+            if let Some(settlement) = attempt::run(handler, job, store, clock, stop).await {
+                settlements.send(lease, settlement).await;
+            }
+            drop(slot);
+            freed.notify_one();
+        });
+    }
+}
+
+fn report(error: &QueueError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the queue cannot be read; claiming from the store"
+    );
+}

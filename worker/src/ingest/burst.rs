@@ -1,0 +1,249 @@
+//! One burst: commits pages while the reader fetches the next ones. Everything is fenced by the lease; whatever goes wrong,
+//! the store's cursor and progress are the truth that the next burst starts from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tideline_shared::clock::Clock;
+use tideline_shared::store::{Store, StoreError};
+use tideline_shared::words::{Commit, CycleNumber, Lease, PageBatch, PageWrite, Progress, SourceId, Timestamp};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::reading::{ReadError, ReadPage, Reader};
+use super::{PartitionArgs, Readable};
+use crate::attempt::{AbortOnDrop, full_text, panic_text};
+use crate::handler::HandlerError;
+use crate::source::{ErrorClass, SourceError};
+
+/// Entities that one commit writes at most, unless one page has more: beyond this nothing is gained.
+const COMMIT_ENTITIES: usize = 2_000;
+/// Tries of one commit while other transactions get in its way.
+const COMMIT_TRIES: u32 = 5;
+
+/// How a burst ended without a failure.
+pub(crate) enum BurstEnd {
+    PartitionFinished,
+    TimeIsUp,
+    Stopped,
+    HeldBack(Timestamp),
+}
+
+pub(crate) struct Burst {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) readable: Arc<Readable>,
+    pub(crate) lease: Lease,
+    pub(crate) source: SourceId,
+    pub(crate) cycle: CycleNumber,
+    pub(crate) partition: Arc<PartitionArgs>,
+    pub(crate) progress: Progress,
+    pub(crate) cursor: Option<Value>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) ends_at: Timestamp,
+}
+
+/// What made a run of pages end.
+enum Run {
+    Ended(BurstEnd),
+    /// The cursor is no longer known.
+    Expired(SourceError),
+}
+
+impl Burst {
+    pub(crate) async fn run(&mut self) -> Result<BurstEnd, HandlerError> {
+        loop {
+            // Killed between the last commit and its settlement: there is nothing left to read.
+            if self.progress.finished {
+                return Ok(BurstEnd::PartitionFinished);
+            }
+            match self.read_and_commit().await? {
+                Run::Ended(end) => return Ok(end),
+                Run::Expired(error) => self.restart(&error).await?,
+            }
+        }
+    }
+
+    /// Starts over from the first page; what is marked stays marked.
+    async fn restart(&mut self, error: &SourceError) -> Result<(), HandlerError> {
+        if self.cursor.is_none() {
+            return Err(HandlerError::Permanent(format!(
+                "the source calls its first page an expired cursor: {error}"
+            )));
+        }
+        if self.progress.restarts >= self.readable.settings.max_restarts {
+            return Err(HandlerError::Permanent(format!(
+                "the cursor expired more than max_restarts ({}) times in this cycle: {error}",
+                self.readable.settings.max_restarts
+            )));
+        }
+        tracing::warn!(partition = self.partition.partition, %error, "the cursor expired; starting over");
+        match self.store.restart_partition(self.lease, self.clock.now()).await? {
+            Commit::Committed { progress, .. } => {
+                self.progress = progress;
+                self.cursor = None;
+                Ok(())
+            }
+            Commit::LeaseLost => Err(HandlerError::LeaseLost),
+        }
+    }
+
+    async fn read_and_commit(&mut self) -> Result<Run, HandlerError> {
+        let limit = self.readable.settings.commit_pages.max(1) as usize;
+        let (sender, mut pages) = mpsc::channel(limit);
+        let reader = Reader {
+            store: Arc::<dyn Store>::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            readable: Arc::clone(&self.readable),
+            job: self.lease.job,
+            partition: Arc::clone(&self.partition),
+            cursor: self.cursor.clone(),
+            next_page: self.progress.next_page,
+            stop: self.stop.clone(),
+            ends_at: self.ends_at,
+        };
+        let mut reading = AbortOnDrop(tokio::spawn(reader.run(sender)));
+        loop {
+            let (ready, failure, closed) = gather(&mut pages, limit).await;
+            let hold = ready.last().and_then(|page| page.hold);
+            if let Some(end) = self.commit(ready, hold).await? {
+                return Ok(Run::Ended(end));
+            }
+            match failure {
+                Some(ReadError::Source(error)) if error.class == ErrorClass::CursorExpired => {
+                    return Ok(Run::Expired(error));
+                }
+                Some(ReadError::Source(error)) => return Err(self.failed(error).await),
+                Some(ReadError::Store(error)) => return Err(error.into()),
+                None if closed => {
+                    // The reader ended without a last page: time is up, or it was stopped, or the source panicked.
+                    if let Err(error) = (&mut reading.0).await {
+                        return Err(HandlerError::Transient { message: panic_text(error), not_before: None });
+                    }
+                    let end = if self.stop.is_cancelled() { BurstEnd::Stopped } else { BurstEnd::TimeIsUp };
+                    return Ok(Run::Ended(end));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Commits pages that belong together; says if the burst ends with them.
+    async fn commit(&mut self, pages: Vec<ReadPage>, hold: Option<Duration>) -> Result<Option<BurstEnd>, HandlerError> {
+        let Some(last) = pages.last() else {
+            return Ok(None);
+        };
+        let next = last.next.clone();
+        let batch = PageBatch {
+            lease: self.lease,
+            source: self.source,
+            cycle: self.cycle,
+            partition: self.partition.partition.clone(),
+            next: next.as_ref().map(Value::to_string),
+            pages: pages.into_iter().map(|page| page.write).collect(),
+            progress: self.progress,
+            malformed_keep: self.readable.settings.malformed_keep,
+        };
+        let Commit::Committed {
+            progress,
+            hold_until,
+            paused,
+        } = self.commit_batch(&batch).await?
+        else {
+            return Err(HandlerError::LeaseLost);
+        };
+        self.progress = progress;
+        self.cursor = next;
+        let mut hold_until = hold_until;
+        if let Some(hold) = hold {
+            let until = self.clock.now().plus(hold);
+            self.store.hold_back(self.source, until).await?;
+            hold_until = Some(hold_until.map_or(until, |other| other.max(until)));
+        }
+        Ok(if progress.finished {
+            Some(BurstEnd::PartitionFinished)
+        } else if paused {
+            Some(BurstEnd::Stopped)
+        } else {
+            hold_until.map(BurstEnd::HeldBack)
+        })
+    }
+
+    /// A commit is repeated only if it surely did not happen; else the job goes back to the store, which knows.
+    async fn commit_batch(&self, batch: &PageBatch) -> Result<Commit, StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.store.commit_pages(batch, self.clock.now()).await {
+                Err(error @ StoreError::Conflict { .. }) if tries < COMMIT_TRIES => {
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        tries,
+                        "commit conflicts; trying again"
+                    );
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// What a failed read means: a source that named a time is held back for the whole fleet.
+    async fn failed(&self, error: SourceError) -> HandlerError {
+        let message = full_text(&error);
+        match error.class {
+            ErrorClass::Transient {
+                retry_after: Some(wait),
+            } => {
+                let until = self.clock.now().plus(wait);
+                match self.store.hold_back(self.source, until).await {
+                    Ok(()) => HandlerError::Transient {
+                        message,
+                        not_before: Some(until),
+                    },
+                    Err(error) => error.into(),
+                }
+            }
+            ErrorClass::Transient { retry_after: None } | ErrorClass::CursorExpired => HandlerError::Transient {
+                message,
+                not_before: None,
+            },
+            ErrorClass::Permanent => HandlerError::Permanent(message),
+            ErrorClass::Config => match self.store.block_source(self.source, &message).await {
+                Ok(()) => HandlerError::Permanent(message),
+                Err(error) => error.into(),
+            },
+        }
+    }
+}
+
+/// Waits for a page and takes whatever else is ready, up to the limits of one commit. Says too what ended reading, if it
+/// did, and whether no more pages will come.
+async fn gather(
+    pages: &mut mpsc::Receiver<Result<ReadPage, ReadError>>,
+    limit: usize,
+) -> (Vec<ReadPage>, Option<ReadError>, bool) {
+    let mut ready = Vec::new();
+    let mut entities = 0;
+    let mut next = pages.recv().await;
+    loop {
+        match next {
+            None => return (ready, None, true),
+            Some(Err(error)) => return (ready, Some(error), true),
+            Some(Ok(page)) => {
+                if let PageWrite::Written { entities: written, .. } = &page.write {
+                    entities += written.len();
+                }
+                ready.push(page);
+            }
+        }
+        if ready.len() >= limit || entities >= COMMIT_ENTITIES {
+            return (ready, None, false);
+        }
+        match pages.try_recv() {
+            Ok(page) => next = Some(page),
+            Err(mpsc::error::TryRecvError::Empty) => return (ready, None, false),
+            Err(mpsc::error::TryRecvError::Disconnected) => next = None,
+        }
+    }
+}

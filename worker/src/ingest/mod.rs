@@ -1,0 +1,152 @@
+//! The handler of kind `ingest`: an attempt is a burst. Pages are read in [`reading`] while earlier ones are committed in
+//! [`burst`]; between the two only a few pages wait, so memory does not grow with the source.
+
+mod burst;
+mod pages;
+mod reading;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tideline_shared::clock::Clock;
+use tideline_shared::config::settings::SourceSettings;
+use tideline_shared::rules::Ladder;
+use tideline_shared::store::Store;
+use tideline_shared::words::{ClaimedJob, Progress};
+
+use self::burst::{Burst, BurstEnd};
+use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+use crate::source::Source;
+
+/// How long past its length a burst may take: the last page, its commit, a slow store.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How long a partition waits for a worker that knows its source, while configurations differ in the fleet.
+const UNKNOWN_SOURCE_WAIT: Duration = Duration::from_secs(5);
+
+/// A source with its settings.
+pub(crate) struct Readable {
+    pub(crate) settings: SourceSettings,
+    pub(crate) source: Arc<dyn Source>,
+}
+
+/// Reads partitions of sources, burst by burst.
+pub struct IngestHandler {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    sources: HashMap<String, Arc<Readable>>,
+}
+
+/// The args of a partition's job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PartitionArgs {
+    /// The child partition's key, or the name of the source for its root.
+    pub(crate) partition: String,
+    /// What the parent handed down.
+    pub(crate) args: Value,
+}
+
+impl IngestHandler {
+    /// A handler for these sources.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        sources: impl IntoIterator<Item = (SourceSettings, Arc<dyn Source>)>,
+    ) -> Self {
+        let sources = sources
+            .into_iter()
+            .map(|(settings, source)| (settings.name.clone(), Arc::new(Readable { settings, source })))
+            .collect();
+        Self { store, clock, sources }
+    }
+
+    /// The source a partition belongs to: its job's key is the source's name, or begins with it and a slash.
+    fn readable(&self, job: &ClaimedJob) -> Option<&Arc<Readable>> {
+        self.sources.get(job.key.split('/').next().unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Handler for IngestHandler {
+    fn kind(&self) -> &'static str {
+        "ingest"
+    }
+
+    fn ladder(&self, job: &ClaimedJob) -> Ladder {
+        self.readable(job)
+            .map_or_else(Ladder::default, |readable| readable.settings.backoff.clone())
+    }
+
+    fn deadline(&self, job: &ClaimedJob) -> Duration {
+        self.readable(job).map_or(MARGIN, |readable| {
+            readable.settings.burst_length + readable.settings.page_timeout + MARGIN
+        })
+    }
+
+    async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError> {
+        let job = &attempt.job;
+        let (Some(readable), Some(source), Some(cycle)) = (self.readable(job), job.source, job.cycle) else {
+            let until = self.clock.now().plus(UNKNOWN_SOURCE_WAIT);
+            return Ok(Outcome::Postpone(
+                until,
+                "its source is not in this worker's configuration".to_owned(),
+            ));
+        };
+        let broken =
+            |what: &str, error: serde_json::Error| HandlerError::Permanent(format!("the job's {what}: {error}"));
+        let args: PartitionArgs = serde_json::from_str(&job.args).map_err(|error| broken("args", error))?;
+        let progress: Progress = match &job.progress {
+            Some(text) => serde_json::from_str(text).map_err(|error| broken("progress", error))?,
+            None => Progress::default(),
+        };
+        let cursor: Option<Value> = match &job.cursor {
+            Some(text) => Some(serde_json::from_str(text).map_err(|error| broken("cursor", error))?),
+            None => None,
+        };
+        let mut burst = Burst {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            readable: Arc::clone(readable),
+            lease: job.lease(),
+            source,
+            cycle,
+            partition: Arc::new(args),
+            progress,
+            cursor,
+            stop: attempt.stop.clone(),
+            ends_at: self.clock.now().plus(readable.settings.burst_length),
+        };
+        let ended = burst.run().await;
+        self.conclude(attempt, readable, ended).await
+    }
+}
+
+impl IngestHandler {
+    /// What the end of a burst means for its job.
+    async fn conclude(
+        &self,
+        attempt: &Attempt,
+        readable: &Readable,
+        ended: Result<BurstEnd, HandlerError>,
+    ) -> Result<Outcome, HandlerError> {
+        let last_rung = attempt.job.rung >= readable.settings.backoff.rungs();
+        match ended {
+            Ok(BurstEnd::PartitionFinished) => Ok(Outcome::Done),
+            Ok(BurstEnd::TimeIsUp) => Ok(Outcome::Again(readable.settings.burst_interval)),
+            Ok(BurstEnd::Stopped) => Ok(Outcome::HandBack),
+            Ok(BurstEnd::HeldBack(until)) => Ok(Outcome::Postpone(
+                until,
+                "the source asked to be left alone (its limits)".to_owned(),
+            )),
+            // After the last rung a cycle is given up without a sweep, and a fresh one starts.
+            Err(HandlerError::Transient { message, .. }) if last_rung => {
+                Err(HandlerError::GivenUp(format!("failed on the last rung: {message}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

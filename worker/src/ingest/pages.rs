@@ -1,0 +1,228 @@
+//! Makes what a source read into what the store commits. Pure.
+
+use std::collections::HashMap;
+
+use tideline_shared::rules::{Volatile, canonical_entity, key_hash, page_fingerprint};
+use tideline_shared::words::{Entity, MalformedItem, PageMemory, PageWrite};
+
+use crate::source::{Item, Page, PageContent};
+
+/// Longest sample of a malformed item, in bytes.
+const SAMPLE: usize = 500;
+
+/// Turns page number `number` into its write. `None`: the source said "unchanged" of a page that is not remembered.
+pub(crate) fn page_write(
+    number: u32,
+    page: Page,
+    memory: Option<PageMemory>,
+    volatile: &Volatile,
+) -> Option<PageWrite> {
+    let Page {
+        content,
+        next,
+        children,
+        validators,
+        ..
+    } = page;
+    let items = match content {
+        PageContent::Unchanged => {
+            let memory = memory?;
+            let validators = (validators != memory.validators && validators.request.is_some()).then_some(validators);
+            return Some(PageWrite::Touched { memory, validators });
+        }
+        PageContent::Items(items) => items,
+    };
+    let (entities, malformed) = sort_out(items, volatile);
+    let kept: Vec<_> = malformed
+        .iter()
+        .filter_map(|item| item.reference.as_ref().map(key_hash))
+        .collect();
+    let fresh = PageMemory {
+        page: number,
+        fingerprint: page_fingerprint(&entities, &kept, &malformed),
+        entities: u32::try_from(entities.len()).unwrap_or(u32::MAX),
+        unidentified: u32::try_from(malformed.len() - kept.len()).unwrap_or(u32::MAX),
+        next: next.map(|cursor| cursor.to_string()),
+        children,
+        validators,
+    };
+    let same = memory
+        .as_ref()
+        .is_some_and(|old| old.fingerprint == fresh.fingerprint && old.children == fresh.children);
+    Some(if same {
+        let renewed = memory.is_some_and(|old| old.validators != fresh.validators || old.next != fresh.next);
+        let validators = renewed.then(|| fresh.validators.clone());
+        PageWrite::Touched {
+            memory: fresh,
+            validators,
+        }
+    } else {
+        PageWrite::Written {
+            memory: fresh,
+            entities,
+            kept,
+            malformed,
+        }
+    })
+}
+
+/// Entities in canonical form, at most one per reference (the last one counts, as in the catalog), and what is malformed.
+fn sort_out(items: Vec<Item>, volatile: &Volatile) -> (Vec<Entity>, Vec<MalformedItem>) {
+    let mut entities: Vec<Entity> = Vec::with_capacity(items.len());
+    let mut malformed = Vec::new();
+    let mut places: HashMap<i64, usize> = HashMap::with_capacity(items.len());
+    for item in items {
+        let (reference, body) = match item {
+            Item::Entity { reference, body } => (reference, body),
+            Item::Malformed(item) => {
+                malformed.push(item);
+                continue;
+            }
+        };
+        let (body, fingerprint) = match canonical_entity(&body, volatile) {
+            Ok(canonical) => canonical,
+            Err(error) => {
+                let sample = body.chars().take(SAMPLE / 4).collect();
+                malformed.push(MalformedItem {
+                    reference: Some(reference),
+                    error: error.to_string(),
+                    sample,
+                });
+                continue;
+            }
+        };
+        let entity = Entity {
+            key_hash: key_hash(&reference),
+            reference,
+            fingerprint,
+            body,
+        };
+        match places.get(&entity.key_hash.0) {
+            Some(place) if entities[*place].reference == entity.reference => entities[*place] = entity,
+            _ => {
+                places.insert(entity.key_hash.0, entities.len());
+                entities.push(entity);
+            }
+        }
+    }
+    (entities, malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tideline_shared::words::{ChildPartition, EntityRef, Validators};
+
+    use super::*;
+
+    fn entity(name: &str, value: u32) -> Item {
+        Item::Entity {
+            reference: EntityRef::new("component", "default", name).unwrap(),
+            body: json!({ "value": value }).to_string(),
+        }
+    }
+
+    fn page(items: Vec<Item>) -> Page {
+        Page {
+            content: PageContent::Items(items),
+            next: Some(json!("n")),
+            children: vec![],
+            validators: Validators::default(),
+            hold: None,
+        }
+    }
+
+    fn write(page: Page, memory: Option<PageMemory>) -> PageWrite {
+        page_write(0, page, memory, &Volatile::default()).unwrap()
+    }
+
+    fn memory_of(write: PageWrite) -> PageMemory {
+        match write {
+            PageWrite::Touched { memory, .. } | PageWrite::Written { memory, .. } => memory,
+        }
+    }
+
+    #[test]
+    fn the_same_items_again_only_touch_the_page() {
+        let memory = memory_of(write(page(vec![entity("a", 1), entity("b", 2)]), None));
+        let again = write(page(vec![entity("a", 1), entity("b", 2)]), Some(memory.clone()));
+        assert!(matches!(again, PageWrite::Touched { validators: None, .. }));
+        let other = write(page(vec![entity("a", 1), entity("b", 3)]), Some(memory));
+        assert!(matches!(other, PageWrite::Written { entities, .. } if entities.len() == 2));
+    }
+
+    #[test]
+    fn another_next_cursor_is_stored_with_a_touched_page() {
+        let memory = memory_of(write(page(vec![entity("a", 1)]), None));
+        let moved = Page {
+            next: Some(json!("other")),
+            ..page(vec![entity("a", 1)])
+        };
+        let PageWrite::Touched {
+            memory,
+            validators: Some(_),
+        } = write(moved, Some(memory))
+        else {
+            panic!("same entities: only touched, but with something to renew");
+        };
+        assert_eq!(memory.next.as_deref(), Some("\"other\""));
+    }
+
+    #[test]
+    fn other_children_make_a_page_a_written_one() {
+        let memory = memory_of(write(page(vec![]), None));
+        let child = ChildPartition {
+            key: "c".into(),
+            args: json!({}),
+        };
+        let grown = Page {
+            children: vec![child],
+            ..page(vec![])
+        };
+        assert!(matches!(write(grown, Some(memory)), PageWrite::Written { .. }));
+    }
+
+    #[test]
+    fn unchanged_without_a_memory_is_refused() {
+        let unchanged = Page {
+            content: PageContent::Unchanged,
+            ..page(vec![])
+        };
+        assert!(page_write(0, unchanged, None, &Volatile::default()).is_none());
+    }
+
+    #[test]
+    fn of_two_items_with_one_reference_the_last_one_counts() {
+        let PageWrite::Written { entities, memory, .. } = write(page(vec![entity("a", 1), entity("a", 2)]), None)
+        else {
+            panic!("a new page is written");
+        };
+        assert_eq!(entities.len(), 1);
+        assert_eq!(memory.entities, 1);
+        assert_eq!(entities[0].body, "{\"value\":2}");
+    }
+
+    #[test]
+    fn a_malformed_item_with_a_name_is_marked_and_one_without_is_counted() {
+        let named = EntityRef::new("component", "default", "bad").unwrap();
+        let malformed = |reference| {
+            Item::Malformed(MalformedItem {
+                reference,
+                error: "no".into(),
+                sample: "x".into(),
+            })
+        };
+        let PageWrite::Written {
+            memory,
+            kept,
+            malformed,
+            ..
+        } = write(page(vec![malformed(Some(named.clone())), malformed(None)]), None)
+        else {
+            panic!("a new page is written");
+        };
+        assert_eq!(kept, vec![key_hash(&named)]);
+        assert_eq!(memory.unidentified, 1);
+        assert_eq!(malformed.len(), 2);
+    }
+}

@@ -1,0 +1,214 @@
+//! Reads pages one after the other, ahead of their commits. Runs in a task of its own, so that parsing and committing use
+//! different cores.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tideline_shared::clock::Clock;
+use tideline_shared::store::{IngestStore, StoreError};
+use tideline_shared::words::{JobId, PageMemory, PageWrite, Timestamp};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::pages::page_write;
+use super::{PartitionArgs, Readable};
+use crate::source::{ErrorClass, PageContent, PageRequest, SourceError};
+
+/// Memories fetched from the store at once.
+const MEMORIES: u32 = 64;
+
+/// A page on its way to its commit.
+pub(crate) struct ReadPage {
+    pub(crate) write: PageWrite,
+    /// Where the next page starts; none: this was the last one.
+    pub(crate) next: Option<Value>,
+    /// The source wants no further request for so long.
+    pub(crate) hold: Option<Duration>,
+}
+
+/// Why reading ended before the partition did.
+pub(crate) enum ReadError {
+    Source(SourceError),
+    Store(StoreError),
+}
+
+pub(crate) struct Reader {
+    pub(crate) store: Arc<dyn IngestStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) readable: Arc<Readable>,
+    pub(crate) job: JobId,
+    pub(crate) partition: Arc<PartitionArgs>,
+    pub(crate) cursor: Option<Value>,
+    pub(crate) next_page: u32,
+    pub(crate) stop: CancellationToken,
+    pub(crate) ends_at: Timestamp,
+}
+
+impl Reader {
+    /// Reads until the partition is finished, the burst's time is up, it is stopped, or something fails. The first page is
+    /// read in any case: a burst always makes progress.
+    pub(crate) async fn run(mut self, pages: mpsc::Sender<Result<ReadPage, ReadError>>) {
+        let mut memories = Memories {
+            known: VecDeque::new(),
+            fetched_to: self.next_page,
+        };
+        let mut watch = CursorWatch::new(self.cursor.as_ref());
+        loop {
+            let read = self.read(&mut memories, &mut watch).await;
+            let last = match &read {
+                Ok(page) => page.next.is_none() || page.hold.is_some(),
+                Err(_) => true,
+            };
+            if let Ok(page) = &read {
+                self.cursor.clone_from(&page.next);
+                self.next_page = self.next_page.saturating_add(1);
+            }
+            // Without a receiver the burst has ended: nothing more is wanted.
+            if pages.send(read).await.is_err() || last {
+                return;
+            }
+            if self.stop.is_cancelled() || self.clock.now() >= self.ends_at {
+                return;
+            }
+        }
+    }
+
+    async fn read(&self, memories: &mut Memories, watch: &mut CursorWatch) -> Result<ReadPage, ReadError> {
+        let memory = memories
+            .of(self.next_page, self.job, &*self.store)
+            .await
+            .map_err(ReadError::Store)?;
+        let request = PageRequest {
+            partition: &self.partition.partition,
+            args: &self.partition.args,
+            cursor: self.cursor.as_ref(),
+            memory: memory.as_ref(),
+        };
+        let timeout = self.readable.settings.page_timeout;
+        let page = tokio::time::timeout(timeout, self.readable.source.read_page(request))
+            .await
+            .unwrap_or_else(|_| Err(timed_out(timeout)))
+            .map_err(ReadError::Source)?;
+        let hold = page.hold;
+        let next = match (&page.content, &memory) {
+            (PageContent::Unchanged, Some(memory)) => match &memory.next {
+                Some(text) => Some(serde_json::from_str(text).map_err(|error| broken_memory(&error))?),
+                None => None,
+            },
+            _ => page.next.clone(),
+        };
+        watch.check(next.as_ref()).map_err(ReadError::Source)?;
+        let write = page_write(self.next_page, page, memory, &self.readable.settings.volatile).ok_or_else(|| {
+            ReadError::Source(SourceError::new(
+                ErrorClass::Permanent,
+                "the source called a page unchanged that is not remembered; this is a defect of the source",
+            ))
+        })?;
+        Ok(ReadPage { write, next, hold })
+    }
+}
+
+fn timed_out(timeout: Duration) -> SourceError {
+    SourceError::new(
+        ErrorClass::Transient { retry_after: None },
+        format!("the page took longer than page_timeout ({timeout:?})"),
+    )
+}
+
+fn broken_memory(error: &serde_json::Error) -> ReadError {
+    ReadError::Source(SourceError::new(
+        ErrorClass::Permanent,
+        format!("the remembered cursor is not JSON: {error}"),
+    ))
+}
+
+/// What the store remembers of the next pages, fetched many at a time.
+struct Memories {
+    known: VecDeque<PageMemory>,
+    fetched_to: u32,
+}
+
+impl Memories {
+    async fn of(&mut self, page: u32, job: JobId, store: &dyn IngestStore) -> Result<Option<PageMemory>, StoreError> {
+        if page >= self.fetched_to {
+            self.known = store.list_page_memories(job, page, MEMORIES).await?.into();
+            self.fetched_to = match self.known.back() {
+                // A full answer: there may be more behind it. Else there is nothing more to know.
+                Some(last) if self.known.len() >= MEMORIES as usize => last.page + 1,
+                _ => u32::MAX,
+            };
+        }
+        while self.known.front().is_some_and(|memory| memory.page < page) {
+            self.known.pop_front();
+        }
+        Ok(if self.known.front().is_some_and(|memory| memory.page == page) {
+            self.known.pop_front()
+        } else {
+            None
+        })
+    }
+}
+
+/// Notices cursors that lead in a circle, of whatever length, within a burst, remembering one cursor (Brent's algorithm).
+struct CursorWatch {
+    kept: Option<Value>,
+    steps: u64,
+    keep_for: u64,
+}
+
+impl CursorWatch {
+    fn new(start: Option<&Value>) -> Self {
+        Self {
+            kept: start.cloned(),
+            steps: 0,
+            keep_for: 1,
+        }
+    }
+
+    fn check(&mut self, next: Option<&Value>) -> Result<(), SourceError> {
+        let Some(next) = next else {
+            return Ok(());
+        };
+        if self.kept.as_ref() == Some(next) {
+            let shown: String = next.to_string().chars().take(100).collect();
+            return Err(SourceError::new(
+                ErrorClass::Permanent,
+                format!("the cursor does not advance: {shown} came twice; check how the next cursor is found"),
+            ));
+        }
+        self.steps += 1;
+        if self.steps >= self.keep_for {
+            self.kept = Some(next.clone());
+            self.steps = 0;
+            self.keep_for = self.keep_for.saturating_mul(2);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cursor_that_comes_twice_is_noticed_however_long_the_circle_is() {
+        for length in [1_u64, 2, 3, 7, 64, 1000] {
+            let mut watch = CursorWatch::new(None);
+            let noticed = (0..10 * length + 10).position(|step| watch.check(Some(&json!(step % length))).is_err());
+            assert!(
+                noticed.is_some_and(|steps| steps as u64 >= length),
+                "circle of {length}: {noticed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn cursors_that_advance_are_never_called_a_circle() {
+        let mut watch = CursorWatch::new(Some(&json!(-1)));
+        assert!((0..100_000).all(|step| watch.check(Some(&json!(step))).is_ok()));
+    }
+}

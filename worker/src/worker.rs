@@ -1,0 +1,135 @@
+//! One worker process: its lease, its claims, its attempts and its settlements. Look next at `claiming.rs`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tideline_shared::clock::Clock;
+use tideline_shared::config::settings::WorkerSettings;
+use tideline_shared::queue::Queue;
+use tideline_shared::store::Store;
+use tideline_shared::words::WorkerId;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::claiming::Claims;
+use crate::handler::Handler;
+use crate::settling::Settler;
+
+/// What a worker is made of.
+pub struct WorkerParts {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// Brings hints.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Limits and waits.
+    pub settings: WorkerSettings,
+    /// One per kind of job.
+    pub handlers: Vec<Arc<dyn Handler>>,
+}
+
+/// Claims jobs and runs them until it is stopped.
+pub struct Worker {
+    id: WorkerId,
+    parts: WorkerParts,
+}
+
+impl Worker {
+    /// A worker with a fresh identity.
+    #[must_use]
+    pub fn new(parts: WorkerParts) -> Self {
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
+        Self {
+            id: WorkerId(format!("{host}/{:016x}", rand::random::<u64>())),
+            parts,
+        }
+    }
+
+    /// Its identity in the store.
+    #[must_use]
+    pub fn id(&self) -> &WorkerId {
+        &self.id
+    }
+
+    /// Runs until `stop`, then lets the attempts finish or hand back; `hard` drops what is still running then. Its jobs are
+    /// runnable elsewhere as soon as this returns.
+    pub async fn run(self, stop: CancellationToken, hard: CancellationToken) {
+        let WorkerParts {
+            store,
+            queue,
+            clock,
+            settings,
+            handlers,
+        } = self.parts;
+        let handlers: HashMap<String, Arc<dyn Handler>> = handlers
+            .into_iter()
+            .map(|handler| (handler.kind().to_owned(), handler))
+            .collect();
+
+        let alive = CancellationToken::new();
+        let lease = tokio::spawn(keep_lease(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            self.id.clone(),
+            settings.lease,
+            alive.clone(),
+        ));
+        let settled = Arc::new(Notify::new());
+        let (settler, settlements) = Settler::new(
+            Arc::clone(&store),
+            Arc::clone(&queue),
+            Arc::clone(&clock),
+            Arc::clone(&settled),
+        );
+        let settling = tokio::spawn(settler.run(hard.clone()));
+        let attempts = TaskTracker::new();
+        let claims = Claims {
+            worker: self.id.clone(),
+            store: Arc::clone(&store),
+            queue,
+            clock: Arc::clone(&clock),
+            settings,
+            handlers: Arc::new(handlers),
+            settlements,
+            settled,
+            attempts: attempts.clone(),
+            stop: stop.clone(),
+        };
+        claims.run().await;
+
+        attempts.close();
+        tokio::select! {
+            () = attempts.wait() => {}
+            () = hard.cancelled() => tracing::warn!(worker = %self.id, "stopped at once; running attempts are dropped"),
+        }
+        // The last sender of settlements is gone with the attempts, so this ends when all of them are in the store.
+        let _ = settling.await;
+        alive.cancel();
+        let _ = lease.await;
+        if let Err(error) = store.retire(&self.id, clock.now()).await {
+            tracing::warn!(worker = %self.id, %error, "could not give the lease back; its jobs are rescued when it is over");
+        }
+    }
+}
+
+/// Prolongs the worker's lease three times within its length.
+async fn keep_lease(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    worker: WorkerId,
+    lease: std::time::Duration,
+    alive: CancellationToken,
+) {
+    loop {
+        let now = clock.now();
+        if let Err(error) = store.heartbeat(&worker, now.plus(lease), now).await {
+            tracing::warn!(%worker, %error, "heartbeat failed");
+        }
+        tokio::select! {
+            () = alive.cancelled() => return,
+            () = clock.sleep_until(now.plus(lease / 3)) => {}
+        }
+    }
+}
