@@ -30,7 +30,7 @@ pub trait JobStore: Send + Sync {
     /// blocked or held back, and jobs another claim is just taking. Never waits for a lock.
     async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Answer<Vec<ClaimedJob>>;
 
-    /// Keeps a cursor and progress (JSON texts) of a running job; `false`: the lease is gone.
+    /// Keeps a cursor and progress (JSON texts) of a running job; what is none stays as it was. `false`: the lease is gone.
     async fn checkpoint(
         &self,
         lease: Lease,
@@ -144,7 +144,8 @@ pub trait IngestStore: Send + Sync {
     async fn list_page_memories(&self, partition: JobId, from: u32, limit: u32) -> Answer<Vec<PageMemory>>;
 
     /// Commits consecutive pages of a partition, with entities, marks, changes, child partitions and cursor, in one
-    /// transaction that is conditional on the lease; or nothing at all. Children get a place if one is free.
+    /// transaction that is conditional on the lease; or nothing at all. Children get a place if one is free. A batch that is
+    /// committed already (its answer was lost) is answered as the first time and changes nothing.
     async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Answer<Commit>;
 
     /// Starts the partition over from its first page within its cycle (an expired cursor): the cursor goes, marks and
