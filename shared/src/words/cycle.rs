@@ -110,6 +110,4 @@ pub struct CycleEnd {
     pub reason: Option<String>,
     /// When the next cycle starts.
     pub next_cycle_at: Option<Timestamp>,
-    /// Block the source with this reason (class config).
-    pub block: Option<String>,
 }
