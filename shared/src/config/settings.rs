@@ -76,6 +76,41 @@ pub struct SchedulerSettings {
     pub sweep_batch: u32,
 }
 
+/// How logs look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Logs, traces and metrics.
+#[derive(Clone, Debug)]
+pub struct TelemetrySettings {
+    /// `telemetry.log_format`: `text` (default) or `json`.
+    pub log_format: LogFormat,
+    /// `telemetry.otlp_endpoint`: base URL of an OpenTelemetry collector (OTLP over HTTP, port 4318 as a rule); none: traces
+    /// and metrics are not sent.
+    pub otlp_endpoint: Option<url::Url>,
+    /// `telemetry.metrics_interval`: how often metrics are sent, 1 s to 1 h, default 30 s.
+    pub metrics_interval: Duration,
+    /// `telemetry.trace_ratio`: part of the traces that is kept, 0 to 1, default 1.
+    pub trace_ratio: f64,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            log_format: LogFormat::default(),
+            otlp_endpoint: None,
+            metrics_interval: Duration::from_secs(30),
+            trace_ratio: 1.0,
+        }
+    }
+}
+
 /// One source.
 #[derive(Clone, Debug)]
 pub struct SourceSettings {

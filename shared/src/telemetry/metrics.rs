@@ -1,0 +1,237 @@
+//! The instruments, each behind a function with types. They do nothing until [`install`] was called, which
+//! [`init`](super::init) does. Durations are recorded in seconds.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+
+use super::names::{attribute, metric};
+
+static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
+
+/// Bounds of the histograms, in seconds: from one millisecond to ten minutes.
+const SECONDS: [f64; 18] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+
+struct Instruments {
+    due_lag: Histogram<f64>,
+    schedule_lateness: Histogram<f64>,
+    burst_duration: Histogram<f64>,
+    source_requests: Histogram<f64>,
+    attempts: Counter<u64>,
+    enqueued: Counter<u64>,
+    rescued: Counter<u64>,
+    cycles: Counter<u64>,
+    pages: Counter<u64>,
+    entities: Counter<u64>,
+    leases_lost: Counter<u64>,
+    fenced_writes: Counter<u64>,
+    hints_sent: Counter<u64>,
+    hints_resent: Counter<u64>,
+    hints_failed: Counter<u64>,
+    rung: Gauge<u64>,
+    held_sweeps: Gauge<u64>,
+    queue_degraded: Gauge<u64>,
+    due_jobs: Gauge<u64>,
+    oldest_due_age: Gauge<f64>,
+}
+
+impl Instruments {
+    fn new(meter: &Meter) -> Self {
+        let seconds = |name, text| {
+            meter
+                .f64_histogram(name)
+                .with_unit("s")
+                .with_boundaries(SECONDS.to_vec())
+                .with_description(text)
+                .build()
+        };
+        let count = |name, text| meter.u64_counter(name).with_description(text).build();
+        let gauge = |name, text| meter.u64_gauge(name).with_description(text).build();
+        Self {
+            due_lag: seconds(metric::DUE_LAG, "From due to claimed"),
+            schedule_lateness: seconds(metric::SCHEDULE_LATENESS, "How late cycles start"),
+            burst_duration: seconds(metric::BURST_DURATION, "How long bursts take"),
+            source_requests: seconds(metric::SOURCE_REQUESTS, "Requests to sources by class of the answer"),
+            attempts: count(metric::ATTEMPTS, "Attempts by how they ended"),
+            enqueued: count(metric::ENQUEUED, "Jobs enqueued by what that did"),
+            rescued: count(metric::RESCUED, "Jobs taken back from dead workers"),
+            cycles: count(metric::CYCLES, "Cycles by how they ended"),
+            pages: count(metric::PAGES, "Pages committed"),
+            entities: count(metric::ENTITIES, "Entities by outcome"),
+            leases_lost: count(metric::LEASES_LOST, "Leases lost while the work went on"),
+            fenced_writes: count(metric::FENCED_WRITES, "Writes that the fence refused"),
+            hints_sent: count(metric::HINTS_SENT, "Jobs whose hint was sent"),
+            hints_resent: count(metric::HINTS_RESENT, "Jobs whose hint was sent again"),
+            hints_failed: count(metric::HINTS_FAILED, "Jobs whose hint could not be sent"),
+            rung: gauge(metric::RUNG, "Place on the ladder, 0 when all is well"),
+            held_sweeps: gauge(metric::HELD_SWEEPS, "Sweeps that wait for a person"),
+            queue_degraded: gauge(metric::QUEUE_DEGRADED, "1 while hints do not flow"),
+            due_jobs: gauge(metric::DUE_JOBS, "Waiting jobs that are due"),
+            oldest_due_age: meter
+                .f64_gauge(metric::OLDEST_DUE_AGE)
+                .with_unit("s")
+                .with_description("How long the oldest due job is due")
+                .build(),
+        }
+    }
+}
+
+/// Makes the instruments. The first call counts.
+pub fn install(meter: &Meter) {
+    INSTRUMENTS.get_or_init(|| Instruments::new(meter));
+}
+
+fn with(record: impl FnOnce(&Instruments)) {
+    if let Some(instruments) = INSTRUMENTS.get() {
+        record(instruments);
+    }
+}
+
+fn text(key: &'static str, value: &str) -> KeyValue {
+    KeyValue::new(key, value.to_owned())
+}
+
+fn kind_of(kind: &str) -> KeyValue {
+    text(attribute::MESSAGING_DESTINATION, kind)
+}
+
+/// A job of this kind was claimed so long after it became due.
+pub fn due_lag(kind: &str, lag: Duration) {
+    with(|i| i.due_lag.record(lag.as_secs_f64(), &[kind_of(kind)]));
+}
+
+/// A cycle of the source started so long after its time.
+pub fn schedule_lateness(source: &str, late: Duration) {
+    with(|i| {
+        i.schedule_lateness
+            .record(late.as_secs_f64(), &[text(attribute::SOURCE, source)]);
+    });
+}
+
+/// A burst ended; `outcome` as in the settlement: `done`, `again`, `retry`, …
+pub fn burst(source: &str, outcome: &'static str, took: Duration) {
+    with(|i| {
+        let attributes = [
+            text(attribute::SOURCE, source),
+            KeyValue::new(attribute::OUTCOME, outcome),
+        ];
+        i.burst_duration.record(took.as_secs_f64(), &attributes);
+    });
+}
+
+/// Attempts ended; `outcome` as in the settlement, or `lease_lost`.
+pub fn attempts(kind: &str, outcome: &'static str, count: u64) {
+    with(|i| {
+        i.attempts
+            .add(count, &[kind_of(kind), KeyValue::new(attribute::OUTCOME, outcome)]);
+    });
+}
+
+/// Jobs were enqueued; `outcome` is `inserted`, `superseded` or `unchanged`.
+pub fn enqueued(kind: &str, outcome: &'static str, count: u64) {
+    with(|i| {
+        i.enqueued
+            .add(count, &[kind_of(kind), KeyValue::new(attribute::OUTCOME, outcome)]);
+    });
+}
+
+/// Jobs were taken back from dead workers.
+pub fn rescued(parked: bool, count: u64) {
+    let outcome = if parked { "parked" } else { "due" };
+    with(|i| i.rescued.add(count, &[KeyValue::new(attribute::OUTCOME, outcome)]));
+}
+
+/// A cycle ended; `outcome` is its last state: `complete`, `held`, `incomplete`, `cancelled`.
+pub fn cycle_ended(source: &str, outcome: &'static str) {
+    with(|i| {
+        let attributes = [
+            text(attribute::SOURCE, source),
+            KeyValue::new(attribute::OUTCOME, outcome),
+        ];
+        i.cycles.add(1, &attributes);
+    });
+}
+
+/// Pages were committed; `outcome` is `written`, `touched` (nothing to write) or `not_modified` (304).
+pub fn pages(source: &str, outcome: &'static str, count: u64) {
+    with(|i| {
+        let attributes = [
+            text(attribute::SOURCE, source),
+            KeyValue::new(attribute::OUTCOME, outcome),
+        ];
+        i.pages.add(count, &attributes);
+    });
+}
+
+/// Entities were committed; `outcome` is `added`, `modified`, `unchanged`, `removed` or `malformed`.
+pub fn entities(source: &str, outcome: &'static str, count: u64) {
+    if count > 0 {
+        with(|i| {
+            let attributes = [
+                text(attribute::SOURCE, source),
+                KeyValue::new(attribute::OUTCOME, outcome),
+            ];
+            i.entities.add(count, &attributes);
+        });
+    }
+}
+
+/// A source was asked; `class` is `ok`, `not_modified`, `transient`, `permanent` or `config`.
+pub fn source_request(source: &str, class: &'static str, took: Duration) {
+    with(|i| {
+        let attributes = [text(attribute::SOURCE, source), KeyValue::new(attribute::CLASS, class)];
+        i.source_requests.record(took.as_secs_f64(), &attributes);
+    });
+}
+
+/// The place on the ladder of a source's newest attempt; 0 after a success.
+pub fn rung(source: &str, rung: u32) {
+    with(|i| i.rung.record(rung.into(), &[text(attribute::SOURCE, source)]));
+}
+
+/// Sweeps that wait for a person.
+pub fn held_sweeps(count: u64) {
+    with(|i| i.held_sweeps.record(count, &[]));
+}
+
+/// A job's lease was lost while the work went on.
+pub fn lease_lost(kind: &str) {
+    with(|i| i.leases_lost.add(1, &[kind_of(kind)]));
+}
+
+/// The fence refused a write; `act` is `commit_pages`, `settle`, `checkpoint`, …
+pub fn fenced_write_refused(act: &'static str) {
+    with(|i| i.fenced_writes.add(1, &[KeyValue::new(attribute::ACT, act)]));
+}
+
+/// Hints for so many jobs were sent.
+pub fn hints_sent(kind: &str, jobs: u64) {
+    with(|i| i.hints_sent.add(jobs, &[kind_of(kind)]));
+}
+
+/// Hints for so many jobs were sent again, since nobody had acted on the first ones.
+pub fn hints_resent(kind: &str, jobs: u64) {
+    with(|i| i.hints_resent.add(jobs, &[kind_of(kind)]));
+}
+
+/// Hints for so many jobs could not be sent.
+pub fn hints_failed(kind: &str, jobs: u64) {
+    with(|i| i.hints_failed.add(jobs, &[kind_of(kind)]));
+}
+
+/// Whether hints do not flow.
+pub fn queue_degraded(degraded: bool) {
+    with(|i| i.queue_degraded.record(u64::from(degraded), &[]));
+}
+
+/// Waiting jobs that are due, and how long the oldest of them is.
+pub fn due_jobs(count: u64, oldest: Duration) {
+    with(|i| {
+        i.due_jobs.record(count, &[]);
+        i.oldest_due_age.record(oldest.as_secs_f64(), &[]);
+    });
+}

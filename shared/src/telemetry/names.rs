@@ -1,0 +1,105 @@
+//! Every name that telemetry uses. Spans and attributes follow the OpenTelemetry semantic conventions for messaging
+//! (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>); what they do not name begins with
+//! `tideline.`.
+
+/// Name of the meter and the tracer.
+pub const SCOPE: &str = "tideline";
+
+/// Attributes of spans and metrics.
+pub mod attribute {
+    /// Always `tideline`.
+    pub const MESSAGING_SYSTEM: &str = "messaging.system";
+    /// `publish`, `receive`, `process`, `settle`.
+    pub const MESSAGING_OPERATION: &str = "messaging.operation.name";
+    /// `send`, `receive`, `process`, `settle`.
+    pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
+    /// The kind of the jobs.
+    pub const MESSAGING_DESTINATION: &str = "messaging.destination.name";
+    /// The job's number.
+    pub const MESSAGING_MESSAGE_ID: &str = "messaging.message.id";
+    /// Jobs in a batch.
+    pub const MESSAGING_BATCH_COUNT: &str = "messaging.batch.message_count";
+    /// What went wrong, from a closed list.
+    pub const ERROR_TYPE: &str = "error.type";
+
+    /// The job's fencing token.
+    pub const TOKEN: &str = "tideline.job.token";
+    /// The attempt of the job, 1 for the first.
+    pub const ATTEMPT: &str = "tideline.job.attempt";
+    /// Name of the source.
+    pub const SOURCE: &str = "tideline.source";
+    /// Number of the cycle.
+    pub const CYCLE: &str = "tideline.cycle";
+    /// Key of the partition.
+    pub const PARTITION: &str = "tideline.partition";
+    /// Index of the page within its partition.
+    pub const PAGE: &str = "tideline.page";
+    /// How something ended.
+    pub const OUTCOME: &str = "tideline.outcome";
+    /// Class of an answer: `ok`, `not_modified`, `transient`, `permanent`, `config`.
+    pub const CLASS: &str = "tideline.class";
+    /// Place on the ladder.
+    pub const RUNG: &str = "tideline.rung";
+    /// The act on the store that was refused.
+    pub const ACT: &str = "tideline.act";
+    /// Which backend.
+    pub const BACKEND: &str = "tideline.backend";
+}
+
+/// Names of the spans.
+pub mod span {
+    /// Sending hints.
+    pub const PUBLISH: &str = "publish";
+    /// One attempt of a job: of an ingest job, a burst.
+    pub const PROCESS: &str = "process";
+    /// Fetching one page from a source.
+    pub const FETCH_PAGE: &str = "fetch page";
+    /// Committing pages.
+    pub const COMMIT_PAGES: &str = "commit pages";
+    /// Ending attempts.
+    pub const SETTLE: &str = "settle";
+}
+
+/// Names of the metrics.
+pub mod metric {
+    /// From due to claimed.
+    pub const DUE_LAG: &str = "tideline.job.due_lag";
+    /// Attempts by how they ended.
+    pub const ATTEMPTS: &str = "tideline.job.attempts";
+    /// Jobs enqueued by what that did.
+    pub const ENQUEUED: &str = "tideline.job.enqueued";
+    /// Place on the ladder.
+    pub const RUNG: &str = "tideline.job.rung";
+    /// Jobs taken back from dead workers.
+    pub const RESCUED: &str = "tideline.job.rescued";
+    /// How late cycles start.
+    pub const SCHEDULE_LATENESS: &str = "tideline.schedule.lateness";
+    /// Cycles by how they ended.
+    pub const CYCLES: &str = "tideline.cycles";
+    /// How long bursts take.
+    pub const BURST_DURATION: &str = "tideline.burst.duration";
+    /// Pages committed.
+    pub const PAGES: &str = "tideline.pages";
+    /// Entities by outcome.
+    pub const ENTITIES: &str = "tideline.entities";
+    /// How long requests to sources take, by class of the answer.
+    pub const SOURCE_REQUESTS: &str = "tideline.source.request.duration";
+    /// Sweeps that wait for a person.
+    pub const HELD_SWEEPS: &str = "tideline.sweeps.held";
+    /// Leases that were lost while the work went on.
+    pub const LEASES_LOST: &str = "tideline.leases.lost";
+    /// Writes that the fence refused.
+    pub const FENCED_WRITES: &str = "tideline.fenced_writes.refused";
+    /// Hints sent.
+    pub const HINTS_SENT: &str = "tideline.hints.sent";
+    /// Jobs whose hint was sent again.
+    pub const HINTS_RESENT: &str = "tideline.hints.resent";
+    /// Hints that could not be sent.
+    pub const HINTS_FAILED: &str = "tideline.hints.failed";
+    /// 1 while hints do not flow.
+    pub const QUEUE_DEGRADED: &str = "tideline.queue.degraded";
+    /// Waiting jobs that are due.
+    pub const DUE_JOBS: &str = "tideline.jobs.due";
+    /// How long the oldest due job is due.
+    pub const OLDEST_DUE_AGE: &str = "tideline.jobs.oldest_due_age";
+}
