@@ -99,6 +99,8 @@ pub struct ClaimedJob {
     pub cursor: Option<String>,
     /// What the handler keeps besides the cursor, JSON text (of an ingest job: [`Progress`](super::Progress)).
     pub progress: Option<String>,
+    /// When it became due: the difference to now is the due lag.
+    pub due_at: Timestamp,
     /// 1 for the first attempt since the job was enqueued or last succeeded.
     pub attempt: u32,
     /// Place on the ladder: how many failures in a row.
