@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::rules::{Ladder, RemovalGuard, Schedule, Volatile};
+use crate::store::RescuePolicy;
 use crate::words::Fingerprint;
 
 /// A secret: a token, a password. Reaches no log, trace, event, error text or stored row.
@@ -50,6 +51,12 @@ pub struct Settings {
     pub changes_retention: Duration,
     /// `shutdown.grace`, default 25 s.
     pub shutdown_grace: Duration,
+    /// Connections of this process to the database (`database.max_connections`, default 10).
+    pub database_connections: u32,
+    /// What happens to the jobs of dead workers (`rescue.free`, `rescue.delay`, `rescue.park_after`).
+    pub rescue: RescuePolicy,
+    /// `telemetry`.
+    pub telemetry: TelemetrySettings,
     /// The sources, in order of the file.
     pub sources: Vec<SourceSettings>,
 }

@@ -1,1 +1,15 @@
-//! Loops and shutdown: every loop of every role is a `run_once` and one shared driver.
+//! What keeps a process turning: one driver for every loop ([`Runtime::spawn_loop`]), the status of each loop for `/livez`,
+//! and a shutdown that is soft first and hard when the grace is over. A loop's own work is a function that runs once and can
+//! be tested alone; waiting, retrying and stopping are done here and nowhere else.
+
+mod backoff;
+mod chain;
+mod driver;
+mod shutdown;
+mod status;
+
+pub use backoff::Backoff;
+pub use chain::full_text;
+pub use driver::{LoopDriver, LoopError, Pace, Wake};
+pub use shutdown::{Runtime, ShutdownOutcome, stop_signals};
+pub use status::{LoopReport, LoopStatus};
