@@ -1,1 +1,19 @@
-//! stub
+//! The clock: makes time pass. One file per periodic task; each is a `run_once` that reads what is due from the store,
+//! decides by pure rules, and acts with statements that are conditional in the store, so any number of schedulers may run
+//! at once without a leader. Start reading at [`Scheduler`].
+
+mod dispatch;
+mod end_cycles;
+mod prune_changes;
+mod rescue_jobs;
+mod scheduler;
+mod start_cycles;
+mod sweep_cycles;
+
+pub use dispatch::Dispatch;
+pub use end_cycles::EndCycles;
+pub use prune_changes::PruneChanges;
+pub use rescue_jobs::RescueJobs;
+pub use scheduler::{Scheduler, SchedulerParts, Task};
+pub use start_cycles::StartCycles;
+pub use sweep_cycles::SweepCycles;

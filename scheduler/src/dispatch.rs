@@ -1,0 +1,110 @@
+//! Sends hints for jobs that became due, and again for those that nobody claimed. A hint that is lost costs only time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tideline_shared::clock::Clock;
+use tideline_shared::config::settings::SchedulerSettings;
+use tideline_shared::queue::{Hint, Queue};
+use tideline_shared::runtime::Pace;
+use tideline_shared::store::{DueJob, JobStore, StoreError};
+use tideline_shared::telemetry::metrics;
+
+use crate::scheduler::Task;
+
+/// Due jobs taken with one statement.
+const BATCH: u32 = 5_000;
+
+/// See the module.
+pub struct Dispatch {
+    /// Knows what is due.
+    pub store: Arc<dyn JobStore>,
+    /// Carries the hints.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// `resend_after`.
+    pub settings: SchedulerSettings,
+}
+
+#[async_trait]
+impl Task for Dispatch {
+    /// Hints at everything that is due now, then waits for the nearest due time.
+    /// A queue that fails is no error: the hints go out again after `scheduler.resend_after`, and workers look into the store
+    /// by themselves meanwhile.
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        let now = self.clock.now();
+        let resend_after = i64::try_from(self.settings.resend_after.as_millis()).unwrap_or(i64::MAX);
+        let due = self.store.take_due(BATCH, resend_after, now).await?;
+        let full = due.len() >= BATCH as usize;
+        if !due.is_empty() {
+            for job in due.iter().filter(|job| job.resent) {
+                metrics::hints_resent(&job.kind, 1);
+            }
+            let hints = hints(due);
+            let sent = self.queue.publish(&hints).await;
+            for hint in &hints {
+                let count = if sent.is_ok() {
+                    metrics::hints_sent
+                } else {
+                    metrics::hints_failed
+                };
+                count(&hint.kind, hint.jobs.len() as u64);
+            }
+            if let Err(error) = sent {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "hints not sent; workers claim from the store"
+                );
+            }
+        }
+        if full {
+            return Ok(Pace::Again);
+        }
+        Ok(match self.store.next_due(now).await? {
+            Some(moment) => Pace::Until(moment),
+            None => Pace::Idle,
+        })
+    }
+}
+
+/// Hints for these jobs, as few as possible.
+fn hints(mut due: Vec<DueJob>) -> Vec<Hint> {
+    due.sort_by(|a, b| a.kind.cmp(&b.kind));
+    due.chunk_by(|a, b| a.kind == b.kind)
+        .flat_map(|of_kind| of_kind.chunks(Hint::MAX_JOBS))
+        .map(|jobs| Hint {
+            kind: jobs[0].kind.clone(),
+            jobs: jobs.iter().map(|job| (job.job, job.token)).collect(),
+            trace: None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_shared::words::{JobId, Timestamp, Token};
+
+    use super::*;
+
+    #[test]
+    fn a_hint_carries_many_jobs_of_one_kind_and_never_too_many() {
+        let due = (0..1_201)
+            .map(|number| DueJob {
+                kind: if number % 3 == 0 { "a" } else { "b" }.to_owned(),
+                job: JobId(number),
+                token: Token(1),
+                due_at: Timestamp(0),
+                resent: false,
+            })
+            .collect();
+        let hints = hints(due);
+        assert_eq!(
+            hints
+                .iter()
+                .map(|hint| (hint.kind.as_str(), hint.jobs.len()))
+                .collect::<Vec<_>>(),
+            vec![("a", 401), ("b", 500), ("b", 300)]
+        );
+    }
+}

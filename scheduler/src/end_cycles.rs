@@ -1,0 +1,170 @@
+//! Ends the bursting of cycles on which no partition works any more: on to the sweep if everything was read, else without.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tideline_shared::clock::Clock;
+use tideline_shared::config::settings::SourceSettings;
+use tideline_shared::queue::Queue;
+use tideline_shared::rules::next_cycle_at;
+use tideline_shared::runtime::Pace;
+use tideline_shared::store::{CycleStore, StoreError};
+use tideline_shared::telemetry::metrics;
+use tideline_shared::words::{CycleEnd, CycleState, FinishedCycle, Timestamp};
+
+use crate::scheduler::Task;
+
+/// Cycles looked at with one statement.
+const BATCH: u32 = 100;
+
+/// See the module.
+pub struct EndCycles {
+    /// Knows which cycles are finished.
+    pub store: Arc<dyn CycleStore>,
+    /// Wakes the sweep.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings of the sources, by name.
+    pub sources: Arc<HashMap<String, SourceSettings>>,
+}
+
+#[async_trait]
+impl Task for EndCycles {
+    /// Moves every finished cycle on.
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        let finished = self.store.list_finished_cycles(BATCH).await?;
+        let mut moved = 0;
+        for cycle in &finished {
+            let now = self.clock.now();
+            let end = decide(cycle, next_cycle_of(&self.sources, &cycle.source_name, now), now);
+            if self.store.end_cycle(cycle.source, cycle.number, &end, now).await? {
+                moved += 1;
+                report(cycle, &end);
+                match end.state {
+                    CycleState::Incomplete => metrics::cycle_ended(&cycle.source_name, "incomplete"),
+                    CycleState::Cancelled => metrics::cycle_ended(&cycle.source_name, "cancelled"),
+                    _ => {}
+                }
+            }
+        }
+        if moved > 0 {
+            self.queue.wake().await;
+        }
+        Ok(if finished.len() >= BATCH as usize && moved > 0 {
+            Pace::Again
+        } else {
+            Pace::Idle
+        })
+    }
+}
+
+/// When a source that ends a cycle at `now` starts its next one. A source that this scheduler does not know rests until a
+/// scheduler that knows it says otherwise.
+pub(crate) fn next_cycle_of(
+    sources: &HashMap<String, SourceSettings>,
+    name: &str,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let settings = sources.get(name)?;
+    next_cycle_at(now, settings.rest, settings.schedule.as_ref())
+}
+
+/// How a cycle ends whose partitions have all ended, or one of which was given up.
+fn decide(cycle: &FinishedCycle, next_cycle_at: Option<Timestamp>, now: Timestamp) -> CycleEnd {
+    let error = || cycle.error.clone().unwrap_or_else(|| "no error was kept".to_owned());
+    let totals = &cycle.totals;
+    let end = |state, reason, next_cycle_at| CycleEnd {
+        state,
+        reason,
+        next_cycle_at,
+    };
+    if totals.partitions_cancelled > 0 {
+        // After the last rung: no sweep, and a fresh cycle at once.
+        return end(CycleState::Cancelled, Some(error()), Some(now));
+    }
+    if totals.partitions_parked > 0 {
+        let reason = format!(
+            "{} of {} partitions are parked: {}",
+            totals.partitions_parked,
+            totals.partitions,
+            error()
+        );
+        return end(CycleState::Incomplete, Some(reason), next_cycle_at);
+    }
+    if totals.unidentified > 0 {
+        let reason = format!("{} malformed items have no name: nothing is swept", totals.unidentified);
+        return end(CycleState::Incomplete, Some(reason), next_cycle_at);
+    }
+    end(CycleState::Sweeping, None, None)
+}
+
+fn report(cycle: &FinishedCycle, end: &CycleEnd) {
+    let totals = &cycle.totals;
+    match &end.reason {
+        None => tracing::info!(
+            source = cycle.source_name, cycle = %cycle.number, pages = totals.pages, entities = totals.entities,
+            "all partitions finished"
+        ),
+        Some(reason) => tracing::warn!(
+            source = cycle.source_name, cycle = %cycle.number, state = ?end.state, reason, "cycle ended without a sweep"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_shared::words::{CycleNumber, CycleTotals, SourceId};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(5_000);
+    const NEXT: Option<Timestamp> = Some(Timestamp(9_000));
+
+    fn state_of(totals: CycleTotals) -> CycleEnd {
+        let cycle = FinishedCycle {
+            source: SourceId(1),
+            source_name: "s".into(),
+            number: CycleNumber(1),
+            totals,
+            error: Some("broken".into()),
+        };
+        decide(&cycle, NEXT, NOW)
+    }
+
+    #[test]
+    fn only_a_cycle_that_read_everything_goes_on_to_the_sweep() {
+        let done = CycleTotals {
+            partitions: 3,
+            partitions_done: 3,
+            ..CycleTotals::default()
+        };
+        assert_eq!(state_of(done).state, CycleState::Sweeping);
+        let parked = state_of(CycleTotals {
+            partitions_parked: 1,
+            partitions_done: 2,
+            ..done
+        });
+        assert_eq!((parked.state, parked.next_cycle_at), (CycleState::Incomplete, NEXT));
+        let unidentified = state_of(CycleTotals {
+            unidentified: 1,
+            ..done
+        });
+        assert_eq!(
+            (unidentified.state, unidentified.next_cycle_at),
+            (CycleState::Incomplete, NEXT)
+        );
+    }
+
+    #[test]
+    fn a_cycle_given_up_on_the_last_rung_is_followed_by_a_fresh_one_at_once() {
+        let end = state_of(CycleTotals {
+            partitions: 3,
+            partitions_cancelled: 1,
+            ..CycleTotals::default()
+        });
+        assert_eq!((end.state, end.next_cycle_at), (CycleState::Cancelled, Some(NOW)));
+        assert_eq!(end.reason.as_deref(), Some("broken"));
+    }
+}

@@ -1,0 +1,64 @@
+//! Takes back the jobs of workers that stopped saying that they live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tideline_shared::clock::Clock;
+use tideline_shared::queue::Queue;
+use tideline_shared::runtime::Pace;
+use tideline_shared::store::{JobStore, OperatorStore, RescuePolicy, StoreError};
+use tideline_shared::telemetry::metrics;
+
+use crate::scheduler::Task;
+
+/// Jobs rescued with one statement.
+const BATCH: u32 = 1_000;
+
+/// A job that was running in ten workers in a row when they died is taken to be the reason.
+const POLICY: RescuePolicy = RescuePolicy {
+    free: 3,
+    delay: Duration::from_secs(10),
+    park_after: 10,
+};
+
+/// See the module.
+pub struct RescueJobs {
+    /// Takes the jobs back.
+    pub store: Arc<dyn JobStore>,
+    /// Knows when leases end.
+    pub leases: Arc<dyn OperatorStore>,
+    /// Wakes the dispatch.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Task for RescueJobs {
+    /// Rescues what can be rescued now, then waits for the end of the nearest lease (which a live worker prolongs before).
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        let rescued = self.store.rescue(POLICY, BATCH, self.clock.now()).await?;
+        for job in &rescued {
+            tracing::warn!(job = %job.job, worker = %job.worker, parked = job.parked, "job taken back from a dead worker");
+        }
+        if !rescued.is_empty() {
+            metrics::rescued(true, rescued.iter().filter(|job| job.parked).count() as u64);
+            metrics::rescued(false, rescued.iter().filter(|job| !job.parked).count() as u64);
+            self.queue.wake().await;
+        }
+        if rescued.len() >= BATCH as usize {
+            return Ok(Pace::Again);
+        }
+        let now = self.clock.now();
+        let nearest = self
+            .leases
+            .list_workers()
+            .await?
+            .iter()
+            .map(|worker| worker.alive_until)
+            .filter(|end| *end >= now)
+            .min();
+        Ok(nearest.map_or(Pace::Idle, |end| Pace::Until(end.plus(Duration::from_millis(1)))))
+    }
+}

@@ -1,0 +1,93 @@
+//! Sweeps complete cycles: plans, lets the guards decide, deletes in steps or holds for a person.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tideline_shared::clock::Clock;
+use tideline_shared::config::settings::{SchedulerSettings, SourceSettings};
+use tideline_shared::queue::Queue;
+use tideline_shared::rules::{SweepDecision, decide_sweep};
+use tideline_shared::runtime::Pace;
+use tideline_shared::store::{CycleStore, StoreError};
+use tideline_shared::telemetry::metrics;
+use tideline_shared::words::{CycleEnd, CycleState, FinishedCycle};
+
+use crate::end_cycles::next_cycle_of;
+use crate::scheduler::Task;
+
+/// Sweeping cycles looked at with one statement.
+const BATCH: u32 = 20;
+
+/// See the module.
+pub struct SweepCycles {
+    /// Knows what is gone.
+    pub store: Arc<dyn CycleStore>,
+    /// Wakes whoever waits for the next cycle.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// `sweep_batch`.
+    pub settings: SchedulerSettings,
+    /// Settings of the sources, by name.
+    pub sources: Arc<HashMap<String, SourceSettings>>,
+}
+
+#[async_trait]
+impl Task for SweepCycles {
+    /// Takes every sweeping cycle one step further.
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        let mut unfinished = false;
+        for cycle in self.store.list_sweeping_cycles(BATCH).await? {
+            // Guards are settings: without them nothing may be deleted. Another scheduler knows the source.
+            if let Some(settings) = self.sources.get(&cycle.source_name) {
+                unfinished |= self.step(&cycle, settings).await?;
+            }
+        }
+        Ok(if unfinished { Pace::Again } else { Pace::Idle })
+    }
+}
+
+impl SweepCycles {
+    /// Says whether more is to be done.
+    async fn step(&self, cycle: &FinishedCycle, settings: &SourceSettings) -> Result<bool, StoreError> {
+        let (source, number, confirm) = (cycle.source, cycle.number, settings.confirm_cycles);
+        let Some(plan) = self.store.plan_sweep(source, number, confirm).await? else {
+            return Ok(false);
+        };
+        let now = self.clock.now();
+        // Once deleting has begun the guards have spoken: what is left is the rest of the same sweep.
+        if cycle.totals.removed == 0
+            && let SweepDecision::Hold(reason) = decide_sweep(settings.guard, plan)
+        {
+            let next = next_cycle_of(&self.sources, &cycle.source_name, now);
+            if self.store.hold_sweep(source, number, plan, &reason, next, now).await? {
+                metrics::cycle_ended(&cycle.source_name, "held");
+                tracing::warn!(source = cycle.source_name, cycle = %number, reason, "sweep held for a person");
+                self.queue.wake().await;
+            }
+            return Ok(false);
+        }
+        if plan.candidates > 0
+            && self
+                .store
+                .sweep(source, number, confirm, self.settings.sweep_batch, now)
+                .await?
+                > 0
+        {
+            return Ok(true);
+        }
+        let end = CycleEnd {
+            state: CycleState::Complete,
+            reason: None,
+            next_cycle_at: next_cycle_of(&self.sources, &cycle.source_name, now),
+        };
+        if self.store.end_cycle(source, number, &end, now).await? {
+            metrics::cycle_ended(&cycle.source_name, "complete");
+            metrics::entities(&cycle.source_name, "removed", cycle.totals.removed);
+            tracing::info!(source = cycle.source_name, cycle = %number, removed = cycle.totals.removed, "cycle complete");
+            self.queue.wake().await;
+        }
+        Ok(false)
+    }
+}
