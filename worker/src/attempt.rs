@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use tideline_shared::clock::Clock;
 use tideline_shared::rules::{Ladder, LadderStep};
+use tideline_shared::runtime::full_text;
 use tideline_shared::store::Store;
+use tideline_shared::telemetry::{context, metrics};
 use tideline_shared::words::{ClaimedJob, Settlement, Timestamp};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 
@@ -25,6 +28,14 @@ pub(crate) async fn run(
     let deadline = handler.deadline(&job);
     let rung = job.rung;
     let (id, kind, key) = (job.id, job.kind.clone(), job.key.clone());
+    metrics::due_lag(&kind, clock.now().since(job.due_at));
+    // A trace of its own, linked to the creation of the job: bursts of one job may be days apart.
+    let span = tracing::info_span!(
+        parent: None, "process", "messaging.operation.type" = "process", "messaging.destination.name" = kind,
+        "tideline.job" = %id, "tideline.job.key" = key, "tideline.job.token" = %job.token,
+        "tideline.job.attempt" = job.attempt, "tideline.rung" = rung
+    );
+    context::link(&span, job.trace.as_deref());
     let attempt = Attempt {
         job,
         stop,
@@ -32,7 +43,9 @@ pub(crate) async fn run(
         store,
     };
     // In a task of its own, so that a panic ends this attempt and nothing else.
-    let mut running = AbortOnDrop(tokio::spawn(async move { handler.run(&attempt).await }));
+    let mut running = AbortOnDrop(tokio::spawn(
+        async move { handler.run(&attempt).await }.instrument(span),
+    ));
     let ended = match tokio::time::timeout(deadline, &mut running.0).await {
         Ok(Ok(ended)) => ended,
         Ok(Err(panicked)) => Err(HandlerError::Transient {
@@ -48,7 +61,25 @@ pub(crate) async fn run(
     if let Err(error) = &ended {
         tracing::warn!(job = %id, kind, key, rung, error = error as &dyn std::error::Error, "attempt failed");
     }
-    settlement(ended, &ladder, rung, clock.now(), rand::random())
+    let settlement = settlement(ended, &ladder, rung, clock.now(), rand::random());
+    metrics::attempts(&kind, settlement.as_ref().map_or("lease_lost", outcome), 1);
+    if settlement.is_none() {
+        metrics::lease_lost(&kind);
+    }
+    settlement
+}
+
+/// The name of a settlement in metrics.
+fn outcome(settlement: &Settlement) -> &'static str {
+    match settlement {
+        Settlement::Done => "done",
+        Settlement::Again { .. } => "again",
+        Settlement::Retry { .. } => "retry",
+        Settlement::Postponed { .. } => "postponed",
+        Settlement::Parked { .. } => "parked",
+        Settlement::Cancelled { .. } => "cancelled",
+        Settlement::HandedBack => "handed_back",
+    }
 }
 
 /// What an ended attempt settles as.
@@ -82,18 +113,6 @@ fn settlement(
             error: format!("failed on the last rung: {error}"),
         },
     })
-}
-
-/// An error with all its causes.
-pub(crate) fn full_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// What a task that did not end by itself said.

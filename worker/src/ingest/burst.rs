@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tideline_shared::clock::Clock;
+use tideline_shared::runtime::full_text;
 use tideline_shared::store::{Store, StoreError};
+use tideline_shared::telemetry::metrics;
 use tideline_shared::words::{Commit, CycleNumber, Lease, PageBatch, PageWrite, Progress, SourceId, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::reading::{ReadError, ReadPage, Reader};
 use super::{PartitionArgs, Readable};
-use crate::attempt::{AbortOnDrop, full_text, panic_text};
+use crate::attempt::{AbortOnDrop, panic_text};
 use crate::handler::HandlerError;
 use crate::source::{ErrorClass, SourceError};
 
@@ -103,7 +106,7 @@ impl Burst {
             stop: self.stop.clone(),
             ends_at: self.ends_at,
         };
-        let mut reading = AbortOnDrop(tokio::spawn(reader.run(sender)));
+        let mut reading = AbortOnDrop(tokio::spawn(reader.run(sender).in_current_span()));
         loop {
             let (ready, failure, closed) = gather(&mut pages, limit).await;
             let hold = ready.last().and_then(|page| page.hold);
@@ -119,9 +122,16 @@ impl Burst {
                 None if closed => {
                     // The reader ended without a last page: time is up, or it was stopped, or the source panicked.
                     if let Err(error) = (&mut reading.0).await {
-                        return Err(HandlerError::Transient { message: panic_text(error), not_before: None });
+                        return Err(HandlerError::Transient {
+                            message: panic_text(error),
+                            not_before: None,
+                        });
                     }
-                    let end = if self.stop.is_cancelled() { BurstEnd::Stopped } else { BurstEnd::TimeIsUp };
+                    let end = if self.stop.is_cancelled() {
+                        BurstEnd::Stopped
+                    } else {
+                        BurstEnd::TimeIsUp
+                    };
                     return Ok(Run::Ended(end));
                 }
                 None => {}
@@ -153,6 +163,7 @@ impl Burst {
         else {
             return Err(HandlerError::LeaseLost);
         };
+        self.count(&progress);
         self.progress = progress;
         self.cursor = next;
         let mut hold_until = hold_until;
@@ -168,6 +179,28 @@ impl Burst {
         } else {
             hold_until.map(BurstEnd::HeldBack)
         })
+    }
+
+    /// Counts what a commit added to the progress.
+    fn count(&self, after: &Progress) {
+        let (name, before) = (&self.readable.settings.name, &self.progress);
+        let unchanged = after.pages_unchanged.saturating_sub(before.pages_unchanged);
+        metrics::pages(name, "touched", unchanged);
+        metrics::pages(
+            name,
+            "written",
+            after.pages.saturating_sub(before.pages).saturating_sub(unchanged),
+        );
+        for (outcome, after, before) in [
+            ("added", after.added, before.added),
+            ("modified", after.modified, before.modified),
+            ("unchanged", after.unchanged, before.unchanged),
+            ("malformed", after.malformed, before.malformed),
+        ] {
+            if after > before {
+                metrics::entities(name, outcome, after - before);
+            }
+        }
     }
 
     /// A commit is repeated only if it surely did not happen; else the job goes back to the store, which knows.

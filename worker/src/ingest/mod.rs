@@ -16,6 +16,7 @@ use tideline_shared::clock::Clock;
 use tideline_shared::config::settings::SourceSettings;
 use tideline_shared::rules::Ladder;
 use tideline_shared::store::Store;
+use tideline_shared::telemetry::metrics;
 use tideline_shared::words::{ClaimedJob, Progress};
 
 use self::burst::{Burst, BurstEnd};
@@ -120,33 +121,41 @@ impl Handler for IngestHandler {
             stop: attempt.stop.clone(),
             ends_at: self.clock.now().plus(readable.settings.burst_length),
         };
+        let started = self.clock.now();
         let ended = burst.run().await;
-        self.conclude(attempt, readable, ended).await
+        let (end, ended) = conclude(job, &readable.settings, ended);
+        metrics::burst(&readable.settings.name, end, self.clock.now().since(started));
+        metrics::rung(
+            &readable.settings.name,
+            if ended.is_ok() { 0 } else { job.rung.saturating_add(1) },
+        );
+        ended
     }
 }
 
-impl IngestHandler {
-    /// What the end of a burst means for its job.
-    async fn conclude(
-        &self,
-        attempt: &Attempt,
-        readable: &Readable,
-        ended: Result<BurstEnd, HandlerError>,
-    ) -> Result<Outcome, HandlerError> {
-        let last_rung = attempt.job.rung >= readable.settings.backoff.rungs();
-        match ended {
-            Ok(BurstEnd::PartitionFinished) => Ok(Outcome::Done),
-            Ok(BurstEnd::TimeIsUp) => Ok(Outcome::Again(readable.settings.burst_interval)),
-            Ok(BurstEnd::Stopped) => Ok(Outcome::HandBack),
-            Ok(BurstEnd::HeldBack(until)) => Ok(Outcome::Postpone(
+/// What the end of a burst means for its job, and its name in metrics.
+fn conclude(
+    job: &ClaimedJob,
+    settings: &SourceSettings,
+    ended: Result<BurstEnd, HandlerError>,
+) -> (&'static str, Result<Outcome, HandlerError>) {
+    match ended {
+        Ok(BurstEnd::PartitionFinished) => ("finished", Ok(Outcome::Done)),
+        Ok(BurstEnd::TimeIsUp) => ("time_is_up", Ok(Outcome::Again(settings.burst_interval))),
+        Ok(BurstEnd::Stopped) => ("stopped", Ok(Outcome::HandBack)),
+        Ok(BurstEnd::HeldBack(until)) => (
+            "held_back",
+            Ok(Outcome::Postpone(
                 until,
                 "the source asked to be left alone (its limits)".to_owned(),
             )),
-            // After the last rung a cycle is given up without a sweep, and a fresh one starts.
-            Err(HandlerError::Transient { message, .. }) if last_rung => {
-                Err(HandlerError::GivenUp(format!("failed on the last rung: {message}")))
-            }
-            Err(error) => Err(error),
-        }
+        ),
+        // After the last rung a cycle is given up without a sweep, and a fresh one starts.
+        Err(HandlerError::Transient { message, .. }) if job.rung >= settings.backoff.rungs() => (
+            "given_up",
+            Err(HandlerError::GivenUp(format!("failed on the last rung: {message}"))),
+        ),
+        Err(HandlerError::LeaseLost) => ("lease_lost", Err(HandlerError::LeaseLost)),
+        Err(error) => ("failed", Err(error)),
     }
 }

@@ -8,13 +8,15 @@ use std::time::Duration;
 use serde_json::Value;
 use tideline_shared::clock::Clock;
 use tideline_shared::store::{IngestStore, StoreError};
+use tideline_shared::telemetry::metrics;
 use tideline_shared::words::{JobId, PageMemory, PageWrite, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::pages::page_write;
 use super::{PartitionArgs, Readable};
-use crate::source::{ErrorClass, PageContent, PageRequest, SourceError};
+use crate::source::{ErrorClass, Page, PageContent, PageRequest, SourceError};
 
 /// Memories fetched from the store at once.
 const MEMORIES: u32 = 64;
@@ -87,10 +89,18 @@ impl Reader {
             memory: memory.as_ref(),
         };
         let timeout = self.readable.settings.page_timeout;
+        let asked_at = self.clock.now();
+        let span = tracing::info_span!("fetch page", "tideline.page" = self.next_page);
         let page = tokio::time::timeout(timeout, self.readable.source.read_page(request))
+            .instrument(span)
             .await
-            .unwrap_or_else(|_| Err(timed_out(timeout)))
-            .map_err(ReadError::Source)?;
+            .unwrap_or_else(|_| Err(timed_out(timeout)));
+        metrics::source_request(
+            &self.readable.settings.name,
+            class_of(&page),
+            self.clock.now().since(asked_at),
+        );
+        let page = page.map_err(ReadError::Source)?;
         let hold = page.hold;
         let next = match (&page.content, &memory) {
             (PageContent::Unchanged, Some(memory)) => match &memory.next {
@@ -107,6 +117,23 @@ impl Reader {
             ))
         })?;
         Ok(ReadPage { write, next, hold })
+    }
+}
+
+/// The class of an answer in metrics.
+fn class_of(answer: &Result<Page, SourceError>) -> &'static str {
+    match answer {
+        Ok(Page {
+            content: PageContent::Unchanged,
+            ..
+        }) => "unchanged",
+        Ok(_) => "ok",
+        Err(error) => match error.class {
+            ErrorClass::Transient { .. } => "transient",
+            ErrorClass::Permanent => "permanent",
+            ErrorClass::Config => "config",
+            ErrorClass::CursorExpired => "cursor_expired",
+        },
     }
 }
 
