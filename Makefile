@@ -1,0 +1,24 @@
+# `make test` is all that CI runs. It needs Rust (rustup's stable with rustfmt and clippy) and a C compiler.
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.PHONY: test servers format lint tests build
+
+test: servers format lint tests
+
+build:
+	$(CARGO) build --release
+
+# Postgres and nats-server for the tests that start them. On Debian they are installed if they are missing and we may;
+# elsewhere set TIDELINE_TEST_POSTGRES_URL and TIDELINE_TEST_NATS_URL, or the tests say what they leave out.
+servers:
+	@./.ci/install-servers
+
+format:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+
+tests:
+	$(CARGO) test --workspace --all-features
