@@ -201,3 +201,20 @@ mod tests {
         assert!(queue.receive(&["a".to_owned()], 1).now_or_never().is_some());
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod conformance {
+    use super::super::conformance::Handles;
+    use super::*;
+
+    async fn open() -> Option<Handles> {
+        let queue = Arc::new(InProcessQueue::default());
+        Some(Handles {
+            here: Arc::clone(&queue) as Arc<dyn Queue>,
+            there: queue,
+            keep: Box::new(()),
+        })
+    }
+
+    crate::queue_conformance!(open);
+}

@@ -1,6 +1,7 @@
 //! The seam to the queue: it carries hints, never truth. Losing, doubling, delaying or reordering what it carries changes
 //! no result, only time. Backends: [`in_process`] and [`jetstream`].
 
+pub mod codec;
 #[cfg(feature = "testing")]
 pub mod conformance;
 pub mod in_process;

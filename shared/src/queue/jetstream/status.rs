@@ -1,0 +1,100 @@
+//! What is known about the connection: told by the client's events and by what was tried last.
+
+use async_nats::{ClientError, Event, ServerError};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use super::super::wakeups::Alarm;
+
+/// What may be wrong, each healed by its own success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Reaching a server.
+    Connection,
+    /// The stream.
+    Stream,
+    /// Sending.
+    Publish,
+    /// Receiving.
+    Receive,
+}
+
+#[derive(Debug)]
+pub(super) struct Status {
+    problems: Mutex<[Option<String>; 4]>,
+    /// The last thing the server refused; why an act that got no answer failed.
+    refused: Mutex<Option<String>>,
+    /// Rises with every connection made.
+    connections: watch::Sender<u64>,
+    /// Something failed that making the stream anew may heal.
+    pub(super) repair: Notify,
+    pub(super) alarm: Alarm,
+}
+
+impl Status {
+    pub(super) fn new() -> Self {
+        Self {
+            problems: Mutex::new([const { None }; 4]),
+            refused: Mutex::new(None),
+            connections: watch::Sender::new(0),
+            repair: Notify::new(),
+            alarm: Alarm::new(),
+        }
+    }
+
+    /// Takes an event of the client.
+    pub(super) fn note(&self, event: Event) {
+        match event {
+            Event::Connected => {
+                self.healed(Part::Connection);
+                *self.refused.lock() = None;
+                self.connections.send_modify(|count| *count += 1);
+                // Wake-ups may have been lost while it was away.
+                self.alarm.ring();
+            }
+            Event::ClientError(ClientError::Other(text)) => self.failed(Part::Connection, text),
+            Event::ServerError(ServerError::Other(text)) => *self.refused.lock() = Some(text),
+            _ => {}
+        }
+    }
+
+    pub(super) fn failed(&self, part: Part, why: String) {
+        let before = self.problems.lock()[part as usize].replace(why.clone());
+        if before.is_none() {
+            tracing::warn!(?part, why, "the queue is degraded: work goes on from the store");
+        }
+        if part != Part::Connection {
+            self.repair.notify_one();
+        }
+    }
+
+    pub(super) fn healed(&self, part: Part) {
+        let before = self.problems.lock()[part as usize].take();
+        if before.is_some() {
+            tracing::info!(?part, "the queue is well again");
+        }
+    }
+
+    pub(super) fn is_well(&self, part: Part) -> bool {
+        self.problems.lock()[part as usize].is_none()
+    }
+
+    /// Everything that is wrong except the connection.
+    pub(super) fn problems(&self) -> Option<String> {
+        let problems = self.problems.lock();
+        let texts: Vec<&str> = problems[1..].iter().flatten().map(String::as_str).collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
+    pub(super) fn connection_problem(&self) -> Option<String> {
+        self.problems.lock()[Part::Connection as usize].clone()
+    }
+
+    pub(super) fn refused(&self) -> Option<String> {
+        self.refused.lock().clone()
+    }
+
+    pub(super) fn connections(&self) -> watch::Receiver<u64> {
+        self.connections.subscribe()
+    }
+}

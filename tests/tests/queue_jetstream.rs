@@ -1,0 +1,286 @@
+//! The JetStream queue on a real nats-server: the conformance suite, and what happens when NATS is hurt or set up wrongly.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use tideline_shared::queue::conformance::Handles;
+use tideline_shared::queue::jetstream::{JetStreamQueue, NatsAddress};
+use tideline_shared::queue::{Hint, Queue, QueueError, QueueHealth};
+use tideline_shared::words::{JobId, Token};
+use tideline_tests::servers::{self, Nats};
+use tideline_tests::wait_until;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+async fn connect(url: &str) -> Arc<dyn Queue> {
+    let address = NatsAddress::parse(url).unwrap();
+    Arc::new(JetStreamQueue::open(&address).await.unwrap())
+}
+
+async fn open() -> Option<Handles> {
+    let (url, server) = servers::nats("queue conformance").await.unwrap()?;
+    let url = format!("{url}?prefix=t{:x}&max_bytes=1048576", rand::random::<u64>());
+    Some(Handles {
+        here: connect(&url).await,
+        there: connect(&url).await,
+        keep: Box::new(server),
+    })
+}
+
+tideline_shared::queue_conformance!(open);
+
+fn hint(job: i64) -> Hint {
+    Hint {
+        kind: "k".into(),
+        jobs: vec![(JobId(job), Token(1))],
+        trace: None,
+    }
+}
+
+/// Sends new hints until one is received.
+async fn hints_flow(queue: &dyn Queue, from: i64) {
+    let mut job = from;
+    wait_until("hints to flow", LIMIT, async || {
+        job += 1;
+        queue
+            .publish(&[hint(job)])
+            .await
+            .map_err(|error| format!("{error:?}"))?;
+        let received = tokio::time::timeout(Duration::from_secs(1), queue.receive(&["k".into()], 1)).await;
+        match received {
+            Ok(Ok(deliveries)) => {
+                for delivery in &deliveries {
+                    delivery.ack().await;
+                }
+                Ok(())
+            }
+            other => Err(format!("nothing received: {:?}", other.map(|_| ()))),
+        }
+    })
+    .await
+    .unwrap();
+}
+
+async fn becomes(queue: &dyn Queue, healthy: bool) {
+    wait_until("the health", LIMIT, async || {
+        let health = queue.health();
+        if (health == QueueHealth::Healthy) == healthy {
+            Ok(())
+        } else {
+            Err(format!("{health:?}"))
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_recovers_by_itself_from_a_restart_a_kill_and_a_wiped_store() {
+    let Some(server) = servers::own_nats("nats restarts").await.unwrap() else {
+        return;
+    };
+    let queue = connect(&server.url()).await;
+    hints_flow(&*queue, 0).await;
+    for (round, how) in ["restart", "kill", "wipe"].into_iter().enumerate() {
+        let waiting = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move { queue.receive(&["waits".into()], 1).await.map(|received| received.len()) }
+        });
+        server.stop(how != "restart").await.unwrap();
+        becomes(&*queue, false).await;
+        assert!(matches!(
+            queue.publish(&[hint(1)]).await,
+            Err(QueueError::Unavailable { .. })
+        ));
+        if how == "wipe" {
+            server.wipe().await.unwrap();
+        } else {
+            server.launch().await.unwrap();
+        }
+        becomes(&*queue, true).await;
+        hints_flow(&*queue, 1_000 * (1 + i64::try_from(round).unwrap())).await;
+        // A call that waited all the time is answered too.
+        let mut late = hint(7);
+        late.kind = "waits".into();
+        late.jobs[0].1 = Token(i64::try_from(round).unwrap());
+        wait_until("publishing", LIMIT, async || {
+            queue.publish(std::slice::from_ref(&late)).await
+        })
+        .await
+        .unwrap();
+        let received = tokio::time::timeout(LIMIT, waiting).await;
+        assert_eq!(received.expect("received in time").unwrap().unwrap(), 1, "{how}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_stream_or_consumer_is_made_again() {
+    let Some(server) = servers::own_nats("deleted streams").await.unwrap() else {
+        return;
+    };
+    let queue = connect(&server.url()).await;
+    hints_flow(&*queue, 0).await;
+    let admin = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    admin.delete_consumer_from_stream("k", "TIDELINE_HINTS").await.unwrap();
+    hints_flow(&*queue, 1_000).await;
+    admin.delete_stream("TIDELINE_HINTS").await.unwrap();
+    hints_flow(&*queue, 2_000).await;
+    becomes(&*queue, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_whose_nats_comes_later_begins_to_work_then() {
+    let Some(server) = servers::own_nats("late nats").await.unwrap() else {
+        return;
+    };
+    server.stop(true).await.unwrap();
+    let queue = connect(&server.url()).await;
+    let QueueHealth::Degraded(reason) = queue.health() else {
+        panic!("healthy without NATS");
+    };
+    assert!(reason.contains("NATS cannot be reached"), "{reason}");
+    let mut waiter = queue.wakeups();
+    queue.wake().await;
+    tokio::time::timeout(LIMIT, waiter.next())
+        .await
+        .expect("a wake-up within the process");
+    server.launch().await.unwrap();
+    becomes(&*queue, true).await;
+    hints_flow(&*queue, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_nats_is_noticed_and_used_again_when_it_thaws() {
+    let Some(server) = servers::own_nats("frozen nats").await.unwrap() else {
+        return;
+    };
+    let queue = connect(&server.url()).await;
+    hints_flow(&*queue, 0).await;
+    server.freeze().unwrap();
+    assert!(matches!(
+        queue.publish(&[hint(1)]).await,
+        Err(QueueError::Unavailable { .. })
+    ));
+    assert!(matches!(queue.health(), QueueHealth::Degraded(_)));
+    server.thaw().unwrap();
+    hints_flow(&*queue, 1_000).await;
+    becomes(&*queue, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_hint_published_again_at_once_is_stored_once() {
+    let Some(server) = servers::own_nats("duplicates").await.unwrap() else {
+        return;
+    };
+    let queue = connect(&server.url()).await;
+    for _ in 0..3 {
+        queue.publish(&[hint(1), hint(2)]).await.unwrap();
+    }
+    let admin = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let stream = admin.get_stream("TIDELINE_HINTS").await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hint_of_another_version_is_passed_over() {
+    let Some(server) = servers::own_nats("other versions").await.unwrap() else {
+        return;
+    };
+    let queue = connect(&server.url()).await;
+    let admin = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for payload in [&b"\x63what comes"[..], b"", b"\x01"] {
+        let ack = admin.publish("tideline.hints.k", payload.into()).await.unwrap();
+        ack.await.unwrap();
+    }
+    queue.publish(&[hint(1)]).await.unwrap();
+    let received = tokio::time::timeout(LIMIT, queue.receive(&["k".into()], 1)).await;
+    let received = received.unwrap().unwrap();
+    assert_eq!(received[0].hint(), &hint(1));
+    received[0].ack().await;
+    let stream = admin.get_stream("TIDELINE_HINTS").await.unwrap();
+    wait_until("an empty stream", LIMIT, async || {
+        match stream.get_info().await.unwrap().state.messages {
+            0 => Ok(()),
+            left => Err(format!("{left} are left")),
+        }
+    })
+    .await
+    .unwrap();
+}
+
+/// What opening says about a server with this configuration.
+async fn complaint(config: &str, url: impl Fn(&Nats) -> String) -> Option<String> {
+    if !Nats::is_here() {
+        println!("left out, there is no nats-server to start (install nats-server)");
+        return None;
+    }
+    let server = Nats::start_with(Some(config)).await.unwrap();
+    let address = NatsAddress::parse(&url(&server)).unwrap();
+    match JetStreamQueue::open(&address).await {
+        Err(QueueError::Config(text)) => Some(text),
+        Err(other) => panic!("no configuration error: {other:?}"),
+        Ok(_) => panic!("opened"),
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_a_configuration_error_without_the_password() {
+    let config = "authorization { users = [ {user: ann, password: right} ] }";
+    for login in ["ann:hunter2@", "hunter2@", ""] {
+        let url = |server: &Nats| format!("nats://{login}{}", server.address());
+        let Some(text) = complaint(config, url).await else {
+            return;
+        };
+        assert!(text.starts_with("queue: ") && text.contains("credentials"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_nats_without_jetstream_is_a_configuration_error() {
+    // The account of this user has no JetStream, though the server has.
+    let config = "accounts { A: { users: [ {user: ann, password: right} ] } }";
+    let url = |server: &Nats| format!("nats://ann:right@{}", server.address());
+    let Some(text) = complaint(config, url).await else {
+        return;
+    };
+    assert!(text.contains("without JetStream"), "{text}");
+}
+
+#[tokio::test]
+async fn too_little_storage_is_a_configuration_error() {
+    let config = "accounts { A: { jetstream: { max_file: 1M }, users: [ {user: ann, password: right} ] } }";
+    let url = |server: &Nats| format!("nats://ann:right@{}", server.address());
+    let Some(text) = complaint(config, url).await else {
+        return;
+    };
+    assert!(text.contains("storage") && text.contains("max_bytes"), "{text}");
+}
+
+#[tokio::test]
+async fn missing_rights_are_a_configuration_error() {
+    let config = r#"accounts { A: { jetstream: enabled, users: [
+        {user: ann, password: right, permissions: { publish: ["tideline.>"] } } ] } }"#;
+    let url = |server: &Nats| format!("nats://ann:right@{}", server.address());
+    let Some(text) = complaint(config, url).await else {
+        return;
+    };
+    assert!(
+        text.contains("rights") && text.contains("Permissions Violation"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_where_the_url_demands_tls() {
+    let Some(server) = servers::own_nats("no tls").await.unwrap() else {
+        return;
+    };
+    let address = NatsAddress::parse(&format!("tls://{}", server.address())).unwrap();
+    match JetStreamQueue::open(&address).await {
+        Err(QueueError::Config(text)) => assert!(text.starts_with("queue: "), "{text}"),
+        Err(other) => panic!("{other:?}"),
+        Ok(queue) => assert!(matches!(queue.health(), QueueHealth::Degraded(_))),
+    }
+}
