@@ -45,7 +45,13 @@ pub struct Settings {
     pub listen: Option<String>,
     /// Settings of workers.
     pub worker: WorkerSettings,
-    /// Settings of schedulers.
+    impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { concurrency: 8, lease: Duration::from_secs(5), poll: Duration::from_secs(5) }
+    }
+}
+
+/// Settings of schedulers.
     pub scheduler: SchedulerSettings,
     /// How long tombstones stay in the change feed (`changes.retention`, default 7 days).
     pub changes_retention: Duration,
@@ -70,6 +76,12 @@ pub struct WorkerSettings {
     pub lease: Duration,
     /// How often it looks for due jobs without a hint (`worker.poll`, default 5 s; 250 ms while the queue is degraded).
     pub poll: Duration,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { concurrency: 8, lease: Duration::from_secs(5), poll: Duration::from_secs(5) }
+    }
 }
 
 /// Settings of schedulers.
@@ -118,6 +130,12 @@ impl Default for TelemetrySettings {
     }
 }
 
+impl Default for SchedulerSettings {
+    fn default() -> Self {
+        Self { poll: Duration::from_secs(1), resend_after: Duration::from_secs(10), sweep_batch: 5_000 }
+    }
+}
+
 /// One source.
 #[derive(Clone, Debug)]
 pub struct SourceSettings {
@@ -157,9 +175,49 @@ pub struct SourceSettings {
     pub kind: SourceKind,
 }
 
+impl SourceSettings {
+    /// A source of the program's own (see `Source` in the worker crate) with every default.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            identity: fingerprint(name.as_bytes()),
+            name,
+            source_type: "own".to_owned(),
+            burst_length: Duration::from_secs(10),
+            burst_interval: Duration::from_secs(30),
+            rest: Some(Duration::from_secs(30 * 60)),
+            schedule: None,
+            backoff: Ladder::default(),
+            guard: RemovalGuard { reject_above_percent: Some(20.0), reject_empty: true },
+            confirm_cycles: 1,
+            parallel_partitions: 1,
+            page_timeout: Duration::from_secs(30),
+            max_restarts: 3,
+            volatile: Volatile::default(),
+            commit_pages: 16,
+            malformed_keep: 1_000,
+            kind: SourceKind::Own,
+        }
+    }
+
+    /// What the store needs to know of it.
+    #[must_use]
+    pub fn spec(&self) -> SourceSpec {
+        SourceSpec {
+            name: self.name.clone(),
+            source_type: self.source_type.clone(),
+            identity: self.identity,
+            parallel_partitions: self.parallel_partitions,
+        }
+    }
+}
+
 /// What a type of source needs.
 #[derive(Clone, Debug)]
 pub enum SourceKind {
+    /// A source written in Rust, handed over by the program; no file configures it.
+    Own,
     /// Any JSON API.
     Rest(Box<RestSettings>),
     /// A folder.
