@@ -6,9 +6,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::rules::{Ladder, RemovalGuard, Schedule, Volatile};
+use crate::rules::{Ladder, RemovalGuard, Schedule, Volatile, fingerprint};
 use crate::store::RescuePolicy;
-use crate::words::Fingerprint;
+use crate::words::{Fingerprint, SourceSpec};
 
 /// A secret: a token, a password. Reaches no log, trace, event, error text or stored row.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,13 +45,7 @@ pub struct Settings {
     pub listen: Option<String>,
     /// Settings of workers.
     pub worker: WorkerSettings,
-    impl Default for WorkerSettings {
-    fn default() -> Self {
-        Self { concurrency: 8, lease: Duration::from_secs(5), poll: Duration::from_secs(5) }
-    }
-}
-
-/// Settings of schedulers.
+    /// Settings of schedulers.
     pub scheduler: SchedulerSettings,
     /// How long tombstones stay in the change feed (`changes.retention`, default 7 days).
     pub changes_retention: Duration,
@@ -80,7 +74,11 @@ pub struct WorkerSettings {
 
 impl Default for WorkerSettings {
     fn default() -> Self {
-        Self { concurrency: 8, lease: Duration::from_secs(5), poll: Duration::from_secs(5) }
+        Self {
+            concurrency: 8,
+            lease: Duration::from_secs(5),
+            poll: Duration::from_secs(5),
+        }
     }
 }
 
@@ -132,7 +130,11 @@ impl Default for TelemetrySettings {
 
 impl Default for SchedulerSettings {
     fn default() -> Self {
-        Self { poll: Duration::from_secs(1), resend_after: Duration::from_secs(10), sweep_batch: 5_000 }
+        Self {
+            poll: Duration::from_secs(1),
+            resend_after: Duration::from_secs(10),
+            sweep_batch: 5_000,
+        }
     }
 }
 
@@ -189,7 +191,10 @@ impl SourceSettings {
             rest: Some(Duration::from_secs(30 * 60)),
             schedule: None,
             backoff: Ladder::default(),
-            guard: RemovalGuard { reject_above_percent: Some(20.0), reject_empty: true },
+            guard: RemovalGuard {
+                reject_above_percent: Some(20.0),
+                reject_empty: true,
+            },
             confirm_cycles: 1,
             parallel_partitions: 1,
             page_timeout: Duration::from_secs(30),
