@@ -15,13 +15,6 @@ use crate::scheduler::Task;
 /// Jobs rescued with one statement.
 const BATCH: u32 = 1_000;
 
-/// A job that was running in ten workers in a row when they died is taken to be the reason.
-const POLICY: RescuePolicy = RescuePolicy {
-    free: 3,
-    delay: Duration::from_secs(10),
-    park_after: 10,
-};
-
 /// See the module.
 pub struct RescueJobs {
     /// Takes the jobs back.
@@ -32,13 +25,15 @@ pub struct RescueJobs {
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// What happens to the jobs of dead workers.
+    pub policy: RescuePolicy,
 }
 
 #[async_trait]
 impl Task for RescueJobs {
     /// Rescues what can be rescued now, then waits for the end of the nearest lease (which a live worker prolongs before).
     async fn run_once(&self) -> Result<Pace, StoreError> {
-        let rescued = self.store.rescue(POLICY, BATCH, self.clock.now()).await?;
+        let rescued = self.store.rescue(self.policy, BATCH, self.clock.now()).await?;
         for job in &rescued {
             tracing::warn!(job = %job.job, worker = %job.worker, parked = job.parked, "job taken back from a dead worker");
         }

@@ -9,7 +9,7 @@ use tideline_shared::clock::Clock;
 use tideline_shared::config::settings::{SchedulerSettings, SourceSettings};
 use tideline_shared::queue::Queue;
 use tideline_shared::runtime::{Pace, Runtime, Wake};
-use tideline_shared::store::{Store, StoreError};
+use tideline_shared::store::{RescuePolicy, Store, StoreError};
 
 use crate::{Dispatch, EndCycles, PruneChanges, RescueJobs, StartCycles, SweepCycles};
 
@@ -35,6 +35,8 @@ pub struct SchedulerParts {
     pub settings: SchedulerSettings,
     /// The sources: their rests, schedules and guards.
     pub sources: Vec<SourceSettings>,
+    /// What happens to the jobs of dead workers.
+    pub rescue: RescuePolicy,
     /// `changes.retention`.
     pub changes_retention: Duration,
 }
@@ -69,6 +71,7 @@ impl Scheduler {
                     queue,
                     clock,
                     settings,
+                    rescue,
                     changes_retention,
                     ..
                 },
@@ -106,13 +109,14 @@ impl Scheduler {
         on_wake("sweep cycles", Arc::new(sweep));
 
         // These have a pace of their own: the end of the nearest lease, and a slow one.
-        let rescue = RescueJobs {
+        let task = RescueJobs {
             store: store.clone(),
             leases: store.clone(),
             queue: Arc::clone(&queue),
             clock: Arc::clone(&clock),
+            policy: rescue,
         };
-        spawn(runtime, "rescue jobs", every, Wake::Never, Arc::new(rescue));
+        spawn(runtime, "rescue jobs", every, Wake::Never, Arc::new(task));
         let prune = PruneChanges {
             store,
             clock,

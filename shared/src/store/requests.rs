@@ -54,6 +54,17 @@ pub struct RescuePolicy {
     pub park_after: u32,
 }
 
+impl Default for RescuePolicy {
+    /// Three times at once, then after ten seconds each; the tenth time in a row it is taken to be the reason.
+    fn default() -> Self {
+        Self {
+            free: 3,
+            delay: Duration::from_secs(10),
+            park_after: 10,
+        }
+    }
+}
+
 /// A job taken back from a dead worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rescued {
