@@ -1,1 +1,60 @@
-//! The kinds of source that come with Tideline.
+//! What is read: the `rest` source for any JSON API, the `files` source for a folder. [`open`] chooses by the settings.
+
+mod backstage;
+pub mod files;
+mod redact;
+pub mod rest;
+mod text;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tideline_shared::clock::{Clock, SystemClock};
+use tideline_shared::config::settings::{SourceKind, SourceSettings};
+
+use crate::source::Source;
+
+/// Settings that cannot work: an expression that is none, a value that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct OpenError {
+    /// Name of the source.
+    pub source_name: String,
+    /// Where in the source's settings, and what is wrong there.
+    pub problems: Vec<(String, String)>,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "source {}: ", self.source_name)?;
+        for (index, (key, why)) in self.problems.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "; " };
+            write!(f, "{comma}{key}: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The source that the settings describe. Reads nothing yet.
+///
+/// # Errors
+/// Every problem of the settings that compiling them shows.
+pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>, OpenError> {
+    open_with_clock(settings, Arc::new(SystemClock))
+}
+
+/// As [`open`], with a clock of the caller's.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with_clock(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Source>, OpenError> {
+    match &settings.kind {
+        SourceKind::Rest(rest) => match rest::RestSource::new(settings, rest, clock) {
+            Ok(source) => Ok(Arc::new(source)),
+            Err(problems) => Err(OpenError {
+                source_name: settings.name.clone(),
+                problems,
+            }),
+        },
+        SourceKind::Files(files) => Ok(Arc::new(files::FilesSource::new(settings, files, clock))),
+    }
+}

@@ -1,0 +1,189 @@
+//! The `files` source: entities in YAML (many documents), JSON and NDJSON files below a folder, in pages of files in sorted
+//! order; the cursor is the last file's path. Names, sizes and times of its files are a page's validators: an unchanged page
+//! is not read. Of a broken file nobody knows which entities it had, so it counts as a malformed item without a name, and
+//! the cycle does not sweep.
+
+mod list;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use tideline_shared::clock::Clock;
+use tideline_shared::config::settings::{FilesSettings, SourceSettings};
+use tideline_shared::words::{Fingerprint, MalformedItem, Validators};
+
+use self::list::{Format, Listed, Listing};
+use super::backstage;
+use super::redact::Redactor;
+use crate::source::{ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};
+
+/// A file that changed so short ago may change again within the same tick of the file system's clock; its page is read
+/// again next time.
+const SETTLED_MS: i64 = 2_000;
+
+/// Sample of a malformed item, in bytes.
+const SAMPLE_BYTES: usize = 500;
+
+/// The `files` source.
+pub struct FilesSource {
+    folder: PathBuf,
+    page_size: usize,
+    max_file_bytes: u64,
+    salt: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl FilesSource {
+    /// Reads nothing yet.
+    #[must_use]
+    pub fn new(source: &SourceSettings, settings: &FilesSettings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            folder: settings.path.clone(),
+            page_size: usize::try_from(settings.page_size.max(1)).unwrap_or(1),
+            max_file_bytes: settings.max_file_bytes,
+            salt: format!("{settings:?} {:?} {}", source.volatile, env!("CARGO_PKG_VERSION")),
+            clock,
+        }
+    }
+
+    fn request_print(&self, after: Option<&str>) -> Fingerprint {
+        let text = format!("files\n{}\n{after:?}", self.salt);
+        Fingerprint(Sha256::digest(text.as_bytes()).into())
+    }
+
+    /// None if a file changed just now.
+    fn content_print(&self, listing: &Listing) -> Option<Fingerprint> {
+        let now = self.clock.now().0;
+        let settled = |file: &Listed| now.saturating_sub(file.changed_ms) >= SETTLED_MS;
+        listing.files.iter().all(settled).then_some(Fingerprint(listing.print))
+    }
+}
+
+#[async_trait]
+impl Source for FilesSource {
+    async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
+        let after = match request.cursor {
+            None => None,
+            Some(Value::String(path)) => Some(path.clone()),
+            Some(_) => {
+                let text = "the cursor was made by another kind of source".to_owned();
+                return Err(SourceError::new(ErrorClass::CursorExpired, text));
+            }
+        };
+        let print = self.request_print(after.as_deref());
+        let (folder, page_size, max_bytes) = (self.folder.clone(), self.page_size, self.max_file_bytes);
+        let listing = blocking(move || list::list(&folder, after.as_deref(), page_size, max_bytes)).await??;
+        let content = self.content_print(&listing);
+        let validators = Validators {
+            request: Some(print),
+            content,
+            ..Validators::default()
+        };
+        let remembered = request.memory.map(|memory| &memory.validators);
+        if content.is_some() && remembered == Some(&validators) {
+            return Ok(page(PageContent::Unchanged, None, validators));
+        }
+        let next = listing
+            .files
+            .last()
+            .filter(|_| listing.more)
+            .map(|file| Value::from(file.name.as_str()));
+        let items = blocking(move || read_all(&listing.files, max_bytes)).await?;
+        Ok(page(PageContent::Items(items), next, validators))
+    }
+}
+
+fn page(content: PageContent, next: Option<Value>, validators: Validators) -> Page {
+    Page {
+        content,
+        next,
+        children: Vec::new(),
+        validators,
+        hold: None,
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SourceError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        let text = "reading the files was stopped".to_owned();
+        SourceError::new(ErrorClass::Transient { retry_after: None }, text)
+    })
+}
+
+fn read_all(files: &[Listed], max_bytes: u64) -> Vec<Item> {
+    let redactor = Redactor::default();
+    let mut items = Vec::new();
+    for file in files {
+        match read_file(&file.path, max_bytes) {
+            Ok(bytes) => read_items(file, &bytes, &redactor, &mut items),
+            Err(why) => items.push(malformed(file, &why, b"", &redactor)),
+        }
+    }
+    items
+}
+
+fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    let mut bytes = Vec::new();
+    file.take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(format!("has more than {max_bytes} bytes (max_file_bytes)"));
+    }
+    Ok(bytes)
+}
+
+/// A file is read whole or not at all; of NDJSON each line stands for itself.
+fn read_items(file: &Listed, bytes: &[u8], redactor: &Redactor, items: &mut Vec<Item>) {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            items.push(malformed(file, &format!("is not UTF-8: {error}"), bytes, redactor));
+            return;
+        }
+    };
+    let documents = match file.format {
+        Format::Yaml => yaml::documents(text).map_err(|why| format!("is not YAML that can be read: {why}")),
+        Format::Json => json_documents(text).map_err(|why| format!("is not JSON: {why}")),
+        Format::Lines => Ok(text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect()),
+    };
+    match documents {
+        Ok(documents) => items.extend(documents.into_iter().map(|body| match backstage::reference(&body) {
+            Ok(reference) => Item::Entity { reference, body },
+            Err(why) => malformed(file, &why, body.as_bytes(), redactor),
+        })),
+        Err(why) => items.push(malformed(file, &why, bytes, redactor)),
+    }
+}
+
+/// One object, or a list of objects.
+fn json_documents(text: &str) -> Result<Vec<String>, serde_json::Error> {
+    if text.trim_start().starts_with('[') {
+        let list: Vec<&RawValue> = serde_json::from_str(text)?;
+        return Ok(list.into_iter().map(|item| item.get().to_owned()).collect());
+    }
+    let one: &RawValue = serde_json::from_str(text)?;
+    Ok(vec![one.get().to_owned()])
+}
+
+fn malformed(file: &Listed, why: &str, bytes: &[u8], redactor: &Redactor) -> Item {
+    Item::Malformed(MalformedItem {
+        reference: None,
+        error: redactor.sample(format!("{}: {why}", file.name).as_bytes(), SAMPLE_BYTES),
+        sample: redactor.sample(bytes, SAMPLE_BYTES),
+    })
+}
