@@ -48,6 +48,10 @@ pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>, OpenError> {
 /// As [`open`].
 pub fn open_with_clock(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Source>, OpenError> {
     match &settings.kind {
+        SourceKind::Own => Err(OpenError {
+            source_name: settings.name.clone(),
+            problems: vec![("type".to_owned(), "is written in Rust: the program hands it over".to_owned())],
+        }),
         SourceKind::Rest(rest) => match rest::RestSource::new(settings, rest, clock) {
             Ok(source) => Ok(Arc::new(source)),
             Err(problems) => Err(OpenError {
