@@ -6,7 +6,7 @@ mod error;
 mod requests;
 mod seams;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod postgres;
 pub mod sqlite;

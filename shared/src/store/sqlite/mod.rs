@@ -1,1 +1,76 @@
+//! The store in a SQLite file: the default, nothing to install. Write-ahead log, one connection that writes (SQLite has one
+//! writer at a time anyway; waiting for it here is cheaper and fairer than in its busy handler) and a few that read.
+//! The data-base thread is handed few and big statements, because through an async driver each hand-over costs as much as
+//! ten rows. One process may run roles on a file ([`SqliteStore::open_owned`]); any other may look and send operators'
+//! commands ([`SqliteStore::open_existing`]). Look next at `ingest.rs`.
 
+mod catalog;
+mod commands;
+mod cycles;
+mod entities;
+mod failure;
+mod ingest;
+mod jobs;
+mod manifest;
+mod open;
+mod operators;
+mod ownership;
+mod pages;
+mod partitions;
+mod rows;
+mod schema;
+mod settle;
+mod sources;
+mod sweep;
+mod workers;
+
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{Connection, Sqlite, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use self::failure::failed;
+use self::ownership::Ownership;
+use super::StoreError;
+
+/// The statement in `sql/{name}.sql`.
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("sql/", $name, ".sql"))
+    };
+}
+use sql;
+
+/// A store in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Mutex<SqliteConnection>,
+    readers: SqlitePool,
+    _ownership: Option<Ownership>,
+}
+
+impl SqliteStore {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.writer.lock().await
+    }
+}
+
+/// Begins a transaction that already has the write lock, so that it can never fail half way for want of it.
+async fn begin<'c>(writer: &'c mut SqliteConnection, act: &'static str) -> Result<Transaction<'c, Sqlite>, StoreError> {
+    writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(act))
+}
+
+async fn commit(tx: Transaction<'_, Sqlite>, act: &'static str) -> Result<(), StoreError> {
+    tx.commit().await.map_err(failure::failed_commit(act))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,2 @@
+-- These are back, or were elsewhere: not missed.
+DELETE FROM misses WHERE source_id = ?1 AND key_hash IN (SELECT value FROM json_each(?2))

@@ -1,0 +1,2 @@
+-- A worker's lease is over at once.
+DELETE FROM workers WHERE worker = ?1

@@ -1,0 +1,10 @@
+-- Active sources without a running cycle whose next one is asked for or due.
+SELECT s.id, s.name, s.cycle + 1, coalesce(s.requested, 'schedule')
+FROM sources AS s
+WHERE s.state = 'active'
+  AND (s.requested IS NOT NULL OR s.next_cycle_at <= ?1)
+  AND NOT EXISTS (
+      SELECT 1 FROM cycles AS c WHERE c.source_id = s.id AND c.state IN ('bursting', 'sweeping')
+  )
+ORDER BY s.next_cycle_at, s.id
+LIMIT ?2

@@ -1,0 +1,7 @@
+-- Running jobs whose worker has no lease any more.
+SELECT j.id, j.worker, j.rescues, j.source_id, j.cycle
+FROM jobs AS j INDEXED BY jobs_running
+LEFT JOIN workers AS w ON w.worker = j.worker
+WHERE j.state = 'running' AND (w.worker IS NULL OR w.alive_until < ?1)
+ORDER BY j.id
+LIMIT ?2

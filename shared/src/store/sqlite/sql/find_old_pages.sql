@@ -1,0 +1,6 @@
+-- Manifests of pages that this cycle did not reach.
+SELECT p.partition_id, p.page, k.key_hashes
+FROM pages AS p INDEXED BY pages_source
+JOIN page_keys AS k ON k.partition_id = p.partition_id AND k.page = p.page
+WHERE p.source_id = ?1 AND p.cycle < ?2
+LIMIT ?3

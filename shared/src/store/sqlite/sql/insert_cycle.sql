@@ -1,0 +1,2 @@
+-- A new cycle; the index on running ones refuses a second.
+INSERT INTO cycles (source_id, number, state, trigger, started_at) VALUES (?1, ?2, 'bursting', ?3, ?4)

@@ -1,0 +1,6 @@
+-- Cycles of a source, the newest first.
+SELECT number, state, trigger, started_at, ended_at, reason, totals, removed
+FROM cycles
+WHERE source_id = ?1
+ORDER BY number DESC
+LIMIT ?2

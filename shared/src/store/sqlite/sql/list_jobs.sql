@@ -1,0 +1,15 @@
+-- Jobs after a row, by row: of a kind, with a key, in a state, of a source.
+SELECT
+    j.id, j.kind, j.key, j.state, CASE WHEN j.state = 'waiting' THEN j.due_at END, j.attempt, j.rung, j.token, j.worker,
+    w.alive_until, j.last_error, j.trigger, j.args, j.cursor, j.progress, j.trace, s.name, j.cycle, j.created_at,
+    j.updated_at
+FROM jobs AS j
+LEFT JOIN workers AS w ON w.worker = j.worker
+LEFT JOIN sources AS s ON s.id = j.source_id
+WHERE j.id > ?1
+  AND (?2 IS NULL OR j.kind = ?2)
+  AND (?3 IS NULL OR j.key = ?3)
+  AND (?4 IS NULL OR j.state = ?4)
+  AND (?5 IS NULL OR s.name = ?5)
+ORDER BY j.id
+LIMIT ?6

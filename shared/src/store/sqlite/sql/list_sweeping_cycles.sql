@@ -1,0 +1,8 @@
+-- Cycles whose sweep is to be planned or done.
+SELECT c.source_id, s.name, c.number, c.totals, c.removed
+FROM cycles AS c INDEXED BY cycles_running
+JOIN sources AS s ON s.id = c.source_id
+WHERE c.state IN ('bursting', 'sweeping')
+  AND c.state = 'sweeping'
+ORDER BY c.source_id
+LIMIT ?1

@@ -1,0 +1,7 @@
+-- Finds the live entities of misses: one walk through the source's entities, however many misses there are.
+INSERT INTO misses (source_id, key_hash, ref)
+SELECT e.source_id, e.key_hash, e.ref
+FROM entities AS e
+CROSS JOIN misses AS m ON m.source_id = e.source_id AND m.key_hash = e.key_hash
+WHERE e.source_id = ?1 AND e.change <> 'removed' AND m.ref IS NULL
+ON CONFLICT (source_id, key_hash) DO UPDATE SET ref = excluded.ref

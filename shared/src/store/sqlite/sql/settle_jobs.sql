@@ -1,0 +1,22 @@
+-- Ends attempts whose lease holds. A job that was superseded while it ran waits with its newest args instead.
+UPDATE jobs SET
+    state = CASE WHEN again = 1 THEN 'waiting' ELSE b.state END,
+    due_at = CASE WHEN again = 1 THEN ?2 ELSE b.due_at END,
+    attempt = CASE
+        WHEN again = 1 OR b.success = 1 THEN 0
+        WHEN b.unspent = 1 THEN max(attempt - 1, 0)
+        ELSE attempt
+    END,
+    rung = CASE WHEN again = 1 OR b.success = 1 THEN 0 ELSE coalesce(b.rung, jobs.rung) END,
+    rescues = CASE WHEN again = 1 OR b.success = 1 THEN 0 ELSE rescues END,
+    cursor = CASE WHEN again = 0 THEN cursor END,
+    progress = CASE WHEN again = 0 THEN progress END,
+    last_error = CASE WHEN again = 0 AND b.success = 0 THEN coalesce(b.error, last_error) END,
+    worker = NULL, again = 0, hinted_at = 0, updated_at = ?2
+FROM (
+    SELECT
+        value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS state, value ->> 3 AS due_at, value ->> 4 AS success,
+        value ->> 5 AS unspent, value ->> 6 AS rung, value ->> 7 AS error
+    FROM json_each(?1)
+) AS b
+WHERE jobs.id = b.id AND jobs.token = b.token AND jobs.state = 'running'

@@ -1,0 +1,23 @@
+//! The conformance suite on SQLite files.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::SqliteStore;
+use crate::store::Store;
+
+/// A fresh store in a folder of its own.
+pub(super) async fn open_file() -> (TempDir, SqliteStore) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("tideline.db");
+    let store = SqliteStore::open(path.to_str().unwrap()).await.unwrap();
+    (folder, store)
+}
+
+async fn open() -> (TempDir, Arc<dyn Store>) {
+    let (folder, store) = open_file().await;
+    (folder, Arc::new(store))
+}
+
+crate::store_conformance!(open);
