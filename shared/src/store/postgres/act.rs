@@ -1,0 +1,157 @@
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Executor, Postgres};
+
+use super::PostgresStore;
+use super::error::{classify, timed_out};
+use crate::store::StoreError;
+
+pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// One act on one connection. A connection whose act failed or was dropped on the way is closed, not given back: nothing
+/// half-said is left on it, and the server rolls back what it began.
+pub(super) struct Act {
+    name: &'static str,
+    writes: bool,
+    connection: Option<PoolConnection<Postgres>>,
+    open: bool,
+    whole: bool,
+    timeout: Duration,
+    begin: String,
+}
+
+impl PostgresStore {
+    /// An act that only reads.
+    pub(super) async fn reading(&self, name: &'static str) -> Result<Act, StoreError> {
+        self.act(name, false).await
+    }
+
+    /// An act that writes: outside of a transaction, a lost answer leaves open whether it was done.
+    pub(super) async fn writing(&self, name: &'static str) -> Result<Act, StoreError> {
+        self.act(name, true).await
+    }
+
+    async fn act(&self, name: &'static str, writes: bool) -> Result<Act, StoreError> {
+        let connection = self
+            .pool
+            .acquire()
+            .await
+            .map_err(|error| classify(name, false, error))?;
+        Ok(Act {
+            name,
+            writes,
+            connection: Some(connection),
+            open: false,
+            whole: true,
+            timeout: self.options.statement_timeout,
+            begin: self.begin.clone(),
+        })
+    }
+}
+
+impl Act {
+    /// Begins a transaction that the server ends if this process says nothing for too long.
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        let begin = self.begin.clone();
+        self.open = true;
+        self.say(begin, false).await
+    }
+
+    /// Commits. If the answer is lost, it may have been done.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        self.say("COMMIT".to_owned(), true).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Gives up what the transaction did.
+    pub(super) async fn rollback(mut self) -> Result<(), StoreError> {
+        self.say("ROLLBACK".to_owned(), false).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// The rows of a statement.
+    pub(super) async fn rows(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>, StoreError> {
+        let (name, maybe_done, timeout) = (self.name, self.writes && !self.open, self.timeout);
+        let connection = self.connection()?;
+        let answer = tokio::time::timeout(timeout, statement.fetch_all(connection)).await;
+        self.judge(name, maybe_done, answer)
+    }
+
+    /// The only row of a statement, if it has one.
+    pub(super) async fn row(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>, StoreError> {
+        Ok(self.rows(statement).await?.into_iter().next())
+    }
+
+    /// How many rows a statement changed.
+    pub(super) async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let (name, maybe_done, timeout) = (self.name, self.writes && !self.open, self.timeout);
+        let connection = self.connection()?;
+        let answer = tokio::time::timeout(timeout, statement.execute(connection)).await;
+        Ok(self.judge(name, maybe_done, answer)?.rows_affected())
+    }
+
+    /// Copies rows in binary form (PostgreSQL manual, COPY, "Binary Format"); says how many.
+    pub(super) async fn copy(&mut self, statement: &'static str, data: &[u8]) -> Result<u64, StoreError> {
+        let (name, timeout) = (self.name, self.timeout);
+        let connection = self.connection()?;
+        let copied = async {
+            let mut copy = connection.copy_in_raw(statement).await?;
+            copy.send(data).await?;
+            copy.finish().await
+        };
+        let answer = tokio::time::timeout(timeout, copied).await;
+        self.judge(name, false, answer)
+    }
+
+    /// Says a text of one or more statements, in one round trip; never a prepared statement.
+    pub(super) async fn say(&mut self, text: String, commits: bool) -> Result<(), StoreError> {
+        let (name, timeout) = (self.name, self.timeout);
+        let connection = self.connection()?;
+        let answer = tokio::time::timeout(timeout, connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await;
+        self.judge(name, commits, answer).map(|_| ())
+    }
+
+    fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
+        // Until the answer is here, the connection must not go back to the pool.
+        self.whole = false;
+        let name = self.name;
+        self.connection
+            .as_deref_mut()
+            .ok_or_else(|| classify(name, false, sqlx::Error::PoolClosed))
+    }
+
+    fn judge<T>(
+        &mut self,
+        name: &'static str,
+        maybe_done: bool,
+        answer: Result<Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
+    ) -> Result<T, StoreError> {
+        match answer {
+            Ok(Ok(value)) => {
+                self.whole = true;
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                // An error of the statement leaves the connection as it was.
+                self.whole = matches!(error, sqlx::Error::Database(_));
+                Err(classify(name, maybe_done, error))
+            }
+            Err(_) => Err(timed_out(name, maybe_done, self.timeout)),
+        }
+    }
+}
+
+impl Drop for Act {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && (self.open || !self.whole)
+        {
+            drop(connection.detach());
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What a batch of pages changes in the catalog.
+
+use std::collections::HashMap;
+
+use super::act::Act;
+use super::error::{broken, conflict};
+use super::rows::column;
+use crate::store::StoreError;
+use crate::words::{Entity, PageBatch, PageWrite, SourceId, Timestamp};
+
+/// The entities to write, and the counts of the batch.
+#[derive(Default)]
+pub(super) struct Changes<'b> {
+    new: Vec<&'b Entity>,
+    /// With whether it is a tombstone now.
+    changed: Vec<(&'b Entity, bool)>,
+    pub(super) added: u64,
+    pub(super) modified: u64,
+}
+
+/// Compares the entities of the written pages with the catalog.
+pub(super) async fn compare<'b>(act: &mut Act, batch: &'b PageBatch) -> Result<Changes<'b>, StoreError> {
+    let mut changes = Changes::default();
+    let entities = newest(batch, &mut changes);
+    if entities.is_empty() {
+        return Ok(changes);
+    }
+    let statement = sqlx::query(include_str!("sql/compare_entities.sql"))
+        .bind(batch.source.0)
+        .bind(
+            entities
+                .iter()
+                .map(|entity| entity.reference.as_str())
+                .collect::<Vec<&str>>(),
+        )
+        .bind(
+            entities
+                .iter()
+                .map(|entity| &entity.fingerprint.0[..])
+                .collect::<Vec<&[u8]>>(),
+        );
+    let row = act
+        .row(statement)
+        .await?
+        .ok_or_else(|| broken("compare entities", "no answer"))?;
+    let mut known = vec![false; entities.len()];
+    let mut mark = |name| -> Result<Vec<&'b Entity>, StoreError> {
+        let places = column::<Option<Vec<i64>>>(&row, name)?.unwrap_or_default();
+        let mut found = Vec::with_capacity(places.len());
+        for place in places {
+            let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
+            if let (Some(entity), Some(known)) = (entities.get(place), known.get_mut(place)) {
+                *known = true;
+                found.push(*entity);
+            }
+        }
+        Ok(found)
+    };
+    mark("equal")?;
+    let (different, gone) = (mark("different")?, mark("gone")?);
+    changes.new = entities
+        .iter()
+        .zip(&known)
+        .filter(|(_, known)| !**known)
+        .map(|(e, _)| *e)
+        .collect();
+    changes.added = (changes.new.len() + gone.len()) as u64;
+    changes.modified += different.len() as u64;
+    changes.changed = different.into_iter().map(|entity| (entity, false)).collect();
+    changes.changed.extend(gone.into_iter().map(|entity| (entity, true)));
+    Ok(changes)
+}
+
+/// The entities of the batch, each reference once: the last page that has it wins.
+fn newest<'b>(batch: &'b PageBatch, changes: &mut Changes<'_>) -> Vec<&'b Entity> {
+    let mut pages = batch.pages.iter().filter_map(|page| match page {
+        PageWrite::Written { entities, .. } => Some(entities),
+        PageWrite::Touched { .. } => None,
+    });
+    let mut all: Vec<&Entity> = pages
+        .next()
+        .map(|entities| entities.iter().collect())
+        .unwrap_or_default();
+    let mut places: Option<HashMap<&str, usize>> = None;
+    for entities in pages {
+        let places = places.get_or_insert_with(|| {
+            let place = |(place, entity): (usize, &&'b Entity)| (entity.reference.as_str(), place);
+            all.iter().enumerate().map(place).collect()
+        });
+        for entity in entities {
+            match places.get(entity.reference.as_str()) {
+                Some(&place) => {
+                    if all[place].fingerprint != entity.fingerprint {
+                        changes.modified += 1;
+                    }
+                    all[place] = entity;
+                }
+                None => {
+                    places.insert(entity.reference.as_str(), all.len());
+                    all.push(entity);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Writes the changes, numbered in the order of the feed.
+pub(super) async fn write(
+    act: &mut Act,
+    source: SourceId,
+    changes: &Changes<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let total = changes.new.len() + changes.changed.len();
+    if total == 0 {
+        return Ok(());
+    }
+    let revived = changes.changed.iter().filter(|(_, gone)| *gone).count();
+    let total = i64::try_from(total).unwrap_or(i64::MAX);
+    let live = i64::try_from(changes.new.len() + revived).unwrap_or(i64::MAX);
+    let last = take_sequences(act, source.0, total, live).await?;
+    let first = last - total + 1;
+    if !changes.new.is_empty() {
+        let rows = copy_rows(source.0, &changes.new, first, now);
+        act.copy(include_str!("sql/copy_entities.sql"), &rows).await?;
+    }
+    if !changes.changed.is_empty() {
+        let from = first + i64::try_from(changes.new.len()).unwrap_or(0);
+        update(act, source, &changes.changed, from, now).await?;
+    }
+    Ok(())
+}
+
+/// Takes numbers for changes and returns the last; the feed waits for this transaction from here on.
+pub(super) async fn take_sequences(act: &mut Act, source: i64, count: i64, live: i64) -> Result<i64, StoreError> {
+    let statement = sqlx::query(include_str!("sql/take_sequences.sql"));
+    let row = act.row(statement.bind(count).bind(source).bind(live)).await?;
+    row.map(|row| column(&row, "value"))
+        .transpose()?
+        .ok_or_else(|| broken("take sequence numbers", "the counter is gone"))
+}
+
+async fn update(
+    act: &mut Act,
+    source: SourceId,
+    changed: &[(&Entity, bool)],
+    first: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let statement = sqlx::query(include_str!("sql/update_entities.sql"))
+        .bind(source.0)
+        .bind(
+            changed
+                .iter()
+                .map(|(entity, _)| entity.reference.as_str())
+                .collect::<Vec<&str>>(),
+        )
+        .bind(
+            changed
+                .iter()
+                .map(|(entity, _)| &entity.fingerprint.0[..])
+                .collect::<Vec<&[u8]>>(),
+        )
+        .bind(
+            changed
+                .iter()
+                .map(|(entity, _)| entity.body.as_str())
+                .collect::<Vec<&str>>(),
+        )
+        .bind((first..).take(changed.len()).collect::<Vec<i64>>())
+        .bind(changed.iter().map(|(_, gone)| *gone).collect::<Vec<bool>>())
+        .bind(now.0);
+    let written = act.run(statement).await?;
+    if written != changed.len() as u64 {
+        return Err(conflict("commit pages", "an entity was written by another partition"));
+    }
+    Ok(())
+}
+
+/// Rows in COPY's binary form (PostgreSQL manual, COPY, "Binary Format"): per row the number of columns, per column its
+/// length and its bytes; numbers big-endian.
+fn copy_rows(source: i64, entities: &[&Entity], first: i64, now: Timestamp) -> Vec<u8> {
+    let size: usize = entities
+        .iter()
+        .map(|e| 160 + e.reference.as_str().len() + e.body.len())
+        .sum();
+    let mut rows = Vec::with_capacity(size + 32);
+    rows.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
+    rows.extend_from_slice(&[0; 8]);
+    let number = |rows: &mut Vec<u8>, value: i64| put(rows, &value.to_be_bytes());
+    for (entity, sequence) in entities.iter().zip(first..) {
+        rows.extend_from_slice(&8_i16.to_be_bytes());
+        number(&mut rows, source);
+        number(&mut rows, entity.key_hash.0);
+        number(&mut rows, sequence);
+        number(&mut rows, now.0);
+        put(&mut rows, entity.reference.as_str().as_bytes());
+        put(&mut rows, &entity.fingerprint.0);
+        put(&mut rows, b"added");
+        put(&mut rows, entity.body.as_bytes());
+    }
+    rows.extend_from_slice(&(-1_i16).to_be_bytes());
+    rows
+}
+
+fn put(rows: &mut Vec<u8>, value: &[u8]) {
+    let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+    rows.extend_from_slice(&length.to_be_bytes());
+    rows.extend_from_slice(value);
+}

@@ -1,0 +1,140 @@
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::error::{classify, message};
+use super::{PostgresOptions, PostgresStore};
+use crate::store::StoreError;
+
+/// A connection that lay idle for longer is asked whether it still lives before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+impl PostgresStore {
+    /// Connects to a database, with TLS as `sslmode` of the URL says (`prefer` unless it says more; `verify-full` to be
+    /// sure of the server). Changes nothing there.
+    ///
+    /// # Errors
+    /// `Config` names the setting `store` and says what to do: a URL that cannot be read, wrong credentials, a missing
+    /// database, a wrong certificate, a server that is too old. `Unavailable`: nothing answers there.
+    pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
+        let connect = read_url(url)?;
+        let place = describe(&connect);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.pool_size.max(1))
+            .min_connections(0)
+            .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(Duration::from_secs(300))
+            .max_lifetime(Duration::from_secs(3600))
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED_IDLE {
+                        let asked = tokio::time::timeout(Duration::from_secs(2), sqlx::Connection::ping(connection));
+                        return Ok(matches!(asked.await, Ok(Ok(()))));
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(connect.clone());
+        let begin = format!(
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}",
+            options.idle_in_transaction.as_millis().max(1)
+        );
+        let store = Self { pool, options, begin };
+        store.greet(&connect, &place).await?;
+        Ok(store)
+    }
+
+    /// Closes all connections, after the acts that are under way.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn greet(&self, connect: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
+        // Not through the pool: it would try again until its time is over, whatever the answer was.
+        let limit = self.options.acquire_timeout;
+        let mut connection = match tokio::time::timeout(limit, connect.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(refused(place, error)),
+            Err(_) => return Err(super::error::timed_out("connect", false, limit)),
+        };
+        let version: String = sqlx::query_scalar(include_str!("sql/read_server_version.sql"))
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|error| classify("connect", false, error))?;
+        drop(sqlx::Connection::close(connection).await);
+        match version.parse::<u32>() {
+            Ok(number) if number < 130_000 => Err(StoreError::Config(format!(
+                "store: {place} runs Postgres {}; Tideline needs 13 or newer",
+                number / 10_000
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read_url(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let bad = |why: &str| {
+        StoreError::Config(format!(
+            "store: the URL cannot be read ({why}); write postgres://user:password@host:5432/database?sslmode=…, with \
+             special characters of the password percent-encoded"
+        ))
+    };
+    let parsed = url::Url::parse(url).map_err(|error| bad(&error.to_string()))?;
+    if !matches!(parsed.scheme(), "postgres" | "postgresql") {
+        return Err(bad("the scheme is not postgres"));
+    }
+    // The driver's error may quote the value, so it is not shown.
+    let options = PgConnectOptions::from_str(url).map_err(|_| bad("a parameter has a wrong value"))?;
+    // Not sent, because PgBouncer refuses to begin with it unless told otherwise; no floating-point number is stored.
+    let options = options.extra_float_digits(None);
+    let named = options.get_application_name().is_some();
+    let options = if named {
+        options
+    } else {
+        options.application_name("tideline")
+    };
+    Ok(options.disable_statement_logging())
+}
+
+fn describe(options: &PgConnectOptions) -> String {
+    format!(
+        "{}:{}/{} as {}",
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or(options.get_username()),
+        options.get_username()
+    )
+}
+
+fn refused(place: &str, error: sqlx::Error) -> StoreError {
+    let code = error
+        .as_database_error()
+        .and_then(|database| database.code().map(|code| code.into_owned()));
+    let config = |what: &str, advice: &str| StoreError::Config(format!("store: {place}: {what}; {advice}"));
+    match code.as_deref() {
+        Some("28P01" | "28000") => config(
+            &message(&error),
+            "check user and password of the URL and the server's pg_hba.conf",
+        ),
+        Some("3D000") => config(&message(&error), "create the database or correct its name in the URL"),
+        Some("42501") => config(
+            &message(&error),
+            "grant the user CONNECT on the database and CREATE and USAGE on its schema",
+        ),
+        Some("08P01") => config(
+            &message(&error),
+            "if this is PgBouncer, see ignore_startup_parameters and pool_mode in its manual",
+        ),
+        _ => match error {
+            sqlx::Error::Tls(cause) => config(
+                &format!("TLS failed: {cause}"),
+                "check sslmode, sslrootcert and the host's name in the URL",
+            ),
+            sqlx::Error::Configuration(cause) => config(&cause.to_string(), "correct the URL"),
+            other => classify("connect", false, other),
+        },
+    }
+}

@@ -1,0 +1,343 @@
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+
+use super::PostgresStore;
+use super::act::Act;
+use super::error::broken;
+use super::rows::{NO_PLACE, column, fingerprint, moment, small, trigger_of, trigger_text};
+use crate::store::{ClaimRequest, DueJob, JobStore, RescuePolicy, Rescued, SettleRequest, StoreError};
+use crate::words::{
+    ClaimedJob, CycleNumber, EnqueueOutcome, Enqueued, JobId, Lease, NewJob, Settled, Settlement, SourceId, Timestamp,
+    Token, WorkerId,
+};
+
+/// Most jobs in one batch.
+const MAX_BATCH: usize = 1_000;
+
+/// Longest key of a job.
+const MAX_KEY_BYTES: usize = 512;
+
+/// A dead worker's row is kept for so long, in milliseconds.
+const FORGET_WORKER_MS: i64 = 60_000;
+
+#[async_trait]
+impl JobStore for PostgresStore {
+    async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, StoreError> {
+        check_batch(jobs)?;
+        if jobs.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut act = self.writing("enqueue").await?;
+        let rows = enqueue_rows(&mut act, jobs, now).await?;
+        let mut answers = Vec::with_capacity(jobs.len());
+        for (job, row) in jobs.iter().zip(&rows) {
+            answers.push(match enqueued(row)? {
+                Some(answer) => answer,
+                // Another process inserted the same job in this moment, out of this statement's sight.
+                None => {
+                    let again = enqueue_rows(&mut act, std::slice::from_ref(job), now).await?;
+                    let found = again.first().map(enqueued).transpose()?.flatten();
+                    found.ok_or_else(|| broken("enqueue", "a job was neither written nor found"))?
+                }
+            });
+        }
+        Ok(answers)
+    }
+
+    async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Result<Vec<ClaimedJob>, StoreError> {
+        let limit = i64::from(request.limit);
+        let mut act = self.writing("claim").await?;
+        let rows = match &request.hinted {
+            None => {
+                let statement = sqlx::query(include_str!("sql/claim_due_jobs.sql"));
+                let statement = statement.bind(&request.worker.0).bind(&request.kinds).bind(limit);
+                act.rows(statement.bind(now.0)).await?
+            }
+            Some(hints) if hints.is_empty() => return Ok(vec![]),
+            Some(hints) => {
+                let (jobs, tokens): (Vec<i64>, Vec<i64>) = hints.iter().map(|(job, token)| (job.0, token.0)).unzip();
+                let statement = sqlx::query(include_str!("sql/claim_hinted_jobs.sql"));
+                let statement = statement.bind(&request.worker.0).bind(&request.kinds).bind(limit);
+                act.rows(statement.bind(now.0).bind(jobs).bind(tokens)).await?
+            }
+        };
+        let mut claimed = rows.iter().map(claimed_job).collect::<Result<Vec<_>, _>>()?;
+        claimed.sort_unstable_by_key(|(due_at, job)| (*due_at, job.id));
+        Ok(claimed.into_iter().map(|(_, job)| job).collect())
+    }
+
+    async fn checkpoint(
+        &self,
+        lease: Lease,
+        cursor: Option<&str>,
+        progress: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut act = self.writing("checkpoint").await?;
+        let statement = sqlx::query(include_str!("sql/checkpoint_job.sql"));
+        let statement = statement.bind(lease.job.0).bind(lease.token.0);
+        Ok(act.run(statement.bind(cursor).bind(progress).bind(now.0)).await? == 1)
+    }
+
+    async fn settle(&self, settlements: &[SettleRequest], now: Timestamp) -> Result<Vec<Settled>, StoreError> {
+        let mut settled = HashMap::with_capacity(settlements.len());
+        if settlements.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut act = self.writing("settle").await?;
+        settle_rows(&mut act, settlements, now, false, &mut settled).await?;
+        // Partitions that leave their place, or leases that are gone.
+        let rest: Vec<SettleRequest> = settlements
+            .iter()
+            .filter(|request| leaves(&request.settlement) && !settled.contains_key(&request.lease))
+            .cloned()
+            .collect();
+        if !rest.is_empty() {
+            act.begin().await?;
+            let sources = settle_rows(&mut act, &rest, now, true, &mut settled).await?;
+            if !sources.is_empty() {
+                act.lock_sources(&sources).await?;
+                act.open_places(&sources, now).await?;
+            }
+            act.commit().await?;
+        }
+        let answer = |request: &SettleRequest| settled.get(&request.lease).copied().unwrap_or(Settled::LeaseLost);
+        Ok(settlements.iter().map(answer).collect())
+    }
+
+    async fn take_due(&self, limit: u32, resend_after_ms: i64, now: Timestamp) -> Result<Vec<DueJob>, StoreError> {
+        let mut act = self.writing("take due jobs").await?;
+        let statement = sqlx::query(include_str!("sql/take_due_jobs.sql"));
+        let statement = statement
+            .bind(i64::from(limit))
+            .bind(now.0.saturating_sub(resend_after_ms));
+        let rows = act.rows(statement.bind(now.0)).await?;
+        let mut due = rows.iter().map(due_job).collect::<Result<Vec<_>, _>>()?;
+        due.sort_unstable_by_key(|job| (job.due_at, job.job));
+        Ok(due)
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut act = self.reading("look for the next due time").await?;
+        let statement = sqlx::query(include_str!("sql/read_next_due.sql"));
+        let row = act.row(statement.bind(now.0).bind(NO_PLACE)).await?;
+        row.map_or(Ok(None), |row| moment(&row, "moment"))
+    }
+
+    async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Result<Vec<Rescued>, StoreError> {
+        let mut act = self.writing("rescue").await?;
+        let dead = sqlx::query(include_str!("sql/find_dead_workers.sql")).bind(now.0);
+        let dead = act
+            .row(dead)
+            .await?
+            .map(|row| column::<bool>(&row, "dead"))
+            .transpose()?;
+        if dead != Some(true) {
+            return Ok(vec![]);
+        }
+        act.begin().await?;
+        let statement = sqlx::query(include_str!("sql/rescue_jobs.sql"))
+            .bind(i64::from(limit))
+            .bind(i32::try_from(policy.free).unwrap_or(i32::MAX))
+            .bind(now.plus(policy.delay).0)
+            .bind(i32::try_from(policy.park_after).unwrap_or(i32::MAX))
+            .bind("parked: the workers that ran it died, one after the other")
+            .bind(now.0);
+        let rows = act.rows(statement).await?;
+        let mut rescued = Vec::with_capacity(rows.len());
+        let mut freed = vec![];
+        for row in &rows {
+            let parked = column(row, "parked")?;
+            if parked && let Some(source) = column::<Option<i64>>(row, "source_id")? {
+                freed.push(source);
+            }
+            rescued.push(Rescued {
+                job: JobId(column(row, "id")?),
+                worker: WorkerId(column(row, "worker")?),
+                parked,
+            });
+        }
+        if !freed.is_empty() {
+            act.lock_sources(&freed).await?;
+            act.open_places(&freed, now).await?;
+        }
+        if rescued.is_empty() {
+            let statement = sqlx::query(include_str!("sql/delete_dead_workers.sql"));
+            act.run(statement.bind(now.0 - FORGET_WORKER_MS)).await?;
+        }
+        act.commit().await?;
+        Ok(rescued)
+    }
+}
+
+fn check_batch(jobs: &[NewJob]) -> Result<(), StoreError> {
+    if jobs.len() > MAX_BATCH {
+        let count = jobs.len();
+        return Err(StoreError::Refused(format!(
+            "a batch has at most {MAX_BATCH} jobs, not {count}"
+        )));
+    }
+    let mut seen = HashSet::with_capacity(jobs.len());
+    for job in jobs {
+        let why = if job.kind == "ingest" {
+            "partitions are made by cycles only"
+        } else if job.kind.is_empty() {
+            "its kind is empty"
+        } else if job.key.len() > MAX_KEY_BYTES {
+            "its key is longer than 512 bytes"
+        } else if !seen.insert((job.kind.as_str(), job.key.as_str())) {
+            "it is in the batch twice"
+        } else {
+            continue;
+        };
+        let key: String = job.key.chars().take(100).collect();
+        return Err(StoreError::Refused(format!(
+            "job {} {key} cannot be enqueued: {why}",
+            job.kind
+        )));
+    }
+    Ok(())
+}
+
+async fn enqueue_rows(act: &mut Act, jobs: &[NewJob], now: Timestamp) -> Result<Vec<PgRow>, StoreError> {
+    let of = |text: fn(&NewJob) -> &str| jobs.iter().map(text).collect::<Vec<&str>>();
+    let statement = sqlx::query(include_str!("sql/enqueue_jobs.sql"))
+        .bind(of(|job| &job.kind))
+        .bind(of(|job| &job.key))
+        .bind(jobs.iter().map(|job| &job.fingerprint.0[..]).collect::<Vec<&[u8]>>())
+        .bind(of(|job| &job.args))
+        .bind(jobs.iter().map(|job| job.due_at.0).collect::<Vec<i64>>())
+        .bind(of(|job| trigger_text(job.trigger)))
+        .bind(
+            jobs.iter()
+                .map(|job| job.trace.as_deref())
+                .collect::<Vec<Option<&str>>>(),
+        )
+        .bind(now.0);
+    let rows = act.rows(statement).await?;
+    if rows.len() != jobs.len() {
+        return Err(broken("enqueue", "the batch names a job twice"));
+    }
+    Ok(rows)
+}
+
+fn enqueued(row: &PgRow) -> Result<Option<Enqueued>, StoreError> {
+    let Some(id) = column::<Option<i64>>(row, "id")? else {
+        return Ok(None);
+    };
+    let outcome = match column::<Option<bool>>(row, "created")? {
+        Some(true) => EnqueueOutcome::Inserted,
+        Some(false) => EnqueueOutcome::Superseded,
+        None => EnqueueOutcome::Unchanged,
+    };
+    Ok(Some(Enqueued {
+        job: JobId(id),
+        token: Token(column(row, "token")?),
+        outcome,
+        claimable: column::<Option<&str>>(row, "state")? == Some("waiting"),
+    }))
+}
+
+fn claimed_job(row: &PgRow) -> Result<(i64, ClaimedJob), StoreError> {
+    let job = ClaimedJob {
+        id: JobId(column(row, "id")?),
+        token: Token(column(row, "token")?),
+        kind: column(row, "kind")?,
+        key: column(row, "key")?,
+        fingerprint: fingerprint(column(row, "fingerprint")?)?,
+        args: column(row, "args")?,
+        cursor: column(row, "cursor")?,
+        progress: column(row, "progress")?,
+        attempt: small(row, "attempt")?,
+        rung: small(row, "rung")?,
+        trigger: trigger_of(column(row, "trigger")?)?,
+        trace: column(row, "trace")?,
+        source: column::<Option<i64>>(row, "source_id")?.map(SourceId),
+        cycle: column::<Option<i64>>(row, "cycle")?.map(CycleNumber),
+    };
+    Ok((column(row, "due_at")?, job))
+}
+
+fn due_job(row: &PgRow) -> Result<DueJob, StoreError> {
+    Ok(DueJob {
+        kind: column(row, "kind")?,
+        job: JobId(column(row, "id")?),
+        token: Token(column(row, "token")?),
+        due_at: Timestamp(column(row, "due_at")?),
+        resent: column(row, "resent")?,
+    })
+}
+
+fn leaves(settlement: &Settlement) -> bool {
+    matches!(
+        settlement,
+        Settlement::Done | Settlement::Parked { .. } | Settlement::Cancelled { .. }
+    )
+}
+
+/// Settles what can be, and says whose partitions left their place.
+async fn settle_rows(
+    act: &mut Act,
+    requests: &[SettleRequest],
+    now: Timestamp,
+    leaving: bool,
+    settled: &mut HashMap<Lease, Settled>,
+) -> Result<Vec<i64>, StoreError> {
+    let ends: Vec<End<'_>> = requests.iter().map(|request| end_of(&request.settlement)).collect();
+    let statement = sqlx::query(include_str!("sql/settle_jobs.sql"))
+        .bind(requests.iter().map(|request| request.lease.job.0).collect::<Vec<i64>>())
+        .bind(
+            requests
+                .iter()
+                .map(|request| request.lease.token.0)
+                .collect::<Vec<i64>>(),
+        )
+        .bind(ends.iter().map(|end| end.0).collect::<Vec<&str>>())
+        .bind(ends.iter().map(|end| end.1).collect::<Vec<Option<i64>>>())
+        .bind(ends.iter().map(|end| end.2).collect::<Vec<Option<i32>>>())
+        .bind(ends.iter().map(|end| end.3).collect::<Vec<Option<&str>>>())
+        .bind(now.0)
+        .bind(leaving);
+    let mut sources = vec![];
+    for row in act.rows(statement).await? {
+        let lease = Lease {
+            job: JobId(column(&row, "id")?),
+            token: Token(column(&row, "token")?),
+        };
+        let superseded = column::<i64>(&row, "hinted_at")? < 0;
+        settled.insert(
+            lease,
+            if superseded {
+                Settled::RunsAgain
+            } else {
+                Settled::Settled
+            },
+        );
+        if let Some(source) = column::<Option<i64>>(&row, "source_id")?
+            && column::<&str>(&row, "state")? != "waiting"
+        {
+            sources.push(source);
+        }
+    }
+    Ok(sources)
+}
+
+/// Kind, due time, rung, error.
+type End<'s> = (&'static str, Option<i64>, Option<i32>, Option<&'s str>);
+
+fn end_of(settlement: &Settlement) -> End<'_> {
+    match settlement {
+        Settlement::Done => ("done", None, None, None),
+        Settlement::Again { due_at } => ("again", Some(due_at.0), None, None),
+        Settlement::Retry { due_at, rung, error } => {
+            let rung = i32::try_from(*rung).unwrap_or(i32::MAX);
+            ("retry", Some(due_at.0), Some(rung), Some(error))
+        }
+        Settlement::Postponed { due_at, reason } => ("postponed", Some(due_at.0), None, Some(reason)),
+        Settlement::Parked { error } => ("parked", None, None, Some(error)),
+        Settlement::Cancelled { error } => ("cancelled", None, None, Some(error)),
+        Settlement::HandedBack => ("handed_back", None, None, None),
+    }
+}

@@ -1,0 +1,22 @@
+-- The oldest due jobs become this worker's; jobs that another claim is taking are left out, never waited for. A worker
+-- without a row gets one whose lease is over, so that its jobs are found if it never says anything.
+WITH picked AS MATERIALIZED (
+    SELECT j.id FROM jobs j
+    WHERE j.due_at <= $4 AND j.state = 'waiting' AND j.kind = ANY ($2::TEXT[])
+        AND (j.source_id IS NULL OR EXISTS (
+            SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= $4))
+        AND by_index(j.id)
+    ORDER BY j.due_at, j.id
+    LIMIT $3
+    FOR UPDATE OF j SKIP LOCKED
+), known AS (
+    INSERT INTO workers (worker, alive_until, started_at)
+    SELECT $1, -$4::BIGINT, $4 WHERE EXISTS (SELECT 1 FROM picked)
+    ON CONFLICT (worker) DO NOTHING
+)
+UPDATE jobs j SET
+    state = 'running', worker = $1, token = j.token + 1, attempt = j.attempt + 1, hinted_at = 0, updated_at = $4
+FROM picked p
+WHERE j.id = p.id AND by_index(j.id)
+RETURNING j.id, j.token, j.kind, j.key, j.fingerprint, j.args, j.cursor, j.progress, j.attempt, j.rung, j.trigger, j.trace,
+    j.source_id, j.cycle, j.due_at

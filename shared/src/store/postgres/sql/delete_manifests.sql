@@ -1,0 +1,2 @@
+-- Forgets what every page of the source marked.
+DELETE FROM pages WHERE source_id = $1

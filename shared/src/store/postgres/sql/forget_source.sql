@@ -1,0 +1,6 @@
+-- An orphan without an entity is no longer shown; its row stays for the name that its tombstones show.
+WITH cycles_gone AS (DELETE FROM cycles WHERE source_id = $1),
+jobs_gone AS (DELETE FROM jobs WHERE source_id = $1),
+malformed_gone AS (DELETE FROM malformed WHERE source_id = $1),
+misses_gone AS (DELETE FROM misses WHERE source_id = $1)
+UPDATE sources SET forgotten = true, hold_until = 0 WHERE id = $1

@@ -1,0 +1,3 @@
+-- Cycles of a source, newest first.
+SELECT number, state, trigger, started_at, ended_at, reason, totals, removed
+FROM cycles WHERE source_id = $1 ORDER BY number DESC LIMIT $2

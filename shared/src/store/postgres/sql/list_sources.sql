@@ -1,0 +1,8 @@
+-- Sources by name; with a name only that one.
+SELECT s.id, s.name, s.source_type, s.state, s.blocked_reason, s.cycle, s.next_cycle_at, s.requested,
+    nullif(s.hold_until, 0) AS hold_until, coalesce(c.value, 0) AS entities,
+    s.held_cycle, s.held_reason, s.held_removals, s.held_owned, s.held_at, s.approved IS NOT NULL AS approved
+FROM sources s
+LEFT JOIN counters c ON c.name = 'entities/' || s.id
+WHERE NOT s.forgotten AND ($1::TEXT IS NULL OR s.name = $1)
+ORDER BY s.name

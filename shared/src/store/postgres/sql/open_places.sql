@@ -1,0 +1,21 @@
+-- While places are free, the oldest partitions of the running cycle without one become due. The source rows are locked by
+-- the caller.
+UPDATE jobs j SET due_at = $2, hinted_at = 0, updated_at = $2
+FROM (
+    SELECT w.id FROM sources s
+    JOIN cycles c ON c.source_id = s.id AND c.number = s.cycle AND c.state = 'bursting'
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS taken FROM jobs o
+        WHERE o.source_id = s.id AND o.cycle = s.cycle AND o.due_at < $3 AND o.state IN ('waiting', 'running')
+            AND by_index(o.id)
+    ) o
+    CROSS JOIN LATERAL (
+        SELECT p.id FROM jobs p
+        WHERE p.source_id = s.id AND p.cycle = s.cycle AND p.due_at = $3 AND p.state = 'waiting' AND by_index(p.id)
+        ORDER BY p.id
+        LIMIT greatest(s.parallel - o.taken, 0)
+        FOR UPDATE OF p SKIP LOCKED
+    ) w
+    WHERE s.id = ANY ($1::BIGINT[])
+) n
+WHERE j.id = n.id AND by_index(j.id)

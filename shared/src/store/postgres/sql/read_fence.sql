@@ -1,0 +1,7 @@
+-- Whether the lease holds and its cycle bursts, with what the job's row keeps; the row is this transaction's.
+SELECT j.cursor, j.progress, s.hold_until, s.state
+FROM jobs j
+JOIN sources s ON s.id = j.source_id
+JOIN cycles c ON c.source_id = j.source_id AND c.number = j.cycle AND c.state = 'bursting'
+WHERE j.id = $1 AND j.token = $2 AND j.state = 'running' AND by_index(j.id)
+FOR UPDATE OF j

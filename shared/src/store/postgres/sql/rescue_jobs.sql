@@ -1,0 +1,26 @@
+-- Running jobs of workers whose lease is over wait again; after $4 rescues in a row a job is parked: it seems to kill its
+-- workers. Jobs that somebody is just writing are left for the next time.
+WITH dead AS MATERIALIZED (
+    SELECT worker FROM workers WHERE alive_until < $6
+), picked AS MATERIALIZED (
+    SELECT j.id, j.worker FROM jobs j
+    WHERE j.due_at IS NOT NULL AND j.state = 'running' AND j.worker IN (SELECT worker FROM dead)
+    ORDER BY j.due_at, j.id
+    LIMIT $1
+    FOR UPDATE OF j SKIP LOCKED
+)
+UPDATE jobs j SET
+    state = CASE WHEN j.rescues + 1 >= $4 THEN 'parked' ELSE 'waiting' END,
+    due_at = CASE WHEN j.rescues + 1 >= $4 THEN NULL WHEN j.rescues + 1 > $2 THEN $3 ELSE $6 END,
+    parked_at = CASE WHEN j.rescues + 1 >= $4 THEN $6 END,
+    last_error = CASE WHEN j.rescues + 1 >= $4 THEN $5 ELSE j.last_error END,
+    rescues = j.rescues + 1,
+    cursor = CASE WHEN NOT j.again THEN j.cursor END,
+    progress = CASE WHEN NOT j.again THEN j.progress END,
+    again = false,
+    worker = NULL,
+    hinted_at = 0,
+    updated_at = $6
+FROM picked p
+WHERE j.id = p.id AND by_index(j.id)
+RETURNING j.id, p.worker, j.state = 'parked' AS parked, j.source_id

@@ -1,0 +1,11 @@
+-- Makes a source that of the configuration. A fresh cycle is asked for if it was an orphan or its identity changed ($5),
+-- which also unblocks it.
+UPDATE sources SET
+    source_type = $2,
+    identity = $3,
+    parallel = $4,
+    forgotten = false,
+    requested = CASE WHEN $5 OR state = 'orphaned' THEN coalesce(requested, 'start') ELSE requested END,
+    blocked_reason = CASE WHEN $5 OR state = 'orphaned' THEN NULL ELSE blocked_reason END,
+    state = CASE WHEN state = 'orphaned' OR ($5 AND state = 'blocked') THEN 'active' ELSE state END
+WHERE id = $1

@@ -1,0 +1,43 @@
+-- As touch_pages for the remembered pages ($9), and the manifests of the others ($10 …): one row per page, replaced as a
+-- whole. Keys that a page had before and none of these pages has now become misses.
+WITH fence AS (
+    UPDATE jobs j SET cursor = $5, progress = $6, rescues = 0, updated_at = $7
+    FROM sources s, cycles c
+    WHERE j.id = $1 AND j.token = $2 AND j.state = 'running' AND j.cycle = $4 AND s.id = $3
+        AND c.source_id = $3 AND c.number = $4 AND c.state = 'bursting'
+        AND coalesce((j.progress::JSON ->> 'next_page')::BIGINT, 0) = $8
+        AND by_index(j.id)
+    RETURNING s.hold_until, s.state
+), touched AS (
+    UPDATE pages p SET cycle = $4 FROM fence
+    WHERE p.partition_id = $1 AND p.page = ANY ($9::INTEGER[]) AND by_index(p.partition_id)
+    RETURNING 1
+), before AS MATERIALIZED (
+    SELECT p.key_hashes FROM pages p, fence
+    WHERE p.partition_id = $1 AND p.page = ANY ($10::INTEGER[]) AND by_index(p.partition_id)
+), dropped AS (
+    INSERT INTO misses (source_id, key_hash)
+    SELECT $3, d.key_hash FROM (
+        SELECT unnest(b.key_hashes) AS key_hash FROM before b EXCEPT SELECT unnest($22::BIGINT[])
+    ) d
+    ORDER BY d.key_hash
+    ON CONFLICT (source_id, key_hash) DO NOTHING
+), written AS (
+    INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, next, children,
+        request, etag, last_modified, content, key_hashes)
+    SELECT $1, $3, n.page, $4, n.entities, n.unidentified, n.fingerprint, n.next, n.children,
+        n.request, n.etag, n.last_modified, n.content, ($22::BIGINT[])[n.first_hash : n.last_hash]
+    FROM fence
+    CROSS JOIN unnest($10::INTEGER[], $11::BYTEA[], $12::INTEGER[], $13::INTEGER[], $14::TEXT[], $15::TEXT[],
+        $16::BYTEA[], $17::TEXT[], $18::TEXT[], $19::BYTEA[], $20::INTEGER[], $21::INTEGER[])
+        AS n (page, fingerprint, entities, unidentified, next, children, request, etag, last_modified, content,
+            first_hash, last_hash)
+    ON CONFLICT (partition_id, page) DO UPDATE SET
+        cycle = excluded.cycle, entities = excluded.entities, unidentified = excluded.unidentified,
+        fingerprint = excluded.fingerprint, next = excluded.next, children = excluded.children,
+        request = excluded.request, etag = excluded.etag, last_modified = excluded.last_modified,
+        content = excluded.content, key_hashes = excluded.key_hashes
+)
+SELECT f.hold_until, f.state,
+    1 / CASE WHEN (SELECT count(*) FROM touched) = cardinality($9::INTEGER[]) THEN 1 ELSE 0 END AS all_touched
+FROM fence f

@@ -1,0 +1,22 @@
+//! The store's conformance suite, and what only Postgres has, on a real server.
+//!
+//! `TIDELINE_TEST_POSTGRES_URL` names a server and a user who may create databases; each case gets a database of its own.
+//! Without it the cases are left out.
+
+#![cfg(feature = "testing")]
+
+#[path = "postgres_store/database.rs"]
+mod database;
+
+use std::sync::Arc;
+
+use database::Database;
+use tideline_shared::store::Store;
+
+async fn open() -> Option<(Database, Arc<dyn Store>)> {
+    let database = Database::create().await?;
+    let store: Arc<dyn Store> = Arc::new(database.store().await);
+    Some((database, store))
+}
+
+tideline_shared::store_conformance!(open);
