@@ -206,6 +206,7 @@ async fn refresh_validators(act: &mut Act, batch: &PageBatch) -> Result<(), Stor
             let statement = sqlx::query(include_str!("sql/refresh_validators.sql"))
                 .bind(batch.lease.job.0)
                 .bind(signed(memory.page))
+                .bind(memory.next.as_deref())
                 .bind(validators.request.as_ref().map(|digest| &digest.0[..]))
                 .bind(validators.etag.as_deref())
                 .bind(validators.last_modified.as_deref())

@@ -171,8 +171,7 @@ async fn end_once(
         let statement = sqlx::query(include_str!("sql/rest_source.sql"))
             .bind(source)
             .bind(cycle);
-        let next = end.next_cycle_at.map(|at| at.0);
-        act.run(statement.bind(next).bind(end.block.as_deref())).await?;
+        act.run(statement.bind(end.next_cycle_at.map(|at| at.0))).await?;
     }
     if end.state == CycleState::Complete {
         let statement = sqlx::query(include_str!("sql/complete_held_cycles.sql")).bind(source);

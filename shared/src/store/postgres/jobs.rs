@@ -64,8 +64,8 @@ impl JobStore for PostgresStore {
             }
         };
         let mut claimed = rows.iter().map(claimed_job).collect::<Result<Vec<_>, _>>()?;
-        claimed.sort_unstable_by_key(|(due_at, job)| (*due_at, job.id));
-        Ok(claimed.into_iter().map(|(_, job)| job).collect())
+        claimed.sort_unstable_by_key(|job| (job.due_at, job.id));
+        Ok(claimed)
     }
 
     async fn checkpoint(
@@ -240,8 +240,8 @@ fn enqueued(row: &PgRow) -> Result<Option<Enqueued>, StoreError> {
     }))
 }
 
-fn claimed_job(row: &PgRow) -> Result<(i64, ClaimedJob), StoreError> {
-    let job = ClaimedJob {
+fn claimed_job(row: &PgRow) -> Result<ClaimedJob, StoreError> {
+    Ok(ClaimedJob {
         id: JobId(column(row, "id")?),
         token: Token(column(row, "token")?),
         kind: column(row, "kind")?,
@@ -250,14 +250,14 @@ fn claimed_job(row: &PgRow) -> Result<(i64, ClaimedJob), StoreError> {
         args: column(row, "args")?,
         cursor: column(row, "cursor")?,
         progress: column(row, "progress")?,
+        due_at: Timestamp(column(row, "due_at")?),
         attempt: small(row, "attempt")?,
         rung: small(row, "rung")?,
         trigger: trigger_of(column(row, "trigger")?)?,
         trace: column(row, "trace")?,
         source: column::<Option<i64>>(row, "source_id")?.map(SourceId),
         cycle: column::<Option<i64>>(row, "cycle")?.map(CycleNumber),
-    };
-    Ok((column(row, "due_at")?, job))
+    })
 }
 
 fn due_job(row: &PgRow) -> Result<DueJob, StoreError> {
