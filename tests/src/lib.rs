@@ -3,6 +3,9 @@
 //!
 //! Nothing here is part of the product. The tests are in `tests/tests/`.
 
+pub mod books;
+pub mod embedded;
+pub mod fleet;
 pub mod hostile;
 pub mod oracle;
 pub mod process;

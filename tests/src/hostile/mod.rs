@@ -6,6 +6,7 @@
 //! - The truth to compare with: [`HostileServer::expected`].
 
 mod answer;
+mod config;
 mod faults;
 mod model;
 mod paging;
@@ -22,6 +23,7 @@ use tideline_shared::words::EntityRef;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use config::{HostileYaml, SOURCE};
 pub use faults::{Fault, FaultRates};
 pub use model::{ChangeRates, Model, Shape};
 pub use paging::Paging;
@@ -165,6 +167,12 @@ impl HostileServer {
     #[must_use]
     pub fn times_asked(&self, what: &str) -> u64 {
         self.shared.asked.lock().get(what).copied().unwrap_or(0)
+    }
+
+    /// How many requests asked for what had been asked for before. Every cycle asks again.
+    #[must_use]
+    pub fn asked_again(&self) -> u64 {
+        self.shared.asked.lock().values().map(|times| times - 1).sum()
     }
 }
 

@@ -1,0 +1,79 @@
+//! All roles in the process of the test, on a store and a queue that the test chose.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tideline_scheduler::{Scheduler, SchedulerParts};
+use tideline_shared::clock::{Clock, SystemClock};
+use tideline_shared::config::settings::Settings;
+use tideline_shared::queue::Queue;
+use tideline_shared::runtime::Runtime;
+use tideline_shared::store::Store;
+use tideline_shared::words::{SourceSpec, WorkerId};
+use tideline_worker::{Handler, IngestHandler, Worker, WorkerParts, sources};
+
+/// Running roles: one scheduler and one worker.
+pub struct Embedded {
+    runtime: Runtime,
+    worker: WorkerId,
+}
+
+impl Embedded {
+    /// Starts them for the sources of the settings.
+    ///
+    /// # Errors
+    /// A source that cannot be opened, or the store's error.
+    pub async fn start(settings: &Settings, store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let specs: Vec<SourceSpec> = settings
+            .sources
+            .iter()
+            .map(|source| SourceSpec {
+                name: source.name.clone(),
+                source_type: source.source_type.clone(),
+                identity: source.identity,
+                parallel_partitions: source.parallel_partitions,
+            })
+            .collect();
+        store.sync_sources(&specs, clock.now()).await?;
+        let opened = settings
+            .sources
+            .iter()
+            .map(|source| Ok((source.clone(), sources::open(source)?)));
+        let opened = opened.collect::<Result<Vec<_>>>()?;
+        let ingest = IngestHandler::new(Arc::clone(&store), Arc::clone(&clock), opened);
+        let runtime = Runtime::new(Arc::clone(&clock));
+        let scheduler = SchedulerParts {
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            clock: Arc::clone(&clock),
+            settings: settings.scheduler.clone(),
+            rescue: settings.rescue,
+            sources: settings.sources.clone(),
+            changes_retention: settings.changes_retention,
+        };
+        Scheduler::new(scheduler).start(&runtime);
+        let worker = Worker::new(WorkerParts {
+            store,
+            queue,
+            clock,
+            settings: settings.worker.clone(),
+            handlers: vec![Arc::new(ingest) as Arc<dyn Handler>],
+        });
+        let id = worker.id().clone();
+        runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
+        Ok(Self { runtime, worker: id })
+    }
+
+    /// The worker's identity in the store.
+    #[must_use]
+    pub fn worker(&self) -> &WorkerId {
+        &self.worker
+    }
+
+    /// Stops in good order.
+    pub async fn stop(self) {
+        self.runtime.shut_down(Duration::from_secs(20)).await;
+    }
+}
