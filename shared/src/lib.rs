@@ -1,5 +1,6 @@
 //! The words, rules, seams and backends that every Tideline role stands on.
 
+pub mod backends;
 pub mod clock;
 pub mod config;
 pub mod queue;

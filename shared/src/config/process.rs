@@ -3,10 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use url::form_urlencoded;
+
 use super::reader::Section;
 use super::settings::{LogFormat, SchedulerSettings, Secret, Settings, TelemetrySettings, WorkerSettings};
 use super::source::read_sources;
+use crate::queue::jetstream::NatsAddress;
 use crate::store::RescuePolicy;
+
+/// Parameters of the URLs of `store` and `queue` that name files.
+const FILE_PARAMETERS: [&str; 8] = ["sslrootcert", "sslcert", "sslkey", "creds", "nkey", "ca", "cert", "key"];
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -49,9 +55,7 @@ fn read_store(root: &Section<'_>) -> Secret {
     let url = root.parsed_secret("store", kind, default, doc, &|text| match text.split_once("://") {
         Some(("sqlite", "")) => Err("must name a file, as in sqlite://tideline.db".to_owned()),
         Some(("sqlite", _)) => Ok(text.to_owned()),
-        Some(("postgres" | "postgresql", _)) if url::Url::parse(text).is_ok_and(|url| url.has_host()) => {
-            Ok(text.to_owned())
-        }
+        Some(("postgres" | "postgresql", _)) if url::Url::parse(text).is_ok() => Ok(text.to_owned()),
         Some(("postgres" | "postgresql", _)) => {
             Err("must be as in postgres://user:password@host:5432/database".to_owned())
         }
@@ -62,18 +66,33 @@ fn read_store(root: &Section<'_>) -> Secret {
 
 /// A relative path of a SQLite URL counts from the folder of the configuration.
 fn beside(folder: &Path, store: &str) -> String {
-    let Some(rest) = store.strip_prefix("sqlite://") else {
-        return store.to_owned();
-    };
-    let (path, query) = rest
-        .split_once('?')
-        .map_or((rest, None), |(path, query)| (path, Some(query)));
-    if path.starts_with(':') {
-        return store.to_owned();
+    match store.strip_prefix("sqlite://") {
+        Some(path) => format!("sqlite://{}", folder.join(path).display()),
+        None => files_beside(folder, store),
     }
-    let path = folder.join(path);
-    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    format!("sqlite://{}{query}", path.display())
+}
+
+/// Relative paths of certificates and credentials in the parameters of a URL count from there, too.
+fn files_beside(folder: &Path, url: &str) -> String {
+    let Some((place, parameters)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let is_file = |name: &str| FILE_PARAMETERS.contains(&name);
+    if !form_urlencoded::parse(parameters.as_bytes()).any(|(name, _)| is_file(&name)) {
+        return url.to_owned();
+    }
+    let pairs = form_urlencoded::parse(parameters.as_bytes()).map(|(name, value)| {
+        let value = if is_file(&name) {
+            folder.join(value.as_ref()).display().to_string()
+        } else {
+            value.into_owned()
+        };
+        (name, value)
+    });
+    let pairs: String = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    format!("{place}?{pairs}")
 }
 
 fn read_queue(root: &Section<'_>) -> Secret {
@@ -84,18 +103,15 @@ fn read_queue(root: &Section<'_>) -> Secret {
         if text == "in-process" {
             return Ok(text.to_owned());
         }
-        // A cluster is a list of servers.
-        let every = text.split(',').all(|server| {
-            let url = url::Url::parse(server.trim());
-            url.is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.has_host())
-        });
-        if every {
-            Ok(text.to_owned())
-        } else {
-            Err("must be in-process, or start with nats:// or tls:// and name a host".to_owned())
+        match NatsAddress::parse(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => Err(error.to_string().trim_start_matches("queue: ").to_owned()),
         }
     });
-    Secret::new(url.unwrap_or_else(|| "in-process".to_owned()))
+    Secret::new(url.map_or_else(
+        || "in-process".to_owned(),
+        |url| files_beside(&root.context.folder, &url),
+    ))
 }
 
 fn read_listen(root: &Section<'_>) -> Option<String> {

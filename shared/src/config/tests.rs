@@ -173,9 +173,21 @@ fn a_missing_variable_is_named_with_its_place_and_no_value_is_ever_shown() {
         [
             "1:8 store: the environment variable PASSWORD is not set",
             "2:9 listen: must be host:port with a port from 0 to 65535, or none, but is the value with ${API_TOKEN}",
-            "3:8 queue: must be in-process, or start with nats:// or tls:// and name a host",
+            "3:8 queue: the URL must begin with nats:// or tls://",
         ]
     );
+}
+
+#[test]
+fn files_that_urls_name_count_from_the_folder_of_the_configuration() {
+    let settings = read(
+        "store: postgres://u:p@db/x?sslmode=verify-full&sslrootcert=ca.pem\nqueue: nats://a:1,b:2?creds=/n.creds\n",
+    );
+    assert_eq!(
+        settings.store.reveal(),
+        "postgres://u:p@db/x?sslmode=verify-full&sslrootcert=conf%2Fca.pem"
+    );
+    assert_eq!(settings.queue.reveal(), "nats://a:1,b:2?creds=%2Fn.creds");
 }
 
 #[test]

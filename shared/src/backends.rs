@@ -1,0 +1,167 @@
+//! The one file that chooses the backends, by the URLs of the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::settings::Settings;
+use crate::queue::in_process::InProcessQueue;
+use crate::queue::jetstream::{JetStreamQueue, NatsAddress};
+use crate::queue::{Queue, QueueError};
+use crate::runtime::{Backoff, full_text};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+
+/// A process that runs roles waits so long for a store that is just starting too.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the store is opened for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// To run roles: the schema is brought up to date, and a SQLite file belongs to this process alone.
+    Role {
+        /// Tells a second process who has the SQLite file: `tideline run`.
+        command: String,
+    },
+    /// To look and to command, also while roles run. The schema must be this program's.
+    Operator,
+    /// To bring the schema up to date.
+    Migrate,
+}
+
+/// An open store and the time that all its users agree on.
+pub struct Opened {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// The database's time for a fleet, this machine's time for SQLite.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Opens the store that the setting `store` names.
+///
+/// # Errors
+/// See `SqliteStore::open` and `PostgresStore::connect`. A role tries again for half a minute while nothing answers.
+pub async fn open_store(settings: &Settings, mode: &Mode) -> Result<Opened, StoreError> {
+    let patience = if matches!(mode, Mode::Role { .. }) {
+        START_PATIENCE
+    } else {
+        Duration::ZERO
+    };
+    let given_up = tokio::time::Instant::now() + patience;
+    let mut backoff = Backoff::default();
+    loop {
+        let error = match open_once(settings, mode).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        let wait = backoff.next_wait();
+        if !error.may_retry() || tokio::time::Instant::now() + wait > given_up {
+            return Err(error);
+        }
+        tracing::warn!(
+            store = redact_url(settings.store.reveal()),
+            error = full_text(&error),
+            "the store does not answer yet"
+        );
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn open_once(settings: &Settings, mode: &Mode) -> Result<Opened, StoreError> {
+    let url = settings.store.reveal();
+    let store = match mode {
+        Mode::Role { command } => SqliteStore::open_owned(url, command).await?,
+        Mode::Operator => SqliteStore::open_existing(url).await?,
+        Mode::Migrate => SqliteStore::open(url).await?,
+    };
+    Ok(Opened {
+        store: Arc::new(store),
+        clock: Arc::new(SystemClock),
+    })
+}
+
+/// Opens the queue that the setting `queue` names. A NATS server that cannot be reached is no error: the queue is degraded
+/// then and goes on trying.
+///
+/// # Errors
+/// The URL is wrong, or the server refuses us for good; the text says what to do.
+pub async fn open_queue(settings: &Settings) -> Result<Arc<dyn Queue>, QueueError> {
+    match settings.queue.reveal() {
+        "in-process" => Ok(Arc::new(InProcessQueue::new(InProcessQueue::DEFAULT_MAX_HINTS))),
+        url => Ok(Arc::new(JetStreamQueue::open(&NatsAddress::parse(url)?).await?)),
+    }
+}
+
+/// A URL for people: without user, password, token and parameters. Rather shows too little than a part of a password that
+/// holds a character it should not.
+#[must_use]
+pub fn redact_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.split(['?', '@']).next().unwrap_or_default().to_owned();
+    };
+    let (secret, place) = rest
+        .rsplit_once('@')
+        .map_or(("", rest), |(secret, place)| (secret, place));
+    let place = place.split(['?', '#']).next().unwrap_or_default();
+    let hidden = if secret.is_empty() { "" } else { "…@" };
+    format!("{scheme}://{hidden}{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+
+    fn settings(text: &str, folder: &Path) -> Settings {
+        parse(text, &folder.join("tideline.yaml"), &|_| None).unwrap()
+    }
+
+    fn role() -> Mode {
+        Mode::Role {
+            command: "tideline run".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_url_for_people_has_no_secrets() {
+        for (url, shown) in [
+            ("sqlite:///var/lib/tideline.db", "sqlite:///var/lib/tideline.db"),
+            ("postgres://u:p@db:5432/x?password=p", "postgres://…@db:5432/x"),
+            ("postgres://u:p/a?s#s@w@db/x", "postgres://…@db/x"),
+            ("nats://token@one:4222,token@two:4222", "nats://…@two:4222"),
+            ("tls://nats:4222?creds=/secret.creds", "tls://nats:4222"),
+            ("in-process", "in-process"),
+        ] {
+            assert_eq!(redact_url(url), shown);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sqlite_file_has_one_process_that_runs_roles_and_any_that_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings("store: sqlite://t.db", folder.path());
+        assert!(matches!(
+            open_store(&settings, &Mode::Operator).await,
+            Err(StoreError::Config(_))
+        ));
+        let opened = open_store(&settings, &role()).await.unwrap();
+        opened.store.ping().await.unwrap();
+        let looking = open_store(&settings, &Mode::Operator).await.unwrap();
+        looking.store.ping().await.unwrap();
+        let error = open_store(&settings, &role()).await.err().unwrap();
+        assert!(
+            matches!(&error, StoreError::Config(text) if text.contains("tideline run")),
+            "{error}"
+        );
+        assert!(folder.path().join("t.db").exists());
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_in_process_unless_a_url_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open_queue(&settings("", folder.path())).await.unwrap();
+        assert_eq!(queue.health(), crate::queue::QueueHealth::Healthy);
+    }
+}
