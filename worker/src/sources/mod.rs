@@ -50,7 +50,10 @@ pub fn open_with_clock(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Resu
     match &settings.kind {
         SourceKind::Own => Err(OpenError {
             source_name: settings.name.clone(),
-            problems: vec![("type".to_owned(), "is written in Rust: the program hands it over".to_owned())],
+            problems: vec![(
+                "type".to_owned(),
+                "is written in Rust: the program hands it over".to_owned(),
+            )],
         }),
         SourceKind::Rest(rest) => match rest::RestSource::new(settings, rest, clock) {
             Ok(source) => Ok(Arc::new(source)),

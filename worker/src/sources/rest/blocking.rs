@@ -1,9 +1,15 @@
-//! Runs expressions apart from the tasks of the worker. A jq program can loop for ever and nothing can stop its thread, so a
-//! source that left one behind runs no more of them until that one has ended.
+//! Runs expressions on threads of their own. A jq program can loop for ever and nothing can stop its thread, so a source that
+//! left one behind runs no more of them until that one has ended. Not on the runtime's threads: those are waited for when the
+//! process ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// Expressions recurse; a tree may be 128 levels deep.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 const RUNNING: u8 = 0;
 const ENDED: u8 = 1;
@@ -53,7 +59,7 @@ impl Drop for Waiter {
 }
 
 impl Blocking {
-    /// Runs `work` on a thread for blocking work and waits at most `timeout`.
+    /// Runs `work` on a thread of its own and waits at most `timeout`.
     ///
     /// # Errors
     /// It took too long (now or an earlier one that still runs), or panicked.
@@ -71,11 +77,21 @@ impl Blocking {
             abandoned: Arc::clone(&self.abandoned),
         };
         let ending = Ending(Arc::clone(&state), Arc::clone(&self.abandoned));
-        let task = tokio::task::spawn_blocking(move || {
-            let ending = ending;
-            work(&Watch(Arc::clone(&ending.0)))
-        });
-        let result = tokio::time::timeout(timeout, task).await;
+        let (tell, told) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("expressions".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let watch = Watch(Arc::clone(&ending.0));
+                let result = work(&watch);
+                drop(ending);
+                // Nobody listens any more if the wait was given up.
+                let _ = tell.send(result);
+            });
+        if thread.is_err() {
+            return Err(NoResult::Failed);
+        }
+        let result = tokio::time::timeout(timeout, told).await;
         drop(waiter);
         match result {
             Err(_) => Err(NoResult::TooLong),

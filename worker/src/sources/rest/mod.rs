@@ -39,7 +39,8 @@ use self::transport::{Answer, Transport, address};
 use self::verdict::Rules;
 use crate::source::{ErrorClass, Page, PageContent, PageRequest, Source, SourceError};
 
-/// Bodies up to this size are read where they arrive; larger ones, and all that need jq, on a thread for blocking work.
+/// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work, all that need jq on one of
+/// their own.
 const INLINE_BYTES: usize = 64 * 1024;
 
 /// What a validator may measure; longer ones are not worth keeping.
@@ -155,6 +156,13 @@ impl RestSource {
         }
         let (inner, place, body) = (Arc::clone(&self.inner), place.clone(), answer.body.clone());
         let redactor = Arc::clone(&self.transport.redactor);
+        if !plan.needs_jq() {
+            let work = move || inner.read(index, &place, &redactor, &body, &|| true);
+            return match tokio::task::spawn_blocking(work).await {
+                Ok(read) => read.map_err(NoPage::from),
+                Err(_) => Err(NoPage::Cut("reading it was stopped".to_owned())),
+            };
+        }
         let work = move |watch: &blocking::Watch| inner.read(index, &place, &redactor, &body, &|| watch.go_on());
         match self.blocking.run(self.page_timeout, work).await {
             Ok(read) => read.map_err(NoPage::from),

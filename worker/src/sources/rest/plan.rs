@@ -41,8 +41,8 @@ pub(super) struct Plan {
 pub(super) enum ItemsAt {
     /// The array that the answer is, or its `.items`.
     Default,
-    /// At a path.
-    Path(Path),
+    /// At a path; `each`: the path ends with `[]`, so that the members of an object are the items.
+    Path { path: Path, each: bool },
     /// What jq makes.
     Jq(Box<Program>),
 }
@@ -181,7 +181,7 @@ fn compile_resource(settings: &RestSettings, index: usize, salt: &str, problems:
     let default_path = vec!["items".to_owned()];
     let (in_object, in_array) = match &items {
         ItemsAt::Default => (Some(&default_path), Some(Vec::new())),
-        ItemsAt::Path(path) => (Some(path), path.is_empty().then(Vec::new)),
+        ItemsAt::Path { path, .. } => (Some(path), path.is_empty().then(Vec::new)),
         ItemsAt::Jq(_) => (None, None),
     };
     let roots = settings.resources.iter().enumerate();
@@ -223,23 +223,21 @@ fn items_at(resource: &Resource, at: &str, problems: &mut Vec<Problem>) -> Optio
         return Some(ItemsAt::Default);
     };
     // `.items[]` over an array means the same as `.items`.
-    let list = text.trim();
-    let list = list
-        .strip_suffix("[]")
-        .map(str::trim_end)
-        .filter(|list| !list.is_empty())
-        .unwrap_or(list);
-    match Expression::compile(list) {
-        Ok(Expression::Path(path)) => Some(ItemsAt::Path(path)),
-        _ => match Expression::compile(text) {
-            Ok(Expression::Jq(program)) => Some(ItemsAt::Jq(program)),
-            Ok(Expression::Path(path)) => Some(ItemsAt::Path(path)),
-            Ok(Expression::Text(_)) => None,
-            Err(why) => {
-                problems.push((format!("{at}.items"), why));
-                None
-            }
-        },
+    let (list, each) = match text.trim().strip_suffix("[]").map(str::trim_end) {
+        Some(list) if !list.is_empty() => (list, true),
+        _ => (text.trim(), false),
+    };
+    if let Ok(Expression::Path(path)) = Expression::compile(list) {
+        return Some(ItemsAt::Path { path, each });
+    }
+    match Expression::compile(text) {
+        Ok(Expression::Jq(program)) => Some(ItemsAt::Jq(program)),
+        Ok(Expression::Path(path)) => Some(ItemsAt::Path { path, each: false }),
+        Ok(Expression::Text(_)) => None,
+        Err(why) => {
+            problems.push((format!("{at}.items"), why));
+            None
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use jaq_json::Val;
 use serde_json::Value;
@@ -122,13 +123,13 @@ impl Reader<'_> {
             }
             ItemsAt::Default if is_array => ".".to_owned(),
             ItemsAt::Default => ".items".to_owned(),
-            ItemsAt::Path(path) => format!(".{}", path.join(".")),
+            ItemsAt::Path { path, .. } => format!(".{}", path.join(".")),
         };
         let picked: Vec<Picked<'a>> = match &answer.found.items {
             List::Elements(elements) => elements.iter().map(|element| Picked::Slice(element.get())).collect(),
             // What a list in Go is that nothing was added to.
             List::Null => Vec::new(),
-            List::Other if !matches!(self.plan.items, ItemsAt::Default) => vec![self.single(answer.text)?],
+            List::Other if !matches!(self.plan.items, ItemsAt::Default) => self.object(answer.text)?,
             List::Other | List::Absent => {
                 return Err(ReadError::Wrong(format!("the answer has no list of items at {place}")));
             }
@@ -137,15 +138,19 @@ impl Reader<'_> {
         Ok(picked)
     }
 
-    /// The one object that a path to items leads to.
-    fn single<'a>(&self, text: &'a str) -> Result<Picked<'a>, ReadError> {
-        let ItemsAt::Path(path) = &self.plan.items else {
+    /// The object that a path to items leads to: one item, or (with `[]`) an item per member.
+    fn object<'a>(&self, text: &'a str) -> Result<Vec<Picked<'a>>, ReadError> {
+        let ItemsAt::Path { path, each } = &self.plan.items else {
             return Err(ReadError::Wrong("the answer has no list of items".to_owned()));
         };
         let wants = super::extract::Wants::new(None, std::slice::from_ref(path));
         let found = extract(text, &wants).map_err(json_error)?;
-        match found.slices.first().copied().flatten() {
-            Some(slice) if slice.get().starts_with('{') => Ok(Picked::Slice(slice.get())),
+        match found.slices.first().copied().flatten().map(RawValue::get) {
+            Some(slice) if slice.starts_with('{') && *each => {
+                let members: BTreeMap<String, &'a RawValue> = serde_json::from_str(slice).map_err(json_error)?;
+                Ok(members.values().map(|member| Picked::Slice(member.get())).collect())
+            }
+            Some(slice) if slice.starts_with('{') => Ok(vec![Picked::Slice(slice)]),
             _ => Err(ReadError::Wrong(format!(
                 "what is at .{} is neither a list nor an object",
                 path.join(".")

@@ -1,0 +1,188 @@
+//! The `files` source over real folders.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tideline_shared::clock::{Clock, ManualClock, SystemClock};
+use tideline_shared::config::settings::{FilesSettings, SourceKind, SourceSettings};
+use tideline_shared::words::{Fingerprint, PageMemory};
+use tideline_worker::sources::{open, open_with_clock};
+use tideline_worker::{ErrorClass, Item, Page, PageContent, PageRequest, Source};
+
+fn settings(folder: &Path, page_size: u32, max_file_bytes: u64) -> SourceSettings {
+    SourceSettings {
+        kind: SourceKind::Files(FilesSettings {
+            path: folder.to_owned(),
+            page_size,
+            max_file_bytes,
+        }),
+        ..SourceSettings::new("folder")
+    }
+}
+
+async fn read(source: &dyn Source, cursor: Option<&Value>, memory: Option<&PageMemory>) -> Page {
+    let request = PageRequest {
+        partition: "folder",
+        args: &json!({}),
+        cursor,
+        memory,
+    };
+    source.read_page(request).await.unwrap()
+}
+
+fn memory(page: &Page) -> PageMemory {
+    PageMemory {
+        page: 0,
+        fingerprint: Fingerprint::default(),
+        entities: 0,
+        unidentified: 0,
+        next: page.next.as_ref().map(Value::to_string),
+        children: Vec::new(),
+        validators: page.validators.clone(),
+    }
+}
+
+/// References, and errors of malformed items.
+fn told(page: &Page) -> (Vec<String>, Vec<String>) {
+    let PageContent::Items(items) = &page.content else {
+        panic!("unchanged")
+    };
+    let (mut references, mut errors) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Item::Entity { reference, .. } => references.push(reference.to_string()),
+            Item::Malformed(item) => {
+                assert_eq!(item.reference, None);
+                errors.push(item.error.clone());
+            }
+        }
+    }
+    (references, errors)
+}
+
+fn entity(name: &str) -> String {
+    json!({"kind": "Component", "metadata": {"name": name}}).to_string()
+}
+
+#[tokio::test]
+async fn yaml_json_and_ndjson_are_read_in_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "a.yaml",
+        "kind: API\nmetadata: {name: y1}\n---\nkind: API\nmetadata: {name: y2, namespace: n}\n".into(),
+    );
+    write("b.json", entity("j1"));
+    write("c.json", format!("[{}, {}]", entity("j2"), entity("j3")));
+    write("d.ndjson", format!("{}\n\n{}\n", entity("l1"), entity("l2")));
+    write("e.txt", "kind: API".into());
+    let source = open(&settings(folder.path(), 2, 1 << 20)).unwrap();
+    let (mut all, mut cursors, mut cursor) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = read(&*source, cursor.as_ref(), None).await;
+        let (references, errors) = told(&page);
+        assert_eq!(errors, Vec::<String>::new());
+        all.extend(references);
+        cursor = page.next;
+        match &cursor {
+            Some(next) => cursors.push(next.clone()),
+            None => break,
+        }
+    }
+    assert_eq!(cursors, [json!("b.json")]);
+    let component = |name: &str| format!("component:default/{name}");
+    let expected = ["j1", "j2", "j3", "l1", "l2"].map(component);
+    assert_eq!(all[..2], ["api:default/y1", "api:n/y2"]);
+    assert_eq!(all[2..], expected);
+}
+
+#[tokio::test]
+async fn a_broken_file_is_reported_beside_the_good_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).unwrap();
+    write("a.yaml", b"kind: [1, 2\nmetadata: x\n");
+    write("b.json", b"{\"kind\": \"A\", \"token\": \"letmein\"");
+    write("c.ndjson", format!("{}\n{{broken\n", entity("ok")).as_bytes());
+    write("d.json", &[0xff, 0xfe]);
+    write("e.yaml", " ".repeat(2000).as_bytes());
+    write("f.yaml", b"just: a\nmap: 1\n");
+    let source = open(&settings(folder.path(), 100, 1000)).unwrap();
+    let (mut references, mut errors, mut cursor) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = read(&*source, cursor.as_ref(), None).await;
+        let told = told(&page);
+        references.extend(told.0);
+        errors.extend(told.1);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(references, ["component:default/ok"]);
+    assert_eq!(errors.len(), 6, "{errors:?}");
+    for (error, name) in errors
+        .iter()
+        .zip(["a.yaml", "b.json", "c.ndjson", "d.json", "e.yaml", "f.yaml"])
+    {
+        assert!(error.starts_with(name) && !error.contains("letmein"), "{error}");
+    }
+}
+
+/// A clock that is far behind the files' times counts them as changed just now; one far ahead counts them as settled.
+fn later() -> Arc<dyn Clock> {
+    let clock = ManualClock::new(SystemClock.now());
+    clock.advance(Duration::from_secs(3600));
+    Arc::new(clock)
+}
+
+#[tokio::test]
+async fn a_page_whose_files_did_not_change_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.json");
+    std::fs::write(&file, entity("one")).unwrap();
+    let source = open_with_clock(&settings(folder.path(), 10, 1000), later()).unwrap();
+    let known = memory(&read(&*source, None, None).await);
+    assert!(matches!(
+        read(&*source, None, Some(&known)).await.content,
+        PageContent::Unchanged
+    ));
+
+    std::fs::write(&file, entity("another")).unwrap();
+    let changed = read(&*source, None, Some(&known)).await;
+    assert_eq!(told(&changed).0, ["component:default/another"]);
+    let known = memory(&changed);
+    std::fs::write(folder.path().join("b.json"), entity("new")).unwrap();
+    assert_eq!(told(&read(&*source, None, Some(&known)).await).0.len(), 2);
+}
+
+#[tokio::test]
+async fn files_that_changed_just_now_are_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.json"), entity("one")).unwrap();
+    let source = open(&settings(folder.path(), 10, 1000)).unwrap();
+    let page = read(&*source, None, None).await;
+    assert_eq!(page.validators.content, None);
+    assert_eq!(told(&read(&*source, None, Some(&memory(&page))).await).0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_an_error_and_an_empty_one_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = open(&settings(folder.path(), 10, 1000)).unwrap();
+    assert_eq!(told(&read(&*source, None, None).await).0.len(), 0);
+    drop(folder);
+    let request = PageRequest {
+        partition: "folder",
+        args: &json!({}),
+        cursor: None,
+        memory: None,
+    };
+    assert_eq!(
+        source.read_page(request).await.unwrap_err().class,
+        ErrorClass::Permanent
+    );
+}
