@@ -1,0 +1,63 @@
+//! Documents that name tests name tests that exist.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// Documents whose tables name tests.
+const DOCUMENTS: [&str; 1] = ["docs/guarantees.md"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Every `.rs` file of the workspace's crates.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            sources(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// What stands between backquotes in the last column of a table and looks like a test's name.
+fn named_tests(document: &str) -> BTreeSet<&str> {
+    let last_columns = document
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .filter_map(|line| line.trim_end_matches('|').rsplit('|').next());
+    last_columns
+        .flat_map(|column| column.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains('_') && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+        .collect()
+}
+
+#[test]
+fn every_test_that_a_document_names_exists() -> Result<()> {
+    let mut files = Vec::new();
+    sources(&root(), &mut files)?;
+    let mut code = String::new();
+    for file in &files {
+        code.push_str(&std::fs::read_to_string(file)?);
+    }
+    for name in DOCUMENTS {
+        let document = std::fs::read_to_string(root().join(name)).with_context(|| name.to_owned())?;
+        let tests = named_tests(&document);
+        ensure!(tests.len() > 5, "{name} names hardly any test: {tests:?}");
+        let missing: Vec<_> = tests.iter().filter(|test| !code.contains(&format!("fn {test}("))).collect();
+        ensure!(missing.is_empty(), "{name} names tests that do not exist: {missing:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn names_of_tests_are_found_in_the_last_column_only() {
+    let document = "| `not_this` | `this_one`, `and_that` |\n`nor_this`\n|---|---|\n| a | `Not::this` |\n";
+    assert_eq!(named_tests(document), BTreeSet::from(["this_one", "and_that"]));
+}
