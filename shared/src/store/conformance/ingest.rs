@@ -1,10 +1,506 @@
 //! Cases: page commits.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    Reader, T0, begin, child, claim_ingest, claim_one, entities, entity, job, new_job, only, source, start_cycle, t,
+    touched, written, written_with,
+};
+use crate::rules::key_hash;
+use crate::store::{EntityFilter, RescuePolicy, SourceCommand, Store};
+use crate::words::{
+    ChangeKind, Commit, CycleEnd, CycleState, EntityRef, MalformedItem, PageWrite, Sequence, Settlement, Validators,
+};
+
+/// References of the live entities, in order.
+pub(super) async fn catalog(store: &Arc<dyn Store>) -> Vec<String> {
+    let filter = EntityFilter {
+        limit: 1_000,
+        ..Default::default()
+    };
+    let listed = store.list_entities(&filter).await.unwrap();
+    listed.into_iter().map(|entity| entity.reference.to_string()).collect()
+}
+
+/// The last sequence number given.
+pub(super) async fn last_sequence(store: &Arc<dyn Store>) -> Sequence {
+    store.stats(T0).await.unwrap().last_sequence
+}
+
+/// Ends the running cycle of this partition without a sweep and starts the next one; its root is claimed by `w`.
+pub(super) async fn next_cycle(store: &Arc<dyn Store>, before: &Reader, at: i64) -> Reader {
+    let end = CycleEnd {
+        state: CycleState::Incomplete,
+        reason: None,
+        next_cycle_at: Some(t(at)),
+    };
+    assert!(
+        store
+            .end_cycle(before.source(), before.cycle(), &end, t(at))
+            .await
+            .unwrap()
+    );
+    start_cycle(store, t(at)).await;
+    Reader::new(only(claim_ingest(store, "w", 1, t(at)).await))
+}
+
+pub async fn a_page_is_committed_with_entities_cursor_and_progress(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, entities(0, 3, 1), Some("{\"after\":3}"), t(1)).await;
+    assert_eq!(catalog(&store).await.len(), 3);
+    let row = job(&store, root.job.id).await;
+    assert_eq!(row.cursor.as_deref(), Some("{\"after\":3}"));
+    let stored: crate::words::Progress = serde_json::from_str(&row.progress.unwrap()).unwrap();
+    assert_eq!(stored, root.progress);
+    assert_eq!(
+        (stored.next_page, stored.pages, stored.entities, stored.added),
+        (1, 1, 3, 3)
+    );
+    assert!(!stored.finished);
+    root.write(&store, entities(3, 2, 1), None, t(2)).await;
+    assert!(root.progress.finished);
+    assert_eq!((root.progress.next_page, root.progress.entities), (2, 5));
+    assert_eq!(last_sequence(&store).await, Sequence(5));
+    assert_eq!(source(&store, "s").await.entities, 5);
+}
+
+pub async fn several_pages_are_committed_together(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    let pages = vec![
+        written(0, entities(0, 3, 1)),
+        written(1, entities(3, 3, 1)),
+        written(2, entities(6, 1, 1)),
+    ];
+    root.commit(&store, pages, Some("3"), t(1)).await;
+    assert_eq!(
+        (root.progress.next_page, root.progress.pages, root.progress.added),
+        (3, 3, 7)
+    );
+    let memories = store.list_page_memories(root.job.id, 0, 10).await.unwrap();
+    assert_eq!(
+        memories.iter().map(|m| (m.page, m.entities)).collect::<Vec<_>>(),
+        [(0, 3), (1, 3), (2, 1)]
+    );
+    assert_eq!(catalog(&store).await.len(), 7);
+}
+
+pub async fn a_batch_that_is_sent_again_is_answered_as_the_first_time(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    let batch = root.batch(vec![written(0, entities(0, 3, 1))], Some("1"));
+    let first = store.commit_pages(&batch, t(1)).await.unwrap();
+    let second = store.commit_pages(&batch, t(2)).await.unwrap();
+    assert_eq!(first, second);
+    assert_eq!(last_sequence(&store).await, Sequence(3));
+    let Commit::Committed { progress, .. } = first else {
+        panic!("the lease holds");
+    };
+    root.progress = progress;
+    // The same for pages that are as remembered.
+    let root = next_cycle(&store, &root, 10).await;
+    let memory = only(store.list_page_memories(root.job.id, 0, 5).await.unwrap());
+    let batch = root.batch(vec![touched(memory)], Some("1"));
+    let first = store.commit_pages(&batch, t(11)).await.unwrap();
+    assert_eq!(store.commit_pages(&batch, t(12)).await.unwrap(), first);
+}
+
+pub async fn a_lost_lease_commits_nothing(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, entities(0, 2, 1), Some("1"), t(1)).await;
+    let memory = only(store.list_page_memories(root.job.id, 0, 5).await.unwrap());
+    let policy = RescuePolicy {
+        free: 3,
+        delay: Duration::ZERO,
+        park_after: 10,
+    };
+    assert_eq!(store.rescue(policy, 10, t(60_000)).await.unwrap().len(), 1);
+    let taken = Reader::new(only(claim_ingest(&store, "other", 1, t(60_001)).await));
+    let before = job(&store, root.job.id).await;
+
+    let pages = vec![written_with(1, entities(2, 2, 1), vec![child("c")], vec![], vec![])];
+    assert_eq!(
+        root.commit(&store, pages, Some("2"), t(60_002)).await,
+        Commit::LeaseLost
+    );
+    let mut touching = root.batch(vec![touched(memory)], None);
+    touching.progress.next_page = 0;
+    assert_eq!(
+        store.commit_pages(&touching, t(60_003)).await.unwrap(),
+        Commit::LeaseLost
+    );
+    assert_eq!(
+        store.restart_partition(root.job.lease(), t(60_004)).await.unwrap(),
+        Commit::LeaseLost
+    );
+
+    let after = job(&store, root.job.id).await;
+    assert_eq!((&after.cursor, &after.progress), (&before.cursor, &before.progress));
+    assert_eq!(after.token, taken.job.token);
+    assert_eq!(catalog(&store).await.len(), 2);
+    assert_eq!(last_sequence(&store).await, Sequence(2));
+    assert_eq!(store.list_page_memories(root.job.id, 0, 5).await.unwrap().len(), 1);
+}
+
+pub async fn a_cancelled_cycle_commits_nothing_more(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, entities(0, 2, 1), Some("1"), t(1)).await;
+    store.command_source("s", SourceCommand::Cancel, t(2)).await.unwrap();
+    let commit = root
+        .commit(&store, vec![written(1, entities(2, 2, 1))], Some("2"), t(3))
+        .await;
+    assert_eq!(commit, Commit::LeaseLost);
+    assert_eq!(catalog(&store).await.len(), 2);
+}
+
+pub async fn a_token_of_another_job_kind_commits_nothing(store: Arc<dyn Store>) {
+    let root = begin(&store, "s", 1).await;
+    super::enqueue(&store, new_job("other", "{}"), T0).await;
+    let other = claim_one(&store, "w", T0).await;
+    let mut batch = root.batch(vec![written(0, entities(0, 2, 1))], None);
+    batch.lease = other.lease();
+    assert_eq!(store.commit_pages(&batch, t(1)).await.unwrap(), Commit::LeaseLost);
+    assert!(catalog(&store).await.is_empty());
+}
+
+pub async fn equal_entities_change_nothing_and_others_are_modified(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, entities(0, 4, 1), None, t(1)).await;
+    let mut root = next_cycle(&store, &root, 10).await;
+    let mut page = entities(0, 3, 1);
+    page.extend(entities(3, 1, 2));
+    page.extend(entities(4, 1, 1));
+    root.write(&store, page, None, t(11)).await;
+    let progress = root.progress;
+    assert_eq!(
+        (progress.entities, progress.added, progress.modified, progress.unchanged),
+        (5, 1, 1, 3)
+    );
+    assert_eq!(last_sequence(&store).await, Sequence(6));
+    let changes = store.list_changes(Sequence(4), 10).await.unwrap();
+    let mut kinds: Vec<_> = changes
+        .iter()
+        .map(|c| (c.change, c.reference.as_str().to_owned()))
+        .collect();
+    kinds.sort_by(|a, b| a.1.cmp(&b.1));
+    assert_eq!(
+        kinds,
+        [
+            (ChangeKind::Modified, "component:default/c0000003".to_owned()),
+            (ChangeKind::Added, "component:default/c0000004".to_owned()),
+        ]
+    );
+    assert_eq!(source(&store, "s").await.entities, 5);
+}
+
+pub async fn a_touched_page_marks_its_entities_and_counts_them_unchanged(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, entities(0, 3, 1), Some("1"), t(1)).await;
+    root.write(&store, entities(3, 2, 1), None, t(2)).await;
+    let mut root = next_cycle(&store, &root, 10).await;
+    let memories = store.list_page_memories(root.job.id, 0, 10).await.unwrap();
+    assert_eq!(memories.len(), 2);
+    let pages: Vec<PageWrite> = memories.into_iter().map(touched).collect();
+    root.commit(&store, pages, None, t(11)).await;
+    let progress = root.progress;
+    assert_eq!((progress.pages, progress.pages_unchanged), (2, 2));
+    assert_eq!(
+        (progress.entities, progress.added, progress.modified, progress.unchanged),
+        (5, 0, 0, 5)
+    );
+    assert_eq!(last_sequence(&store).await, Sequence(5));
+    root.settle(&store, Settlement::Done, t(12)).await;
+    let plan = super::sweep::plan(&store, &root, t(13), 1).await;
+    assert_eq!((plan.marked, plan.owned, plan.candidates), (5, 5, 0));
+}
+
+pub async fn a_touched_page_that_is_not_remembered_is_an_error_and_writes_nothing(store: Arc<dyn Store>) {
+    let root = begin(&store, "s", 1).await;
+    let PageWrite::Written { memory, .. } = written(0, entities(0, 1, 1)) else {
+        panic!("a written page");
+    };
+    let batch = root.batch(vec![touched(memory)], Some("1"));
+    let error = store.commit_pages(&batch, t(1)).await.unwrap_err();
+    assert!(!error.may_retry(), "{error}");
+    let row = job(&store, root.job.id).await;
+    assert_eq!((row.cursor, row.progress), (None, None));
+}
+
+pub async fn touched_and_written_pages_mix_in_a_batch(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, entities(0, 2, 1), Some("1"), t(1)).await;
+    root.write(&store, entities(2, 2, 1), Some("2"), t(2)).await;
+    root.write(&store, entities(4, 2, 1), None, t(3)).await;
+    let mut root = next_cycle(&store, &root, 10).await;
+    let memories = store.list_page_memories(root.job.id, 0, 10).await.unwrap();
+    let fresh = Validators {
+        etag: Some("\"new\"".to_owned()),
+        ..Default::default()
+    };
+    let pages = vec![
+        touched(memories[0].clone()),
+        written(1, entities(2, 2, 2)),
+        PageWrite::Touched {
+            memory: memories[2].clone(),
+            validators: Some(fresh.clone()),
+        },
+    ];
+    root.commit(&store, pages, None, t(11)).await;
+    let progress = root.progress;
+    assert_eq!(
+        (
+            progress.pages,
+            progress.pages_unchanged,
+            progress.modified,
+            progress.unchanged
+        ),
+        (3, 2, 2, 4)
+    );
+    let after = store.list_page_memories(root.job.id, 0, 10).await.unwrap();
+    assert_eq!(after[0], memories[0]);
+    assert_ne!(after[1].fingerprint, memories[1].fingerprint);
+    assert_eq!(after[2].validators, fresh);
+    assert_eq!(after[2].fingerprint, memories[2].fingerprint);
+}
+
+pub async fn a_page_is_remembered_with_all_its_parts(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    let nameless = MalformedItem {
+        reference: None,
+        error: "no name".to_owned(),
+        sample: "{\"a\":\0 1}".to_owned(),
+    };
+    let page = written_with(
+        0,
+        entities(0, 2, 1),
+        vec![child("x"), child("y")],
+        vec![],
+        vec![nameless],
+    );
+    let PageWrite::Written { memory, .. } = &page else {
+        panic!("a written page");
+    };
+    let mut expected = memory.clone();
+    expected.next = Some("{\"p\":1}".to_owned());
+    root.commit(&store, vec![page.clone()], Some("{\"p\":1}"), t(1)).await;
+    root.write(&store, vec![], None, t(2)).await;
+    let memories = store.list_page_memories(root.job.id, 0, 1).await.unwrap();
+    assert_eq!(memories, [expected]);
+    let from_one = store.list_page_memories(root.job.id, 1, 5).await.unwrap();
+    assert_eq!(from_one.iter().map(|memory| memory.page).collect::<Vec<_>>(), [1]);
+    assert_eq!((root.progress.malformed, root.progress.unidentified), (1, 1));
+}
+
+pub async fn malformed_items_are_shown_and_the_oldest_go(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    let named: EntityRef = "component:default/broken".parse().unwrap();
+    let item = |n: u32| MalformedItem {
+        reference: Some(named.clone()),
+        error: format!("error {n}"),
+        sample: "{}".to_owned(),
+    };
+    let pages = vec![
+        written_with(0, vec![], vec![], vec![key_hash(&named)], vec![item(0), item(1)]),
+        written_with(1, entities(0, 1, 1), vec![], vec![], vec![item(2)]),
+    ];
+    let mut batch = root.batch(pages, Some("2"));
+    batch.malformed_keep = 2;
+    let Commit::Committed { progress, .. } = store.commit_pages(&batch, t(1)).await.unwrap() else {
+        panic!("the lease holds");
+    };
+    root.progress = progress;
+    assert_eq!(
+        (progress.malformed, progress.unidentified, progress.entities),
+        (3, 0, 2)
+    );
+    let listed = store.list_malformed(root.source(), 10).await.unwrap();
+    let errors: Vec<_> = listed
+        .iter()
+        .map(|record| (record.item.error.as_str(), record.page))
+        .collect();
+    assert_eq!(errors, [("error 2", 1), ("error 1", 0)]);
+    assert_eq!(listed[0].item.reference.as_ref(), Some(&named));
+    assert_eq!(
+        (
+            listed[0].source.as_str(),
+            listed[0].partition.as_str(),
+            listed[0].seen_at
+        ),
+        ("s", "s", t(1))
+    );
+}
+
+pub async fn a_restart_keeps_marks_and_goes_on_counting_pages(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, entities(0, 2, 1), Some("1"), t(1)).await;
+    root.write(&store, entities(2, 2, 1), Some("2"), t(2)).await;
+    let Commit::Committed { progress, .. } = store.restart_partition(root.job.lease(), t(3)).await.unwrap() else {
+        panic!("the lease holds");
+    };
+    assert_eq!((progress.restarts, progress.next_page, progress.pages), (1, 2, 2));
+    assert!(!progress.finished);
+    assert_eq!(job(&store, root.job.id).await.cursor, None);
+    root.progress = progress;
+    // Of the four entities the source now shows two; the others were seen in this cycle and stay.
+    root.write(&store, entities(0, 2, 1), None, t(4)).await;
+    assert_eq!(root.progress.next_page, 3);
+    root.settle(&store, Settlement::Done, t(5)).await;
+    assert_eq!(super::sweep::plan(&store, &root, t(6), 1).await.candidates, 0);
+    assert_eq!(catalog(&store).await.len(), 4);
+}
+
+pub async fn a_commit_says_that_the_source_is_held_back_or_paused(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    let said = |commit: Commit| match commit {
+        Commit::Committed { hold_until, paused, .. } => (hold_until, paused),
+        Commit::LeaseLost => panic!("the lease holds"),
+    };
+    let page = |n: u32| vec![written(n, entities(n, 1, 1))];
+    assert_eq!(said(root.commit(&store, page(0), Some("1"), t(1)).await), (None, false));
+    store.hold_back(root.source(), t(100)).await.unwrap();
+    store.hold_back(root.source(), t(50)).await.unwrap();
+    assert_eq!(
+        said(root.commit(&store, page(1), Some("2"), t(2)).await),
+        (Some(t(100)), false)
+    );
+    store.command_source("s", SourceCommand::Pause, t(3)).await.unwrap();
+    assert_eq!(
+        said(root.commit(&store, page(2), Some("3"), t(200)).await),
+        (None, true)
+    );
+}
+
+pub async fn children_are_revealed_exactly_once_per_cycle(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 4).await;
+    let page = |n: u32| vec![written_with(n, vec![], vec![child("a"), child("b")], vec![], vec![])];
+    root.commit(&store, page(0), Some("1"), t(1)).await;
+    let first = only(claim_ingest(&store, "w", 1, t(2)).await);
+    assert_eq!(first.key, "s/a");
+    let args: serde_json::Value = serde_json::from_str(&first.args).unwrap();
+    assert_eq!(args, serde_json::json!({ "partition": "a", "args": { "of": "a" } }));
+    let reader = Reader::new(first);
+    reader.settle(&store, Settlement::Done, t(3)).await;
+    // Revealed again by another page of the same cycle: not opened again.
+    root.commit(&store, page(1), None, t(4)).await;
+    let left = claim_ingest(&store, "w", 10, t(5)).await;
+    assert_eq!(left.iter().map(|job| job.key.as_str()).collect::<Vec<_>>(), ["s/b"]);
+    Reader::new(only(left)).settle(&store, Settlement::Done, t(6)).await;
+    root.settle(&store, Settlement::Done, t(7)).await;
+
+    // The next cycle reveals them by a page that is as remembered, with fresh cursors and tokens that only rise.
+    let mut root = next_cycle(&store, &root, 10).await;
+    let memories = store.list_page_memories(root.job.id, 0, 10).await.unwrap();
+    root.commit(&store, memories.into_iter().map(touched).collect(), None, t(11))
+        .await;
+    let again = claim_ingest(&store, "w", 10, t(12)).await;
+    assert_eq!(
+        again.iter().map(|job| job.key.as_str()).collect::<Vec<_>>(),
+        ["s/a", "s/b"]
+    );
+    assert_eq!(again[0].id, reader.job.id);
+    assert!(again[0].token > reader.job.token);
+    assert_eq!(
+        (
+            again[0].cursor.as_deref(),
+            again[0].progress.as_deref(),
+            again[0].attempt
+        ),
+        (None, None, 1)
+    );
+    assert_eq!(again[0].cycle, Some(root.cycle()));
+}
+
+pub async fn two_sources_own_the_same_reference_apart(store: Arc<dyn Store>) {
+    let specs = [super::spec("a", 1), super::spec("b", 1)];
+    store.sync_sources(&specs, T0).await.unwrap();
+    assert_eq!(store.start_cycles(10, T0).await.unwrap().len(), 2);
+    let roots = claim_ingest(&store, "w", 10, T0).await;
+    for root in roots {
+        let mut root = Reader::new(root);
+        let body = format!("{{\"by\":\"{}\"}}", root.job.key);
+        root.write(&store, vec![entity("component:default/shared", &body)], None, t(1))
+            .await;
+    }
+    let filter = EntityFilter {
+        reference: Some("component:default/shared".parse().unwrap()),
+        limit: 10,
+        ..Default::default()
+    };
+    let listed = store.list_entities(&filter).await.unwrap();
+    let owners: Vec<_> = listed
+        .iter()
+        .map(|entity| (entity.source.as_str(), entity.body.as_str()))
+        .collect();
+    assert_eq!(owners, [("a", "{\"by\":\"a\"}"), ("b", "{\"by\":\"b\"}")]);
+    // One drops it: the other's stays.
+    store
+        .command_source("a", SourceCommand::ResetAndDelete, t(2))
+        .await
+        .unwrap();
+    assert_eq!(store.delete_source_entities("a", 10, t(3)).await.unwrap(), 0);
+    let left = only(store.list_entities(&filter).await.unwrap());
+    assert_eq!(left.source, "b");
+    let last = store.list_changes(Sequence(2), 10).await.unwrap();
+    assert_eq!(
+        last.iter().map(|c| (c.source.as_str(), c.change)).collect::<Vec<_>>(),
+        [("a", ChangeKind::Removed)]
+    );
+}
+
+pub async fn two_partitions_that_show_the_same_entity_at_once_write_it_once(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 8).await;
+    let keys: Vec<String> = (0..6).map(|n| format!("p{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    root.reveal_and_finish(&store, &keys, t(1)).await;
+    let children = claim_ingest(&store, "w", 10, t(2)).await;
+    assert_eq!(children.len(), 6);
+    let tasks: Vec<_> = children
+        .into_iter()
+        .map(|job| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let mut reader = Reader::new(job);
+                for page in 0..5 {
+                    reader.write(&store, entities(page * 10, 10, 1), Some("1"), t(3)).await;
+                }
+                reader.progress
+            })
+        })
+        .collect();
+    let mut added = 0;
+    for task in tasks {
+        let progress = task.await.unwrap();
+        assert_eq!((progress.entities, progress.modified), (50, 0));
+        added += progress.added;
+    }
+    assert_eq!(added, 50);
+    assert_eq!(last_sequence(&store).await, Sequence(50));
+    assert_eq!(catalog(&store).await.len(), 50);
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance_ingest {
     ($open:path) => {
-        $crate::store_conformance_cases!($open, ingest:);
+        $crate::store_conformance_cases!(
+            $open,
+            ingest: a_page_is_committed_with_entities_cursor_and_progress,
+            several_pages_are_committed_together,
+            a_batch_that_is_sent_again_is_answered_as_the_first_time,
+            a_lost_lease_commits_nothing,
+            a_cancelled_cycle_commits_nothing_more,
+            a_token_of_another_job_kind_commits_nothing,
+            equal_entities_change_nothing_and_others_are_modified,
+            a_touched_page_marks_its_entities_and_counts_them_unchanged,
+            a_touched_page_that_is_not_remembered_is_an_error_and_writes_nothing,
+            touched_and_written_pages_mix_in_a_batch,
+            a_page_is_remembered_with_all_its_parts,
+            malformed_items_are_shown_and_the_oldest_go,
+            a_restart_keeps_marks_and_goes_on_counting_pages,
+            a_commit_says_that_the_source_is_held_back_or_paused,
+            children_are_revealed_exactly_once_per_cycle,
+            two_sources_own_the_same_reference_apart,
+            two_partitions_that_show_the_same_entity_at_once_write_it_once,
+        );
     };
 }

@@ -86,13 +86,18 @@ impl JobStore for PostgresStore {
         if settlements.is_empty() {
             return Ok(vec![]);
         }
+        // Of a lease that is settled twice in a batch the first settlement counts.
+        let mut seen = HashSet::with_capacity(settlements.len());
+        let firsts: Vec<usize> = (0..settlements.len())
+            .filter(|place| seen.insert(settlements[*place].lease))
+            .collect();
+        let requests: Vec<&SettleRequest> = firsts.iter().map(|place| &settlements[*place]).collect();
         let mut act = self.writing("settle").await?;
-        settle_rows(&mut act, settlements, now, false, &mut settled).await?;
+        settle_rows(&mut act, &requests, now, false, &mut settled).await?;
         // Partitions that leave their place, or leases that are gone.
-        let rest: Vec<SettleRequest> = settlements
-            .iter()
+        let rest: Vec<&SettleRequest> = requests
+            .into_iter()
             .filter(|request| leaves(&request.settlement) && !settled.contains_key(&request.lease))
-            .cloned()
             .collect();
         if !rest.is_empty() {
             act.begin().await?;
@@ -103,8 +108,13 @@ impl JobStore for PostgresStore {
             }
             act.commit().await?;
         }
-        let answer = |request: &SettleRequest| settled.get(&request.lease).copied().unwrap_or(Settled::LeaseLost);
-        Ok(settlements.iter().map(answer).collect())
+        let mut answers = vec![Settled::LeaseLost; settlements.len()];
+        for place in firsts {
+            if let Some(answer) = settled.get(&settlements[place].lease) {
+                answers[place] = *answer;
+            }
+        }
+        Ok(answers)
     }
 
     async fn take_due(&self, limit: u32, resend_after_ms: i64, now: Timestamp) -> Result<Vec<DueJob>, StoreError> {
@@ -280,7 +290,7 @@ fn leaves(settlement: &Settlement) -> bool {
 /// Settles what can be, and says whose partitions left their place.
 async fn settle_rows(
     act: &mut Act,
-    requests: &[SettleRequest],
+    requests: &[&SettleRequest],
     now: Timestamp,
     leaving: bool,
     settled: &mut HashMap<Lease, Settled>,
