@@ -214,10 +214,10 @@ pub(super) fn look_up_statement(size: usize) -> String {
 }
 
 /// What the catalog has of these entities.
-async fn look_up<'a>(
+async fn look_up(
     connection: &mut SqliteConnection,
     source: i64,
-    entities: &[&'a Entity],
+    entities: &[&Entity],
 ) -> Result<HashMap<String, Known>, sqlx::Error> {
     let mut known = HashMap::new();
     let mut rest = entities;
