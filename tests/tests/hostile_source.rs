@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tideline_shared::config;
 use tideline_shared::queue::Queue;
 use tideline_shared::queue::in_process::InProcessQueue;
@@ -45,7 +45,7 @@ async fn survive_as_fleet(database: &TestDatabase, nats: &str, seed: u64) -> Res
     for _ in 0..2 {
         queues.push(Arc::new(JetStreamQueue::open(&address).await?));
     }
-    survive(Arc::new(store), queues, seed, Paging::Cursor, 8).await
+    survive(Arc::new(store), queues, seed, Paging::Cursor, 5).await
 }
 
 fn hostile(seed: u64, paging: Paging) -> HostileConfig {
@@ -85,13 +85,16 @@ async fn survive(
         running.push(Embedded::start(&settings, Arc::clone(&store), queue).await?);
     }
     let mut follower = FeedFollower::default();
-    wait_until("cycles with faults", LIMIT, async || {
+    let waited = wait_until("cycles with faults", LIMIT, async || {
         follower.follow(store.as_ref(), 100).await?;
         let seen = Counts::of(&server.counts().cycles);
         ensure!(seen > cycles, "{seen} cycles");
         Ok(())
     })
-    .await?;
+    .await;
+    if let Err(error) = waited {
+        bail!("{error:#}\n{}", books::describe(store.as_ref()).await);
+    }
     server.stop_faults();
     server.stop_changes();
     let expected = server.expected()?;
@@ -139,6 +142,12 @@ async fn after_the_faults_stop_the_catalog_is_the_source_on_postgres_and_jetstre
         return;
     };
     if let Err(error) = survive_as_fleet(&database, &nats, seed).await {
+        println!(
+            "{}",
+            database
+                .server()
+                .map_or(String::new(), |server| server.complaints("deadlock"))
+        );
         panic!("seed {seed}: {error:#}");
     }
     database.remove().await.unwrap();
