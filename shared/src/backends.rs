@@ -8,12 +8,16 @@ use crate::config::settings::Settings;
 use crate::queue::in_process::InProcessQueue;
 use crate::queue::jetstream::{JetStreamQueue, NatsAddress};
 use crate::queue::{Queue, QueueError};
-use crate::runtime::{Backoff, full_text};
+use crate::runtime::{Backoff, Pace, Runtime, Wake, full_text};
+use crate::store::postgres::{PostgresOptions, PostgresStore, StoreClock};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 
 /// A process that runs roles waits so long for a store that is just starting too.
 const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the difference to the database's clock is measured.
+const MEASURE_CLOCK: Duration = Duration::from_secs(60);
 
 /// What the store is opened for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +39,21 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     /// The database's time for a fleet, this machine's time for SQLite.
     pub clock: Arc<dyn Clock>,
+    measured: Option<StoreClock>,
+}
+
+impl Opened {
+    /// Keeps the clock true for as long as the process runs.
+    pub fn keep_time(&self, runtime: &Runtime) {
+        let Some(clock) = self.measured.clone() else { return };
+        runtime.spawn_loop("clock", MEASURE_CLOCK, Wake::Never, move || {
+            let clock = clock.clone();
+            async move {
+                clock.measure().await?;
+                Ok(Pace::Idle)
+            }
+        });
+    }
 }
 
 /// Opens the store that the setting `store` names.
@@ -69,6 +88,9 @@ pub async fn open_store(settings: &Settings, mode: &Mode) -> Result<Opened, Stor
 
 async fn open_once(settings: &Settings, mode: &Mode) -> Result<Opened, StoreError> {
     let url = settings.store.reveal();
+    if !url.starts_with("sqlite:") {
+        return open_postgres(url, settings.database_connections, mode).await;
+    }
     let store = match mode {
         Mode::Role { command } => SqliteStore::open_owned(url, command).await?,
         Mode::Operator => SqliteStore::open_existing(url).await?,
@@ -77,6 +99,29 @@ async fn open_once(settings: &Settings, mode: &Mode) -> Result<Opened, StoreErro
     Ok(Opened {
         store: Arc::new(store),
         clock: Arc::new(SystemClock),
+        measured: None,
+    })
+}
+
+async fn open_postgres(url: &str, connections: u32, mode: &Mode) -> Result<Opened, StoreError> {
+    let options = PostgresOptions {
+        pool_size: connections,
+        ..PostgresOptions::default()
+    };
+    let store = PostgresStore::connect(url, options).await?;
+    match mode {
+        Mode::Operator => store.check_schema().await?,
+        Mode::Role { .. } | Mode::Migrate => {
+            store.migrate().await?;
+            // A user without the right to create tables may run roles on a schema that is there.
+            store.check_schema().await?;
+        }
+    }
+    let clock = store.clock().await?;
+    Ok(Opened {
+        store: Arc::new(store),
+        clock: Arc::new(clock.clone()),
+        measured: Some(clock),
     })
 }
 
