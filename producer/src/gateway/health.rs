@@ -1,0 +1,86 @@
+//! `/livez`, `/readyz` and `/metrics`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tideline_shared::queue::QueueHealth;
+use tideline_shared::runtime::{LoopReport, full_text};
+use tideline_shared::telemetry::{MetricsPage, metrics};
+
+use super::GatewayState;
+
+/// How long the store may take for an answer that counts as being there.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Serialize)]
+struct Live {
+    alive: bool,
+    loops: Vec<LoopReport>,
+}
+
+/// Whether the loops of this process turn. Not: a restart may help.
+pub(super) async fn livez(State(state): State<Arc<GatewayState>>) -> Response {
+    let loops = state.runtime.loops();
+    let alive = loops.iter().all(|report| report.alive);
+    let status = if alive {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(Live { alive, loops })).into_response()
+}
+
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    reasons: Vec<String>,
+}
+
+/// Whether this process can work: the store can be reached and has the right schema. Without the queue it is ready, but
+/// degraded.
+pub(super) async fn readyz(State(state): State<Arc<GatewayState>>) -> Response {
+    let mut reasons = Vec::new();
+    let reached = match tokio::time::timeout(STORE_TIMEOUT, state.store.ping()).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(error = full_text(&error), "not ready");
+            reasons.push(format!("store: {error}"));
+            false
+        }
+        Err(_) => {
+            reasons.push(format!("store: no answer within {} s", STORE_TIMEOUT.as_secs()));
+            false
+        }
+    };
+    if let QueueHealth::Degraded(reason) = state.queue.health() {
+        reasons.push(format!("queue: {reason}"));
+    }
+    let stopping = state.runtime.stop().is_cancelled();
+    if stopping {
+        reasons.push("shutting down".into());
+    }
+    let (code, status) = match (reached && !stopping, reasons.is_empty()) {
+        (true, true) => (StatusCode::OK, "ready"),
+        (true, false) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
+    (code, Json(Ready { status, reasons })).into_response()
+}
+
+/// The metrics of this process, with the gauges of the whole store as they are now.
+pub(super) async fn metrics(State(state): State<Arc<GatewayState>>) -> Response {
+    let now = state.clock.now();
+    if let Ok(Ok(stats)) = tokio::time::timeout(STORE_TIMEOUT, state.store.stats(now)).await {
+        let oldest = stats.oldest_due_at.map(|due| now.since(due)).unwrap_or_default();
+        metrics::due_jobs(stats.due, oldest);
+        metrics::held_sweeps(stats.held_sweeps);
+    }
+    metrics::queue_degraded(state.queue.health() != QueueHealth::Healthy);
+    ([(CONTENT_TYPE, MetricsPage::CONTENT_TYPE)], state.metrics.render()).into_response()
+}
