@@ -87,8 +87,7 @@ pub struct ListenError {
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
-    router: Router,
-    runtime: Runtime,
+    state: Arc<GatewayState>,
 }
 
 impl Gateway {
@@ -110,7 +109,6 @@ impl Gateway {
                 "/v1 is closed: others can reach this address, and {TOKEN_VARIABLE} is not set"
             );
         }
-        let runtime = parts.runtime.clone();
         let state = Arc::new(GatewayState {
             producer: Producer::new(
                 Arc::clone(&parts.store),
@@ -129,8 +127,7 @@ impl Gateway {
         Ok(Self {
             listener,
             address,
-            router: router(state),
-            runtime,
+            state,
         })
     }
 
@@ -142,9 +139,9 @@ impl Gateway {
 
     /// Answers until the soft stop; requests that are being answered then are finished.
     pub async fn serve(self) {
-        let stop = self.runtime.stop();
-        let serving =
-            axum::serve(self.listener, self.router).with_graceful_shutdown(async move { stop.cancelled().await });
+        let stop = self.state.runtime.stop();
+        let serving = axum::serve(self.listener, router(self.state))
+            .with_graceful_shutdown(async move { stop.cancelled().await });
         if let Err(error) = serving.await {
             tracing::error!(%error, "the gateway ended");
         }

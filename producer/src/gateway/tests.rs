@@ -4,8 +4,7 @@ use serde_json::Value;
 use tideline_shared::clock::SystemClock;
 use tideline_shared::queue::in_process::InProcessQueue;
 use tideline_shared::rules::fingerprint;
-use tideline_shared::runtime::Pace;
-use tideline_shared::runtime::Wake;
+use tideline_shared::runtime::{Pace, Wake};
 use tideline_shared::store::sqlite::SqliteStore;
 use tideline_shared::words::SourceSpec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,6 +16,7 @@ struct Bench {
     address: SocketAddr,
     store: Arc<dyn Store>,
     runtime: Runtime,
+    state: Arc<GatewayState>,
     _folder: tempfile::TempDir,
 }
 
@@ -41,12 +41,13 @@ async fn bench(listen: &str, token: Option<&str>) -> Bench {
         token: token.map(Secret::new),
     };
     let gateway = Gateway::bind(listen, parts).await.unwrap();
-    let address = gateway.address();
+    let (address, state) = (gateway.address(), Arc::clone(&gateway.state));
     runtime.spawn(gateway.serve());
     Bench {
         address,
         store,
         runtime,
+        state,
         _folder: folder,
     }
 }
@@ -167,7 +168,9 @@ async fn a_shutdown_answers_who_waits_and_ends() {
     let started = tokio::time::Instant::now();
     let waiting = bench.get("/v1/changes?wait=30");
     let stopping = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        while bench.state.waiters.available_permits() == MAX_WAITERS {
+            tokio::task::yield_now().await;
+        }
         runtime.shut_down(Duration::from_secs(10)).await
     };
     let (answer, _) = tokio::join!(waiting, stopping);

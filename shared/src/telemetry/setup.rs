@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::logs::WithTrace;
+use super::logs::{Dispatched, WithTrace};
 use super::{metrics, names};
 use crate::config::settings::{LogFormat, TelemetrySettings};
 
@@ -100,7 +100,9 @@ pub fn init(settings: &TelemetrySettings, role: &str) -> Result<Guard, Telemetry
         .build();
     let (meter, registry) = open_metrics(settings, resource.clone())?;
     let tracer = open_traces(settings, resource)?;
+    let dispatched = Dispatched::default();
     tracing_subscriber::registry()
+        .with(dispatched.clone())
         .with(
             tracing_opentelemetry::layer()
                 .with_tracer(tracer.tracer(names::SCOPE))
@@ -109,7 +111,7 @@ pub fn init(settings: &TelemetrySettings, role: &str) -> Result<Guard, Telemetry
                 .with_tracked_inactivity(false)
                 .with_filter(Targets::new().with_target("tideline", LevelFilter::INFO)),
         )
-        .with(log_layer(settings.log_format).with_filter(filter()?))
+        .with(log_layer(settings.log_format, dispatched).with_filter(filter()?))
         .try_init()
         .map_err(|error| TelemetryError::Twice(error.into()))?;
     global::set_text_map_propagator(TraceContextPropagator::new());
@@ -129,7 +131,7 @@ fn filter() -> Result<EnvFilter, TelemetryError> {
     }
 }
 
-fn log_layer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+fn log_layer<S>(format: LogFormat, dispatched: Dispatched) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -141,6 +143,7 @@ where
             .event_format(WithTrace {
                 inner: Format::default(),
                 json: false,
+                dispatched,
             })
             .boxed(),
         LogFormat::Json => layer
@@ -148,6 +151,7 @@ where
             .event_format(WithTrace {
                 inner: Format::default().json().flatten_event(true),
                 json: true,
+                dispatched,
             })
             .boxed(),
     }
