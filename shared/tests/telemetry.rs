@@ -1,5 +1,7 @@
 //! One process with telemetry: what a collector gets, and the page for Prometheus.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
