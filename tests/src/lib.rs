@@ -4,9 +4,11 @@
 //! Nothing here is part of the product. The tests are in `tests/tests/`.
 
 pub mod books;
+pub mod compose;
 pub mod embedded;
 pub mod fleet;
 pub mod hostile;
+pub mod ledger;
 pub mod oracle;
 pub mod process;
 pub mod proxy;

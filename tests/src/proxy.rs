@@ -1,6 +1,8 @@
 //! A TCP proxy to put between Tideline and its servers: cuts, refuses, delays, and leaves connections half open.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,6 +23,9 @@ pub enum Mode {
     HalfOpen,
     /// Resets new connections; older ones stay (see [`Proxy::cut`]).
     Refuse,
+    /// What the client says arrives; every so manieth answer is lost, and its connection with it. The client cannot know
+    /// whether the server did what it was asked.
+    LoseAnswers(u32),
 }
 
 /// A running proxy. It stops, with its connections, when it is dropped.
@@ -78,6 +83,7 @@ impl Drop for Proxy {
 }
 
 async fn accept(listener: TcpListener, upstream: String, mode: watch::Sender<Mode>, cuts: watch::Sender<u64>) {
+    let answers = Arc::new(AtomicU32::new(0));
     while let Ok((client, _)) = listener.accept().await {
         let refused = *mode.borrow() == Mode::Refuse;
         let server = if refused {
@@ -94,19 +100,25 @@ async fn accept(listener: TcpListener, upstream: String, mode: watch::Sender<Mod
         let _ = (client.set_zero_linger(), server.set_zero_linger());
         let mut cut = cuts.subscribe();
         let modes = (mode.subscribe(), mode.subscribe());
+        let answers = Arc::clone(&answers);
         tokio::spawn(async move {
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
             tokio::select! {
                 _ = cut.changed() => {}
-                () = forward(from_client, to_server, modes.0) => {}
-                () = forward(from_server, to_client, modes.1) => {}
+                () = forward(from_client, to_server, modes.0, None) => {}
+                () = forward(from_server, to_client, modes.1, Some(answers)) => {}
             }
         });
     }
 }
 
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>) {
+async fn forward(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut mode: watch::Receiver<Mode>,
+    answers: Option<Arc<AtomicU32>>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         // Bytes are left in the kernel while the mode is half open, so that the sender is not told anything either.
@@ -121,6 +133,11 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watc
             },
         };
         let Ok(count @ 1..) = read else { return };
+        if let (Mode::LoseAnswers(every), Some(answers)) = (*mode.borrow(), &answers)
+            && (answers.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(every)
+        {
+            return;
+        }
         let wait = match *mode.borrow() {
             Mode::Delay(wait) => wait,
             _ => Duration::ZERO,
@@ -194,6 +211,19 @@ mod tests {
             ask(&mut stream).await
         };
         assert!(timeout(Duration::from_secs(5), asked).await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn lost_answers_end_the_connection_of_their_question() {
+        let proxy = echo_behind_proxy().await;
+        proxy.set(Mode::LoseAnswers(3));
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(&ask(&mut stream).await.unwrap(), b"ping");
+        }
+        assert!(ask(&mut stream).await.is_err());
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(&ask(&mut stream).await.unwrap(), b"ping");
     }
 
     #[tokio::test]

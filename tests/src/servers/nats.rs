@@ -51,6 +51,35 @@ impl Nats {
         Ok(server)
     }
 
+    /// Starts one with the file and the environment that a compose service gives it; addresses and the store are our own.
+    ///
+    /// # Errors
+    /// The service has no file, or what the server said.
+    pub async fn from_compose(service: &crate::compose::Service) -> Result<Self> {
+        let (file, _) = service.mounts.first().context("no file is mounted")?;
+        let mut text = std::fs::read_to_string(crate::compose::workspace()?.join(file))?;
+        for (name, value) in &service.environment {
+            text = text.replace(&format!("${name}"), &format!("{value:?}"));
+        }
+        // What the command line says must not be said twice.
+        let ours = ["listen:", "http:", "store_dir:"];
+        let text: Vec<&str> = text
+            .lines()
+            .filter(|line| !ours.iter().any(|it| line.trim_start().starts_with(it)))
+            .collect();
+        Self::start_with(Some(&text.join("\n"))).await
+    }
+
+    /// The program, not started.
+    ///
+    /// # Errors
+    /// It is not on this machine.
+    pub fn command() -> Result<Command> {
+        Ok(Command::new(
+            find_program("nats-server").context("there is no nats-server")?,
+        ))
+    }
+
     /// `nats://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -74,7 +103,7 @@ impl Nats {
     /// # Errors
     /// What the server said.
     pub async fn launch(&self) -> Result<()> {
-        let mut command = Command::new(find_program("nats-server").context("there is no nats-server")?);
+        let mut command = Self::command()?;
         let [port, monitor_port] = [self.port, self.monitor_port].map(|port| port.to_string());
         command.args(["-a", "127.0.0.1", "-p", &port, "-m", &monitor_port, "-js", "-sd"]);
         command.arg(self.folder.path().join("store"));
