@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
+use sqlx::{Row, query, query_scalar};
 
 use super::failure::failed;
 use super::partitions::{cancel_partitions, finish_cycle, sum_partitions};
@@ -125,7 +125,16 @@ impl CycleStore for SqliteStore {
             if !may_end(word(&state, 0)?, end.state) {
                 return Ok(false);
             }
-            if end.state != CycleState::Sweeping {
+            if end.state == CycleState::Sweeping {
+                let undone: bool = query_scalar(sql!("find_undone_partition"))
+                    .bind(source.0)
+                    .bind(cycle.0)
+                    .fetch_one(&mut *tx)
+                    .await?;
+                if undone {
+                    return Ok(false);
+                }
+            } else {
                 cancel_partitions(&mut tx, source.0, cycle.0, now).await?;
                 query(sql!("set_next_cycle"))
                     .bind(source.0)
