@@ -1,7 +1,4 @@
-//! The conformance suite on SQLite files, and what only files have: opening, owning, query plans.
-
-mod open;
-mod plans;
+//! The conformance suite on SQLite files.
 
 use std::sync::Arc;
 
@@ -11,16 +8,16 @@ use super::SqliteStore;
 use crate::store::Store;
 
 /// A fresh store in a folder of its own.
-async fn open_file() -> (TempDir, SqliteStore) {
+pub(super) async fn open_file() -> (TempDir, SqliteStore) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("tideline.db");
     let store = SqliteStore::open(path.to_str().unwrap()).await.unwrap();
     (folder, store)
 }
 
-async fn open_store() -> (TempDir, Arc<dyn Store>) {
+async fn open() -> (TempDir, Arc<dyn Store>) {
     let (folder, store) = open_file().await;
     (folder, Arc::new(store))
 }
 
-crate::store_conformance!(open_store);
+crate::store_conformance!(open);

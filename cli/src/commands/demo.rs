@@ -1,0 +1,122 @@
+//! `tideline demo`: watch it work.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+use tideline_shared::backends::redact_url;
+use tideline_shared::config::parse;
+use tideline_shared::store::{SourceCommand, Store};
+use tideline_shared::words::SourceState;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::demo_api::WorldArgs;
+use super::run::run_cycles;
+use super::source_actions::delete_entities;
+use crate::context::{Context, environment};
+use crate::demo::{is_demo_source, serve, source_name, yaml};
+use crate::exit::{Code, Failure};
+use crate::output::{Out, Tone, count};
+
+/// Where the API listens, unless something else does.
+const PORT: u16 = 7071;
+
+/// Which demo.
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// End after one complete cycle
+    #[arg(long)]
+    once: bool,
+    /// Port of the demo's API [default: 7071, or any that is free]
+    #[arg(long)]
+    port: Option<u16>,
+    #[command(flatten)]
+    world: WorldArgs,
+}
+
+pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> anyhow::Result<Code> {
+    let name = source_name(args.world.seed, args.world.entities);
+    let listener = listen(args.port).await?;
+    let address = listener.local_addr()?;
+    let text = yaml(&name, address, &context.demo_store());
+    let settings = parse(&text, Path::new("demo.yaml"), &environment)?;
+    let ground = context.ground(settings, "demo").await?;
+    refuse_foreign(&*ground.store, &redact_url(&context.demo_store())).await?;
+    ground.sync_sources().await?;
+    forget_other_demos(context, &*ground.store, &name).await?;
+
+    // The world goes on where the stored cycles left it.
+    let cycle = ground
+        .store
+        .find_source(&name)
+        .await?
+        .map_or(0, |source| source.cycle.0);
+    let stop = CancellationToken::new();
+    let api_settings = args.world.api_settings(u64::try_from(cycle).unwrap_or(0));
+    let server = tokio::spawn(serve(listener, api_settings, stop.clone()));
+    if !out.is_json() {
+        greet(context, out, &args, address)?;
+    }
+    let names = vec![name];
+    let code = run_cycles(&ground, out, args.once.then_some(&names)).await;
+    stop.cancel();
+    server.abort();
+    code
+}
+
+async fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match (TcpListener::bind(at(port.unwrap_or(PORT))).await, port) {
+        (Err(_), None) => TcpListener::bind(at(0)).await.context("listen on a free port"),
+        (bound, _) => bound.with_context(|| format!("listen on {}", at(port.unwrap_or(PORT)))),
+    }
+}
+
+/// What a demo of another world left in the store goes.
+async fn forget_other_demos(context: &Context, store: &dyn Store, name: &str) -> anyhow::Result<()> {
+    for source in store.list_sources().await? {
+        if source.state == SourceState::Orphaned && is_demo_source(&source.name) && source.name != name {
+            store
+                .command_source(&source.name, SourceCommand::ResetAndDelete, context.now())
+                .await?;
+            delete_entities(context, store, &source).await?;
+        }
+    }
+    Ok(())
+}
+
+fn greet(context: &Context, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> std::io::Result<()> {
+    out.line(format!(
+        "The demo API at http://{address}/v1/ has about {} entities: organisations, their projects, their components.",
+        count(args.world.entities)
+    ))?;
+    out.line(format!(
+        "It is slow, stumbles now and then, and changes between cycles. Ingesting it into {}.",
+        context.demo_store().trim_start_matches("sqlite://")
+    ))?;
+    if !args.once {
+        out.toned(
+            Tone::Dim,
+            "In another terminal: tideline status, tideline entities list, tideline changes --follow. Ctrl-C ends.",
+        )?;
+    }
+    out.line("")
+}
+
+/// Refuses a store with sources of somebody else, before they would be orphaned.
+async fn refuse_foreign(store: &dyn Store, shown: &str) -> anyhow::Result<()> {
+    let sources = store.list_sources().await?;
+    match sources.iter().find(|source| !is_demo_source(&source.name)) {
+        None => Ok(()),
+        Some(foreign) => Err(Failure::new(
+            Code::Config,
+            format!(
+                "{shown} holds the source {}, which is not the demo's; give the demo a store of its own: --store demo.db",
+                foreign.name
+            ),
+        )
+        .into()),
+    }
+}

@@ -1,0 +1,60 @@
+//! One file per command: its arguments, and what it does.
+
+pub(crate) mod changes;
+pub(crate) mod check;
+mod confirm;
+pub(crate) mod demo;
+pub(crate) mod demo_api;
+pub(crate) mod entities;
+pub(crate) mod health;
+pub(crate) mod jobs;
+pub(crate) mod migrate;
+pub(crate) mod role;
+pub(crate) mod run;
+mod source_actions;
+pub(crate) mod sources;
+pub(crate) mod status;
+mod view;
+pub(crate) mod why;
+
+use anyhow::Context as _;
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::exit::Code;
+use crate::output::Out;
+use crate::roles::Role;
+
+/// Runs the command on a runtime of its own.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<Code> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let code = runtime.block_on(dispatch(cli));
+    // A read of standard input or a look-up of a name may still block a thread; nobody waits for it.
+    runtime.shutdown_background();
+    code
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
+    let mut out = Out::stdout(cli.global.json);
+    let context = Context::new(cli.global);
+    match cli.command {
+        Command::Demo(args) => demo::run(&context, &mut out, args).await,
+        Command::DemoApi(args) => demo_api::run(&mut out, args).await,
+        Command::Run(args) => run::run(&context, &mut out, args).await,
+        Command::Producer(args) => role::run(&context, Role::Producer, args).await,
+        Command::Worker(args) => role::run(&context, Role::Worker, args).await,
+        Command::Scheduler(args) => role::run(&context, Role::Scheduler, args).await,
+        Command::Check(args) => check::run(&context, &mut out, args),
+        Command::Status(args) => status::run(&context, &mut out, args).await,
+        Command::Sources(args) => sources::run(&context, &mut out, args).await,
+        Command::Jobs(args) => jobs::run(&context, &mut out, args).await,
+        Command::Entities(args) => entities::run(&context, &mut out, args).await,
+        Command::Changes(args) => changes::run(&context, &mut out, args).await,
+        Command::Why(args) => why::run(&context, &mut out, args).await,
+        Command::Migrate(args) => migrate::run(&context, &mut out, args).await,
+        Command::Health(args) => health::run(&mut out, args).await,
+    }
+}

@@ -1,0 +1,138 @@
+//! What `tideline sources` does to a source.
+
+use serde_json::json;
+use tideline_shared::store::{SourceCommand, Store, StoreError};
+use tideline_shared::words::{SourceRecord, SourceState, Trigger};
+
+use super::confirm::confirm;
+use super::sources::get_source;
+use crate::context::Context;
+use crate::exit::Code;
+use crate::output::{Out, count};
+
+/// Entities deleted per transaction of `reset --delete`.
+const DELETE_STEP: u32 = 5_000;
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Refresh,
+    Pause,
+    Resume,
+    Cancel,
+    Reset { delete: bool },
+    Approve,
+    Reject,
+}
+
+/// Asks if something would be lost, then does it and says so.
+pub(crate) async fn act(
+    context: &Context,
+    out: &mut Out,
+    name: &str,
+    action: Action,
+    yes: bool,
+) -> anyhow::Result<Code> {
+    let store = context.operator_store().await?;
+    let source = get_source(&*store, name).await?;
+    if let Some(question) = question(&source, action)? {
+        confirm(&question, yes)?;
+    }
+    store.command_source(name, action.command(), context.now()).await?;
+    let mut deleted = 0;
+    if action == (Action::Reset { delete: true }) {
+        deleted = delete_entities(context, &*store, &source).await?;
+    }
+    if out.is_json() {
+        out.document(&json!({"source": name, "action": action.word(), "deleted": deleted}))?;
+    } else {
+        out.line(format!("{name}: {}", sentence(&source, action, deleted)))?;
+    }
+    Ok(Code::Done)
+}
+
+impl Action {
+    fn command(self) -> SourceCommand {
+        match self {
+            Self::Refresh => SourceCommand::Refresh(Trigger::Manual),
+            Self::Pause => SourceCommand::Pause,
+            Self::Resume => SourceCommand::Resume,
+            Self::Cancel => SourceCommand::Cancel,
+            Self::Reset { delete: false } => SourceCommand::Reset,
+            Self::Reset { delete: true } => SourceCommand::ResetAndDelete,
+            Self::Approve => SourceCommand::ApproveSweep,
+            Self::Reject => SourceCommand::RejectSweep,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+            Self::Reset { .. } => "reset",
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// What to ask before something is lost; none: nothing is.
+fn question(source: &SourceRecord, action: Action) -> Result<Option<String>, StoreError> {
+    let name = &source.name;
+    Ok(match action {
+        Action::Reset { delete: true } => Some(format!(
+            "Delete {} entities of {name} from the catalog?",
+            count(source.entities)
+        )),
+        Action::Reset { delete: false } => Some(format!("Forget all cursors and page memories of {name}?")),
+        Action::Approve => {
+            let held = source
+                .held
+                .as_ref()
+                .ok_or_else(|| StoreError::Refused(format!("no sweep of {name} is held")))?;
+            Some(format!(
+                "Delete {} of {} entities of {name} ({})?",
+                count(held.would_remove),
+                count(held.owned),
+                held.reason
+            ))
+        }
+        _ => None,
+    })
+}
+
+fn sentence(source: &SourceRecord, action: Action, deleted: u64) -> String {
+    match action {
+        Action::Refresh => "a cycle was asked for; it starts as soon as none is running".to_owned(),
+        Action::Pause => "paused; `tideline sources resume` goes on".to_owned(),
+        Action::Resume => "resumed".to_owned(),
+        Action::Cancel => "the running cycle is cancelled; nothing is swept".to_owned(),
+        Action::Reset { delete: false } => "reset; the next cycle reads everything".to_owned(),
+        Action::Reset { delete: true } if source.state == SourceState::Orphaned => {
+            format!("forgotten; {} entities deleted", count(deleted))
+        }
+        Action::Reset { delete: true } => format!("reset; {} entities deleted", count(deleted)),
+        Action::Approve => "approved; the sweep goes on".to_owned(),
+        Action::Reject => "rejected; the entities stay".to_owned(),
+    }
+}
+
+/// Deletes in steps. A cycle that starts meanwhile may add entities again: stops when a step does not get further.
+pub(crate) async fn delete_entities(
+    context: &Context,
+    store: &dyn Store,
+    source: &SourceRecord,
+) -> Result<u64, StoreError> {
+    let mut left = source.entities;
+    loop {
+        let after = store
+            .delete_source_entities(&source.name, DELETE_STEP, context.now())
+            .await?;
+        if after == 0 || after >= left {
+            return Ok(source.entities.saturating_sub(after));
+        }
+        left = after;
+    }
+}

@@ -1,0 +1,259 @@
+//! `tideline sources`: list them, look at one, act on one.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tideline_shared::store::{SourceStore, StoreError};
+use tideline_shared::words::{CycleRecord, MalformedRecord, SourceRecord, Timestamp};
+
+use super::source_actions::{self, Action};
+use super::view::{SourceView, view, view_all};
+use crate::context::Context;
+use crate::exit::Code;
+use crate::output::{Grid, Out, Piece, Tone, count, moment, short, span};
+
+/// Cycles and malformed items that `show` shows.
+const SHOWN: u32 = 10;
+
+/// Without a subcommand: list.
+#[derive(Args, Debug)]
+pub(crate) struct SourcesArgs {
+    #[command(subcommand)]
+    command: Option<SourcesCommand>,
+}
+
+/// What to do with sources.
+#[derive(Debug, Subcommand)]
+enum SourcesCommand {
+    /// List all sources (the default)
+    List,
+    /// Show one source with its last cycles and malformed items
+    Show(Named),
+    /// Ask for a cycle now; unblocks a blocked source
+    Refresh(Named),
+    /// Run nothing of it until it is resumed; a running burst stops after its page
+    Pause(Named),
+    /// Go on after a pause
+    Resume(Named),
+    /// Cancel the running cycle, without a sweep
+    Cancel(Named),
+    /// Forget cursors and page memories: the next cycle reads everything
+    Reset(ResetArgs),
+    /// Do the held sweep
+    Approve(Confirmed),
+    /// Drop the held sweep: its entities stay
+    Reject(Named),
+}
+
+/// Which source.
+#[derive(Args, Debug)]
+struct Named {
+    /// Name of the source
+    name: String,
+}
+
+/// Which source, and whether to ask.
+#[derive(Args, Debug)]
+struct Confirmed {
+    /// Name of the source
+    name: String,
+    /// Do it without a question
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// How to reset.
+#[derive(Args, Debug)]
+struct ResetArgs {
+    /// Name of the source
+    name: String,
+    /// Delete all its entities too; an orphaned source is forgotten with them
+    #[arg(long)]
+    delete: bool,
+    /// Do it without a question
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    view: SourceView,
+    cycles: Vec<CycleRecord>,
+    malformed: Vec<MalformedRecord>,
+}
+
+/// Lists, shows or acts.
+pub(crate) async fn run(context: &Context, out: &mut Out, args: SourcesArgs) -> anyhow::Result<Code> {
+    let (name, action, yes) = match args.command.unwrap_or(SourcesCommand::List) {
+        SourcesCommand::List => return list(context, out).await,
+        SourcesCommand::Show(named) => return show(context, out, &named.name).await,
+        SourcesCommand::Refresh(named) => (named.name, Action::Refresh, true),
+        SourcesCommand::Pause(named) => (named.name, Action::Pause, true),
+        SourcesCommand::Resume(named) => (named.name, Action::Resume, true),
+        SourcesCommand::Cancel(named) => (named.name, Action::Cancel, true),
+        SourcesCommand::Reject(named) => (named.name, Action::Reject, true),
+        SourcesCommand::Approve(confirmed) => (confirmed.name, Action::Approve, confirmed.yes),
+        SourcesCommand::Reset(reset) => (reset.name, Action::Reset { delete: reset.delete }, reset.yes),
+    };
+    source_actions::act(context, out, &name, action, yes).await
+}
+
+/// The source of this name.
+pub(crate) async fn get_source(store: &dyn SourceStore, name: &str) -> Result<SourceRecord, StoreError> {
+    store.find_source(name).await?.ok_or_else(|| StoreError::NotFound {
+        what: "source",
+        name: name.to_owned(),
+    })
+}
+
+async fn list(context: &Context, out: &mut Out) -> anyhow::Result<Code> {
+    let store = context.operator_store().await?;
+    let views = view_all(&*store, context.now()).await?;
+    if out.is_json() {
+        out.document(&views)?;
+    } else if views.is_empty() {
+        out.line("No sources yet: `tideline run` takes them from the configuration.")?;
+    } else {
+        out.grid(&sources_grid(&views))?;
+    }
+    Ok(Code::Done)
+}
+
+/// One row per source.
+pub(crate) fn sources_grid(views: &[SourceView]) -> Grid {
+    let mut grid = Grid::new(&["source", "type", "cycle", "phase", "entities", "why"]);
+    for view in views {
+        grid.row(vec![
+            view.source.name.as_str().into(),
+            Piece::toned(view.source.source_type.as_str(), Tone::Dim),
+            Piece::number(u64::try_from(view.source.cycle.0).unwrap_or_default()),
+            view.phase(),
+            Piece::number(view.source.entities),
+            short(&view.why.to_string(), 160).into(),
+        ]);
+    }
+    grid
+}
+
+async fn show(context: &Context, out: &mut Out, name: &str) -> anyhow::Result<Code> {
+    let store = context.operator_store().await?;
+    let source = get_source(&*store, name).await?;
+    let now = context.now();
+    let shown = Shown {
+        cycles: store.list_cycles(source.id, SHOWN).await?,
+        malformed: store.list_malformed(source.id, SHOWN).await?,
+        view: view(&*store, source, now).await?,
+    };
+    if out.is_json() {
+        out.document(&shown)?;
+        return Ok(Code::Done);
+    }
+    out.grid(&source_pairs(&shown.view, now))?;
+    if !shown.cycles.is_empty() {
+        out.line("")?;
+        out.grid(&cycles_grid(&shown.cycles, now))?;
+    }
+    if !shown.malformed.is_empty() {
+        out.line("")?;
+        out.grid(&malformed_grid(&shown.malformed))?;
+    }
+    Ok(Code::Done)
+}
+
+fn source_pairs(view: &SourceView, now: Timestamp) -> Grid {
+    let mut grid = Grid::pairs();
+    let source = &view.source;
+    grid.pair("source", source.name.as_str());
+    grid.pair("type", source.source_type.as_str());
+    grid.pair("phase", view.phase());
+    grid.pair("why", view.why.to_string());
+    grid.pair("entities", count(source.entities));
+    grid.pair("cycle", source.cycle.to_string());
+    if let Some(next) = source.next_cycle_at {
+        grid.pair("next cycle", format!("{next} ({})", moment(next, now)));
+    }
+    if let Some(held) = &source.held {
+        grid.pair(
+            "held sweep",
+            Piece::toned(
+                format!(
+                    "of cycle {}, {}: {}; `tideline sources approve {1}` or `reject {1}`",
+                    held.cycle, source.name, held.reason
+                ),
+                Tone::Warn,
+            ),
+        );
+    }
+    grid
+}
+
+/// One row per cycle.
+pub(crate) fn cycles_grid(cycles: &[CycleRecord], now: Timestamp) -> Grid {
+    let mut grid = Grid::new(&[
+        "cycle",
+        "state",
+        "trigger",
+        "started",
+        "took",
+        "pages",
+        "same",
+        "added",
+        "modified",
+        "unchanged",
+        "deleted",
+        "malformed",
+        "reason",
+    ]);
+    for cycle in cycles {
+        let totals = &cycle.totals;
+        grid.row(vec![
+            Piece::number(u64::try_from(cycle.number.0).unwrap_or_default()),
+            cycle_state(cycle),
+            crate::why::trigger_word(cycle.trigger).into(),
+            moment(cycle.started_at, now).into(),
+            span(cycle.ended_at.unwrap_or(now).since(cycle.started_at)).into(),
+            Piece::number(totals.pages),
+            Piece::number(totals.pages_unchanged),
+            Piece::number_toned(totals.added, Tone::Good),
+            Piece::number_toned(totals.modified, Tone::Warn),
+            Piece::number(totals.unchanged),
+            Piece::number_toned(totals.removed, Tone::Bad),
+            Piece::number_toned(totals.malformed, Tone::Bad),
+            short(cycle.reason.as_deref().unwrap_or_default(), 120).into(),
+        ]);
+    }
+    grid
+}
+
+/// A cycle's state, toned.
+pub(crate) fn cycle_state(cycle: &CycleRecord) -> Piece {
+    use tideline_shared::words::CycleState;
+    let (word, tone) = match cycle.state {
+        CycleState::Bursting => ("bursting", Tone::Busy),
+        CycleState::Sweeping => ("sweeping", Tone::Busy),
+        CycleState::Held => ("held", Tone::Warn),
+        CycleState::Complete => ("complete", Tone::Good),
+        CycleState::Incomplete => ("incomplete", Tone::Bad),
+        CycleState::Cancelled => ("cancelled", Tone::Bad),
+    };
+    Piece::toned(word, tone)
+}
+
+fn malformed_grid(items: &[MalformedRecord]) -> Grid {
+    let mut grid = Grid::new(&["malformed in", "partition", "page", "ref", "error"]);
+    for record in items {
+        let reference = record
+            .item
+            .reference
+            .as_ref()
+            .map_or("", |reference| reference.as_str());
+        grid.row(vec![
+            format!("cycle {}", record.cycle).into(),
+            record.partition.as_str().into(),
+            Piece::number(u64::from(record.page)),
+            reference.into(),
+            short(&record.item.error, 160).into(),
+        ]);
+    }
+    grid
+}

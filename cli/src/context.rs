@@ -1,0 +1,182 @@
+//! What a command stands on: the configuration, the store, the clock.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tideline_shared::backends::{Mode, Opened, open_queue, open_store};
+use tideline_shared::clock::{Clock, SystemClock};
+use tideline_shared::config::settings::{Secret, Settings};
+use tideline_shared::config::{ConfigError, ConfigErrors, error_at, load, parse};
+use tideline_shared::store::Store;
+use tideline_shared::words::Timestamp;
+
+use crate::args::Global;
+use crate::exit::{Code, Failure};
+use crate::roles::Ground;
+
+/// The configuration file, if nothing else is said.
+const DEFAULT_CONFIG: &str = "tideline.yaml";
+/// The store, if neither configuration nor arguments say.
+const DEFAULT_STORE: &str = "sqlite://tideline.db";
+
+/// What every command understands, and the clock.
+pub(crate) struct Context {
+    global: Global,
+    clock: OnceLock<Arc<dyn Clock>>,
+}
+
+impl Context {
+    /// The clock is the store's as soon as one is open.
+    pub(crate) fn new(global: Global) -> Self {
+        Self {
+            global,
+            clock: OnceLock::new(),
+        }
+    }
+
+    /// Now, as the users of the store see it.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.get().map_or_else(|| SystemClock.now(), |clock| clock.now())
+    }
+
+    /// The configuration file.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.global
+            .config
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG))
+    }
+
+    /// The checked configuration, with `--store` in it.
+    ///
+    /// # Errors
+    /// There is no such file, or everything that is wrong with it, jq expressions included.
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+        let path = self.config_path();
+        if self.global.config.is_none() && !path.exists() {
+            return Err(Failure::new(
+                Code::Config,
+                format!("there is no {DEFAULT_CONFIG} here; name one with --config, or watch `tideline demo` first"),
+            )
+            .into());
+        }
+        let mut settings = load(&path, &environment)?;
+        check_sources(&settings, &|key, problem| error_at(&path, key, problem))?;
+        if let Some(store) = self.store_argument() {
+            settings.store = store;
+        }
+        Ok(settings)
+    }
+
+    /// The store for a command beside a running process: that of `--store`, of the configuration, or the default one.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or the store cannot be opened.
+    pub(crate) async fn operator_store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        let settings = self.operator_settings()?;
+        Ok(self.open(&settings, &Mode::Operator).await?.store)
+    }
+
+    /// Brings the schema up to date.
+    ///
+    /// # Errors
+    /// As [`Context::operator_store`].
+    pub(crate) async fn migrate(&self) -> anyhow::Result<Settings> {
+        let settings = self.operator_settings()?;
+        self.open(&settings, &Mode::Migrate).await?;
+        Ok(settings)
+    }
+
+    /// What roles stand on. `command` tells others who has the store.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or store or queue cannot be used.
+    pub(crate) async fn ground(&self, settings: Settings, command: &str) -> anyhow::Result<Ground> {
+        let mode = Mode::Role {
+            command: format!("tideline {command}"),
+        };
+        let opened = self.open(&settings, &mode).await?;
+        Ok(Ground {
+            queue: open_queue(&settings).await?,
+            settings: Arc::new(settings),
+            store: opened.store,
+            clock: opened.clock,
+        })
+    }
+
+    /// The demo's store as a URL.
+    pub(crate) fn demo_store(&self) -> String {
+        self.store_argument()
+            .map_or_else(|| DEFAULT_STORE.to_owned(), |store| store.reveal().to_owned())
+    }
+
+    async fn open(&self, settings: &Settings, mode: &Mode) -> anyhow::Result<Opened> {
+        let opened = open_store(settings, mode).await?;
+        let _ = self.clock.set(Arc::clone(&opened.clock));
+        Ok(opened)
+    }
+
+    /// An operator needs no more than a store.
+    fn operator_settings(&self) -> anyhow::Result<Settings> {
+        let path = self.config_path();
+        let no_file = self.global.config.is_none() && !path.exists();
+        let mut settings = if no_file || self.global.store.is_some() {
+            parse("", &path, &environment)?
+        } else {
+            load(&path, &environment)?
+        };
+        if let Some(store) = self.store_argument() {
+            settings.store = store;
+        }
+        Ok(settings)
+    }
+
+    fn store_argument(&self) -> Option<Secret> {
+        self.global.store.as_deref().map(|text| Secret::new(store_url(text)))
+    }
+}
+
+/// A variable of the environment.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What only workers can tell: whether the expressions of every source can be compiled.
+///
+/// # Errors
+/// Every problem, placed by `at`.
+pub(crate) fn check_sources(settings: &Settings, at: &dyn Fn(&str, String) -> ConfigError) -> Result<(), ConfigErrors> {
+    let mut errors = Vec::new();
+    for (number, source) in settings.sources.iter().enumerate() {
+        if let Err(error) = tideline_worker::sources::open(source) {
+            for (key, problem) in error.problems {
+                errors.push(at(&format!("sources[{number}].{key}"), problem));
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigErrors(errors))
+    }
+}
+
+/// A plain path is a SQLite file.
+fn store_url(text: &str) -> String {
+    if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("sqlite://{text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_path_is_a_sqlite_file() {
+        assert_eq!(store_url("demo.db"), "sqlite://demo.db");
+        assert_eq!(store_url("postgres://db/tideline"), "postgres://db/tideline");
+    }
+}

@@ -1,0 +1,141 @@
+//! What the exit code says: the one place that lists the codes. `--help` and docs/cli.md print [`TABLE`].
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use tideline_shared::config::ConfigErrors;
+use tideline_shared::queue::QueueError;
+use tideline_shared::store::StoreError;
+
+/// The codes, as `--help` shows them.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0  done; of `run --once` and `demo --once`: every cycle is complete
+  1  an error that fits none of the other codes
+  2  wrong arguments, configuration, store URL or schema: nothing was touched
+  3  a sweep is held for a person (`sources approve` or `sources reject`)
+  4  a source failed: its cycle is incomplete or cancelled, or the source is paused or blocked
+  5  no source, job or entity of that name
+  6  refused: it does not fit the state, or it was not confirmed
+  7  not done in time (`--timeout`), or not healthy (`health`)
+  130  stopped at once by a second signal";
+
+/// Why the program ends as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Code {
+    /// All well.
+    Done = 0,
+    /// Anything else.
+    Error = 1,
+    /// Arguments or configuration.
+    Config = 2,
+    /// A sweep waits for a person.
+    Held = 3,
+    /// A cycle did not complete.
+    Failed = 4,
+    /// No such row.
+    NotFound = 5,
+    /// Does not fit, or was not confirmed.
+    Refused = 6,
+    /// Too late, or not healthy.
+    NotInTime = 7,
+    /// Second signal.
+    Stopped = 130,
+}
+
+impl Code {
+    /// For the operating system.
+    pub(crate) fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// An error that knows its code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    message: String,
+}
+
+impl Failure {
+    /// With a text for people.
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
+
+/// The code of an error. A broken pipe (`tideline jobs | head`) is no error.
+pub(crate) fn code_of(error: &anyhow::Error) -> Code {
+    for cause in error.chain() {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return failure.code;
+        }
+        if cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            return Code::Done;
+        }
+        if cause.is::<ConfigErrors>() || matches!(cause.downcast_ref(), Some(QueueError::Config(_))) {
+            return Code::Config;
+        }
+        if let Some(error) = cause.downcast_ref::<StoreError>() {
+            return match error {
+                StoreError::Config(_) | StoreError::Schema(_) => Code::Config,
+                StoreError::NotFound { .. } => Code::NotFound,
+                StoreError::Refused(_) => Code::Refused,
+                _ => Code::Error,
+            };
+        }
+    }
+    Code::Error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_comes_from_the_first_cause_that_has_one() {
+        let refused = anyhow::Error::new(StoreError::Refused("no sweep is held".into())).context("approve platform");
+        assert_eq!(code_of(&refused), Code::Refused);
+        assert_eq!(code_of(&Failure::new(Code::Held, "held").into()), Code::Held);
+        assert_eq!(code_of(&anyhow::anyhow!("what else")), Code::Error);
+    }
+
+    #[test]
+    fn a_broken_pipe_is_no_error() {
+        let error = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("write");
+        assert_eq!(code_of(&error), Code::Done);
+    }
+
+    #[test]
+    fn every_code_is_in_the_table() {
+        for code in [
+            Code::Done,
+            Code::Error,
+            Code::Config,
+            Code::Held,
+            Code::Failed,
+            Code::NotFound,
+            Code::Refused,
+            Code::NotInTime,
+            Code::Stopped,
+        ] {
+            let line = format!("\n  {}  ", code.number());
+            assert!(TABLE.contains(&line), "{code:?} is not in the table");
+        }
+    }
+}

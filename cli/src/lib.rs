@@ -1,0 +1,47 @@
+//! The `tideline` command: every role in one process, each role alone, and the tools of operators.
+//!
+//! `args` has the command line, `commands/` one file per command, `output/` what they print, `exit` the exit codes. `why`
+//! explains what a source or a job waits for; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle
+//! while it runs; `roles` starts and stops the roles.
+
+mod args;
+mod commands;
+mod context;
+mod demo;
+#[cfg(test)]
+mod docs;
+mod exit;
+mod output;
+mod progress;
+mod roles;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tideline_shared::config::ConfigErrors;
+
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let code = match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let code = exit::code_of(&error);
+            if code != exit::Code::Done {
+                complain(&error);
+            }
+            code
+        }
+    };
+    ExitCode::from(code.number())
+}
+
+/// Errors of the configuration are lines of their own already; others are one line.
+fn complain(error: &anyhow::Error) {
+    match error.downcast_ref::<ConfigErrors>() {
+        Some(errors) => eprintln!("{errors}"),
+        None => eprintln!("error: {error:#}"),
+    }
+}

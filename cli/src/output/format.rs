@@ -1,0 +1,101 @@
+//! Numbers, times and texts as people read them.
+
+use std::time::Duration;
+
+use tideline_shared::words::Timestamp;
+
+/// `1234567` → `1,234,567`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The two largest units: `850 ms`, `24 s`, `3 min 5 s`, `2 h 10 min`, `4 d 2 h`.
+pub(crate) fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    if seconds == 0 {
+        return format!("{} ms", span.as_millis());
+    }
+    for (unit, size, lower, lower_size) in [("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)] {
+        if seconds >= size {
+            let rest = seconds % size / lower_size;
+            return if rest == 0 {
+                format!("{} {unit}", seconds / size)
+            } else {
+                format!("{} {unit} {rest} {lower}", seconds / size)
+            };
+        }
+    }
+    format!("{seconds} s")
+}
+
+/// How far away: `in 24 s`, `3 min ago`, `now`.
+pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
+    if at > now {
+        format!("in {}", span(at.since(now)))
+    } else if now.since(at) < Duration::from_secs(1) {
+        "now".to_owned()
+    } else {
+        format!("{} ago", span(now.since(at)))
+    }
+}
+
+/// A speed: `1,234/s`; nothing before there is anything to say.
+pub(crate) fn per_second(number: u64, time: Duration) -> String {
+    if number == 0 || time.as_millis() == 0 {
+        return String::new();
+    }
+    let speed = u128::from(number) * 1000 / time.as_millis();
+    format!("{}/s", count(u64::try_from(speed).unwrap_or(u64::MAX)))
+}
+
+/// The first line, at most `limit` characters.
+pub(crate) fn short(text: &str, limit: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() <= limit && line.len() == text.trim_end().len() {
+        return line.to_owned();
+    }
+    let mut cut: String = line.chars().take(limit.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let texts = [0, 999, 1_000, 20_100, 1_234_567].map(count);
+        assert_eq!(texts, ["0", "999", "1,000", "20,100", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_span_shows_its_two_largest_units() {
+        let texts = [0, 24, 60, 185, 7_800, 352_800].map(|seconds| span(Duration::from_secs(seconds)));
+        assert_eq!(texts, ["0 ms", "24 s", "1 min", "3 min 5 s", "2 h 10 min", "4 d 2 h"]);
+        assert_eq!(span(Duration::from_millis(850)), "850 ms");
+    }
+
+    #[test]
+    fn a_moment_is_told_from_now() {
+        let now = Timestamp(1_000_000);
+        assert_eq!(moment(now.plus(Duration::from_secs(24)), now), "in 24 s");
+        assert_eq!(moment(now, now), "now");
+        assert_eq!(moment(Timestamp(0), Timestamp(180_000)), "3 min ago");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_to_its_first_line() {
+        assert_eq!(short("one\ntwo", 10), "one…");
+        assert_eq!(short("abcdefgh", 4), "abc…");
+        assert_eq!(short("abcd", 4), "abcd");
+    }
+}

@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tideline_shared::words::{CycleState, SourceState, Timestamp};
+
+use super::summary::summary;
+use super::watcher::has_ended;
+use super::{Snapshot, SourceProgress, View};
+use crate::output::{Out, count, moment};
+
+/// Draws per second.
+const DRAWS: u8 = 10;
+
+/// A bar per source, below the tables of the cycles that ended.
+pub(super) struct Bars {
+    all: MultiProgress,
+    bars: BTreeMap<String, ProgressBar>,
+}
+
+/// What a source is doing.
+pub(super) struct Sentence {
+    /// For people.
+    pub(super) text: String,
+    /// Without what changes by itself (a count-down).
+    pub(super) key: String,
+}
+
+impl Bars {
+    pub(super) fn new() -> Self {
+        Self {
+            all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS)),
+            bars: BTreeMap::new(),
+        }
+    }
+
+    fn bar(&mut self, name: &str) -> ProgressBar {
+        if let Some(bar) = self.bars.get(name) {
+            return bar.clone();
+        }
+        let style = ProgressStyle::with_template("{prefix:.bold} {bar:24.cyan/black.bright} {wide_msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("━╸─");
+        let bar = self
+            .all
+            .add(ProgressBar::new(0).with_style(style).with_prefix(name.to_owned()));
+        self.bars.insert(name.to_owned(), bar.clone());
+        bar
+    }
+}
+
+impl View for Bars {
+    fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()> {
+        if !snapshot.ended.is_empty() {
+            self.all.suspend(|| {
+                out.grid(&summary(&snapshot.ended))?;
+                out.line("")
+            })?;
+        }
+        for progress in &snapshot.sources {
+            let bar = self.bar(&progress.source.name);
+            let (done, all) = share(progress);
+            bar.set_length(all);
+            bar.set_position(done);
+            bar.set_message(sentence(progress, snapshot.now).text);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        for bar in self.bars.values() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How far the cycle is: by partitions if it has several, else by the entities there were before.
+fn share(progress: &SourceProgress) -> (u64, u64) {
+    let Some(cycle) = &progress.cycle else {
+        return (0, 1);
+    };
+    if has_ended(cycle) {
+        return (1, 1);
+    }
+    let totals = &cycle.totals;
+    if totals.partitions > 1 {
+        (totals.partitions_done, totals.partitions)
+    } else {
+        (totals.entities, totals.entities.max(progress.source.entities).max(1))
+    }
+}
+
+/// What the source is doing, in a few words.
+pub(super) fn sentence(progress: &SourceProgress, now: Timestamp) -> Sentence {
+    let source = &progress.source;
+    let plain = |text: String| Sentence {
+        key: text.clone(),
+        text,
+    };
+    match source.state {
+        SourceState::Paused => return plain(format!("paused · {} entities", count(source.entities))),
+        SourceState::Orphaned => return plain(format!("orphaned · {} entities", count(source.entities))),
+        SourceState::Blocked => {
+            let reason = source.blocked_reason.as_deref().unwrap_or_default();
+            return plain(format!("blocked · {reason}"));
+        }
+        SourceState::Active => {}
+    }
+    match &progress.cycle {
+        Some(cycle) if cycle.state == CycleState::Bursting => {
+            let totals = &cycle.totals;
+            let waits = match source.hold_until {
+                Some(until) if until > now => " · held back by the source",
+                _ => "",
+            };
+            plain(format!(
+                "cycle {} · bursting · {} entities · {} pages · {}/s · {} of {} partitions{waits}",
+                cycle.number,
+                count(totals.entities),
+                count(totals.pages),
+                count(progress.speed),
+                count(totals.partitions_done),
+                count(totals.partitions),
+            ))
+        }
+        Some(cycle) if cycle.state == CycleState::Sweeping => plain(format!(
+            "cycle {} · sweeping · {} deleted",
+            cycle.number,
+            count(cycle.totals.removed)
+        )),
+        _ => {
+            let phase = match (&source.held, source.requested) {
+                (_, Some(_)) => "starting",
+                (Some(_), None) => "sweep held",
+                (None, None) => "resting",
+            };
+            let number = source.cycle.0 + i64::from(source.requested.is_some());
+            let key = format!("cycle {number} · {phase} · {} entities", count(source.entities));
+            let text = match source.next_cycle_at {
+                Some(next) if source.requested.is_none() => format!("{key} · next {}", moment(next, now)),
+                _ => key.clone(),
+            };
+            Sentence { text, key }
+        }
+    }
+}

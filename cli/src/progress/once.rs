@@ -1,0 +1,150 @@
+use std::collections::BTreeMap;
+
+use tideline_shared::store::{SourceCommand, Store, StoreError};
+use tideline_shared::words::{CycleNumber, CycleState, SourceState, Timestamp, Trigger};
+
+use super::Snapshot;
+use super::watcher::has_ended;
+use crate::exit::Code;
+
+/// Waits for one complete cycle of every source (`--once`).
+#[derive(Debug)]
+pub(crate) struct Once {
+    targets: BTreeMap<String, Target>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    cycle: CycleNumber,
+    ended: Option<Code>,
+}
+
+impl Once {
+    /// Picks the running cycle of each source (an interrupted one goes on), or asks for one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn ask(store: &dyn Store, names: &[String], now: Timestamp) -> Result<Self, StoreError> {
+        let mut targets = BTreeMap::new();
+        for name in names {
+            let Some(source) = store.find_source(name).await? else {
+                continue;
+            };
+            let newest = store.list_cycles(source.id, 1).await?.into_iter().next();
+            let runs = newest.is_some_and(|cycle| !has_ended(&cycle)) && source.state == SourceState::Active;
+            let cycle = if runs {
+                source.cycle
+            } else {
+                if source.state == SourceState::Blocked
+                    || source.state == SourceState::Active && source.requested.is_none()
+                {
+                    store
+                        .command_source(name, SourceCommand::Refresh(Trigger::Manual), now)
+                        .await?;
+                }
+                CycleNumber(source.cycle.0 + 1)
+            };
+            targets.insert(name.clone(), Target { cycle, ended: None });
+        }
+        Ok(Self { targets })
+    }
+
+    /// Takes note of what a look saw.
+    pub(crate) fn observe(&mut self, snapshot: &Snapshot) {
+        for ended in &snapshot.ended {
+            if let Some(target) = self.targets.get_mut(&ended.source)
+                && target.ended.is_none()
+                && ended.cycle.number >= target.cycle
+            {
+                target.ended = Some(match ended.cycle.state {
+                    CycleState::Complete => Code::Done,
+                    CycleState::Held => Code::Held,
+                    _ => Code::Failed,
+                });
+            }
+        }
+        for progress in &snapshot.sources {
+            if let Some(target) = self.targets.get_mut(&progress.source.name)
+                && target.ended.is_none()
+                && progress.source.state != SourceState::Active
+            {
+                target.ended = Some(Code::Failed);
+            }
+        }
+    }
+
+    /// Once all have ended: the worst code.
+    pub(crate) fn outcome(&self) -> Option<Code> {
+        self.targets
+            .values()
+            .try_fold(Code::Done, |worst, target| Some(worst.max(target.ended?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_shared::words::{CycleRecord, CycleTotals, SourceId};
+
+    use super::super::EndedCycle;
+    use super::*;
+
+    fn once(names: &[&str]) -> Once {
+        Once {
+            targets: names
+                .iter()
+                .map(|name| {
+                    let target = Target {
+                        cycle: CycleNumber(2),
+                        ended: None,
+                    };
+                    ((*name).to_owned(), target)
+                })
+                .collect(),
+        }
+    }
+
+    fn ended(source: &str, number: i64, state: CycleState) -> Snapshot {
+        Snapshot {
+            now: Timestamp(0),
+            sources: Vec::new(),
+            ended: vec![EndedCycle {
+                source: source.into(),
+                cycle: CycleRecord {
+                    source: SourceId(1),
+                    number: CycleNumber(number),
+                    state,
+                    trigger: Trigger::Manual,
+                    started_at: Timestamp(0),
+                    ended_at: Some(Timestamp(1)),
+                    reason: None,
+                    totals: CycleTotals::default(),
+                },
+                held: 0,
+            }],
+        }
+    }
+
+    #[test]
+    fn it_waits_for_every_source() {
+        let mut once = once(&["a", "b"]);
+        once.observe(&ended("a", 2, CycleState::Complete));
+        assert_eq!(once.outcome(), None);
+        once.observe(&ended("b", 2, CycleState::Complete));
+        assert_eq!(once.outcome(), Some(Code::Done));
+    }
+
+    #[test]
+    fn a_cycle_from_before_does_not_count() {
+        let mut once = once(&["a"]);
+        once.observe(&ended("a", 1, CycleState::Complete));
+        assert_eq!(once.outcome(), None);
+    }
+
+    #[test]
+    fn a_failed_source_is_worse_than_a_held_sweep() {
+        let mut once = once(&["a", "b"]);
+        once.observe(&ended("a", 2, CycleState::Incomplete));
+        once.observe(&ended("b", 2, CycleState::Held));
+        assert_eq!(once.outcome(), Some(Code::Failed));
+    }
+}

@@ -1,0 +1,90 @@
+//! The table of ended cycles.
+
+use tideline_shared::words::CycleRecord;
+
+use super::EndedCycle;
+use crate::commands::sources::cycle_state;
+use crate::output::{Grid, Piece, Tone, per_second, short, span};
+
+/// One row per cycle.
+pub(super) fn summary(ended: &[EndedCycle]) -> Grid {
+    let mut grid = Grid::new(&[
+        "source",
+        "cycle",
+        "state",
+        "took",
+        "speed",
+        "pages",
+        "same",
+        "entities",
+        "added",
+        "modified",
+        "unchanged",
+        "deleted",
+        "held",
+        "reason",
+    ]);
+    for end in ended {
+        let totals = &end.cycle.totals;
+        grid.row(vec![
+            end.source.as_str().into(),
+            Piece::number(u64::try_from(end.cycle.number.0).unwrap_or_default()),
+            cycle_state(&end.cycle),
+            span(took(&end.cycle)).into(),
+            Piece::toned(per_second(totals.entities, took(&end.cycle)), Tone::Dim),
+            Piece::number(totals.pages),
+            Piece::number(totals.pages_unchanged),
+            Piece::number(totals.entities),
+            Piece::number_toned(totals.added, Tone::Good),
+            Piece::number_toned(totals.modified, Tone::Warn),
+            Piece::number(totals.unchanged),
+            Piece::number_toned(totals.removed, Tone::Bad),
+            Piece::number_toned(end.held, Tone::Warn),
+            short(end.cycle.reason.as_deref().unwrap_or_default(), 120).into(),
+        ]);
+    }
+    grid
+}
+
+fn took(cycle: &CycleRecord) -> std::time::Duration {
+    cycle.ended_at.unwrap_or(cycle.started_at).since(cycle.started_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_shared::words::{CycleNumber, CycleState, CycleTotals, SourceId, Timestamp, Trigger};
+
+    use super::*;
+
+    #[test]
+    fn a_cycle_is_summed_up_in_one_row() {
+        let end = EndedCycle {
+            source: "demo".into(),
+            cycle: CycleRecord {
+                source: SourceId(1),
+                number: CycleNumber(4),
+                state: CycleState::Held,
+                trigger: Trigger::Schedule,
+                started_at: Timestamp(0),
+                ended_at: Some(Timestamp(10_000)),
+                reason: None,
+                totals: CycleTotals {
+                    pages: 400,
+                    entities: 20_000,
+                    added: 12,
+                    unchanged: 19_988,
+                    ..CycleTotals::default()
+                },
+            },
+            held: 7_400,
+        };
+        let text = summary(&[end]).render(false, false);
+        let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(
+            row,
+            [
+                "demo", "4", "held", "10", "s", "2,000/s", "400", "0", "20,000", "12", "0", "19,988", "0", "7,400"
+            ]
+        );
+    }
+}
