@@ -284,3 +284,69 @@ async fn a_server_without_tls_is_refused_where_the_url_demands_tls() {
         Ok(queue) => assert!(matches!(queue.health(), QueueHealth::Degraded(_))),
     }
 }
+
+/// `deploy/nats.conf` without what the harness gives on the command line, and with a password.
+fn deployed_config() -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/nats.conf");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let place = ["listen:", "http:", "store_dir:"];
+        if place.iter().any(|key| line.trim_start().starts_with(key)) {
+            continue;
+        }
+        let mut line = line.to_owned();
+        for role in ["PRODUCER", "WORKER", "SCHEDULER"] {
+            line = line.replace(&format!("$NATS_{role}_PASSWORD"), "right");
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_that_deployment_gives_each_role_are_enough() {
+    if !Nats::is_here() {
+        println!("left out, there is no nats-server to start (install nats-server)");
+        return;
+    }
+    let server = Nats::start_with(Some(&deployed_config())).await.unwrap();
+    let login = |role: &str| format!("nats://{role}:right@{}", server.address());
+    let producer = connect(&login("producer")).await;
+    let worker = connect(&login("worker")).await;
+    let scheduler = connect(&login("scheduler")).await;
+    for (sender, job) in [(&producer, 1), (&scheduler, 2), (&worker, 3)] {
+        sender.publish(&[hint(job)]).await.unwrap();
+        let received = tokio::time::timeout(LIMIT, worker.receive(&["k".into()], 1)).await;
+        let received = received.unwrap().unwrap();
+        assert_eq!(received[0].hint(), &hint(job));
+        received[0].ack().await;
+        for waiter in [&producer, &worker, &scheduler] {
+            let mut wakeups = waiter.wakeups();
+            wait_until("a wake-up", LIMIT, async || {
+                sender.wake().await;
+                tokio::time::timeout(Duration::from_millis(300), wakeups.next()).await
+            })
+            .await
+            .unwrap();
+        }
+    }
+    for queue in [&producer, &worker, &scheduler] {
+        assert_eq!(queue.health(), QueueHealth::Healthy);
+    }
+    // The acks arrived, so nothing comes again.
+    let options = async_nats::ConnectOptions::with_user_and_password("worker".into(), "right".into());
+    let admin = jetstream::new(options.connect(server.url()).await.unwrap());
+    wait_until("an empty stream", LIMIT, async || {
+        let stream = admin
+            .get_stream("TIDELINE_HINTS")
+            .await
+            .map_err(|error| error.to_string())?;
+        match stream.cached_info().state.messages {
+            0 => Ok(()),
+            left => Err(format!("{left} are left")),
+        }
+    })
+    .await
+    .unwrap();
+}
