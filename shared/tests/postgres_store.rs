@@ -7,6 +7,10 @@
 
 #[path = "postgres_store/database.rs"]
 mod database;
+#[path = "postgres_store/plans.rs"]
+mod plans;
+#[path = "postgres_store/server.rs"]
+mod server;
 
 use std::sync::Arc;
 

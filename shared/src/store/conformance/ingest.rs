@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Reader, T0, begin, child, claim_ingest, claim_one, entities, entity, job, new_job, only, source, start_cycle, t,
-    touched, written, written_with,
+    Reader, T0, begin, child, claim_ingest, claim_one, entities, job, new_job, only, source, start_cycle, t, touched,
+    written, written_with,
 };
 use crate::rules::key_hash;
 use crate::store::{EntityFilter, RescuePolicy, SourceCommand, Store};
@@ -409,74 +409,6 @@ pub async fn children_are_revealed_exactly_once_per_cycle(store: Arc<dyn Store>)
     assert_eq!(again[0].cycle, Some(root.cycle()));
 }
 
-pub async fn two_sources_own_the_same_reference_apart(store: Arc<dyn Store>) {
-    let specs = [super::spec("a", 1), super::spec("b", 1)];
-    store.sync_sources(&specs, T0).await.unwrap();
-    assert_eq!(store.start_cycles(10, T0).await.unwrap().len(), 2);
-    let roots = claim_ingest(&store, "w", 10, T0).await;
-    for root in roots {
-        let mut root = Reader::new(root);
-        let body = format!("{{\"by\":\"{}\"}}", root.job.key);
-        root.write(&store, vec![entity("component:default/shared", &body)], None, t(1))
-            .await;
-    }
-    let filter = EntityFilter {
-        reference: Some("component:default/shared".parse().unwrap()),
-        limit: 10,
-        ..Default::default()
-    };
-    let listed = store.list_entities(&filter).await.unwrap();
-    let owners: Vec<_> = listed
-        .iter()
-        .map(|entity| (entity.source.as_str(), entity.body.as_str()))
-        .collect();
-    assert_eq!(owners, [("a", "{\"by\":\"a\"}"), ("b", "{\"by\":\"b\"}")]);
-    // One drops it: the other's stays.
-    store
-        .command_source("a", SourceCommand::ResetAndDelete, t(2))
-        .await
-        .unwrap();
-    assert_eq!(store.delete_source_entities("a", 10, t(3)).await.unwrap(), 0);
-    let left = only(store.list_entities(&filter).await.unwrap());
-    assert_eq!(left.source, "b");
-    let last = store.list_changes(Sequence(2), 10).await.unwrap();
-    assert_eq!(
-        last.iter().map(|c| (c.source.as_str(), c.change)).collect::<Vec<_>>(),
-        [("a", ChangeKind::Removed)]
-    );
-}
-
-pub async fn two_partitions_that_show_the_same_entity_at_once_write_it_once(store: Arc<dyn Store>) {
-    let mut root = begin(&store, "s", 8).await;
-    let keys: Vec<String> = (0..6).map(|n| format!("p{n}")).collect();
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    root.reveal_and_finish(&store, &keys, t(1)).await;
-    let children = claim_ingest(&store, "w", 10, t(2)).await;
-    assert_eq!(children.len(), 6);
-    let tasks: Vec<_> = children
-        .into_iter()
-        .map(|job| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                let mut reader = Reader::new(job);
-                for page in 0..5 {
-                    reader.write(&store, entities(page * 10, 10, 1), Some("1"), t(3)).await;
-                }
-                reader.progress
-            })
-        })
-        .collect();
-    let mut added = 0;
-    for task in tasks {
-        let progress = task.await.unwrap();
-        assert_eq!((progress.entities, progress.modified), (50, 0));
-        added += progress.added;
-    }
-    assert_eq!(added, 50);
-    assert_eq!(last_sequence(&store).await, Sequence(50));
-    assert_eq!(catalog(&store).await.len(), 50);
-}
-
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
@@ -499,8 +431,6 @@ macro_rules! store_conformance_ingest {
             a_restart_keeps_marks_and_goes_on_counting_pages,
             a_commit_says_that_the_source_is_held_back_or_paused,
             children_are_revealed_exactly_once_per_cycle,
-            two_sources_own_the_same_reference_apart,
-            two_partitions_that_show_the_same_entity_at_once_write_it_once,
         );
     };
 }

@@ -28,6 +28,7 @@ pub mod jobs;
 pub mod leases;
 pub mod operators;
 pub mod places;
+pub mod sharing;
 pub mod sources;
 pub mod supersede;
 pub mod sweep;
@@ -50,6 +51,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_leases!($open);
         $crate::store_conformance_operators!($open);
         $crate::store_conformance_places!($open);
+        $crate::store_conformance_sharing!($open);
         $crate::store_conformance_sources!($open);
         $crate::store_conformance_supersede!($open);
         $crate::store_conformance_sweep!($open);
@@ -95,6 +97,7 @@ mod tests {
             ("leases", include_str!("leases.rs")),
             ("operators", include_str!("operators.rs")),
             ("places", include_str!("places.rs")),
+            ("sharing", include_str!("sharing.rs")),
             ("sources", include_str!("sources.rs")),
             ("supersede", include_str!("supersede.rs")),
             ("sweep", include_str!("sweep.rs")),

@@ -74,7 +74,10 @@ pub(super) async fn commit_touched(
     let text = progress_text(&progress)?;
     let mut act = store.writing("commit pages").await?;
     let statement = fence(sqlx::query(include_str!("sql/touch_pages.sql")), batch, &text, now);
-    match act.row(statement.bind(touched_pages(batch))).await? {
+    match act
+        .row(statement.bind(touched_pages(batch)).bind(length(batch)))
+        .await?
+    {
         Some(row) => Ok(Attempt::Committed(committed(&row, progress, now)?)),
         None => Ok(Attempt::Fenced),
     }
@@ -126,6 +129,11 @@ fn touched_pages(batch: &PageBatch) -> Vec<i32> {
         .collect()
 }
 
+/// How many pages the batch has: $10. Its pages follow one another, so that they are one range of the index.
+fn length(batch: &PageBatch) -> i64 {
+    i64::try_from(batch.pages.len()).unwrap_or(i64::MAX)
+}
+
 fn signed(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
@@ -155,7 +163,7 @@ async fn write_manifests(
     let text = progress_text(progress)?;
     if written.is_empty() {
         let statement = fence(sqlx::query(include_str!("sql/touch_pages.sql")), batch, &text, now);
-        return act.row(statement.bind(touched_pages(batch))).await;
+        return act.row(statement.bind(touched_pages(batch)).bind(length(batch))).await;
     }
     let children = written
         .iter()
@@ -163,6 +171,7 @@ async fn write_manifests(
         .collect::<Result<Vec<_>, _>>()?;
     let statement = fence(sqlx::query(include_str!("sql/write_pages.sql")), batch, &text, now)
         .bind(touched_pages(batch))
+        .bind(length(batch))
         .bind(of(&written, |memory| signed(memory.page)))
         .bind(of(&written, |memory| &memory.fingerprint.0[..]))
         .bind(of(&written, |memory| signed(memory.entities)))

@@ -1,11 +1,12 @@
 -- The oldest due jobs become this worker's; jobs that another claim is taking are left out, never waited for. A worker
--- without a row gets one whose lease is over, so that its jobs are found if it never says anything.
+-- without a row gets one whose lease is over, so that its jobs are found if it never says anything. (CASE keeps
+-- the planner from thinking that few jobs are due, and so from sorting all of them.)
 WITH picked AS MATERIALIZED (
     SELECT j.id FROM jobs j
-    WHERE j.due_at <= $4 AND j.state = 'waiting' AND j.kind = ANY ($2::TEXT[])
-        AND (j.source_id IS NULL OR EXISTS (
+    WHERE j.due_at <= $4 AND CASE
+        WHEN j.state = 'waiting' AND j.kind = ANY ($2::TEXT[]) AND (j.source_id IS NULL OR EXISTS (
             SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= $4))
-        AND by_index(j.id)
+        THEN by_index(j.id) END
     ORDER BY j.due_at, j.id
     LIMIT $3
     FOR UPDATE OF j SKIP LOCKED

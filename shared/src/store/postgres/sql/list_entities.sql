@@ -1,13 +1,13 @@
--- Live entities by (source name, reference), after a place in that order.
+-- Live entities by (source name, reference), after a place in that order; each filter bounds the walk through the index.
 SELECT s.name AS source, e.ref, e.fingerprint, e.sequence, e.changed_at, e.body
 FROM sources s
 CROSS JOIN LATERAL (
     SELECT * FROM entities e
-    WHERE e.source_id = s.id AND e.change <> 'removed'
-        AND ($3::TEXT IS NULL OR e.ref = $3)
-        AND ($2::TEXT IS NULL OR (e.ref >= $2 || ':' AND e.ref < $2 || ';'))
-        AND ($4::TEXT IS NULL OR s.name > $4 OR e.ref > $5)
-        AND by_index(e.source_id)
+    WHERE e.source_id = s.id
+        AND e.ref > CASE WHEN s.name = $4 THEN $5 ELSE '' END
+        AND e.ref >= coalesce($3::TEXT, $2::TEXT || ':', '')
+        AND e.ref <= coalesce($3::TEXT, $2::TEXT || ';', chr(1114111))
+        AND CASE WHEN e.change <> 'removed' THEN by_index(e.source_id) END
     ORDER BY e.ref
     LIMIT $6
 ) e

@@ -4,7 +4,7 @@ WITH dead AS MATERIALIZED (
     SELECT worker FROM workers WHERE alive_until < $6
 ), picked AS MATERIALIZED (
     SELECT j.id, j.worker FROM jobs j
-    WHERE j.due_at IS NOT NULL AND j.state = 'running' AND j.worker IN (SELECT worker FROM dead)
+    WHERE j.due_at <= $6 AND j.due_at IS NOT NULL AND j.state = 'running' AND j.worker IN (SELECT worker FROM dead) AND by_index(j.id)
     ORDER BY j.due_at, j.id
     LIMIT $1
     FOR UPDATE OF j SKIP LOCKED

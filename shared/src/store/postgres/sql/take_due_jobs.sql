@@ -1,11 +1,11 @@
 -- Due jobs without a fresh hint, each given to one scheduler: noted as hinted now. Jobs of sources that may not run are
--- left out.
+-- left out. (CASE: as in claim_due_jobs.)
 WITH picked AS MATERIALIZED (
     SELECT j.id, j.hinted_at FROM jobs j
-    WHERE j.due_at <= $3 AND j.state = 'waiting' AND (j.hinted_at <= 0 OR j.hinted_at < $2)
-        AND (j.source_id IS NULL OR EXISTS (
+    WHERE j.due_at <= $3 AND CASE
+        WHEN j.state = 'waiting' AND (j.hinted_at <= 0 OR j.hinted_at < $2) AND (j.source_id IS NULL OR EXISTS (
             SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= $3))
-        AND by_index(j.id)
+        THEN by_index(j.id) END
     ORDER BY j.due_at, j.id
     LIMIT $1
     FOR UPDATE OF j SKIP LOCKED

@@ -10,7 +10,8 @@ WITH fence AS (
     RETURNING s.hold_until, s.state
 ), touched AS (
     UPDATE pages p SET cycle = $4 FROM fence
-    WHERE p.partition_id = $1 AND p.page = ANY ($9::INTEGER[]) AND by_index(p.partition_id)
+    WHERE p.partition_id = $1 AND p.page >= $8 AND p.page < $8 + $10 AND p.page = ANY ($9::INTEGER[])
+        AND by_index(p.partition_id)
     RETURNING 1
 )
 SELECT f.hold_until, f.state,

@@ -1,4 +1,4 @@
--- As touch_pages for the remembered pages ($9), and the manifests of the others ($10 …): one row per page, replaced as a
+-- As touch_pages for the remembered pages ($9), and the manifests of the others ($11 …): one row per page, replaced as a
 -- whole. Keys that a page had before and none of these pages has now become misses.
 WITH fence AS (
     UPDATE jobs j SET cursor = $5, progress = $6, rescues = 0, updated_at = $7
@@ -10,15 +10,17 @@ WITH fence AS (
     RETURNING s.hold_until, s.state
 ), touched AS (
     UPDATE pages p SET cycle = $4 FROM fence
-    WHERE p.partition_id = $1 AND p.page = ANY ($9::INTEGER[]) AND by_index(p.partition_id)
+    WHERE p.partition_id = $1 AND p.page >= $8 AND p.page < $8 + $10 AND p.page = ANY ($9::INTEGER[])
+        AND by_index(p.partition_id)
     RETURNING 1
 ), before AS MATERIALIZED (
     SELECT p.key_hashes FROM pages p, fence
-    WHERE p.partition_id = $1 AND p.page = ANY ($10::INTEGER[]) AND by_index(p.partition_id)
+    WHERE p.partition_id = $1 AND p.page >= $8 AND p.page < $8 + $10 AND p.page = ANY ($11::INTEGER[])
+        AND by_index(p.partition_id)
 ), dropped AS (
     INSERT INTO misses (source_id, key_hash)
     SELECT $3, d.key_hash FROM (
-        SELECT unnest(b.key_hashes) AS key_hash FROM before b EXCEPT SELECT unnest($22::BIGINT[])
+        SELECT unnest(b.key_hashes) AS key_hash FROM before b EXCEPT SELECT unnest($23::BIGINT[])
     ) d
     ORDER BY d.key_hash
     ON CONFLICT (source_id, key_hash) DO NOTHING
@@ -26,10 +28,10 @@ WITH fence AS (
     INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, next, children,
         request, etag, last_modified, content, key_hashes)
     SELECT $1, $3, n.page, $4, n.entities, n.unidentified, n.fingerprint, n.next, n.children,
-        n.request, n.etag, n.last_modified, n.content, ($22::BIGINT[])[n.first_hash : n.last_hash]
+        n.request, n.etag, n.last_modified, n.content, ($23::BIGINT[])[n.first_hash : n.last_hash]
     FROM fence
-    CROSS JOIN unnest($10::INTEGER[], $11::BYTEA[], $12::INTEGER[], $13::INTEGER[], $14::TEXT[], $15::TEXT[],
-        $16::BYTEA[], $17::TEXT[], $18::TEXT[], $19::BYTEA[], $20::INTEGER[], $21::INTEGER[])
+    CROSS JOIN unnest($11::INTEGER[], $12::BYTEA[], $13::INTEGER[], $14::INTEGER[], $15::TEXT[], $16::TEXT[],
+        $17::BYTEA[], $18::TEXT[], $19::TEXT[], $20::BYTEA[], $21::INTEGER[], $22::INTEGER[])
         AS n (page, fingerprint, entities, unidentified, next, children, request, etag, last_modified, content,
             first_hash, last_hash)
     ON CONFLICT (partition_id, page) DO UPDATE SET

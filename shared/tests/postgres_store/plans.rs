@@ -1,0 +1,159 @@
+//! The plans of hot statements: each keeps to its index on an empty, a small and a freshly loaded table, as a cached plan,
+//! whatever the statistics say.
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+
+use crate::database::Database;
+
+/// Name, text, parameters, and the index it has to use for its table.
+const HOT: [(&str, &str, &str, &str); 13] = [
+    (
+        "claim_due_jobs",
+        include_str!("../../src/store/postgres/sql/claim_due_jobs.sql"),
+        "'w', '{test}', 500, 100",
+        "jobs_due",
+    ),
+    (
+        "claim_hinted_jobs",
+        include_str!("../../src/store/postgres/sql/claim_hinted_jobs.sql"),
+        "'w', '{test}', 500, 100, '{1,2}', '{0,0}'",
+        "jobs_pkey",
+    ),
+    (
+        "take_due_jobs",
+        include_str!("../../src/store/postgres/sql/take_due_jobs.sql"),
+        "500, 50, 100",
+        "jobs_due",
+    ),
+    (
+        "settle_jobs",
+        include_str!("../../src/store/postgres/sql/settle_jobs.sql"),
+        "'{1,2}', '{1,1}', '{done,done}', '{1,1}', '{1,1}', '{e,e}', 100, false",
+        "jobs_pkey",
+    ),
+    (
+        "enqueue_jobs",
+        include_str!("../../src/store/postgres/sql/enqueue_jobs.sql"),
+        r"'{k}', '{a}', '{\\x00}', '{a}', '{1}', '{manual}', '{t}', 1",
+        "jobs_kind_key_key",
+    ),
+    (
+        "checkpoint_job",
+        include_str!("../../src/store/postgres/sql/checkpoint_job.sql"),
+        "1, 1, 'c', 'p', 1",
+        "jobs_pkey",
+    ),
+    (
+        "read_next_due",
+        include_str!("../../src/store/postgres/sql/read_next_due.sql"),
+        "1, 9223372036854775807",
+        "jobs_due",
+    ),
+    (
+        "touch_pages",
+        include_str!("../../src/store/postgres/sql/touch_pages.sql"),
+        "1, 1, 1, 1, 'c', 'p', 1, 0, '{0,1}', 2",
+        "pages_pkey",
+    ),
+    (
+        "write_pages",
+        include_str!("../../src/store/postgres/sql/write_pages.sql"),
+        r"1, 1, 1, 1, 'c', 'p', 1, 0, '{0}', 2, '{1}', '{\\x00}', '{1}', '{0}', '{a}', '{a}', '{\\x00}', '{a}', '{a}',
+            '{\\x00}', '{1}', '{1}', '{5}'",
+        "pages_pkey",
+    ),
+    (
+        "compare_entities",
+        include_str!("../../src/store/postgres/sql/compare_entities.sql"),
+        r"1, '{a,b}', '{\\x00,\\x01}'",
+        "entities_pkey",
+    ),
+    (
+        "update_entities",
+        include_str!("../../src/store/postgres/sql/update_entities.sql"),
+        r"1, '{a,b}', '{\\x00,\\x01}', '{a,b}', '{1,2}', '{f,f}', 1",
+        "entities_pkey",
+    ),
+    (
+        "list_page_memories",
+        include_str!("../../src/store/postgres/sql/list_page_memories.sql"),
+        "1, 0, 10",
+        "pages_pkey",
+    ),
+    (
+        "list_changes",
+        include_str!("../../src/store/postgres/sql/list_changes.sql"),
+        "0, 100",
+        "entities_sequence",
+    ),
+];
+
+/// `count` more rows in each big table.
+fn fill(first: u32, count: u32) -> String {
+    let last = first + count - 1;
+    format!(
+        "INSERT INTO jobs (kind, key, fingerprint, args, state, due_at, trigger, created_at, updated_at)
+         SELECT 'test', 'k' || g, sha256(''), '{{}}', 'waiting', 1, 'manual', 1, 1 FROM generate_series({first}, {last}) g;
+         INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, key_hashes)
+         SELECT 1, 1, g, 1, 1, 0, sha256(''), '{{1}}' FROM generate_series({first}, {last}) g;
+         INSERT INTO entities (source_id, key_hash, sequence, changed_at, ref, fingerprint, change, body)
+         SELECT 1, g, g, 1, 'r' || g, sha256(''), 'added', '{{}}' FROM generate_series({first}, {last}) g;"
+    )
+}
+
+async fn plan(connection: &mut PgConnection, name: &str, text: &str, parameters: &str) -> String {
+    connection
+        .execute(AssertSqlSafe(format!("PREPARE {name} AS {text}")))
+        .await
+        .expect("the statement is right");
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {name} ({parameters})");
+    let rows = connection
+        .fetch_all(AssertSqlSafe(explain))
+        .await
+        .expect("it has a plan");
+    connection
+        .execute(AssertSqlSafe(format!("DEALLOCATE {name}")))
+        .await
+        .expect("it was prepared");
+    rows.iter().map(|row| row.get::<String, _>(0) + "\n").collect()
+}
+
+#[tokio::test]
+async fn hot_statements_keep_to_their_index_on_an_empty_a_small_and_a_freshly_loaded_table() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store = database.store().await;
+    let mut connection = database.connection().await;
+    connection
+        .execute("SET plan_cache_mode = force_generic_plan")
+        .await
+        .expect("a setting");
+    let sizes = [
+        ("empty", String::new()),
+        ("empty, with statistics", "ANALYZE".to_owned()),
+        ("one row, with statistics", fill(1, 1) + "ANALYZE"),
+        ("small, with statistics", fill(2, 30) + "ANALYZE"),
+        ("loaded, with the statistics of a small one", fill(100, 20_000)),
+        ("loaded, with statistics", "ANALYZE".to_owned()),
+    ];
+    for (size, change) in sizes {
+        connection
+            .execute(sqlx::raw_sql(AssertSqlSafe(change)))
+            .await
+            .expect("rows can be added");
+        for (name, text, parameters, index) in HOT {
+            let plan = plan(&mut connection, name, text, parameters).await;
+            assert!(plan.contains(&format!("using {index} on ")), "{name}, {size}:\n{plan}");
+            for table in ["jobs", "pages", "entities"] {
+                let walks = [format!("Seq Scan on {table} "), format!("Bitmap Heap Scan on {table} ")];
+                for walk in walks {
+                    assert!(!plan.contains(&walk), "{name}, {size}:\n{plan}");
+                }
+            }
+            assert!(!plan.contains("JIT"), "{name}, {size}:\n{plan}");
+        }
+    }
+    connection.close().await.expect("it closes");
+    store.close().await;
+}

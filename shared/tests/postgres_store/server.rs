@@ -1,0 +1,210 @@
+//! What only Postgres has: connecting, migrating, the server's clock, transactions of stopped processes, cost in WAL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use tideline_shared::clock::{Clock, SystemClock};
+use tideline_shared::store::conformance::{Reader, begin, claim_ingest, entities, only, start_cycle, t, touched};
+use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
+use tideline_shared::store::{OperatorStore, Store, StoreError};
+use tideline_shared::words::{Commit, CycleEnd, CycleState, Settlement};
+
+use crate::database::Database;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_run_once_however_many_processes_start_together() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let database = Arc::new(database);
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let database = Arc::clone(&database);
+            tokio::spawn(async move { database.connect().await.migrate().await.expect("it migrates") })
+        })
+        .collect();
+    let mut applied = vec![];
+    for start in starts {
+        applied.extend(start.await.expect("no panic"));
+    }
+    assert_eq!(applied, [1]);
+    let store = database.connect().await;
+    store.check_schema().await.expect("the schema is right");
+    store.ping().await.expect("the store answers");
+}
+
+#[tokio::test]
+async fn a_program_older_or_newer_than_the_schema_says_so() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store = database.connect().await;
+    let older = store.check_schema().await.expect_err("nothing is there");
+    assert!(matches!(&older, StoreError::Schema(text) if text.contains("schema 0") && text.contains("schema 1")));
+    store.migrate().await.expect("it migrates");
+    let mut connection = database.connection().await;
+    connection
+        .execute("INSERT INTO tideline_migrations VALUES (99, 'from the future')")
+        .await
+        .expect("a row");
+    for error in [
+        store.check_schema().await.expect_err("it is newer"),
+        store.migrate().await.map(drop).expect_err("it is newer"),
+        store.ping().await.expect_err("it is newer"),
+    ] {
+        assert!(matches!(&error, StoreError::Schema(text) if text.contains("schema 99") && text.contains("schema 1")));
+    }
+}
+
+async fn refusal(url: &str) -> String {
+    let options = PostgresOptions {
+        acquire_timeout: Duration::from_secs(5),
+        ..PostgresOptions::default()
+    };
+    let error = PostgresStore::connect(url, options).await.expect_err("it cannot work");
+    assert!(matches!(error, StoreError::Config(_)), "{error:?}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_and_the_password_is_not_shown() {
+    for url in [
+        "postgres://me:hush@host:notaport/x",
+        "mysql://me:hush@host/x",
+        "postgres://me:hush@h/x?sslmode=hush",
+    ] {
+        let text = refusal(url).await;
+        assert!(text.starts_with("store: ") && !text.contains("hush"), "{text}");
+    }
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let mut url = url::Url::parse(&database.url).expect("a URL");
+    url.set_path("/no_such_database");
+    let text = refusal(url.as_str()).await;
+    assert!(
+        text.contains("no_such_database") && text.contains("create the database"),
+        "{text}"
+    );
+    let mut url = url::Url::parse(&database.url).expect("a URL");
+    url.set_username("no_such_user").expect("a user");
+    url.set_password(Some("hush")).expect("a password");
+    let text = refusal(url.as_str()).await;
+    assert!(text.contains("no_such_user") && !text.contains("hush"), "{text}");
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_create_tables_is_told_so() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let role = format!("tideline_test_{}", std::process::id());
+    let mut connection = database.connection().await;
+    for text in [
+        format!("DROP ROLE IF EXISTS {role}"),
+        format!("CREATE ROLE {role} LOGIN PASSWORD 'hush'"),
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned(),
+    ] {
+        connection.execute(AssertSqlSafe(text)).await.expect("a superuser may");
+    }
+    let mut url = url::Url::parse(&database.url).expect("a URL");
+    url.set_username(&role).expect("a user");
+    url.set_password(Some("hush")).expect("a password");
+    let store = PostgresStore::connect(url.as_str(), PostgresOptions::default())
+        .await
+        .expect("it may connect");
+    let error = store.migrate().await.expect_err("it may not create");
+    assert!(matches!(&error, StoreError::Config(text) if text.starts_with("store: ") && text.contains("grant")));
+    store.close().await;
+    let drop_role = AssertSqlSafe(format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    connection.execute(sqlx::raw_sql(drop_role)).await.expect("it goes");
+}
+
+#[tokio::test]
+async fn the_clock_of_the_store_is_that_of_the_database() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store = database.connect().await;
+    // The server runs on this machine or near it, so the offset is small; that it is added is what counts.
+    let offset = store.clock_offset().await.expect("it can be measured");
+    assert!(offset.abs() < 60_000, "{offset}");
+    let clock = store.clock().await.expect("it can be measured");
+    let offset = clock.measure().await.expect("it can be measured");
+    let difference = clock.now().0 - SystemClock.now().0 - offset;
+    assert!(difference.abs() <= 1_000, "{difference}");
+}
+
+#[tokio::test]
+async fn a_transaction_of_a_stopped_process_does_not_hold_up_the_others() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store: Arc<dyn Store> = Arc::new(database.store().await);
+    let mut root = begin(&store, "s", 1).await;
+    // A process that took the counter in the way all acts do, and then stands still.
+    let mut stopped = database.connection().await;
+    let text = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 300; UPDATE counters SET value = value + 1";
+    stopped.execute(sqlx::raw_sql(text)).await.expect("it begins");
+    let page = root.write(&store, entities(0, 2, 1), None, t(1));
+    tokio::time::timeout(Duration::from_secs(20), page)
+        .await
+        .expect("it goes on");
+    assert_eq!(store.stats(t(2)).await.expect("numbers").last_sequence.0, 2);
+    assert!(stopped.execute("COMMIT").await.is_err());
+}
+
+async fn wal(connection: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("SELECT (pg_current_wal_insert_lsn() - '0/0')::BIGINT")
+        .fetch_one(connection)
+        .await
+        .expect("a position")
+}
+
+#[tokio::test]
+async fn an_unchanged_page_writes_less_than_2000_bytes_of_wal() {
+    const PAGES: u32 = 200;
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store: Arc<dyn Store> = Arc::new(database.store().await);
+    let mut root = begin(&store, "s", 1).await;
+    for page in 0..PAGES {
+        root.write(&store, entities(page * 500, 500, 1), Some("1"), t(1)).await;
+    }
+    let mut connection = database.connection().await;
+    for round in 0..2 {
+        root.settle(&store, Settlement::Done, t(2)).await;
+        let end = CycleEnd {
+            state: CycleState::Incomplete,
+            reason: None,
+            next_cycle_at: Some(t(2)),
+        };
+        assert!(
+            store
+                .end_cycle(root.source(), root.cycle(), &end, t(2))
+                .await
+                .expect("it ends")
+        );
+        start_cycle(&store, t(2)).await;
+        root = Reader::new(only(claim_ingest(&store, "w", 1, t(2)).await));
+        // Full images of pages after a checkpoint are no cost of the commit.
+        connection.execute("CHECKPOINT").await.expect("a checkpoint");
+        let mut least = i64::MAX;
+        let mut sum = 0;
+        for page in 0..PAGES {
+            let memory = store.list_page_memories(root.job.id, page, 1).await.expect("a memory");
+            let before = wal(&mut connection).await;
+            let commit = root.commit(&store, vec![touched(only(memory))], Some("1"), t(3)).await;
+            assert!(matches!(commit, Commit::Committed { .. }));
+            let cost = wal(&mut connection).await - before;
+            least = least.min(cost);
+            sum += cost;
+        }
+        let mean = sum / i64::from(PAGES);
+        eprintln!("round {round}: {mean} bytes of WAL per unchanged page, at least {least}");
+        // Other tests write on the same server at the same time, so the mean is only printed.
+        assert!(least <= 2_000, "{least}");
+    }
+}
