@@ -4,6 +4,7 @@
 //! Without it the cases are left out.
 
 #![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
 #[path = "postgres_store/database.rs"]
 mod database;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::store::conformance::{Reader, begin, claim_ingest, entities, only, start_cycle, t, touched};
+use tideline_shared::store::conformance::{
+    Reader, begin, claim_ingest, entities, only, start_cycle, t, touched, worker,
+};
 use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
-use tideline_shared::store::{OperatorStore, Store, StoreError};
+use tideline_shared::store::{OperatorStore, RescuePolicy, Store, StoreError};
 use tideline_shared::words::{Commit, CycleEnd, CycleState, Settlement};
 
 use crate::database::Database;
@@ -153,6 +155,46 @@ async fn a_transaction_of_a_stopped_process_does_not_hold_up_the_others() {
         .expect("it goes on");
     assert_eq!(store.stats(t(2)).await.expect("numbers").last_sequence.0, 2);
     assert!(stopped.execute("COMMIT").await.is_err());
+}
+
+#[tokio::test]
+async fn a_process_that_stops_while_it_sends_a_page_does_not_hold_up_the_others() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    drop(database.store().await);
+    let options = PostgresOptions {
+        idle_in_transaction: Duration::from_millis(300),
+        ..PostgresOptions::default()
+    };
+    let store = PostgresStore::connect(&database.url, options)
+        .await
+        .expect("it connects");
+    let store: Arc<dyn Store> = Arc::new(store);
+    let mut root = begin(&store, "s", 1).await;
+    store
+        .heartbeat(&worker("stopped"), t(-1), t(0))
+        .await
+        .expect("a lease that is over");
+    let mut stopped = database.connection().await;
+    let text = "BEGIN; UPDATE counters SET value = value + 1";
+    stopped.execute(sqlx::raw_sql(text)).await.expect("it begins");
+    let text = include_str!("../../src/store/postgres/sql/copy_entities.sql");
+    let sending = stopped.copy_in_raw(text).await.expect("it may send");
+    let policy = RescuePolicy::default();
+    let rescue = async {
+        loop {
+            store.rescue(policy, 10, t(1)).await.expect("it looks for dead workers");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let page = root.write(&store, entities(0, 2, 1), None, t(1));
+    tokio::select! {
+        () = rescue => {}
+        written = tokio::time::timeout(Duration::from_secs(20), page) => written.expect("it goes on"),
+    }
+    assert_eq!(store.stats(t(2)).await.expect("numbers").last_sequence.0, 2);
+    assert!(sending.finish().await.is_err());
 }
 
 async fn wal(connection: &mut PgConnection) -> i64 {

@@ -137,8 +137,9 @@ impl Act {
                 Ok(value)
             }
             Ok(Err(error)) => {
-                // An error of the statement leaves the connection as it was.
-                self.whole = matches!(error, sqlx::Error::Database(_));
+                // An error of the statement leaves the connection as it was, unless the server ends it.
+                let code = error.as_database_error().and_then(|database| database.code());
+                self.whole = code.is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"));
                 Err(classify(name, maybe_done, error))
             }
             Err(_) => Err(timed_out(name, maybe_done, self.timeout)),

@@ -38,8 +38,10 @@ impl PostgresStore {
                 })
             })
             .connect_lazy_with(connect.clone());
+        // A dead host is noticed within ten seconds, and not after the two hours of TCP.
         let begin = format!(
-            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}",
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL tcp_keepalives_idle = 5; \
+             SET LOCAL tcp_keepalives_interval = 1; SET LOCAL tcp_keepalives_count = 5",
             options.idle_in_transaction.as_millis().max(1)
         );
         let store = Self { pool, options, begin };

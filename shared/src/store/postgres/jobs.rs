@@ -147,6 +147,10 @@ impl JobStore for PostgresStore {
         if dead != Some(true) {
             return Ok(vec![]);
         }
+        // A worker that was stopped while it sent a page holds up the change feed.
+        let patience = i64::try_from(self.options.idle_in_transaction.as_millis()).unwrap_or(i64::MAX);
+        act.rows(sqlx::query(include_str!("sql/end_stalled_copies.sql")).bind(patience))
+            .await?;
         act.begin().await?;
         let statement = sqlx::query(include_str!("sql/rescue_jobs.sql"))
             .bind(i64::from(limit))
