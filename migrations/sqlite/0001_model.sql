@@ -149,7 +149,8 @@ CREATE TABLE entities (
     key_hash    INTEGER NOT NULL,
     fingerprint BLOB    NOT NULL,
     sequence    INTEGER NOT NULL,
-    change      TEXT    NOT NULL CHECK (change IN ('added', 'modified', 'removed')),
+    -- Not IN (…): for a list of more than two SQLite fills a temporary table with each statement, which costs more than the row.
+    change      TEXT    NOT NULL CHECK (change = 'added' OR change = 'modified' OR change = 'removed'),
     changed_at  INTEGER NOT NULL,
     PRIMARY KEY (source_id, ref)
 ) STRICT, WITHOUT ROWID;

@@ -1,9 +1,8 @@
-//! Writing entities and their changes. Statements of many rows, in few sizes, so that each is prepared once; rows share what
-//! they have in common through numbered parameters.
+//! Writing entities and their changes. Statements of many rows, in few sizes, so that each is prepared once.
 
-use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
+use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row, query, query_scalar, query_with};
 
@@ -12,37 +11,23 @@ use super::sql;
 use crate::words::{ChangeKind, Entity, Timestamp};
 
 /// Rows per statement, largest first.
-const SIZES: [usize; 4] = [100, 25, 5, 1];
-/// Parameters that all rows share: source, moment, first sequence.
-const SHARED: usize = 3;
-/// Parameters of each row: ref, key_hash, fingerprint, change, body.
-const OWN: usize = 5;
+const SIZES: [usize; 4] = [50, 10, 3, 1];
+/// Parameters of a row of both statements together.
+const PARAMETERS: usize = 11;
 
 static STATEMENTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| SIZES.map(upsert_statement));
 
-/// Two statements in one hand-over: the catalog's rows and the feed's rows of `rows` entities.
+/// Two statements in one hand-over: the catalog's rows and the feed's rows of `rows` entities. The parameters have no
+/// numbers, because SQLite finds the number of a numbered one by walking through all of them.
 fn upsert_statement(rows: usize) -> Arc<str> {
-    let mut entities = String::from(
-        "INSERT INTO entities (source_id, ref, key_hash, fingerprint, sequence, change, changed_at) VALUES ",
-    );
-    let mut changes = String::from("INSERT INTO changes (sequence, source_id, ref, body) VALUES ");
-    for row in 0..rows {
-        let first = SHARED + row * OWN + 1;
-        let comma = if row == 0 { "" } else { "," };
-        let _ = write!(
-            entities,
-            "{comma}(?1,?{first},?{},?{},?3+{row},?{},?2)",
-            first + 1,
-            first + 2,
-            first + 3
-        );
-        let _ = write!(changes, "{comma}(?3+{row},?1,?{first},?{})", first + 4);
-    }
-    entities.push_str(
-        " ON CONFLICT (source_id, ref) DO UPDATE SET fingerprint = excluded.fingerprint, sequence = excluded.sequence, \
-         change = excluded.change, changed_at = excluded.changed_at; ",
-    );
-    Arc::from(entities + &changes)
+    let entities = vec!["(?,?,?,?,?,?,?)"; rows].join(",");
+    let changes = vec!["(?,?,?,?)"; rows].join(",");
+    Arc::from(format!(
+        "INSERT INTO entities (source_id, ref, key_hash, fingerprint, sequence, change, changed_at) VALUES {entities} \
+         ON CONFLICT (source_id, ref) DO UPDATE SET fingerprint = excluded.fingerprint, sequence = excluded.sequence, \
+         change = excluded.change, changed_at = excluded.changed_at; \
+         INSERT INTO changes (sequence, source_id, ref, body) VALUES {changes}"
+    ))
 }
 
 /// An entity to write, and what that does to it.
@@ -74,22 +59,7 @@ pub(super) async fn write_entities(
             .position(|size| *size <= rest.len())
             .unwrap_or(SIZES.len() - 1);
         let (chunk, after) = rest.split_at(SIZES[size]);
-        let mut arguments = SqliteArguments::default();
-        let mut add = || -> Result<(), sqlx::error::BoxDynError> {
-            arguments.reserve(SHARED + chunk.len() * OWN, 0);
-            arguments.add(source)?;
-            arguments.add(now.0)?;
-            arguments.add(sequence)?;
-            for Written { entity, change, .. } in chunk {
-                arguments.add(entity.reference.as_str())?;
-                arguments.add(entity.key_hash.0)?;
-                arguments.add(&entity.fingerprint.0[..])?;
-                arguments.add(change_word(*change))?;
-                arguments.add(entity.body.as_str())?;
-            }
-            Ok(())
-        };
-        add().map_err(sqlx::Error::Encode)?;
+        let arguments = upsert_arguments(source, chunk, sequence, now).map_err(sqlx::Error::Encode)?;
         query_with(AssertSqlSafe(Arc::clone(&STATEMENTS[size])), arguments)
             .execute(&mut *connection)
             .await?;
@@ -97,6 +67,32 @@ pub(super) async fn write_entities(
         rest = after;
     }
     Ok(())
+}
+
+fn upsert_arguments(
+    source: i64,
+    chunk: &[Written<'_>],
+    first: i64,
+    now: Timestamp,
+) -> Result<SqliteArguments, BoxDynError> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(chunk.len() * PARAMETERS, 0);
+    for (Written { entity, change, .. }, sequence) in chunk.iter().zip(first..) {
+        arguments.add(source)?;
+        arguments.add(entity.reference.as_str())?;
+        arguments.add(entity.key_hash.0)?;
+        arguments.add(&entity.fingerprint.0[..])?;
+        arguments.add(sequence)?;
+        arguments.add(change_word(*change))?;
+        arguments.add(now.0)?;
+    }
+    for (Written { entity, .. }, sequence) in chunk.iter().zip(first..) {
+        arguments.add(sequence)?;
+        arguments.add(source)?;
+        arguments.add(entity.reference.as_str())?;
+        arguments.add(entity.body.as_str())?;
+    }
+    Ok(arguments)
 }
 
 /// An entity to remove.
