@@ -99,8 +99,9 @@ impl Context {
         Ok(Ground {
             queue: open_queue(&settings).await?,
             settings: Arc::new(settings),
-            store: opened.store,
-            clock: opened.clock,
+            store: Arc::clone(&opened.store),
+            clock: Arc::clone(&opened.clock),
+            opened: Arc::new(opened),
         })
     }
 

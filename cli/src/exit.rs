@@ -4,9 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use tideline_producer::gateway::ListenError;
 use tideline_shared::config::ConfigErrors;
 use tideline_shared::queue::QueueError;
 use tideline_shared::store::StoreError;
+use tideline_shared::telemetry::TelemetryError;
 
 /// The codes, as `--help` shows them.
 pub(crate) const TABLE: &str = "\
@@ -89,6 +91,9 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Code {
             return Code::Done;
         }
         if cause.is::<ConfigErrors>() || matches!(cause.downcast_ref(), Some(QueueError::Config(_))) {
+            return Code::Config;
+        }
+        if cause.is::<TelemetryError>() || cause.is::<ListenError>() {
             return Code::Config;
         }
         if let Some(error) = cause.downcast_ref::<StoreError>() {

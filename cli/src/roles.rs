@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tideline_producer::gateway::{Gateway, GatewayParts, TOKEN_VARIABLE};
 use tideline_scheduler::{Scheduler, SchedulerParts};
+use tideline_shared::backends::Opened;
 use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::{Settings, SourceSettings};
+use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
 use tideline_shared::queue::Queue;
 use tideline_shared::runtime::{Runtime, ShutdownOutcome, stop_signals};
 use tideline_shared::store::{Store, StoreError};
+use tideline_shared::telemetry::MetricsPage;
 use tideline_shared::words::SourceSpec;
 use tideline_worker::{IngestHandler, Worker, WorkerParts};
 use tokio_util::sync::CancellationToken;
 
+use crate::context::environment;
 use crate::exit::Code;
 
 /// A part of Tideline that can be a process of its own.
@@ -48,6 +52,7 @@ pub(crate) struct Ground {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) opened: Arc<Opened>,
 }
 
 impl Ground {
@@ -81,12 +86,14 @@ impl Running {
     /// Starts the roles and watches for signals.
     ///
     /// # Errors
-    /// A source's expressions do not compile, or an address cannot be listened on.
-    pub(crate) async fn start(ground: &Ground, roles: &[Role]) -> anyhow::Result<Self> {
+    /// A source's expressions do not compile.
+    pub(crate) fn start(ground: &Ground, roles: &[Role]) -> anyhow::Result<Self> {
         let runtime = Runtime::new(Arc::clone(&ground.clock));
+        ground.opened.keep_time(&runtime);
         for role in roles {
             match role {
-                Role::Producer => start_producer(ground, &runtime).await?,
+                // All that it does, it does when the gateway is asked.
+                Role::Producer => {}
                 Role::Worker => start_worker(ground, &runtime)?,
                 Role::Scheduler => start_scheduler(ground, &runtime),
             }
@@ -101,6 +108,28 @@ impl Running {
             runtime,
             grace: ground.settings.shutdown_grace,
         })
+    }
+
+    /// Opens the gateway at the address of `listen`, if there is one: health and metrics of this process, and `/v1`.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub(crate) async fn listen(&self, ground: &Ground, metrics: MetricsPage) -> anyhow::Result<()> {
+        let Some(listen) = &ground.settings.listen else {
+            return Ok(());
+        };
+        let token = environment(TOKEN_VARIABLE).filter(|token| !token.is_empty());
+        let parts = GatewayParts {
+            store: Arc::clone(&ground.store),
+            queue: Arc::clone(&ground.queue),
+            clock: Arc::clone(&ground.clock),
+            runtime: self.runtime.clone(),
+            metrics,
+            token: token.map(Secret::new),
+        };
+        let gateway = Gateway::bind(listen, parts).await?;
+        self.runtime.spawn(gateway.serve());
+        Ok(())
     }
 
     /// Cancelled by the first signal.
@@ -146,10 +175,6 @@ fn start_scheduler(ground: &Ground, runtime: &Runtime) {
         changes_retention: ground.settings.changes_retention,
     })
     .start(runtime);
-}
-
-async fn start_producer(_ground: &Ground, _runtime: &Runtime) -> anyhow::Result<()> {
-    Ok(())
 }
 
 /// Returns after the first SIGTERM or SIGINT.

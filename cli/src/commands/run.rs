@@ -55,7 +55,7 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, once: Option<&Vec
         Some(names) => Some(Once::ask(&*ground.store, names, ground.clock.now()).await?),
         None => None,
     };
-    let running = Running::start(ground, &Role::ALL).await?;
+    let running = Running::start(ground, &Role::ALL)?;
     let mut view = view(out);
     let ended = follow(&mut watcher, &mut *view, out, once.as_mut(), &running.stop()).await;
     view.close();
