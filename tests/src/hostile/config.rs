@@ -53,8 +53,10 @@ impl HostileServer {
             burst_length,
         } = settings;
         let url = self.url();
+        // Processes that share nothing but a store would all listen at the default address.
+        let listen = if queue == "in-process" { "listen: none\n" } else { "" };
         let mut yaml = format!(
-            "store: {store}
+            "{listen}store: {store}
 queue: {queue}
 worker: {{ lease: 1s, poll: 100ms }}
 scheduler: {{ poll: 100ms, resend_after: 1s }}
