@@ -24,15 +24,19 @@ fn build() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("TIDELINE_BIN") {
         return Ok(given.into());
     }
-    // The same features as `cargo test --workspace --all-features`, so that there is nothing to compile again.
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the workspace")?;
-    let output = Command::new(env!("CARGO"))
-        .current_dir(root)
-        .args(["build", "--quiet", "--workspace", "--all-features", "--bins"])
-        .output()
-        .context("starting cargo")?;
+    let mut command = Command::new(env!("CARGO"));
+    // The same features as `cargo test --workspace --all-features`, and none of the variables that cargo gives to tests: with
+    // either one different, half of the dependencies would be compiled again.
+    command.args(["build", "--quiet", "--workspace", "--all-features", "--bins"]);
+    let given =
+        |name: &str| name == "CARGO_MANIFEST_DIR" || name == "CARGO_MANIFEST_PATH" || name.starts_with("CARGO_PKG_");
+    for (name, _) in std::env::vars().filter(|(name, _)| given(name)) {
+        command.env_remove(name);
+    }
+    let output = command.current_dir(root).output().context("starting cargo")?;
     ensure!(
         output.status.success(),
         "cargo build failed:\n{}",

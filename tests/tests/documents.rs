@@ -9,7 +9,10 @@ use anyhow::{Context, Result, ensure};
 const DOCUMENTS: [&str; 1] = ["docs/guarantees.md"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
 }
 
 /// Every `.rs` file of the workspace's crates.
@@ -34,7 +37,12 @@ fn named_tests(document: &str) -> BTreeSet<&str> {
         .filter_map(|line| line.trim_end_matches('|').rsplit('|').next());
     last_columns
         .flat_map(|column| column.split('`').skip(1).step_by(2))
-        .filter(|name| name.contains('_') && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|name| {
+            name.contains('_')
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        })
         .collect()
 }
 
@@ -50,7 +58,10 @@ fn every_test_that_a_document_names_exists() -> Result<()> {
         let document = std::fs::read_to_string(root().join(name)).with_context(|| name.to_owned())?;
         let tests = named_tests(&document);
         ensure!(tests.len() > 5, "{name} names hardly any test: {tests:?}");
-        let missing: Vec<_> = tests.iter().filter(|test| !code.contains(&format!("fn {test}("))).collect();
+        let missing: Vec<_> = tests
+            .iter()
+            .filter(|test| !code.contains(&format!("fn {test}(")))
+            .collect();
         ensure!(missing.is_empty(), "{name} names tests that do not exist: {missing:?}");
     }
     Ok(())
