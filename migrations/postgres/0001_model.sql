@@ -85,7 +85,7 @@ CREATE TABLE jobs (
     CHECK ((state = 'running') = (worker IS NOT NULL)),
     CHECK ((state IN ('waiting', 'running', 'paused')) = (due_at IS NOT NULL)),
     CHECK ((state = 'parked') = (parked_at IS NOT NULL))
-) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX jobs_due ON jobs (due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX jobs_cycle ON jobs (source_id, cycle, due_at, id) WHERE source_id IS NOT NULL;
