@@ -1,10 +1,12 @@
 //! The books of a store: what its cycles say they did against what is there. Proves that nothing was lost, nothing applied
 //! twice, no sequence number skipped, and nothing deleted that the source still had.
 
+use std::fmt::Write;
+
 use anyhow::{Result, ensure};
 use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::store::Store;
-use tideline_shared::words::{CycleState, CycleTotals};
+use tideline_shared::store::{JobFilter, Store};
+use tideline_shared::words::{CycleState, CycleTotals, JobState};
 
 use crate::hostile::{HostileServer, SOURCE};
 use crate::oracle::FeedFollower;
@@ -95,4 +97,37 @@ pub async fn is_running(store: &dyn Store) -> Result<bool> {
     Ok(newest
         .first()
         .is_some_and(|cycle| matches!(cycle.state, CycleState::Bursting | CycleState::Sweeping)))
+}
+
+/// How the store looks, for the report of a failed test: its source, its last cycles, and the jobs that are not done.
+pub async fn describe(store: &dyn Store) -> String {
+    let mut text = String::new();
+    let now = SystemClock.now();
+    let source = store.find_source(SOURCE).await;
+    let _ = writeln!(text, "now {now}; {source:?}\n{:?}", store.stats(now).await);
+    if let Ok(Some(source)) = source {
+        for cycle in store.list_cycles(source.id, 3).await.unwrap_or_default() {
+            let _ = writeln!(text, "{cycle:?}");
+        }
+    }
+    for state in [
+        JobState::Running,
+        JobState::Waiting,
+        JobState::Parked,
+        JobState::Cancelled,
+    ] {
+        let filter = JobFilter {
+            state: Some(state),
+            limit: 8,
+            ..JobFilter::default()
+        };
+        for job in store.list_jobs(&filter).await.unwrap_or_default() {
+            let _ = writeln!(
+                text,
+                "job {} {:?} {state:?} due {:?} attempt {} rung {} token {} worker {:?} cycle {:?}: {:?}",
+                job.id, job.key, job.due_at, job.attempt, job.rung, job.token, job.worker, job.cycle, job.last_error
+            );
+        }
+    }
+    text
 }

@@ -1,5 +1,7 @@
 //! The JetStream queue on a real nats-server: the conformance suite, and what happens when NATS is hurt or set up wrongly.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

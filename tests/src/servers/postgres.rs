@@ -168,6 +168,19 @@ impl Postgres {
         self.signal_tree(Signal::SIGCONT)
     }
 
+    /// The lines of its log that have this in them, with the detail that follows each.
+    #[must_use]
+    pub fn complaints(&self, about: &str) -> String {
+        let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let found = lines.iter().enumerate().filter(|(_, line)| line.contains(about));
+        let with_detail = found
+            .take(3)
+            .map(|(at, _)| lines[at..lines.len().min(at + 12)].join("\n"));
+        with_detail.collect::<Vec<_>>().join("\n")
+    }
+
     fn signal_tree(&self, signal: Signal) -> Result<()> {
         let mut process = self.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         process.as_mut().map_or(Ok(()), |process| process.signal_tree(signal))
@@ -244,6 +257,12 @@ impl TestDatabase {
     #[must_use]
     pub fn url(&self) -> &str {
         self.url.as_str()
+    }
+
+    /// The server, if it is our own.
+    #[must_use]
+    pub fn server(&self) -> Option<&Postgres> {
+        self.server.as_deref()
     }
 
     /// Drops it, with the connections there are. Not needed on a server of our own.

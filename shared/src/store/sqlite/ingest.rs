@@ -202,20 +202,22 @@ struct Known {
 /// References per look-up, largest first.
 const LOOK_UPS: [usize; 3] = [500, 50, 5];
 
-static LOOK_UP_STATEMENTS: LazyLock<[Arc<str>; LOOK_UPS.len()]> = LazyLock::new(|| {
-    LOOK_UPS.map(|size| {
-        let places = vec!["?"; size].join(",");
-        Arc::from(format!(
-            "SELECT ref, fingerprint, change <> 'removed', sequence FROM entities WHERE source_id = ? AND ref IN ({places})"
-        ))
-    })
-});
+static LOOK_UP_STATEMENTS: LazyLock<[Arc<str>; LOOK_UPS.len()]> =
+    LazyLock::new(|| LOOK_UPS.map(|size| Arc::from(look_up_statement(size))));
+
+/// The look-up of `size` references of a source.
+pub(super) fn look_up_statement(size: usize) -> String {
+    let places = vec!["?"; size].join(",");
+    format!(
+        "SELECT ref, fingerprint, change <> 'removed', sequence FROM entities WHERE source_id = ? AND ref IN ({places})"
+    )
+}
 
 /// What the catalog has of these entities.
-async fn look_up<'a>(
+async fn look_up(
     connection: &mut SqliteConnection,
     source: i64,
-    entities: &[&'a Entity],
+    entities: &[&Entity],
 ) -> Result<HashMap<String, Known>, sqlx::Error> {
     let mut known = HashMap::new();
     let mut rest = entities;

@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use tokio::sync::Mutex;
 use super::SqliteStore;
 use super::failure::{failed, primary_code};
 use super::ownership::Ownership;
-use super::schema::{self, Schema};
+use super::schema::{self, HEADER_BYTES, Schema};
 use crate::store::StoreError;
 
 /// How long a statement waits for another process that writes.
@@ -122,44 +124,60 @@ fn path_of(location: &str) -> Result<PathBuf, StoreError> {
 
 /// Looks what is at the path, and touches nothing.
 async fn inspect(path: &Path) -> Result<Schema, StoreError> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| StoreError::Config(format!("cannot read the store {shown}: {error}"));
     match std::fs::metadata(path) {
         Ok(file) if file.is_dir() => {
-            return Err(StoreError::Config(format!(
-                "{} is a folder, not a database file",
-                path.display()
-            )));
+            return Err(StoreError::Config(format!("{shown} is a folder, not a database file")));
         }
         Ok(file) if file.len() == 0 => return Ok(Schema::Empty),
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Schema::Empty),
-        Err(error) => {
-            return Err(StoreError::Config(format!(
-                "cannot read the store {}: {error}",
-                path.display()
-            )));
-        }
+        Err(error) => return Err(unreadable(error)),
     }
-    let look = async {
-        let mut connection = SqliteConnectOptions::new()
-            .filename(path)
-            .read_only(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .disable_statement_logging()
-            .connect()
-            .await?;
-        let schema = schema::inspect(&mut connection).await?;
-        connection.close().await?;
-        Ok(schema)
-    };
-    let schema = look.await.map_err(|error: sqlx::Error| cannot_open(path, error))?;
+    let mut header = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut header))
+        .map_err(unreadable)?;
+    let mut schema = schema::read_header(&header).ok_or_else(|| not_a_database(path))?;
+    if has_log(path) {
+        // What counts is in the write-ahead log, so SQLite has to look.
+        let look = async {
+            let mut connection = SqliteConnectOptions::new()
+                .filename(path)
+                .read_only(true)
+                .busy_timeout(BUSY_TIMEOUT)
+                .disable_statement_logging()
+                .connect()
+                .await?;
+            let schema = schema::inspect(&mut connection).await?;
+            connection.close().await?;
+            Ok(schema)
+        };
+        schema = look.await.map_err(|error: sqlx::Error| cannot_open(path, error))?;
+    }
     schema::check(schema)?;
     Ok(schema)
+}
+
+/// Whether there is something in the write-ahead log beside the file.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+fn not_a_database(path: &Path) -> StoreError {
+    StoreError::Config(format!(
+        "{} is not a SQLite database; it was not touched",
+        path.display()
+    ))
 }
 
 fn cannot_open(path: &Path, error: sqlx::Error) -> StoreError {
     let shown = path.display();
     match primary_code(&error) {
-        Some(NOT_A_DATABASE) => StoreError::Config(format!("{shown} is not a SQLite database; it was not touched")),
+        Some(NOT_A_DATABASE) => not_a_database(path),
         Some(5 | 6) => failed("open")(error),
         _ => StoreError::Config(format!(
             "cannot open the store {shown}: {error}; check the path and its rights"

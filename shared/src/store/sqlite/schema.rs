@@ -26,15 +26,37 @@ pub(super) enum Schema {
     Version(i64),
 }
 
-/// Looks, and touches nothing.
+/// Length of the header of a database file.
+pub(super) const HEADER_BYTES: usize = 100;
+
+/// What the header of a file says, if it is one of a database. Right only if no write-ahead log waits beside the file.
+/// Source: <https://www.sqlite.org/fileformat2.html>, section 1.3.
+pub(super) fn read_header(header: &[u8]) -> Option<Schema> {
+    if header.len() < HEADER_BYTES || !header.starts_with(b"SQLite format 3\0") {
+        return None;
+    }
+    let number = |at: usize| {
+        header[at..at + 4]
+            .iter()
+            .fold(0, |all, byte| all << 8 | i64::from(*byte))
+    };
+    let (schema_cookie, version, application) = (number(40), number(60), number(68));
+    Some(decide(version, application, schema_cookie))
+}
+
+/// Looks, and changes no content (but may leave files for a write-ahead log).
 pub(super) async fn inspect(connection: &mut SqliteConnection) -> Result<Schema, sqlx::Error> {
     let row = query(sql!("find_schema")).fetch_one(connection).await?;
     let (version, application, tables): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    Ok(match (version, application, tables) {
+    Ok(decide(version, application, tables))
+}
+
+fn decide(version: i64, application: i64, tables: i64) -> Schema {
+    match (version, application, tables) {
         (0, _, 0) => Schema::Empty,
         (version, APPLICATION, _) => Schema::Version(version),
         _ => Schema::Version(-1),
-    })
+    }
 }
 
 /// Says what is wrong with a schema that this program cannot bring up to date.

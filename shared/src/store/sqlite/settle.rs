@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};
 
 use super::failure::failed;
@@ -90,6 +91,27 @@ fn settlement_json(request: &SettleRequest, now: Timestamp) -> Value {
     }
 }
 
+/// A running job without a live worker.
+struct Lost {
+    job: i64,
+    worker: String,
+    rescues: u32,
+    source: Option<i64>,
+    cycle: Option<i64>,
+}
+
+impl Lost {
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            job: row.try_get(0)?,
+            worker: row.try_get(1)?,
+            rescues: count(row, 2)?,
+            source: row.try_get(3)?,
+            cycle: row.try_get(4)?,
+        })
+    }
+}
+
 pub(super) async fn rescue(
     store: &SqliteStore,
     policy: RescuePolicy,
@@ -109,16 +131,13 @@ pub(super) async fn rescue(
     let mut batch = Vec::with_capacity(lost.len());
     let mut left = BTreeSet::new();
     for row in &lost {
-        let read = || -> Result<(i64, String, u32, Option<i64>, Option<i64>), sqlx::Error> {
-            Ok((
-                row.try_get(0)?,
-                row.try_get(1)?,
-                count(row, 2)?,
-                row.try_get(3)?,
-                row.try_get(4)?,
-            ))
-        };
-        let (job, worker, rescues, source, cycle) = read().map_err(failed(ACT))?;
+        let Lost {
+            job,
+            worker,
+            rescues,
+            source,
+            cycle,
+        } = Lost::read(row).map_err(failed(ACT))?;
         let rescues = rescues.saturating_add(1);
         let parked = rescues >= policy.park_after;
         batch.push(if parked {

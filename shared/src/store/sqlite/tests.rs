@@ -1,4 +1,7 @@
-//! The conformance suite on SQLite files.
+//! The conformance suite on SQLite files, and what only files have: opening, owning, query plans.
+
+mod open;
+mod plans;
 
 use std::sync::Arc;
 
@@ -8,16 +11,16 @@ use super::SqliteStore;
 use crate::store::Store;
 
 /// A fresh store in a folder of its own.
-pub(super) async fn open_file() -> (TempDir, SqliteStore) {
+async fn open_file() -> (TempDir, SqliteStore) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("tideline.db");
     let store = SqliteStore::open(path.to_str().unwrap()).await.unwrap();
     (folder, store)
 }
 
-async fn open() -> (TempDir, Arc<dyn Store>) {
+async fn open_store() -> (TempDir, Arc<dyn Store>) {
     let (folder, store) = open_file().await;
     (folder, Arc::new(store))
 }
 
-crate::store_conformance!(open);
+crate::store_conformance!(open_store);

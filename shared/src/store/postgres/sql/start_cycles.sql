@@ -7,7 +7,7 @@ WITH picked AS MATERIALIZED (
         AND NOT EXISTS (SELECT 1 FROM cycles c WHERE c.source_id = s.id AND c.state IN ('bursting', 'sweeping'))
     ORDER BY s.next_cycle_at, s.id
     LIMIT $1
-    FOR UPDATE OF s SKIP LOCKED
+    FOR NO KEY UPDATE OF s SKIP LOCKED
 ), started AS (
     INSERT INTO cycles (source_id, number, state, trigger, started_at)
     SELECT id, number, 'bursting', trigger, $2 FROM picked

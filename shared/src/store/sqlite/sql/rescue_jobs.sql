@@ -1,4 +1,5 @@
 -- Takes jobs back from dead workers: due again, or parked; a superseded one starts afresh with its newest args.
+-- (The plus keeps the planner at the rows named, however many jobs run.)
 UPDATE jobs SET
     state = b.state, due_at = b.due_at, rescues = rescues + 1, worker = NULL, hinted_at = 0,
     cursor = CASE WHEN again = 0 THEN cursor END,
@@ -9,4 +10,4 @@ UPDATE jobs SET
 FROM (
     SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS due_at, value ->> 3 AS error FROM json_each(?1)
 ) AS b
-WHERE jobs.id = b.id AND jobs.state = 'running'
+WHERE jobs.id = b.id AND +jobs.state = 'running'

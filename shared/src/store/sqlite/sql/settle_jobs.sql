@@ -1,4 +1,5 @@
 -- Ends attempts whose lease holds. A job that was superseded while it ran waits with its newest args instead.
+-- (The plus keeps the planner at the rows named, however many jobs run.)
 UPDATE jobs SET
     state = CASE WHEN again = 1 THEN 'waiting' ELSE b.state END,
     due_at = CASE WHEN again = 1 THEN ?2 ELSE b.due_at END,
@@ -19,4 +20,4 @@ FROM (
         value ->> 5 AS unspent, value ->> 6 AS rung, value ->> 7 AS error
     FROM json_each(?1)
 ) AS b
-WHERE jobs.id = b.id AND jobs.token = b.token AND jobs.state = 'running'
+WHERE jobs.id = b.id AND jobs.token = b.token AND +jobs.state = 'running'
