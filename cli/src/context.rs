@@ -8,6 +8,7 @@ use tideline_shared::clock::{Clock, SystemClock};
 use tideline_shared::config::settings::{Secret, Settings};
 use tideline_shared::config::{ConfigError, ConfigErrors, error_at, load, parse};
 use tideline_shared::store::Store;
+use tideline_shared::telemetry::{init, init_with};
 use tideline_shared::words::Timestamp;
 
 use crate::args::Global;
@@ -18,6 +19,15 @@ use crate::roles::Ground;
 const DEFAULT_CONFIG: &str = "tideline.yaml";
 /// The store, if neither configuration nor arguments say.
 const DEFAULT_STORE: &str = "sqlite://tideline.db";
+
+/// What a process that runs roles logs unless `RUST_LOG` says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Logs {
+    /// What happens.
+    All,
+    /// Only what needs a person: progress is shown instead.
+    OnlyErrors,
+}
 
 /// What every command understands, and the clock.
 pub(crate) struct Context {
@@ -91,7 +101,11 @@ impl Context {
     ///
     /// # Errors
     /// The configuration is wrong, or store or queue cannot be used.
-    pub(crate) async fn ground(&self, settings: Settings, command: &str) -> anyhow::Result<Ground> {
+    pub(crate) async fn ground(&self, settings: Settings, command: &str, logs: Logs) -> anyhow::Result<Ground> {
+        let telemetry = match logs {
+            Logs::All => init(&settings.telemetry, command)?,
+            Logs::OnlyErrors => init_with(&settings.telemetry, command, "error")?,
+        };
         let mode = Mode::Role {
             command: format!("tideline {command}"),
         };
@@ -102,6 +116,7 @@ impl Context {
             store: Arc::clone(&opened.store),
             clock: Arc::clone(&opened.clock),
             opened: Arc::new(opened),
+            telemetry: Arc::new(telemetry),
         })
     }
 

@@ -12,7 +12,7 @@ use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
 use tideline_shared::queue::Queue;
 use tideline_shared::runtime::{Runtime, ShutdownOutcome, stop_signals};
 use tideline_shared::store::{Store, StoreError};
-use tideline_shared::telemetry::MetricsPage;
+use tideline_shared::telemetry::Guard;
 use tideline_shared::words::SourceSpec;
 use tideline_worker::{IngestHandler, Worker, WorkerParts};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,9 @@ pub(crate) enum Role {
 
 impl Role {
     /// All of them, for one process.
-    pub(crate) const ALL: [Self; 3] = [Self::Producer, Self::Worker, Self::Scheduler];
+    pub(crate) const ALL: &[Self] = &[Self::Producer, Self::Worker, Self::Scheduler];
+    /// What ingests, without a door.
+    pub(crate) const INGESTING: &[Self] = &[Self::Worker, Self::Scheduler];
 
     /// Its name, as on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -53,6 +55,7 @@ pub(crate) struct Ground {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) opened: Arc<Opened>,
+    pub(crate) telemetry: Arc<Guard>,
 }
 
 impl Ground {
@@ -76,6 +79,14 @@ impl Ground {
     }
 }
 
+impl Ground {
+    /// Sends the telemetry that is not sent yet.
+    pub(crate) async fn close(self) {
+        // Sending blocks its thread.
+        let _ = tokio::task::spawn_blocking(move || drop(self.telemetry)).await;
+    }
+}
+
 /// Roles at work in this process.
 pub(crate) struct Running {
     runtime: Runtime,
@@ -87,9 +98,11 @@ impl Running {
     ///
     /// # Errors
     /// A source's expressions do not compile.
-    pub(crate) fn start(ground: &Ground, roles: &[Role]) -> anyhow::Result<Self> {
+    pub(crate) async fn start(ground: &Ground, roles: &[Role]) -> anyhow::Result<Self> {
         let runtime = Runtime::new(Arc::clone(&ground.clock));
+        watch_signals(&runtime).await?;
         ground.opened.keep_time(&runtime);
+        start_gateway(ground, roles, &runtime).await?;
         for role in roles {
             match role {
                 // All that it does, it does when the gateway is asked.
@@ -98,38 +111,10 @@ impl Running {
                 Role::Scheduler => start_scheduler(ground, &runtime),
             }
         }
-        let (stop, hard) = (runtime.stop(), runtime.hard_stop());
-        tokio::spawn(async move {
-            if let Err(error) = stop_signals(stop, hard).await {
-                tracing::error!(%error, "signals cannot be watched");
-            }
-        });
         Ok(Self {
             runtime,
             grace: ground.settings.shutdown_grace,
         })
-    }
-
-    /// Opens the gateway at the address of `listen`, if there is one: health and metrics of this process, and `/v1`.
-    ///
-    /// # Errors
-    /// The address cannot be listened on.
-    pub(crate) async fn listen(&self, ground: &Ground, metrics: MetricsPage) -> anyhow::Result<()> {
-        let Some(listen) = &ground.settings.listen else {
-            return Ok(());
-        };
-        let token = environment(TOKEN_VARIABLE).filter(|token| !token.is_empty());
-        let parts = GatewayParts {
-            store: Arc::clone(&ground.store),
-            queue: Arc::clone(&ground.queue),
-            clock: Arc::clone(&ground.clock),
-            runtime: self.runtime.clone(),
-            metrics,
-            token: token.map(Secret::new),
-        };
-        let gateway = Gateway::bind(listen, parts).await?;
-        self.runtime.spawn(gateway.serve());
-        Ok(())
     }
 
     /// Cancelled by the first signal.
@@ -144,6 +129,18 @@ impl Running {
             ShutdownOutcome::Dropped => Code::Stopped,
         }
     }
+}
+
+/// The first signal stops softly, the second one hard. Watches from the moment this returns.
+async fn watch_signals(runtime: &Runtime) -> anyhow::Result<()> {
+    let mut signals = Box::pin(stop_signals(runtime.stop(), runtime.hard_stop()));
+    tokio::select! {
+        biased;
+        watched = &mut signals => return watched.context("watch for signals"),
+        () = std::future::ready(()) => {}
+    }
+    tokio::spawn(signals);
+    Ok(())
 }
 
 fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
@@ -175,6 +172,35 @@ fn start_scheduler(ground: &Ground, runtime: &Runtime) {
         changes_retention: ground.settings.changes_retention,
     })
     .start(runtime);
+}
+
+/// Every process answers health and metrics; the producer is the gateway with all it offers. A worker or scheduler does
+/// its work without it: several on one machine may share a configuration, and only one of them gets the address.
+async fn start_gateway(ground: &Ground, roles: &[Role], runtime: &Runtime) -> anyhow::Result<()> {
+    let Some(listen) = &ground.settings.listen else {
+        return Ok(());
+    };
+    let is_producer = roles.contains(&Role::Producer);
+    let parts = GatewayParts {
+        store: Arc::clone(&ground.store),
+        queue: Arc::clone(&ground.queue),
+        clock: Arc::clone(&ground.clock),
+        runtime: runtime.clone(),
+        metrics: ground.telemetry.metrics_page(),
+        api: is_producer,
+        token: environment(TOKEN_VARIABLE)
+            .filter(|token| !token.is_empty())
+            .map(Secret::new),
+    };
+    match Gateway::bind(listen, parts).await {
+        Ok(gateway) => {
+            tracing::info!(address = %gateway.address(), "the gateway listens");
+            runtime.spawn(gateway.serve());
+        }
+        Err(error) if !is_producer => tracing::warn!(%error, "health and metrics are not served"),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 /// Returns after the first SIGTERM or SIGINT.

@@ -13,9 +13,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::demo_api::WorldArgs;
-use super::run::run_cycles;
+use super::run::{Watched, run_cycles};
 use super::source_actions::delete_entities;
-use crate::context::{Context, environment};
+use crate::context::{Context, Logs, environment};
 use crate::demo::{is_demo_source, serve, source_name, yaml};
 use crate::exit::{Code, Failure};
 use crate::output::{Out, Tone, count};
@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let address = listener.local_addr()?;
     let text = yaml(&name, address, &context.demo_store());
     let settings = parse(&text, Path::new("demo.yaml"), &environment)?;
-    let ground = context.ground(settings, "demo").await?;
+    let ground = context.ground(settings, "demo", Logs::OnlyErrors).await?;
     refuse_foreign(&*ground.store, &redact_url(&context.demo_store())).await?;
     ground.sync_sources().await?;
     forget_other_demos(context, &*ground.store, &name).await?;
@@ -59,8 +59,14 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     if !out.is_json() {
         greet(context, out, &args, address)?;
     }
-    let names = vec![name];
-    let code = run_cycles(&ground, out, args.once.then_some(&names)).await;
+    let names = [name];
+    let watched = if args.once {
+        Watched::Once(&names, None)
+    } else {
+        Watched::Live
+    };
+    let code = run_cycles(&ground, out, watched).await;
+    ground.close().await;
     stop.cancel();
     server.abort();
     code

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::context::Context;
+use crate::context::{Context, Logs};
 use crate::exit::{Code, Failure};
 use crate::output::Out;
 use crate::progress::{Once, Watcher, follow, view};
@@ -23,41 +23,61 @@ pub(crate) struct RunArgs {
 
 /// Runs until a signal, or until one cycle of every source has ended.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: RunArgs) -> anyhow::Result<Code> {
-    let ground = context.ground(context.settings()?, "run").await?;
+    // A person sees progress, a cron job wants little; a service logs.
+    let logs = if args.once || out.is_terminal() {
+        Logs::OnlyErrors
+    } else {
+        Logs::All
+    };
+    let ground = context.ground(context.settings()?, "run", logs).await?;
+    ground.sync_sources().await?;
     let names: Vec<String> = ground
         .settings
         .sources
         .iter()
         .map(|source| source.name.clone())
         .collect();
-    let cycles = run_cycles(&ground, out, args.once.then_some(&names));
-    match args.timeout {
-        None => cycles.await,
-        Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), cycles)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Failure::new(
-                    Code::NotInTime,
-                    format!(
-                        "the cycles were not complete after {seconds} s; the next run goes on where this one stopped"
-                    ),
-                )
-                .into())
-            }),
-    }
+    let watched = if args.once {
+        Watched::Once(&names, args.timeout.map(Duration::from_secs))
+    } else {
+        Watched::Service
+    };
+    let code = run_cycles(&ground, out, watched).await;
+    ground.close().await;
+    code
 }
 
-/// All roles, shown while they work. `once`: the sources of which one cycle is waited for.
-pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, once: Option<&Vec<String>>) -> anyhow::Result<Code> {
-    ground.sync_sources().await?;
+/// How a run is watched, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Watched<'a> {
+    /// Until one cycle of each of these sources has ended, or the time is over.
+    Once(&'a [String], Option<Duration>),
+    /// Until a signal, step by step.
+    Live,
+    /// Until a signal; away from a terminal only what ended is told.
+    Service,
+}
+
+/// All roles, shown while they work.
+pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<'_>) -> anyhow::Result<Code> {
     let mut watcher = Watcher::new(ground.store.clone(), ground.clock.clone()).await?;
-    let mut once = match once {
-        Some(names) => Some(Once::ask(&*ground.store, names, ground.clock.now()).await?),
-        None => None,
+    let (mut once, limit, roles) = match watched {
+        Watched::Once(names, limit) => {
+            let once = Once::ask(&*ground.store, names, ground.clock.now()).await?;
+            (Some(once), limit, Role::INGESTING)
+        }
+        Watched::Live | Watched::Service => (None, None, Role::ALL),
     };
-    let running = Running::start(ground, &Role::ALL)?;
-    let mut view = view(out);
-    let ended = follow(&mut watcher, &mut *view, out, once.as_mut(), &running.stop()).await;
+    let running = Running::start(ground, roles).await?;
+    let mut view = view(out, matches!(watched, Watched::Service));
+    let stop = running.stop();
+    let following = follow(&mut watcher, &mut view, out, once.as_mut(), &stop);
+    let ended = match limit {
+        None => following.await,
+        Some(limit) => tokio::time::timeout(limit, following)
+            .await
+            .unwrap_or_else(|_| Err(too_late(limit))),
+    };
     view.close();
     let stopped = running.shut_down().await;
     Ok(match (ended?, stopped) {
@@ -67,4 +87,10 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, once: Option<&Vec
         (None, _) if once.is_some() => Code::Failed,
         (None, _) => Code::Done,
     })
+}
+
+fn too_late(limit: Duration) -> anyhow::Error {
+    let seconds = limit.as_secs();
+    let message = format!("not complete after {seconds} s; the next run goes on where this one stopped");
+    Failure::new(Code::NotInTime, message).into()
 }

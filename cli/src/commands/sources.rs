@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tideline_shared::store::{SourceStore, StoreError};
-use tideline_shared::words::{CycleRecord, MalformedRecord, SourceRecord, Timestamp};
+use tideline_shared::words::{CycleRecord, CycleState, MalformedRecord, SourceRecord, Timestamp};
 
 use super::source_actions::{self, Action};
 use super::view::{SourceView, view, view_all};
@@ -227,16 +227,25 @@ pub(crate) fn cycles_grid(cycles: &[CycleRecord], now: Timestamp) -> Grid {
 
 /// A cycle's state, toned.
 pub(crate) fn cycle_state(cycle: &CycleRecord) -> Piece {
-    use tideline_shared::words::CycleState;
-    let (word, tone) = match cycle.state {
-        CycleState::Bursting => ("bursting", Tone::Busy),
-        CycleState::Sweeping => ("sweeping", Tone::Busy),
-        CycleState::Held => ("held", Tone::Warn),
-        CycleState::Complete => ("complete", Tone::Good),
-        CycleState::Incomplete => ("incomplete", Tone::Bad),
-        CycleState::Cancelled => ("cancelled", Tone::Bad),
+    let tone = match cycle.state {
+        CycleState::Bursting | CycleState::Sweeping => Tone::Busy,
+        CycleState::Held => Tone::Warn,
+        CycleState::Complete => Tone::Good,
+        CycleState::Incomplete | CycleState::Cancelled => Tone::Bad,
     };
-    Piece::toned(word, tone)
+    Piece::toned(cycle_word(cycle.state), tone)
+}
+
+/// The word of a cycle's state, as in JSON.
+pub(crate) fn cycle_word(state: CycleState) -> &'static str {
+    match state {
+        CycleState::Bursting => "bursting",
+        CycleState::Sweeping => "sweeping",
+        CycleState::Held => "held",
+        CycleState::Complete => "complete",
+        CycleState::Incomplete => "incomplete",
+        CycleState::Cancelled => "cancelled",
+    }
 }
 
 fn malformed_grid(items: &[MalformedRecord]) -> Grid {

@@ -5,7 +5,7 @@ use tideline_shared::words::{CycleState, SourceState, Timestamp};
 
 use super::summary::summary;
 use super::watcher::has_ended;
-use super::{Snapshot, SourceProgress, View};
+use super::{Show, Snapshot, SourceProgress};
 use crate::output::{Out, count, moment};
 
 /// Draws per second.
@@ -48,7 +48,7 @@ impl Bars {
     }
 }
 
-impl View for Bars {
+impl Show for Bars {
     fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()> {
         if !snapshot.ended.is_empty() {
             self.all.suspend(|| {

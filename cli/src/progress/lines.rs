@@ -5,8 +5,9 @@ use tideline_shared::words::Timestamp;
 
 use super::bars::sentence;
 use super::summary::summary;
-use super::{Snapshot, View};
-use crate::output::Out;
+use super::{EndedCycle, Show, Snapshot};
+use crate::commands::sources::cycle_word;
+use crate::output::{Out, count};
 
 /// A source at work says something this often.
 const SAY_EVERY: Duration = Duration::from_secs(1);
@@ -17,7 +18,7 @@ pub(super) struct Lines {
     said: BTreeMap<String, (Timestamp, String)>,
 }
 
-impl View for Lines {
+impl Show for Lines {
     fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()> {
         for progress in &snapshot.sources {
             let text = sentence(progress, snapshot.now);
@@ -36,6 +37,33 @@ impl View for Lines {
         }
         Ok(())
     }
+}
 
-    fn close(&mut self) {}
+/// Only the cycles that ended.
+pub(super) struct Ended;
+
+impl Show for Ended {
+    fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()> {
+        for end in &snapshot.ended {
+            out.line(one_line(end))?;
+        }
+        Ok(())
+    }
+}
+
+fn one_line(end: &EndedCycle) -> String {
+    let totals = &end.cycle.totals;
+    let reason = end.cycle.reason.as_ref();
+    format!(
+        "{}: cycle {} {} · {} entities · {} added · {} modified · {} deleted · {} held{}",
+        end.source,
+        end.cycle.number,
+        cycle_word(end.cycle.state),
+        count(totals.entities),
+        count(totals.added),
+        count(totals.modified),
+        count(totals.removed),
+        count(end.held),
+        reason.map(|reason| format!(" · {reason}")).unwrap_or_default(),
+    )
 }

@@ -21,24 +21,43 @@ pub(crate) use watcher::{EndedCycle, Snapshot, SourceProgress, Watcher};
 /// How often a person sees something new, and how often a log does at most.
 const LOOK_TERMINAL: Duration = Duration::from_millis(150);
 const LOOK_PIPE: Duration = Duration::from_millis(500);
+/// How often a service looks for cycles that ended.
+const LOOK_SERVICE: Duration = Duration::from_secs(2);
 
 /// Shows snapshots.
-pub(crate) trait View: Send {
+trait Show: Send {
     /// What is new. Called a few times per second.
     fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()>;
 
     /// Nothing comes any more.
-    fn close(&mut self);
+    fn close(&mut self) {}
 }
 
-/// Bars on a terminal, lines elsewhere, one record per ended cycle for programs.
-pub(crate) fn view(out: &Out) -> Box<dyn View> {
-    if out.is_json() {
-        Box::new(records::Records)
+/// What is shown, and how often.
+pub(crate) struct View {
+    show: Box<dyn Show>,
+    pause: Duration,
+}
+
+/// Bars on a terminal, lines elsewhere, one record per ended cycle for programs. A `service` away from a terminal tells only
+/// what ended.
+pub(crate) fn view(out: &Out, service: bool) -> View {
+    let (show, pause): (Box<dyn Show>, Duration) = if out.is_json() {
+        (Box::new(records::Records), LOOK_PIPE)
     } else if out.is_terminal() && console_is_terminal() {
-        Box::new(bars::Bars::new())
+        (Box::new(bars::Bars::new()), LOOK_TERMINAL)
+    } else if service {
+        (Box::new(lines::Ended), LOOK_SERVICE)
     } else {
-        Box::new(lines::Lines::default())
+        (Box::new(lines::Lines::default()), LOOK_PIPE)
+    };
+    View { show, pause }
+}
+
+impl View {
+    /// Takes what is shown off the screen.
+    pub(crate) fn close(&mut self) {
+        self.show.close();
     }
 }
 
@@ -53,16 +72,16 @@ fn console_is_terminal() -> bool {
 /// Output fails, or the store does in a way that will not pass.
 pub(crate) async fn follow(
     watcher: &mut Watcher,
-    view: &mut dyn View,
+    view: &mut View,
     out: &mut Out,
     mut once: Option<&mut Once>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Code>> {
-    let pause = if out.is_terminal() { LOOK_TERMINAL } else { LOOK_PIPE };
+    let mut stopping = false;
     loop {
         match watcher.look().await {
             Ok(snapshot) => {
-                view.show(&snapshot, out)?;
+                view.show.show(&snapshot, out)?;
                 if let Some(once) = once.as_deref_mut() {
                     once.observe(&snapshot);
                     if let Some(code) = once.outcome() {
@@ -73,9 +92,13 @@ pub(crate) async fn follow(
             Err(error) if StoreError::may_retry(&error) => {}
             Err(error) => return Err(error.into()),
         }
+        if stopping {
+            return Ok(None);
+        }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(view.pause) => {}
+            // What ended last is shown, too.
+            () = stop.cancelled() => stopping = true,
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct GatewayParts {
     pub runtime: Runtime,
     /// `/metrics`.
     pub metrics: MetricsPage,
+    /// Whether there is a `/v1`; without it only health and metrics (workers and schedulers).
+    pub api: bool,
     /// Bearer token for `/v1`, from [`TOKEN_VARIABLE`].
     pub token: Option<Secret>,
 }
@@ -87,6 +89,7 @@ pub struct ListenError {
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
+    api: bool,
     state: Arc<GatewayState>,
 }
 
@@ -103,7 +106,7 @@ impl Gateway {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let access = Access::new(parts.token, address.ip());
-        if matches!(access, Access::Closed) {
+        if parts.api && matches!(access, Access::Closed) {
             tracing::warn!(
                 %address,
                 "/v1 is closed: others can reach this address, and {TOKEN_VARIABLE} is not set"
@@ -127,6 +130,7 @@ impl Gateway {
         Ok(Self {
             listener,
             address,
+            api: parts.api,
             state,
         })
     }
@@ -140,7 +144,7 @@ impl Gateway {
     /// Answers until the soft stop; requests that are being answered then are finished.
     pub async fn serve(self) {
         let stop = self.state.runtime.stop();
-        let serving = axum::serve(self.listener, router(self.state))
+        let serving = axum::serve(self.listener, router(self.state, self.api))
             .with_graceful_shutdown(async move { stop.cancelled().await });
         if let Err(error) = serving.await {
             tracing::error!(%error, "the gateway ended");
@@ -148,7 +152,7 @@ impl Gateway {
     }
 }
 
-fn router(state: Arc<GatewayState>) -> Router {
+fn router(state: Arc<GatewayState>, api: bool) -> Router {
     let v1 = Router::new()
         .route("/sources", get(sources::list))
         .route("/sources/{name}", get(sources::show))
@@ -156,8 +160,12 @@ fn router(state: Arc<GatewayState>) -> Router {
         .route("/changes", get(feed::changes))
         .route("/entities", get(feed::entities))
         .layer(from_fn_with_state(Arc::clone(&state), access::guard));
-    Router::new()
-        .nest("/v1", v1)
+    let with_api = if api {
+        Router::new().nest("/v1", v1)
+    } else {
+        Router::new()
+    };
+    with_api
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))

@@ -38,6 +38,7 @@ async fn bench(listen: &str, token: Option<&str>) -> Bench {
         clock: Arc::new(SystemClock),
         runtime: runtime.clone(),
         metrics: MetricsPage::default(),
+        api: true,
         token: token.map(Secret::new),
     };
     let gateway = Gateway::bind(listen, parts).await.unwrap();
@@ -221,6 +222,7 @@ async fn an_address_in_use_is_a_clear_error() {
         clock: Arc::new(SystemClock),
         runtime: bench.runtime.clone(),
         metrics: MetricsPage::default(),
+        api: true,
         token: None,
     };
     let error = Gateway::bind(&bench.address.to_string(), parts).await.err().unwrap();

@@ -8,4 +8,4 @@ pub mod names;
 mod setup;
 pub mod spans;
 
-pub use setup::{Guard, MetricsPage, TelemetryError, init};
+pub use setup::{Guard, MetricsPage, TelemetryError, init, init_with};

@@ -94,6 +94,14 @@ impl MetricsPage {
 /// # Errors
 /// A setting cannot be used, or it was called twice.
 pub fn init(settings: &TelemetrySettings, role: &str) -> Result<Guard, TelemetryError> {
+    init_with(settings, role, DEFAULT_FILTER)
+}
+
+/// As [`init`], with another filter of logs for when `RUST_LOG` is not set (a terminal that shows progress instead).
+///
+/// # Errors
+/// As [`init`].
+pub fn init_with(settings: &TelemetrySettings, role: &str, default_filter: &str) -> Result<Guard, TelemetryError> {
     let resource = Resource::builder()
         .with_service_name(format!("{}-{role}", names::SCOPE))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -111,7 +119,7 @@ pub fn init(settings: &TelemetrySettings, role: &str) -> Result<Guard, Telemetry
                 .with_tracked_inactivity(false)
                 .with_filter(Targets::new().with_target("tideline", LevelFilter::INFO)),
         )
-        .with(log_layer(settings.log_format, dispatched).with_filter(filter()?))
+        .with(log_layer(settings.log_format, dispatched).with_filter(filter(default_filter)?))
         .try_init()
         .map_err(|error| TelemetryError::Twice(error.into()))?;
     global::set_text_map_propagator(TraceContextPropagator::new());
@@ -124,10 +132,10 @@ pub fn init(settings: &TelemetrySettings, role: &str) -> Result<Guard, Telemetry
     })
 }
 
-fn filter() -> Result<EnvFilter, TelemetryError> {
+fn filter(default_filter: &str) -> Result<EnvFilter, TelemetryError> {
     match std::env::var(EnvFilter::DEFAULT_ENV) {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(text).map_err(|error| TelemetryError::Filter(error.into())),
-        _ => Ok(EnvFilter::new(DEFAULT_FILTER)),
+        _ => Ok(EnvFilter::new(default_filter)),
     }
 }
 

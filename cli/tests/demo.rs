@@ -1,0 +1,109 @@
+//! The demo, small and without latency.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use support::Home;
+
+const SMALL: [&str; 8] = ["demo", "--entities", "600", "--latency", "0", "--port", "0", "--seed=7"];
+
+fn demo(more: &[&'static str]) -> Vec<&'static str> {
+    SMALL.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn one_cycle_of_the_demo_fills_the_store_and_the_next_one_finds_what_changed() {
+    let home = Home::empty();
+    let first = home.run(&demo(&["--once"])).with_code(0);
+    assert!(
+        first.out.contains("complete") && first.out.contains("ADDED"),
+        "{first:?}"
+    );
+    let cycle = |number: usize| -> Value {
+        let shown = home
+            .run(&["sources", "show", "demo-7-600", "--json"])
+            .with_code(0)
+            .json();
+        assert_eq!(shown["cycles"][0]["number"], number);
+        shown["cycles"][0].clone()
+    };
+    let totals = cycle(1)["totals"].clone();
+    assert!((500..=600).contains(&totals["added"].as_u64().unwrap()), "{totals}");
+    assert_eq!(totals["partitions"], totals["partitions_done"]);
+
+    home.run(&demo(&["--once"])).with_code(0);
+    let totals = cycle(2)["totals"].clone();
+    assert!(totals["modified"].as_u64().unwrap() > 0, "{totals}");
+    assert!(totals["unchanged"].as_u64().unwrap() > 400, "{totals}");
+}
+
+#[test]
+fn programs_get_one_record_per_cycle() {
+    let home = Home::empty();
+    let said = home.run(&demo(&["--once", "--json"])).with_code(0);
+    let record: Value = serde_json::from_str(said.out.trim()).unwrap();
+    assert_eq!(record["source_name"], "demo-7-600");
+    assert_eq!(record["state"], "complete");
+}
+
+#[test]
+fn the_demo_goes_on_until_a_signal_and_then_ends_well() {
+    let home = Home::empty();
+    let mut running = home.start(&demo(&[]));
+    let stdout = running.child.stdout.take().unwrap();
+    let mut lines = BufReader::new(stdout).lines();
+    assert!(
+        lines.by_ref().any(|line| line.unwrap().contains("complete")),
+        "no cycle ended"
+    );
+    running.signal(Signal::SIGINT);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(running.child.wait().unwrap().code(), Some(0), "{rest:?}");
+}
+
+#[test]
+fn another_world_takes_the_place_of_the_one_before() {
+    let home = Home::empty();
+    home.run(&demo(&["--once"])).with_code(0);
+    let other = ["demo", "--once", "--entities", "300", "--latency", "0", "--port", "0"];
+    home.run(&other).with_code(0);
+    let sources = home.run(&["sources", "--json"]).with_code(0).json();
+    let names: Vec<&str> = sources
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| source["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["demo-42-300"]);
+}
+
+#[test]
+fn the_demo_leaves_a_store_with_other_sources_alone() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    let said = home.run(&demo(&["--once", "--store", "t.db"])).with_code(2);
+    assert!(said.err.contains("holds the source folder"), "{said:?}");
+    let sources = home.run(&["sources", "--json"]).with_code(0).json();
+    assert_eq!(sources[0]["state"], "active");
+}
+
+#[test]
+fn the_demo_api_alone_answers_health_checks() {
+    let home = Home::empty();
+    let mut running = home.start(&["demo-api", "--listen", "127.0.0.1:0", "--entities", "300"]);
+    let stdout = running.child.stdout.take().unwrap();
+    let line = BufReader::new(stdout).lines().next().unwrap().unwrap();
+    let address = line
+        .split("http://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next())
+        .unwrap()
+        .to_owned();
+    let health = home.run(&["health", &format!("http://{address}/livez")]).with_code(0);
+    assert_eq!(health.out.trim(), "200 ok");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+}

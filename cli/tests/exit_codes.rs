@@ -1,0 +1,250 @@
+//! Each exit code, and the error texts of bad input.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
+use support::{FILES, Home};
+
+/// Half of the folder is gone.
+fn home_with_held_sweep() -> Home {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    for number in 0..5 {
+        home.remove_record(number);
+    }
+    let held = home.run(&["run", "--once"]).with_code(3);
+    assert!(held.out.contains("held"), "{held:?}");
+    home
+}
+
+#[test]
+fn a_held_sweep_is_3_and_says_what_it_would_delete() {
+    let home = home_with_held_sweep();
+    let why = home.run(&["why", "folder"]).with_code(0);
+    assert!(why.out.contains("would delete 50 % (5 of 10 entities)"), "{why:?}");
+    let entities = home.run(&["entities", "--json"]).json();
+    assert_eq!(entities.as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn an_approved_sweep_is_done_by_the_next_run() {
+    let home = home_with_held_sweep();
+    let question = home.run(&["sources", "approve", "folder"]).with_code(6);
+    assert!(
+        question.err.contains("Delete 5 of 10 entities of folder"),
+        "{question:?}"
+    );
+    home.run(&["sources", "approve", "folder", "--yes"]).with_code(0);
+    home.run(&["run", "--once"]).with_code(0);
+    let entities = home.run(&["entities", "--json"]).json();
+    assert_eq!(entities.as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn a_rejected_sweep_keeps_the_entities() {
+    let home = home_with_held_sweep();
+    home.run(&["sources", "reject", "folder"]).with_code(0);
+    home.run(&["run", "--once"]).with_code(0);
+    let entities = home.run(&["entities", "--json"]).json();
+    assert_eq!(entities.as_array().unwrap().len(), 10);
+}
+
+fn rest_config(address: std::net::SocketAddr) -> String {
+    format!(
+        "store: sqlite://t.db\nlisten: none\nsources:\n  - name: api\n    type: rest\n    base_url: http://{address}/\n    \
+         backoff: []\n    resources:\n      - name: things\n        path: things\n"
+    )
+}
+
+#[test]
+fn a_source_that_answers_html_is_4_and_its_first_bytes_are_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::with(&rest_config(listener.local_addr().unwrap()));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let body = "<html><body>Please log in</body></html>";
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    home.run(&["run", "--once"]).with_code(4);
+    let jobs = home
+        .run(&["jobs", "list", "--source", "api", "--json"])
+        .with_code(0)
+        .json();
+    let error = jobs[0]["last_error"].as_str().unwrap();
+    assert!(error.contains("<html>"), "{error}");
+    let why = home.run(&["why", "1"]).with_code(0);
+    assert!(why.out.contains("<html>"), "{why:?}");
+}
+
+#[test]
+fn a_source_that_cannot_be_reached_is_4() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let home = Home::with(&rest_config(address));
+    let said = home.run(&["run", "--once"]).with_code(4);
+    assert!(said.out.contains("cancelled"), "{said:?}");
+}
+
+#[test]
+fn what_does_not_exist_is_5() {
+    let home = Home::with_files();
+    home.run(&["migrate"]).with_code(0);
+    for arguments in [
+        &["sources", "show", "nobody"][..],
+        &["sources", "pause", "nobody"],
+        &["jobs", "show", "99"],
+        &["jobs", "retry", "99"],
+        &["entities", "get", "component:default/none"],
+        &["why", "nobody"],
+    ] {
+        let said = home.run(arguments).with_code(5);
+        assert!(said.err.contains("does not exist"), "{said:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_6() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    let said = home.run(&["sources", "approve", "folder", "--yes"]).with_code(6);
+    assert!(said.err.contains("no sweep of folder is held"), "{said:?}");
+}
+
+#[test]
+fn nobody_at_a_health_address_is_7() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let said = Home::empty()
+        .run(&["health", &format!("http://{address}/livez")])
+        .with_code(7);
+    assert!(said.err.contains("cannot be asked"), "{said:?}");
+}
+
+#[test]
+fn every_error_of_a_configuration_is_shown_at_once_with_its_place() {
+    let home = Home::with(
+        "stroe: sqlite://t.db\nsources:\n  - name: api\n    type: rest\n    base_url: ${NO_SUCH_VARIABLE}\n    \
+         parallel_partitions: 5000\n    resources:\n      - name: things\n        path: things\n",
+    );
+    let said = home.run(&["check"]).with_code(2);
+    assert!(
+        said.err.contains("tideline.yaml:1:1: error: ") && said.err.contains("store"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("NO_SUCH_VARIABLE"), "{said:?}");
+    assert!(
+        said.err.contains("parallel_partitions") && said.err.contains("1000"),
+        "{said:?}"
+    );
+
+    let value = home.run(&["check", "--json"]).with_code(2).json();
+    assert_eq!(value["ok"], false);
+    assert_eq!(value["errors"].as_array().unwrap().len(), 3, "{value}");
+    assert!(value["errors"][0]["line"].is_u64() && value["errors"][0]["path"].is_string());
+    // The roles refuse it in the same words, and touch nothing.
+    assert_eq!(home.run(&["run"]).with_code(2).err, said.err);
+    assert!(!home.path("t.db").exists());
+}
+
+#[test]
+fn a_wrong_jq_expression_is_found_by_check_with_its_line() {
+    let home = Home::with(
+        "sources:\n  - name: api\n    type: rest\n    base_url: http://localhost/\n    resources:\n      - name: things\n        \
+         path: things\n        items: .things[\n",
+    );
+    let said = home.run(&["check"]).with_code(2);
+    assert!(said.err.starts_with("tideline.yaml:8:"), "{said:?}");
+    assert!(said.err.contains("sources[0].resources[0].items"), "{said:?}");
+}
+
+#[test]
+fn a_good_configuration_is_0() {
+    let home = Home::with_files();
+    let said = home.run(&["check"]).with_code(0);
+    assert!(said.out.contains("tideline.yaml is good: 1 sources"), "{said:?}");
+    assert_eq!(home.run(&["check", "--json"]).with_code(0).json()["ok"], true);
+    assert!(!home.path("t.db").exists(), "check touches nothing");
+}
+
+#[test]
+fn no_configuration_and_no_store_are_2_and_say_what_to_do() {
+    let home = Home::empty();
+    let said = home.run(&["run"]).with_code(2);
+    assert!(said.err.contains("there is no tideline.yaml here"), "{said:?}");
+    let said = home.run(&["status"]).with_code(2);
+    assert!(said.err.contains("there is no store at"), "{said:?}");
+    home.run(&["nonsense"]).with_code(2);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_2_and_stays_as_it_is() {
+    let home = Home::with_files();
+    let text = "this is not a database, whatever its name says\n".repeat(100);
+    home.write("t.db", &text);
+    for arguments in [&["run", "--once"][..], &["status"], &["migrate"]] {
+        home.run(arguments).with_code(2);
+    }
+    assert_eq!(std::fs::read_to_string(home.path("t.db")).unwrap(), text);
+}
+
+#[test]
+fn a_schema_newer_than_the_program_is_2_and_stays_as_it_is() {
+    let home = Home::with_files();
+    home.run(&["migrate"]).with_code(0);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let options = SqliteConnectOptions::new().filename(home.path("t.db"));
+        let mut connection = options.connect().await.unwrap();
+        connection.execute("PRAGMA user_version = 999").await.unwrap();
+        connection.close().await.unwrap();
+    });
+    let bytes = std::fs::read(home.path("t.db")).unwrap();
+    for arguments in [&["run", "--once"][..], &["status"], &["migrate"]] {
+        let said = home.run(arguments).with_code(2);
+        assert!(said.err.contains("999"), "{said:?}");
+    }
+    assert_eq!(std::fs::read(home.path("t.db")).unwrap(), bytes);
+}
+
+#[test]
+fn a_second_process_on_one_file_is_told_which_process_holds_it() {
+    let home = Home::with_files();
+    let first = home.start(&["run"]);
+    home.wait_for(&["status"], |said| said.code == 0);
+    let second = home.run(&["run", "--once"]).with_code(2);
+    assert!(
+        second.err.contains(&format!("process {}", first.child.id())) && second.err.contains("tideline run"),
+        "{second:?}"
+    );
+}
+
+#[test]
+fn a_second_signal_ends_a_role_that_does_not_stop() {
+    // The source never answers, so that its burst cannot end by itself.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::with(&rest_config(listener.local_addr().unwrap()));
+    let run = home.start(&["run"]);
+    let _asked = listener.accept().unwrap();
+    run.signal(nix::sys::signal::Signal::SIGTERM);
+    run.signal(nix::sys::signal::Signal::SIGINT);
+    let said = run.end();
+    assert!([0, 130].contains(&said.code), "{said:?}");
+}
+
+#[test]
+fn the_help_lists_the_exit_codes() {
+    let said = Home::with(FILES).run(&["--help"]).with_code(0);
+    assert!(
+        said.out.contains("Exit codes:") && said.out.contains("a sweep is held"),
+        "{said:?}"
+    );
+}

@@ -1,0 +1,182 @@
+//! What operators look at and do, on a SQLite store of ten files.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Home;
+
+#[test]
+fn one_run_ingests_the_folder_and_every_view_shows_it() {
+    let home = Home::with_files();
+    let run = home.run(&["run", "--once"]).with_code(0);
+    assert!(run.out.contains("complete"), "{run:?}");
+
+    let status = home.run(&["status", "--json"]).with_code(0).json();
+    assert_eq!(status["sources"][0]["name"], "folder");
+    assert_eq!(status["sources"][0]["entities"], 10);
+    assert_eq!(status["sources"][0]["newest_cycle"]["state"], "complete");
+    assert_eq!(status["sources"][0]["why"]["code"], "resting_until");
+    assert_eq!(status["stats"]["last_sequence"], 10);
+
+    let sources = home.run(&["sources", "--json"]).with_code(0).json();
+    assert_eq!(sources[0]["type"], "files");
+    let shown = home.run(&["sources", "show", "folder", "--json"]).with_code(0).json();
+    assert_eq!(shown["cycles"][0]["totals"]["added"], 10);
+    assert_eq!(shown["malformed"], json!([]));
+
+    let jobs = home.run(&["jobs", "--json"]).with_code(0).json();
+    assert_eq!(
+        (&jobs[0]["kind"], &jobs[0]["state"]),
+        (&json!("ingest"), &json!("done"))
+    );
+    assert_eq!(jobs[0]["args"]["partition"], "folder");
+    let job = home.run(&["jobs", "show", "1", "--json"]).with_code(0).json();
+    assert_eq!(job["id"], 1);
+    let none = home.run(&["jobs", "list", "--state", "parked", "--json"]).with_code(0);
+    assert_eq!(none.json(), json!([]));
+}
+
+#[test]
+fn entities_are_filtered_by_source_kind_and_ref() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    let number = |arguments: &[&str]| {
+        let mut all = vec!["entities", "list", "--json"];
+        all.extend(arguments);
+        home.run(&all).with_code(0).json().as_array().unwrap().len()
+    };
+    assert_eq!(number(&["--source", "folder"]), 10);
+    assert_eq!(number(&["--source", "other"]), 0);
+    assert_eq!(number(&["--kind", "Component"]), 10);
+    assert_eq!(number(&["--kind", "api"]), 0);
+    assert_eq!(number(&["--ref", "component:default/c3"]), 1);
+    assert_eq!(number(&["--limit", "4"]), 4);
+    assert_eq!(number(&["--all"]), 10);
+
+    let got = home
+        .run(&["entities", "get", "Component:default/c3", "--json"])
+        .with_code(0)
+        .json();
+    assert_eq!(got[0]["ref"], "component:default/c3");
+    assert_eq!(got[0]["body"]["metadata"]["title"], "first");
+    let text = home.run(&["entities", "get", "component:default/c3"]).with_code(0);
+    assert!(text.out.contains("\"title\": \"first\""), "{text:?}");
+}
+
+#[test]
+fn the_change_feed_is_read_in_order_and_followed() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    home.record(3, "second");
+    home.remove_record(7);
+    home.run(&["run", "--once"]).with_code(0);
+
+    let changes = home.run(&["changes", "--after", "10", "--json"]).with_code(0).json();
+    let short: Vec<(&str, &str)> = changes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| (change["change"].as_str().unwrap(), change["ref"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        short,
+        [
+            ("modified", "component:default/c3"),
+            ("removed", "component:default/c7")
+        ]
+    );
+    assert_eq!(changes[0]["body"]["metadata"]["title"], "second");
+    assert!(changes[1].get("body").is_none_or(Value::is_null));
+
+    let followed = home
+        .run(&["changes", "--follow", "--limit", "3", "--json"])
+        .with_code(0);
+    let sequences: Vec<i64> = followed
+        .out
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["sequence"]
+                .as_i64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(sequences, [1, 2, 3]);
+}
+
+#[test]
+fn why_answers_in_one_sentence_for_a_source_and_for_a_job() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    let source = home.run(&["why", "folder"]).with_code(0);
+    assert!(source.out.starts_with("source folder: resting until "), "{source:?}");
+    let job = home.run(&["why", "1"]).with_code(0);
+    assert!(job.out.starts_with("job 1 (ingest folder): done at "), "{job:?}");
+    let value = home.run(&["why", "folder", "--json"]).with_code(0).json();
+    assert_eq!(value["code"], "resting_until");
+    assert!(value["until"].is_i64() && value["sentence"].is_string());
+
+    home.run(&["sources", "pause", "folder"]).with_code(0);
+    let paused = home.run(&["why", "folder"]).with_code(0);
+    assert_eq!(paused.out.trim(), "source folder: paused by a person");
+    home.run(&["sources", "resume", "folder"]).with_code(0);
+}
+
+#[test]
+fn tables_that_are_piped_have_no_colours() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    for arguments in [&["status"][..], &["sources"], &["jobs"], &["entities"], &["changes"]] {
+        let said = home.run(arguments).with_code(0);
+        assert!(!said.out.contains('\u{1b}'), "{said:?}");
+        assert!(said.out.contains("folder") || said.out.contains("c3"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_broken_pipe_is_no_error() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    let mut running = home.start(&["changes"]);
+    drop(running.child.stdout.take());
+    let mut child = std::mem::replace(&mut running.child, home.command(&["--version"]).spawn().unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn commands_work_beside_a_running_process_and_it_follows_them() {
+    let home = Home::with_files();
+    let run = home.start(&["run"]);
+    home.wait_for(&["sources", "show", "folder", "--json"], |said| {
+        said.code == 0 && said.json()["newest_cycle"]["state"] == "complete"
+    });
+    home.record(11, "new");
+    home.run(&["sources", "refresh", "folder"]).with_code(0);
+    home.wait_for(&["entities", "get", "component:default/c11"], |said| said.code == 0);
+    let workers = home.run(&["status", "--json"]).with_code(0).json();
+    assert_eq!(workers["workers"].as_array().unwrap().len(), 1);
+
+    run.signal(nix::sys::signal::Signal::SIGTERM);
+    let said = run.end().with_code(0);
+    assert!(said.out.contains("folder: cycle 2 complete"), "{said:?}");
+}
+
+#[test]
+fn a_reset_with_deletion_forgets_an_orphaned_source() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    home.write("tideline.yaml", "store: sqlite://t.db\nlisten: none\nsources: []\n");
+    home.run(&["run", "--once"]).with_code(0);
+    let why = home.run(&["why", "folder"]).with_code(0);
+    assert!(why.out.contains("orphaned"), "{why:?}");
+
+    let refused = home.run(&["sources", "reset", "folder", "--delete"]).with_code(6);
+    assert!(
+        refused.err.contains("Delete 10 entities of folder") && refused.err.contains("--yes"),
+        "{refused:?}"
+    );
+    home.run(&["sources", "reset", "folder", "--delete", "--yes"])
+        .with_code(0);
+    home.run(&["why", "folder"]).with_code(5);
+    let entities = home.run(&["entities", "--json"]).with_code(0);
+    assert_eq!(entities.json(), json!([]));
+}
