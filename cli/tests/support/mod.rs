@@ -1,6 +1,7 @@
 //! A folder with a configuration, and the program run in it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
 use std::io::Read;
