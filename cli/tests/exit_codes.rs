@@ -248,3 +248,16 @@ fn the_help_lists_the_exit_codes() {
         "{said:?}"
     );
 }
+
+#[test]
+fn a_run_that_is_not_done_in_time_is_7_and_hands_back_what_it_held() {
+    // The source never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::with(&rest_config(listener.local_addr().unwrap()));
+    home.write(
+        "tideline.yaml",
+        &format!("shutdown: {{ grace: 1s }}\n{}", rest_config(listener.local_addr().unwrap())),
+    );
+    let said = home.run(&["run", "--once", "--timeout", "1"]).with_code(7);
+    assert!(said.err.contains("not complete after 1 s"), "{said:?}");
+}
