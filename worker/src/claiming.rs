@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::attempt;
 use crate::handler::Handler;
+use crate::holding::Holding;
 use crate::settling::Settlements;
 
 /// How often a worker looks into the store by itself while no hints can come.
@@ -43,6 +44,7 @@ pub(crate) struct Claims {
     pub(crate) settings: WorkerSettings,
     pub(crate) handlers: Arc<HashMap<String, Arc<dyn Handler>>>,
     pub(crate) settlements: Settlements,
+    pub(crate) holding: Arc<Holding>,
     /// Settlements were written: the next partition or burst may be due.
     pub(crate) settled: Arc<Notify>,
     pub(crate) attempts: TaskTracker,
@@ -59,6 +61,7 @@ impl Claims {
         // At the start there may be work that nobody will hint at again.
         let mut more = true;
         while !self.stop.is_cancelled() {
+            more |= self.hand_back_unknown().await;
             let free = slots.available_permits();
             if more && free > 0 {
                 if free < concurrency.div_ceil(FEW) {
@@ -146,6 +149,9 @@ impl Claims {
         match self.store.claim(&request, self.clock.now()).await {
             Ok(jobs) => {
                 let count = jobs.len();
+                for job in &jobs {
+                    self.holding.take(job.lease());
+                }
                 for job in jobs {
                     // There is a permit for each: only this loop takes them.
                     if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
@@ -156,8 +162,31 @@ impl Claims {
             }
             Err(error) => {
                 tracing::warn!(worker = %self.worker, error = &error as &dyn std::error::Error, "claim failed");
+                if error.might_have_happened() {
+                    self.holding.doubt(self.clock.now());
+                }
                 self.clock.sleep_until(self.clock.now().plus(DEGRADED_POLL)).await;
                 None
+            }
+        }
+    }
+
+    /// After a claim whose answer was lost; says whether something is due again. Claims are made by this loop alone, so none
+    /// is under way.
+    async fn hand_back_unknown(&self) -> bool {
+        let now = self.clock.now();
+        if !self.holding.wants_a_look(now) {
+            return false;
+        }
+        let looking = self
+            .holding
+            .hand_back_unknown(&*self.store, &self.worker, now, self.settings.lease);
+        match looking.await {
+            Ok(count) => count > 0,
+            // The next turn tries again.
+            Err(error) => {
+                tracing::warn!(worker = %self.worker, error = &error as &dyn std::error::Error, "looking for lost claims failed");
+                false
             }
         }
     }
@@ -169,11 +198,13 @@ impl Claims {
         let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.clock);
         let settlements = self.settlements.clone();
+        let holding = Arc::clone(&self.holding);
         let stop = self.stop.child_token();
         self.attempts.spawn(async move {
             let lease = job.lease();
-            if let Some(settlement) = attempt::run(handler, job, store, clock, stop).await {
-                settlements.send(lease, settlement).await;
+            match attempt::run(handler, job, store, clock, stop).await {
+                Some(settlement) => settlements.send(lease, settlement).await,
+                None => holding.let_go(lease),
             }
             drop(slot);
             freed.notify_one();

@@ -4,6 +4,7 @@
 mod attempt;
 mod claiming;
 mod handler;
+mod holding;
 mod ingest;
 mod settling;
 mod source;

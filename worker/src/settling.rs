@@ -11,6 +11,8 @@ use tideline_shared::words::{Lease, Settled, Settlement};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::holding::Holding;
+
 /// Most settlements in one statement, and most that wait for one.
 const BATCH: usize = 500;
 /// Between two tries while the store is away.
@@ -34,6 +36,7 @@ pub(crate) struct Settler {
     clock: Arc<dyn Clock>,
     incoming: mpsc::Receiver<SettleRequest>,
     settled: Arc<Notify>,
+    holding: Arc<Holding>,
 }
 
 impl Settler {
@@ -43,6 +46,7 @@ impl Settler {
         queue: Arc<dyn Queue>,
         clock: Arc<dyn Clock>,
         settled: Arc<Notify>,
+        holding: Arc<Holding>,
     ) -> (Self, Settlements) {
         let (sender, incoming) = mpsc::channel(BATCH);
         (
@@ -52,6 +56,7 @@ impl Settler {
                 clock,
                 incoming,
                 settled,
+                holding,
             },
             Settlements(sender),
         )
@@ -76,6 +81,13 @@ impl Settler {
     }
 
     async fn settle(&self, batch: &[SettleRequest]) {
+        self.write(batch).await;
+        for request in batch {
+            self.holding.let_go(request.lease);
+        }
+    }
+
+    async fn write(&self, batch: &[SettleRequest]) {
         loop {
             match self.store.settle(batch, self.clock.now()).await {
                 Ok(outcomes) => {
@@ -101,8 +113,10 @@ impl Settler {
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "settling failed; the jobs will be rescued"
+                        "settling failed; the jobs are handed back"
                     );
+                    // They are no longer held, and still ours in the store.
+                    self.holding.doubt(self.clock.now());
                     return;
                 }
             }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::claiming::Claims;
 use crate::handler::Handler;
+use crate::holding::Holding;
 use crate::settling::Settler;
 
 /// What a worker is made of.
@@ -68,20 +69,23 @@ impl Worker {
             .map(|handler| (handler.kind().to_owned(), handler))
             .collect();
 
-        let alive = CancellationToken::new();
+        let (alive, leased) = (CancellationToken::new(), CancellationToken::new());
         let lease = tokio::spawn(keep_lease(
             Arc::clone(&store),
             Arc::clone(&clock),
             self.id.clone(),
             settings.lease,
             alive.clone(),
+            leased.clone(),
         ));
+        let holding = Arc::new(Holding::default());
         let settled = Arc::new(Notify::new());
         let (settler, settlements) = Settler::new(
             Arc::clone(&store),
             Arc::clone(&queue),
             Arc::clone(&clock),
             Arc::clone(&settled),
+            Arc::clone(&holding),
         );
         let settling = tokio::spawn(settler.run(hard.clone()));
         let attempts = TaskTracker::new();
@@ -93,11 +97,16 @@ impl Worker {
             settings,
             handlers: Arc::new(handlers),
             settlements,
+            holding,
             settled,
             attempts: attempts.clone(),
             stop: stop.clone(),
         };
-        claims.run().await;
+        tokio::select! {
+            biased;
+            () = leased.cancelled() => claims.run().await,
+            () = stop.cancelled() => drop(claims),
+        }
 
         attempts.close();
         tokio::select! {
@@ -114,18 +123,21 @@ impl Worker {
     }
 }
 
-/// Prolongs the worker's lease three times within its length.
+/// Prolongs the worker's lease three times within its length. `leased` tells of the first success: what is claimed before
+/// would be taken for a dead worker's.
 async fn keep_lease(
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     worker: WorkerId,
     lease: std::time::Duration,
     alive: CancellationToken,
+    leased: CancellationToken,
 ) {
     loop {
         let now = clock.now();
-        if let Err(error) = store.heartbeat(&worker, now.plus(lease), now).await {
-            tracing::warn!(%worker, %error, "heartbeat failed");
+        match store.heartbeat(&worker, now.plus(lease), now).await {
+            Ok(()) => leased.cancel(),
+            Err(error) => tracing::warn!(%worker, %error, "heartbeat failed"),
         }
         tokio::select! {
             () = alive.cancelled() => return,

@@ -1,0 +1,131 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use async_nats::jetstream;
+use tideline_tests::proxy::Mode;
+use tideline_tests::wait_until;
+
+use super::stage::{LIMIT, Stage, Wanted, on_stage};
+
+const STREAM: &str = "TIDELINE_HINTS";
+
+impl Stage {
+    /// Hints acked by workers so far.
+    async fn hints_acked(&self) -> Result<u64> {
+        let context = jetstream::new(async_nats::connect(self.nats.url()).await?);
+        let stream = context.get_stream(STREAM).await?;
+        let info = stream.consumer_info("ingest").await?;
+        Ok(info.ack_floor.stream_sequence)
+    }
+
+    /// Waits until workers take hints from NATS (again).
+    async fn hints_flow(&self, when: &str) -> Result<()> {
+        let first = wait_until(&format!("hints {when}"), LIMIT, async || self.hints_acked().await).await?;
+        wait_until(&format!("more hints {when}"), LIMIT, async || {
+            let now = self.hints_acked().await?;
+            ensure!(now > first, "{now} acked");
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_whose_nats_comes_late_works_from_the_store_until_then() {
+    let wanted = Wanted {
+        nats: Mode::Refuse,
+        ..Wanted::default()
+    };
+    on_stage(
+        "a_fleet_whose_nats_comes_late_works_from_the_store_until_then",
+        wanted,
+        async |stage| {
+            stage.catches_up("without NATS").await?;
+            stage.follows_a_change("still without NATS").await?;
+            stage.all_run()?;
+            stage.to_nats.set(Mode::Forward);
+            stage.hints_flow("when NATS came").await?;
+            stage.follows_a_change("with NATS").await
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_goes_on_when_nats_is_lost_or_its_stream_its_consumer_or_its_whole_store_is_deleted() {
+    let test = "a_fleet_goes_on_when_nats_is_lost_or_its_stream_its_consumer_or_its_whole_store_is_deleted";
+    on_stage(test, Wanted::default(), async |stage| {
+        stage.catches_up("at first").await?;
+        stage.hints_flow("at first").await?;
+
+        stage.to_nats.set(Mode::Refuse);
+        stage.to_nats.cut();
+        stage.follows_a_change("while NATS is lost").await?;
+        stage.to_nats.set(Mode::Forward);
+        stage.hints_flow("after NATS was lost").await?;
+
+        let context = jetstream::new(async_nats::connect(stage.nats.url()).await?);
+        let stream = context.get_stream(STREAM).await?;
+        stream
+            .delete_consumer("ingest")
+            .await
+            .context("deleting the consumer")?;
+        stage.follows_a_change("without the consumer").await?;
+        stage.hints_flow("after the consumer was deleted").await?;
+
+        context.delete_stream(STREAM).await.context("deleting the stream")?;
+        stage.follows_a_change("without the stream").await?;
+        stage.hints_flow("after the stream was deleted").await?;
+
+        stage.nats.wipe().await?;
+        stage.follows_a_change("after NATS forgot everything").await?;
+        stage.hints_flow("after NATS forgot everything").await?;
+        stage.all_run()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hints_that_are_garbage_doubled_or_dropped_change_nothing() {
+    let test = "hints_that_are_garbage_doubled_or_dropped_change_nothing";
+    on_stage(
+        test,
+        Wanted {
+            changes: true,
+            ..Wanted::default()
+        },
+        async |stage| {
+            stage.hints_flow("at first").await?;
+            let client = async_nats::connect(stage.nats.url()).await?;
+            let context = jetstream::new(client.clone());
+            let mut hints = client.subscribe("tideline.hints.>").await?;
+            let meddle = async {
+                use futures::StreamExt;
+                let mut count = 0_u64;
+                while let Some(hint) = hints.next().await {
+                    count += 1;
+                    // What we publish comes back to us: only every other message is answered.
+                    if count.is_multiple_of(2) {
+                        continue;
+                    }
+                    client.publish(hint.subject.clone(), hint.payload).await?;
+                    client.publish(hint.subject, vec![0xff; 40].into()).await?;
+                    if count.is_multiple_of(5) {
+                        // It may be the moment in which somebody makes it anew.
+                        if let Ok(stream) = context.get_stream(STREAM).await {
+                            let _ = stream.purge().await;
+                        }
+                    }
+                }
+                anyhow::Ok(())
+            };
+            if let Ok(ended) = tokio::time::timeout(Duration::from_secs(6), meddle).await {
+                ended?;
+            }
+            stage.source.stop_changes();
+            stage.catches_up("after the meddling").await?;
+            stage.all_run()
+        },
+    )
+    .await;
+}

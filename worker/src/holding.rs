@@ -1,0 +1,170 @@
+//! What this worker holds. The answer to a claim may be lost after the store did it: jobs are then leased to a worker that
+//! does not know of them, and since it is alive, nobody rescues them. So after such a claim it looks for a while whether the
+//! store gave it more than it knows, and hands that back.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tideline_shared::store::{JobFilter, SettleRequest, Store, StoreError};
+use tideline_shared::words::{JobState, Lease, Settlement, Timestamp, WorkerId};
+
+/// The server may still be at a claim whose connection is gone; after so long it is not.
+const DOUBT: Duration = Duration::from_secs(90);
+/// Running jobs that one look reads at a time.
+const PAGE: u32 = 1_000;
+
+/// Leases in use, and until when there may be others.
+#[derive(Default)]
+pub(crate) struct Holding {
+    held: Mutex<HashSet<Lease>>,
+    doubt: Mutex<Option<Doubt>>,
+}
+
+#[derive(Clone, Copy)]
+struct Doubt {
+    next_look: Timestamp,
+    until: Timestamp,
+}
+
+impl Holding {
+    pub(crate) fn take(&self, lease: Lease) {
+        self.held.lock().insert(lease);
+    }
+
+    /// It is settled, or was lost.
+    pub(crate) fn let_go(&self, lease: Lease) {
+        self.held.lock().remove(&lease);
+    }
+
+    /// The store may have given us something that we do not know of.
+    pub(crate) fn doubt(&self, now: Timestamp) {
+        *self.doubt.lock() = Some(Doubt {
+            next_look: now,
+            until: now.plus(DOUBT),
+        });
+    }
+
+    /// Whether it is time to look.
+    pub(crate) fn wants_a_look(&self, now: Timestamp) -> bool {
+        self.doubt.lock().is_some_and(|doubt| doubt.next_look <= now)
+    }
+
+    /// Hands back what the store says is ours and we do not know; says how many. No claim of ours may be under way.
+    pub(crate) async fn hand_back_unknown(
+        &self,
+        store: &dyn Store,
+        worker: &WorkerId,
+        now: Timestamp,
+        every: Duration,
+    ) -> Result<usize, StoreError> {
+        let mut filter = JobFilter {
+            state: Some(JobState::Running),
+            limit: PAGE,
+            ..JobFilter::default()
+        };
+        let mut unknown = Vec::new();
+        loop {
+            let jobs = store.list_jobs(&filter).await?;
+            filter.after = jobs.last().map(|job| job.id);
+            let ours = jobs.iter().filter(|job| job.worker.as_ref() == Some(worker));
+            let leases = ours.map(|job| Lease {
+                job: job.id,
+                token: job.token,
+            });
+            let held = self.held.lock();
+            unknown.extend(leases.filter(|lease| !held.contains(lease)).map(|lease| SettleRequest {
+                lease,
+                settlement: Settlement::HandedBack,
+            }));
+            drop(held);
+            if jobs.len() < PAGE as usize {
+                break;
+            }
+        }
+        if !unknown.is_empty() {
+            store.settle(&unknown, now).await?;
+            tracing::warn!(
+                jobs = unknown.len(),
+                "the answer to a claim was lost: its jobs are handed back"
+            );
+        }
+        let mut doubt = self.doubt.lock();
+        *doubt = doubt.filter(|doubt| doubt.until > now).map(|doubt| Doubt {
+            next_look: now.plus(every),
+            ..doubt
+        });
+        Ok(unknown.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_shared::store::sqlite::SqliteStore;
+    use tideline_shared::store::{ClaimRequest, JobStore, OperatorStore, WorkerStore};
+    use tideline_shared::words::{Fingerprint, NewJob, Trigger};
+
+    use super::*;
+
+    fn job(key: &str) -> NewJob {
+        NewJob {
+            kind: "k".into(),
+            key: key.into(),
+            fingerprint: Fingerprint([1; 32]),
+            args: "{}".into(),
+            due_at: Timestamp(0),
+            trigger: Trigger::Manual,
+            trace: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_claim_whose_answer_was_lost_is_handed_back_and_what_is_held_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store = SqliteStore::open(&url).await.unwrap();
+        let (now, worker) = (Timestamp(1_000), WorkerId("us/1".into()));
+        store.heartbeat(&worker, Timestamp(60_000), now).await.unwrap();
+        store.enqueue(&[job("known"), job("lost")], now).await.unwrap();
+        let request = ClaimRequest {
+            worker: worker.clone(),
+            kinds: vec!["k".into()],
+            hinted: None,
+            limit: 2,
+        };
+        let claimed = store.claim(&request, now).await.unwrap();
+        let holding = Holding::default();
+        for job in claimed.iter().filter(|job| job.key == "known") {
+            holding.take(job.lease());
+        }
+        assert!(!holding.wants_a_look(now), "there is no doubt");
+        holding.doubt(now);
+        assert!(holding.wants_a_look(now));
+        let every = Duration::from_secs(1);
+        let handed_back = holding.hand_back_unknown(&store, &worker, now, every).await.unwrap();
+        assert_eq!(handed_back, 1);
+        let jobs = store
+            .list_jobs(&JobFilter {
+                limit: 10,
+                ..JobFilter::default()
+            })
+            .await
+            .unwrap();
+        let states: Vec<_> = jobs
+            .iter()
+            .map(|job| (job.key.as_str(), job.state, job.attempt))
+            .collect();
+        assert_eq!(
+            states,
+            [("known", JobState::Running, 1), ("lost", JobState::Waiting, 0)]
+        );
+        assert!(!holding.wants_a_look(now), "the next look comes later");
+        assert!(
+            holding.wants_a_look(now.plus(every)),
+            "a slow server may do the claim only now"
+        );
+        let late = now.plus(DOUBT);
+        holding.hand_back_unknown(&store, &worker, late, every).await.unwrap();
+        assert!(!holding.wants_a_look(late.plus(every)), "the doubt is over");
+    }
+}
