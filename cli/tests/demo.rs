@@ -8,7 +8,16 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use support::Home;
 
-const SMALL: [&str; 8] = ["demo", "--entities", "600", "--latency", "0", "--port", "0", "--seed=7"];
+const SMALL: [&str; 8] = [
+    "demo",
+    "--entities",
+    "4000",
+    "--latency",
+    "0",
+    "--port",
+    "0",
+    "--seed=7",
+];
 
 fn demo(more: &[&'static str]) -> Vec<&'static str> {
     SMALL.iter().chain(more).copied().collect()
@@ -24,20 +33,22 @@ fn one_cycle_of_the_demo_fills_the_store_and_the_next_one_finds_what_changed() {
     );
     let cycle = |number: usize| -> Value {
         let shown = home
-            .run(&["sources", "show", "demo-7-600", "--json"])
+            .run(&["sources", "show", "demo-7-4000", "--json"])
             .with_code(0)
             .json();
         assert_eq!(shown["cycles"][0]["number"], number);
         shown["cycles"][0].clone()
     };
     let totals = cycle(1)["totals"].clone();
-    assert!((500..=600).contains(&totals["added"].as_u64().unwrap()), "{totals}");
+    assert!((3_900..=4_000).contains(&totals["added"].as_u64().unwrap()), "{totals}");
     assert_eq!(totals["partitions"], totals["partitions_done"]);
 
     home.run(&demo(&["--once"])).with_code(0);
     let totals = cycle(2)["totals"].clone();
-    assert!(totals["modified"].as_u64().unwrap() > 0, "{totals}");
-    assert!(totals["unchanged"].as_u64().unwrap() > 400, "{totals}");
+    for some in ["added", "modified", "removed", "pages_unchanged"] {
+        assert!(totals[some].as_u64().unwrap() > 0, "{some}: {totals}");
+    }
+    assert!(totals["unchanged"].as_u64().unwrap() > 3_900, "{totals}");
 }
 
 #[test]
@@ -45,7 +56,7 @@ fn programs_get_one_record_per_cycle() {
     let home = Home::empty();
     let said = home.run(&demo(&["--once", "--json"])).with_code(0);
     let record: Value = serde_json::from_str(said.out.trim()).unwrap();
-    assert_eq!(record["source_name"], "demo-7-600");
+    assert_eq!(record["source_name"], "demo-7-4000");
     assert_eq!(record["state"], "complete");
 }
 

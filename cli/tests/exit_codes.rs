@@ -256,7 +256,10 @@ fn a_run_that_is_not_done_in_time_is_7_and_hands_back_what_it_held() {
     let home = Home::with(&rest_config(listener.local_addr().unwrap()));
     home.write(
         "tideline.yaml",
-        &format!("shutdown: {{ grace: 1s }}\n{}", rest_config(listener.local_addr().unwrap())),
+        &format!(
+            "shutdown: {{ grace: 1s }}\n{}",
+            rest_config(listener.local_addr().unwrap())
+        ),
     );
     let said = home.run(&["run", "--once", "--timeout", "1"]).with_code(7);
     assert!(said.err.contains("not complete after 1 s"), "{said:?}");

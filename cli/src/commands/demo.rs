@@ -66,6 +66,12 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
         Watched::Live
     };
     let code = run_cycles(&ground, out, watched).await;
+    if !out.is_json() && code.is_ok() {
+        out.line(format!(
+            "\n{} keeps it all: look around with `tideline status`, or go on with `tideline demo`.",
+            context.demo_store().trim_start_matches("sqlite://")
+        ))?;
+    }
     ground.close().await;
     stop.cancel();
     server.abort();

@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 
-/// One share in a hundred of all components is away in each generation.
-const AWAY_PERCENT: u64 = 1;
+/// So many in a thousand components are away in each generation.
+const AWAY_PER_MILLE: u64 = 4;
 /// Each component is away, or back again, for so many generations.
 const AWAY_GENERATIONS: u64 = 3;
 /// One component in so many has a second home and moves between the two.
-const MOVERS: u64 = 200;
+const MOVERS: u64 = 1_000;
 /// Each component gets a new version every so many generations (at a time of its own).
-const VERSION_GENERATIONS: u64 = 50;
+const VERSION_GENERATIONS: u64 = 300;
 /// Components of a project, on average.
 const COMPONENTS_PER_PROJECT: u64 = 98;
 /// Projects of an organisation.
@@ -155,7 +155,7 @@ impl World {
     fn is_away(&self, number: u64, generation: u64) -> bool {
         // Phases are shifted per component, so that some leave and some return in every generation.
         let phase = (generation + self.dice(number, 7) % AWAY_GENERATIONS) / AWAY_GENERATIONS;
-        self.dice(number, 1_000 + phase) % 100 < AWAY_PERCENT
+        self.dice(number, 1_000 + phase) % 1_000 < AWAY_PER_MILLE
     }
 
     fn home(&self, number: u64, generation: u64) -> u64 {

@@ -70,6 +70,8 @@ impl Show for Bars {
         for bar in self.bars.values() {
             bar.finish_and_clear();
         }
+        // Nothing is lost if the terminal is gone.
+        let _ = self.all.clear();
     }
 }
 
