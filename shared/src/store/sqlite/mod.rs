@@ -1,6 +1,6 @@
 //! The store in a SQLite file: the default, nothing to install. Write-ahead log, one connection that writes (SQLite has one
 //! writer at a time anyway; waiting for it here is cheaper and fairer than in its busy handler) and a few that read.
-//! The data-base thread is handed few and big statements, because through an async driver each hand-over costs as much as
+//! The database thread is handed few and big statements, because through an async driver each hand-over costs as much as
 //! ten rows. One process may run roles on a file ([`SqliteStore::open_owned`]); any other may look and send operators'
 //! commands ([`SqliteStore::open_existing`]). Look next at `ingest.rs`.
 

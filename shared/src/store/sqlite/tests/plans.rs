@@ -6,7 +6,7 @@ use super::super::SqliteStore;
 use super::super::ingest::look_up_statement;
 use super::open_file;
 use crate::store::conformance::{Reader, T0, add_source, claim_ingest, entities, new_job, only, start_cycle, t};
-use crate::store::{JobStore, Store};
+use crate::store::Store;
 
 async fn plan(store: &SqliteStore, statement: &str) -> String {
     let explain = format!("EXPLAIN QUERY PLAN\n{statement}");
