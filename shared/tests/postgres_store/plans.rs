@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use crate::database::Database;
 
 /// Name, text, parameters, and the index it has to use for its table.
-const HOT: [(&str, &str, &str, &str); 13] = [
+const HOT: [(&str, &str, &str, &str); 14] = [
     (
         "claim_due_jobs",
         include_str!("../../src/store/postgres/sql/claim_due_jobs.sql"),
@@ -72,6 +72,12 @@ const HOT: [(&str, &str, &str, &str); 13] = [
         "update_entities",
         include_str!("../../src/store/postgres/sql/update_entities.sql"),
         r"1, '{a,b}', '{\\x00,\\x01}', '{a,b}', '{1,2}', '{f,f}', 1",
+        "entities_pkey",
+    ),
+    (
+        "remove_entities",
+        include_str!("../../src/store/postgres/sql/remove_entities.sql"),
+        "1, '{a,b}', 1",
         "entities_pkey",
     ),
     (

@@ -205,6 +205,63 @@ async fn wal(connection: &mut PgConnection) -> i64 {
 }
 
 #[tokio::test]
+async fn a_sweep_of_many_orphans_is_planned_and_done_without_walking_them_twice() {
+    const ALL: u32 = 20_000;
+    const GONE: u32 = 6_000;
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store: Arc<dyn Store> = Arc::new(database.store().await);
+    let mut root = begin(&store, "s", 1).await;
+    for page in 0..ALL / 2_000 {
+        root.write(&store, entities(page * 2_000, 2_000, 1), Some("1"), t(1))
+            .await;
+    }
+    let end = |state| CycleEnd {
+        state,
+        reason: None,
+        next_cycle_at: Some(t(2)),
+    };
+    let cycle = (root.source(), root.cycle());
+    let incomplete = end(CycleState::Incomplete);
+    assert!(
+        store
+            .end_cycle(cycle.0, cycle.1, &incomplete, t(2))
+            .await
+            .expect("it ends")
+    );
+    start_cycle(&store, t(2)).await;
+    let mut root = Reader::new(only(claim_ingest(&store, "w", 1, t(2)).await));
+    for page in 0..(ALL - GONE) / 2_000 {
+        root.write(&store, entities(page * 2_000, 2_000, 1), Some("1"), t(3))
+            .await;
+    }
+    root.settle(&store, Settlement::Done, t(4)).await;
+    let cycle = (root.source(), root.cycle());
+    let sweeping = end(CycleState::Sweeping);
+    assert!(
+        store
+            .end_cycle(cycle.0, cycle.1, &sweeping, t(4))
+            .await
+            .expect("it ends")
+    );
+    // With nested loops over what nothing is known about, this took minutes.
+    let swept = tokio::time::timeout(Duration::from_secs(30), async {
+        let plan = store.plan_sweep(cycle.0, cycle.1, 1).await.expect("it can be planned");
+        assert_eq!(plan.expect("it sweeps").candidates, u64::from(GONE));
+        let mut swept = vec![];
+        loop {
+            let step = store.sweep(cycle.0, cycle.1, 1, 2_500, t(5)).await.expect("it sweeps");
+            if step == 0 {
+                return swept;
+            }
+            swept.push(step);
+        }
+    });
+    assert_eq!(swept.await.expect("it ends"), [2_500, 2_500, 1_000]);
+}
+
+#[tokio::test]
 async fn an_unchanged_page_writes_less_than_2000_bytes_of_wal() {
     const PAGES: u32 = 200;
     let Some(database) = Database::create().await else {

@@ -20,6 +20,8 @@ pub(super) async fn plan(
         act.rollback().await?;
         return Ok(None);
     };
+    act.say(include_str!("sql/prefer_hashing.sql").to_owned(), false)
+        .await?;
     if !planned {
         for statement in [
             include_str!("sql/drop_old_pages.sql"),

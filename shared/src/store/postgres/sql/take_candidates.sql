@@ -1,9 +1,11 @@
--- Up to $3 misses that are to be swept are taken out of the list; their entities are returned.
-DELETE FROM misses m USING (
-    SELECT x.key_hash FROM misses x
-    WHERE x.source_id = $1 AND x.missed >= $2 AND NOT x.kept AND x.ref IS NOT NULL
-    ORDER BY x.key_hash
-    LIMIT $3
-) x
-WHERE m.source_id = $1 AND m.key_hash = x.key_hash
+-- Up to $3 misses that are to be swept are taken out of the list, a range of hashes at a time; their entities are returned.
+DELETE FROM misses m
+WHERE m.source_id = $1 AND m.missed >= $2 AND NOT m.kept AND m.ref IS NOT NULL AND m.key_hash <= (
+    SELECT max(x.key_hash) FROM (
+        SELECT c.key_hash FROM misses c
+        WHERE c.source_id = $1 AND c.missed >= $2 AND NOT c.kept AND c.ref IS NOT NULL
+        ORDER BY c.key_hash
+        LIMIT $3
+    ) x
+)
 RETURNING m.ref
