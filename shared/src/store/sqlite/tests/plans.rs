@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, Row};
 use super::super::SqliteStore;
 use super::super::ingest::look_up_statement;
 use super::open_file;
-use crate::store::conformance::{Reader, T0, add_source, claim_ingest, entities, new_job, only, start_cycle, t};
 use crate::store::Store;
+use crate::store::conformance::{Reader, T0, add_source, claim_ingest, entities, new_job, only, start_cycle, t};
 
 async fn plan(store: &SqliteStore, statement: &str) -> String {
     let explain = format!("EXPLAIN QUERY PLAN\n{statement}");
