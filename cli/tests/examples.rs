@@ -1,5 +1,7 @@
 //! The example programs run to their ends and do what they say. Cargo builds them before it runs tests.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -42,6 +42,9 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: RunArgs) -> anyh
     } else {
         Watched::Service
     };
+    if out.is_terminal() && !out.is_json() && !args.once {
+        greet(&ground, out)?;
+    }
     let code = run_cycles(&ground, out, watched).await;
     ground.close().await;
     code
@@ -87,6 +90,18 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<
         (None, _) if once.is_some() => Code::Failed,
         (None, _) => Code::Done,
     })
+}
+
+fn greet(ground: &Ground, out: &mut Out) -> std::io::Result<()> {
+    let sources = match ground.settings.sources.len() {
+        1 => "1 source".to_owned(),
+        number => format!("{number} sources"),
+    };
+    let gateway = match &ground.settings.listen {
+        Some(address) => format!("the gateway listens on http://{address}"),
+        None => "without a gateway".to_owned(),
+    };
+    out.line(format!("All roles run, {sources}, {gateway}. Ctrl-C ends.\n"))
 }
 
 fn too_late(limit: Duration) -> anyhow::Error {
