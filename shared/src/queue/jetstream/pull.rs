@@ -10,6 +10,7 @@ use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::Stream;
 use futures::StreamExt;
 use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::QueueError;
 use super::Inner;
@@ -33,6 +34,9 @@ pub(super) struct PullSet {
     kinds: Vec<String>,
     /// The connection they were made on; none: not made yet, or broken.
     connection: Option<u64>,
+    /// Pulls that are being made, and on which connection. They are made by a task, since whoever waits for them may give up
+    /// sooner: a pull made half would take hints that nobody reads.
+    opening: Option<(u64, AbortOnDropHandle<Result<Vec<Stream>, QueueError>>)>,
     streams: Vec<Stream>,
     first: usize,
 }
@@ -51,6 +55,7 @@ impl IdlePulls {
             || PullSet {
                 kinds: kinds.to_vec(),
                 connection: None,
+                opening: None,
                 streams: Vec::new(),
                 first: 0,
             },
@@ -79,18 +84,22 @@ impl Drop for CheckedOut<'_> {
 }
 
 impl PullSet {
-    /// Makes the pulls, if they are not there or were made on an older connection.
+    /// Makes the pulls, if they are not there or were made on an older connection. Cancel-safe: the next call goes on.
     pub(super) async fn prepare(&mut self, inner: &Arc<Inner>, connection: u64) -> Result<(), QueueError> {
         if self.connection == Some(connection) {
             return Ok(());
         }
-        self.discard();
-        let mut streams = Vec::with_capacity(self.kinds.len());
-        for kind in &self.kinds {
-            streams.push(open(inner, kind).await?);
+        if self.opening.as_ref().is_none_or(|(on, _)| *on != connection) {
+            self.discard();
+            let task = tokio::spawn(open_all(Arc::clone(inner), self.kinds.clone()));
+            self.opening = Some((connection, AbortOnDropHandle::new(task)));
         }
-        self.streams = streams;
-        self.connection = Some(connection);
+        if let Some((_, opening)) = &mut self.opening {
+            let opened = opening.await;
+            self.opening = None;
+            self.streams = opened.map_err(|error| unavailable("receive hints", error))??;
+            self.connection = Some(connection);
+        }
         Ok(())
     }
 
@@ -98,6 +107,7 @@ impl PullSet {
     pub(super) fn discard(&mut self) {
         self.streams.clear();
         self.connection = None;
+        self.opening = None;
     }
 
     /// At least one message, at most one of each kind. Cancel-safe.
@@ -132,6 +142,14 @@ impl PullSet {
             None => Poll::Pending,
         }
     }
+}
+
+async fn open_all(inner: Arc<Inner>, kinds: Vec<String>) -> Result<Vec<Stream>, QueueError> {
+    let mut streams = Vec::with_capacity(kinds.len());
+    for kind in &kinds {
+        streams.push(open(&inner, kind).await?);
+    }
+    Ok(streams)
 }
 
 async fn open(inner: &Arc<Inner>, kind: &str) -> Result<Stream, QueueError> {
