@@ -127,10 +127,9 @@ pub async fn rescue_takes_no_more_than_its_limit(store: Arc<dyn Store>) {
     claim(&store, "w", 10, T0).await;
     assert_eq!(store.rescue(POLICY, 4, t(6_000)).await.unwrap().len(), 4);
     assert_eq!(store.rescue(POLICY, 100, t(6_000)).await.unwrap().len(), 6);
-    assert!(
-        store.list_workers().await.unwrap().is_empty(),
-        "a dead worker without jobs is forgotten"
-    );
+    assert!(rescue(&store, t(3_600_000)).await.is_empty());
+    let workers = store.list_workers().await.unwrap();
+    assert!(workers.is_empty(), "a worker dead for long, without jobs, is forgotten");
 }
 
 pub async fn schedulers_that_rescue_at_once_take_each_job_once(store: Arc<dyn Store>) {

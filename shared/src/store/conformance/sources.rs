@@ -416,10 +416,14 @@ pub async fn an_orphan_is_forgotten_with_its_last_entity(store: Arc<dyn Store>) 
         changes.iter().all(|change| change.source == "s"),
         "the feed still says whose they were"
     );
-    // The name is free again, and the new source is another one.
-    let id = add_source(&store, "s", 1).await;
-    assert_ne!(id, reader.source());
-    assert_eq!(source(&store, "s").await.entities, 0);
+    // The name is free again.
+    let sync = store.sync_sources(&[spec("s", 1)], t(3)).await.unwrap();
+    assert_eq!(sync.added, ["s"], "as if it had never been there");
+    let row = source(&store, "s").await;
+    assert_eq!((row.entities, row.requested), (0, Some(Trigger::Start)));
+    start_cycle(&store, t(3)).await;
+    let root = only(claim_ingest(&store, "w", 1, t(3)).await);
+    assert_eq!((root.cursor, root.progress), (None, None));
 }
 
 pub async fn two_sources_may_own_the_same_reference(store: Arc<dyn Store>) {
