@@ -25,7 +25,11 @@ fn home_with_held_sweep() -> Home {
 fn a_held_sweep_is_3_and_says_what_it_would_delete() {
     let home = home_with_held_sweep();
     let why = home.run(&["why", "folder"]).with_code(0);
-    assert!(why.out.contains("would delete 50 % (5 of 10 entities)"), "{why:?}");
+    assert!(
+        why.out
+            .contains("held for approval since cycle 2: would delete 50.0 % (5 of 10)"),
+        "{why:?}"
+    );
     let entities = home.run(&["entities", "--json"]).json();
     assert_eq!(entities.as_array().unwrap().len(), 10);
 }

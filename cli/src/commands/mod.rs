@@ -14,7 +14,7 @@ pub(crate) mod run;
 mod source_actions;
 pub(crate) mod sources;
 pub(crate) mod status;
-mod view;
+pub(crate) mod view;
 pub(crate) mod why;
 
 use anyhow::Context as _;

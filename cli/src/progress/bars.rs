@@ -37,7 +37,7 @@ impl Bars {
         if let Some(bar) = self.bars.get(name) {
             return bar.clone();
         }
-        let style = ProgressStyle::with_template("{prefix:.bold} {bar:24.cyan/black.bright} {wide_msg}")
+        let style = ProgressStyle::with_template("{prefix:12.bold} {bar:24.cyan/black.bright} {wide_msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸─");
         let bar = self
@@ -110,9 +110,10 @@ pub(super) fn sentence(progress: &SourceProgress, now: Timestamp) -> Sentence {
     match &progress.cycle {
         Some(cycle) if cycle.state == CycleState::Bursting => {
             let totals = &cycle.totals;
-            let waits = match source.hold_until {
-                Some(until) if until > now => " · held back by the source",
-                _ => "",
+            let waits = match (&progress.waits, source.hold_until) {
+                (_, Some(until)) if until > now => " · held back by the source".to_owned(),
+                (Some(why), _) => format!(" · {why}"),
+                (None, _) => String::new(),
             };
             plain(format!(
                 "cycle {} · bursting · {} entities · {} pages · {}/s · {} of {} partitions{waits}",

@@ -7,6 +7,9 @@ use tideline_shared::clock::Clock;
 use tideline_shared::store::{Store, StoreError};
 use tideline_shared::words::{CycleNumber, CycleRecord, CycleState, SourceRecord, Timestamp};
 
+use crate::commands::view::view;
+use crate::why::Why;
+
 /// Cycles looked at per source: more cannot end between two looks.
 const CYCLES: u32 = 5;
 /// The speed is the mean of so long.
@@ -32,6 +35,8 @@ pub(crate) struct SourceProgress {
     pub(crate) cycle: Option<CycleRecord>,
     /// Entities per second just now.
     pub(crate) speed: u64,
+    /// What it waits for, if it reads nothing just now.
+    pub(crate) waits: Option<Why>,
 }
 
 /// A cycle that ended.
@@ -94,7 +99,18 @@ impl Watcher {
             self.note_ended(&source, &cycles, &mut snapshot.ended);
             let cycle = cycles.into_iter().max_by_key(|cycle| cycle.number);
             let speed = cycle.as_ref().map_or(0, |cycle| self.speed(&source.name, cycle, now));
-            snapshot.sources.push(SourceProgress { source, cycle, speed });
+            let stands = speed == 0 && cycle.as_ref().is_some_and(|cycle| cycle.state == CycleState::Bursting);
+            let waits = if stands {
+                Some(view(&*self.store, source.clone(), now).await?.why)
+            } else {
+                None
+            };
+            snapshot.sources.push(SourceProgress {
+                source,
+                cycle,
+                speed,
+                waits: waits.filter(|why| !matches!(why, Why::Bursting { .. })),
+            });
         }
         Ok(snapshot)
     }

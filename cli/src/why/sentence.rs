@@ -112,18 +112,9 @@ impl fmt::Display for Why {
                 f,
                 "its worker {worker} is silent since {since}: the next scheduler that looks gives it to another one"
             ),
-            Self::HeldForApproval {
-                cycle,
-                percent,
-                would_remove,
-                owned,
-                reason,
-            } => write!(
-                f,
-                "held for approval since cycle {cycle}: would delete {percent} % ({} of {} entities): {reason}",
-                count(*would_remove),
-                count(*owned)
-            ),
+            Self::HeldForApproval { cycle, reason, .. } => {
+                write!(f, "held for approval since cycle {cycle}: {reason}")
+            }
             Self::ApprovedUntilCycleEnds { would_remove, cycle } => write!(
                 f,
                 "approved: up to {} entities are deleted at the end of cycle {cycle}",

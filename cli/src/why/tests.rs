@@ -142,9 +142,9 @@ fn a_held_sweep_says_how_much_it_would_delete() {
         Some(&cycle(CycleState::Held)),
         &[],
     );
-    assert!(
-        text.starts_with("held for approval since cycle 3: would delete 37 % (740 of 2,000 entities)"),
-        "{text}"
+    assert_eq!(
+        text,
+        "held for approval since cycle 3: would delete 37.0 % (740 of 2000), more than 20 %"
     );
 }
 
