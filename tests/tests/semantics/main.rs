@@ -1,6 +1,8 @@
 //! What a cycle does when sources misbehave: ladders, expired cursors, malformed items, guards, holds. Real worker,
 //! scheduler and store; the clock moves when the test says so.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it stands")]
+
 mod stage;
 
 use std::sync::Arc;
