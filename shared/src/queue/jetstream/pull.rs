@@ -29,6 +29,8 @@ const MAX_IDLE_SETS: usize = 32;
 #[derive(Default)]
 pub(super) struct IdlePulls(Mutex<Vec<PullSet>>);
 
+type Opening = AbortOnDropHandle<Result<Vec<Stream>, QueueError>>;
+
 /// The pulls of one call: one per kind.
 pub(super) struct PullSet {
     kinds: Vec<String>,
@@ -36,7 +38,7 @@ pub(super) struct PullSet {
     connection: Option<u64>,
     /// Pulls that are being made, and on which connection. They are made by a task, since whoever waits for them may give up
     /// sooner: a pull made half would take hints that nobody reads.
-    opening: Option<(u64, AbortOnDropHandle<Result<Vec<Stream>, QueueError>>)>,
+    opening: Option<(u64, Opening)>,
     streams: Vec<Stream>,
     first: usize,
 }
