@@ -11,7 +11,7 @@ use tideline_shared::queue::Queue;
 use tideline_shared::runtime::{Pace, Runtime, Wake};
 use tideline_shared::store::{RescuePolicy, Store, StoreError};
 
-use crate::{Dispatch, EndCycles, PruneChanges, RescueJobs, StartCycles, SweepCycles};
+use crate::{Dispatch, EndCycles, PruneChanges, RescueJobs, RestSources, StartCycles, SweepCycles};
 
 /// Tombstones are looked at so often.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -22,6 +22,9 @@ pub trait Task: Send + Sync {
     /// One run. Errors are the store's; the driver tries again.
     async fn run_once(&self) -> Result<Pace, StoreError>;
 }
+
+/// Sources that stand still are looked for so often.
+const REST_EVERY: Duration = Duration::from_secs(5);
 
 /// What a scheduler is made of.
 pub struct SchedulerParts {
@@ -104,9 +107,22 @@ impl Scheduler {
             queue: Arc::clone(&queue),
             clock: Arc::clone(&clock),
             settings,
-            sources,
+            sources: Arc::clone(&sources),
         };
         on_wake("sweep cycles", Arc::new(sweep));
+        let rest = RestSources {
+            store: store.clone(),
+            queue: Arc::clone(&queue),
+            clock: Arc::clone(&clock),
+            sources,
+        };
+        spawn(
+            runtime,
+            "rest sources",
+            REST_EVERY.max(every),
+            Wake::Never,
+            Arc::new(rest),
+        );
 
         // These have a pace of their own: the end of the nearest lease, and a slow one.
         let task = RescueJobs {

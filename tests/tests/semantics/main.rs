@@ -423,3 +423,26 @@ async fn a_cancelled_cycle_never_sweeps() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn after_a_cancelled_cycle_the_source_rests_and_goes_on() -> Result<()> {
+    let endless = |request: stage::Asked| {
+        std::thread::sleep(Duration::from_millis(1));
+        let number = request.cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
+        Ok(page(&["a"], Some(number + 1)))
+    };
+    let stage = Stage::start(|_| (), endless).await?;
+    stage.job(NAME, |job| job.cursor.is_some()).await?;
+    stage.rewrite(|_| Ok(page(&["a"], None)));
+    stage.command(SourceCommand::Cancel).await?;
+    stage.reaches(1, CycleState::Cancelled).await?;
+    wait_until("the rest to be set", LIMIT, async || -> Result<()> {
+        let source = stage.source().await?;
+        anyhow::ensure!(source.next_cycle_at.is_some(), "it is idle: {source:?}");
+        Ok(())
+    })
+    .await?;
+    stage.advance(101);
+    stage.reaches(2, CycleState::Complete).await?;
+    Ok(())
+}

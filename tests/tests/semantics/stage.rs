@@ -207,7 +207,7 @@ impl Stage {
         let now = self.clock.now();
         wait_until("the scheduler to turn", LIMIT, async || -> Result<()> {
             for report in self.runtime.loops() {
-                let slow = ["prune changes", "rescue jobs"].contains(&report.name);
+                let slow = ["prune changes", "rescue jobs", "rest sources"].contains(&report.name);
                 ensure!(
                     slow || report.last_success_at.is_some_and(|at| at >= now),
                     "{} has not",
