@@ -29,7 +29,7 @@ async fn postgres_is_migrated_by_a_role_and_only_looked_at_by_an_operator() {
     let Some(database) = servers::database(test).await.unwrap() else {
         return;
     };
-    let settings = settings(&database.url());
+    let settings = settings(database.url());
     let error = open_store(&settings, &Mode::Operator).await.err().unwrap();
     assert!(
         matches!(&error, StoreError::Schema(text) if text.contains("tideline migrate")),
@@ -72,7 +72,7 @@ async fn what_postgres_refuses_is_told_without_the_password() {
     let Some(database) = servers::database(test).await.unwrap() else {
         return;
     };
-    let mut url = url::Url::parse(&database.url()).unwrap();
+    let mut url = url::Url::parse(database.url()).unwrap();
     url.set_path("/no_such_database");
     url.set_password(Some("hunter2")).unwrap();
     let error = open_store(&settings(url.as_str()), &Mode::Operator)
