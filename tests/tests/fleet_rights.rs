@@ -1,5 +1,7 @@
 //! deploy/nats.conf on a real nats-server: each role may do what it needs, and nothing else.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
