@@ -22,6 +22,9 @@ use tideline_tests::process::{Tideline, binary};
 use tideline_tests::servers::{Nats, Postgres, free_port, own_postgres};
 use tideline_tests::{http_client, wait_until};
 
+/// Variables of a process: name and value.
+type Variables = Vec<(String, String)>;
+
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What an OpenTelemetry collector was sent.
@@ -111,7 +114,7 @@ impl Stage {
     }
 
     /// Arguments and environment of a service's process.
-    fn process_of(&self, name: &str, words: &[String], listen: &str) -> Result<(Vec<String>, Vec<(String, String)>)> {
+    fn process_of(&self, name: &str, words: &[String], listen: &str) -> Result<(Vec<String>, Variables)> {
         let service = self.services.get(name).with_context(|| format!("no service {name}"))?;
         let words = words.iter().map(|word| self.here(service, word, listen));
         let environment = service.environment.iter();
