@@ -64,7 +64,11 @@ fn store_cases(postgres: &Postgres, queue: &str) -> Vec<Case> {
             format!("postgress://u:{PASSWORD}@{address}/x"),
             &["store"],
         ),
-        case("no URL", format!("postgres://u:{PASSWORD}@:x/y"), &["store", "postgres://"]),
+        case(
+            "no URL",
+            format!("postgres://u:{PASSWORD}@:x/y"),
+            &["store", "postgres://"],
+        ),
         case(
             "no such user",
             format!("postgres://nobody_here:{PASSWORD}@{address}/postgres"),
