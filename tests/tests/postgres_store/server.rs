@@ -82,14 +82,14 @@ async fn a_wrong_setting_is_named_and_the_password_is_not_shown() {
     let Some(database) = Database::create().await else {
         return;
     };
-    let mut url = url::Url::parse(&database.url).expect("a URL");
+    let mut url = url::Url::parse(database.url()).expect("a URL");
     url.set_path("/no_such_database");
     let text = refusal(url.as_str()).await;
     assert!(
         text.contains("no_such_database") && text.contains("create the database"),
         "{text}"
     );
-    let mut url = url::Url::parse(&database.url).expect("a URL");
+    let mut url = url::Url::parse(database.url()).expect("a URL");
     url.set_username("no_such_user").expect("a user");
     url.set_password(Some("hush")).expect("a password");
     let text = refusal(url.as_str()).await;
@@ -110,7 +110,7 @@ async fn a_user_who_may_not_create_tables_is_told_so() {
     ] {
         connection.execute(AssertSqlSafe(text)).await.expect("a superuser may");
     }
-    let mut url = url::Url::parse(&database.url).expect("a URL");
+    let mut url = url::Url::parse(database.url()).expect("a URL");
     url.set_username(&role).expect("a user");
     url.set_password(Some("hush")).expect("a password");
     let store = PostgresStore::connect(url.as_str(), PostgresOptions::default())
@@ -167,7 +167,7 @@ async fn a_process_that_stops_while_it_sends_a_page_does_not_hold_up_the_others(
         idle_in_transaction: Duration::from_millis(300),
         ..PostgresOptions::default()
     };
-    let store = PostgresStore::connect(&database.url, options)
+    let store = PostgresStore::connect(database.url(), options)
         .await
         .expect("it connects");
     let store: Arc<dyn Store> = Arc::new(store);
@@ -179,7 +179,7 @@ async fn a_process_that_stops_while_it_sends_a_page_does_not_hold_up_the_others(
     let mut stopped = database.connection().await;
     let text = "BEGIN; UPDATE counters SET value = value + 1";
     stopped.execute(sqlx::raw_sql(text)).await.expect("it begins");
-    let text = include_str!("../../src/store/postgres/sql/copy_entities.sql");
+    let text = include_str!("../../../shared/src/store/postgres/sql/copy_entities.sql");
     let sending = stopped.copy_in_raw(text).await.expect("it may send");
     let policy = RescuePolicy::default();
     let rescue = async {
