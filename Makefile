@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: test servers format lint tests build
+.PHONY: test servers format lint tests faults build
 
 test: servers format lint tests
 
@@ -22,3 +22,7 @@ lint:
 
 tests:
 	$(CARGO) test --workspace --all-features
+
+# One fault at a time on a fleet of real processes. Not part of `make test`: its time limits want a quiet machine.
+faults: servers
+	TIDELINE_FLEET_FAULTS=1 $(CARGO) test --workspace --all-features --test fleet_faults -- --test-threads=2
