@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: test servers format lint tests faults build
+.PHONY: test servers format lint tests faults build bench
 
 test: servers format lint tests
 
@@ -26,3 +26,10 @@ tests:
 # One fault at a time on a fleet of real processes. Not part of `make test`: its time limits want a quiet machine.
 faults: servers
 	TIDELINE_FLEET_FAULTS=1 $(CARGO) test --workspace --all-features --test fleet_faults -- --test-threads=2
+
+# Figures of this machine; BENCH=queue, growth, scale, idle or embedded for others, ARGS="--json --rounds 5" and the like.
+BENCH ?= ingest
+bench: servers
+	$(CARGO) build --release
+	$(CARGO) build --release --package tideline-bench
+	TIDELINE_BIN=$(CURDIR)/target/release/tideline $(CURDIR)/target/release/tideline-bench $(BENCH) $(ARGS)

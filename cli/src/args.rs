@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    changes, check, demo, demo_api, entities, health, jobs, migrate, role, run, sources, status, why,
+    bench, changes, check, demo, demo_api, entities, health, jobs, migrate, role, run, sources, status, why,
 };
 use crate::exit;
 
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Why(why::WhyArgs),
     /// Bring the store's schema up to date
     Migrate(migrate::MigrateArgs),
+    /// Measure ingestion and queue on this machine, beside the configured store
+    Bench(bench::BenchArgs),
     /// Ask a running role whether it is healthy (for containers)
     Health(health::HealthArgs),
 }

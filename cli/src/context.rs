@@ -120,6 +120,14 @@ impl Context {
         })
     }
 
+    /// The store that a benchmark works beside.
+    ///
+    /// # Errors
+    /// The configuration is wrong.
+    pub(crate) fn bench_store(&self) -> anyhow::Result<String> {
+        Ok(self.operator_settings()?.store.reveal().to_owned())
+    }
+
     /// The demo's store as a URL.
     pub(crate) fn demo_store(&self) -> String {
         self.store_argument()

@@ -1,10 +1,11 @@
 //! The `tideline` command: every role in one process, each role alone, and the tools of operators.
 //!
 //! `args` has the command line, `commands/` one file per command, `output/` what they print, `exit` the exit codes. `why`
-//! explains what a source or a job waits for; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle
+//! explains what a source or a job waits for; `bench/` measures; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle
 //! while it runs; `roles` starts and stops the roles.
 
 mod args;
+pub mod bench;
 mod commands;
 mod context;
 mod demo;

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it does.
 
+pub(crate) mod bench;
 pub(crate) mod changes;
 pub(crate) mod check;
 mod confirm;
@@ -55,6 +56,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Changes(args) => changes::run(&context, &mut out, args).await,
         Command::Why(args) => why::run(&context, &mut out, args).await,
         Command::Migrate(args) => migrate::run(&context, &mut out, args).await,
+        Command::Bench(args) => bench::run(&context, &mut out, args).await,
         Command::Health(args) => health::run(&mut out, args).await,
     }
 }

@@ -31,6 +31,7 @@ pub enum Restart {
 pub struct Postgres {
     folder: TempDir,
     port: u16,
+    settings: Vec<String>,
     user: Option<User>,
     process: std::sync::Mutex<Option<ServerProcess>>,
 }
@@ -47,6 +48,14 @@ impl Postgres {
     /// # Errors
     /// What the server said.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&["shared_buffers=128MB"]).await
+    }
+
+    /// As [`Postgres::start`], with further settings as in `shared_buffers=1GB`.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub async fn start_with(settings: &[&str]) -> Result<Self> {
         let user = if Uid::effective().is_root() {
             Some(unprivileged_user()?)
         } else {
@@ -59,6 +68,7 @@ impl Postgres {
         let server = Self {
             folder,
             port: free_port()?,
+            settings: settings.iter().map(ToString::to_string).collect(),
             user,
             process: std::sync::Mutex::new(None),
         };
@@ -132,8 +142,10 @@ impl Postgres {
             "fsync=on",
             "synchronous_commit=on",
             "max_connections=200",
-            "shared_buffers=128MB",
         ] {
+            command.args(["-c", setting]);
+        }
+        for setting in &self.settings {
             command.args(["-c", setting]);
         }
         let mut process = ServerProcess::spawn(command, &self.folder.path().join("log"))?;

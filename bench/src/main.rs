@@ -1,0 +1,97 @@
+//! Benchmarks of the whole pipeline: HTTP fetch, parse, fingerprint, commit; and of the queue, against its peers and limits.
+//! Each command prints a table, or with `--json` one line per figure. Run them with `make bench` (see docs/performance.md).
+
+mod charts;
+mod copy;
+mod embedded;
+mod figure;
+mod fleet;
+mod growth;
+mod ingest;
+mod queue;
+mod stage;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+
+use self::figure::show;
+
+/// Benchmarks of Tideline's whole pipeline, with their peers and limits.
+#[derive(Parser)]
+#[command(name = "tideline-bench", version)]
+struct Cli {
+    /// One line of JSON per figure
+    #[arg(long, global = true)]
+    json: bool,
+    /// Times that everything is measured, in turn; figures are medians
+    #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// First load, unchanged, changed and shifted cycles, and a sweep, on Postgres and SQLite, against COPY
+    Ingest {
+        /// Entities of the source
+        #[arg(long, default_value_t = 1_000_000)]
+        entities: u32,
+    },
+    /// How speed, log and memory grow with entities and partitions
+    Growth {
+        /// The largest number of entities
+        #[arg(long, default_value_t = 1_000_000)]
+        entities: u32,
+    },
+    /// One source with 16 partitions that answers in 100 ms per page, read by 1, 2, 4 and 8 workers
+    Scale,
+    /// What a fleet that has nothing to do costs
+    Idle {
+        /// How long it is watched
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// No-op jobs: burn-down and idle start, against peers
+    Queue {
+        /// Jobs of a burn-down
+        #[arg(long, default_value_t = 100_000)]
+        jobs: u32,
+        /// The program of bench/peers; without it there is no comparison
+        #[arg(long, env = "TIDELINE_PEERS")]
+        peers: Option<PathBuf>,
+    },
+    /// Start, idle memory and size of `tideline run`
+    Embedded,
+    /// Draws charts (SVG) from figures: the JSON lines of the other commands
+    Charts {
+        /// File of JSON lines
+        figures: PathBuf,
+        /// Folder of the charts
+        folder: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    if let Command::Charts { figures, folder } = &cli.command {
+        return charts::draw(figures, folder);
+    }
+    ensure!(
+        std::env::var_os("TIDELINE_BIN").is_some_and(|path| PathBuf::from(path).is_absolute()),
+        "TIDELINE_BIN must name the program to measure, as an absolute path; `make bench` builds it and sets this"
+    );
+    let figures = match cli.command {
+        Command::Ingest { entities } => ingest::measure(entities, cli.rounds).await?,
+        Command::Growth { entities } => growth::measure(entities, cli.rounds).await?,
+        Command::Scale => fleet::scale(cli.rounds).await?,
+        Command::Idle { seconds } => fleet::idle(seconds).await?,
+        Command::Queue { jobs, peers } => queue::measure(jobs, peers.as_deref(), cli.rounds).await?,
+        Command::Embedded => embedded::measure(cli.rounds).await?,
+        Command::Charts { .. } => Vec::new(),
+    };
+    show(&figures, cli.json)
+}
