@@ -1,5 +1,9 @@
-//! Gives a source its rest that has none: after a person cancelled or reset its cycle, nobody else says when the next one
-//! starts.
+//! Keeps the rests of sources as the configuration wants them: a changed `rest` or `schedule` moves the next cycle of a
+//! source that rests already, and a cycle that a person cancelled is followed by a rest, which nobody else would set.
+//!
+//! Everything follows from what is stored (when the newest cycle ended, when the next one starts), so a scheduler that
+//! starts again with the same configuration moves nothing, and of several schedulers one does it. While two configurations
+//! are in use at once, each scheduler sets its own; what stays is what the schedulers that stay want.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,16 +12,16 @@ use async_trait::async_trait;
 use tideline_shared::clock::Clock;
 use tideline_shared::config::settings::SourceSettings;
 use tideline_shared::queue::Queue;
+use tideline_shared::rules::resting_until;
 use tideline_shared::runtime::Pace;
 use tideline_shared::store::{Store, StoreError};
-use tideline_shared::words::{SourceRecord, SourceState};
+use tideline_shared::words::{SourceRecord, SourceState, Timestamp};
 
-use crate::end_cycles::next_cycle_of;
 use crate::scheduler::Task;
 
 /// See the module.
 pub struct RestSources {
-    /// Knows which sources stand still.
+    /// Knows which sources rest.
     pub store: Arc<dyn Store>,
     /// Wakes whoever waits for the next cycle.
     pub queue: Arc<dyn Queue>,
@@ -29,23 +33,20 @@ pub struct RestSources {
 
 #[async_trait]
 impl Task for RestSources {
-    /// Sets the next cycle of every active source whose newest cycle has ended and that waits for nothing.
+    /// Moves the next cycle of every resting source to where it belongs.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let mut changed = false;
-        for source in self
-            .store
-            .list_sources()
-            .await?
-            .iter()
-            .filter(|source| waits_for_nothing(source))
-        {
-            let newest = self.store.list_cycles(source.id, 1).await?;
-            if newest.first().is_none_or(|cycle| cycle.ended_at.is_none()) {
+        for source in self.store.list_sources().await? {
+            let Some(settings) = self.sources.get(&source.name) else {
                 continue;
-            }
-            if let Some(next) = next_cycle_of(&self.sources, &source.name, self.clock.now()) {
-                self.store.set_next_cycle(source.id, Some(next)).await?;
+            };
+            let Some(next) = moved(&source, settings, self.clock.now()) else {
+                continue;
+            };
+            let (id, cycle, from) = (source.id, source.cycle, source.next_cycle_at);
+            if self.store.move_next_cycle(id, cycle, from, next).await? {
                 changed = true;
+                tracing::info!(source = source.name, ?from, to = ?next, "next cycle moved");
             }
         }
         if changed {
@@ -55,6 +56,14 @@ impl Task for RestSources {
     }
 }
 
-fn waits_for_nothing(source: &SourceRecord) -> bool {
-    source.state == SourceState::Active && source.next_cycle_at.is_none() && source.requested.is_none()
+/// Where the next cycle of a source belongs, if it is not there. One that is due already starts when it can, and one that
+/// was due with the end of the cycle before (given up after the last rung) knows no rest.
+fn moved(source: &SourceRecord, settings: &SourceSettings, now: Timestamp) -> Option<Option<Timestamp>> {
+    let ended_at = source.cycle_ended_at?;
+    let waits = source.next_cycle_at.is_none_or(|next| next > now && next > ended_at);
+    if source.state != SourceState::Active || source.requested.is_some() || !waits {
+        return None;
+    }
+    let next = resting_until(ended_at, now, settings.rest, settings.schedule.as_ref());
+    (next != source.next_cycle_at).then_some(next)
 }

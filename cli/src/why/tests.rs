@@ -16,6 +16,7 @@ fn source(change: impl FnOnce(&mut SourceRecord)) -> SourceRecord {
         state: SourceState::Active,
         blocked_reason: None,
         cycle: CycleNumber(3),
+        cycle_ended_at: None,
         next_cycle_at: None,
         requested: None,
         hold_until: None,

@@ -10,4 +10,4 @@ pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, 
 pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
 pub use ladder::{Ladder, LadderStep};
 pub use page_fingerprint::page_fingerprint;
-pub use schedule::{Schedule, ScheduleError, next_cycle_at};
+pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};

@@ -116,8 +116,21 @@ impl fmt::Display for Schedule {
 /// comes first. Ticks that came while the cycle ran are missed and not made up for. Without both: never by itself.
 #[must_use]
 pub fn next_cycle_at(ended_at: Timestamp, rest: Option<Duration>, schedule: Option<&Schedule>) -> Option<Timestamp> {
+    resting_until(ended_at, ended_at, rest, schedule)
+}
+
+/// The same, seen at `now` while the source rests, with a rest and a schedule that may be others than when its cycle ended:
+/// the rest counts from that end, which may lie so far back that it is over; the schedule counts from now, because nobody
+/// waited for its ticks before. What has not changed gives the same moment as [`next_cycle_at`], until that has come.
+#[must_use]
+pub fn resting_until(
+    ended_at: Timestamp,
+    now: Timestamp,
+    rest: Option<Duration>,
+    schedule: Option<&Schedule>,
+) -> Option<Timestamp> {
     let rested = rest.map(|rest| ended_at.plus(rest));
-    let tick = schedule.and_then(|schedule| schedule.next_after(ended_at));
+    let tick = schedule.and_then(|schedule| schedule.next_after(ended_at.max(now)));
     match (rested, tick) {
         (Some(rested), Some(tick)) => Some(rested.min(tick)),
         (rested, tick) => rested.or(tick),

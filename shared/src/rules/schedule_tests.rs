@@ -131,6 +131,19 @@ fn ticks_missed_while_a_cycle_ran_count_once() {
 }
 
 #[test]
+fn a_changed_rest_counts_from_the_end_of_the_cycle_and_a_changed_schedule_from_now() {
+    let (ended_at, now) = (at("2026-01-01T10:50:00Z"), at("2026-01-01T12:30:00Z"));
+    let minutes = |count: u64| Some(Duration::from_secs(count * 60));
+    let hourly = Schedule::new("0 * * * *", "UTC").unwrap();
+    let next = |rest, schedule| resting_until(ended_at, now, rest, schedule);
+    assert_eq!(next(minutes(180), None), Some(at("2026-01-01T13:50:00Z")));
+    assert_eq!(next(minutes(30), None), Some(at("2026-01-01T11:20:00Z")), "it is over");
+    assert_eq!(next(None, Some(&hourly)), Some(at("2026-01-01T13:00:00Z")));
+    assert_eq!(next(minutes(180), Some(&hourly)), Some(at("2026-01-01T13:00:00Z")));
+    assert_eq!(next(None, None), None);
+}
+
+#[test]
 fn beyond_the_calendar_there_is_no_tick() {
     let schedule = Schedule::new("* * * * *", "UTC").unwrap();
     assert_eq!(schedule.next_after(Timestamp(i64::MAX)), None);
@@ -157,6 +170,26 @@ proptest! {
         let between = Timestamp(after + (tick.0 - after) / 2);
         prop_assert_eq!(schedule.next_after(between), Some(tick));
         prop_assert_eq!(schedule.next_after(Timestamp(tick.0 - 1)), Some(tick));
+    }
+
+    #[test]
+    fn what_has_not_changed_moves_no_cycle_before_it_comes(
+        minute in 0_u32..60,
+        hour in 0_u32..24,
+        zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
+        rest in prop::option::of(0_u64..200_000),
+        scheduled in prop::bool::ANY,
+        ended_at in 0_i64..4_000_000_000_000,
+        seen in 0.0_f64..1.0,
+    ) {
+        let schedule = scheduled.then(|| Schedule::new(&format!("{minute} {hour} * * *"), zone).unwrap());
+        let rest = rest.map(Duration::from_secs);
+        let next = next_cycle_at(Timestamp(ended_at), rest, schedule.as_ref());
+        if let Some(Timestamp(moment)) = next.filter(|next| next.0 > ended_at) {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "somewhere before it")]
+            let now = Timestamp(ended_at + ((moment - 1 - ended_at) as f64 * seen) as i64);
+            prop_assert_eq!(resting_until(Timestamp(ended_at), now, rest, schedule.as_ref()), next);
+        }
     }
 
     #[test]

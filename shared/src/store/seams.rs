@@ -133,8 +133,15 @@ pub trait CycleStore: Send + Sync {
         now: Timestamp,
     ) -> Answer<bool>;
 
-    /// Moves the start of the next cycle of a source that rests (a changed `rest` or `schedule`).
-    async fn set_next_cycle(&self, source: SourceId, next_cycle_at: Option<Timestamp>) -> Answer<()>;
+    /// Moves the start of the next cycle of a source that rests since `cycle`, its newest one, from one moment to another.
+    /// `false`: the next cycle is not the one it was, or no longer at that moment (another scheduler was first).
+    async fn move_next_cycle(
+        &self,
+        source: SourceId,
+        cycle: CycleNumber,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Answer<bool>;
 }
 
 /// The hot path of a burst.

@@ -45,6 +45,8 @@ pub struct SourceRecord {
     pub blocked_reason: Option<String>,
     /// The newest cycle, 0 before the first.
     pub cycle: CycleNumber,
+    /// When that cycle ended; none while it runs.
+    pub cycle_ended_at: Option<Timestamp>,
     /// When the next cycle starts, if none is running.
     pub next_cycle_at: Option<Timestamp>,
     /// A cycle was asked for and starts as soon as none is running.

@@ -181,6 +181,20 @@ impl Stage {
         Self::on(self.store, self.clock, self.script, self.settings, self.folder).await
     }
 
+    /// The same with other settings. Returns when the scheduler has looked at the rests of all sources.
+    pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut SourceSettings)) -> Result<Self> {
+        change(&mut self.settings);
+        let stage = self.restart().await?;
+        wait_until("the scheduler to look at rests", LIMIT, async || -> Result<()> {
+            let reports = stage.runtime.loops();
+            let mut rests = reports.iter().filter(|report| report.name == "rest sources");
+            ensure!(rests.any(|report| report.last_success_at.is_some()), "{reports:?}");
+            Ok(())
+        })
+        .await?;
+        Ok(stage)
+    }
+
     /// Stops in good order; what is left is the store.
     pub(crate) async fn stop(self) -> Arc<dyn Store> {
         self.runtime.shut_down(LIMIT).await;

@@ -80,9 +80,47 @@ pub async fn a_rest_is_waited_for(store: Arc<dyn Store>) {
     assert_eq!(source(&store, "s").await.next_cycle_at, Some(t(100)));
     assert_eq!(store.next_due(t(4)).await.unwrap(), Some(t(100)));
     assert!(store.start_cycles(10, t(99)).await.unwrap().is_empty());
-    store.set_next_cycle(root.source(), Some(t(50))).await.unwrap();
-    let started = start_cycle(&store, t(60)).await;
+    let started = start_cycle(&store, t(100)).await;
     assert_eq!(started.trigger, Trigger::Schedule);
+}
+
+pub async fn the_end_of_a_rest_is_moved_only_from_where_it_was_seen(store: Arc<dyn Store>) {
+    let root = begin(&store, "s", 1).await;
+    let (id, first) = (root.source(), root.cycle());
+    assert_eq!(source(&store, "s").await.cycle_ended_at, None);
+    assert!(
+        !store.move_next_cycle(id, first, None, Some(t(9))).await.unwrap(),
+        "it runs"
+    );
+    assert_eq!(source(&store, "s").await.next_cycle_at, None);
+    let over = end(CycleState::Incomplete, t(100));
+    assert!(store.end_cycle(id, first, &over, t(3)).await.unwrap());
+    assert_eq!(source(&store, "s").await.cycle_ended_at, Some(t(3)));
+
+    assert!(
+        store
+            .move_next_cycle(id, first, Some(t(100)), Some(t(50)))
+            .await
+            .unwrap()
+    );
+    // Another scheduler that saw the same moment comes too late.
+    assert!(
+        !store
+            .move_next_cycle(id, first, Some(t(100)), Some(t(70)))
+            .await
+            .unwrap()
+    );
+    assert!(!store.move_next_cycle(id, first, None, Some(t(70))).await.unwrap());
+    assert_eq!(source(&store, "s").await.next_cycle_at, Some(t(50)));
+    assert_eq!(store.next_due(t(4)).await.unwrap(), Some(t(50)));
+    assert!(store.move_next_cycle(id, first, Some(t(50)), None).await.unwrap());
+    assert!(store.start_cycles(10, t(1_000)).await.unwrap().is_empty());
+    assert!(store.move_next_cycle(id, first, None, Some(t(60))).await.unwrap());
+    assert_eq!(start_cycle(&store, t(60)).await.number, CycleNumber(2));
+
+    // The rest that it was about is over.
+    assert!(!store.move_next_cycle(id, first, None, Some(t(80))).await.unwrap());
+    assert_eq!(source(&store, "s").await.next_cycle_at, None);
 }
 
 pub async fn a_paused_source_starts_nothing(store: Arc<dyn Store>) {
@@ -249,6 +287,7 @@ macro_rules! store_conformance_cycles {
             a_cycle_is_started_once_however_many_schedulers_try,
             no_second_cycle_starts_while_one_runs,
             a_rest_is_waited_for,
+            the_end_of_a_rest_is_moved_only_from_where_it_was_seen,
             a_paused_source_starts_nothing,
             a_cycle_is_finished_when_its_last_partition_is,
             a_cycle_that_a_partition_gave_up_is_finished_at_once,

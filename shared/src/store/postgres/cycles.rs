@@ -90,11 +90,19 @@ impl CycleStore for PostgresStore {
         sweep::hold(self, (source.0, cycle.0), plan, reason, next_cycle_at, now).await
     }
 
-    async fn set_next_cycle(&self, source: SourceId, next_cycle_at: Option<Timestamp>) -> Result<(), StoreError> {
-        let mut act = self.writing("set the next cycle").await?;
-        let statement = sqlx::query(include_str!("sql/set_next_cycle.sql")).bind(source.0);
-        act.run(statement.bind(next_cycle_at.map(|at| at.0))).await?;
-        Ok(())
+    async fn move_next_cycle(
+        &self,
+        source: SourceId,
+        cycle: CycleNumber,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        let mut act = self.writing("move the next cycle").await?;
+        let statement = sqlx::query(include_str!("sql/move_next_cycle.sql"))
+            .bind(source.0)
+            .bind(cycle.0);
+        let statement = statement.bind(from.map(|at| at.0)).bind(to.map(|at| at.0));
+        Ok(act.run(statement).await? > 0)
     }
 }
 

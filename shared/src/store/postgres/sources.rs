@@ -197,6 +197,7 @@ fn source_record(row: &PgRow) -> Result<SourceRecord, StoreError> {
         state: source_state_of(column(row, "state")?)?,
         blocked_reason: column(row, "blocked_reason")?,
         cycle: CycleNumber(column(row, "cycle")?),
+        cycle_ended_at: moment(row, "cycle_ended_at")?,
         next_cycle_at: moment(row, "next_cycle_at")?,
         requested: column::<Option<&str>>(row, "requested")?.map(trigger_of).transpose()?,
         hold_until: moment(row, "hold_until")?,

@@ -196,15 +196,23 @@ impl CycleStore for SqliteStore {
         hold_sweep(self, (source, cycle), plan, reason, next_cycle_at, now).await
     }
 
-    async fn set_next_cycle(&self, source: SourceId, next_cycle_at: Option<Timestamp>) -> Result<(), StoreError> {
+    async fn move_next_cycle(
+        &self,
+        source: SourceId,
+        cycle: CycleNumber,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
         let mut writer = self.writer().await;
-        query(sql!("set_next_cycle"))
+        let moved = query(sql!("move_next_cycle"))
             .bind(source.0)
-            .bind(next_cycle_at.map(|moment| moment.0))
+            .bind(cycle.0)
+            .bind(from.map(|moment| moment.0))
+            .bind(to.map(|moment| moment.0))
             .execute(&mut *writer)
             .await
-            .map_err(failed("set the next cycle"))?;
-        Ok(())
+            .map_err(failed("move the next cycle"))?;
+        Ok(moved.rows_affected() > 0)
     }
 }
 

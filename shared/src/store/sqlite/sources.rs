@@ -210,6 +210,7 @@ fn source_record(row: &SqliteRow) -> Result<SourceRecord, sqlx::Error> {
         state: word(row, 3)?,
         blocked_reason: row.try_get(4)?,
         cycle: CycleNumber(row.try_get(5)?),
+        cycle_ended_at: optional_moment(row, 16)?,
         next_cycle_at: optional_moment(row, 6)?,
         requested: optional_word(row, 7)?,
         hold_until: optional_moment(row, 8)?,
