@@ -7,6 +7,7 @@ use tideline_shared::clock::Clock;
 use tideline_shared::queue::{Hint, Queue};
 use tideline_shared::runtime::Pace;
 use tideline_shared::store::{CycleStore, StoreError};
+use tideline_shared::telemetry::metrics;
 
 use crate::scheduler::Task;
 
@@ -27,8 +28,12 @@ pub struct StartCycles {
 impl Task for StartCycles {
     /// Starts what is due now.
     async fn run_once(&self) -> Result<Pace, StoreError> {
-        let started = self.store.start_cycles(BATCH, self.clock.now()).await?;
+        let now = self.clock.now();
+        let started = self.store.start_cycles(BATCH, now).await?;
         for cycle in &started {
+            if let Some(due_at) = cycle.due_at {
+                metrics::schedule_lateness(&cycle.source_name, now.since(due_at));
+            }
             tracing::info!(source = cycle.source_name, cycle = %cycle.number, trigger = ?cycle.trigger, "cycle started");
         }
         if started.is_empty() {

@@ -172,6 +172,8 @@ pub struct StartedCycle {
     pub number: CycleNumber,
     /// Why.
     pub trigger: Trigger,
+    /// When its rest was over or its tick came; none if somebody asked for it.
+    pub due_at: Option<Timestamp>,
     /// The root partition's job.
     pub root: JobId,
     /// Its token, for the hint.

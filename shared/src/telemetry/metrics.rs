@@ -104,7 +104,7 @@ pub fn due_lag(kind: &str, lag: Duration) {
     with(|i| i.due_lag.record(lag.as_secs_f64(), &[kind_of(kind)]));
 }
 
-/// A cycle of the source started so long after its time.
+/// A cycle of the source started so long after its rest was over or its tick came.
 pub fn schedule_lateness(source: &str, late: Duration) {
     with(|i| {
         i.schedule_lateness

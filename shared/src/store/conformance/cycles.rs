@@ -12,7 +12,10 @@ pub async fn a_new_source_starts_its_first_cycle_at_once(store: Arc<dyn Store>) 
     assert_eq!(source(&store, "s").await.requested, Some(Trigger::Start));
     let started = start_cycle(&store, t(5)).await;
     assert_eq!((started.source, started.source_name.as_str()), (id, "s"));
-    assert_eq!((started.number, started.trigger), (CycleNumber(1), Trigger::Start));
+    assert_eq!(
+        (started.number, started.trigger, started.due_at),
+        (CycleNumber(1), Trigger::Start, None)
+    );
     let record = source(&store, "s").await;
     assert_eq!(
         (record.cycle, record.requested, record.next_cycle_at),
@@ -70,7 +73,10 @@ pub async fn no_second_cycle_starts_while_one_runs(store: Arc<dyn Store>) {
     assert!(store.end_cycle(root.source(), root.cycle(), &over, t(3)).await.unwrap());
     // What was asked for meanwhile starts now, before the rest is over.
     let started = start_cycle(&store, t(4)).await;
-    assert_eq!((started.number, started.trigger), (CycleNumber(2), Trigger::Manual));
+    assert_eq!(
+        (started.number, started.trigger, started.due_at),
+        (CycleNumber(2), Trigger::Manual, None)
+    );
 }
 
 pub async fn a_rest_is_waited_for(store: Arc<dyn Store>) {
@@ -80,8 +86,8 @@ pub async fn a_rest_is_waited_for(store: Arc<dyn Store>) {
     assert_eq!(source(&store, "s").await.next_cycle_at, Some(t(100)));
     assert_eq!(store.next_due(t(4)).await.unwrap(), Some(t(100)));
     assert!(store.start_cycles(10, t(99)).await.unwrap().is_empty());
-    let started = start_cycle(&store, t(100)).await;
-    assert_eq!(started.trigger, Trigger::Schedule);
+    let started = start_cycle(&store, t(107)).await;
+    assert_eq!((started.trigger, started.due_at), (Trigger::Schedule, Some(t(100))));
 }
 
 pub async fn the_end_of_a_rest_is_moved_only_from_where_it_was_seen(store: Arc<dyn Store>) {

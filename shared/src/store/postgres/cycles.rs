@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use super::PostgresStore;
 use super::act::Act;
-use super::rows::{column, count, cycle_state_of, cycle_state_text, trigger_of};
+use super::rows::{column, count, cycle_state_of, cycle_state_text, moment, trigger_of};
 use super::sweep;
 use super::totals::totals_text;
 use crate::store::{CycleStore, StartedCycle, StoreError};
@@ -27,6 +27,7 @@ impl CycleStore for PostgresStore {
                 source_name: column(row, "name")?,
                 number: CycleNumber(column(row, "number")?),
                 trigger: trigger_of(column(row, "trigger")?)?,
+                due_at: moment(row, "due_at")?,
                 root: JobId(column(row, "id")?),
                 token: Token(column(row, "token")?),
             })

@@ -5,7 +5,7 @@ use sqlx::{Row, query, query_scalar};
 
 use super::failure::failed;
 use super::partitions::{cancel_partitions, finish_cycle, sum_partitions};
-use super::rows::{count, json, to_json, word, word_of};
+use super::rows::{count, json, optional_moment, to_json, word, word_of};
 use super::sweep::{hold_sweep, plan_sweep, sweep};
 use super::{SqliteStore, begin, commit, sql};
 use crate::rules::fingerprint;
@@ -58,6 +58,7 @@ impl CycleStore for SqliteStore {
                     source_name: name,
                     number: CycleNumber(number),
                     trigger: word(row, 3)?,
+                    due_at: optional_moment(row, 4)?,
                     root: JobId(root.try_get(0)?),
                     token: Token(root.try_get(1)?),
                 });

@@ -1,6 +1,7 @@
 -- Due sources without a running cycle start one, each by one scheduler: the cycle, the source's number, the root partition.
 WITH picked AS MATERIALIZED (
     SELECT s.id, s.name, s.cycle + 1 AS number, coalesce(s.requested, 'schedule') AS trigger,
+        CASE WHEN s.requested IS NULL THEN s.next_cycle_at END AS due_at,
         '{"partition":' || to_json(s.name)::TEXT || ',"args":{}}' AS args
     FROM sources s
     WHERE s.state = 'active' AND (s.requested IS NOT NULL OR s.next_cycle_at <= $2)
@@ -24,6 +25,6 @@ WITH picked AS MATERIALIZED (
         worker = NULL, hinted_at = 0, parked_at = NULL, updated_at = excluded.updated_at
     RETURNING j.id, j.token, j.source_id
 )
-SELECT p.id AS source_id, p.name, p.number, p.trigger, r.id, r.token
+SELECT p.id AS source_id, p.name, p.number, p.trigger, p.due_at, r.id, r.token
 FROM picked p JOIN roots r ON r.source_id = p.id
 ORDER BY p.id

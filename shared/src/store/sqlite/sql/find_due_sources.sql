@@ -1,5 +1,6 @@
--- Active sources without a running cycle whose next one is asked for or due.
-SELECT s.id, s.name, s.cycle + 1, coalesce(s.requested, 'schedule')
+-- Active sources without a running cycle whose next one is asked for or due; and since when, if nobody asked for it.
+SELECT
+    s.id, s.name, s.cycle + 1, coalesce(s.requested, 'schedule'), CASE WHEN s.requested IS NULL THEN s.next_cycle_at END
 FROM sources AS s
 WHERE s.state = 'active'
   AND (s.requested IS NOT NULL OR s.next_cycle_at <= ?1)
