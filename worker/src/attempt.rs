@@ -6,10 +6,10 @@ use tideline_shared::clock::Clock;
 use tideline_shared::rules::{Ladder, LadderStep};
 use tideline_shared::runtime::full_text;
 use tideline_shared::store::Store;
-use tideline_shared::telemetry::{context, metrics};
-use tideline_shared::words::{ClaimedJob, Settlement, Timestamp};
+use tideline_shared::telemetry::{context, metrics, spans};
+use tideline_shared::words::{ClaimedJob, Progress, Settlement, Timestamp, TraceParent};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 
@@ -19,7 +19,7 @@ const STORE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 /// Runs one attempt. `None`: the lease was lost, there is nothing to settle.
 pub(crate) async fn run(
     handler: Arc<dyn Handler>,
-    job: ClaimedJob,
+    mut job: ClaimedJob,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
@@ -29,13 +29,7 @@ pub(crate) async fn run(
     let rung = job.rung;
     let (id, kind, key) = (job.id, job.kind.clone(), job.key.clone());
     metrics::due_lag(&kind, clock.now().since(job.due_at));
-    // A trace of its own, linked to the creation of the job: bursts of one job may be days apart.
-    let span = tracing::info_span!(
-        parent: None, "process", "messaging.operation.type" = "process", "messaging.destination.name" = kind,
-        "tideline.job" = %id, "tideline.job.key" = key, "tideline.job.token" = %job.token,
-        "tideline.job.attempt" = job.attempt, "tideline.rung" = rung
-    );
-    context::link(&span, job.trace.as_deref());
+    let span = begin(&mut job);
     let attempt = Attempt {
         job,
         stop,
@@ -44,7 +38,7 @@ pub(crate) async fn run(
     };
     // In a task of its own, so that a panic ends this attempt and nothing else.
     let mut running = AbortOnDrop(tokio::spawn(
-        async move { handler.run(&attempt).await }.instrument(span),
+        async move { handler.run(&attempt).await }.instrument(span.clone()),
     ));
     let ended = match tokio::time::timeout(deadline, &mut running.0).await {
         Ok(Ok(ended)) => ended,
@@ -61,15 +55,48 @@ pub(crate) async fn run(
     if let Err(error) = &ended {
         tracing::warn!(job = %id, kind, key, rung, error = error as &dyn std::error::Error, "attempt failed");
     }
+    let failure = ended.as_ref().err().map(failure);
     let settlement = settlement(ended, &ladder, rung, clock.now(), rand::random());
-    metrics::attempts(&kind, settlement.as_ref().map_or("lease_lost", outcome), 1);
+    let outcome = settlement.as_ref().map_or("lease_lost", outcome);
+    metrics::attempts(&kind, outcome, 1);
+    spans::ended(&span, outcome, failure);
     if settlement.is_none() {
         metrics::lease_lost(&kind);
     }
     settlement
 }
 
-/// The name of a settlement in metrics.
+/// The span of an attempt. A burst is linked to the one that committed the partition's newest page, and leaves its own trace
+/// for the next one: it goes into the progress, which each commit writes anyway.
+fn begin(job: &mut ClaimedJob) -> Span {
+    let progress = job.source.and_then(|_| match &job.progress {
+        Some(text) => serde_json::from_str::<Progress>(text).ok(),
+        None => Some(Progress::default()),
+    });
+    let previous = progress.and_then(|progress| progress.trace);
+    let span = spans::process(job, previous.as_ref().map(TraceParent::as_str));
+    let trace = context::of(&span).and_then(|trace| TraceParent::new(&trace));
+    if let (Some(progress), Some(_)) = (progress, trace)
+        && let Ok(text) = serde_json::to_string(&Progress { trace, ..progress })
+    {
+        job.progress = Some(text);
+    }
+    span
+}
+
+/// The class of a failure in traces.
+fn failure(error: &HandlerError) -> &'static str {
+    match error {
+        HandlerError::Transient { .. } => "transient",
+        HandlerError::Permanent(_) => "permanent",
+        HandlerError::GivenUp(_) => "given_up",
+        HandlerError::LeaseLost => "lease_lost",
+        HandlerError::Store(_) => "store",
+        HandlerError::Other(_) => "other",
+    }
+}
+
+/// The name of a settlement in metrics and traces.
 fn outcome(settlement: &Settlement) -> &'static str {
     match settlement {
         Settlement::Done => "done",

@@ -22,6 +22,8 @@ pub mod attribute {
     /// What went wrong, from a closed list.
     pub const ERROR_TYPE: &str = "error.type";
 
+    /// The job's key, unique within its kind.
+    pub const KEY: &str = "tideline.job.key";
     /// The job's fencing token.
     pub const TOKEN: &str = "tideline.job.token";
     /// The attempt of the job, 1 for the first.

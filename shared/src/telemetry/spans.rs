@@ -21,7 +21,8 @@ pub fn publish(kind: &str, jobs: usize) -> Span {
     )
 }
 
-/// One attempt of a job (a burst): a trace of its own, linked to the job's creation and to the attempt before it.
+/// One attempt of a job (a burst): a trace of its own, linked to the job's creation and to the burst before it, since bursts
+/// of one partition may be days apart.
 #[must_use]
 pub fn process(job: &ClaimedJob, previous: Option<&str>) -> Span {
     let process = info_span!(
@@ -35,8 +36,10 @@ pub fn process(job: &ClaimedJob, previous: Option<&str>) -> Span {
         { attribute::MESSAGING_OPERATION_TYPE } = "process",
         { attribute::MESSAGING_DESTINATION } = job.kind,
         { attribute::MESSAGING_MESSAGE_ID } = job.id.0,
+        { attribute::KEY } = job.key,
         { attribute::TOKEN } = job.token.0,
         { attribute::ATTEMPT } = job.attempt,
+        { attribute::RUNG } = job.rung,
         { attribute::PARTITION } = job.source.map(|_| job.key.as_str()),
         { attribute::CYCLE } = job.cycle.map(|cycle| cycle.0),
         { attribute::OUTCOME } = field::Empty,

@@ -7,6 +7,7 @@ mod job;
 mod page;
 mod source;
 mod timestamp;
+mod trace;
 
 pub use cycle::*;
 pub use entity::*;
@@ -15,3 +16,4 @@ pub use job::*;
 pub use page::*;
 pub use source::*;
 pub use timestamp::*;
+pub use trace::*;

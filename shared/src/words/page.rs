@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CycleNumber, Entity, EntityRef, Fingerprint, KeyHash, Lease, SourceId, Timestamp};
+use super::{CycleNumber, Entity, EntityRef, Fingerprint, KeyHash, Lease, SourceId, Timestamp, TraceParent};
 
 /// What a conditional request sends back (RFC 9110, sections 8.8 and 13.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,4 +159,7 @@ pub struct Progress {
     pub malformed: u64,
     /// Malformed items without a name: a cycle with any of them does not sweep.
     pub unidentified: u64,
+    /// The burst that committed the newest of these pages, for the link of the next one.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "TraceParent::lenient")]
+    pub trace: Option<TraceParent>,
 }

@@ -1,0 +1,216 @@
+//! What a collector sees of the bursts of a partition. A process of its own, since there is one subscriber per process.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use async_trait::async_trait;
+use opentelemetry::trace::{Link, SpanContext, SpanId, TracerProvider};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use parking_lot::Mutex;
+use serde_json::json;
+use tideline_scheduler::{Scheduler, SchedulerParts};
+use tideline_shared::clock::{Clock, ManualClock};
+use tideline_shared::config::settings::{SchedulerSettings, SourceSettings, WorkerSettings};
+use tideline_shared::queue::Queue;
+use tideline_shared::queue::in_process::InProcessQueue;
+use tideline_shared::runtime::Runtime;
+use tideline_shared::store::sqlite::SqliteStore;
+use tideline_shared::store::{JobFilter, RescuePolicy, Store};
+use tideline_shared::words::{CycleState, JobRecord, JobState, Timestamp, Validators};
+use tideline_tests::wait_until;
+use tideline_worker::{
+    ErrorClass, IngestHandler, Page, PageContent, PageRequest, Source, SourceError, Worker, WorkerParts,
+};
+use tracing_subscriber::layer::SubscriberExt;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const BURST: Duration = Duration::from_secs(10);
+
+/// Keeps ended spans.
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Kept {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().append(&mut batch);
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// The spans of bursts in the order of their beginning.
+    fn bursts(&self) -> Vec<SpanData> {
+        let kept = self.0.lock();
+        let mut bursts: Vec<_> = kept
+            .iter()
+            .filter(|span| span.name == "process ingest")
+            .cloned()
+            .collect();
+        bursts.sort_by_key(|span| span.start_time);
+        bursts
+    }
+}
+
+/// Seven pages, each of which takes as long as a burst may; the fifth cannot be read at first.
+struct Slow {
+    clock: ManualClock,
+    failures: Mutex<u32>,
+}
+
+#[async_trait]
+impl Source for Slow {
+    async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
+        let number = request.cursor.and_then(serde_json::Value::as_u64).unwrap_or(0);
+        self.clock.advance(BURST);
+        if number == 4 && std::mem::take(&mut *self.failures.lock()) > 0 {
+            return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, "not now"));
+        }
+        Ok(Page {
+            content: PageContent::Items(vec![]),
+            next: (number < 6).then(|| json!(number + 1)),
+            children: vec![],
+            validators: Validators::default(),
+            hold: None,
+        })
+    }
+}
+
+struct Stage {
+    store: Arc<dyn Store>,
+    clock: ManualClock,
+    settings: SourceSettings,
+    runtime: Runtime,
+}
+
+impl Stage {
+    fn start(store: Arc<dyn Store>, clock: ManualClock, settings: SourceSettings) -> Self {
+        let time: Arc<dyn Clock> = Arc::new(clock.clone());
+        let queue: Arc<dyn Queue> = Arc::new(InProcessQueue::default());
+        let source: Arc<dyn Source> = Arc::new(Slow {
+            clock: clock.clone(),
+            failures: Mutex::new(1),
+        });
+        let handler = IngestHandler::new(Arc::clone(&store), Arc::clone(&time), [(settings.clone(), source)]);
+        let runtime = Runtime::new(Arc::clone(&time));
+        let worker = Worker::new(WorkerParts {
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            clock: Arc::clone(&time),
+            // The clock jumps; no lease is to end by that.
+            settings: WorkerSettings {
+                lease: Duration::from_secs(100_000),
+                ..WorkerSettings::default()
+            },
+            handlers: vec![Arc::new(handler)],
+        });
+        runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
+        Scheduler::new(SchedulerParts {
+            store: Arc::clone(&store),
+            queue,
+            clock: time,
+            settings: SchedulerSettings::default(),
+            rescue: RescuePolicy::default(),
+            sources: vec![settings.clone()],
+            changes_retention: Duration::from_secs(1_000_000),
+        })
+        .start(&runtime);
+        Self {
+            store,
+            clock,
+            settings,
+            runtime,
+        }
+    }
+
+    /// Waits until the partition waits for another burst, and as many have ended.
+    async fn rests_after(&self, bursts: usize, kept: &Kept) -> Result<JobRecord> {
+        wait_until(&format!("{bursts} bursts"), LIMIT, async || -> Result<JobRecord> {
+            let filter = JobFilter {
+                limit: 10,
+                ..JobFilter::default()
+            };
+            let job = self.store.list_jobs(&filter).await?.pop();
+            let ended = kept.bursts().len();
+            ensure!(ended == bursts, "{ended} ended: {job:?}");
+            job.filter(|job| matches!(job.state, JobState::Waiting | JobState::Done))
+                .ok_or_else(|| anyhow::anyhow!("it runs"))
+        })
+        .await
+    }
+}
+
+fn contexts(links: &[Link]) -> Vec<SpanContext> {
+    links.iter().map(|link| link.span_context.clone()).collect()
+}
+
+/// What a link to this span must hold.
+fn is(link: &SpanContext, span: &SpanData) -> bool {
+    (link.trace_id(), link.span_id()) == (span.span_context.trace_id(), span.span_context.span_id())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_is_a_trace_of_its_own_and_linked_to_the_one_before() -> Result<()> {
+    let kept = Kept::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))?;
+
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("traces.db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_owned(&path.to_string_lossy(), "test").await?);
+    let clock = ManualClock::new(Timestamp(1_700_000_000_000));
+    let mut settings = SourceSettings::new("slow");
+    settings.burst_length = BURST;
+    settings.burst_interval = Duration::from_secs(5);
+    store.sync_sources(&[settings.spec()], clock.now()).await?;
+
+    let stage = Stage::start(store, clock, settings);
+    for bursts in 1..=3 {
+        stage.rests_after(bursts, &kept).await?;
+        stage.clock.advance(Duration::from_secs(6));
+    }
+    // A worker of another process goes on.
+    stage.rests_after(4, &kept).await?;
+    stage.runtime.shut_down(LIMIT).await;
+    let stage = Stage::start(stage.store, stage.clock, stage.settings);
+    stage.clock.advance(Duration::from_secs(6));
+    // The fifth burst fails on its first page: it left nothing that another one could go on from.
+    let failed = stage.rests_after(5, &kept).await?;
+    assert_eq!(failed.rung, 1);
+    for bursts in 6..=8 {
+        stage.clock.advance(Duration::from_secs(60));
+        stage.rests_after(bursts, &kept).await?;
+    }
+    let source = stage.store.find_source("slow").await?.unwrap();
+    wait_until("the end of the cycle", LIMIT, async || -> Result<()> {
+        let cycle = stage.store.list_cycles(source.id, 1).await?.remove(0);
+        ensure!(cycle.state == CycleState::Complete, "{cycle:?}");
+        Ok(())
+    })
+    .await?;
+
+    let bursts = kept.bursts();
+    for (at, burst) in bursts.iter().enumerate() {
+        assert_eq!(burst.parent_span_id, SpanId::INVALID, "burst {at} begins a trace");
+        let same = bursts
+            .iter()
+            .filter(|other| other.span_context.trace_id() == burst.span_context.trace_id())
+            .count();
+        assert_eq!(same, 1, "burst {at} has its trace for itself");
+    }
+    assert_eq!(contexts(&bursts[0].links.links), []);
+    // After the failed one the link is to the burst that committed the newest page.
+    for (burst, before) in [(1, 0), (2, 1), (3, 2), (4, 3), (5, 3), (6, 5), (7, 6)] {
+        let links = contexts(&bursts[burst].links.links);
+        assert_eq!(links.len(), 1, "burst {burst}");
+        assert!(
+            is(&links[0], &bursts[before]),
+            "burst {burst} is not linked to {before}"
+        );
+    }
+    Ok(())
+}
