@@ -1,5 +1,6 @@
 //! All roles in the process of the test, on a store and a queue that the test chose.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,55 @@ use tideline_shared::runtime::Runtime;
 use tideline_shared::store::Store;
 use tideline_shared::words::{SourceSpec, WorkerId};
 use tideline_worker::{Handler, IngestHandler, Worker, WorkerParts, sources};
+
+use crate::hostile::{
+    ChangeRates, Counts, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, SOURCE, Shape,
+};
+use crate::oracle::compare_catalog;
+
+/// How long [`ingest_everything`] may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Reads a source of some two hundred entities that behaves well, cycle after cycle while it changes, until the catalog is
+/// as the source.
+///
+/// # Errors
+/// It does not get there.
+pub async fn ingest_everything(store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> Result<()> {
+    let config = HostileConfig {
+        seed: 1,
+        shape: Shape {
+            organisations: 5,
+            projects: 3,
+            components: 10,
+        },
+        paging: Paging::Cursor,
+        faults: FaultRates::default(),
+        changes: ChangeRates {
+            add: 2.0,
+            modify: 4.0,
+            remove: 2.0,
+        },
+    };
+    let server = HostileServer::start(config).await?;
+    let yaml = server.yaml(&HostileYaml::default());
+    let settings = tideline_shared::config::parse(&yaml, Path::new("hostile.yaml"), &|_| None)?;
+    let roles = Embedded::start(&settings, Arc::clone(&store), queue).await?;
+    crate::wait_until("cycles", LIMIT, async || {
+        let seen = Counts::of(&server.counts().cycles);
+        anyhow::ensure!(seen > 3, "{seen} cycles");
+        Ok(())
+    })
+    .await?;
+    server.stop_changes();
+    let expected = server.expected()?;
+    let compared = crate::wait_until("the catalog to be the source", LIMIT, async || {
+        compare_catalog(store.as_ref(), SOURCE, &expected).await
+    });
+    let compared = compared.await;
+    roles.stop().await;
+    compared
+}
 
 /// Running roles: one scheduler and one worker.
 pub struct Embedded {

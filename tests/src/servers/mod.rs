@@ -3,7 +3,9 @@
 
 mod child;
 mod nats;
+mod nats_accounts;
 mod postgres;
+mod tls;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -14,7 +16,9 @@ use tokio::sync::Mutex;
 
 pub(crate) use child::ServerProcess;
 pub use nats::Nats;
+pub use nats_accounts::Operator;
 pub use postgres::{Postgres, Restart, TestDatabase};
+pub use tls::{Authority, Identity, serve_tls};
 
 /// Where the tests find a Postgres that they must not start themselves.
 pub const POSTGRES_URL: &str = "TIDELINE_TEST_POSTGRES_URL";

@@ -88,6 +88,14 @@ fn read_url(url: &str) -> Result<PgConnectOptions, StoreError> {
     if !matches!(parsed.scheme(), "postgres" | "postgresql") {
         return Err(bad("the scheme is not postgres"));
     }
+    for (name, value) in parsed.query_pairs() {
+        let names_file = TLS_FILES.contains(&name.as_ref()) && !value.starts_with("-----BEGIN");
+        if names_file && let Err(error) = std::fs::File::open(value.as_ref()) {
+            return Err(StoreError::Config(format!(
+                "store: {name} of the URL names {value}, which cannot be read: {error}"
+            )));
+        }
+    }
     // The driver's error may quote the value, so it is not shown.
     let options = PgConnectOptions::from_str(url).map_err(|_| bad("a parameter has a wrong value"))?;
     // Not sent, because PgBouncer refuses to begin with it unless told otherwise; no floating-point number is stored.
@@ -111,6 +119,19 @@ fn describe(options: &PgConnectOptions) -> String {
     )
 }
 
+/// Parameters of the URL whose value is the name of a file, or PEM itself.
+const TLS_FILES: [&str; 7] = [
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+];
+
+const TLS_ADVICE: &str = "check sslmode, sslrootcert and the host's name in the URL";
+
 fn refused(place: &str, error: sqlx::Error) -> StoreError {
     let code = error
         .as_database_error()
@@ -131,10 +152,10 @@ fn refused(place: &str, error: sqlx::Error) -> StoreError {
             "if this is PgBouncer, see ignore_startup_parameters and pool_mode in its manual",
         ),
         _ => match error {
-            sqlx::Error::Tls(cause) => config(
-                &format!("TLS failed: {cause}"),
-                "check sslmode, sslrootcert and the host's name in the URL",
-            ),
+            sqlx::Error::Tls(cause) => config(&format!("TLS failed: {cause}"), TLS_ADVICE),
+            sqlx::Error::Io(cause) if cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                config(&format!("TLS failed: {cause}"), TLS_ADVICE)
+            }
             sqlx::Error::Configuration(cause) => config(&cause.to_string(), "correct the URL"),
             other => classify("connect", false, other),
         },
