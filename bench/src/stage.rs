@@ -31,6 +31,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// With further settings, on a server of our own.
+    pub(crate) async fn start_with(settings: &[&str]) -> Result<Self> {
         let (server, url) = match std::env::var(POSTGRES_URL) {
             Ok(url) => (None, url),
             Err(_) => {
@@ -38,7 +43,7 @@ impl Stage {
                     Postgres::is_here(),
                     "there is no Postgres: install postgresql, or set {POSTGRES_URL}"
                 );
-                let server = Postgres::start_with(&POSTGRES).await?;
+                let server = Postgres::start_with(&[&POSTGRES[..], settings].concat()).await?;
                 let url = server.url();
                 (Some(server), url)
             }

@@ -190,15 +190,7 @@ impl Producer {
     }
 
     async fn send(&self, kind: &str, jobs: &[(JobId, Token)], trace: Option<String>) -> Result<(), QueueError> {
-        let hints: Vec<Hint> = jobs
-            .chunks(Hint::MAX_JOBS)
-            .map(|jobs| Hint {
-                kind: kind.to_owned(),
-                jobs: jobs.to_vec(),
-                trace: trace.clone(),
-            })
-            .collect();
-        self.queue.publish(&hints).await
+        self.queue.publish(&Hint::spread(kind, jobs, trace.as_deref())).await
     }
 }
 

@@ -174,6 +174,9 @@ impl Queue for NoQueue {
     async fn receive(&self, _: &[String], _: usize) -> Result<Vec<Box<dyn Delivery>>, QueueError> {
         std::future::pending().await
     }
+    fn reaches_others(&self) -> bool {
+        false
+    }
     async fn wake(&self) {}
     fn wakeups(&self) -> Box<dyn Wakeups> {
         InProcessQueue::default().wakeups()

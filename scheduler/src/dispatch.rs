@@ -72,11 +72,9 @@ impl Task for Dispatch {
 fn hints(mut due: Vec<DueJob>) -> Vec<Hint> {
     due.sort_by(|a, b| a.kind.cmp(&b.kind));
     due.chunk_by(|a, b| a.kind == b.kind)
-        .flat_map(|of_kind| of_kind.chunks(Hint::MAX_JOBS))
-        .map(|jobs| Hint {
-            kind: jobs[0].kind.clone(),
-            jobs: jobs.iter().map(|job| (job.job, job.token)).collect(),
-            trace: None,
+        .flat_map(|of_kind| {
+            let jobs: Vec<_> = of_kind.iter().map(|job| (job.job, job.token)).collect();
+            Hint::spread(&of_kind[0].kind, &jobs, None)
         })
         .collect()
 }
@@ -88,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hint_carries_many_jobs_of_one_kind_and_never_too_many() {
+    fn a_hint_has_jobs_of_one_kind_and_every_due_job_has_one() {
         let due = (0..1_201)
             .map(|number| DueJob {
                 kind: if number % 3 == 0 { "a" } else { "b" }.to_owned(),
@@ -98,13 +96,13 @@ mod tests {
                 resent: false,
             })
             .collect();
-        let hints = hints(due);
-        assert_eq!(
-            hints
-                .iter()
-                .map(|hint| (hint.kind.as_str(), hint.jobs.len()))
-                .collect::<Vec<_>>(),
-            vec![("a", 401), ("b", 500), ("b", 300)]
-        );
+        let mut jobs = [0, 0];
+        for hint in hints(due) {
+            for (job, _) in hint.jobs {
+                assert_eq!(hint.kind, if job.0 % 3 == 0 { "a" } else { "b" });
+                jobs[usize::from(hint.kind == "b")] += 1;
+            }
+        }
+        assert_eq!(jobs, [401, 800]);
     }
 }

@@ -7,20 +7,20 @@ use async_trait::async_trait;
 use tideline_shared::clock::Clock;
 use tideline_shared::queue::Queue;
 use tideline_shared::runtime::Pace;
-use tideline_shared::store::{JobStore, OperatorStore, RescuePolicy, StoreError};
+use tideline_shared::store::{JobStore, RescuePolicy, StoreError};
 use tideline_shared::telemetry::metrics;
 
 use crate::scheduler::Task;
 
 /// Jobs rescued with one statement.
 const BATCH: u32 = 1_000;
+/// How often it looks while there are no leases: the first one may come at any time.
+const NO_LEASES: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct RescueJobs {
     /// Takes the jobs back.
     pub store: Arc<dyn JobStore>,
-    /// Knows when leases end.
-    pub leases: Arc<dyn OperatorStore>,
     /// Wakes the dispatch.
     pub queue: Arc<dyn Queue>,
     /// Time.
@@ -33,7 +33,8 @@ pub struct RescueJobs {
 impl Task for RescueJobs {
     /// Rescues what can be rescued now, then waits for the end of the nearest lease (which a live worker prolongs before).
     async fn run_once(&self) -> Result<Pace, StoreError> {
-        let rescued = self.store.rescue(self.policy, BATCH, self.clock.now()).await?;
+        let rescue = self.store.rescue(self.policy, BATCH, self.clock.now()).await?;
+        let rescued = rescue.jobs;
         for job in &rescued {
             tracing::warn!(job = %job.job, worker = %job.worker, parked = job.parked, "job taken back from a dead worker");
         }
@@ -45,15 +46,10 @@ impl Task for RescueJobs {
         if rescued.len() >= BATCH as usize {
             return Ok(Pace::Again);
         }
-        let now = self.clock.now();
-        let nearest = self
-            .leases
-            .list_workers()
-            .await?
-            .iter()
-            .map(|worker| worker.alive_until)
-            .filter(|end| *end >= now)
-            .min();
-        Ok(nearest.map_or(Pace::Idle, |end| Pace::Until(end.plus(Duration::from_millis(1)))))
+        // A worker that comes later has a later end, unless there was none at all.
+        Ok(match rescue.next_end {
+            Some(end) => Pace::Until(end.plus(Duration::from_millis(1))),
+            None => Pace::After(NO_LEASES),
+        })
     }
 }

@@ -23,6 +23,9 @@ pub trait Task: Send + Sync {
     async fn run_once(&self) -> Result<Pace, StoreError>;
 }
 
+/// While no wake-up of another process can come, the tasks that wait for one look so often.
+const UNREACHED: Duration = Duration::from_secs(1);
+
 /// Sources that stand still are looked for so often.
 const REST_EVERY: Duration = Duration::from_secs(5);
 
@@ -67,54 +70,81 @@ impl Scheduler {
 
     /// Starts a loop for each task; they run until the runtime's soft stop.
     pub fn start(self, runtime: &Runtime) {
-        let Self {
-            parts:
-                SchedulerParts {
-                    store,
-                    queue,
-                    clock,
-                    settings,
-                    rescue,
-                    changes_retention,
-                    ..
-                },
-            sources,
-        } = self;
-        let every = settings.poll;
-        let on_wake = |name, task: Arc<dyn Task>| spawn(runtime, name, every, Wake::Queue(queue.wakeups()), task);
+        self.start_woken(runtime);
+        self.start_paced(runtime);
+    }
+
+    /// What wake-ups call.
+    fn start_woken(&self, runtime: &Runtime) {
+        let SchedulerParts {
+            store,
+            queue,
+            clock,
+            settings,
+            ..
+        } = &self.parts;
+        let on_wake = |name, task: Arc<dyn Task>| {
+            let woken = Woken {
+                task,
+                queue: Arc::clone(queue),
+                clock: Arc::clone(clock),
+            };
+            spawn(
+                runtime,
+                name,
+                settings.poll,
+                Wake::Queue(queue.wakeups()),
+                Arc::new(woken),
+            );
+        };
         let start = StartCycles {
             store: store.clone(),
-            queue: Arc::clone(&queue),
-            clock: Arc::clone(&clock),
+            due: store.clone(),
+            queue: Arc::clone(queue),
+            clock: Arc::clone(clock),
         };
         on_wake("start cycles", Arc::new(start));
         let dispatch = Dispatch {
             store: store.clone(),
-            queue: Arc::clone(&queue),
-            clock: Arc::clone(&clock),
+            queue: Arc::clone(queue),
+            clock: Arc::clone(clock),
             settings: settings.clone(),
         };
         on_wake("dispatch", Arc::new(dispatch));
         let end = EndCycles {
             store: store.clone(),
-            queue: Arc::clone(&queue),
-            clock: Arc::clone(&clock),
-            sources: Arc::clone(&sources),
+            queue: Arc::clone(queue),
+            clock: Arc::clone(clock),
+            sources: Arc::clone(&self.sources),
         };
         on_wake("end cycles", Arc::new(end));
         let sweep = SweepCycles {
             store: store.clone(),
-            queue: Arc::clone(&queue),
-            clock: Arc::clone(&clock),
-            settings,
-            sources: Arc::clone(&sources),
+            queue: Arc::clone(queue),
+            clock: Arc::clone(clock),
+            settings: settings.clone(),
+            sources: Arc::clone(&self.sources),
         };
         on_wake("sweep cycles", Arc::new(sweep));
+    }
+
+    /// What has a pace of its own: sources that stand still, the end of the nearest lease, and old tombstones.
+    fn start_paced(self, runtime: &Runtime) {
+        let SchedulerParts {
+            store,
+            queue,
+            clock,
+            settings,
+            rescue,
+            changes_retention,
+            ..
+        } = self.parts;
+        let every = settings.poll;
         let rest = RestSources {
             store: store.clone(),
             queue: Arc::clone(&queue),
             clock: Arc::clone(&clock),
-            sources,
+            sources: self.sources,
         };
         spawn(
             runtime,
@@ -123,12 +153,9 @@ impl Scheduler {
             Wake::Never,
             Arc::new(rest),
         );
-
-        // These have a pace of their own: the end of the nearest lease, and a slow one.
         let task = RescueJobs {
             store: store.clone(),
-            leases: store.clone(),
-            queue: Arc::clone(&queue),
+            queue,
             clock: Arc::clone(&clock),
             policy: rescue,
         };
@@ -139,6 +166,28 @@ impl Scheduler {
             retention: changes_retention,
         };
         spawn(runtime, "prune changes", PRUNE_EVERY, Wake::Never, Arc::new(prune));
+    }
+}
+
+/// A task that wake-ups call, and that looks more often while they cannot come from everywhere.
+struct Woken {
+    task: Arc<dyn Task>,
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Task for Woken {
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        let pace = self.task.run_once().await?;
+        if self.queue.reaches_others() {
+            return Ok(pace);
+        }
+        Ok(match pace {
+            Pace::Idle => Pace::After(UNREACHED),
+            Pace::Until(moment) if moment.since(self.clock.now()) > UNREACHED => Pace::After(UNREACHED),
+            sooner => sooner,
+        })
     }
 }
 

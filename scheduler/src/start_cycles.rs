@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use tideline_shared::clock::Clock;
 use tideline_shared::queue::{Hint, Queue};
 use tideline_shared::runtime::Pace;
-use tideline_shared::store::{CycleStore, StoreError};
+use tideline_shared::store::{CycleStore, JobStore, StoreError};
 use tideline_shared::telemetry::metrics;
+use tideline_shared::words::Timestamp;
 
 use crate::scheduler::Task;
 
@@ -18,6 +19,8 @@ const BATCH: u32 = 100;
 pub struct StartCycles {
     /// Knows what is due.
     pub store: Arc<dyn CycleStore>,
+    /// Knows when the next one is due.
+    pub due: Arc<dyn JobStore>,
     /// Carries the first hint of each.
     pub queue: Arc<dyn Queue>,
     /// Time.
@@ -37,7 +40,7 @@ impl Task for StartCycles {
             tracing::info!(source = cycle.source_name, cycle = %cycle.number, trigger = ?cycle.trigger, "cycle started");
         }
         if started.is_empty() {
-            return Ok(Pace::Idle);
+            return self.wait_for_next(now).await;
         }
         let hint = Hint {
             kind: "ingest".to_owned(),
@@ -50,10 +53,19 @@ impl Task for StartCycles {
                 "first hint not sent; dispatch sends it again"
             );
         }
-        Ok(if started.len() >= BATCH as usize {
-            Pace::Again
-        } else {
-            Pace::Idle
+        if started.len() >= BATCH as usize {
+            return Ok(Pace::Again);
+        }
+        self.wait_for_next(now).await
+    }
+}
+
+impl StartCycles {
+    /// The nearest due time is exact, whether it is that of a cycle or of a job.
+    async fn wait_for_next(&self, now: Timestamp) -> Result<Pace, StoreError> {
+        Ok(match self.due.next_due(now).await? {
+            Some(moment) => Pace::Until(moment),
+            None => Pace::Idle,
         })
     }
 }

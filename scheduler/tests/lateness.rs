@@ -49,6 +49,7 @@ async fn how_late_a_cycle_starts_is_on_the_page_for_prometheus() {
     let source = store.sync_sources(&specs, clock.now()).await.unwrap().ids[0].1;
     let task = StartCycles {
         store: store.clone(),
+        due: store.clone(),
         queue: Arc::new(InProcessQueue::default()),
         clock: Arc::new(clock.clone()),
     };

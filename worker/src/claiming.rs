@@ -19,7 +19,9 @@ use crate::holding::Holding;
 use crate::settling::Settlements;
 
 /// How often a worker looks into the store by itself while no hints can come.
-const DEGRADED_POLL: Duration = Duration::from_millis(250);
+const DEGRADED_POLL: Duration = Duration::from_millis(50);
+/// The pause after the store or the queue failed.
+const FAILED_WAIT: Duration = Duration::from_millis(250);
 /// While more is due and fewer than one in so many slots are free, a claim waits for company …
 const FEW: usize = 4;
 /// … for so long.
@@ -93,11 +95,11 @@ impl Claims {
             () = self.stop.cancelled() => Woken::Freed,
             () = freed.notified(), if free == 0 => Woken::Freed,
             () = self.settled.notified() => Woken::Look,
-            received = self.queue.receive(kinds, HINTS), if free > 0 => match received {
+            received = self.queue.receive(kinds, HINTS.min(free)), if free > 0 => match received {
                 Ok(hints) => Woken::Hints(hints),
                 Err(error) => {
                     report(&error);
-                    self.clock.sleep_until(self.clock.now().plus(DEGRADED_POLL)).await;
+                    self.clock.sleep_until(self.clock.now().plus(FAILED_WAIT)).await;
                     Woken::Look
                 }
             },
@@ -165,7 +167,7 @@ impl Claims {
                 if error.might_have_happened() {
                     self.holding.doubt(self.clock.now());
                 }
-                self.clock.sleep_until(self.clock.now().plus(DEGRADED_POLL)).await;
+                self.clock.sleep_until(self.clock.now().plus(FAILED_WAIT)).await;
                 None
             }
         }

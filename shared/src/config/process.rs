@@ -138,7 +138,7 @@ fn read_worker(worker: &Section<'_>) -> WorkerSettings {
     let doc = "A worker that was not heard of for so long counts as dead, and others take its jobs over.";
     let lease = worker.duration("lease", default.lease, SECONDS(1)..=5 * MINUTE, doc);
     let doc =
-        "How often it looks for due jobs without having been told. While the queue is down: every 250 ms at least.";
+        "How often it looks for due jobs without having been told. While the queue is down: every 50 ms at least.";
     let poll = worker.duration("poll", default.poll, MS(10)..=MINUTE, doc);
     WorkerSettings {
         concurrency,
@@ -149,7 +149,8 @@ fn read_worker(worker: &Section<'_>) -> WorkerSettings {
 
 fn read_scheduler(scheduler: &Section<'_>) -> SchedulerSettings {
     let default = SchedulerSettings::default();
-    let doc = "How often it looks without a wake-up. Due times are waited for exactly; this is the safety net.";
+    let doc = "How often it looks without a wake-up. Due times are waited for exactly; this is the safety net. While no wake-up \
+               of another process can come (the queue is in-process, or down): every second at least.";
     let poll = scheduler.duration("poll", default.poll, MS(10)..=MINUTE, doc);
     let doc = "A hint that nobody acted on for so long is sent again.";
     let resend_after = scheduler.duration("resend_after", default.resend_after, MS(100)..=HOUR, doc);

@@ -139,6 +139,10 @@ impl Queue for InProcessQueue {
     fn health(&self) -> QueueHealth {
         QueueHealth::Healthy
     }
+
+    fn reaches_others(&self) -> bool {
+        false
+    }
 }
 
 struct Received(Hint);

@@ -29,6 +29,20 @@ pub struct Hint {
 impl Hint {
     /// Most jobs in one hint.
     pub const MAX_JOBS: usize = 500;
+    /// Jobs that become due together are divided among so many hints, so that as many workers hear of them at once.
+    const SPREAD: usize = 16;
+
+    /// Hints at all these jobs of one kind.
+    #[must_use]
+    pub fn spread(kind: &str, jobs: &[(JobId, Token)], trace: Option<&str>) -> Vec<Self> {
+        jobs.chunks(jobs.len().div_ceil(Self::SPREAD).clamp(1, Self::MAX_JOBS))
+            .map(|jobs| Self {
+                kind: kind.to_owned(),
+                jobs: jobs.to_vec(),
+                trace: trace.map(str::to_owned),
+            })
+            .collect()
+    }
 }
 
 /// A hint received. Dropping it without an ack is harmless: it may come again, from the queue or from a scheduler.
@@ -86,6 +100,9 @@ pub trait Queue: Send + Sync {
 
     /// How it is.
     fn health(&self) -> QueueHealth;
+
+    /// Whether wake-ups pass between processes now. Where they do not, whoever waits for one looks into the store more often.
+    fn reaches_others(&self) -> bool;
 }
 
 /// One waiter for wake-ups.
@@ -94,4 +111,27 @@ pub trait Wakeups: Send {
     /// Returns after a wake-up that came since the last return, at once if there was one; several of them count as one.
     /// Cancel-safe.
     async fn next(&mut self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_are_due_together_are_divided_among_hints_and_none_is_left_out() {
+        for (count, hints, largest) in [
+            (0_i64, 0, 0),
+            (1, 1, 1),
+            (16, 16, 1),
+            (17, 9, 2),
+            (1_000, 16, 63),
+            (20_000, 40, 500),
+        ] {
+            let jobs: Vec<_> = (0..count).map(|number| (JobId(number), Token(1))).collect();
+            let spread = Hint::spread("k", &jobs, None);
+            assert_eq!(spread.len(), hints, "{count} jobs");
+            assert_eq!(spread.iter().map(|hint| hint.jobs.len()).max().unwrap_or(0), largest);
+            assert_eq!(spread.into_iter().flat_map(|hint| hint.jobs).collect::<Vec<_>>(), jobs);
+        }
+    }
 }

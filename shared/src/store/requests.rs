@@ -126,6 +126,15 @@ pub struct EntityRecord {
     pub body: String,
 }
 
+/// What a look for dead workers found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rescue {
+    /// The jobs taken back.
+    pub jobs: Vec<Rescued>,
+    /// When the next lease ends, unless its worker prolongs it.
+    pub next_end: Option<Timestamp>,
+}
+
 /// What a synchronisation with the configuration did to the sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceSync {

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 
 use super::{
-    ClaimRequest, DueJob, EntityFilter, EntityRecord, JobFilter, RescuePolicy, Rescued, SettleRequest, SourceCommand,
+    ClaimRequest, DueJob, EntityFilter, EntityRecord, JobFilter, Rescue, RescuePolicy, SettleRequest, SourceCommand,
     SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
 };
 use crate::words::{
@@ -50,8 +50,8 @@ pub trait JobStore: Send + Sync {
     /// The nearest moment after `now` at which a waiting job becomes due or a source's next cycle starts.
     async fn next_due(&self, now: Timestamp) -> Answer<Option<Timestamp>>;
 
-    /// Takes back the running jobs of workers whose lease is over.
-    async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Answer<Vec<Rescued>>;
+    /// Takes back the running jobs of workers whose lease is over, and says when the next lease ends.
+    async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Answer<Rescue>;
 }
 
 /// Leases of workers: one row per worker process, for all its jobs.

@@ -318,6 +318,11 @@ impl Queue for JetStreamQueue {
         self.inner.status.alarm.waiter()
     }
 
+    fn reaches_others(&self) -> bool {
+        // Wake-ups are plain messages: they need no JetStream.
+        self.inner.is_connected()
+    }
+
     fn health(&self) -> QueueHealth {
         if !self.inner.is_connected() {
             let why = self.inner.status.connection_problem();

@@ -113,7 +113,7 @@ pub async fn a_lost_lease_commits_nothing(store: Arc<dyn Store>) {
         delay: Duration::ZERO,
         park_after: 10,
     };
-    assert_eq!(store.rescue(policy, 10, t(60_000)).await.unwrap().len(), 1);
+    assert_eq!(store.rescue(policy, 10, t(60_000)).await.unwrap().jobs.len(), 1);
     let taken = Reader::new(only(claim_ingest(&store, "other", 1, t(60_001)).await));
     let before = job(&store, root.job.id).await;
 

@@ -14,7 +14,7 @@ const POLICY: RescuePolicy = RescuePolicy {
 };
 
 async fn rescue(store: &Arc<dyn Store>, now: Timestamp) -> Vec<Rescued> {
-    store.rescue(POLICY, 100, now).await.unwrap()
+    store.rescue(POLICY, 100, now).await.unwrap().jobs
 }
 
 /// Claims the due job for a worker that dies at once; the next moment at which it can be rescued.
@@ -36,6 +36,17 @@ pub async fn jobs_of_a_live_worker_are_left_alone(store: Arc<dyn Store>) {
         settle(&store, lease, Settlement::Done, t(9_000)).await,
         Settled::Settled
     );
+}
+
+pub async fn a_look_for_dead_workers_says_when_the_next_lease_ends(store: Arc<dyn Store>) {
+    let next_end = async |now| store.rescue(POLICY, 100, now).await.unwrap().next_end;
+    assert_eq!(next_end(T0).await, None);
+    store.heartbeat(&worker("w"), t(9_000), T0).await.unwrap();
+    store.heartbeat(&worker("v"), t(5_000), T0).await.unwrap();
+    assert_eq!(next_end(t(5_000)).await, Some(t(5_000)));
+    assert_eq!(next_end(t(5_001)).await, Some(t(9_000)));
+    store.retire(&worker("w"), t(5_002)).await.unwrap();
+    assert_eq!(next_end(t(5_003)).await, None);
 }
 
 pub async fn a_heartbeat_never_shortens_a_lease(store: Arc<dyn Store>) {
@@ -125,8 +136,8 @@ pub async fn rescue_takes_no_more_than_its_limit(store: Arc<dyn Store>) {
     let jobs: Vec<_> = (0..10).map(|n| new_job(&format!("{n}"), "1")).collect();
     store.enqueue(&jobs, T0).await.unwrap();
     claim(&store, "w", 10, T0).await;
-    assert_eq!(store.rescue(POLICY, 4, t(6_000)).await.unwrap().len(), 4);
-    assert_eq!(store.rescue(POLICY, 100, t(6_000)).await.unwrap().len(), 6);
+    assert_eq!(store.rescue(POLICY, 4, t(6_000)).await.unwrap().jobs.len(), 4);
+    assert_eq!(store.rescue(POLICY, 100, t(6_000)).await.unwrap().jobs.len(), 6);
     assert!(rescue(&store, t(3_600_000)).await.is_empty());
     let workers = store.list_workers().await.unwrap();
     assert!(workers.is_empty(), "a worker dead for long, without jobs, is forgotten");
@@ -192,6 +203,7 @@ macro_rules! store_conformance_leases {
     ($open:path) => {
         $crate::store_conformance_cases!($open, leases:
             jobs_of_a_live_worker_are_left_alone,
+            a_look_for_dead_workers_says_when_the_next_lease_ends,
             a_heartbeat_never_shortens_a_lease,
             jobs_of_a_dead_worker_run_elsewhere_from_where_they_stopped,
             a_rescued_job_cannot_be_settled_even_before_anybody_claims_it,

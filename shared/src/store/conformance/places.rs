@@ -109,7 +109,7 @@ pub async fn a_partition_parked_for_killing_its_workers_leaves_its_place(store: 
         delay: std::time::Duration::ZERO,
         park_after: 1,
     };
-    assert!(only(store.rescue(policy, 10, t(6_000)).await.unwrap()).parked);
+    assert!(only(store.rescue(policy, 10, t(6_000)).await.unwrap().jobs).parked);
     let next = only(claim_ingest(&store, "w", 10, t(6_000)).await);
     assert_ne!(next.id, job.id);
     assert_eq!(next.key, "s/p001");

@@ -185,7 +185,7 @@ pub async fn a_superseded_job_of_a_dead_worker_starts_afresh(store: Arc<dyn Stor
         delay: Duration::from_secs(1),
         park_after: 5,
     };
-    assert_eq!(store.rescue(policy, 10, t(6_000)).await.unwrap().len(), 1);
+    assert_eq!(store.rescue(policy, 10, t(6_000)).await.unwrap().jobs.len(), 1);
     let next = claim_one(&store, "w2", t(6_000)).await;
     assert_eq!(
         (next.args.as_str(), &next.cursor, &next.progress),

@@ -7,7 +7,7 @@ use super::PostgresStore;
 use super::act::Act;
 use super::error::broken;
 use super::rows::{NO_PLACE, column, fingerprint, moment, small, trigger_of, trigger_text};
-use crate::store::{ClaimRequest, DueJob, JobStore, RescuePolicy, Rescued, SettleRequest, StoreError};
+use crate::store::{ClaimRequest, DueJob, JobStore, Rescue, RescuePolicy, Rescued, SettleRequest, StoreError};
 use crate::words::{
     ClaimedJob, CycleNumber, EnqueueOutcome, Enqueued, JobId, Lease, NewJob, Settled, Settlement, SourceId, Timestamp,
     Token, WorkerId,
@@ -136,16 +136,20 @@ impl JobStore for PostgresStore {
         row.map_or(Ok(None), |row| moment(&row, "moment"))
     }
 
-    async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Result<Vec<Rescued>, StoreError> {
+    async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Result<Rescue, StoreError> {
         let mut act = self.writing("rescue").await?;
-        let dead = sqlx::query(include_str!("sql/find_dead_workers.sql")).bind(now.0);
-        let dead = act
-            .row(dead)
-            .await?
-            .map(|row| column::<bool>(&row, "dead"))
-            .transpose()?;
-        if dead != Some(true) {
-            return Ok(vec![]);
+        let leases = sqlx::query(include_str!("sql/find_dead_workers.sql")).bind(now.0);
+        let leases = act.row(leases).await?;
+        let mut rescue = Rescue {
+            jobs: vec![],
+            next_end: leases
+                .as_ref()
+                .map(|row| moment(row, "next_end"))
+                .transpose()?
+                .flatten(),
+        };
+        if !leases.map_or(Ok(false), |row| column(&row, "dead"))? {
+            return Ok(rescue);
         }
         // A worker that was stopped while it sent a page holds up the change feed.
         let patience = i64::try_from(self.options.idle_in_transaction.as_millis()).unwrap_or(i64::MAX);
@@ -160,14 +164,13 @@ impl JobStore for PostgresStore {
             .bind("parked: the workers that ran it died, one after the other")
             .bind(now.0);
         let rows = act.rows(statement).await?;
-        let mut rescued = Vec::with_capacity(rows.len());
         let mut freed = vec![];
         for row in &rows {
             let parked = column(row, "parked")?;
             if parked && let Some(source) = column::<Option<i64>>(row, "source_id")? {
                 freed.push(source);
             }
-            rescued.push(Rescued {
+            rescue.jobs.push(Rescued {
                 job: JobId(column(row, "id")?),
                 worker: WorkerId(column(row, "worker")?),
                 parked,
@@ -177,12 +180,12 @@ impl JobStore for PostgresStore {
             act.lock_sources(&freed).await?;
             act.open_places(&freed, now).await?;
         }
-        if rescued.is_empty() {
+        if rescue.jobs.is_empty() {
             let statement = sqlx::query(include_str!("sql/delete_dead_workers.sql"));
             act.run(statement.bind(now.0 - FORGET_WORKER_MS)).await?;
         }
         act.commit().await?;
-        Ok(rescued)
+        Ok(rescue)
     }
 }
 

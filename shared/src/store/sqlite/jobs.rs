@@ -9,7 +9,7 @@ use super::failure::{broken, failed};
 use super::rows::{count, fingerprint, moment, optional_moment, to_json, word};
 use super::settle::{rescue, settle};
 use super::{SqliteStore, begin, commit, sql};
-use crate::store::{ClaimRequest, DueJob, JobStore, RescuePolicy, Rescued, SettleRequest, StoreError};
+use crate::store::{ClaimRequest, DueJob, JobStore, Rescue, RescuePolicy, SettleRequest, StoreError};
 use crate::words::{
     ClaimedJob, CycleNumber, EnqueueOutcome, Enqueued, JobId, Lease, NewJob, Settled, SourceId, Timestamp, Token,
 };
@@ -164,7 +164,7 @@ impl JobStore for SqliteStore {
         optional_moment(&row, 0).map_err(failed(ACT))
     }
 
-    async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Result<Vec<Rescued>, StoreError> {
+    async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Result<Rescue, StoreError> {
         rescue(self, policy, limit, now).await
     }
 }

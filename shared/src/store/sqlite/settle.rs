@@ -10,7 +10,7 @@ use super::failure::failed;
 use super::partitions::open_places;
 use super::rows::{count, to_json};
 use super::{SqliteStore, begin, commit, sql};
-use crate::store::{RescuePolicy, Rescued, SettleRequest, StoreError};
+use crate::store::{Rescue, RescuePolicy, Rescued, SettleRequest, StoreError};
 use crate::words::{JobId, Lease, Settled, Settlement, Timestamp, WorkerId};
 
 pub(super) async fn settle(
@@ -117,7 +117,7 @@ pub(super) async fn rescue(
     policy: RescuePolicy,
     limit: u32,
     now: Timestamp,
-) -> Result<Vec<Rescued>, StoreError> {
+) -> Result<Rescue, StoreError> {
     const ACT: &str = "rescue";
     let mut writer = store.writer().await;
     let mut tx = begin(&mut writer, ACT).await?;
@@ -176,6 +176,14 @@ pub(super) async fn rescue(
         .execute(&mut *tx)
         .await
         .map_err(failed(ACT))?;
+    let next_end: Option<i64> = sqlx::query_scalar(sql!("find_next_lease_end"))
+        .bind(now.0)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed(ACT))?;
     commit(tx, ACT).await?;
-    Ok(rescued)
+    Ok(Rescue {
+        jobs: rescued,
+        next_end: next_end.map(Timestamp),
+    })
 }
