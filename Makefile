@@ -9,8 +9,8 @@ test: servers format lint tests
 build:
 	$(CARGO) build --release
 
-# Postgres and nats-server for the tests that start them. On Debian they are installed if they are missing and we may;
-# elsewhere set TIDELINE_TEST_POSTGRES_URL and TIDELINE_TEST_NATS_URL, or the tests say what they leave out.
+# Postgres, PgBouncer and nats-server for the tests that start them. On Debian they are installed if they are missing and we
+# may; elsewhere set TIDELINE_TEST_POSTGRES_URL and TIDELINE_TEST_NATS_URL, or the tests say what they leave out.
 servers:
 	@./.ci/install-servers
 

@@ -4,6 +4,7 @@
 mod child;
 mod nats;
 mod nats_accounts;
+mod pgbouncer;
 mod postgres;
 mod tls;
 
@@ -17,6 +18,7 @@ use tokio::sync::Mutex;
 pub(crate) use child::ServerProcess;
 pub use nats::Nats;
 pub use nats_accounts::Operator;
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, Restart, TestDatabase};
 pub use tls::{Authority, Identity, serve_tls};
 

@@ -300,7 +300,7 @@ async fn connect(url: &Url) -> Result<PgConnection> {
         .context("connecting to the test Postgres took too long")??)
 }
 
-fn unprivileged_user() -> Result<User> {
+pub(super) fn unprivileged_user() -> Result<User> {
     for name in ["postgres", "nobody"] {
         if let Some(user) = User::from_name(name)? {
             return Ok(user);

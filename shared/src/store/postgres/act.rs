@@ -21,6 +21,7 @@ pub(super) struct Act {
     whole: bool,
     timeout: Duration,
     begin: String,
+    prepares: bool,
 }
 
 impl PostgresStore {
@@ -48,6 +49,7 @@ impl PostgresStore {
             whole: true,
             timeout: self.options.statement_timeout,
             begin: self.begin.clone(),
+            prepares: self.prepares,
         })
     }
 }
@@ -76,10 +78,13 @@ impl Act {
 
     /// The rows of a statement.
     pub(super) async fn rows(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>, StoreError> {
+        let alone = self.begin_alone().await?;
         let (name, maybe_done, timeout) = (self.name, self.writes && !self.open, self.timeout);
+        let statement = statement.persistent(self.prepares);
         let connection = self.connection()?;
         let answer = tokio::time::timeout(timeout, statement.fetch_all(connection)).await;
-        self.judge(name, maybe_done, answer)
+        let answer = self.judge(name, maybe_done, answer);
+        self.end_alone(alone, answer).await
     }
 
     /// The only row of a statement, if it has one.
@@ -89,10 +94,13 @@ impl Act {
 
     /// How many rows a statement changed.
     pub(super) async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let alone = self.begin_alone().await?;
         let (name, maybe_done, timeout) = (self.name, self.writes && !self.open, self.timeout);
+        let statement = statement.persistent(self.prepares);
         let connection = self.connection()?;
         let answer = tokio::time::timeout(timeout, statement.execute(connection)).await;
-        Ok(self.judge(name, maybe_done, answer)?.rows_affected())
+        let answer = self.judge(name, maybe_done, answer);
+        Ok(self.end_alone(alone, answer).await?.rows_affected())
     }
 
     /// Copies rows in binary form (PostgreSQL manual, COPY, "Binary Format"); says how many.
@@ -114,6 +122,27 @@ impl Act {
         let connection = self.connection()?;
         let answer = tokio::time::timeout(timeout, connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await;
         self.judge(name, commits, answer).map(|_| ())
+    }
+
+    /// Without prepared statements a statement is parsed and run in two steps, which a pooler gives to one connection only
+    /// within a transaction. Says whether one was begun for the next statement alone.
+    async fn begin_alone(&mut self) -> Result<bool, StoreError> {
+        if self.prepares || self.open {
+            return Ok(false);
+        }
+        self.begin().await?;
+        Ok(true)
+    }
+
+    /// Ends what [`Act::begin_alone`] began. Until then nothing was done; if the answer to the end is lost, it may have been.
+    async fn end_alone<T>(&mut self, alone: bool, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if alone && answer.is_ok() {
+            self.say("COMMIT".to_owned(), self.writes).await?;
+            self.open = false;
+        } else if alone && self.whole && self.say("ROLLBACK".to_owned(), false).await.is_ok() {
+            self.open = false;
+        }
+        answer
     }
 
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {

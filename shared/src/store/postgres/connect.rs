@@ -1,8 +1,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Row};
 
 use super::error::{classify, message};
 use super::{PostgresOptions, PostgresStore};
@@ -19,7 +19,7 @@ impl PostgresStore {
     /// `Config` names the setting `store` and says what to do: a URL that cannot be read, wrong credentials, a missing
     /// database, a wrong certificate, a server that is too old. `Unavailable`: nothing answers there.
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
-        let connect = read_url(url)?;
+        let (connect, prepares) = read_url(url)?;
         let place = describe(&connect);
         let pool = PgPoolOptions::new()
             .max_connections(options.pool_size.max(1))
@@ -44,7 +44,12 @@ impl PostgresStore {
              SET LOCAL tcp_keepalives_interval = 1; SET LOCAL tcp_keepalives_count = 5",
             options.idle_in_transaction.as_millis().max(1)
         );
-        let store = Self { pool, options, begin };
+        let store = Self {
+            pool,
+            options,
+            begin,
+            prepares,
+        };
         store.greet(&connect, &place).await?;
         Ok(store)
     }
@@ -62,9 +67,11 @@ impl PostgresStore {
             Ok(Err(error)) => return Err(refused(place, error)),
             Err(_) => return Err(super::error::timed_out("connect", false, limit)),
         };
-        let version: String = sqlx::query_scalar(include_str!("sql/read_server_version.sql"))
+        // Never a prepared statement: behind a pooler it would stay on a connection that others get.
+        let version = sqlx::raw_sql(include_str!("sql/read_server_version.sql"))
             .fetch_one(&mut connection)
             .await
+            .and_then(|row| row.try_get::<String, _>(0))
             .map_err(|error| classify("connect", false, error))?;
         drop(sqlx::Connection::close(connection).await);
         match version.parse::<u32>() {
@@ -77,7 +84,8 @@ impl PostgresStore {
     }
 }
 
-fn read_url(url: &str) -> Result<PgConnectOptions, StoreError> {
+/// What the URL says, and whether statements may stay prepared (`statement-cache-capacity` is not 0).
+fn read_url(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
     let bad = |why: &str| {
         StoreError::Config(format!(
             "store: the URL cannot be read ({why}); write postgres://user:password@host:5432/database?sslmode=…, with \
@@ -106,7 +114,10 @@ fn read_url(url: &str) -> Result<PgConnectOptions, StoreError> {
     } else {
         options.application_name("tideline")
     };
-    Ok(options.disable_statement_logging())
+    let prepares = !parsed
+        .query_pairs()
+        .any(|(name, value)| name == "statement-cache-capacity" && value == "0");
+    Ok((options.disable_statement_logging(), prepares))
 }
 
 fn describe(options: &PgConnectOptions) -> String {

@@ -1,9 +1,10 @@
 //! The store on Postgres (13 or newer): the same acts as on SQLite, for a fleet of processes.
 //!
 //! Nothing here needs a session: no session locks, no `SET` without `LOCAL`, no `LISTEN`, so PgBouncer may pool
-//! transactions (1.21 or newer with `max_prepared_statements`, or `statement-cache-capacity=0` in the URL). A hot act is one
-//! statement and so one round trip; statements live in `sql/`, one per file. Locks are taken in the order job row → source
-//! row → row `sequence` of counters. Look first at `ingest.rs` (the page commit), then at `act.rs` (connections and errors).
+//! transactions: 1.21 or newer with `max_prepared_statements`, or `statement-cache-capacity=0` in the URL. A hot act is one
+//! statement and so one round trip (with that parameter: one transaction and four round trips); statements live in `sql/`,
+//! one per file. Locks are taken in the order job row → source row → row `sequence` of counters. Look first at `ingest.rs`
+//! (the page commit), then at `act.rs` (connections and errors).
 
 mod act;
 mod catalog;
@@ -61,4 +62,6 @@ pub struct PostgresStore {
     pool: PgPool,
     options: PostgresOptions,
     begin: String,
+    /// Whether statements are prepared once and kept by their connection.
+    prepares: bool,
 }
