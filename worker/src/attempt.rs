@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tideline_shared::clock::Clock;
 use tideline_shared::rules::{Ladder, LadderStep};
-use tideline_shared::runtime::full_text;
+use tideline_shared::runtime::{self, full_text};
 use tideline_shared::store::Store;
 use tideline_shared::telemetry::{context, metrics, spans};
 use tideline_shared::words::{ClaimedJob, Progress, Settlement, Timestamp, TraceParent};
@@ -144,15 +144,10 @@ fn settlement(
 
 /// What a task that did not end by itself said.
 pub(crate) fn panic_text(error: tokio::task::JoinError) -> String {
-    let Ok(panic) = error.try_into_panic() else {
-        return "it was stopped".to_owned();
-    };
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no text".to_owned());
-    format!("panicked: {text}")
+    match error.try_into_panic() {
+        Ok(panic) => format!("panicked: {}", runtime::panic_text(panic.as_ref())),
+        Err(_) => "it was stopped".to_owned(),
+    }
 }
 
 /// Stops its task when it is dropped.

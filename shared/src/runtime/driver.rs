@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::future::{self, Future};
@@ -11,7 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::status::LoopStatus;
-use super::{Backoff, full_text};
+use super::{Backoff, full_text, panic_text};
 use crate::clock::Clock;
 use crate::queue::Wakeups;
 use crate::words::Timestamp;
@@ -81,7 +80,8 @@ impl LoopDriver {
         while !self.stop.is_cancelled() {
             self.status.starts_a_run(self.clock.now());
             let outcome = AssertUnwindSafe(async { run_once().await }).catch_unwind().await;
-            let outcome = outcome.unwrap_or_else(|panic| Err(Box::new(Panicked::new(panic.as_ref()))));
+            let outcome =
+                outcome.unwrap_or_else(|panic| Err(Box::new(Panicked(panic_text(panic.as_ref()).to_owned()))));
             match outcome {
                 Ok(pace) => {
                     backoff.reset();
@@ -147,16 +147,6 @@ async fn wait(clock: &dyn Clock, exact: Option<Timestamp>, longest: Duration) {
 
 #[derive(Debug)]
 struct Panicked(String);
-
-impl Panicked {
-    fn new(panic: &(dyn Any + Send)) -> Self {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned());
-        Self(text.unwrap_or_else(|| "without a message".to_owned()))
-    }
-}
 
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,11 +5,13 @@
 mod backoff;
 mod chain;
 mod driver;
+mod panic;
 mod shutdown;
 mod status;
 
 pub use backoff::Backoff;
 pub use chain::full_text;
 pub use driver::{LoopDriver, LoopError, Pace, Wake};
+pub use panic::panic_text;
 pub use shutdown::{Runtime, ShutdownOutcome, stop_signals};
 pub use status::{LoopReport, LoopStatus};

@@ -8,26 +8,13 @@ use async_nats::{ConnectError, ConnectErrorKind, jetstream};
 
 use super::super::QueueError;
 use super::address::{NatsAddress, refuse};
+pub(super) use crate::runtime::full_text;
 
 pub(super) fn unavailable(act: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> QueueError {
     QueueError::Unavailable {
         act,
         source: source.into(),
     }
-}
-
-/// An error with all its sources, in one line.
-pub(super) fn full_text(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let line = inner.to_string();
-        if !text.contains(&line) {
-            text = format!("{text}: {line}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 /// A refusal to connect that trying again will not change.
