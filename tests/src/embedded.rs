@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Result;
 use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::settings::Settings;
+use tideline_shared::config::settings::{Settings, SourceSettings};
 use tideline_shared::queue::Queue;
 use tideline_shared::runtime::Runtime;
 use tideline_shared::store::Store;
-use tideline_shared::words::{SourceSpec, WorkerId};
+use tideline_shared::words::WorkerId;
 use tideline_worker::{Handler, IngestHandler, Worker, WorkerParts, sources};
 
 use crate::hostile::{
@@ -76,16 +76,7 @@ impl Embedded {
     /// A source that cannot be opened, or the store's error.
     pub async fn start(settings: &Settings, store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let specs: Vec<SourceSpec> = settings
-            .sources
-            .iter()
-            .map(|source| SourceSpec {
-                name: source.name.clone(),
-                source_type: source.source_type.clone(),
-                identity: source.identity,
-                parallel_partitions: source.parallel_partitions,
-            })
-            .collect();
+        let specs: Vec<_> = settings.sources.iter().map(SourceSettings::spec).collect();
         store.sync_sources(&specs, clock.now()).await?;
         let opened = settings
             .sources
