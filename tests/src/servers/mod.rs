@@ -8,11 +8,12 @@ mod pgbouncer;
 mod postgres;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use tokio::sync::Mutex;
 
 pub(crate) use child::ServerProcess;
@@ -105,11 +106,21 @@ fn find_program(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A port of the loopback address that is free just now.
+/// Ports that the system gives to no outgoing connection: a server that is away for a while finds its port free again.
+const PORTS: std::ops::Range<u16> = 10_000..30_000;
+
+/// A port of the loopback address that is free just now, and that this process was not given before.
 ///
 /// # Errors
 /// There is none.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
-    Ok(listener.local_addr()?.port())
+    static GIVEN: parking_lot::Mutex<BTreeSet<u16>> = parking_lot::Mutex::new(BTreeSet::new());
+    for _ in 0..1_000 {
+        // By chance, since other test processes look for ports at the same time.
+        let port = rand::random_range(PORTS);
+        if GIVEN.lock().insert(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port from {} to {} is free", PORTS.start, PORTS.end)
 }
