@@ -5,6 +5,7 @@
 
 pub mod books;
 pub mod compose;
+mod crowd;
 pub mod embedded;
 pub mod fleet;
 pub mod hostile;
@@ -15,6 +16,7 @@ pub mod proxy;
 pub mod servers;
 mod wait;
 
+pub use crowd::{crowd, crowded};
 pub use wait::wait_until;
 
 /// The seed of a randomised test: `TIDELINE_TEST_SEED` if it is set, else a fresh one. Printed, so that a failed run can be

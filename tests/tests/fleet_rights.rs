@@ -127,7 +127,7 @@ async fn no_role_may_do_on_nats_what_it_does_not_need() {
     let waiting = worker.receive(&kinds, 1);
     assert!(tokio::time::timeout(Duration::from_secs(1), waiting).await.is_err());
     let everybody = [
-        "$JS.API.STREAM.DELETE.TIDELINE_HINTS",
+        "$JS.API.STREAM.DELETE.OTHER",
         "$JS.API.STREAM.PURGE.TIDELINE_HINTS",
         "$JS.API.STREAM.CREATE.OTHER",
         "$JS.API.STREAM.MSG.GET.TIDELINE_HINTS",

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -162,6 +163,24 @@ impl Nats {
             std::fs::remove_dir_all(&store).context("deleting JetStream's store")?;
         }
         self.launch().await
+    }
+
+    /// Deletes the files of all streams while it runs: it does not notice, and cannot read them any more.
+    ///
+    /// # Errors
+    /// They cannot be deleted.
+    pub fn lose_files(&self) -> Result<()> {
+        std::fs::remove_dir_all(self.streams_folder()).context("deleting the files of JetStream")
+    }
+
+    /// Whether a stream's messages have a folder. A stream without one is broken.
+    #[must_use]
+    pub fn has_files(&self, stream: &str) -> bool {
+        self.streams_folder().join(stream).join("msgs").is_dir()
+    }
+
+    fn streams_folder(&self) -> PathBuf {
+        self.folder.path().join("store/jetstream/$G/streams")
     }
 
     /// Freezes it (SIGSTOP).

@@ -1,34 +1,38 @@
 //! The queue of a fleet: NATS JetStream, from nats-server 2.9 on. One work-queue stream `TIDELINE_HINTS` carries hints on
 //! subjects `tideline.hints.<kind>`, with one durable pull consumer per kind; wake-ups are core messages on `tideline.wake`.
 //! Nothing here needs to survive: with NATS away, or its store wiped, workers claim from the store, and everything is made
-//! anew when NATS is back. Look next at [`NatsAddress`] for the setting, and at `pull` for receiving.
+//! anew when NATS is back. Look next at [`NatsAddress`] for the setting, at `pull` for receiving, and at `keeping` for how the
+//! stream is made again.
 //!
 //! Rights a role needs, for accounts of least privilege (`P` is the prefix, `S` the stream): publish `P.hints.*` and
-//! `P.wake`, subscribe `P.wake` and `_INBOX.>`, publish `$JS.API.INFO`, `$JS.API.STREAM.{INFO,CREATE,UPDATE}.S`; to receive,
-//! also `$JS.API.CONSUMER.{CREATE,INFO,MSG.NEXT}.S.>` and `$JS.ACK.S.>`.
+//! `P.wake`, subscribe `P.wake` and `_INBOX.>`, publish `$JS.API.INFO`, `$JS.API.STREAM.{INFO,CREATE,UPDATE,DELETE}.S`; to
+//! receive, also `$JS.API.CONSUMER.{CREATE,INFO,MSG.NEXT}.S.>` and `$JS.ACK.S.>`.
 
 mod address;
 mod failure;
+mod keeping;
 mod names;
 mod publish;
 mod pull;
 mod status;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::connection::State;
-use async_nats::jetstream::context::{ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::RetentionPolicy;
-use async_nats::jetstream::{Context, ErrorCode, Message};
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::jetstream::{Context, Message};
 use async_trait::async_trait;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use address::NatsAddress;
 
-use self::failure::{full_text, no_jetstream, of_connecting, of_jetstream, unavailable};
+use self::failure::{full_text, no_jetstream, of_connecting, unavailable};
 use self::names::Names;
 use self::pull::IdlePulls;
 use self::status::{Part, Status};
@@ -40,9 +44,6 @@ const TRACEPARENT: &str = "traceparent";
 
 /// How long a request to JetStream, or the ack of a publish, is waited for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How often the stream is looked at although nothing failed.
-const STREAM_CHECK: Duration = Duration::from_secs(30);
 
 /// Waits between tries while something is wrong.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -60,6 +61,10 @@ struct Inner {
     context: Context,
     status: Arc<Status>,
     idle_pulls: IdlePulls,
+    /// Kinds whose hints were asked for here.
+    received_kinds: Mutex<BTreeSet<String>>,
+    /// The stream could not store a hint lately.
+    store_failed: AtomicBool,
 }
 
 impl JetStreamQueue {
@@ -83,15 +88,17 @@ impl JetStreamQueue {
             context,
             status,
             idle_pulls: IdlePulls::default(),
+            received_kinds: Mutex::default(),
+            store_failed: AtomicBool::new(false),
         });
         if inner.is_connected() {
-            match inner.ensure_stream().await {
+            match inner.open_stream().await {
                 Err(error @ QueueError::Config(_)) => return Err(error),
                 Err(error) => inner.status.failed(Part::Stream, full_text(&error)),
                 Ok(()) => {}
             }
         }
-        let keeper = tokio::spawn(keep_stream(Arc::clone(&inner)));
+        let keeper = tokio::spawn(keeping::keep_stream(Arc::clone(&inner)));
         let listener = tokio::spawn(listen_for_wakeups(Arc::clone(&inner)));
         Ok(Self {
             inner,
@@ -124,49 +131,6 @@ async fn connect(address: &NatsAddress, status: &Arc<Status>) -> Result<Client, 
 impl Inner {
     fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
-    }
-
-    /// Makes the stream if it is not there, or not as it should be.
-    async fn ensure_stream(&self) -> Result<(), QueueError> {
-        const ACT: &str = "look at the stream";
-        let wanted = self.names.stream_config(&self.address);
-        let found = match self.context.get_stream(&self.names.stream).await {
-            Ok(stream) => stream.cached_info().config.clone(),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                    return self.create_stream().await;
-                }
-                GetStreamErrorKind::JetStream(answer) => return Err(of_jetstream(ACT, answer, &self.address)),
-                _ => return Err(self.no_answer(ACT, full_text(&error))),
-            },
-        };
-        if found.retention != RetentionPolicy::WorkQueue || found.subjects != wanted.subjects {
-            return Err(address::refuse(format_args!(
-                "stream {} is there and is not Tideline's; choose another option prefix",
-                self.names.stream
-            )));
-        }
-        let same = found.max_bytes == wanted.max_bytes
-            && found.max_age == wanted.max_age
-            && found.duplicate_window == wanted.duplicate_window
-            && found.num_replicas == wanted.num_replicas;
-        if !same && let Err(error) = self.context.update_stream(&wanted).await {
-            // It works as it is; another program version or an operator may have made it so.
-            tracing::warn!(error = full_text(&error), "the stream keeps its limits");
-        }
-        Ok(())
-    }
-
-    async fn create_stream(&self) -> Result<(), QueueError> {
-        const ACT: &str = "make the stream";
-        let wanted = self.names.stream_config(&self.address);
-        match self.context.create_stream(wanted).await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.kind() {
-                CreateStreamErrorKind::JetStream(answer) => Err(of_jetstream(ACT, answer, &self.address)),
-                _ => Err(self.no_answer(ACT, full_text(&error))),
-            },
-        }
     }
 
     /// A request that JetStream did not answer: it is not there, not allowed, or not now.
@@ -208,34 +172,6 @@ impl Inner {
                 acknowledge(&message).await;
                 None
             }
-        }
-    }
-}
-
-/// Keeps the stream there: after every connection, after every failure, and now and then.
-async fn keep_stream(inner: Arc<Inner>) {
-    let mut connections = inner.status.connections();
-    let mut wait = RETRY.0;
-    loop {
-        if inner.is_connected() {
-            match inner.ensure_stream().await {
-                Ok(()) => {
-                    inner.status.healed(Part::Stream);
-                    // Whether sending works again shows when something is sent; do not stay degraded until then.
-                    inner.status.healed(Part::Publish);
-                }
-                Err(error) => inner.status.failed(Part::Stream, full_text(&error)),
-            }
-        }
-        if !inner.status.is_well(Part::Stream) {
-            inner.pause(&mut wait).await;
-            continue;
-        }
-        wait = RETRY.0;
-        tokio::select! {
-            _ = connections.changed() => {}
-            () = inner.status.repair.notified() => tokio::time::sleep(RETRY.0).await,
-            () = tokio::time::sleep(STREAM_CHECK) => {}
         }
     }
 }

@@ -20,7 +20,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(2);
 const ACK_WAIT: Duration = Duration::from_secs(3);
 
 /// Hints in the hands of the whole fleet (per kind).
-const MAX_ACK_PENDING: i64 = 50_000;
+pub(super) const MAX_ACK_PENDING: i64 = 50_000;
 
 /// Pulls that may wait (per kind): an idle worker has one or a few.
 const MAX_WAITING: i64 = 8_192;
@@ -69,8 +69,8 @@ impl Names {
     /// not overlap.
     pub(super) fn consumer_config(&self, kind: &str) -> pull::Config {
         pull::Config {
-            durable_name: Some(token(kind)),
-            name: Some(token(kind)),
+            durable_name: Some(consumer_name(kind)),
+            name: Some(consumer_name(kind)),
             filter_subject: self.subject(kind),
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
@@ -80,6 +80,11 @@ impl Names {
             ..pull::Config::default()
         }
     }
+}
+
+/// The name of the consumer of a kind.
+pub(super) fn consumer_name(kind: &str) -> String {
+    token(kind)
 }
 
 /// A kind as one token of a subject, and as a consumer's name: other bytes than letters, digits, `-` and `_` as `=` and two

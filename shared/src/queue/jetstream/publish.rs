@@ -1,7 +1,11 @@
 //! Sending: all hints on their way before the first ack is waited for.
 
-use async_nats::jetstream::context::PublishErrorKind;
+use std::error::Error;
+use std::sync::atomic::Ordering;
+
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{self, ErrorCode};
 
 use super::super::{Hint, QueueError};
 use super::failure::{full_text, unavailable};
@@ -34,7 +38,7 @@ pub(super) async fn publish(inner: &Inner, hints: &[Hint]) -> Result<(), QueueEr
     }
     for batch in outgoing.chunks(IN_FLIGHT) {
         if send(inner, batch).await? == Sent::NoStream {
-            inner.ensure_stream().await?;
+            inner.make_stream_again().await?;
             // What the stream had before has the same ids, and is stored once.
             if send(inner, batch).await? == Sent::NoStream {
                 return Err(unavailable(ACT, "the stream is not there"));
@@ -61,8 +65,21 @@ async fn send(inner: &Inner, batch: &[Outgoing]) -> Result<Sent, QueueError> {
         match ack.await {
             Ok(_) => {}
             Err(error) if error.kind() == PublishErrorKind::StreamNotFound => outcome = Ok(Sent::NoStream),
-            Err(error) => return Err(inner.no_answer(ACT, full_text(&error))),
+            Err(error) => {
+                if store_failed(&error) {
+                    inner.store_failed.store(true, Ordering::Relaxed);
+                }
+                return Err(inner.no_answer(ACT, full_text(&error)));
+            }
         }
     }
     outcome
+}
+
+/// The stream is there and its files cannot be written.
+fn store_failed(error: &PublishError) -> bool {
+    let answer = error
+        .source()
+        .and_then(|source| source.downcast_ref::<jetstream::Error>());
+    answer.is_some_and(|answer| answer.error_code() == ErrorCode::STREAM_STORE_FAILED)
 }

@@ -20,7 +20,7 @@ use super::failure::{full_text, of_consumer, unavailable};
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
 
 /// A pull that hears nothing for twice this time is made anew.
-const IDLE_HEARTBEAT: Duration = Duration::from_secs(3);
+const IDLE_HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Sets kept for later calls: more calls at once than this make new ones.
 const MAX_IDLE_SETS: usize = 32;
@@ -155,6 +155,10 @@ async fn open_all(inner: Arc<Inner>, kinds: Vec<String>) -> Result<Vec<Stream>, 
 }
 
 async fn open(inner: &Arc<Inner>, kind: &str) -> Result<Stream, QueueError> {
+    if inner.received_kinds.lock().insert(kind.to_owned()) {
+        // From now on it matters whether the stream delivers.
+        inner.status.repair.notify_one();
+    }
     let make = || {
         inner
             .context
@@ -167,7 +171,7 @@ async fn open(inner: &Arc<Inner>, kind: &str) -> Result<Stream, QueueError> {
             if !stream_is_missing {
                 return Err(error);
             }
-            inner.ensure_stream().await?;
+            inner.make_stream_again().await?;
             make().await.map_err(|error| of_consumer(error, &inner.address).0)?
         }
     };
