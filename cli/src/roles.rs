@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tideline_producer::gateway::{Gateway, GatewayParts, TOKEN_VARIABLE};
 use tideline_scheduler::{Scheduler, SchedulerParts};
-use tideline_shared::backends::Opened;
+use tideline_shared::backends::{self, Opened};
 use tideline_shared::clock::Clock;
 use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
 use tideline_shared::queue::Queue;
@@ -65,7 +65,10 @@ impl Ground {
     /// The store's.
     pub(crate) async fn sync_sources(&self) -> Result<(), StoreError> {
         let specs: Vec<SourceSpec> = self.settings.sources.iter().map(SourceSettings::spec).collect();
-        let sync = self.store.sync_sources(&specs, self.clock.now()).await?;
+        let sync = backends::persist(&self.settings, async || {
+            self.store.sync_sources(&specs, self.clock.now()).await
+        })
+        .await?;
         for (change, names) in [
             ("added", &sync.added),
             ("restarted, because what identifies its data changed", &sync.restarted),

@@ -66,11 +66,28 @@ pub async fn open_store(settings: &Settings, mode: &Mode) -> Result<Opened, Stor
     } else {
         Duration::ZERO
     };
+    try_patiently(settings, patience, async || open_once(settings, mode).await).await
+}
+
+/// Does something to the store whose repetition changes nothing, again and again while the store does not answer, for half a
+/// minute: for what a role does before its loops turn.
+///
+/// # Errors
+/// The last one, or the first that trying again will not change.
+pub async fn persist<T>(settings: &Settings, act: impl AsyncFnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    try_patiently(settings, START_PATIENCE, act).await
+}
+
+async fn try_patiently<T>(
+    settings: &Settings,
+    patience: Duration,
+    mut act: impl AsyncFnMut() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let given_up = tokio::time::Instant::now() + patience;
     let mut backoff = Backoff::default();
     loop {
-        let error = match open_once(settings, mode).await {
-            Ok(opened) => return Ok(opened),
+        let error = match act().await {
+            Ok(done) => return Ok(done),
             Err(error) => error,
         };
         let wait = backoff.next_wait();
@@ -201,6 +218,29 @@ mod tests {
             "{error}"
         );
         assert!(folder.path().join("t.db").exists());
+    }
+
+    #[tokio::test]
+    async fn a_start_outlasts_a_store_that_is_silent_for_a_moment_and_no_mistake() {
+        let settings = settings("", Path::new("."));
+        let mut tries = 0;
+        let third_time_lucky = persist(&settings, async || {
+            tries += 1;
+            let silent = StoreError::Unavailable {
+                act: "ask",
+                maybe_done: true,
+                source: "silence".into(),
+            };
+            if tries < 3 { Err(silent) } else { Ok(tries) }
+        });
+        assert_eq!(third_time_lucky.await.unwrap(), 3);
+        let mut tries = 0;
+        let mistaken = persist(&settings, async || {
+            tries += 1;
+            Err::<(), _>(StoreError::Config("wrong".into()))
+        });
+        assert!(mistaken.await.is_err());
+        assert_eq!(tries, 1);
     }
 
     #[tokio::test]
