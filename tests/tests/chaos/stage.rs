@@ -4,6 +4,7 @@ use anyhow::Result;
 use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
 use tideline_tests::fleet::Fleet;
 use tideline_tests::hostile::{ChangeRates, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, Shape};
+use tideline_tests::ledger::Ledger;
 use tideline_tests::oracle::FeedFollower;
 use tideline_tests::proxy::{Mode, Proxy};
 use tideline_tests::servers::{Nats, Postgres, own_nats, own_postgres};
@@ -19,6 +20,7 @@ pub(crate) struct Stage {
     /// The test's own way to the store, without a proxy.
     pub(crate) store: PostgresStore,
     pub(crate) follower: FeedFollower,
+    pub(crate) ledger: Ledger,
 }
 
 impl Stage {
@@ -62,6 +64,7 @@ impl Stage {
             ..HostileYaml::default()
         });
         let yaml = format!("listen: ${{TIDELINE_LISTEN}}\n{yaml}");
+        let ledger = Ledger::begin(&postgres.url()).await?;
         let fleet = Fleet::start(&yaml, &[("producer", 1), ("scheduler", 2), ("worker", 3)])?;
         let store = PostgresStore::connect(&postgres.url(), PostgresOptions::default()).await?;
         Ok(Some(Self {
@@ -73,6 +76,7 @@ impl Stage {
             nats,
             store,
             follower: FeedFollower::default(),
+            ledger,
         }))
     }
 
