@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: test servers format lint tests faults build bench
+.PHONY: test servers format lint tests build bench
 
 test: servers format lint tests
 
@@ -22,10 +22,6 @@ lint:
 
 tests:
 	$(CARGO) test --workspace --all-features
-
-# One fault at a time on a fleet of real processes. Not part of `make test`: its time limits want a quiet machine.
-faults: servers
-	TIDELINE_FLEET_FAULTS=1 $(CARGO) test --workspace --all-features --test fleet_faults -- --test-threads=2
 
 # Figures of this machine; BENCH=queue, growth, scale, idle or embedded for others, ARGS="--json --rounds 5" and the like.
 BENCH ?= ingest

@@ -3,11 +3,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use tideline_tests::proxy::Mode;
-use tideline_tests::wait_until;
+use tideline_tests::{crowded, wait_until};
 
-use super::stage::{LIMIT, Stage, Wanted, on_stage};
+use super::stage::{Stage, Wanted, on_stage};
 
 const STREAM: &str = "TIDELINE_HINTS";
+
+/// How soon hints flow (again). A stream that is broken by its deletion is noticed after seven seconds.
+const SOON: Duration = Duration::from_secs(15);
 
 impl Stage {
     /// Hints acked by workers so far.
@@ -19,9 +22,9 @@ impl Stage {
     }
 
     /// Waits until workers take hints from NATS (again).
-    async fn hints_flow(&self, when: &str) -> Result<()> {
-        let first = wait_until(&format!("hints {when}"), LIMIT, async || self.hints_acked().await).await?;
-        wait_until(&format!("more hints {when}"), LIMIT, async || {
+    async fn hints_flow(&self) -> Result<()> {
+        let first = wait_until("hints", crowded(SOON), async || self.hints_acked().await).await?;
+        wait_until("more hints", crowded(SOON), async || {
             let now = self.hints_acked().await?;
             ensure!(now > first, "{now} acked");
             Ok(())
@@ -32,22 +35,20 @@ impl Stage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_whose_nats_comes_late_works_from_the_store_until_then() {
+    let test = "a_fleet_whose_nats_comes_late_works_from_the_store_until_then";
     let wanted = Wanted {
         nats: Mode::Refuse,
         ..Wanted::default()
     };
-    on_stage(
-        "a_fleet_whose_nats_comes_late_works_from_the_store_until_then",
-        wanted,
-        async |stage| {
-            stage.catches_up("without NATS").await?;
-            stage.follows_a_change("still without NATS").await?;
-            stage.all_run()?;
+    on_stage(test, wanted, async |stage| {
+        stage.catches_up("without NATS").await?;
+        let still_without = async |stage: &mut Stage| stage.catches_up("still without NATS").await;
+        let nats_comes = async |stage: &mut Stage| {
             stage.to_nats.set(Mode::Forward);
-            stage.hints_flow("when NATS came").await?;
-            stage.follows_a_change("with NATS").await
-        },
-    )
+            stage.hints_flow().await
+        };
+        stage.outlives("NATS is not there", still_without, nats_comes).await
+    })
     .await;
 }
 
@@ -56,31 +57,33 @@ async fn a_fleet_goes_on_when_nats_is_lost_or_its_stream_its_consumer_or_its_who
     let test = "a_fleet_goes_on_when_nats_is_lost_or_its_stream_its_consumer_or_its_whole_store_is_deleted";
     on_stage(test, Wanted::default(), async |stage| {
         stage.catches_up("at first").await?;
-        stage.hints_flow("at first").await?;
+        stage.hints_flow().await.context("at first")?;
 
-        stage.to_nats.set(Mode::Refuse);
-        stage.to_nats.cut();
-        stage.follows_a_change("while NATS is lost").await?;
-        stage.to_nats.set(Mode::Forward);
-        stage.hints_flow("after NATS was lost").await?;
+        let lose = async |stage: &mut Stage| {
+            stage.to_nats.set(Mode::Refuse);
+            stage.to_nats.cut();
+            stage.catches_up("without NATS").await
+        };
+        let find = async |stage: &mut Stage| {
+            stage.to_nats.set(Mode::Forward);
+            stage.hints_flow().await
+        };
+        stage.outlives("NATS is lost", lose, find).await?;
 
         let context = jetstream::new(async_nats::connect(stage.nats.url()).await?);
-        let stream = context.get_stream(STREAM).await?;
-        stream
-            .delete_consumer("ingest")
-            .await
-            .context("deleting the consumer")?;
-        stage.follows_a_change("without the consumer").await?;
-        stage.hints_flow("after the consumer was deleted").await?;
-
-        context.delete_stream(STREAM).await.context("deleting the stream")?;
-        stage.follows_a_change("without the stream").await?;
-        stage.hints_flow("after the stream was deleted").await?;
-
-        stage.nats.wipe().await?;
-        stage.follows_a_change("after NATS forgot everything").await?;
-        stage.hints_flow("after NATS forgot everything").await?;
-        stage.all_run()
+        let flow = async |stage: &mut Stage| stage.hints_flow().await;
+        let delete = async |_: &mut Stage| {
+            context.delete_consumer_from_stream("ingest", STREAM).await?;
+            Ok(())
+        };
+        stage.outlives("the consumer is deleted", delete, flow).await?;
+        let delete = async |_: &mut Stage| {
+            context.delete_stream(STREAM).await?;
+            Ok(())
+        };
+        stage.outlives("the stream is deleted", delete, flow).await?;
+        let wipe = async |stage: &mut Stage| stage.nats.wipe().await;
+        stage.outlives("NATS forgets everything", wipe, flow).await
     })
     .await;
 }
@@ -95,7 +98,7 @@ async fn hints_that_are_garbage_doubled_or_dropped_change_nothing() {
             ..Wanted::default()
         },
         async |stage| {
-            stage.hints_flow("at first").await?;
+            stage.hints_flow().await?;
             let client = async_nats::connect(stage.nats.url()).await?;
             let context = jetstream::new(client.clone());
             let mut hints = client.subscribe("tideline.hints.>").await?;

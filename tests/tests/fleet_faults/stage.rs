@@ -11,6 +11,7 @@ use tideline_tests::oracle::{FeedFollower, compare_catalog};
 use tideline_tests::proxy::{Mode, Proxy};
 use tideline_tests::servers::{Nats, Postgres, own_nats, own_postgres};
 use tideline_tests::{books, wait_until};
+use tokio::time::Instant;
 
 /// Longest wait for anything that should take a moment; the machine may be busy with other tests.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
@@ -57,16 +58,9 @@ pub(crate) struct Stage {
     pub(crate) ledger: Ledger,
 }
 
-/// These tests have time limits; they run where this variable is set.
-const ASKED_FOR: &str = "TIDELINE_FLEET_FAULTS";
-
 impl Stage {
-    /// `None`: there are no servers, or faults are not asked for, and one line said so.
+    /// `None`: there are no servers, and one line said so.
     pub(crate) async fn build(test: &str, wanted: Wanted) -> Result<Option<Self>> {
-        if std::env::var_os(ASKED_FOR).is_none() {
-            println!("{test}: left out, it measures times that a busy machine does not keep (make faults)");
-            return Ok(None);
-        }
         let (Some(postgres), Some(nats)) = (own_postgres(test).await?, own_nats(test).await?) else {
             return Ok(None);
         };
@@ -128,10 +122,22 @@ impl Stage {
         self.source.with_model(|model| model.change(CHANGES));
     }
 
-    /// The source changes, and the catalog follows.
-    pub(crate) async fn follows_a_change(&self, what: &str) -> Result<()> {
+    /// The course of every fault: the source changes, `break_it` breaks something and looks at what goes on meanwhile,
+    /// `mend` mends it, or waits until the fleet has, and then the catalog follows the change. Nobody crashes.
+    pub(crate) async fn outlives(
+        &mut self,
+        fault: &str,
+        break_it: impl AsyncFnOnce(&mut Self) -> Result<()>,
+        mend: impl AsyncFnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
         self.change();
-        self.catches_up(what).await
+        break_it(self).await.with_context(|| format!("while {fault}"))?;
+        self.all_run()?;
+        let began = Instant::now();
+        mend(self).await.with_context(|| format!("after {fault}"))?;
+        println!("{fault}: over after {:?}", began.elapsed());
+        self.catches_up(&format!("after {fault}")).await?;
+        self.all_run()
     }
 
     /// Nobody has ended: no process crashed.
