@@ -60,7 +60,7 @@ impl Figure {
     pub(crate) fn against(mut self, what: &str, values: &[f64], others: &[f64]) -> Self {
         let ratios: Vec<f64> = values.iter().zip(others).map(|(value, other)| value / other).collect();
         self.ratio = Some(percentile(&ratios, 50));
-        self.against = Some(format!("{what} ({:.6})", percentile(others, 50)));
+        self.against = Some(what.to_owned());
         self
     }
 
@@ -125,7 +125,8 @@ pub(crate) fn show(figures: &[Figure], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn number(value: f64) -> String {
+/// A value with as many digits as it is worth.
+pub(crate) fn number(value: f64) -> String {
     if value.abs() >= 1_000.0 {
         format!("{value:.0}")
     } else {

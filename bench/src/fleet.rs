@@ -93,7 +93,8 @@ pub(crate) async fn idle(watch: u64) -> Result<Vec<Figure>> {
         nats.url()
     );
     let mut fleet = Fleet::start(&yaml, &[("producer", 1), ("worker", 4), ("scheduler", 2)])?;
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    // Until then connections still prepare their statements.
+    tokio::time::sleep(Duration::from_secs(60)).await;
     let ids: Vec<u32> = (0..fleet.len()).map(|at| fleet.process(at).id()).collect();
     let mut connection = PgConnection::connect(database.url()).await?;
     let (cpu, statements) = (cpu_seconds(&ids)?, transactions(&mut connection).await?);

@@ -1,7 +1,6 @@
 //! Benchmarks of the whole pipeline: HTTP fetch, parse, fingerprint, commit; and of the queue, against its peers and limits.
 //! Each command prints a table, or with `--json` one line per figure. Run them with `make bench` (see docs/performance.md).
 
-mod charts;
 mod copy;
 mod embedded;
 mod figure;
@@ -9,6 +8,7 @@ mod fleet;
 mod growth;
 mod ingest;
 mod queue;
+mod report;
 mod stage;
 
 use std::path::PathBuf;
@@ -65,11 +65,11 @@ enum Command {
     },
     /// Start, idle memory and size of `tideline run`
     Embedded,
-    /// Draws charts (SVG) from figures: the JSON lines of the other commands
-    Charts {
+    /// Makes a table (figures.md) and charts (SVG) of figures: the JSON lines of the other commands
+    Report {
         /// File of JSON lines
         figures: PathBuf,
-        /// Folder of the charts
+        /// Folder to write to
         folder: PathBuf,
     },
 }
@@ -77,8 +77,8 @@ enum Command {
 #[tokio::main]
 async fn main() -> Result<()> {
     let cli = Cli::parse();
-    if let Command::Charts { figures, folder } = &cli.command {
-        return charts::draw(figures, folder);
+    if let Command::Report { figures, folder } = &cli.command {
+        return report::write(figures, folder);
     }
     ensure!(
         std::env::var_os("TIDELINE_BIN").is_some_and(|path| PathBuf::from(path).is_absolute()),
@@ -91,7 +91,7 @@ async fn main() -> Result<()> {
         Command::Idle { seconds } => fleet::idle(seconds).await?,
         Command::Queue { jobs, peers } => queue::measure(jobs, peers.as_deref(), cli.rounds).await?,
         Command::Embedded => embedded::measure(cli.rounds).await?,
-        Command::Charts { .. } => Vec::new(),
+        Command::Report { .. } => Vec::new(),
     };
     show(&figures, cli.json)
 }

@@ -7,7 +7,16 @@ use support::Home;
 #[test]
 fn a_benchmark_shows_its_figures_and_leaves_nothing_behind() {
     let home = Home::empty();
-    let said = home.run(&["bench", "--store", "mine.db", "--entities", "1000", "--jobs", "100", "--json"]);
+    let said = home.run(&[
+        "bench",
+        "--store",
+        "mine.db",
+        "--entities",
+        "1000",
+        "--jobs",
+        "100",
+        "--json",
+    ]);
     let said = said.with_code(0);
     let figures = said.json();
     let figures = figures.as_array().unwrap();

@@ -1,12 +1,13 @@
-//! Charts for docs/performance.md, from the lines that the other commands print.
+//! A table and charts for docs/performance.md, from the lines that the other commands print.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use plotters::prelude::*;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, number};
 
 const SIZE: (u32, u32) = (760, 360);
 const COLORS: [RGBColor; 4] = [
@@ -47,27 +48,55 @@ const CHARTS: [Chart; 2] = [
     },
 ];
 
-/// Draws all charts whose figures are there.
-pub(crate) fn draw(figures: &Path, folder: &Path) -> Result<()> {
+/// Writes the table and all charts whose figures are there.
+pub(crate) fn write(figures: &Path, folder: &Path) -> Result<()> {
     let text = std::fs::read_to_string(figures).with_context(|| format!("read {}", figures.display()))?;
     let figures = text
         .lines()
         .map(serde_json::from_str)
         .collect::<Result<Vec<Figure>, _>>()
         .context("a line is no figure")?;
-    let mut drawn = 0;
+    ensure!(
+        !figures.is_empty(),
+        "there are no figures here; run the other commands with --json first"
+    );
+    std::fs::write(folder.join("figures.md"), table(&figures))?;
     for chart in &CHARTS {
         let lines = points(chart, &figures);
         if !lines.is_empty() {
             draw_lines(chart, &lines, &folder.join(chart.file)).map_err(|error| anyhow!("{}: {error}", chart.file))?;
-            drawn += 1;
         }
     }
-    ensure!(
-        drawn > 0,
-        "no chart has figures here; run `tideline-bench growth --json` first"
-    );
     Ok(())
+}
+
+/// For people, in Markdown.
+fn table(figures: &[Figure]) -> String {
+    let mut text = "Made by `tideline-bench report` from figures.jsonl; do not edit.\n\n\
+                    | Figure | n | Median | Min – max | Unit | Ratio | Goal |\n|---|---:|---:|---:|---|---|---|\n"
+        .to_owned();
+    for figure in figures {
+        let ratio = match (&figure.ratio, &figure.against) {
+            (Some(ratio), Some(against)) => format!("{} × {against}", number(*ratio)),
+            _ => String::new(),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} – {} | {} | {ratio} | {} |",
+            figure.name,
+            figure.n,
+            number(figure.value),
+            number(figure.min),
+            number(figure.max),
+            figure.unit,
+            figure.goal.as_deref().unwrap_or_default(),
+        );
+    }
+    let mut versions: Vec<&str> = figures.iter().map(|figure| figure.versions.as_str()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let _ = write!(text, "\nMeasured with: {}.\n", versions.join("; "));
+    text
 }
 
 /// The points of each line, smallest first.
