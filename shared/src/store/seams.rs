@@ -23,7 +23,8 @@ impl<T: JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + Catalo
 /// The job queue: what producers, workers and schedulers need of any kind of job.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Inserts or supersedes jobs, one statement for the batch (at most 1,000). A (kind, key) may occur once in it.
+    /// Inserts or supersedes jobs, one statement for the batch (at most 1,000). A (kind, key) may occur once in it. Those that
+    /// are due count as hinted at now: the caller sends the hints, and a scheduler sends them again if it does not.
     async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Answer<Vec<Enqueued>>;
 
     /// Leases due jobs to a worker: `waiting` → `running`, token + 1, attempt + 1. Leaves out jobs whose source is paused,

@@ -356,17 +356,21 @@ pub async fn a_parked_or_cancelled_job_runs_no_more_by_itself(store: Arc<dyn Sto
 }
 
 pub async fn a_due_job_is_hinted_once_per_resend_time(store: Arc<dyn Store>) {
-    let a = enqueue(&store, new_job("a", "1"), T0).await;
+    let soon = NewJob {
+        due_at: t(1),
+        ..new_job("a", "1")
+    };
+    let a = enqueue(&store, soon, T0).await;
     let later = NewJob {
         due_at: t(10_000),
         ..new_job("b", "1")
     };
     enqueue(&store, later, T0).await;
-    let first = only(store.take_due(10, 1_000, T0).await.unwrap());
+    let first = only(store.take_due(10, 1_000, t(1)).await.unwrap());
     assert_eq!((first.job, first.token, first.kind.as_str()), (a.job, a.token, KIND));
-    assert_eq!((first.due_at, first.resent), (T0, false));
+    assert_eq!((first.due_at, first.resent), (t(1), false));
     assert!(store.take_due(10, 1_000, t(900)).await.unwrap().is_empty());
-    let second = only(store.take_due(10, 1_000, t(1_001)).await.unwrap());
+    let second = only(store.take_due(10, 1_000, t(1_002)).await.unwrap());
     assert_eq!((second.job, second.resent), (a.job, true));
     assert!(store.take_due(10, 1_000, t(1_500)).await.unwrap().is_empty());
     let claimed = claim_one(&store, "w", t(1_500)).await;
@@ -389,9 +393,30 @@ pub async fn a_due_job_is_hinted_once_per_resend_time(store: Arc<dyn Store>) {
     );
 }
 
+pub async fn a_job_that_is_enqueued_as_due_counts_as_hinted_at(store: Arc<dyn Store>) {
+    let job = enqueue(&store, new_job("a", "1"), T0).await;
+    assert!(
+        store.take_due(10, 1_000, t(1_000)).await.unwrap().is_empty(),
+        "the producer did it"
+    );
+    let lost = only(store.take_due(10, 1_000, t(1_001)).await.unwrap());
+    assert_eq!((lost.job, lost.resent), (job.job, true), "but nobody heard");
+    enqueue(&store, new_job("a", "2"), t(1_500)).await;
+    assert!(store.take_due(10, 1_000, t(2_500)).await.unwrap().is_empty());
+    let claimed = claim_one(&store, "w", t(2_500)).await;
+    enqueue(&store, new_job("a", "3"), t(2_600)).await;
+    settle(&store, claimed.lease(), Settlement::Done, t(2_700)).await;
+    let again = only(store.take_due(10, 1_000, t(2_700)).await.unwrap());
+    assert_eq!(
+        (again.job, again.resent),
+        (job.job, false),
+        "superseded while it ran: nobody hinted at it yet"
+    );
+}
+
 pub async fn schedulers_that_take_due_jobs_at_once_share_them(store: Arc<dyn Store>) {
     let jobs: Vec<NewJob> = (0..100).map(|n| new_job(&format!("{n}"), "1")).collect();
-    store.enqueue(&jobs, T0).await.unwrap();
+    store.enqueue(&jobs, t(-1)).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let store = Arc::clone(&store);
@@ -449,6 +474,7 @@ macro_rules! store_conformance_jobs {
             postponing_and_handing_back_spend_no_attempt_and_keep_the_rung,
             a_parked_or_cancelled_job_runs_no_more_by_itself,
             a_due_job_is_hinted_once_per_resend_time,
+            a_job_that_is_enqueued_as_due_counts_as_hinted_at,
             schedulers_that_take_due_jobs_at_once_share_them,
             the_next_due_time_is_the_nearest_one_to_come,
         );

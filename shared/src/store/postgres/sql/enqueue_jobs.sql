@@ -1,11 +1,14 @@
 -- Each job of the batch is inserted, supersedes its row (another fingerprint), or leaves it as it is (the same one).
--- A running job keeps its attempt and runs again afterwards. `created` tells an insert by its unlocked row.
+-- A running job keeps its attempt and runs again afterwards. A job that is due counts as hinted at: whoever enqueues says
+-- so at once. `created` tells an insert by its unlocked row.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BYTEA[], $4::TEXT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[])
         WITH ORDINALITY AS n (kind, key, fingerprint, args, due_at, trigger, trace, place)
 ), written AS (
-    INSERT INTO jobs AS j (kind, key, fingerprint, args, state, due_at, trigger, trace, created_at, updated_at)
-    SELECT kind, key, fingerprint, args, 'waiting', due_at, trigger, trace, $8, $8 FROM input ORDER BY kind, key
+    INSERT INTO jobs AS j (kind, key, fingerprint, args, state, due_at, hinted_at, trigger, trace, created_at,
+        updated_at)
+    SELECT kind, key, fingerprint, args, 'waiting', due_at, CASE WHEN due_at <= $8 THEN $8 ELSE 0 END, trigger, trace, $8, $8
+    FROM input ORDER BY kind, key
     ON CONFLICT (kind, key) DO UPDATE SET
         fingerprint = excluded.fingerprint,
         args = excluded.args,
@@ -21,7 +24,7 @@ WITH input AS MATERIALIZED (
         attempt = CASE WHEN j.state = 'running' THEN j.attempt ELSE 0 END,
         rung = CASE WHEN j.state = 'running' THEN j.rung ELSE 0 END,
         rescues = CASE WHEN j.state = 'running' THEN j.rescues ELSE 0 END,
-        hinted_at = 0,
+        hinted_at = CASE WHEN j.state IN ('running', 'paused') THEN 0 ELSE excluded.hinted_at END,
         parked_at = NULL
     WHERE j.fingerprint <> excluded.fingerprint
     RETURNING j.kind, j.key, j.id, j.token, j.state, (j.xmax = 0) AS created
