@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::status::LoopStatus;
@@ -51,8 +52,14 @@ impl Wake {
     }
 }
 
+/// A loop that wake-ups call all the time rests for so many times as long as its last run took, …
+const REST_PER_RUN: u32 = 9;
+/// … but no longer than this.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 /// Drives one loop: runs it, waits as the run wanted, runs it again, until it is told to stop. A run that fails or panics is
-/// logged with all its causes and tried again after a wait that grows up to [`Backoff::CAP`]; it never ends the loop. Stop is
+/// logged with all its causes and tried again after a wait that grows up to [`Backoff::CAP`]; it never ends the loop. Wake-ups
+/// that come one after the other get it a tenth of the time, so that what it asks the store does not grow with them. Stop is
 /// noticed between runs: a run is never cut off here.
 pub struct LoopDriver {
     /// For logs and `/livez`.
@@ -79,6 +86,7 @@ impl LoopDriver {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
             self.status.starts_a_run(self.clock.now());
+            let started = Instant::now();
             let outcome = AssertUnwindSafe(async { run_once().await }).catch_unwind().await;
             let outcome =
                 outcome.unwrap_or_else(|panic| Err(Box::new(Panicked(panic_text(panic.as_ref()).to_owned()))));
@@ -86,7 +94,7 @@ impl LoopDriver {
                 Ok(pace) => {
                     backoff.reset();
                     self.status.succeeded(self.clock.now());
-                    self.rest(pace).await;
+                    self.rest(pace, started.elapsed()).await;
                 }
                 Err(error) => {
                     let error = full_text(error.as_ref());
@@ -106,7 +114,8 @@ impl LoopDriver {
         self.status.ended();
     }
 
-    async fn rest(&mut self, pace: Pace) {
+    async fn rest(&mut self, pace: Pace, run: Duration) {
+        let ended = Instant::now();
         let now = self.clock.now();
         let longest = match pace {
             // Other tasks get their turn even if a loop always has more to do.
@@ -121,9 +130,13 @@ impl LoopDriver {
             _ => None,
         };
         tokio::select! {
-            () = self.stop.cancelled() => {}
+            () = self.stop.cancelled() => return,
+            () = wait(self.clock.as_ref(), exact, longest) => return,
             () = self.wake.next() => {}
-            () = wait(self.clock.as_ref(), exact, longest) => {}
+        }
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep_until(ended + (run * REST_PER_RUN).min(LONGEST_REST)) => {}
         }
     }
 

@@ -174,3 +174,28 @@ async fn a_hung_run_is_reported_as_not_alive() {
     assert!(!status.report(clock.now()).alive);
     task.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn wake_ups_that_never_stop_get_a_loop_a_tenth_of_the_time() {
+    const RUN: Duration = Duration::from_millis(10);
+    let notify = Arc::new(Notify::new());
+    let (driver, stop, _) = driver(Wake::Notify(Arc::clone(&notify)), HOUR, Arc::new(SystemClock));
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let task = tokio::spawn(driver.drive(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async {
+            tokio::time::sleep(RUN).await;
+            Ok(Pace::Idle)
+        }
+    }));
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < 100 * RUN {
+        notify.notify_one();
+        tokio::time::sleep(RUN / 10).await;
+    }
+    let runs = runs.load(Ordering::SeqCst);
+    assert!((9..=11).contains(&runs), "{runs} runs of 10 ms in a second");
+    stop.cancel();
+    tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
+}
