@@ -24,6 +24,7 @@ pub(crate) enum Trouble {
     NatsRestart,
     NatsKill,
     NatsWipe,
+    DeleteStream,
     CutPostgres,
     CutNats,
     DelayPostgres,
@@ -37,7 +38,7 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::KillWorker,
         Self::KillAny,
         Self::KillAll,
@@ -49,6 +50,7 @@ impl Trouble {
         Self::NatsRestart,
         Self::NatsKill,
         Self::NatsWipe,
+        Self::DeleteStream,
         Self::CutPostgres,
         Self::CutNats,
         Self::DelayPostgres,
@@ -89,6 +91,7 @@ impl Stage {
             Trouble::NatsRestart => self.nats.restart(false).await,
             Trouble::NatsKill => self.nats.restart(true).await,
             Trouble::NatsWipe => self.nats.wipe().await,
+            Trouble::DeleteStream => delete_stream(&self.nats.url()).await,
             Trouble::CutPostgres => {
                 self.to_postgres.cut();
                 Ok(())
@@ -149,6 +152,13 @@ async fn double_hints(url: &str, time: Duration) -> Result<()> {
         anyhow::Ok(())
     };
     tokio::time::timeout(time, copy).await.unwrap_or(Ok(()))
+}
+
+async fn delete_stream(url: &str) -> Result<()> {
+    let context = jetstream::new(async_nats::connect(url).await?);
+    // It may not exist just now.
+    let _ = context.delete_stream("TIDELINE_HINTS").await;
+    Ok(())
 }
 
 /// Empties the stream again and again for a while.
