@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tideline_shared::clock::Clock;
 use tideline_shared::queue::{Hint, Queue};
 use tideline_shared::runtime::Pace;
-use tideline_shared::store::{CycleStore, JobStore, StoreError};
-use tideline_shared::telemetry::metrics;
+use tideline_shared::store::{CycleStore, CycleTrace, JobStore, StartedCycle, StoreError};
+use tideline_shared::telemetry::{context, metrics, spans};
 use tideline_shared::words::Timestamp;
 
 use crate::scheduler::Task;
@@ -33,21 +33,20 @@ impl Task for StartCycles {
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let now = self.clock.now();
         let started = self.store.start_cycles(BATCH, now).await?;
-        for cycle in &started {
-            if let Some(due_at) = cycle.due_at {
-                metrics::schedule_lateness(&cycle.source_name, now.since(due_at));
-            }
-            tracing::info!(source = cycle.source_name, cycle = %cycle.number, trigger = ?cycle.trigger, "cycle started");
-        }
         if started.is_empty() {
             return self.wait_for_next(now).await;
         }
-        let hint = Hint {
-            kind: "ingest".to_owned(),
-            jobs: started.iter().map(|cycle| (cycle.root, cycle.token)).collect(),
-            trace: None,
-        };
-        if let Err(error) = self.queue.publish(&[hint]).await {
+        let spans: Vec<_> = started.iter().map(spans::start_cycle).collect();
+        for (cycle, span) in started.iter().zip(&spans) {
+            if let Some(due_at) = cycle.due_at {
+                metrics::schedule_lateness(&cycle.source_name, now.since(due_at));
+            }
+            let _within = span.enter();
+            tracing::info!(source = cycle.source_name, cycle = %cycle.number, trigger = ?cycle.trigger, "cycle started");
+        }
+        let traces: Vec<_> = spans.iter().map(context::of).collect();
+        self.keep(&started, &traces).await;
+        if let Err(error) = self.queue.publish(&hints(&started, &traces)).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "first hint not sent; dispatch sends it again"
@@ -61,6 +60,28 @@ impl Task for StartCycles {
 }
 
 impl StartCycles {
+    /// Keeps the traces for the bursts to come, before anybody hears of these. Best effort: no cycle waits for its trace.
+    async fn keep(&self, started: &[StartedCycle], traces: &[Option<String>]) {
+        let traces: Vec<_> = (started.iter().zip(traces))
+            .filter_map(|(cycle, trace)| {
+                Some(CycleTrace {
+                    root: cycle.root,
+                    number: cycle.number,
+                    trace: trace.clone()?,
+                })
+            })
+            .collect();
+        if traces.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.trace_cycles(&traces).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "traces not kept; the bursts of these cycles are not linked to their start"
+            );
+        }
+    }
+
     /// The nearest due time is exact, whether it is that of a cycle or of a job.
     async fn wait_for_next(&self, now: Timestamp) -> Result<Pace, StoreError> {
         Ok(match self.due.next_due(now).await? {
@@ -68,4 +89,21 @@ impl StartCycles {
             None => Pace::Idle,
         })
     }
+}
+
+/// The first hints: one for each trace, and one for all that has none.
+fn hints(started: &[StartedCycle], traces: &[Option<String>]) -> Vec<Hint> {
+    let mut hints: Vec<Hint> = Vec::new();
+    for (cycle, trace) in started.iter().zip(traces) {
+        let job = (cycle.root, cycle.token);
+        match hints.last_mut() {
+            Some(hint) if hint.trace.is_none() && trace.is_none() => hint.jobs.push(job),
+            _ => hints.push(Hint {
+                kind: "ingest".to_owned(),
+                jobs: vec![job],
+                trace: trace.clone(),
+            }),
+        }
+    }
+    hints
 }

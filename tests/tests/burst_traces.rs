@@ -12,7 +12,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use parking_lot::Mutex;
 use serde_json::json;
-use tideline_scheduler::{Scheduler, SchedulerParts};
+use tideline_scheduler::{Scheduler, SchedulerParts, StartCycles, Task};
 use tideline_shared::clock::{Clock, ManualClock};
 use tideline_shared::config::settings::{SchedulerSettings, SourceSettings, WorkerSettings};
 use tideline_shared::queue::Queue;
@@ -20,6 +20,7 @@ use tideline_shared::queue::in_process::InProcessQueue;
 use tideline_shared::runtime::Runtime;
 use tideline_shared::store::sqlite::SqliteStore;
 use tideline_shared::store::{JobFilter, RescuePolicy, Store};
+use tideline_shared::telemetry::context;
 use tideline_shared::words::{CycleState, JobRecord, JobState, Timestamp, Validators};
 use tideline_tests::wait_until;
 use tideline_worker::{
@@ -42,16 +43,16 @@ impl SpanExporter for Kept {
 }
 
 impl Kept {
-    /// The spans of bursts in the order of their beginning.
-    fn bursts(&self) -> Vec<SpanData> {
+    /// The spans of this name in the order of their beginning.
+    fn named(&self, name: &str) -> Vec<SpanData> {
         let kept = self.0.lock();
-        let mut bursts: Vec<_> = kept
-            .iter()
-            .filter(|span| span.name == "process ingest")
-            .cloned()
-            .collect();
-        bursts.sort_by_key(|span| span.start_time);
-        bursts
+        let mut named: Vec<_> = kept.iter().filter(|span| span.name == name).cloned().collect();
+        named.sort_by_key(|span| span.start_time);
+        named
+    }
+
+    fn bursts(&self) -> Vec<SpanData> {
+        self.named("process ingest")
     }
 }
 
@@ -152,6 +153,46 @@ fn is(link: &SpanContext, span: &SpanData) -> bool {
     (link.trace_id(), link.span_id()) == (span.span_context.trace_id(), span.span_context.span_id())
 }
 
+/// Starts the cycle before anybody else looks, since a burst that comes before its trace does has no link to it; answers with
+/// the trace of the hint.
+async fn start_cycle(store: &Arc<dyn Store>, clock: &ManualClock) -> Result<Option<String>> {
+    let queue = Arc::new(InProcessQueue::default());
+    let start = StartCycles {
+        store: store.clone(),
+        due: store.clone(),
+        queue: queue.clone(),
+        clock: Arc::new(clock.clone()),
+    };
+    start.run_once().await?;
+    let hints = queue.receive(&["ingest".to_owned()], 1).await?;
+    Ok(hints[0].hint().trace.clone())
+}
+
+/// Each burst is linked to the start of the cycle and to the one before; after the failed one, to the burst that committed the
+/// newest page.
+fn assert_links(bursts: &[SpanData], start: &SpanData) {
+    for (burst, before) in [
+        (0, None),
+        (1, Some(0)),
+        (2, Some(1)),
+        (3, Some(2)),
+        (4, Some(3)),
+        (5, Some(3)),
+        (6, Some(5)),
+        (7, Some(6)),
+    ] {
+        let links = contexts(&bursts[burst].links.links);
+        let expected: Vec<_> = [Some(start), before.map(|before| &bursts[before])]
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(links.len(), expected.len(), "burst {burst}");
+        for (link, span) in links.iter().zip(expected) {
+            assert!(is(link, span), "burst {burst} is not linked to {before:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_is_a_trace_of_its_own_and_linked_to_the_one_before() -> Result<()> {
     let kept = Kept::default();
@@ -168,6 +209,7 @@ async fn a_burst_is_a_trace_of_its_own_and_linked_to_the_one_before() -> Result<
     settings.burst_interval = Duration::from_secs(5);
     store.sync_sources(&[settings.spec()], clock.now()).await?;
 
+    let hinted = start_cycle(&store, &clock).await?;
     let stage = Stage::start(store, clock, settings);
     for bursts in 1..=3 {
         stage.rests_after(bursts, &kept).await?;
@@ -202,15 +244,10 @@ async fn a_burst_is_a_trace_of_its_own_and_linked_to_the_one_before() -> Result<
             .count();
         assert_eq!(same, 1, "burst {at} has its trace for itself");
     }
-    assert_eq!(contexts(&bursts[0].links.links), []);
-    // After the failed one the link is to the burst that committed the newest page.
-    for (burst, before) in [(1, 0), (2, 1), (3, 2), (4, 3), (5, 3), (6, 5), (7, 6)] {
-        let links = contexts(&bursts[burst].links.links);
-        assert_eq!(links.len(), 1, "burst {burst}");
-        assert!(
-            is(&links[0], &bursts[before]),
-            "burst {burst} is not linked to {before}"
-        );
-    }
+    let starts = kept.named("start cycle");
+    assert_eq!(starts.len(), 1, "a look that starts nothing leaves no span");
+    assert_eq!(starts[0].parent_span_id, SpanId::INVALID);
+    assert_eq!(context::format(&starts[0].span_context), hinted);
+    assert_links(&bursts, &starts[0]);
     Ok(())
 }

@@ -22,7 +22,7 @@ pub struct Hint {
     pub kind: String,
     /// Each with the token it had when the hint was made; another token by now means that the hint is stale.
     pub jobs: Vec<(JobId, Token)>,
-    /// W3C `traceparent` of the dispatch.
+    /// W3C `traceparent` of what made the jobs, if all have the same.
     pub trace: Option<String>,
 }
 

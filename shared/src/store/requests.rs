@@ -189,6 +189,17 @@ pub struct StartedCycle {
     pub token: Token,
 }
 
+/// The trace that a cycle's start belongs to.
+#[derive(Clone, Debug)]
+pub struct CycleTrace {
+    /// The root partition's job.
+    pub root: JobId,
+    /// The cycle's number.
+    pub number: CycleNumber,
+    /// W3C `traceparent`.
+    pub trace: String,
+}
+
 /// A live worker process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkerRecord {

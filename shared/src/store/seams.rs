@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 
 use super::{
-    ClaimRequest, DueJob, EntityFilter, EntityRecord, JobFilter, Rescue, RescuePolicy, SettleRequest, SourceCommand,
-    SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
+    ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, JobFilter, Rescue, RescuePolicy, SettleRequest,
+    SourceCommand, SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
 };
 use crate::words::{
     Change, ClaimedJob, Commit, CycleEnd, CycleNumber, CycleRecord, Enqueued, FinishedCycle, JobId, JobRecord, Lease,
@@ -97,6 +97,10 @@ pub trait CycleStore: Send + Sync {
     /// Starts the cycles that are due: active source, none running, asked for or `next_cycle_at` reached. Enqueues the root
     /// partition's job (kind `ingest`, key = source name, args `{}`).
     async fn start_cycles(&self, limit: u32, now: Timestamp) -> Answer<Vec<StartedCycle>>;
+
+    /// Keeps with the root partitions' jobs where their cycles were started; child partitions that are revealed later take it
+    /// over. Leaves out a root whose cycle is another one by now.
+    async fn trace_cycles(&self, traces: &[CycleTrace]) -> Answer<()>;
 
     /// Bursting cycles without an unfinished partition, and bursting cycles with a cancelled partition.
     async fn list_finished_cycles(&self, limit: u32) -> Answer<Vec<FinishedCycle>>;

@@ -9,9 +9,9 @@ pub const SCOPE: &str = "tideline";
 pub mod attribute {
     /// Always `tideline`.
     pub const MESSAGING_SYSTEM: &str = "messaging.system";
-    /// `publish`, `receive`, `process`, `settle`.
+    /// `start`, `publish`, `receive`, `process`, `settle`.
     pub const MESSAGING_OPERATION: &str = "messaging.operation.name";
-    /// `send`, `receive`, `process`, `settle`.
+    /// `create`, `send`, `receive`, `process`, `settle`.
     pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
     /// The kind of the jobs.
     pub const MESSAGING_DESTINATION: &str = "messaging.destination.name";
@@ -50,6 +50,8 @@ pub mod attribute {
 
 /// Names of the spans.
 pub mod span {
+    /// Starting a cycle.
+    pub const START_CYCLE: &str = "start cycle";
     /// Sending hints.
     pub const PUBLISH: &str = "publish";
     /// One attempt of a job: of an ingest job, a burst.

@@ -4,6 +4,7 @@ use tracing::{Span, field, info_span};
 
 use super::context;
 use super::names::{SCOPE, attribute, span};
+use crate::store::StartedCycle;
 use crate::words::{ClaimedJob, CycleNumber};
 
 /// Sending hints of one kind for so many jobs.
@@ -21,8 +22,25 @@ pub fn publish(kind: &str, jobs: usize) -> Span {
     )
 }
 
-/// One attempt of a job (a burst): a trace of its own, linked to the job's creation and to the burst before it, since bursts
-/// of one partition may be days apart.
+/// The start of a cycle: a trace of its own, and the creation that the bursts of the cycle are linked to.
+#[must_use]
+pub fn start_cycle(cycle: &StartedCycle) -> Span {
+    info_span!(
+        parent: None,
+        span::START_CYCLE,
+        otel.kind = "producer",
+        { attribute::MESSAGING_SYSTEM } = SCOPE,
+        { attribute::MESSAGING_OPERATION } = "start",
+        { attribute::MESSAGING_OPERATION_TYPE } = "create",
+        { attribute::MESSAGING_DESTINATION } = "ingest",
+        { attribute::MESSAGING_MESSAGE_ID } = cycle.root.0,
+        { attribute::SOURCE } = cycle.source_name,
+        { attribute::CYCLE } = cycle.number.0,
+    )
+}
+
+/// One attempt of a job (a burst): a trace of its own, linked to the job's creation (of a partition, the start of its cycle)
+/// and to the burst before it, since bursts of one partition may be days apart.
 #[must_use]
 pub fn process(job: &ClaimedJob, previous: Option<&str>) -> Span {
     let process = info_span!(

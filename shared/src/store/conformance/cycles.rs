@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::sweep::end;
-use super::{Reader, T0, add_source, begin, claim_ingest, entities, job, only, source, spec, start_cycle, t};
-use crate::store::{SourceCommand, Store};
+use super::{Reader, T0, add_source, begin, claim_ingest, entities, job, job_of, only, source, spec, start_cycle, t};
+use crate::store::{CycleTrace, SourceCommand, Store};
 use crate::words::{Commit, CycleNumber, CycleState, JobState, Settled, Settlement, Token, Trigger};
 
 pub async fn a_new_source_starts_its_first_cycle_at_once(store: Arc<dyn Store>) {
@@ -282,6 +282,45 @@ pub async fn the_next_cycle_begins_without_cursors_and_with_higher_tokens(store:
     assert_eq!(root.commit(&store, vec![page], None, t(4)).await, Commit::LeaseLost);
 }
 
+pub async fn the_trace_of_a_start_goes_to_every_partition_of_its_cycle_only(store: Arc<dyn Store>) {
+    let specs = ["a", "b"].map(|name| spec(name, 1));
+    store.sync_sources(&specs, T0).await.unwrap();
+    let started = store.start_cycles(10, T0).await.unwrap();
+    let trace_of = |name: &str| format!("00-{name}-1-01");
+    let traces: Vec<_> = (started.iter())
+        .map(|cycle| CycleTrace {
+            root: cycle.root,
+            number: cycle.number,
+            trace: trace_of(&cycle.source_name),
+        })
+        .collect();
+    store.trace_cycles(&traces).await.unwrap();
+    store.trace_cycles(&[]).await.unwrap();
+
+    let roots = claim_ingest(&store, "w", 10, t(1)).await;
+    assert_eq!(roots.len(), 2);
+    for root in roots {
+        let (name, trace) = (root.key.clone(), Some(trace_of(&root.key)));
+        assert_eq!(root.trace, trace);
+        Reader::new(root).reveal_and_finish(&store, &["child"], t(2)).await;
+        assert_eq!(job_of(&store, "ingest", &format!("{name}/child")).await.trace, trace);
+    }
+
+    // The next cycle has no trace until it gets its own; that of the old one comes too late.
+    let over = end(CycleState::Cancelled, t(10));
+    let a = &started[0];
+    assert!(store.end_cycle(a.source, a.number, &over, t(3)).await.unwrap());
+    let again = start_cycle(&store, t(10)).await;
+    assert_eq!(again.root, a.root);
+    store.trace_cycles(&traces).await.unwrap();
+    assert_eq!(job(&store, a.root).await.trace, None);
+    let child = &format!("{}/child", a.source_name);
+    let claimed = claim_ingest(&store, "w", 10, t(11)).await;
+    let root = claimed.into_iter().find(|job| job.id == a.root).unwrap();
+    Reader::new(root).reveal_and_finish(&store, &["child"], t(12)).await;
+    assert_eq!(job_of(&store, "ingest", child).await.trace, None, "nor has its child");
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
@@ -301,6 +340,7 @@ macro_rules! store_conformance_cycles {
             a_cycle_goes_from_bursting_to_sweeping_to_complete_only,
             each_end_of_a_cycle_is_done_by_one_scheduler,
             the_next_cycle_begins_without_cursors_and_with_higher_tokens,
+            the_trace_of_a_start_goes_to_every_partition_of_its_cycle_only,
         );
     };
 }

@@ -5,7 +5,7 @@ use super::act::Act;
 use super::rows::{column, count, cycle_state_of, cycle_state_text, moment, trigger_of};
 use super::sweep;
 use super::totals::totals_text;
-use crate::store::{CycleStore, StartedCycle, StoreError};
+use crate::store::{CycleStore, CycleTrace, StartedCycle, StoreError};
 use crate::words::{CycleEnd, CycleNumber, CycleState, FinishedCycle, JobId, SourceId, SweepPlan, Timestamp, Token};
 
 /// How often an act on a cycle is tried when another transaction got in the way.
@@ -33,6 +33,16 @@ impl CycleStore for PostgresStore {
             })
         });
         started.collect()
+    }
+
+    async fn trace_cycles(&self, traces: &[CycleTrace]) -> Result<(), StoreError> {
+        let mut act = self.writing("trace cycles").await?;
+        let statement = sqlx::query(include_str!("sql/trace_cycles.sql"))
+            .bind(traces.iter().map(|of| of.root.0).collect::<Vec<_>>())
+            .bind(traces.iter().map(|of| of.number.0).collect::<Vec<_>>())
+            .bind(traces.iter().map(|of| of.trace.as_str()).collect::<Vec<_>>());
+        act.run(statement).await?;
+        Ok(())
     }
 
     async fn list_finished_cycles(&self, limit: u32) -> Result<Vec<FinishedCycle>, StoreError> {

@@ -9,7 +9,7 @@ use super::rows::{count, json, optional_moment, to_json, word, word_of};
 use super::sweep::{hold_sweep, plan_sweep, sweep};
 use super::{SqliteStore, begin, commit, sql};
 use crate::rules::fingerprint;
-use crate::store::{CycleStore, StartedCycle, StoreError};
+use crate::store::{CycleStore, CycleTrace, StartedCycle, StoreError};
 use crate::words::{
     CycleEnd, CycleNumber, CycleState, CycleTotals, FinishedCycle, JobId, SourceId, SweepPlan, Timestamp, Token,
 };
@@ -68,6 +68,20 @@ impl CycleStore for SqliteStore {
         let started = start.await.map_err(failed(ACT))?;
         commit(tx, ACT).await?;
         Ok(started)
+    }
+
+    async fn trace_cycles(&self, traces: &[CycleTrace]) -> Result<(), StoreError> {
+        const ACT: &str = "trace cycles";
+        let rows: Vec<_> = (traces.iter())
+            .map(|of| json!([of.root, of.number, of.trace]))
+            .collect();
+        let mut writer = self.writer().await;
+        query(sql!("trace_cycles"))
+            .bind(to_json(&rows).map_err(failed(ACT))?)
+            .execute(&mut *writer)
+            .await
+            .map_err(failed(ACT))?;
+        Ok(())
     }
 
     async fn list_finished_cycles(&self, limit: u32) -> Result<Vec<FinishedCycle>, StoreError> {

@@ -321,6 +321,7 @@ async fn reveal_children(
         .bind(fence.source)
         .bind(fence.cycle)
         .bind(now.0)
+        .bind(batch.lease.job.0)
         .execute(&mut *connection)
         .await?;
     open_places(connection, fence.source, fence.cycle, now).await
