@@ -244,6 +244,18 @@ async fn a_burst_is_a_trace_of_its_own_and_linked_to_the_one_before() -> Result<
             .count();
         assert_eq!(same, 1, "burst {at} has its trace for itself");
     }
+    // Of seven pages one was asked for twice.
+    for (name, count) in [("fetch page", 8), ("commit pages", 7)] {
+        let steps = kept.named(name);
+        assert_eq!(steps.len(), count, "{name}");
+        for step in steps {
+            let within = |burst: &&SpanData| burst.span_context.span_id() == step.parent_span_id;
+            assert!(
+                bursts.iter().any(|burst| within(&burst)),
+                "{name} is a part of no burst"
+            );
+        }
+    }
     let starts = kept.named("start cycle");
     assert_eq!(starts.len(), 1, "a look that starts nothing leaves no span");
     assert_eq!(starts[0].parent_span_id, SpanId::INVALID);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tideline_shared::clock::Clock;
 use tideline_shared::runtime::full_text;
 use tideline_shared::store::{Store, StoreError};
-use tideline_shared::telemetry::metrics;
+use tideline_shared::telemetry::{metrics, spans};
 use tideline_shared::words::{Commit, CycleNumber, Lease, PageBatch, PageWrite, Progress, SourceId, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -100,6 +100,7 @@ impl Burst {
             clock: Arc::clone(&self.clock),
             readable: Arc::clone(&self.readable),
             job: self.lease.job,
+            cycle: self.cycle,
             partition: Arc::clone(&self.partition),
             cursor: self.cursor.clone(),
             next_page: self.progress.next_page,
@@ -155,11 +156,16 @@ impl Burst {
             progress: self.progress,
             malformed_keep: self.readable.settings.malformed_keep,
         };
+        let span = spans::commit_pages(
+            &self.readable.settings.name,
+            batch.progress.next_page,
+            batch.pages.len(),
+        );
         let Commit::Committed {
             progress,
             hold_until,
             paused,
-        } = self.commit_batch(&batch).await?
+        } = self.commit_batch(&batch).instrument(span).await?
         else {
             return Err(HandlerError::LeaseLost);
         };

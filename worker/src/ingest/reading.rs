@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tideline_shared::clock::Clock;
 use tideline_shared::store::{IngestStore, StoreError};
-use tideline_shared::telemetry::metrics;
-use tideline_shared::words::{JobId, PageMemory, PageWrite, Timestamp};
+use tideline_shared::telemetry::{metrics, spans};
+use tideline_shared::words::{CycleNumber, JobId, PageMemory, PageWrite, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -41,6 +41,7 @@ pub(crate) struct Reader {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) readable: Arc<Readable>,
     pub(crate) job: JobId,
+    pub(crate) cycle: CycleNumber,
     pub(crate) partition: Arc<PartitionArgs>,
     pub(crate) cursor: Option<Value>,
     pub(crate) next_page: u32,
@@ -90,7 +91,7 @@ impl Reader {
         };
         let timeout = self.readable.settings.page_timeout;
         let asked_at = self.clock.now();
-        let span = tracing::info_span!("fetch page", "tideline.page" = self.next_page);
+        let span = spans::fetch_page(&self.readable.settings.name, self.cycle, self.next_page);
         let page = tokio::time::timeout(timeout, self.readable.source.read_page(request))
             .instrument(span)
             .await
