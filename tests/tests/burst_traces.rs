@@ -56,9 +56,11 @@ impl Kept {
     }
 }
 
-/// Seven pages, each of which takes as long as a burst may; the fifth cannot be read at first.
+/// Six pages, each of which takes as long as a burst may. The cursor of the second is no longer known at first, and the fourth
+/// cannot be read at first.
 struct Slow {
     clock: ManualClock,
+    expiries: Mutex<u32>,
     failures: Mutex<u32>,
 }
 
@@ -67,12 +69,15 @@ impl Source for Slow {
     async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
         let number = request.cursor.and_then(serde_json::Value::as_u64).unwrap_or(0);
         self.clock.advance(BURST);
-        if number == 4 && std::mem::take(&mut *self.failures.lock()) > 0 {
+        if number == 1 && std::mem::take(&mut *self.expiries.lock()) > 0 {
+            return Err(SourceError::new(ErrorClass::CursorExpired, "410"));
+        }
+        if number == 3 && std::mem::take(&mut *self.failures.lock()) > 0 {
             return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, "not now"));
         }
         Ok(Page {
             content: PageContent::Items(vec![]),
-            next: (number < 6).then(|| json!(number + 1)),
+            next: (number < 5).then(|| json!(number + 1)),
             children: vec![],
             validators: Validators::default(),
             hold: None,
@@ -93,6 +98,7 @@ impl Stage {
         let queue: Arc<dyn Queue> = Arc::new(InProcessQueue::default());
         let source: Arc<dyn Source> = Arc::new(Slow {
             clock: clock.clone(),
+            expiries: Mutex::new(1),
             failures: Mutex::new(1),
         });
         let handler = IngestHandler::new(Arc::clone(&store), Arc::clone(&time), [(settings.clone(), source)]);
@@ -168,8 +174,8 @@ async fn start_cycle(store: &Arc<dyn Store>, clock: &ManualClock) -> Result<Opti
     Ok(hints[0].hint().trace.clone())
 }
 
-/// Each burst is linked to the start of the cycle and to the one before; after the failed one, to the burst that committed the
-/// newest page.
+/// Each burst is linked to the start of the cycle and to the one before, even if that one started the partition over; after
+/// the failed one, to the burst that committed the newest page.
 fn assert_links(bursts: &[SpanData], start: &SpanData) {
     for (burst, before) in [
         (0, None),
@@ -244,8 +250,8 @@ async fn a_burst_is_a_trace_of_its_own_and_linked_to_the_one_before() -> Result<
             .count();
         assert_eq!(same, 1, "burst {at} has its trace for itself");
     }
-    // Of seven pages one was asked for twice.
-    for (name, count) in [("fetch page", 8), ("commit pages", 7)] {
+    // Two requests failed, and the first page was read and committed twice.
+    for (name, count) in [("fetch page", 9), ("commit pages", 7)] {
         let steps = kept.named(name);
         assert_eq!(steps.len(), count, "{name}");
         for step in steps {

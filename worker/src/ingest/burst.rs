@@ -84,7 +84,9 @@ impl Burst {
         tracing::warn!(partition = self.partition.partition, %error, "the cursor expired; starting over");
         match self.store.restart_partition(self.lease, self.clock.now()).await? {
             Commit::Committed { progress, .. } => {
-                self.progress = progress;
+                // What the store knows is the trace of the burst before; the pages to come are of this one.
+                let trace = self.progress.trace;
+                self.progress = Progress { trace, ..progress };
                 self.cursor = None;
                 Ok(())
             }
