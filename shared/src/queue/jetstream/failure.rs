@@ -5,6 +5,7 @@ use std::error::Error;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::{ConnectError, ConnectErrorKind, jetstream};
+use rustls::InvalidMessage;
 
 use super::super::QueueError;
 use super::address::{NatsAddress, refuse};
@@ -31,23 +32,30 @@ pub(super) fn of_connecting(error: &ConnectError) -> Option<QueueError> {
             "TLS cannot be set up ({}); check options ca, cert and key",
             full_text(error)
         ))),
-        _ => certificate_error(error).map(|why| {
-            refuse(format_args!(
+        _ => match tls_error(error)? {
+            rustls::Error::InvalidCertificate(why) => Some(refuse(format_args!(
                 "the certificate of NATS is not trusted ({why}); check the host name in the URL and option ca"
-            ))
-        }),
+            ))),
+            // The answer to our hello is plain text.
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(refuse(
+                "the URL demands TLS, and NATS does not speak it at this address; set up block tls of nats-server, or begin \
+                 the URL with nats:// in place of tls://",
+            )),
+            _ => None,
+        },
     }
 }
 
-fn certificate_error(error: &ConnectError) -> Option<String> {
+/// What went wrong while TLS was set up with the server.
+fn tls_error(error: &ConnectError) -> Option<&rustls::Error> {
     let mut source = error.source();
     while let Some(inner) = source {
         let tls = inner
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref)
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
-            return Some(why.to_string());
+        if tls.is_some() {
+            return tls;
         }
         source = inner.source();
     }
