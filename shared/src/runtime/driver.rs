@@ -55,7 +55,7 @@ impl Wake {
 /// A loop that wake-ups call all the time rests for so many times as long as its last run took, …
 const REST_PER_RUN: u32 = 19;
 /// … but no longer than this.
-const LONGEST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_millis(250);
 
 /// Drives one loop: runs it, waits as the run wanted, runs it again, until it is told to stop. A run that fails or panics is
 /// logged with all its causes and tried again after a wait that grows up to [`Backoff::CAP`]; it never ends the loop. Wake-ups
