@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use tideline_cli::bench::{Jobs, Meter, percentile};
 use tideline_shared::backends::{Mode, open_queue, open_store};
+use tideline_tests::servers::TestDatabase;
 
 use crate::figure::{Figure, Goal};
 use crate::ingest::Values;
@@ -75,6 +76,45 @@ pub(crate) async fn measure(jobs: u32, peers: Option<&Path>, rounds: u32) -> Res
 
 async fn ours(stage: &Stage, queue: &str, count: u32, which: &'static str, values: &mut Values) -> Result<()> {
     let with_nats = which.is_empty();
+    let (database, place, jobs) = empty(stage, queue).await?;
+    let meter = Meter::new(database.url());
+    let mut before = None;
+    let burnt = jobs
+        .burn_down(count, async || {
+            before = meter.read().await?;
+            Ok(())
+        })
+        .await?;
+    let written = meter.read().await?.zip(before);
+    let rate = f64::from(count) / burnt.seconds;
+    values.add(if with_nats { "burn" } else { "burn without" }, rate);
+    if let (true, Some((after, before))) = (with_nats, written) {
+        let written = after.since(before);
+        #[allow(clippy::cast_precision_loss, reason = "a figure needs no more than 52 bits")]
+        let (wal, commits) = (written.wal_bytes as f64, written.commits as f64);
+        values.add("wal", wal / f64::from(count));
+        values.add("commits", commits / f64::from(count));
+        values.add("enqueue", f64::from(count) / burnt.enqueue_seconds);
+    }
+    drop((jobs, place));
+    database.remove().await?;
+
+    // In a database of their own, as the peers': no row of the burn-down is in the way.
+    let (database, place, jobs) = empty(stage, queue).await?;
+    let starts = jobs.idle_starts(SAMPLES, PAUSE).await?;
+    let names = if with_nats {
+        ["p50", "p99"]
+    } else {
+        ["p50 without", "p99 without"]
+    };
+    values.add(names[0], percentile(&starts, 50));
+    values.add(names[1], percentile(&starts, 99));
+    drop((jobs, place));
+    database.remove().await
+}
+
+/// A fresh database, with our tables in it.
+async fn empty(stage: &Stage, queue: &str) -> Result<(TestDatabase, Place, Jobs)> {
     let database = stage.database().await?;
     let place = Place::new(database.url(), queue, "").await?;
     let mode = Mode::Role {
@@ -86,38 +126,7 @@ async fn ours(stage: &Stage, queue: &str, count: u32, which: &'static str, value
         queue: open_queue(place.settings()).await?,
         clock: Arc::clone(&opened.clock),
     };
-    let meter = Meter::new(database.url());
-    let mut before = None;
-    let burnt = jobs
-        .burn_down(count, async || {
-            before = meter.read().await?;
-            Ok(())
-        })
-        .await?;
-    let written = meter
-        .read()
-        .await?
-        .zip(before)
-        .map(|(after, before)| after.since(before));
-    let starts = jobs.idle_starts(SAMPLES, PAUSE).await?;
-    let rate = f64::from(count) / burnt.seconds;
-    let names = if with_nats {
-        ["burn", "p50", "p99"]
-    } else {
-        ["burn without", "p50 without", "p99 without"]
-    };
-    values.add(names[0], rate);
-    values.add(names[1], percentile(&starts, 50));
-    values.add(names[2], percentile(&starts, 99));
-    if let (true, Some(written)) = (with_nats, written) {
-        #[allow(clippy::cast_precision_loss, reason = "a figure needs no more than 52 bits")]
-        let (wal, commits) = (written.wal_bytes as f64, written.commits as f64);
-        values.add("wal", wal / f64::from(count));
-        values.add("commits", commits / f64::from(count));
-        values.add("enqueue", f64::from(count) / burnt.enqueue_seconds);
-    }
-    drop(jobs);
-    database.remove().await
+    Ok((database, place, jobs))
 }
 
 /// Runs a peer; its answer is one line of JSON.

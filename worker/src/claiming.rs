@@ -16,14 +16,14 @@ use tokio_util::task::TaskTracker;
 use crate::attempt;
 use crate::handler::Handler;
 use crate::holding::Holding;
-use crate::settling::Settlements;
+use crate::settling::{Ended, Settlements};
 
 /// How often a worker looks into the store by itself while no hints can come.
 const DEGRADED_POLL: Duration = Duration::from_millis(50);
 /// The pause after the store or the queue failed.
 const FAILED_WAIT: Duration = Duration::from_millis(250);
 /// While more is due and fewer than one in so many slots are free, a claim waits for company …
-const FEW: usize = 4;
+const FEW: usize = 2;
 /// … for so long.
 const GATHER: Duration = Duration::from_millis(2);
 /// Most hints taken from the queue at once.
@@ -203,9 +203,17 @@ impl Claims {
         let holding = Arc::clone(&self.holding);
         let stop = self.stop.child_token();
         self.attempts.spawn(async move {
-            let lease = job.lease();
+            let (lease, of_source) = (job.lease(), job.source.is_some());
             match attempt::run(handler, job, store, clock, stop).await {
-                Some(settlement) => settlements.send(lease, settlement).await,
+                Some(settlement) => {
+                    settlements
+                        .send(Ended {
+                            lease,
+                            settlement,
+                            of_source,
+                        })
+                        .await;
+                }
                 None => holding.let_go(lease),
             }
             drop(slot);

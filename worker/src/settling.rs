@@ -18,15 +18,30 @@ const BATCH: usize = 500;
 /// Between two tries while the store is away.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// An attempt that ended.
+pub(crate) struct Ended {
+    pub(crate) lease: Lease,
+    pub(crate) settlement: Settlement,
+    /// It was a burst: its end may let other partitions begin, or end the cycle.
+    pub(crate) of_source: bool,
+}
+
+impl Ended {
+    /// Whether anything else may be due because of it.
+    fn stirs(&self, outcome: Settled) -> bool {
+        self.of_source || self.settlement != Settlement::Done || outcome == Settled::RunsAgain
+    }
+}
+
 /// Where finished attempts go.
 #[derive(Clone)]
-pub(crate) struct Settlements(mpsc::Sender<SettleRequest>);
+pub(crate) struct Settlements(mpsc::Sender<Ended>);
 
 impl Settlements {
     /// Hands a settlement over; waits while too many are on their way.
-    pub(crate) async fn send(&self, lease: Lease, settlement: Settlement) {
+    pub(crate) async fn send(&self, ended: Ended) {
         // Without a receiver the worker was stopped hard: the lease runs out.
-        let _ = self.0.send(SettleRequest { lease, settlement }).await;
+        let _ = self.0.send(ended).await;
     }
 }
 
@@ -34,13 +49,13 @@ pub(crate) struct Settler {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
-    incoming: mpsc::Receiver<SettleRequest>,
+    incoming: mpsc::Receiver<Ended>,
     settled: Arc<Notify>,
     holding: Arc<Holding>,
 }
 
 impl Settler {
-    /// `settled` is notified after each batch.
+    /// `settled` is notified after each batch that may have made something due.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         queue: Arc<dyn Queue>,
@@ -80,16 +95,23 @@ impl Settler {
         }
     }
 
-    async fn settle(&self, batch: &[SettleRequest]) {
+    async fn settle(&self, batch: &[Ended]) {
         self.write(batch).await;
-        for request in batch {
-            self.holding.let_go(request.lease);
+        for ended in batch {
+            self.holding.let_go(ended.lease);
         }
     }
 
-    async fn write(&self, batch: &[SettleRequest]) {
+    async fn write(&self, batch: &[Ended]) {
+        let requests: Vec<SettleRequest> = batch
+            .iter()
+            .map(|ended| SettleRequest {
+                lease: ended.lease,
+                settlement: ended.settlement.clone(),
+            })
+            .collect();
         loop {
-            match self.store.settle(batch, self.clock.now()).await {
+            match self.store.settle(&requests, self.clock.now()).await {
                 Ok(outcomes) => {
                     let lost = outcomes
                         .iter()
@@ -98,9 +120,11 @@ impl Settler {
                     if lost > 0 {
                         tracing::warn!(lost, "settlements came after their lease was gone and were refused");
                     }
-                    // Whatever ended may have made something due: the next partition, the next burst, the end of a cycle.
-                    self.settled.notify_one();
-                    self.queue.wake().await;
+                    // The next partition, the next burst, the end of a cycle. A plain job that is done makes nothing due.
+                    if batch.iter().zip(outcomes).any(|(ended, outcome)| ended.stirs(outcome)) {
+                        self.settled.notify_one();
+                        self.queue.wake().await;
+                    }
                     return;
                 }
                 Err(error) if error.may_retry() => {

@@ -53,13 +53,13 @@ impl Wake {
 }
 
 /// A loop that wake-ups call all the time rests for so many times as long as its last run took, …
-const REST_PER_RUN: u32 = 19;
+const REST_PER_RUN: u32 = 9;
 /// … but no longer than this.
 const LONGEST_REST: Duration = Duration::from_millis(250);
 
 /// Drives one loop: runs it, waits as the run wanted, runs it again, until it is told to stop. A run that fails or panics is
 /// logged with all its causes and tried again after a wait that grows up to [`Backoff::CAP`]; it never ends the loop. Wake-ups
-/// that come one after the other get it a twentieth of the time, so that what it asks the store does not grow with them. Stop is
+/// that come one after the other get it a tenth of the time, so that what it asks the store does not grow with them. Stop is
 /// noticed between runs: a run is never cut off here.
 pub struct LoopDriver {
     /// For logs and `/livez`.

@@ -176,7 +176,7 @@ async fn a_hung_run_is_reported_as_not_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wake_ups_that_never_stop_get_a_loop_a_twentieth_of_the_time() {
+async fn wake_ups_that_never_stop_get_a_loop_a_tenth_of_the_time() {
     const RUN: Duration = Duration::from_millis(10);
     let notify = Arc::new(Notify::new());
     let (driver, stop, _) = driver(Wake::Notify(Arc::clone(&notify)), HOUR, Arc::new(SystemClock));
@@ -190,12 +190,12 @@ async fn wake_ups_that_never_stop_get_a_loop_a_twentieth_of_the_time() {
         }
     }));
     let begun = tokio::time::Instant::now();
-    while begun.elapsed() < 200 * RUN {
+    while begun.elapsed() < 100 * RUN {
         notify.notify_one();
         tokio::time::sleep(RUN / 10).await;
     }
     let runs = runs.load(Ordering::SeqCst);
-    assert!((9..=11).contains(&runs), "{runs} runs of 10 ms in two seconds");
+    assert!((9..=11).contains(&runs), "{runs} runs of 10 ms in a second");
     stop.cancel();
     tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
 }

@@ -95,7 +95,7 @@ pub trait SourceStore: Send + Sync {
 #[async_trait]
 pub trait CycleStore: Send + Sync {
     /// Starts the cycles that are due: active source, none running, asked for or `next_cycle_at` reached. Enqueues the root
-    /// partition's job (kind `ingest`, key = source name, args `{}`).
+    /// partition's job (kind `ingest`, key = source name, args `{}`), which counts as hinted at now: the caller sends the hint.
     async fn start_cycles(&self, limit: u32, now: Timestamp) -> Answer<Vec<StartedCycle>>;
 
     /// Keeps with the root partitions' jobs where their cycles were started; child partitions that are revealed later take it

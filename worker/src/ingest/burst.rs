@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::reading::{ReadError, ReadPage, Reader};
+use super::reading::{ReadError, ReadPage, Reader, read_ahead};
 use super::{PartitionArgs, Readable};
 use crate::attempt::{AbortOnDrop, panic_text};
 use crate::handler::HandlerError;
@@ -108,6 +108,7 @@ impl Burst {
             next_page: self.progress.next_page,
             stop: self.stop.clone(),
             ends_at: self.ends_at,
+            room: read_ahead(),
         };
         let mut reading = AbortOnDrop(tokio::spawn(reader.run(sender).in_current_span()));
         loop {
@@ -148,13 +149,14 @@ impl Burst {
             return Ok(None);
         };
         let next = last.next.clone();
+        let (pages, room): (Vec<PageWrite>, Vec<_>) = pages.into_iter().map(|page| (page.write, page.room)).unzip();
         let batch = PageBatch {
             lease: self.lease,
             source: self.source,
             cycle: self.cycle,
             partition: self.partition.partition.clone(),
             next: next.as_ref().map(Value::to_string),
-            pages: pages.into_iter().map(|page| page.write).collect(),
+            pages,
             progress: self.progress,
             malformed_keep: self.readable.settings.malformed_keep,
         };
@@ -171,6 +173,7 @@ impl Burst {
         else {
             return Err(HandlerError::LeaseLost);
         };
+        drop((batch, room));
         self.count(&progress);
         self.progress = progress;
         self.cursor = next;

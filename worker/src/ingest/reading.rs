@@ -10,7 +10,7 @@ use tideline_shared::clock::Clock;
 use tideline_shared::store::{IngestStore, StoreError};
 use tideline_shared::telemetry::{metrics, spans};
 use tideline_shared::words::{CycleNumber, JobId, PageMemory, PageWrite, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -21,8 +21,18 @@ use crate::source::{ErrorClass, Page, PageContent, PageRequest, SourceError};
 /// Memories fetched from the store at once.
 const MEMORIES: u32 = 64;
 
+/// Entities that may be read ahead of their commits: what a commit takes, and as many again. This bounds memory.
+const READ_AHEAD_ENTITIES: usize = 4_000;
+
+/// Room for entities that are read and not yet committed.
+pub(crate) fn read_ahead() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(READ_AHEAD_ENTITIES))
+}
+
 /// A page on its way to its commit.
 pub(crate) struct ReadPage {
+    /// What its entities take up of the room; given back when it is committed.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
     pub(crate) write: PageWrite,
     /// Where the next page starts; none: this was the last one.
     pub(crate) next: Option<Value>,
@@ -47,6 +57,7 @@ pub(crate) struct Reader {
     pub(crate) next_page: u32,
     pub(crate) stop: CancellationToken,
     pub(crate) ends_at: Timestamp,
+    pub(crate) room: Arc<Semaphore>,
 }
 
 impl Reader {
@@ -59,7 +70,10 @@ impl Reader {
         };
         let mut watch = CursorWatch::new(self.cursor.as_ref());
         loop {
-            let read = self.read(&mut memories, &mut watch).await;
+            let mut read = self.read(&mut memories, &mut watch).await;
+            if let Ok(page) = &mut read {
+                page.room = self.take_room(&page.write).await;
+            }
             let last = match &read {
                 Ok(page) => page.next.is_none() || page.hold.is_some(),
                 Err(_) => true,
@@ -76,6 +90,15 @@ impl Reader {
                 return;
             }
         }
+    }
+
+    /// Waits for room for the page's entities. A page with more than there is takes all of it.
+    async fn take_room(&self, write: &PageWrite) -> Option<OwnedSemaphorePermit> {
+        let PageWrite::Written { entities, .. } = write else {
+            return None;
+        };
+        let wanted = u32::try_from(entities.len().min(READ_AHEAD_ENTITIES)).ok()?;
+        Arc::clone(&self.room).acquire_many_owned(wanted).await.ok()
     }
 
     async fn read(&self, memories: &mut Memories, watch: &mut CursorWatch) -> Result<ReadPage, ReadError> {
@@ -117,7 +140,12 @@ impl Reader {
                 "the source called a page unchanged that is not remembered; this is a defect of the source",
             ))
         })?;
-        Ok(ReadPage { write, next, hold })
+        Ok(ReadPage {
+            room: None,
+            write,
+            next,
+            hold,
+        })
     }
 }
 

@@ -7,6 +7,17 @@ use super::{Reader, T0, add_source, begin, claim_ingest, entities, job, job_of, 
 use crate::store::{CycleTrace, SourceCommand, Store};
 use crate::words::{Commit, CycleNumber, CycleState, JobState, Settled, Settlement, Token, Trigger};
 
+pub async fn a_started_cycle_s_root_counts_as_hinted_at(store: Arc<dyn Store>) {
+    add_source(&store, "s", 1).await;
+    let started = start_cycle(&store, T0).await;
+    assert!(
+        store.take_due(10, 1_000, t(1_000)).await.unwrap().is_empty(),
+        "whoever started it did it"
+    );
+    let lost = only(store.take_due(10, 1_000, t(1_001)).await.unwrap());
+    assert_eq!((lost.job, lost.token, lost.resent), (started.root, started.token, true));
+}
+
 pub async fn a_new_source_starts_its_first_cycle_at_once(store: Arc<dyn Store>) {
     let id = add_source(&store, "s", 1).await;
     assert_eq!(source(&store, "s").await.requested, Some(Trigger::Start));
@@ -329,6 +340,7 @@ macro_rules! store_conformance_cycles {
         $crate::store_conformance_cases!(
             $open,
             cycles: a_new_source_starts_its_first_cycle_at_once,
+            a_started_cycle_s_root_counts_as_hinted_at,
             a_cycle_is_started_once_however_many_schedulers_try,
             no_second_cycle_starts_while_one_runs,
             a_rest_is_waited_for,
