@@ -1,7 +1,10 @@
 //! One attempt: run the handler within its deadline, turn what came of it into a settlement.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use tideline_shared::clock::Clock;
 use tideline_shared::rules::{Ladder, LadderStep};
 use tideline_shared::runtime::{self, full_text};
@@ -36,14 +39,12 @@ pub(crate) async fn run(
         clock: Arc::clone(&clock),
         store,
     };
-    // In a task of its own, so that a panic ends this attempt and nothing else.
-    let mut running = AbortOnDrop(tokio::spawn(
-        async move { handler.run(&attempt).await }.instrument(span.clone()),
-    ));
-    let ended = match tokio::time::timeout(deadline, &mut running.0).await {
+    // A panic ends this attempt and nothing else.
+    let running = AssertUnwindSafe(async { handler.run(&attempt).await }).catch_unwind();
+    let ended = match tokio::time::timeout(deadline, running.instrument(span.clone())).await {
         Ok(Ok(ended)) => ended,
-        Ok(Err(panicked)) => Err(HandlerError::Transient {
-            message: panic_text(panicked),
+        Ok(Err(panic)) => Err(HandlerError::Transient {
+            message: panicked(panic.as_ref()),
             not_before: None,
         }),
         Err(_) => Err(HandlerError::Transient {
@@ -51,7 +52,6 @@ pub(crate) async fn run(
             not_before: None,
         }),
     };
-    drop(running);
     if let Err(error) = &ended {
         tracing::warn!(job = %id, kind, key, rung, error = error as &dyn std::error::Error, "attempt failed");
     }
@@ -142,21 +142,9 @@ fn settlement(
     })
 }
 
-/// What a task that did not end by itself said.
-pub(crate) fn panic_text(error: tokio::task::JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(panic) => format!("panicked: {}", runtime::panic_text(panic.as_ref())),
-        Err(_) => "it was stopped".to_owned(),
-    }
-}
-
-/// Stops its task when it is dropped.
-pub(crate) struct AbortOnDrop<T>(pub(crate) tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// The error of an attempt that panicked.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> String {
+    format!("panicked: {}", runtime::panic_text(panic))
 }
 
 #[cfg(test)]

@@ -128,9 +128,10 @@ impl Claims {
         more
     }
 
-    /// Claims whatever is due; says whether more may be due.
+    /// Claims whatever is due; says whether more may be due. A claim may leave out what somebody else just touched, so only
+    /// one that finds nothing says that nothing is left.
     async fn claim_due(&self, kinds: &[String], free: usize, slots: &Arc<Semaphore>, freed: &Arc<Notify>) -> bool {
-        self.claim(kinds, None, free, slots, freed).await == Some(free)
+        self.claim(kinds, None, free, slots, freed).await > Some(0)
     }
 
     /// How many jobs were claimed; `None`: the store failed.

@@ -11,12 +11,13 @@ use tideline_shared::store::{Store, StoreError};
 use tideline_shared::telemetry::{metrics, spans};
 use tideline_shared::words::{Commit, CycleNumber, Lease, PageBatch, PageWrite, Progress, SourceId, Timestamp};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::reading::{ReadError, ReadPage, Reader, read_ahead};
 use super::{PartitionArgs, Readable};
-use crate::attempt::{AbortOnDrop, panic_text};
+use crate::attempt::panicked;
 use crate::handler::HandlerError;
 use crate::source::{ErrorClass, SourceError};
 
@@ -126,8 +127,12 @@ impl Burst {
                 None if closed => {
                     // The reader ended without a last page: time is up, or it was stopped, or the source panicked.
                     if let Err(error) = (&mut reading.0).await {
+                        let message = match error.try_into_panic() {
+                            Ok(panic) => panicked(panic.as_ref()),
+                            Err(_) => "reading was stopped".to_owned(),
+                        };
                         return Err(HandlerError::Transient {
-                            message: panic_text(error),
+                            message,
                             not_before: None,
                         });
                     }
@@ -258,6 +263,15 @@ impl Burst {
                 Err(error) => error.into(),
             },
         }
+    }
+}
+
+/// Stops its task when it is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

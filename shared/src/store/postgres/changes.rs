@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::act::Act;
+use super::act::{Act, COPY_BYTES};
 use super::error::{broken, conflict};
 use super::rows::column;
 use crate::store::StoreError;
@@ -122,8 +122,7 @@ pub(super) async fn write(
     let last = take_sequences(act, source.0, total, live).await?;
     let first = last - total + 1;
     if !changes.new.is_empty() {
-        let rows = copy_rows(source.0, &changes.new, first, now);
-        act.copy(include_str!("sql/copy_entities.sql"), &rows).await?;
+        insert(act, source, &changes.new, first, now).await?;
     }
     if !changes.changed.is_empty() {
         let from = first + i64::try_from(changes.new.len()).unwrap_or(0);
@@ -139,6 +138,44 @@ pub(super) async fn take_sequences(act: &mut Act, source: i64, count: i64, live:
     row.map(|row| column(&row, "value"))
         .transpose()?
         .ok_or_else(|| broken("take sequence numbers", "the counter is gone"))
+}
+
+async fn insert(
+    act: &mut Act,
+    source: SourceId,
+    new: &[&Entity],
+    first: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if new.iter().map(|entity| entity.body.len()).sum::<usize>() >= COPY_BYTES {
+        let rows = new.iter().zip(first..);
+        return act
+            .copy(
+                include_str!("sql/copy_entities.sql"),
+                rows,
+                |data, (entity, sequence)| {
+                    put_entity(data, source, entity, sequence, now);
+                },
+            )
+            .await;
+    }
+    let statement = sqlx::query(include_str!("sql/insert_entities.sql"))
+        .bind(source.0)
+        .bind(
+            new.iter()
+                .map(|entity| entity.reference.as_str())
+                .collect::<Vec<&str>>(),
+        )
+        .bind(
+            new.iter()
+                .map(|entity| &entity.fingerprint.0[..])
+                .collect::<Vec<&[u8]>>(),
+        )
+        .bind(new.iter().map(|entity| entity.body.as_str()).collect::<Vec<&str>>())
+        .bind((first..).take(new.len()).collect::<Vec<i64>>())
+        .bind(now.0)
+        .bind(new.iter().map(|entity| entity.key_hash.0).collect::<Vec<i64>>());
+    act.run(statement).await.map(|_| ())
 }
 
 async fn update(
@@ -178,34 +215,20 @@ async fn update(
     Ok(())
 }
 
-/// Rows in COPY's binary form (PostgreSQL manual, COPY, "Binary Format"): per row the number of columns, per column its
-/// length and its bytes; numbers big-endian.
-fn copy_rows(source: i64, entities: &[&Entity], first: i64, now: Timestamp) -> Vec<u8> {
-    let size: usize = entities
-        .iter()
-        .map(|e| 160 + e.reference.as_str().len() + e.body.len())
-        .sum();
-    let mut rows = Vec::with_capacity(size + 32);
-    rows.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
-    rows.extend_from_slice(&[0; 8]);
-    let number = |rows: &mut Vec<u8>, value: i64| put(rows, &value.to_be_bytes());
-    for (entity, sequence) in entities.iter().zip(first..) {
-        rows.extend_from_slice(&8_i16.to_be_bytes());
-        number(&mut rows, source);
-        number(&mut rows, entity.key_hash.0);
-        number(&mut rows, sequence);
-        number(&mut rows, now.0);
-        put(&mut rows, entity.reference.as_str().as_bytes());
-        put(&mut rows, &entity.fingerprint.0);
-        put(&mut rows, b"added");
-        put(&mut rows, entity.body.as_bytes());
+/// Appends a row in COPY's binary form: the number of columns, per column its length and its bytes; numbers big-endian.
+fn put_entity(row: &mut Vec<u8>, source: SourceId, entity: &Entity, sequence: i64, now: Timestamp) {
+    row.extend_from_slice(&8_i16.to_be_bytes());
+    for number in [source.0, entity.key_hash.0, sequence, now.0] {
+        put(row, &number.to_be_bytes());
     }
-    rows.extend_from_slice(&(-1_i16).to_be_bytes());
-    rows
+    put(row, entity.reference.as_str().as_bytes());
+    put(row, &entity.fingerprint.0);
+    put(row, b"added");
+    put(row, entity.body.as_bytes());
 }
 
-fn put(rows: &mut Vec<u8>, value: &[u8]) {
+fn put(row: &mut Vec<u8>, value: &[u8]) {
     let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
-    rows.extend_from_slice(&length.to_be_bytes());
-    rows.extend_from_slice(value);
+    row.extend_from_slice(&length.to_be_bytes());
+    row.extend_from_slice(value);
 }

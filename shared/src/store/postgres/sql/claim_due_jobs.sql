@@ -1,8 +1,9 @@
 -- The oldest due jobs become this worker's; jobs that another claim is taking are left out, never waited for. A worker
 -- without a row gets one whose lease is over, so that its jobs are found if it never says anything. (CASE keeps
--- the planner from thinking that few jobs are due, and so from sorting all of them.)
+-- the planner from thinking that few jobs are due, and so from sorting all of them.) A picked row is found again by its
+-- place: it is locked, so nobody moves it. One that moved since the statement began is left to the next claim.
 WITH picked AS MATERIALIZED (
-    SELECT j.id FROM jobs j
+    SELECT j.ctid AS place FROM jobs j
     WHERE j.due_at <= $4 AND CASE
         WHEN j.state = 'waiting' AND j.kind = ANY ($2::TEXT[]) AND (j.source_id IS NULL OR EXISTS (
             SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= $4))
@@ -18,6 +19,6 @@ WITH picked AS MATERIALIZED (
 UPDATE jobs j SET
     state = 'running', worker = $1, token = j.token + 1, attempt = j.attempt + 1, hinted_at = 0, updated_at = $4
 FROM picked p
-WHERE j.id = p.id AND by_index(j.id)
+WHERE j.ctid = p.place
 RETURNING j.id, j.token, j.kind, j.key, j.fingerprint, j.args, j.cursor, j.progress, j.attempt, j.rung, j.trigger, j.trace,
     j.source_id, j.cycle, j.due_at
