@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tideline_shared::clock::Clock;
 use tideline_shared::queue::Queue;
 use tideline_shared::store::{SettleRequest, Store};
@@ -15,6 +17,10 @@ use crate::holding::Holding;
 
 /// Most settlements in one statement, and most that wait for one.
 const BATCH: usize = 500;
+/// So many settlements do not wait until the statement under way is done: one runs while the other is made durable.
+const MANY: usize = 200;
+/// Most statements under way.
+const STATEMENTS: usize = 2;
 /// Between two tries while the store is away.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -46,10 +52,14 @@ impl Settlements {
 }
 
 pub(crate) struct Settler {
+    incoming: mpsc::Receiver<Ended>,
+    writer: Writer,
+}
+
+struct Writer {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
-    incoming: mpsc::Receiver<Ended>,
     settled: Arc<Notify>,
     holding: Arc<Holding>,
 }
@@ -64,39 +74,43 @@ impl Settler {
         holding: Arc<Holding>,
     ) -> (Self, Settlements) {
         let (sender, incoming) = mpsc::channel(BATCH);
-        (
-            Self {
-                store,
-                queue,
-                clock,
-                incoming,
-                settled,
-                holding,
-            },
-            Settlements(sender),
-        )
+        let writer = Writer {
+            store,
+            queue,
+            clock,
+            settled,
+            holding,
+        };
+        (Self { incoming, writer }, Settlements(sender))
     }
 
     /// Settles until every sender is gone and all is written, or until `hard`.
-    pub(crate) async fn run(mut self, hard: CancellationToken) {
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            batch.clear();
-            tokio::select! {
-                () = hard.cancelled() => return,
-                count = self.incoming.recv_many(&mut batch, BATCH) => if count == 0 {
-                    return;
-                },
+    pub(crate) async fn run(self, hard: CancellationToken) {
+        let Self { mut incoming, writer } = self;
+        let mut batch = Vec::new();
+        let mut under_way = FuturesUnordered::new();
+        let mut open = true;
+        while open || !batch.is_empty() || !under_way.is_empty() {
+            let free = match under_way.len() {
+                0 => !batch.is_empty(),
+                statements => statements < STATEMENTS && batch.len() >= MANY,
+            };
+            if free {
+                under_way.push(writer.settle(std::mem::take(&mut batch)));
             }
+            let room = BATCH - batch.len();
             tokio::select! {
                 () = hard.cancelled() => return,
-                () = self.settle(&batch) => {}
+                Some(()) = under_way.next() => {}
+                count = incoming.recv_many(&mut batch, room), if open && room > 0 => open = count > 0,
             }
         }
     }
+}
 
-    async fn settle(&self, batch: &[Ended]) {
-        self.write(batch).await;
+impl Writer {
+    async fn settle(&self, batch: Vec<Ended>) {
+        self.write(&batch).await;
         for ended in batch {
             self.holding.let_go(ended.lease);
         }
