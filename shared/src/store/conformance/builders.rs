@@ -172,6 +172,20 @@ pub fn entities(first: u32, count: u32, version: u32) -> Vec<Entity> {
         .collect()
 }
 
+/// As [`entities`], each with a body of at least so many bytes.
+pub fn padded(first: u32, count: u32, bytes: usize) -> Vec<Entity> {
+    let fill = |n: u32| char::from(b'a' + u8::try_from(n % 26).unwrap());
+    (first..first + count)
+        .map(|n| {
+            let text: String = std::iter::repeat_n(fill(n), bytes).collect();
+            entity(
+                &format!("component:default/c{n:07}"),
+                &format!("{{\"n\":{n},\"text\":\"{text}\"}}"),
+            )
+        })
+        .collect()
+}
+
 /// A child partition with this key and empty args.
 pub fn child(key: &str) -> ChildPartition {
     ChildPartition {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Reader, T0, begin, child, claim_ingest, claim_one, entities, job, new_job, only, source, start_cycle, t, touched,
-    written, written_with,
+    Reader, T0, begin, child, claim_ingest, claim_one, entities, job, new_job, only, padded, source, start_cycle, t,
+    touched, written, written_with,
 };
 use crate::rules::key_hash;
 use crate::store::{EntityFilter, RescuePolicy, SourceCommand, Store};
@@ -83,6 +83,29 @@ pub async fn several_pages_are_committed_together(store: Arc<dyn Store>) {
         [(0, 3), (1, 3), (2, 1)]
     );
     assert_eq!(catalog(&store).await.len(), 7);
+}
+
+pub async fn bodies_of_every_size_are_stored_as_they_are(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    let mut all = vec![];
+    for (page, (count, bytes)) in [(3, 0), (200, 1_000), (300, 2_000), (2, 300_000), (1, 2_000_000)]
+        .into_iter()
+        .enumerate()
+    {
+        let page = padded(1_000 * u32::try_from(page).unwrap(), count, bytes);
+        all.extend(page.clone());
+        root.write(&store, page, Some("next"), t(1)).await;
+    }
+    let filter = EntityFilter {
+        limit: 1_000,
+        ..Default::default()
+    };
+    let stored = store.list_entities(&filter).await.unwrap();
+    assert_eq!(stored.len(), all.len());
+    for (stored, given) in stored.iter().zip(&all) {
+        assert_eq!(stored.reference, given.reference);
+        assert!(stored.body == given.body, "{} has another body", given.reference);
+    }
 }
 
 pub async fn a_batch_that_is_sent_again_is_answered_as_the_first_time(store: Arc<dyn Store>) {
@@ -418,6 +441,7 @@ macro_rules! store_conformance_ingest {
             $open,
             ingest: a_page_is_committed_with_entities_cursor_and_progress,
             several_pages_are_committed_together,
+            bodies_of_every_size_are_stored_as_they_are,
             a_batch_that_is_sent_again_is_answered_as_the_first_time,
             a_lost_lease_commits_nothing,
             a_cancelled_cycle_commits_nothing_more,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ingest::{catalog, last_sequence};
-use super::{Reader, T0, begin, claim_ingest, entities, entity, only, spec, t};
+use super::{Reader, T0, begin, claim_ingest, entity, only, padded, spec, t};
 use crate::store::{EntityFilter, SourceCommand, Store};
 use crate::words::{ChangeKind, Sequence};
 
@@ -58,7 +58,11 @@ pub async fn two_partitions_that_show_the_same_entity_at_once_write_it_once(stor
             tokio::spawn(async move {
                 let mut reader = Reader::new(job);
                 for page in 0..5 {
-                    reader.write(&store, entities(page * 10, 10, 1), Some("1"), t(3)).await;
+                    // However a store writes few bytes and many: every other page is of large bodies.
+                    let bytes = if page % 2 == 0 { 10 } else { 50_000 };
+                    reader
+                        .write(&store, padded(page * 10, 10, bytes), Some("1"), t(3))
+                        .await;
                 }
                 reader.progress
             })

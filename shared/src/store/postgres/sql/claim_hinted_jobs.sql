@@ -20,6 +20,6 @@ WITH picked AS MATERIALIZED (
 UPDATE jobs j SET
     state = 'running', worker = $1, token = j.token + 1, attempt = j.attempt + 1, hinted_at = 0, updated_at = $4
 FROM picked p
-WHERE j.ctid = p.place
+WHERE j.ctid = p.place AND by_index(j.id)
 RETURNING j.id, j.token, j.kind, j.key, j.fingerprint, j.args, j.cursor, j.progress, j.attempt, j.rung, j.trigger, j.trace,
     j.source_id, j.cycle, j.due_at
