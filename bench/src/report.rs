@@ -132,6 +132,8 @@ fn draw_lines(
     let mut drawing = ChartBuilder::on(&root)
         .caption(chart.title, ("sans-serif", 18))
         .margin(12)
+        // The last number below the axis is wider than its place.
+        .margin_right(44)
         .x_label_area_size(40)
         .y_label_area_size(64)
         .build_cartesian_2d((least..most).log_scale(), 0.0..top)?;
