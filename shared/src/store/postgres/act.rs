@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// Rows of fewer bytes are not worth a copy: it ends with a message of its own, which the client's TCP may hold back until
 /// the server has confirmed the one before (RFC 896), and that can take the server 40 ms.
 pub(super) const COPY_BYTES: usize = 256 * 1024;
-/// A copy sends rows in messages of so many bytes.
+/// A copy sends rows in messages of so many bytes at least.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -127,9 +127,10 @@ impl Act {
             for row in rows {
                 put(&mut data, row);
                 // Something is kept back, so that the end of the rows is not a short message too.
-                while data.len() >= 2 * MESSAGE_BYTES {
-                    copy.send(&data[..MESSAGE_BYTES]).await?;
-                    data.drain(..MESSAGE_BYTES);
+                if data.len() >= 2 * MESSAGE_BYTES {
+                    let ready = data.len() - MESSAGE_BYTES;
+                    copy.send(&data[..ready]).await?;
+                    data.drain(..ready);
                 }
             }
             data.extend_from_slice(&(-1_i16).to_be_bytes());
