@@ -7,7 +7,7 @@ use std::time::Duration;
 use tideline_shared::clock::Clock;
 use tideline_shared::config::settings::WorkerSettings;
 use tideline_shared::queue::{Delivery, Queue, QueueError, QueueHealth};
-use tideline_shared::store::{ClaimRequest, Store};
+use tideline_shared::store::{ClaimRequest, SettleRequest, Store};
 use tideline_shared::words::{ClaimedJob, JobId, Token, WorkerId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -209,8 +209,7 @@ impl Claims {
                 Some(settlement) => {
                     settlements
                         .send(Ended {
-                            lease,
-                            settlement,
+                            request: SettleRequest { lease, settlement },
                             of_source,
                         })
                         .await;

@@ -9,7 +9,7 @@ use futures::stream::FuturesUnordered;
 use tideline_shared::clock::Clock;
 use tideline_shared::queue::Queue;
 use tideline_shared::store::{SettleRequest, Store};
-use tideline_shared::words::{Lease, Settled, Settlement};
+use tideline_shared::words::{Settled, Settlement};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -26,17 +26,9 @@ const RETRY: Duration = Duration::from_millis(200);
 
 /// An attempt that ended.
 pub(crate) struct Ended {
-    pub(crate) lease: Lease,
-    pub(crate) settlement: Settlement,
+    pub(crate) request: SettleRequest,
     /// It was a burst: its end may let other partitions begin, or end the cycle.
     pub(crate) of_source: bool,
-}
-
-impl Ended {
-    /// Whether anything else may be due because of it.
-    fn stirs(&self, outcome: Settled) -> bool {
-        self.of_source || self.settlement != Settlement::Done || outcome == Settled::RunsAgain
-    }
 }
 
 /// Where finished attempts go.
@@ -110,22 +102,17 @@ impl Settler {
 
 impl Writer {
     async fn settle(&self, batch: Vec<Ended>) {
-        self.write(&batch).await;
-        for ended in batch {
-            self.holding.let_go(ended.lease);
+        let (requests, of_source): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|ended| (ended.request, ended.of_source)).unzip();
+        self.write(&requests, of_source.contains(&true)).await;
+        for request in requests {
+            self.holding.let_go(request.lease);
         }
     }
 
-    async fn write(&self, batch: &[Ended]) {
-        let requests: Vec<SettleRequest> = batch
-            .iter()
-            .map(|ended| SettleRequest {
-                lease: ended.lease,
-                settlement: ended.settlement.clone(),
-            })
-            .collect();
+    async fn write(&self, requests: &[SettleRequest], of_source: bool) {
         loop {
-            match self.store.settle(&requests, self.clock.now()).await {
+            match self.store.settle(requests, self.clock.now()).await {
                 Ok(outcomes) => {
                     let lost = outcomes
                         .iter()
@@ -135,7 +122,9 @@ impl Writer {
                         tracing::warn!(lost, "settlements came after their lease was gone and were refused");
                     }
                     // The next partition, the next burst, the end of a cycle. A plain job that is done makes nothing due.
-                    if batch.iter().zip(outcomes).any(|(ended, outcome)| ended.stirs(outcome)) {
+                    let plain = requests.iter().all(|request| request.settlement == Settlement::Done)
+                        && !outcomes.contains(&Settled::RunsAgain);
+                    if of_source || !plain {
                         self.settled.notify_one();
                         self.queue.wake().await;
                     }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::reading::{ReadError, ReadPage, Reader, read_ahead};
+use super::reading::{ReadError, ReadPage, Reader};
 use super::{PartitionArgs, Readable};
 use crate::attempt::panicked;
 use crate::handler::HandlerError;
@@ -109,7 +109,6 @@ impl Burst {
             next_page: self.progress.next_page,
             stop: self.stop.clone(),
             ends_at: self.ends_at,
-            room: read_ahead(),
         };
         let mut reading = AbortOnDrop(tokio::spawn(reader.run(sender).in_current_span()));
         loop {

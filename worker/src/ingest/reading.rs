@@ -24,11 +24,6 @@ const MEMORIES: u32 = 64;
 /// Entities that may be read ahead of their commits: what a commit takes, and as many again. This bounds memory.
 const READ_AHEAD_ENTITIES: usize = 4_000;
 
-/// Room for entities that are read and not yet committed.
-pub(crate) fn read_ahead() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(READ_AHEAD_ENTITIES))
-}
-
 /// A page on its way to its commit.
 pub(crate) struct ReadPage {
     /// What its entities take up of the room; given back when it is committed.
@@ -57,7 +52,6 @@ pub(crate) struct Reader {
     pub(crate) next_page: u32,
     pub(crate) stop: CancellationToken,
     pub(crate) ends_at: Timestamp,
-    pub(crate) room: Arc<Semaphore>,
 }
 
 impl Reader {
@@ -69,10 +63,11 @@ impl Reader {
             fetched_to: self.next_page,
         };
         let mut watch = CursorWatch::new(self.cursor.as_ref());
+        let room = Arc::new(Semaphore::new(READ_AHEAD_ENTITIES));
         loop {
             let mut read = self.read(&mut memories, &mut watch).await;
             if let Ok(page) = &mut read {
-                page.room = self.take_room(&page.write).await;
+                page.room = take_room(&room, &page.write).await;
             }
             let last = match &read {
                 Ok(page) => page.next.is_none() || page.hold.is_some(),
@@ -90,15 +85,6 @@ impl Reader {
                 return;
             }
         }
-    }
-
-    /// Waits for room for the page's entities. A page with more than there is takes all of it.
-    async fn take_room(&self, write: &PageWrite) -> Option<OwnedSemaphorePermit> {
-        let PageWrite::Written { entities, .. } = write else {
-            return None;
-        };
-        let wanted = u32::try_from(entities.len().min(READ_AHEAD_ENTITIES)).ok()?;
-        Arc::clone(&self.room).acquire_many_owned(wanted).await.ok()
     }
 
     async fn read(&self, memories: &mut Memories, watch: &mut CursorWatch) -> Result<ReadPage, ReadError> {
@@ -147,6 +133,15 @@ impl Reader {
             hold,
         })
     }
+}
+
+/// Waits for room for the page's entities. A page with more than there is takes all of it.
+async fn take_room(room: &Arc<Semaphore>, write: &PageWrite) -> Option<OwnedSemaphorePermit> {
+    let PageWrite::Written { entities, .. } = write else {
+        return None;
+    };
+    let wanted = u32::try_from(entities.len().min(READ_AHEAD_ENTITIES)).ok()?;
+    Arc::clone(room).acquire_many_owned(wanted).await.ok()
 }
 
 /// The class of an answer in metrics.
