@@ -115,6 +115,40 @@ async fn a_cursor_that_expires_again_and_again_parks_its_partition() -> Result<(
     Ok(())
 }
 
+#[tokio::test]
+async fn a_last_page_that_got_a_successor_still_leads_there_when_it_is_next_unchanged() -> Result<()> {
+    let unchanged = || Page {
+        content: PageContent::Unchanged,
+        ..page(&[], None)
+    };
+    let stage = Stage::start(|_| (), |_| Ok(page(&["a", "b"], None))).await?;
+    stage.reaches(1, CycleState::Complete).await?;
+    stage.rewrite(|request| {
+        Ok(match request.cursor {
+            None => page(&["a", "b"], Some(1)),
+            Some(_) => page(&["c"], None),
+        })
+    });
+    stage.refresh().await?;
+    stage.reaches(2, CycleState::Complete).await?;
+    assert_eq!(stage.names().await?, ["a", "b", "c"]);
+    stage.rewrite(move |_| Ok(unchanged()));
+    stage.refresh().await?;
+    let ended = stage.reaches(3, CycleState::Complete).await?;
+    assert_eq!(stage.names().await?, ["a", "b", "c"]);
+    assert_eq!((ended.totals.pages, ended.totals.removed), (2, 0));
+    // And back: the successor goes, and the page is the last one again.
+    stage.rewrite(|_| Ok(page(&["a", "b"], None)));
+    stage.refresh().await?;
+    assert_eq!(stage.reaches(4, CycleState::Complete).await?.totals.removed, 1);
+    stage.rewrite(move |_| Ok(unchanged()));
+    stage.refresh().await?;
+    let ended = stage.reaches(5, CycleState::Complete).await?;
+    assert_eq!(stage.names().await?, ["a", "b"]);
+    assert_eq!(ended.totals.pages, 1);
+    Ok(())
+}
+
 fn malformed(reference: Option<&str>) -> Item {
     Item::Malformed(MalformedItem {
         reference: reference.map(|name| EntityRef::new("component", "default", name).unwrap()),

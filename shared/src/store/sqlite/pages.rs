@@ -62,6 +62,7 @@ pub(super) async fn touch_pages(connection: &mut SqliteConnection, batch: &PageB
                     .bind(validators.etag.as_deref())
                     .bind(validators.last_modified.as_deref())
                     .bind(validators.content.as_ref().map(|print| &print.0[..]))
+                    .bind(memory.next.as_deref())
                     .execute(&mut *connection)
                     .await
                     .map_err(failed(ACT))?;
