@@ -58,7 +58,7 @@ fn hostile(seed: u64, paging: Paging) -> HostileConfig {
         shape: Shape {
             organisations: 12,
             projects: 3,
-            components: 15,
+            components: 20,
         },
         paging,
         faults: if paging.drifts() { drift } else { FaultRates::nasty() },

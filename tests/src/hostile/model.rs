@@ -50,6 +50,8 @@ pub struct Model {
 const KINDS: [&str; 3] = ["Organisation", "Project", "Component"];
 /// Places are far apart, so that new items land between old ones.
 const PLACES: u64 = 1 << 40;
+/// How many of the new items land behind all others, as in lists by time of creation: there full last pages get a successor.
+const APPENDED: f64 = 0.5;
 
 impl Model {
     /// The same model for the same seed.
@@ -85,6 +87,12 @@ impl Model {
             name: format!("{}-{}", ["org", "proj", "comp"][level], self.names),
             ..Node::default()
         }
+    }
+
+    fn append(&mut self, parent: &mut Node, child: Node) {
+        let behind = parent.children.last_key_value().map_or(0, |(at, _)| at + 1);
+        let gap = self.random.random_range(0..PLACES >> 20);
+        parent.children.insert(behind + gap, child);
     }
 
     fn place(&mut self, parent: &mut Node, child: Node) {
@@ -162,7 +170,11 @@ impl Model {
                 let component = self.new_node(2);
                 self.place(&mut child, component);
             }
-            self.place(parent, child);
+            if self.random.random_bool(APPENDED) {
+                self.append(parent, child);
+            } else {
+                self.place(parent, child);
+            }
         }
     }
 
