@@ -29,7 +29,7 @@ pub struct Dispatch {
 
 #[async_trait]
 impl Task for Dispatch {
-    /// Hints at everything that is due now, then waits for the nearest due time.
+    /// Hints at everything that is due now, then waits for the nearest due time, or until these hints should be answered.
     /// A queue that fails is no error: the hints go out again after `scheduler.resend_after`, and workers look into the store
     /// by themselves meanwhile.
     async fn run_once(&self) -> Result<Pace, StoreError> {
@@ -37,6 +37,7 @@ impl Task for Dispatch {
         let resend_after = i64::try_from(self.settings.resend_after.as_millis()).unwrap_or(i64::MAX);
         let due = self.store.take_due(BATCH, resend_after, now).await?;
         let full = due.len() >= BATCH as usize;
+        let answered_by = (!due.is_empty()).then(|| now.plus(self.settings.resend_after));
         if !due.is_empty() {
             for job in due.iter().filter(|job| job.resent) {
                 metrics::hints_resent(&job.kind, 1);
@@ -61,10 +62,8 @@ impl Task for Dispatch {
         if full {
             return Ok(Pace::Again);
         }
-        Ok(match self.store.next_due(now).await? {
-            Some(moment) => Pace::Until(moment),
-            None => Pace::Idle,
-        })
+        let next = [self.store.next_due(now).await?, answered_by];
+        Ok(next.into_iter().flatten().min().map_or(Pace::Idle, Pace::Until))
     }
 }
 

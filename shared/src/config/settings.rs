@@ -68,7 +68,7 @@ pub struct WorkerSettings {
     pub concurrency: u32,
     /// A worker that says nothing for so long is dead (`worker.lease`, default 5 s).
     pub lease: Duration,
-    /// How often it looks for due jobs without a hint (`worker.poll`, default 10 s; 50 ms while the queue is degraded).
+    /// How often it looks for due jobs without a hint (`worker.poll`, default 20 s; 50 ms while the queue is degraded).
     pub poll: Duration,
 }
 
@@ -77,7 +77,7 @@ impl Default for WorkerSettings {
         Self {
             concurrency: 8,
             lease: Duration::from_secs(5),
-            poll: Duration::from_secs(10),
+            poll: Duration::from_secs(20),
         }
     }
 }
@@ -85,7 +85,7 @@ impl Default for WorkerSettings {
 /// Settings of schedulers.
 #[derive(Clone, Debug)]
 pub struct SchedulerSettings {
-    /// How often it looks without a wake-up (`scheduler.poll`, default 10 s; 1 s while none can come from other processes).
+    /// How often it looks without a wake-up (`scheduler.poll`, default 20 s; 1 s while none can come from other processes).
     pub poll: Duration,
     /// A hint that nobody acted on for so long is sent again (`scheduler.resend_after`, default 10 s).
     pub resend_after: Duration,
@@ -131,7 +131,7 @@ impl Default for TelemetrySettings {
 impl Default for SchedulerSettings {
     fn default() -> Self {
         Self {
-            poll: Duration::from_secs(10),
+            poll: Duration::from_secs(20),
             resend_after: Duration::from_secs(10),
             sweep_batch: 5_000,
         }

@@ -52,15 +52,10 @@ impl Wake {
     }
 }
 
-/// A loop that wake-ups call all the time rests for so many times as long as its last run took, …
-const REST_PER_RUN: u32 = 9;
-/// … but no longer than this.
-const LONGEST_REST: Duration = Duration::from_millis(250);
-
 /// Drives one loop: runs it, waits as the run wanted, runs it again, until it is told to stop. A run that fails or panics is
 /// logged with all its causes and tried again after a wait that grows up to [`Backoff::CAP`]; it never ends the loop. Wake-ups
-/// that come one after the other get it a tenth of the time, so that what it asks the store does not grow with them. Stop is
-/// noticed between runs: a run is never cut off here.
+/// that never stop get it a tenth of the time, so that what it asks the store does not grow with them. Stop is noticed between
+/// runs: a run is never cut off here.
 pub struct LoopDriver {
     /// For logs and `/livez`.
     pub name: &'static str,
@@ -84,6 +79,7 @@ impl LoopDriver {
         R: Future<Output = Result<Pace, LoopError>>,
     {
         let mut backoff = Backoff::default();
+        let mut share = Share::full(Instant::now());
         while !self.stop.is_cancelled() {
             self.status.starts_a_run(self.clock.now());
             let started = Instant::now();
@@ -94,7 +90,8 @@ impl LoopDriver {
                 Ok(pace) => {
                     backoff.reset();
                     self.status.succeeded(self.clock.now());
-                    self.rest(pace, started.elapsed()).await;
+                    share.spend(started, Instant::now());
+                    self.rest(pace, share.paid).await;
                 }
                 Err(error) => {
                     let error = full_text(error.as_ref());
@@ -114,8 +111,8 @@ impl LoopDriver {
         self.status.ended();
     }
 
-    async fn rest(&mut self, pace: Pace, run: Duration) {
-        let ended = Instant::now();
+    /// `not_before`: when a wake-up may end the rest.
+    async fn rest(&mut self, pace: Pace, not_before: Instant) {
         let now = self.clock.now();
         let longest = match pace {
             // Other tasks get their turn even if a loop always has more to do.
@@ -136,7 +133,7 @@ impl LoopDriver {
         }
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = tokio::time::sleep_until(ended + (run * REST_PER_RUN).min(LONGEST_REST)) => {}
+            () = tokio::time::sleep_until(not_before) => {}
         }
     }
 
@@ -147,6 +144,33 @@ impl LoopDriver {
             () = self.stop.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
         }
+    }
+}
+
+/// How much of the time wake-ups may give a loop: a tenth, and what was saved of it before (the generic cell rate algorithm,
+/// ITU-T I.371, with a run's time as the size of its cell).
+struct Share {
+    /// The runs so far have had their tenth of the time up to here.
+    paid: Instant,
+}
+
+impl Share {
+    /// A run takes its time ten times from the share.
+    const PER_RUN: u32 = 10;
+    /// What is saved at most: runs of 100 ms altogether may follow each other without a rest.
+    const SAVED: Duration = Duration::from_secs(1);
+    /// No rest is longer, however long a run was.
+    const LONGEST_REST: Duration = Duration::from_millis(250);
+
+    fn full(now: Instant) -> Self {
+        Self {
+            paid: now.checked_sub(Self::SAVED).unwrap_or(now),
+        }
+    }
+
+    fn spend(&mut self, started: Instant, ended: Instant) {
+        let saved = Self::full(started).paid;
+        self.paid = (self.paid.max(saved) + (ended - started) * Self::PER_RUN).min(ended + Self::LONGEST_REST);
     }
 }
 

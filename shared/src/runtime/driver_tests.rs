@@ -189,13 +189,21 @@ async fn wake_ups_that_never_stop_get_a_loop_a_tenth_of_the_time() {
             Ok(Pace::Idle)
         }
     }));
-    let begun = tokio::time::Instant::now();
-    while begun.elapsed() < 100 * RUN {
-        notify.notify_one();
-        tokio::time::sleep(RUN / 10).await;
-    }
-    let runs = runs.load(Ordering::SeqCst);
-    assert!((9..=11).contains(&runs), "{runs} runs of 10 ms in a second");
+    let wake_for_a_second = async || {
+        let before = runs.load(Ordering::SeqCst);
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed() < 100 * RUN {
+            notify.notify_one();
+            tokio::time::sleep(RUN / 10).await;
+        }
+        runs.load(Ordering::SeqCst) - before
+    };
+    wake_for_a_second().await;
+    let busy = wake_for_a_second().await;
+    assert!((9..=11).contains(&busy), "{busy} runs of 10 ms in a second");
+    tokio::time::sleep(2 * Share::SAVED).await;
+    let rested = wake_for_a_second().await;
+    assert!((18..=21).contains(&rested), "{rested} runs with what was saved before");
     stop.cancel();
     tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
 }

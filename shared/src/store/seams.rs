@@ -44,7 +44,7 @@ pub trait JobStore: Send + Sync {
     /// cancelled), the next partition of its cycle gets it (`parallel_partitions`) and is due at once.
     async fn settle(&self, settlements: &[SettleRequest], now: Timestamp) -> Answer<Vec<Settled>>;
 
-    /// Due jobs that have no fresh hint: never hinted at this token, or hinted before `now - resend_after` (milliseconds).
+    /// Due jobs that have no fresh hint: never hinted at this token, or hinted at `now - resend_after` (milliseconds) or before.
     /// Notes that they are hinted now, so that another scheduler leaves them alone.
     async fn take_due(&self, limit: u32, resend_after_ms: i64, now: Timestamp) -> Answer<Vec<DueJob>>;
 

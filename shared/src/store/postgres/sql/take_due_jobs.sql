@@ -3,7 +3,7 @@
 WITH picked AS MATERIALIZED (
     SELECT j.id, j.hinted_at FROM jobs j
     WHERE j.due_at <= $3 AND CASE
-        WHEN j.state = 'waiting' AND (j.hinted_at <= 0 OR j.hinted_at < $2) AND (j.source_id IS NULL OR EXISTS (
+        WHEN j.state = 'waiting' AND (j.hinted_at <= 0 OR j.hinted_at <= $2) AND (j.source_id IS NULL OR EXISTS (
             SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= $3))
         THEN by_index(j.id) END
     ORDER BY j.due_at, j.id
