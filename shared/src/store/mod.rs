@@ -2,6 +2,7 @@
 //! type leaks through. Only this folder knows the tables. Backends: [`sqlite`] and [`postgres`]; one conformance suite
 //! ([`conformance`]) holds for both. Look next at [`IngestStore::commit_pages`].
 
+mod batch;
 mod error;
 mod requests;
 mod seams;

@@ -224,7 +224,7 @@ pub struct StoreStats {
     pub running: u64,
     /// Parked jobs.
     pub parked: u64,
-    /// Held sweeps.
+    /// Held sweeps that wait for a person.
     pub held_sweeps: u64,
     /// The last sequence number given.
     pub last_sequence: Sequence,

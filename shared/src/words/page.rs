@@ -96,6 +96,16 @@ pub enum PageWrite {
     },
 }
 
+impl PageWrite {
+    /// What is remembered of the page.
+    #[must_use]
+    pub fn memory(&self) -> &PageMemory {
+        match self {
+            Self::Touched { memory, .. } | Self::Written { memory, .. } => memory,
+        }
+    }
+}
+
 /// Consecutive pages of one partition, committed together or not at all.
 #[derive(Clone, Debug)]
 pub struct PageBatch {

@@ -40,7 +40,7 @@ pub(crate) fn page_write(
     let fresh = PageMemory {
         page: number,
         fingerprint: page_fingerprint(&entities, &kept, &malformed),
-        entities: u32::try_from(entities.len()).unwrap_or(u32::MAX),
+        entities: u32::try_from(entities.len() + kept.len()).unwrap_or(u32::MAX),
         unidentified: u32::try_from(malformed.len() - kept.len()).unwrap_or(u32::MAX),
         next: next.map(|cursor| cursor.to_string()),
         children,
@@ -136,15 +136,13 @@ mod tests {
         page_write(0, page, memory, &Volatile::default()).unwrap()
     }
 
-    fn memory_of(write: PageWrite) -> PageMemory {
-        match write {
-            PageWrite::Touched { memory, .. } | PageWrite::Written { memory, .. } => memory,
-        }
+    fn memory_of(write: &PageWrite) -> PageMemory {
+        write.memory().clone()
     }
 
     #[test]
     fn the_same_items_again_only_touch_the_page() {
-        let memory = memory_of(write(page(vec![entity("a", 1), entity("b", 2)]), None));
+        let memory = memory_of(&write(page(vec![entity("a", 1), entity("b", 2)]), None));
         let again = write(page(vec![entity("a", 1), entity("b", 2)]), Some(memory.clone()));
         assert!(matches!(again, PageWrite::Touched { validators: None, .. }));
         let other = write(page(vec![entity("a", 1), entity("b", 3)]), Some(memory));
@@ -153,7 +151,7 @@ mod tests {
 
     #[test]
     fn another_next_cursor_is_stored_with_a_touched_page() {
-        let memory = memory_of(write(page(vec![entity("a", 1)]), None));
+        let memory = memory_of(&write(page(vec![entity("a", 1)]), None));
         let moved = Page {
             next: Some(json!("other")),
             ..page(vec![entity("a", 1)])
@@ -170,7 +168,7 @@ mod tests {
 
     #[test]
     fn other_children_make_a_page_a_written_one() {
-        let memory = memory_of(write(page(vec![]), None));
+        let memory = memory_of(&write(page(vec![]), None));
         let child = ChildPartition {
             key: "c".into(),
             args: json!({}),
@@ -222,7 +220,7 @@ mod tests {
             panic!("a new page is written");
         };
         assert_eq!(kept, vec![key_hash(&named)]);
-        assert_eq!(memory.unidentified, 1);
+        assert_eq!((memory.entities, memory.unidentified), (1, 1));
         assert_eq!(malformed.len(), 2);
     }
 }

@@ -10,8 +10,8 @@ use super::{
 use crate::rules::key_hash;
 use crate::store::{EntityFilter, RescuePolicy, SourceCommand, Store};
 use crate::words::{
-    ChangeKind, Commit, CycleEnd, CycleState, EntityRef, MalformedItem, PageMemory, PageWrite, Sequence, Settlement,
-    Validators,
+    ChangeKind, Commit, CycleEnd, CycleState, EntityRef, MalformedItem, PageMemory, PageWrite, Progress, Sequence,
+    Settlement, Validators,
 };
 
 /// References of the live entities, in order.
@@ -126,6 +126,46 @@ pub async fn a_batch_that_is_sent_again_is_answered_as_the_first_time(store: Arc
     let batch = root.batch(vec![touched(memory)], Some("1"));
     let first = store.commit_pages(&batch, t(11)).await.unwrap();
     assert_eq!(store.commit_pages(&batch, t(12)).await.unwrap(), first);
+}
+
+pub async fn another_batch_at_an_old_place_is_an_error_and_writes_nothing(store: Arc<dyn Store>) {
+    let root = begin(&store, "s", 1).await;
+    let batch = root.batch(vec![written(0, entities(0, 3, 1))], Some("1"));
+    store.commit_pages(&batch, t(1)).await.unwrap();
+    let others = [
+        root.batch(vec![written(0, entities(3, 3, 1))], None),
+        root.batch(
+            vec![written(0, entities(3, 1, 1)), written(1, entities(4, 1, 1))],
+            Some("1"),
+        ),
+    ];
+    for other in others {
+        let error = store.commit_pages(&other, t(2)).await.unwrap_err();
+        assert!(!error.may_retry(), "{error}");
+    }
+    assert_eq!(last_sequence(&store).await, Sequence(3));
+}
+
+pub async fn an_entity_on_several_pages_of_a_batch_changes_once_at_most(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, entities(0, 2, 1), Some("1"), t(1)).await;
+    let counts = |progress: &Progress| (progress.added, progress.modified, progress.unchanged);
+    // Something else for a moment, and then as it was: no change.
+    let pages = vec![written(1, entities(0, 2, 2)), written(2, entities(0, 2, 1))];
+    root.commit(&store, pages, Some("3"), t(2)).await;
+    assert_eq!(counts(&root.progress), (2, 0, 4));
+    assert_eq!(last_sequence(&store).await, Sequence(2));
+    let pages = vec![written(3, entities(0, 3, 2)), written(4, entities(0, 3, 3))];
+    root.commit(&store, pages, Some("5"), t(3)).await;
+    assert_eq!(counts(&root.progress), (3, 2, 7));
+    assert_eq!(last_sequence(&store).await, Sequence(5), "as many as were counted");
+    let filter = EntityFilter {
+        limit: 10,
+        ..Default::default()
+    };
+    for entity in store.list_entities(&filter).await.unwrap() {
+        assert!(entity.body.contains("\"version\":3"), "{entity:?}");
+    }
 }
 
 pub async fn a_lost_lease_commits_nothing(store: Arc<dyn Store>) {
@@ -451,6 +491,8 @@ macro_rules! store_conformance_ingest {
             several_pages_are_committed_together,
             bodies_of_every_size_are_stored_as_they_are,
             a_batch_that_is_sent_again_is_answered_as_the_first_time,
+            another_batch_at_an_old_place_is_an_error_and_writes_nothing,
+            an_entity_on_several_pages_of_a_batch_changes_once_at_most,
             a_lost_lease_commits_nothing,
             a_cancelled_cycle_commits_nothing_more,
             a_token_of_another_job_kind_commits_nothing,

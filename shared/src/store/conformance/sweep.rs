@@ -338,6 +338,7 @@ pub async fn an_approved_sweep_is_done_at_once_while_the_source_rests(store: Arc
         .command_source("s", SourceCommand::ApproveSweep, t(14))
         .await
         .unwrap();
+    assert_eq!(store.stats(t(14)).await.unwrap().held_sweeps, 0, "it waits for nobody");
     // No other cycle starts before it is done.
     assert!(store.start_cycles(10, t(30)).await.unwrap().is_empty());
     assert_eq!(only(store.list_sweeping_cycles(10).await.unwrap()).number, root.cycle());

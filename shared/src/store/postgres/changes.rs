@@ -1,27 +1,37 @@
 //! What a batch of pages changes in the catalog.
 
-use std::collections::HashMap;
-
 use super::act::{Act, COPY_BYTES};
 use super::error::{broken, conflict};
 use super::rows::column;
 use crate::store::StoreError;
-use crate::words::{Entity, PageBatch, PageWrite, SourceId, Timestamp};
+use crate::words::{Entity, PageBatch, SourceId, Timestamp};
 
-/// The entities to write, and the counts of the batch.
+/// The entities to write.
 #[derive(Default)]
 pub(super) struct Changes<'b> {
     new: Vec<&'b Entity>,
     /// With whether it is a tombstone now.
     changed: Vec<(&'b Entity, bool)>,
-    pub(super) added: u64,
-    pub(super) modified: u64,
+}
+
+impl Changes<'_> {
+    fn revived(&self) -> usize {
+        self.changed.iter().filter(|(_, gone)| *gone).count()
+    }
+
+    pub(super) fn added(&self) -> u64 {
+        (self.new.len() + self.revived()) as u64
+    }
+
+    pub(super) fn modified(&self) -> u64 {
+        (self.changed.len() - self.revived()) as u64
+    }
 }
 
 /// Compares the entities of the written pages with the catalog.
 pub(super) async fn compare<'b>(act: &mut Act, batch: &'b PageBatch) -> Result<Changes<'b>, StoreError> {
     let mut changes = Changes::default();
-    let entities = newest(batch, &mut changes);
+    let entities = batch.newest_entities();
     if entities.is_empty() {
         return Ok(changes);
     }
@@ -64,45 +74,9 @@ pub(super) async fn compare<'b>(act: &mut Act, batch: &'b PageBatch) -> Result<C
         .filter(|(_, known)| !**known)
         .map(|(e, _)| *e)
         .collect();
-    changes.added = (changes.new.len() + gone.len()) as u64;
-    changes.modified += different.len() as u64;
     changes.changed = different.into_iter().map(|entity| (entity, false)).collect();
     changes.changed.extend(gone.into_iter().map(|entity| (entity, true)));
     Ok(changes)
-}
-
-/// The entities of the batch, each reference once: the last page that has it wins.
-fn newest<'b>(batch: &'b PageBatch, changes: &mut Changes<'_>) -> Vec<&'b Entity> {
-    let mut pages = batch.pages.iter().filter_map(|page| match page {
-        PageWrite::Written { entities, .. } => Some(entities),
-        PageWrite::Touched { .. } => None,
-    });
-    let mut all: Vec<&Entity> = pages
-        .next()
-        .map(|entities| entities.iter().collect())
-        .unwrap_or_default();
-    let mut places: Option<HashMap<&str, usize>> = None;
-    for entities in pages {
-        let places = places.get_or_insert_with(|| {
-            let place = |(place, entity): (usize, &&'b Entity)| (entity.reference.as_str(), place);
-            all.iter().enumerate().map(place).collect()
-        });
-        for entity in entities {
-            match places.get(entity.reference.as_str()) {
-                Some(&place) => {
-                    if all[place].fingerprint != entity.fingerprint {
-                        changes.modified += 1;
-                    }
-                    all[place] = entity;
-                }
-                None => {
-                    places.insert(entity.reference.as_str(), all.len());
-                    all.push(entity);
-                }
-            }
-        }
-    }
-    all
 }
 
 /// Writes the changes, numbered in the order of the feed.
@@ -116,9 +90,8 @@ pub(super) async fn write(
     if total == 0 {
         return Ok(());
     }
-    let revived = changes.changed.iter().filter(|(_, gone)| *gone).count();
     let total = i64::try_from(total).unwrap_or(i64::MAX);
-    let live = i64::try_from(changes.new.len() + revived).unwrap_or(i64::MAX);
+    let live = i64::try_from(changes.added()).unwrap_or(i64::MAX);
     let last = take_sequences(act, source.0, total, live).await?;
     let first = last - total + 1;
     if !changes.new.is_empty() {

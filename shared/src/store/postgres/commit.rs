@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::act::{Act, Statement};
-use super::changes::{self, Changes};
+use super::changes;
 use super::error::broken;
 use super::ingest::{committed, progress_text};
 use super::rows::NO_PLACE;
@@ -20,57 +20,13 @@ pub(super) enum Attempt {
     Fenced,
 }
 
-/// Progress after a batch.
-pub(super) struct Tally;
-
-impl Tally {
-    /// The page that comes after the batch.
-    pub(super) fn pages_after(batch: &PageBatch) -> u32 {
-        batch
-            .progress
-            .next_page
-            .saturating_add(u32::try_from(batch.pages.len()).unwrap_or(u32::MAX))
-    }
-
-    fn progress(batch: &PageBatch, changes: &Changes<'_>) -> Progress {
-        let mut progress = batch.progress;
-        progress.next_page = Self::pages_after(batch);
-        progress.finished = batch.next.is_none();
-        progress.pages += batch.pages.len() as u64;
-        let mut marked = 0;
-        for page in &batch.pages {
-            let memory = memory_of(page);
-            marked += u64::from(memory.entities);
-            progress.unidentified += u64::from(memory.unidentified);
-            match page {
-                PageWrite::Touched { .. } => {
-                    progress.pages_unchanged += 1;
-                    progress.malformed += u64::from(memory.unidentified);
-                }
-                PageWrite::Written { malformed, .. } => progress.malformed += malformed.len() as u64,
-            }
-        }
-        progress.entities += marked;
-        progress.added += changes.added;
-        progress.modified += changes.modified;
-        progress.unchanged += marked.saturating_sub(changes.added + changes.modified);
-        progress
-    }
-}
-
-fn memory_of(page: &PageWrite) -> &PageMemory {
-    match page {
-        PageWrite::Touched { memory, .. } | PageWrite::Written { memory, .. } => memory,
-    }
-}
-
 /// Commits pages that are all as remembered and revealed no partition: one round trip.
 pub(super) async fn commit_touched(
     store: &PostgresStore,
     batch: &PageBatch,
     now: Timestamp,
 ) -> Result<Attempt, StoreError> {
-    let progress = Tally::progress(batch, &Changes::default());
+    let progress = batch.progress_after(0, 0);
     let text = progress_text(&progress)?;
     let mut act = store.writing("commit pages").await?;
     let statement = fence(sqlx::query(include_str!("sql/touch_pages.sql")), batch, &text, now);
@@ -93,7 +49,7 @@ pub(super) async fn commit_written(
     let mut act = store.writing("commit pages").await?;
     act.begin().await?;
     let changes = changes::compare(&mut act, batch).await?;
-    let progress = Tally::progress(batch, &changes);
+    let progress = batch.progress_after(changes.added(), changes.modified());
     let Some(row) = write_manifests(&mut act, batch, &progress, now).await? else {
         act.rollback().await?;
         return Ok(Attempt::Fenced);
@@ -125,7 +81,7 @@ fn touched_pages(batch: &PageBatch) -> Vec<i32> {
         .pages
         .iter()
         .filter(|page| matches!(page, PageWrite::Touched { .. }))
-        .map(|page| signed(memory_of(page).page))
+        .map(|page| signed(page.memory().page))
         .collect()
 }
 
@@ -272,7 +228,7 @@ fn storable(text: &str) -> String {
 }
 
 async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> Result<(), StoreError> {
-    let mut children: Vec<_> = batch.pages.iter().flat_map(|page| &memory_of(page).children).collect();
+    let mut children: Vec<_> = batch.pages.iter().flat_map(|page| &page.memory().children).collect();
     if children.is_empty() {
         return Ok(());
     }

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
-use super::commit::{Attempt, Tally, commit_touched, commit_written};
+use super::commit::{Attempt, commit_touched, commit_written};
 use super::error::broken;
 use super::rows::{column, fingerprint, small};
 use crate::store::{IngestStore, StoreError};
@@ -33,7 +33,7 @@ impl IngestStore for PostgresStore {
             };
             match attempt {
                 Ok(Attempt::Committed(commit)) => return Ok(commit),
-                Ok(Attempt::Fenced) => return self.explain_fence(batch).await,
+                Ok(Attempt::Fenced) => return self.explain_fence(batch, now).await,
                 Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -62,7 +62,7 @@ impl IngestStore for PostgresStore {
 impl PostgresStore {
     /// Why did the fence let nothing through? Either the lease is gone, or the same pages were committed by a call whose
     /// answer was lost: then this is the answer.
-    async fn explain_fence(&self, batch: &PageBatch) -> Result<Commit, StoreError> {
+    async fn explain_fence(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
         let mut act = self.reading("commit pages").await?;
         let statement = sqlx::query(include_str!("sql/read_fence.sql"));
         let row = act
@@ -72,10 +72,8 @@ impl PostgresStore {
             return Ok(Commit::LeaseLost);
         };
         let progress = progress_of(&row)?;
-        let after = Tally::pages_after(batch);
-        let cursor: Option<String> = column(&row, "cursor")?;
-        if progress.next_page == after && cursor == batch.next && progress.restarts == batch.progress.restarts {
-            return committed(&row, progress, Timestamp(0));
+        if batch.is_committed(&progress, column(&row, "cursor")?) {
+            return committed(&row, progress, now);
         }
         Err(broken(
             "commit pages",

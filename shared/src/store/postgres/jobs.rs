@@ -7,17 +7,12 @@ use super::PostgresStore;
 use super::act::Act;
 use super::error::broken;
 use super::rows::{NO_PLACE, column, fingerprint, moment, small, trigger_of, trigger_text};
+use crate::store::batch::check_jobs;
 use crate::store::{ClaimRequest, DueJob, JobStore, Rescue, RescuePolicy, Rescued, SettleRequest, StoreError};
 use crate::words::{
     ClaimedJob, CycleNumber, EnqueueOutcome, Enqueued, JobId, Lease, NewJob, Settled, Settlement, SourceId, Timestamp,
     Token, WorkerId,
 };
-
-/// Most jobs in one batch.
-const MAX_BATCH: usize = 1_000;
-
-/// Longest key of a job.
-const MAX_KEY_BYTES: usize = 512;
 
 /// A dead worker's row is kept for so long, in milliseconds.
 const FORGET_WORKER_MS: i64 = 60_000;
@@ -25,7 +20,7 @@ const FORGET_WORKER_MS: i64 = 60_000;
 #[async_trait]
 impl JobStore for PostgresStore {
     async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, StoreError> {
-        check_batch(jobs)?;
+        check_jobs(jobs)?;
         if jobs.is_empty() {
             return Ok(vec![]);
         }
@@ -187,35 +182,6 @@ impl JobStore for PostgresStore {
         act.commit().await?;
         Ok(rescue)
     }
-}
-
-fn check_batch(jobs: &[NewJob]) -> Result<(), StoreError> {
-    if jobs.len() > MAX_BATCH {
-        let count = jobs.len();
-        return Err(StoreError::Refused(format!(
-            "a batch has at most {MAX_BATCH} jobs, not {count}"
-        )));
-    }
-    let mut seen = HashSet::with_capacity(jobs.len());
-    for job in jobs {
-        let why = if job.kind == "ingest" {
-            "partitions are made by cycles only"
-        } else if job.kind.is_empty() {
-            "its kind is empty"
-        } else if job.key.len() > MAX_KEY_BYTES {
-            "its key is longer than 512 bytes"
-        } else if !seen.insert((job.kind.as_str(), job.key.as_str())) {
-            "it is in the batch twice"
-        } else {
-            continue;
-        };
-        let key: String = job.key.chars().take(100).collect();
-        return Err(StoreError::Refused(format!(
-            "job {} {key} cannot be enqueued: {why}",
-            job.kind
-        )));
-    }
-    Ok(())
 }
 
 async fn enqueue_rows(act: &mut Act, jobs: &[NewJob], now: Timestamp) -> Result<Vec<PgRow>, StoreError> {

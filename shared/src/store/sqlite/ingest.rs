@@ -17,8 +17,7 @@ use super::{SqliteStore, begin, commit, sql};
 use crate::rules;
 use crate::store::{IngestStore, StoreError};
 use crate::words::{
-    ChangeKind, ChildPartition, Commit, Entity, Fingerprint, JobId, Lease, PageBatch, PageMemory, PageWrite, Progress,
-    Timestamp,
+    ChangeKind, ChildPartition, Commit, Entity, Fingerprint, JobId, Lease, PageBatch, PageMemory, Progress, Timestamp,
 };
 
 const ACT: &str = "commit pages";
@@ -35,9 +34,7 @@ impl IngestStore for SqliteStore {
         let Some(fence) = Fence::find(&mut tx, batch.lease).await.map_err(failed(ACT))? else {
             return Ok(Commit::LeaseLost);
         };
-        let pages = u32::try_from(batch.pages.len()).unwrap_or(u32::MAX);
-        if pages > 0 && fence.progress.next_page == batch.progress.next_page.saturating_add(pages) {
-            // The answer to this very batch was lost.
+        if batch.is_committed(&fence.progress, fence.cursor.as_deref()) {
             return Ok(fence.committed(fence.progress, now));
         }
         if fence.progress.next_page != batch.progress.next_page {
@@ -49,12 +46,8 @@ impl IngestStore for SqliteStore {
                 ),
             ));
         }
-        let mut progress = batch.progress;
-        count_pages(&mut progress, batch);
         touch_pages(&mut tx, batch).await?;
-        commit_written(&mut tx, batch, &mut progress, now)
-            .await
-            .map_err(failed(ACT))?;
+        let progress = commit_written(&mut tx, batch, now).await.map_err(failed(ACT))?;
         reveal_children(&mut tx, batch, &fence, now)
             .await
             .map_err(failed(ACT))?;
@@ -104,6 +97,7 @@ struct Fence {
     hold_until: i64,
     paused: bool,
     progress: Progress,
+    cursor: Option<String>,
 }
 
 impl Fence {
@@ -122,6 +116,7 @@ impl Fence {
                 hold_until: row.try_get(4)?,
                 paused: row.try_get(5)?,
                 progress: json(&row, 6)?,
+                cursor: row.try_get(7)?,
             })
         })
         .transpose()
@@ -136,50 +131,17 @@ impl Fence {
     }
 }
 
-/// Everything but the counts of entities by outcome.
-fn count_pages(progress: &mut Progress, batch: &PageBatch) {
-    for page in &batch.pages {
-        progress.next_page = progress.next_page.saturating_add(1);
-        progress.pages += 1;
-        match page {
-            PageWrite::Touched { memory, .. } => {
-                progress.pages_unchanged += 1;
-                progress.entities += u64::from(memory.entities);
-                progress.unchanged += u64::from(memory.entities);
-                progress.unidentified += u64::from(memory.unidentified);
-            }
-            PageWrite::Written {
-                memory,
-                entities,
-                kept,
-                malformed,
-            } => {
-                progress.entities += (entities.len() + kept.len()) as u64;
-                progress.malformed += malformed.len() as u64;
-                progress.unidentified += u64::from(memory.unidentified);
-            }
-        }
-    }
-    progress.finished = batch.next.is_none();
-}
-
-/// Writes what differs from the catalog, the manifests and the malformed items of pages that are not as remembered.
+/// Writes what differs from the catalog, the manifests and the malformed items of pages that are not as remembered; the
+/// progress after that.
 async fn commit_written(
     connection: &mut SqliteConnection,
     batch: &PageBatch,
-    progress: &mut Progress,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<Progress, sqlx::Error> {
     let source = batch.source.0;
-    let all: Vec<&Entity> = (batch.pages.iter())
-        .filter_map(|page| match page {
-            PageWrite::Written { entities, .. } => Some(entities),
-            PageWrite::Touched { .. } => None,
-        })
-        .flatten()
-        .collect();
-    let known = look_up(connection, source, &all).await?;
-    let written = compare(&all, &known, progress);
+    let entities = batch.newest_entities();
+    let known = look_up(connection, source, &entities).await?;
+    let written = compare(&entities, &known);
     write_entities(connection, source, &written, now).await?;
     let added = written.iter().filter(|one| one.change == ChangeKind::Added).count();
     if added > 0 {
@@ -189,7 +151,8 @@ async fn commit_written(
             .execute(&mut *connection)
             .await?;
     }
-    write_pages(connection, batch, now).await
+    write_pages(connection, batch, now).await?;
+    Ok(batch.progress_after(added as u64, (written.len() - added) as u64))
 }
 
 /// What the catalog has of an entity.
@@ -250,44 +213,22 @@ fn known_row(row: &SqliteRow) -> Result<Known, sqlx::Error> {
     })
 }
 
-/// What is new or differs. An entity that is on several pages of the batch is written once, as it was seen last.
-fn compare<'a>(all: &[&'a Entity], known: &HashMap<String, Known>, progress: &mut Progress) -> Vec<Written<'a>> {
-    let mut written: Vec<Written<'a>> = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for entity in all {
-        let reference = entity.reference.as_str();
-        if let Some(place) = places.get(reference) {
-            if written[*place].entity.fingerprint == entity.fingerprint {
-                progress.unchanged += 1;
-            } else {
-                written[*place].entity = entity;
-                progress.modified += 1;
-            }
-            continue;
-        }
-        let before = known.get(reference);
+/// What is new or differs.
+fn compare<'a>(entities: &[&'a Entity], known: &HashMap<String, Known>) -> Vec<Written<'a>> {
+    let changed = entities.iter().filter_map(|entity| {
+        let before = known.get(entity.reference.as_str());
         let change = match before {
-            Some(known) if known.live && known.fingerprint == entity.fingerprint => {
-                progress.unchanged += 1;
-                continue;
-            }
-            Some(known) if known.live => {
-                progress.modified += 1;
-                ChangeKind::Modified
-            }
-            _ => {
-                progress.added += 1;
-                ChangeKind::Added
-            }
+            Some(known) if known.live && known.fingerprint == entity.fingerprint => return None,
+            Some(known) if known.live => ChangeKind::Modified,
+            _ => ChangeKind::Added,
         };
-        places.insert(reference, written.len());
-        written.push(Written {
+        Some(Written {
             entity,
             change,
             replaces: before.map(|known| known.sequence),
-        });
-    }
-    written
+        })
+    });
+    changed.collect()
 }
 
 /// Opens the child partitions of this cycle, once each, and gives them places.
@@ -297,11 +238,7 @@ async fn reveal_children(
     fence: &Fence,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let children: Vec<&ChildPartition> = (batch.pages.iter())
-        .flat_map(|page| match page {
-            PageWrite::Touched { memory, .. } | PageWrite::Written { memory, .. } => &memory.children,
-        })
-        .collect();
+    let children: Vec<&ChildPartition> = (batch.pages.iter()).flat_map(|page| &page.memory().children).collect();
     if children.is_empty() {
         return Ok(());
     }

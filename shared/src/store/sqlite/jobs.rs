@@ -9,21 +9,17 @@ use super::failure::{broken, failed};
 use super::rows::{count, fingerprint, moment, optional_moment, to_json, word};
 use super::settle::{rescue, settle};
 use super::{SqliteStore, begin, commit, sql};
+use crate::store::batch::check_jobs;
 use crate::store::{ClaimRequest, DueJob, JobStore, Rescue, RescuePolicy, SettleRequest, StoreError};
 use crate::words::{
     ClaimedJob, CycleNumber, EnqueueOutcome, Enqueued, JobId, Lease, NewJob, Settled, SourceId, Timestamp, Token,
 };
 
-/// Most jobs in one batch.
-const MAX_BATCH: usize = 1_000;
-/// Longest key of a job in bytes.
-const MAX_KEY_BYTES: usize = 512;
-
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, StoreError> {
         const ACT: &str = "enqueue";
-        check_batch(jobs)?;
+        check_jobs(jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -167,36 +163,6 @@ impl JobStore for SqliteStore {
     async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Result<Rescue, StoreError> {
         rescue(self, policy, limit, now).await
     }
-}
-
-fn check_batch(jobs: &[NewJob]) -> Result<(), StoreError> {
-    if jobs.len() > MAX_BATCH {
-        return Err(StoreError::Refused(format!(
-            "a batch has at most {MAX_BATCH} jobs, not {}",
-            jobs.len()
-        )));
-    }
-    let mut seen = HashSet::with_capacity(jobs.len());
-    for job in jobs {
-        let name = (job.kind.as_str(), job.key.as_str());
-        let why = if job.kind == "ingest" {
-            "partitions are made by cycles only"
-        } else if job.kind.is_empty() {
-            "its kind is empty"
-        } else if job.key.len() > MAX_KEY_BYTES {
-            "its key is longer than 512 bytes"
-        } else if !seen.insert(name) {
-            "it is in the batch twice"
-        } else {
-            continue;
-        };
-        let key: String = job.key.chars().take(100).collect();
-        return Err(StoreError::Refused(format!(
-            "job {} {key} cannot be enqueued: {why}",
-            job.kind
-        )));
-    }
-    Ok(())
 }
 
 fn enqueue_json(jobs: &[NewJob]) -> Result<String, sqlx::Error> {

@@ -1,7 +1,7 @@
 -- Numbers of the whole store. A running job became due before it was claimed.
 SELECT d.due, d.oldest_due_at, d.running,
     (SELECT count(*) FROM jobs WHERE parked_at IS NOT NULL) AS parked,
-    (SELECT count(*) FROM cycles WHERE state = 'held') AS held_sweeps,
+    (SELECT count(*) FROM sources WHERE held_cycle IS NOT NULL AND approved IS NULL) AS held_sweeps,
     (SELECT value FROM counters WHERE name = 'sequence') AS last_sequence
 FROM (
     SELECT

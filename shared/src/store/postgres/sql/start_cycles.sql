@@ -3,7 +3,7 @@
 WITH picked AS MATERIALIZED (
     SELECT s.id, s.name, s.cycle + 1 AS number, coalesce(s.requested, 'schedule') AS trigger,
         CASE WHEN s.requested IS NULL THEN s.next_cycle_at END AS due_at,
-        '{"partition":' || to_json(s.name)::TEXT || ',"args":{}}' AS args
+        '{"args":{},"partition":' || to_json(s.name)::TEXT || '}' AS args
     FROM sources s
     WHERE s.state = 'active' AND (s.requested IS NOT NULL OR s.next_cycle_at <= $2)
         AND NOT EXISTS (SELECT 1 FROM cycles c WHERE c.source_id = s.id AND c.state IN ('bursting', 'sweeping'))
