@@ -1,0 +1,365 @@
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+use tideline_shared::rules::{fingerprint, key_hash, page_fingerprint};
+use tideline_shared::store::conformance::{T0, child, entity, spec, worker};
+use tideline_shared::store::{RescuePolicy, SourceCommand};
+use tideline_shared::words::{
+    ChildPartition, CycleEnd, CycleRecord, CycleState, JobRecord, JobState, KeyHash, MalformedItem, NewJob, PageMemory,
+    PageWrite, Progress, Settlement, SourceState, SweepPlan, Timestamp, Trigger, Validators, WorkerId,
+};
+
+use super::side::Side;
+use super::{Act, Attempt};
+
+/// Who makes the history up.
+pub(super) struct Author {
+    random: StdRng,
+    pub(super) now: Timestamp,
+    attempts: Vec<Attempt>,
+}
+
+impl Author {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            now: T0,
+            attempts: Vec::new(),
+        }
+    }
+
+    fn one_in(&mut self, n: u32) -> bool {
+        self.random.random_ratio(1, n)
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        from.choose(&mut self.random).cloned()
+    }
+
+    fn soon(&mut self) -> Timestamp {
+        self.now.plus(Duration::from_millis(self.random.random_range(0..1_000)))
+    }
+
+    fn source(&mut self) -> String {
+        self.pick(&["a", "b"]).unwrap().to_owned()
+    }
+
+    /// What happens next. The view is that of one store; the other one is the same.
+    pub(super) async fn next(&mut self, view: &Side) -> Act {
+        if !view.sources.iter().any(|source| source.state != SourceState::Orphaned) {
+            return self.sync();
+        }
+        // What keeps cycles going is likelier than what disturbs them.
+        match self.random.random_range(0..100) {
+            0..8 => Act::Start,
+            8..24 => Act::Claim(
+                self.worker(),
+                vec!["ingest".into(), "test".into()],
+                self.random.random_range(1..4),
+            ),
+            24..54 => self.of_an_attempt(view).await,
+            54..76 => self.of_a_cycle(view).await,
+            76..80 => self.enqueue(),
+            80..83 => Act::TakeDue(1_000),
+            83..87 => Act::Heartbeat(self.worker()),
+            87..90 => {
+                let policy = RescuePolicy {
+                    free: 1,
+                    delay: Duration::from_secs(2),
+                    park_after: 3,
+                };
+                Act::Rescue(policy)
+            }
+            90..94 => self.of_an_operator(view),
+            94..97 => self.resume(view),
+            97 => Act::Retire(self.worker()),
+            98 => self.sync(),
+            _ => Act::HoldBack(self.source(), self.soon()),
+        }
+    }
+
+    fn worker(&mut self) -> WorkerId {
+        worker(self.pick(&["w1", "w2"]).unwrap())
+    }
+
+    fn sync(&mut self) -> Act {
+        let all = ["a", "b"].map(|name| {
+            let mut spec = spec(name, self.random.random_range(1..4));
+            if self.one_in(10) {
+                spec.identity = fingerprint(b"another");
+            }
+            spec
+        });
+        let kept = if self.one_in(8) { 1 } else { 2 };
+        Act::Sync(all[..kept].to_vec())
+    }
+
+    fn enqueue(&mut self) -> Act {
+        let job = |key: &str, author: &mut Self| {
+            let args = format!("{}", author.random.random_range(0..3));
+            NewJob {
+                kind: "test".into(),
+                key: key.into(),
+                fingerprint: fingerprint(args.as_bytes()),
+                args,
+                due_at: author.soon(),
+                trigger: Trigger::Webhook,
+                trace: None,
+            }
+        };
+        let mut jobs = vec![job("x", self)];
+        if self.one_in(2) {
+            jobs.push(job("y", self));
+        }
+        Act::Enqueue(jobs)
+    }
+
+    async fn of_an_attempt(&mut self, view: &Side) -> Act {
+        let attempts = self.attempts.clone();
+        let Some(attempt) = self.pick(&attempts) else {
+            return Act::Claim(self.worker(), vec!["ingest".into()], 2);
+        };
+        if attempt.source.is_none() {
+            let progress = self.one_in(2).then(|| "{\"n\":1}".to_owned());
+            return match self.random.random_range(0..3) {
+                0 => Act::Checkpoint(attempt, Some("\"c\"".into()), progress),
+                _ => self.settle(attempt),
+            };
+        }
+        if attempt.progress.finished {
+            return Act::Settle(vec![(attempt, Settlement::Done)]);
+        }
+        match self.random.random_range(0..12) {
+            0 => self.settle(attempt),
+            1 => Act::Restart(attempt),
+            _ => self.commit(attempt, view).await,
+        }
+    }
+
+    fn settle(&mut self, attempt: Attempt) -> Act {
+        let (due_at, error) = (self.soon(), "no luck".to_owned());
+        let settlement = match self.random.random_range(0..20) {
+            0 if self.one_in(3) => Settlement::Parked { error },
+            1 if self.one_in(3) => Settlement::Cancelled { error },
+            0..6 => Settlement::HandedBack,
+            6..10 => Settlement::Retry { due_at, rung: 1, error },
+            10..13 => Settlement::Postponed { due_at, reason: error },
+            13..18 => Settlement::Again { due_at },
+            _ => Settlement::Done,
+        };
+        let mut ends = vec![(attempt.clone(), settlement)];
+        let others: Vec<_> = (self.attempts.iter())
+            .filter(|other| other.job != attempt.job)
+            .cloned()
+            .collect();
+        if let Some(other) = self.pick(&others)
+            && self.one_in(3)
+        {
+            let due_at = self.soon();
+            ends.push((other, Settlement::Again { due_at }));
+        }
+        Act::Settle(ends)
+    }
+
+    /// One to three pages, each as remembered, with other validators, or written anew; sometimes a batch sent before.
+    async fn commit(&mut self, attempt: Attempt, view: &Side) -> Act {
+        let first = attempt.progress.next_page;
+        let known = view
+            .store
+            .list_page_memories(view.job(&attempt.job), first, 3)
+            .await
+            .unwrap();
+        let count = self.random.random_range(1..4);
+        let is_root = attempt.source.as_ref() == Some(&attempt.job.1);
+        let mut pages = Vec::new();
+        for page in first..first + count {
+            let next = Some(format!("\"c{page}\"")).filter(|_| page + 1 < first + count || self.one_in(4));
+            let memory = known.iter().find(|memory| memory.page == page).cloned();
+            pages.push(match memory {
+                Some(memory) if self.one_in(2) => {
+                    let anew = memory.next != next || self.one_in(4);
+                    PageWrite::Touched {
+                        validators: anew.then(|| self.validators()),
+                        memory: PageMemory { next, ..memory },
+                    }
+                }
+                _ => self.written(page, next, is_root),
+            });
+        }
+        let next = pages.last().and_then(|page| page.memory().next.clone());
+        Act::Commit(attempt, pages, next)
+    }
+
+    fn validators(&mut self) -> Validators {
+        let etag = self.random.random_range(0..5);
+        Validators {
+            request: Some(fingerprint(b"request")),
+            etag: Some(format!("\"{etag}\"")),
+            last_modified: None,
+            content: self.one_in(2).then(|| fingerprint(b"content")),
+        }
+    }
+
+    fn written(&mut self, page: u32, next: Option<String>, is_root: bool) -> PageWrite {
+        let mut references: Vec<String> = (0..10).map(|n| format!("component:default/c{n}")).collect();
+        references.retain(|_| self.random.random_ratio(2, 5));
+        let entities: Vec<_> = (references.iter())
+            .map(|reference| entity(reference, &json!({"v": self.random.random_range(0..3)}).to_string()))
+            .collect();
+        let malformed: Vec<MalformedItem> = (0..u32::from(self.one_in(20)))
+            .map(|_| MalformedItem {
+                reference: (!self.one_in(4)).then(|| "component:default/broken".parse().unwrap()),
+                error: "it is broken".into(),
+                sample: "{".into(),
+            })
+            .collect();
+        let kept: Vec<KeyHash> = malformed
+            .iter()
+            .filter_map(|item| item.reference.as_ref().map(key_hash))
+            .collect();
+        // In order of their keys, because that decides who gets a place.
+        let children: Vec<ChildPartition> = (0..u32::from(is_root && self.one_in(3)))
+            .map(|_| child(&format!("p{page:02}")))
+            .collect();
+        let memory = PageMemory {
+            page,
+            fingerprint: page_fingerprint(&entities, &kept, &malformed),
+            entities: u32::try_from(entities.len() + kept.len()).unwrap(),
+            unidentified: u32::try_from(malformed.len() - kept.len()).unwrap(),
+            next,
+            children,
+            validators: self.validators(),
+        };
+        PageWrite::Written {
+            memory,
+            entities,
+            kept,
+            malformed,
+        }
+    }
+
+    /// What a scheduler would do with what it finds.
+    async fn of_a_cycle(&mut self, view: &Side) -> Act {
+        let name = self.source();
+        let cycles = view.store.list_cycles(view.source(&name), 1).await.unwrap_or_default();
+        let Some(CycleRecord { number, state, .. }) = cycles.first().cloned() else {
+            return Act::Start;
+        };
+        let confirm = if name == "a" { 1 } else { 2 };
+        let next_cycle_at = Some(self.soon());
+        let end = |state, reason: Option<&str>| {
+            let end = CycleEnd {
+                state,
+                reason: reason.map(str::to_owned),
+                next_cycle_at,
+            };
+            Act::End(name.clone(), number, end)
+        };
+        match state {
+            CycleState::Bursting => {
+                let finished = view.store.list_finished_cycles(10).await.unwrap();
+                match finished.iter().find(|cycle| cycle.source_name == name) {
+                    Some(cycle) if cycle.totals.partitions_cancelled > 0 => {
+                        end(CycleState::Cancelled, Some("given up"))
+                    }
+                    Some(cycle) if cycle.totals.partitions_parked + cycle.totals.unidentified > 0 => {
+                        end(CycleState::Incomplete, Some("parked"))
+                    }
+                    Some(_) => end(CycleState::Sweeping, None),
+                    None => Act::Claim(self.worker(), vec!["ingest".into()], 2),
+                }
+            }
+            CycleState::Sweeping => match self.random.random_range(0..6) {
+                0 | 1 => Act::Plan(name, number, confirm),
+                2 | 3 => Act::Sweep(name, number, confirm),
+                4 => end(CycleState::Complete, None),
+                _ => Act::Hold(name, number, SweepPlan::default(), next_cycle_at),
+            },
+            _ if self.one_in(3) => {
+                let source = view.sources.iter().find(|source| source.name == name);
+                let from = source.and_then(|source| source.next_cycle_at);
+                Act::MoveNext(name, number, from, next_cycle_at)
+            }
+            _ => Act::Start,
+        }
+    }
+
+    /// Lets sources go on that stand still.
+    fn resume(&mut self, view: &Side) -> Act {
+        let still = |state| view.sources.iter().find(|source| source.state == state);
+        match (still(SourceState::Paused), still(SourceState::Blocked)) {
+            (Some(source), _) => Act::Command(source.name.clone(), SourceCommand::Resume),
+            (None, Some(source)) => Act::Command(source.name.clone(), SourceCommand::Refresh(Trigger::Manual)),
+            (None, None) => Act::Start,
+        }
+    }
+
+    fn of_an_operator(&mut self, view: &Side) -> Act {
+        let name = self.source();
+        let command = |command| Act::Command(name.clone(), command);
+        match self.random.random_range(0..16) {
+            0 | 1 => command(SourceCommand::Refresh(Trigger::Manual)),
+            2 => command(SourceCommand::Pause),
+            3..6 => command(SourceCommand::Resume),
+            6 => command(SourceCommand::Cancel),
+            7 => command(SourceCommand::Reset),
+            8 => command(SourceCommand::ResetAndDelete),
+            9 => command(SourceCommand::ApproveSweep),
+            10 => command(SourceCommand::RejectSweep),
+            11 => Act::Delete(name),
+            12 => Act::Block(name),
+            13 => Act::Prune(self.now),
+            _ => {
+                let stuck: Vec<_> = (view.jobs.iter())
+                    .filter(|job| matches!(job.state, JobState::Parked | JobState::Cancelled))
+                    .map(|job| (job.kind.clone(), job.key.clone()))
+                    .collect();
+                self.pick(&stuck).map_or(Act::Start, Act::Retry)
+            }
+        }
+    }
+
+    /// Lets some time pass, or none.
+    pub(super) fn wait(&mut self) {
+        if self.one_in(3) {
+            self.now = self.soon();
+        }
+    }
+
+    /// Remembers who works on what. Now and then a worker does not hear that it lost its lease, and goes on.
+    pub(super) fn heed(&mut self, view: &Side) {
+        for job in view.jobs.iter().filter(|job| job.state == JobState::Running) {
+            let progress = job.progress.as_deref();
+            let running = Attempt {
+                job: (job.kind.clone(), job.key.clone()),
+                token: job.token,
+                source: job.source.clone(),
+                cycle: job.cycle,
+                progress: (job.source.as_ref().and(progress))
+                    .map_or_else(Progress::default, |text| serde_json::from_str(text).unwrap()),
+            };
+            match self.attempts.iter_mut().find(|attempt| attempt.job == running.job) {
+                Some(attempt) if attempt.token == running.token => {
+                    // Else it did not hear of its last commit, and sends it again.
+                    if !self.random.random_ratio(1, 10) {
+                        *attempt = running;
+                    }
+                }
+                Some(attempt) if self.random.random_ratio(4, 5) => *attempt = running,
+                Some(_) => {}
+                None => self.attempts.push(running),
+            }
+        }
+        let runs = |attempt: &Attempt| {
+            let is_it = |job: &&JobRecord| job.kind == attempt.job.0 && job.key == attempt.job.1;
+            let job = view.jobs.iter().find(is_it);
+            job.is_some_and(|job| job.state == JobState::Running && job.token == attempt.token)
+        };
+        let random = &mut self.random;
+        self.attempts
+            .retain(|attempt| runs(attempt) || random.random_ratio(2, 3));
+    }
+}

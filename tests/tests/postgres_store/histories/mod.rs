@@ -1,0 +1,121 @@
+//! Random histories, told to SQLite and to Postgres alike: both must answer the same and look the same after each act.
+
+mod author;
+mod side;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tideline_shared::store::sqlite::SqliteStore;
+use tideline_shared::store::{RescuePolicy, SourceCommand, Store};
+use tideline_shared::words::{
+    CycleEnd, CycleNumber, CycleState, NewJob, PageWrite, Progress, Settlement, SourceSpec, SweepPlan, Timestamp,
+    Token, WorkerId,
+};
+use tideline_tests::seed;
+
+use self::author::Author;
+use self::side::Side;
+use super::database::Database;
+
+const HISTORIES: u64 = 4;
+const ACTS: usize = 400;
+/// Acts shown if a history fails.
+const SHOWN: usize = 12;
+
+/// A job, by what is the same in both stores.
+type Name = (String, String);
+
+/// An attempt, as its worker knows it.
+#[derive(Clone, Debug)]
+struct Attempt {
+    job: Name,
+    token: Token,
+    source: Option<String>,
+    cycle: Option<CycleNumber>,
+    progress: Progress,
+}
+
+/// One act. Rows are named, because the stores number them differently.
+#[derive(Clone, Debug)]
+enum Act {
+    Sync(Vec<SourceSpec>),
+    Command(String, SourceCommand),
+    Start,
+    Heartbeat(WorkerId),
+    Retire(WorkerId),
+    Claim(WorkerId, Vec<String>, u32),
+    Commit(Attempt, Vec<PageWrite>, Option<String>),
+    Restart(Attempt),
+    Checkpoint(Attempt, Option<String>, Option<String>),
+    Settle(Vec<(Attempt, Settlement)>),
+    Enqueue(Vec<NewJob>),
+    TakeDue(i64),
+    Rescue(RescuePolicy),
+    End(String, CycleNumber, CycleEnd),
+    Plan(String, CycleNumber, u32),
+    Sweep(String, CycleNumber, u32),
+    Hold(String, CycleNumber, SweepPlan, Option<Timestamp>),
+    MoveNext(String, CycleNumber, Option<Timestamp>, Option<Timestamp>),
+    HoldBack(String, Timestamp),
+    Block(String),
+    Retry(Name),
+    Delete(String),
+    Prune(Timestamp),
+}
+
+/// Says how many cycles were completed.
+async fn tell(seed: u64, database: &Database) -> u32 {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("t.db").display());
+    let stores: [Arc<dyn Store>; 2] = [
+        Arc::new(SqliteStore::open(&url).await.unwrap()),
+        Arc::new(database.store().await),
+    ];
+    let mut sides = stores.map(Side::new);
+    let mut author = Author::new(seed);
+    let mut told: VecDeque<(Timestamp, Act)> = VecDeque::new();
+    let mut complete = 0;
+    for number in 0..ACTS {
+        let act = author.next(&sides[0]).await;
+        complete += u32::from(matches!(&act, Act::End(_, _, end) if end.state == CycleState::Complete));
+        if told.len() == SHOWN {
+            told.pop_front();
+        }
+        told.push_back((author.now, act.clone()));
+        let mut answers = Vec::new();
+        let mut pictures = Vec::new();
+        for side in &mut sides {
+            answers.push(side.answer(&act, author.now).await);
+            pictures.push(side.picture(author.now).await);
+        }
+        let differing = pictures[0]
+            .lines()
+            .zip(pictures[1].lines())
+            .find(|(one, other)| one != other);
+        assert!(
+            answers[0] == answers[1] && pictures[0] == pictures[1],
+            "seed {seed}, act {number}: SQLite and Postgres differ.\n{}\nanswers:\n  {}\n  {}\nfirst line:\n{differing:#?}",
+            told.iter().map(|act| format!("{act:?}\n")).collect::<String>(),
+            answers[0],
+            answers[1],
+        );
+        author.heed(&sides[0]);
+        author.wait();
+    }
+    complete
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_and_postgres_tell_the_same_story() {
+    let seed = seed("sqlite_and_postgres_tell_the_same_story");
+    let mut complete = 0;
+    for history in 0..HISTORIES {
+        let Some(database) = Database::create().await else {
+            return;
+        };
+        complete += tell(seed.wrapping_add(history), &database).await;
+    }
+    println!("{complete} cycles completed");
+    assert!(complete > 0, "the histories lead nowhere");
+}

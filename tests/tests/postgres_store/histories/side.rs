@@ -1,0 +1,263 @@
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tideline_shared::store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, Store, StoreError};
+use tideline_shared::words::{JobId, JobRecord, Lease, PageBatch, Sequence, SourceId, SourceRecord, Timestamp};
+
+use super::{Act, Attempt, Name};
+
+/// Where more are found than this, the stores choose; no act finds so many.
+const MANY: u32 = 100;
+const LEASE: Duration = Duration::from_secs(5);
+
+/// One store, and the numbers of its rows.
+pub(super) struct Side {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) jobs: Vec<JobRecord>,
+    pub(super) sources: Vec<SourceRecord>,
+}
+
+impl Side {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            jobs: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    async fn look(&mut self) {
+        let all = JobFilter {
+            limit: 1_000,
+            ..JobFilter::default()
+        };
+        self.jobs = self.store.list_jobs(&all).await.unwrap();
+        self.jobs.sort_by(|a, b| (&a.kind, &a.key).cmp(&(&b.kind, &b.key)));
+        self.sources = self.store.list_sources().await.unwrap();
+    }
+
+    pub(super) fn job(&self, (kind, key): &Name) -> JobId {
+        let found = self.jobs.iter().find(|job| job.kind == *kind && job.key == *key);
+        found.map_or(JobId(i64::MAX), |job| job.id)
+    }
+
+    fn name(&self, id: JobId) -> Name {
+        let job = self.jobs.iter().find(|job| job.id == id).unwrap();
+        (job.kind.clone(), job.key.clone())
+    }
+
+    pub(super) fn source(&self, name: &str) -> SourceId {
+        let found = self.sources.iter().find(|source| source.name == name);
+        found.map_or(SourceId(i64::MAX), |source| source.id)
+    }
+
+    fn lease(&self, attempt: &Attempt) -> Lease {
+        Lease {
+            job: self.job(&attempt.job),
+            token: attempt.token,
+        }
+    }
+
+    /// Does it; the answer as text, with names for numbers. Looks afterwards.
+    pub(super) async fn answer(&mut self, act: &Act, now: Timestamp) -> String {
+        match self.act_on_jobs(act, now).await {
+            Ok(text) => text,
+            Err(StoreError::NotFound { what, .. }) => format!("no such {what}"),
+            Err(StoreError::Refused(_)) => "refused".to_owned(),
+            Err(StoreError::Broken { act, .. }) => format!("broken: {act}"),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    async fn act_on_jobs(&mut self, act: &Act, now: Timestamp) -> Result<String, StoreError> {
+        let store = Arc::clone(&self.store);
+        Ok(match act {
+            Act::Heartbeat(who) => format!("{:?}", store.heartbeat(who, now.plus(LEASE), now).await?),
+            Act::Retire(who) => format!("{:?}", store.retire(who, now).await?),
+            Act::Claim(who, kinds, limit) => {
+                let request = ClaimRequest {
+                    worker: who.clone(),
+                    kinds: kinds.clone(),
+                    hinted: None,
+                    limit: *limit,
+                };
+                store.heartbeat(who, now.plus(LEASE), now).await?;
+                let mut claimed = store.claim(&request, now).await?;
+                for job in &mut claimed {
+                    job.id = JobId(0);
+                    job.source = job.source.map(|_| SourceId(0));
+                }
+                format!("{:?}", sorted(claimed.iter().map(|job| format!("{job:?}"))))
+            }
+            Act::Checkpoint(attempt, cursor, progress) => {
+                let lease = self.lease(attempt);
+                let kept = store.checkpoint(lease, cursor.as_deref(), progress.as_deref(), now);
+                format!("{:?}", kept.await?)
+            }
+            Act::Settle(ends) => {
+                let requests: Vec<_> = (ends.iter())
+                    .map(|(attempt, settlement)| SettleRequest {
+                        lease: self.lease(attempt),
+                        settlement: settlement.clone(),
+                    })
+                    .collect();
+                format!("{:?}", store.settle(&requests, now).await?)
+            }
+            Act::Enqueue(jobs) => {
+                let enqueued = store.enqueue(jobs, now).await?;
+                let told: Vec<_> = enqueued.iter().map(|it| (it.token, it.outcome, it.claimable)).collect();
+                format!("{told:?}")
+            }
+            Act::TakeDue(resend_after) => {
+                let due = store.take_due(MANY, *resend_after, now).await?;
+                let told = due
+                    .iter()
+                    .map(|it| format!("{:?} {:?}", self.name(it.job), (it.token, it.due_at, it.resent)));
+                format!("{:?}", sorted(told))
+            }
+            Act::Rescue(policy) => {
+                let rescue = store.rescue(*policy, MANY, now).await?;
+                let told = rescue
+                    .jobs
+                    .iter()
+                    .map(|it| format!("{:?} {:?}", self.name(it.job), (&it.worker, it.parked)));
+                format!("{:?} {:?}", sorted(told), rescue.next_end)
+            }
+            Act::Retry(job) => format!("{:?}", store.retry_job(self.job(job), now).await?),
+            act => return self.act_on_cycles(act, now).await,
+        })
+    }
+
+    async fn act_on_cycles(&mut self, act: &Act, now: Timestamp) -> Result<String, StoreError> {
+        let store = Arc::clone(&self.store);
+        Ok(match act {
+            Act::Start => {
+                let started = store.start_cycles(10, now).await?;
+                self.look().await;
+                let told = started.iter().map(|it| {
+                    let root = self.name(it.root);
+                    let of = (&it.source_name, it.number, it.trigger, it.due_at, it.token);
+                    format!("{of:?} {root:?}")
+                });
+                format!("{:?}", sorted(told))
+            }
+            Act::Commit(attempt, pages, next) => {
+                let batch = PageBatch {
+                    lease: self.lease(attempt),
+                    source: self.source(attempt.source.as_deref().unwrap()),
+                    cycle: attempt.cycle.unwrap(),
+                    partition: attempt.job.1.clone(),
+                    pages: pages.clone(),
+                    next: next.clone(),
+                    progress: attempt.progress,
+                    malformed_keep: 5,
+                };
+                format!("{:?}", store.commit_pages(&batch, now).await?)
+            }
+            Act::Restart(attempt) => format!("{:?}", store.restart_partition(self.lease(attempt), now).await?),
+            Act::End(name, cycle, end) => {
+                format!("{:?}", store.end_cycle(self.source(name), *cycle, end, now).await?)
+            }
+            Act::Plan(name, cycle, confirm) => {
+                format!("{:?}", store.plan_sweep(self.source(name), *cycle, *confirm).await?)
+            }
+            Act::Sweep(name, cycle, confirm) => {
+                let swept = store.sweep(self.source(name), *cycle, *confirm, MANY, now);
+                format!("{:?}", swept.await?)
+            }
+            Act::Hold(name, cycle, plan, next) => {
+                let held = store.hold_sweep(self.source(name), *cycle, *plan, "too many", *next, now);
+                format!("{:?}", held.await?)
+            }
+            Act::MoveNext(name, cycle, from, to) => {
+                let moved = store.move_next_cycle(self.source(name), *cycle, *from, *to);
+                format!("{:?}", moved.await?)
+            }
+            act => return self.act_on_sources(act, now).await,
+        })
+    }
+
+    async fn act_on_sources(&mut self, act: &Act, now: Timestamp) -> Result<String, StoreError> {
+        let store = Arc::clone(&self.store);
+        Ok(match act {
+            Act::Sync(specs) => {
+                let mut sync = store.sync_sources(specs, now).await?;
+                sync.ids.iter_mut().for_each(|(_, id)| *id = SourceId(0));
+                format!("{sync:?}")
+            }
+            Act::Command(name, command) => format!("{:?}", store.command_source(name, *command, now).await?),
+            Act::HoldBack(name, until) => format!("{:?}", store.hold_back(self.source(name), *until).await?),
+            Act::Block(name) => format!("{:?}", store.block_source(self.source(name), "no rights").await?),
+            Act::Delete(name) => format!("{:?}", store.delete_source_entities(name, MANY, now).await?),
+            Act::Prune(before) => format!("{:?}", store.prune_tombstones(*before, MANY).await?),
+            act => unreachable!("{act:?} is of no source"),
+        })
+    }
+
+    /// Everything that can be seen of the store, a line each.
+    pub(super) async fn picture(&mut self, now: Timestamp) -> String {
+        self.look().await;
+        let store = &self.store;
+        let mut text = String::new();
+        for source in &self.sources {
+            for mut cycle in store.list_cycles(source.id, 1_000).await.unwrap() {
+                cycle.source = SourceId(0);
+                let _ = writeln!(text, "{} {cycle:?}", source.name);
+            }
+            for item in store.list_malformed(source.id, 100).await.unwrap() {
+                let _ = writeln!(text, "{item:?}");
+            }
+            let source = SourceRecord {
+                id: SourceId(0),
+                ..source.clone()
+            };
+            let _ = writeln!(text, "{source:?}");
+        }
+        for job in &self.jobs {
+            let shown = JobRecord {
+                id: JobId(0),
+                leased_until: job.leased_until.filter(|until| *until > now),
+                ..job.clone()
+            };
+            let _ = writeln!(text, "{shown:?}");
+            for memory in store.list_page_memories(job.id, 0, 100).await.unwrap() {
+                let _ = writeln!(text, "{} {memory:?}", job.key);
+            }
+        }
+        let all = EntityFilter {
+            limit: 1_000,
+            ..EntityFilter::default()
+        };
+        // The changes of one commit have the order that suits the store.
+        for mut entity in store.list_entities(&all).await.unwrap() {
+            entity.sequence = Sequence(0);
+            let _ = writeln!(text, "{entity:?}");
+        }
+        let mut changes = store.list_changes(Sequence(0), 10_000).await.unwrap();
+        changes.sort_by(|a, b| (&a.source, &a.reference).cmp(&(&b.source, &b.reference)));
+        for mut change in changes {
+            change.sequence = Sequence(0);
+            let _ = writeln!(text, "{change:?}");
+        }
+        // When the dead are forgotten is a store's own business.
+        for live in store
+            .list_workers()
+            .await
+            .unwrap()
+            .iter()
+            .filter(|it| it.alive_until > now)
+        {
+            let _ = writeln!(text, "{:?}", (&live.worker, live.alive_until, live.running));
+        }
+        let _ = writeln!(text, "{:?}", store.stats(now).await.unwrap());
+        let _ = writeln!(text, "{:?}", store.next_due(now).await.unwrap());
+        text
+    }
+}
+
+fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut texts: Vec<_> = texts.collect();
+    texts.sort();
+    texts
+}
