@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -234,10 +235,13 @@ impl Side {
             entity.sequence = Sequence(0);
             let _ = writeln!(text, "{entity:?}");
         }
-        let mut changes = store.list_changes(Sequence(0), 10_000).await.unwrap();
-        changes.sort_by(|a, b| (&a.source, &a.reference).cmp(&(&b.source, &b.reference)));
-        for mut change in changes {
+        // What a follower ends with: SQLite also keeps the tombstones of a source that was deleted and came back.
+        let mut followed = BTreeMap::new();
+        for mut change in store.list_changes(Sequence(0), 10_000).await.unwrap() {
             change.sequence = Sequence(0);
+            followed.insert((change.source.clone(), change.reference.clone()), change);
+        }
+        for change in followed.values() {
             let _ = writeln!(text, "{change:?}");
         }
         // When the dead are forgotten is a store's own business.
