@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tideline_scheduler::{Scheduler, SchedulerParts};
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::settings::{Settings, SourceSettings};
+use tideline_shared::clock::{Clock, ManualClock, SystemClock};
+use tideline_shared::config::settings::{SchedulerSettings, Settings, SourceSettings, WorkerSettings};
 use tideline_shared::queue::Queue;
-use tideline_shared::runtime::Runtime;
-use tideline_shared::store::Store;
+use tideline_shared::queue::in_process::InProcessQueue;
+use tideline_shared::runtime::{LoopReport, Runtime};
+use tideline_shared::store::{RescuePolicy, Store};
 use tideline_shared::words::WorkerId;
-use tideline_worker::{Handler, IngestHandler, Worker, WorkerParts, sources};
+use tideline_worker::{IngestHandler, Source, Worker, WorkerParts, sources};
 
 use crate::hostile::{
     ChangeRates, Counts, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, SOURCE, Shape,
@@ -63,6 +64,52 @@ pub async fn ingest_everything(store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> 
     compared
 }
 
+/// What one scheduler and one worker are made of.
+pub struct Parts {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// Carries hints.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Of the worker.
+    pub worker: WorkerSettings,
+    /// Of the scheduler.
+    pub scheduler: SchedulerSettings,
+    /// What happens to the jobs of dead workers.
+    pub rescue: RescuePolicy,
+    /// How long tombstones stay.
+    pub changes_retention: Duration,
+    /// What is read.
+    pub sources: Vec<(SourceSettings, Arc<dyn Source>)>,
+}
+
+impl Parts {
+    /// For one source, on a clock that jumps: nothing ends because of that.
+    pub fn on_a_moved_clock(
+        store: Arc<dyn Store>,
+        clock: &ManualClock,
+        source: (SourceSettings, Arc<dyn Source>),
+    ) -> Self {
+        Self {
+            store,
+            queue: Arc::new(InProcessQueue::default()),
+            clock: Arc::new(clock.clone()),
+            worker: WorkerSettings {
+                lease: Duration::from_secs(100_000),
+                ..WorkerSettings::default()
+            },
+            scheduler: SchedulerSettings {
+                poll: Duration::from_millis(20),
+                ..SchedulerSettings::default()
+            },
+            rescue: RescuePolicy::default(),
+            changes_retention: Duration::from_secs(1_000_000),
+            sources: vec![source],
+        }
+    }
+}
+
 /// Running roles: one scheduler and one worker.
 pub struct Embedded {
     runtime: Runtime,
@@ -70,40 +117,57 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts them for the sources of the settings.
+    /// Opens the sources of the settings and starts the roles for them.
     ///
     /// # Errors
     /// A source that cannot be opened, or the store's error.
     pub async fn start(settings: &Settings, store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let specs: Vec<_> = settings.sources.iter().map(SourceSettings::spec).collect();
+        let opened = (settings.sources.iter()).map(|source| Ok((source.clone(), sources::open(source)?)));
+        Self::of(Parts {
+            store,
+            queue,
+            clock: Arc::new(SystemClock),
+            worker: settings.worker.clone(),
+            scheduler: settings.scheduler.clone(),
+            rescue: settings.rescue,
+            changes_retention: settings.changes_retention,
+            sources: opened.collect::<Result<_>>()?,
+        })
+        .await
+    }
+
+    /// Makes the sources those of the store and starts the roles.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of(parts: Parts) -> Result<Self> {
+        let Parts {
+            store, queue, clock, ..
+        } = parts;
+        let settings: Vec<_> = parts.sources.iter().map(|(settings, _)| settings.clone()).collect();
+        let specs: Vec<_> = settings.iter().map(SourceSettings::spec).collect();
         store.sync_sources(&specs, clock.now()).await?;
-        let opened = settings
-            .sources
-            .iter()
-            .map(|source| Ok((source.clone(), sources::open(source)?)));
-        let opened = opened.collect::<Result<Vec<_>>>()?;
-        let ingest = IngestHandler::new(Arc::clone(&store), Arc::clone(&clock), opened);
         let runtime = Runtime::new(Arc::clone(&clock));
-        let scheduler = SchedulerParts {
+        let ingest = IngestHandler::new(Arc::clone(&store), Arc::clone(&clock), parts.sources);
+        let worker = Worker::new(WorkerParts {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             clock: Arc::clone(&clock),
-            settings: settings.scheduler.clone(),
-            rescue: settings.rescue,
-            sources: settings.sources.clone(),
-            changes_retention: settings.changes_retention,
-        };
-        Scheduler::new(scheduler).start(&runtime);
-        let worker = Worker::new(WorkerParts {
-            store,
-            queue,
-            clock,
-            settings: settings.worker.clone(),
-            handlers: vec![Arc::new(ingest) as Arc<dyn Handler>],
+            settings: parts.worker,
+            handlers: vec![Arc::new(ingest)],
         });
         let id = worker.id().clone();
         runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
+        Scheduler::new(SchedulerParts {
+            store,
+            queue,
+            clock,
+            settings: parts.scheduler,
+            sources: settings,
+            rescue: parts.rescue,
+            changes_retention: parts.changes_retention,
+        })
+        .start(&runtime);
         Ok(Self { runtime, worker: id })
     }
 
@@ -111,6 +175,12 @@ impl Embedded {
     #[must_use]
     pub fn worker(&self) -> &WorkerId {
         &self.worker
+    }
+
+    /// How the loops are.
+    #[must_use]
+    pub fn loops(&self) -> Vec<LoopReport> {
+        self.runtime.loops()
     }
 
     /// Stops in good order.

@@ -23,10 +23,16 @@ pub use wait::wait_until;
 /// repeated.
 #[must_use]
 pub fn seed(test: &str) -> u64 {
+    seed_or(test, rand::random())
+}
+
+/// The seed that `TIDELINE_TEST_SEED` gives, else the usual one.
+#[must_use]
+pub fn seed_or(test: &str, usual: u64) -> u64 {
     let given = std::env::var("TIDELINE_TEST_SEED")
         .ok()
         .and_then(|text| text.parse().ok());
-    let seed = given.unwrap_or_else(rand::random::<u64>);
+    let seed = given.unwrap_or(usual);
     println!("{test}: TIDELINE_TEST_SEED={seed}");
     seed
 }

@@ -12,20 +12,18 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use parking_lot::Mutex;
 use serde_json::json;
-use tideline_scheduler::{Scheduler, SchedulerParts, StartCycles, Task};
+use tideline_scheduler::{StartCycles, Task};
 use tideline_shared::clock::{Clock, ManualClock};
-use tideline_shared::config::settings::{SchedulerSettings, SourceSettings, WorkerSettings};
+use tideline_shared::config::settings::SourceSettings;
 use tideline_shared::queue::Queue;
 use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::runtime::Runtime;
 use tideline_shared::store::sqlite::SqliteStore;
-use tideline_shared::store::{JobFilter, RescuePolicy, Store};
+use tideline_shared::store::{JobFilter, Store};
 use tideline_shared::telemetry::context;
 use tideline_shared::words::{CycleState, JobRecord, JobState, Timestamp, Validators};
+use tideline_tests::embedded::{Embedded, Parts};
 use tideline_tests::wait_until;
-use tideline_worker::{
-    ErrorClass, IngestHandler, Page, PageContent, PageRequest, Source, SourceError, Worker, WorkerParts,
-};
+use tideline_worker::{ErrorClass, Page, PageContent, PageRequest, Source, SourceError};
 use tracing_subscriber::layer::SubscriberExt;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -89,48 +87,24 @@ struct Stage {
     store: Arc<dyn Store>,
     clock: ManualClock,
     settings: SourceSettings,
-    runtime: Runtime,
+    roles: Embedded,
 }
 
 impl Stage {
-    fn start(store: Arc<dyn Store>, clock: ManualClock, settings: SourceSettings) -> Self {
-        let time: Arc<dyn Clock> = Arc::new(clock.clone());
-        let queue: Arc<dyn Queue> = Arc::new(InProcessQueue::default());
-        let source: Arc<dyn Source> = Arc::new(Slow {
+    async fn start(store: Arc<dyn Store>, clock: ManualClock, settings: SourceSettings) -> Result<Self> {
+        let source = Slow {
             clock: clock.clone(),
             expiries: Mutex::new(1),
             failures: Mutex::new(1),
-        });
-        let handler = IngestHandler::new(Arc::clone(&store), Arc::clone(&time), [(settings.clone(), source)]);
-        let runtime = Runtime::new(Arc::clone(&time));
-        let worker = Worker::new(WorkerParts {
-            store: Arc::clone(&store),
-            queue: Arc::clone(&queue),
-            clock: Arc::clone(&time),
-            // The clock jumps; no lease is to end by that.
-            settings: WorkerSettings {
-                lease: Duration::from_secs(100_000),
-                ..WorkerSettings::default()
-            },
-            handlers: vec![Arc::new(handler)],
-        });
-        runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
-        Scheduler::new(SchedulerParts {
-            store: Arc::clone(&store),
-            queue,
-            clock: time,
-            settings: SchedulerSettings::default(),
-            rescue: RescuePolicy::default(),
-            sources: vec![settings.clone()],
-            changes_retention: Duration::from_secs(1_000_000),
-        })
-        .start(&runtime);
-        Self {
+        };
+        let source: (_, Arc<dyn Source>) = (settings.clone(), Arc::new(source));
+        let roles = Embedded::of(Parts::on_a_moved_clock(Arc::clone(&store), &clock, source)).await?;
+        Ok(Self {
             store,
             clock,
             settings,
-            runtime,
-        }
+            roles,
+        })
     }
 
     /// Waits until the partition waits for another burst, and as many have ended.
@@ -216,15 +190,15 @@ async fn a_burst_is_a_trace_of_its_own_and_linked_to_the_one_before() -> Result<
     store.sync_sources(&[settings.spec()], clock.now()).await?;
 
     let hinted = start_cycle(&store, &clock).await?;
-    let stage = Stage::start(store, clock, settings);
+    let stage = Stage::start(store, clock, settings).await?;
     for bursts in 1..=3 {
         stage.rests_after(bursts, &kept).await?;
         stage.clock.advance(Duration::from_secs(6));
     }
     // A worker of another process goes on.
     stage.rests_after(4, &kept).await?;
-    stage.runtime.shut_down(LIMIT).await;
-    let stage = Stage::start(stage.store, stage.clock, stage.settings);
+    stage.roles.stop().await;
+    let stage = Stage::start(stage.store, stage.clock, stage.settings).await?;
     stage.clock.advance(Duration::from_secs(6));
     // The fifth burst fails on its first page: it left nothing that another one could go on from.
     let failed = stage.rests_after(5, &kept).await?;

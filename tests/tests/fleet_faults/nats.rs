@@ -91,44 +91,37 @@ async fn a_fleet_goes_on_when_nats_is_lost_or_its_stream_its_consumer_or_its_who
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hints_that_are_garbage_doubled_or_dropped_change_nothing() {
     let test = "hints_that_are_garbage_doubled_or_dropped_change_nothing";
-    on_stage(
-        test,
-        Wanted {
-            changes: true,
-            ..Wanted::default()
-        },
-        async |stage| {
-            stage.hints_flow().await?;
-            let client = async_nats::connect(stage.nats.url()).await?;
-            let context = jetstream::new(client.clone());
-            let mut hints = client.subscribe("tideline.hints.>").await?;
-            let meddle = async {
-                use futures::StreamExt;
-                let mut count = 0_u64;
-                while let Some(hint) = hints.next().await {
-                    count += 1;
-                    // What we publish comes back to us: only every other message is answered.
-                    if count.is_multiple_of(2) {
-                        continue;
-                    }
-                    client.publish(hint.subject.clone(), hint.payload).await?;
-                    client.publish(hint.subject, vec![0xff; 40].into()).await?;
-                    if count.is_multiple_of(5) {
-                        // It may be the moment in which somebody makes it anew.
-                        if let Ok(stream) = context.get_stream(STREAM).await {
-                            let _ = stream.purge().await;
-                        }
+    on_stage(test, Wanted::changing(), async |stage| {
+        stage.hints_flow().await?;
+        let client = async_nats::connect(stage.nats.url()).await?;
+        let context = jetstream::new(client.clone());
+        let mut hints = client.subscribe("tideline.hints.>").await?;
+        let meddle = async {
+            use futures::StreamExt;
+            let mut count = 0_u64;
+            while let Some(hint) = hints.next().await {
+                count += 1;
+                // What we publish comes back to us: only every other message is answered.
+                if count.is_multiple_of(2) {
+                    continue;
+                }
+                client.publish(hint.subject.clone(), hint.payload).await?;
+                client.publish(hint.subject, vec![0xff; 40].into()).await?;
+                if count.is_multiple_of(5) {
+                    // It may be the moment in which somebody makes it anew.
+                    if let Ok(stream) = context.get_stream(STREAM).await {
+                        let _ = stream.purge().await;
                     }
                 }
-                anyhow::Ok(())
-            };
-            if let Ok(ended) = tokio::time::timeout(Duration::from_secs(6), meddle).await {
-                ended?;
             }
-            stage.source.stop_changes();
-            stage.catches_up("after the meddling").await?;
-            stage.all_run()
-        },
-    )
+            anyhow::Ok(())
+        };
+        if let Ok(ended) = tokio::time::timeout(Duration::from_secs(6), meddle).await {
+            ended?;
+        }
+        stage.source.stop_changes();
+        stage.catches_up("after the meddling").await?;
+        stage.all_run()
+    })
     .await;
 }

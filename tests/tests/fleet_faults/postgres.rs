@@ -86,51 +86,37 @@ async fn while_postgres_is_gone_nobody_crashes_or_spins_and_work_goes_on_within_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_whose_answers_are_lost_are_never_applied_twice() {
     let test = "commits_whose_answers_are_lost_are_never_applied_twice";
-    on_stage(
-        test,
-        Wanted {
-            changes: true,
-            ..Wanted::default()
-        },
-        async |stage| {
-            let cycles = |stage: &Stage| Counts::of(&stage.source.counts().cycles);
-            let first = cycles(stage);
-            stage.to_postgres.set(Mode::LoseAnswers(61));
-            wait_until("cycles with lost answers", LIMIT, async || {
-                let now = cycles(stage);
-                ensure!(now >= first + 4, "{now} cycles");
-                Ok(())
-            })
-            .await?;
-            stage.all_run()
-            // The ledger then proves it, page by page.
-        },
-    )
+    on_stage(test, Wanted::changing(), async |stage| {
+        let cycles = |stage: &Stage| Counts::of(&stage.source.counts().cycles);
+        let first = cycles(stage);
+        stage.to_postgres.set(Mode::LoseAnswers(61));
+        wait_until("cycles with lost answers", LIMIT, async || {
+            let now = cycles(stage);
+            ensure!(now >= first + 4, "{now} cycles");
+            Ok(())
+        })
+        .await?;
+        stage.all_run()
+        // The ledger then proves it, page by page.
+    })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_hang_or_crawl_or_are_cut_only_cost_time() {
     let test = "connections_that_hang_or_crawl_or_are_cut_only_cost_time";
-    on_stage(
-        test,
-        Wanted {
-            changes: true,
-            ..Wanted::default()
-        },
-        async |stage| {
-            stage.catches_up_with_changes().await?;
-            for mode in [Mode::HalfOpen, Mode::Delay(Duration::from_millis(40)), Mode::Refuse] {
-                for proxy in [&stage.to_postgres, &stage.to_nats] {
-                    proxy.set(mode);
-                    tokio::time::sleep(Duration::from_secs(2)).await;
-                    proxy.cut();
-                    proxy.set(Mode::Forward);
-                }
+    on_stage(test, Wanted::changing(), async |stage| {
+        stage.catches_up_with_changes().await?;
+        for mode in [Mode::HalfOpen, Mode::Delay(Duration::from_millis(40)), Mode::Refuse] {
+            for proxy in [&stage.to_postgres, &stage.to_nats] {
+                proxy.set(mode);
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                proxy.cut();
+                proxy.set(Mode::Forward);
             }
-            stage.all_run()
-        },
-    )
+        }
+        stage.all_run()
+    })
     .await;
 }
 

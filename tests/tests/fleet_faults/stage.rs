@@ -45,6 +45,16 @@ impl Default for Wanted {
     }
 }
 
+impl Wanted {
+    /// A source that changes by itself.
+    pub(crate) fn changing() -> Self {
+        Self {
+            changes: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// A source of about 1,600 entities in 45 partitions, both servers behind proxies, and a fleet: one producer, two
 /// schedulers, some workers.
 pub(crate) struct Stage {

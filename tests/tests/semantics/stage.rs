@@ -7,23 +7,18 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_shared::clock::{Clock, ManualClock};
-use tideline_shared::config::settings::{SchedulerSettings, SourceSettings, WorkerSettings};
-use tideline_shared::queue::Queue;
-use tideline_shared::queue::in_process::InProcessQueue;
+use tideline_shared::config::settings::SourceSettings;
 use tideline_shared::rules::Ladder;
-use tideline_shared::runtime::Runtime;
 use tideline_shared::store::sqlite::SqliteStore;
-use tideline_shared::store::{EntityFilter, JobFilter, RescuePolicy, SourceCommand, Store};
+use tideline_shared::store::{EntityFilter, JobFilter, SourceCommand, Store};
 use tideline_shared::words::{
     ChildPartition, CycleNumber, CycleRecord, CycleState, EntityRef, JobRecord, SourceRecord, Timestamp, Trigger,
     Validators,
 };
+use tideline_tests::embedded::{Embedded, Parts};
 use tideline_tests::wait_until;
-use tideline_worker::{
-    ErrorClass, IngestHandler, Item, Page, PageContent, PageRequest, Source, SourceError, Worker, WorkerParts,
-};
+use tideline_worker::{ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -98,7 +93,7 @@ pub(crate) struct Stage {
     pub(crate) clock: ManualClock,
     script: Arc<Mutex<Script>>,
     settings: SourceSettings,
-    runtime: Runtime,
+    roles: Embedded,
     folder: Arc<tempfile::TempDir>,
 }
 
@@ -131,53 +126,25 @@ impl Stage {
         settings: SourceSettings,
         folder: Arc<tempfile::TempDir>,
     ) -> Result<Self> {
-        let time: Arc<dyn Clock> = Arc::new(clock.clone());
-        let queue: Arc<dyn Queue> = Arc::new(InProcessQueue::default());
-        store.sync_sources(&[settings.spec()], clock.now()).await?;
-        let source: Arc<dyn Source> = Arc::new(Scripted {
+        let source = Scripted {
             script: Arc::clone(&script),
             clock: clock.clone(),
-        });
-        let handler = IngestHandler::new(Arc::clone(&store), Arc::clone(&time), [(settings.clone(), source)]);
-        let runtime = Runtime::new(Arc::clone(&time));
-        let worker = Worker::new(WorkerParts {
-            store: Arc::clone(&store),
-            queue: Arc::clone(&queue),
-            clock: Arc::clone(&time),
-            // The clock jumps; no lease is to end by that.
-            settings: WorkerSettings {
-                lease: Duration::from_secs(100_000),
-                ..WorkerSettings::default()
-            },
-            handlers: vec![Arc::new(handler)],
-        });
-        runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
-        Scheduler::new(SchedulerParts {
-            store: Arc::clone(&store),
-            queue,
-            clock: time,
-            settings: SchedulerSettings {
-                poll: Duration::from_millis(20),
-                ..SchedulerSettings::default()
-            },
-            rescue: RescuePolicy::default(),
-            sources: vec![settings.clone()],
-            changes_retention: Duration::from_secs(1_000_000),
-        })
-        .start(&runtime);
+        };
+        let source: (_, Arc<dyn Source>) = (settings.clone(), Arc::new(source));
+        let roles = Embedded::of(Parts::on_a_moved_clock(Arc::clone(&store), &clock, source)).await?;
         Ok(Self {
             store,
             clock,
             script,
             settings,
-            runtime,
+            roles,
             folder,
         })
     }
 
     /// Stops in good order and starts again on the same store.
     pub(crate) async fn restart(self) -> Result<Self> {
-        self.runtime.shut_down(LIMIT).await;
+        self.roles.stop().await;
         Self::on(self.store, self.clock, self.script, self.settings, self.folder).await
     }
 
@@ -186,7 +153,7 @@ impl Stage {
         change(&mut self.settings);
         let stage = self.restart().await?;
         wait_until("the scheduler to look at rests", LIMIT, async || -> Result<()> {
-            let reports = stage.runtime.loops();
+            let reports = stage.roles.loops();
             let mut rests = reports.iter().filter(|report| report.name == "rest sources");
             ensure!(rests.any(|report| report.last_success_at.is_some()), "{reports:?}");
             Ok(())
@@ -197,7 +164,7 @@ impl Stage {
 
     /// Stops in good order; what is left is the store.
     pub(crate) async fn stop(self) -> Arc<dyn Store> {
-        self.runtime.shut_down(LIMIT).await;
+        self.roles.stop().await;
         self.store
     }
 
@@ -220,7 +187,7 @@ impl Stage {
         self.clock.advance(Duration::from_millis(1));
         let now = self.clock.now();
         wait_until("the scheduler to turn", LIMIT, async || -> Result<()> {
-            for report in self.runtime.loops() {
+            for report in self.roles.loops() {
                 let slow = ["prune changes", "rescue jobs", "rest sources"].contains(&report.name);
                 ensure!(
                     slow || report.last_success_at.is_some_and(|at| at >= now),

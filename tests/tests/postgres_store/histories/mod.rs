@@ -12,12 +12,14 @@ use tideline_shared::words::{
     CycleEnd, CycleNumber, CycleState, NewJob, PageWrite, Progress, Settlement, SourceSpec, SweepPlan, Timestamp,
     Token, WorkerId,
 };
-use tideline_tests::seed;
+use tideline_tests::seed_or;
 
 use self::author::Author;
 use self::side::Side;
 use super::database::Database;
 
+/// Nothing here depends on time, so a seed is a story. Others are worth a try after a change of the stores.
+const USUAL: u64 = 2_729_847_551_506_217_712;
 const HISTORIES: u64 = 4;
 const ACTS: usize = 400;
 /// Acts shown if a history fails.
@@ -108,7 +110,7 @@ async fn tell(seed: u64, database: &Database) -> u32 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_and_postgres_tell_the_same_story() {
-    let seed = seed("sqlite_and_postgres_tell_the_same_story");
+    let seed = seed_or("sqlite_and_postgres_tell_the_same_story", USUAL);
     let mut complete = 0;
     for history in 0..HISTORIES {
         let Some(database) = Database::create().await else {
