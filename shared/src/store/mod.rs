@@ -6,6 +6,7 @@ mod batch;
 mod error;
 mod requests;
 mod seams;
+mod standing;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;

@@ -5,17 +5,9 @@ use super::act::Act;
 use super::cycles::TRIES;
 use super::rows::{column, cycle_state_of, source_state_of, trigger_text};
 use super::sources::no_source;
+use crate::store::standing::Standing;
 use crate::store::{SourceCommand, StoreError};
-use crate::words::{CycleState, SourceState, Timestamp};
-
-/// The row that a command decides on.
-struct Standing {
-    id: i64,
-    state: SourceState,
-    cycle: i64,
-    held_cycle: Option<i64>,
-    held_state: Option<CycleState>,
-}
+use crate::words::Timestamp;
 
 /// Why a command does not fit.
 type Refusal = Option<&'static str>;
@@ -65,30 +57,38 @@ async fn command_once(
     act.lock_sources(&[found.id]).await?;
     // As it is now that nobody else changes it.
     let source = find(act, name).await?;
+    if let Some(why) = source.refusal(command) {
+        return Ok(Some(why));
+    }
     match command {
-        SourceCommand::Refresh(_) | SourceCommand::Pause if source.state == SourceState::Orphaned => Ok(Some(
-            "it is no longer in the configuration; sources reset --delete deletes its entities",
-        )),
         SourceCommand::Refresh(trigger) => {
             let statement = sqlx::query(include_str!("sql/refresh_source.sql")).bind(source.id);
             act.run(statement.bind(trigger_text(trigger))).await?;
-            Ok(None)
         }
         SourceCommand::Pause => {
             act.run(sqlx::query(include_str!("sql/pause_source.sql")).bind(source.id))
                 .await?;
-            Ok(None)
         }
         SourceCommand::Resume => {
-            let resumed = act
-                .run(sqlx::query(include_str!("sql/resume_source.sql")).bind(source.id))
+            act.run(sqlx::query(include_str!("sql/resume_source.sql")).bind(source.id))
                 .await?;
-            Ok((resumed == 0).then_some("it is not paused"))
         }
-        SourceCommand::ApproveSweep => approve(act, &source).await,
-        SourceCommand::RejectSweep => reject(act, &source).await,
-        SourceCommand::Cancel | SourceCommand::Reset | SourceCommand::ResetAndDelete => Ok(None),
+        SourceCommand::ApproveSweep => {
+            act.run(sqlx::query(include_str!("sql/approve_sweep.sql")).bind(source.id))
+                .await?;
+            if let Some(held) = source.resumable() {
+                let statement = sqlx::query(include_str!("sql/resume_held_cycle.sql")).bind(source.id);
+                act.run(statement.bind(held)).await?;
+            }
+        }
+        SourceCommand::RejectSweep => {
+            act.run(sqlx::query(include_str!("sql/keep_misses.sql")).bind(source.id))
+                .await?;
+            end_held(act, &source, "sweep rejected").await?;
+        }
+        SourceCommand::Cancel | SourceCommand::Reset | SourceCommand::ResetAndDelete => {}
     }
+    Ok(None)
 }
 
 async fn find(act: &mut Act, name: &str) -> Result<Standing, StoreError> {
@@ -108,9 +108,7 @@ async fn find(act: &mut Act, name: &str) -> Result<Standing, StoreError> {
 /// Forgets cursors, manifests and misses. All that the source owns becomes a suspect, or what it dropped in the meantime
 /// would never be noticed.
 async fn reset(act: &mut Act, source: &Standing) -> Result<(), StoreError> {
-    if let Some(held) = source.held_cycle {
-        end_held(act, source.id, held, "reset by a person").await?;
-    }
+    end_held(act, source, "reset by a person").await?;
     for statement in [
         include_str!("sql/delete_manifests.sql"),
         include_str!("sql/delete_misses.sql"),
@@ -122,39 +120,13 @@ async fn reset(act: &mut Act, source: &Standing) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn end_held(act: &mut Act, source: i64, held: i64, reason: &'static str) -> Result<(), StoreError> {
-    let statement = sqlx::query(include_str!("sql/complete_held_cycle.sql")).bind(source);
-    act.run(statement.bind(held).bind(reason)).await?;
-    let statement = sqlx::query(include_str!("sql/clear_held_sweep.sql")).bind(source);
-    act.run(statement.bind(held)).await?;
-    Ok(())
-}
-
-async fn approve(act: &mut Act, source: &Standing) -> Result<Refusal, StoreError> {
-    let Some(held) = source.held_cycle else {
-        return Ok(Some("no sweep of it is held"));
-    };
-    if source.state == SourceState::Orphaned {
-        return Ok(Some("it is no longer in the configuration"));
-    }
-    act.run(sqlx::query(include_str!("sql/approve_sweep.sql")).bind(source.id))
-        .await?;
-    if source.cycle == held && source.held_state == Some(CycleState::Held) {
-        let statement = sqlx::query(include_str!("sql/resume_held_cycle.sql")).bind(source.id);
+/// A held cycle is complete without its sweep.
+async fn end_held(act: &mut Act, source: &Standing, reason: &'static str) -> Result<(), StoreError> {
+    if let Some(held) = source.held_cycle {
+        let statement = sqlx::query(include_str!("sql/complete_held_cycle.sql")).bind(source.id);
+        act.run(statement.bind(held).bind(reason)).await?;
+        let statement = sqlx::query(include_str!("sql/clear_held_sweep.sql")).bind(source.id);
         act.run(statement.bind(held)).await?;
     }
-    Ok(None)
-}
-
-async fn reject(act: &mut Act, source: &Standing) -> Result<Refusal, StoreError> {
-    let Some(held) = source.held_cycle else {
-        return Ok(Some("no sweep of it is held"));
-    };
-    if source.held_state == Some(CycleState::Sweeping) {
-        return Ok(Some("its sweep was approved and is being done"));
-    }
-    act.run(sqlx::query(include_str!("sql/keep_misses.sql")).bind(source.id))
-        .await?;
-    end_held(act, source.id, held, "sweep rejected").await?;
-    Ok(None)
+    Ok(())
 }

@@ -38,7 +38,10 @@ impl OperatorStore for PostgresStore {
         let state = job_state_of(column(&found, "state")?)?;
         if !matches!(state, JobState::Waiting | JobState::Parked | JobState::Cancelled) {
             act.rollback().await?;
-            return Err(StoreError::Refused(format!("job {job} is {}", job_state_text(state))));
+            let state = job_state_text(state);
+            return Err(StoreError::Refused(format!(
+                "job {job} is {state}; only a waiting, parked or cancelled job can be retried"
+            )));
         }
         let partition: Option<i64> = column(&found, "source_id")?;
         if let Some(source) = partition {
@@ -48,7 +51,7 @@ impl OperatorStore for PostgresStore {
             if row.map(|row| column::<bool>(&row, "bursts")).transpose()? != Some(true) {
                 act.rollback().await?;
                 return Err(StoreError::Refused(format!(
-                    "the cycle of job {job} has ended; refresh its source"
+                    "job {job} is a partition of a cycle that has ended; refresh its source instead"
                 )));
             }
         }

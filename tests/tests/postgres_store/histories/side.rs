@@ -65,6 +65,8 @@ impl Side {
         match self.act_on_jobs(act, now).await {
             Ok(text) => text,
             Err(StoreError::NotFound { what, .. }) => format!("no such {what}"),
+            // The others name a job by its number.
+            Err(StoreError::Refused(why)) if why.starts_with("source ") => why,
             Err(StoreError::Refused(_)) => "refused".to_owned(),
             Err(StoreError::Broken { act, .. }) => format!("broken: {act}"),
             Err(error) => panic!("{error:?}"),
