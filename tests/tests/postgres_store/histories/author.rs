@@ -300,18 +300,17 @@ impl Author {
     fn of_an_operator(&mut self, view: &Side) -> Act {
         let name = self.source();
         let command = |command| Act::Command(name.clone(), command);
-        match self.random.random_range(0..16) {
+        match self.random.random_range(0..15) {
             0 | 1 => command(SourceCommand::Refresh(Trigger::Manual)),
             2 => command(SourceCommand::Pause),
             3..6 => command(SourceCommand::Resume),
             6 => command(SourceCommand::Cancel),
             7 => command(SourceCommand::Reset),
-            8 => command(SourceCommand::ResetAndDelete),
+            8 => Act::Delete(name),
             9 => command(SourceCommand::ApproveSweep),
             10 => command(SourceCommand::RejectSweep),
-            11 => Act::Delete(name),
-            12 => Act::Block(name),
-            13 => Act::Prune(self.now),
+            11 => Act::Block(name),
+            12 => Act::Prune(self.now),
             _ => {
                 let stuck: Vec<_> = (view.jobs.iter())
                     .filter(|job| matches!(job.state, JobState::Parked | JobState::Cancelled))

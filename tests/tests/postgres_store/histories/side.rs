@@ -3,7 +3,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tideline_shared::store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, Store, StoreError};
+use tideline_shared::store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, SourceCommand, Store, StoreError};
 use tideline_shared::words::{JobId, JobRecord, Lease, PageBatch, Sequence, SourceId, SourceRecord, Timestamp};
 
 use super::{Act, Attempt, Name};
@@ -192,7 +192,11 @@ impl Side {
             Act::Command(name, command) => format!("{:?}", store.command_source(name, *command, now).await?),
             Act::HoldBack(name, until) => format!("{:?}", store.hold_back(self.source(name), *until).await?),
             Act::Block(name) => format!("{:?}", store.block_source(self.source(name), "no rights").await?),
-            Act::Delete(name) => format!("{:?}", store.delete_source_entities(name, MANY, now).await?),
+            Act::Delete(name) => {
+                let reset = SourceCommand::ResetAndDelete;
+                store.command_source(name, reset, now).await?;
+                format!("{:?}", store.delete_source_entities(name, MANY, now).await?)
+            }
             Act::Prune(before) => format!("{:?}", store.prune_tombstones(*before, MANY).await?),
             act => unreachable!("{act:?} is of no source"),
         })
