@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::{Value, json};
+
 use super::StoreError;
 use crate::words::{Entity, NewJob, PageBatch, PageWrite, Progress};
 
@@ -38,6 +40,11 @@ pub(super) fn check_jobs(jobs: &[NewJob]) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+/// The args of a partition's job, JSON text.
+pub(super) fn partition_args(partition: &str, args: &Value) -> String {
+    json!({ "partition": partition, "args": args }).to_string()
 }
 
 impl PageBatch {

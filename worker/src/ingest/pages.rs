@@ -136,13 +136,9 @@ mod tests {
         page_write(0, page, memory, &Volatile::default()).unwrap()
     }
 
-    fn memory_of(write: &PageWrite) -> PageMemory {
-        write.memory().clone()
-    }
-
     #[test]
     fn the_same_items_again_only_touch_the_page() {
-        let memory = memory_of(&write(page(vec![entity("a", 1), entity("b", 2)]), None));
+        let memory = write(page(vec![entity("a", 1), entity("b", 2)]), None).memory().clone();
         let again = write(page(vec![entity("a", 1), entity("b", 2)]), Some(memory.clone()));
         assert!(matches!(again, PageWrite::Touched { validators: None, .. }));
         let other = write(page(vec![entity("a", 1), entity("b", 3)]), Some(memory));
@@ -151,7 +147,7 @@ mod tests {
 
     #[test]
     fn another_next_cursor_is_stored_with_a_touched_page() {
-        let memory = memory_of(&write(page(vec![entity("a", 1)]), None));
+        let memory = write(page(vec![entity("a", 1)]), None).memory().clone();
         let moved = Page {
             next: Some(json!("other")),
             ..page(vec![entity("a", 1)])
@@ -168,7 +164,7 @@ mod tests {
 
     #[test]
     fn other_children_make_a_page_a_written_one() {
-        let memory = memory_of(&write(page(vec![]), None));
+        let memory = write(page(vec![]), None).memory().clone();
         let child = ChildPartition {
             key: "c".into(),
             args: json!({}),

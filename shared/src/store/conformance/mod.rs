@@ -27,6 +27,7 @@ pub mod ingest;
 pub mod jobs;
 pub mod leases;
 pub mod operators;
+pub mod pages;
 pub mod places;
 pub mod sharing;
 pub mod sources;
@@ -50,6 +51,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_jobs!($open);
         $crate::store_conformance_leases!($open);
         $crate::store_conformance_operators!($open);
+        $crate::store_conformance_pages!($open);
         $crate::store_conformance_places!($open);
         $crate::store_conformance_sharing!($open);
         $crate::store_conformance_sources!($open);
@@ -96,6 +98,7 @@ mod tests {
             ("jobs", include_str!("jobs.rs")),
             ("leases", include_str!("leases.rs")),
             ("operators", include_str!("operators.rs")),
+            ("pages", include_str!("pages.rs")),
             ("places", include_str!("places.rs")),
             ("sharing", include_str!("sharing.rs")),
             ("sources", include_str!("sources.rs")),

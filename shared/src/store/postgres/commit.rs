@@ -10,6 +10,7 @@ use super::ingest::{committed, progress_text};
 use super::rows::NO_PLACE;
 use crate::rules;
 use crate::store::StoreError;
+use crate::store::batch::partition_args;
 use crate::words::{Commit, MalformedItem, PageBatch, PageMemory, PageWrite, Progress, Timestamp};
 
 /// What one try did.
@@ -236,7 +237,7 @@ async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> 
     children.dedup_by(|a, b| a.key == b.key);
     let args: Vec<String> = children
         .iter()
-        .map(|child| serde_json::json!({ "partition": child.key, "args": child.args }).to_string())
+        .map(|child| partition_args(&child.key, &child.args))
         .collect();
     let digests: Vec<_> = args.iter().map(|text| rules::fingerprint(text.as_bytes())).collect();
     let statement = sqlx::query(include_str!("sql/upsert_partitions.sql"))

@@ -9,6 +9,7 @@ use super::rows::{count, json, optional_moment, to_json, word, word_of};
 use super::sweep::{hold_sweep, plan_sweep, sweep};
 use super::{SqliteStore, begin, commit, sql};
 use crate::rules::fingerprint;
+use crate::store::batch::partition_args;
 use crate::store::{CycleStore, CycleTrace, StartedCycle, StoreError};
 use crate::words::{
     CycleEnd, CycleNumber, CycleState, CycleTotals, FinishedCycle, JobId, SourceId, SweepPlan, Timestamp, Token,
@@ -42,7 +43,7 @@ impl CycleStore for SqliteStore {
                     .bind(number)
                     .execute(&mut *tx)
                     .await?;
-                let args = to_json(&json!({ "partition": name, "args": {} }))?;
+                let args = partition_args(&name, &json!({}));
                 let root = query(sql!("start_root_partition"))
                     .bind(&name)
                     .bind(&fingerprint(args.as_bytes()).0[..])

@@ -15,6 +15,7 @@ use super::partitions::open_places;
 use super::rows::{fingerprint, json, to_json};
 use super::{SqliteStore, begin, commit, sql};
 use crate::rules;
+use crate::store::batch::partition_args;
 use crate::store::{IngestStore, StoreError};
 use crate::words::{
     ChangeKind, ChildPartition, Commit, Entity, Fingerprint, JobId, Lease, PageBatch, PageMemory, Progress, Timestamp,
@@ -244,7 +245,7 @@ async fn reveal_children(
     }
     let mut rows = Vec::with_capacity(children.len());
     for child in children {
-        let args = to_json(&json!({ "partition": child.key, "args": child.args }))?;
+        let args = partition_args(&child.key, &child.args);
         let fingerprint = rules::fingerprint(args.as_bytes()).to_string();
         rows.push(json!([
             format!("{}/{}", fence.source_name, child.key),

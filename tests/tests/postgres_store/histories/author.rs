@@ -164,7 +164,7 @@ impl Author {
         Act::Settle(ends)
     }
 
-    /// One to three pages, each as remembered, with other validators, or written anew; sometimes a batch sent before.
+    /// One to three pages, each as remembered, with other validators, or written anew.
     async fn commit(&mut self, attempt: Attempt, view: &Side) -> Act {
         let first = attempt.progress.next_page;
         let known = view
@@ -209,20 +209,23 @@ impl Author {
         let entities: Vec<_> = (references.iter())
             .map(|reference| entity(reference, &json!({"v": self.random.random_range(0..3)}).to_string()))
             .collect();
-        let malformed: Vec<MalformedItem> = (0..u32::from(self.one_in(20)))
-            .map(|_| MalformedItem {
+        let malformed: Vec<MalformedItem> = self
+            .one_in(20)
+            .then(|| MalformedItem {
                 reference: (!self.one_in(4)).then(|| "component:default/broken".parse().unwrap()),
                 error: "it is broken".into(),
                 sample: "{".into(),
             })
+            .into_iter()
             .collect();
         let kept: Vec<KeyHash> = malformed
             .iter()
             .filter_map(|item| item.reference.as_ref().map(key_hash))
             .collect();
         // In order of their keys, because that decides who gets a place.
-        let children: Vec<ChildPartition> = (0..u32::from(is_root && self.one_in(3)))
-            .map(|_| child(&format!("p{page:02}")))
+        let children: Vec<ChildPartition> = (is_root && self.one_in(3))
+            .then(|| child(&format!("p{page:02}")))
+            .into_iter()
             .collect();
         let memory = PageMemory {
             page,
@@ -342,7 +345,7 @@ impl Author {
             };
             match self.attempts.iter_mut().find(|attempt| attempt.job == running.job) {
                 Some(attempt) if attempt.token == running.token => {
-                    // Else it did not hear of its last commit, and sends it again.
+                    // Else it did not hear of its last commit, and goes on from before it.
                     if !self.random.random_ratio(1, 10) {
                         *attempt = running;
                     }

@@ -60,7 +60,7 @@ impl Side {
         }
     }
 
-    /// Does it; the answer as text, with names for numbers. Looks afterwards.
+    /// Does it; the answer as text, with names for numbers.
     pub(super) async fn answer(&mut self, act: &Act, now: Timestamp) -> String {
         match self.act_on_jobs(act, now).await {
             Ok(text) => text,
