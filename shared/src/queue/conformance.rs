@@ -15,7 +15,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Delivery, Hint, Queue, QueueHealth};
 use crate::words::{JobId, Token};
@@ -201,20 +201,17 @@ pub async fn a_cancelled_receive_loses_nothing(queues: Handles) {
 }
 
 pub async fn a_receiver_that_waits_gets_a_hint_at_once(queues: Handles) {
-    let wanted = kinds(&["k"]);
-    let receiving = Arc::clone(&queues.there);
-    let waiting = tokio::spawn({
-        let wanted = wanted.clone();
-        async move { receive(&*receiving, &wanted, 1).await }
-    });
-    publish(&*queues.here, &[hint("k", [1])]).await;
-    assert_eq!(soon("first", waiting).await.expect("receiver"), [hint("k", [1])]);
-    // Everything is set up now; the next one must not take a poll's time.
-    let receiving = Arc::clone(&queues.there);
-    let waiting = tokio::spawn(async move { receive(&*receiving, &wanted, 1).await });
-    publish(&*queues.here, &[hint("k", [2])]).await;
-    let received = timeout(Duration::from_secs(2), waiting).await.expect("at once");
-    assert_eq!(received.expect("receiver"), [hint("k", [2])]);
+    let mut late = 0;
+    for job in 0..6 {
+        let receiving = Arc::clone(&queues.there);
+        let waiting = tokio::spawn(async move { receive(&*receiving, &kinds(&["k"]), 1).await });
+        publish(&*queues.here, &[hint("k", [job])]).await;
+        let published = Instant::now();
+        assert_eq!(soon("hint", waiting).await.expect("receiver"), [hint("k", [job])]);
+        late += u32::from(published.elapsed() > Duration::from_secs(2));
+    }
+    // The first call sets up, and a busy machine may stand still once; a queue that polls is late every time.
+    assert!(late <= 2, "{late} of 6 were late");
 }
 
 pub async fn an_acked_hint_does_not_come_again(queues: Handles) {

@@ -18,7 +18,7 @@ mod status;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::Client;
@@ -133,6 +133,12 @@ impl Inner {
         self.client.connection_state() == State::Connected
     }
 
+    /// Which connection this is. Of the client's own count: its events come later than the first messages of a connection
+    /// may, and pulls that are thrown away for a late event take hints along.
+    fn connection(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
     /// A request that JetStream did not answer: it is not there, not allowed, or not now.
     fn no_answer(&self, act: &'static str, text: String) -> QueueError {
         if self.client.try_server_info().is_some_and(|info| !info.jetstream) {
@@ -206,7 +212,8 @@ impl Queue for JetStreamQueue {
         let mut connections = self.inner.status.connections();
         let mut wait = RETRY.0;
         loop {
-            let connection = *connections.borrow_and_update();
+            connections.mark_unchanged();
+            let connection = self.inner.connection();
             let Some(set) = pulls.set().filter(|_| self.inner.is_connected()) else {
                 self.inner.pause(&mut wait).await;
                 continue;

@@ -2,14 +2,18 @@
 //! never holds hints that it has no hands for; a hint that arrives after its call was cancelled is returned by the next one.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::pull::Stream;
-use futures::StreamExt;
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::consumer::pull::BatchConfig;
+use async_nats::{StatusCode, Subject, Subscriber, jetstream};
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
+use tokio::time::Sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::QueueError;
@@ -19,8 +23,10 @@ use super::failure::{full_text, of_consumer, unavailable};
 /// How long a pull waits on the server.
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
 
-/// A pull that hears nothing for twice this time is made anew.
+/// How often the server says that a pull still waits. One that hears nothing for twice this time is made anew.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(1);
+
+const ACT: &str = "receive hints";
 
 /// Sets kept for later calls: more calls at once than this make new ones.
 const MAX_IDLE_SETS: usize = 32;
@@ -29,7 +35,7 @@ const MAX_IDLE_SETS: usize = 32;
 #[derive(Default)]
 pub(super) struct IdlePulls(Mutex<Vec<PullSet>>);
 
-type Opening = AbortOnDropHandle<Result<Vec<Stream>, QueueError>>;
+type Opening = AbortOnDropHandle<Result<Vec<Pull>, QueueError>>;
 
 /// The pulls of one call: one per kind.
 pub(super) struct PullSet {
@@ -37,9 +43,9 @@ pub(super) struct PullSet {
     /// The connection they were made on; none: not made yet, or broken.
     connection: Option<u64>,
     /// Pulls that are being made, and on which connection. They are made by a task, since whoever waits for them may give up
-    /// sooner: a pull made half would take hints that nobody reads.
+    /// sooner, and again the next time.
     opening: Option<(u64, Opening)>,
-    streams: Vec<Stream>,
+    pulls: Vec<Pull>,
     first: usize,
 }
 
@@ -58,7 +64,7 @@ impl IdlePulls {
                 kinds: kinds.to_vec(),
                 connection: None,
                 opening: None,
-                streams: Vec::new(),
+                pulls: Vec::new(),
                 first: 0,
             },
             |index| idle.swap_remove(index),
@@ -99,7 +105,7 @@ impl PullSet {
         if let Some((_, opening)) = &mut self.opening {
             let opened = opening.await;
             self.opening = None;
-            self.streams = opened.map_err(|error| unavailable("receive hints", error))??;
+            self.pulls = opened.map_err(|error| unavailable(ACT, error))??;
             self.connection = Some(connection);
         }
         Ok(())
@@ -107,30 +113,36 @@ impl PullSet {
 
     /// The pulls are broken: they are made anew next time.
     pub(super) fn discard(&mut self) {
-        self.streams.clear();
+        self.pulls.clear();
         self.connection = None;
         self.opening = None;
     }
 
     /// At least one message, at most one of each kind. Cancel-safe.
     pub(super) async fn next(&mut self, max: usize) -> Result<Vec<Message>, QueueError> {
-        poll_fn(|context| self.poll(context, max)).await
+        loop {
+            for pull in &mut self.pulls {
+                pull.ask().await?;
+            }
+            let messages = poll_fn(|context| self.poll(context, max)).await?;
+            if !messages.is_empty() {
+                return Ok(messages);
+            }
+        }
     }
 
+    /// No message: a pull has expired.
     fn poll(&mut self, context: &mut Context<'_>, max: usize) -> Poll<Result<Vec<Message>, QueueError>> {
-        let mut messages = Vec::new();
-        let mut broken = None;
-        let count = self.streams.len();
+        let (mut messages, mut expired, mut broken) = (Vec::new(), false, None);
+        let count = self.pulls.len();
         for step in 0..count {
             if messages.len() >= max.max(1) {
                 break;
             }
-            // Polling a stream whose message was just taken would pull again, ahead of need: each once only.
-            let index = (self.first + step) % count;
-            match self.streams[index].poll_next_unpin(context) {
-                Poll::Ready(Some(Ok(message))) => messages.push(message),
-                Poll::Ready(Some(Err(error))) => broken = Some(unavailable("receive hints", full_text(&error))),
-                Poll::Ready(None) => broken = Some(unavailable("receive hints", "the pull ended")),
+            match self.pulls[(self.first + step) % count].poll(context) {
+                Poll::Ready(Ok(Some(message))) => messages.push(message),
+                Poll::Ready(Ok(None)) => expired = true,
+                Poll::Ready(Err(error)) => broken = Some(error),
                 Poll::Pending => {}
             }
         }
@@ -141,20 +153,84 @@ impl PullSet {
         match broken {
             _ if !messages.is_empty() => Poll::Ready(Ok(messages)),
             Some(error) => Poll::Ready(Err(error)),
+            None if expired => Poll::Ready(Ok(messages)),
             None => Poll::Pending,
         }
     }
 }
 
-async fn open_all(inner: Arc<Inner>, kinds: Vec<String>) -> Result<Vec<Stream>, QueueError> {
-    let mut streams = Vec::with_capacity(kinds.len());
-    for kind in &kinds {
-        streams.push(open(&inner, kind).await?);
-    }
-    Ok(streams)
+/// Asks one consumer for one hint after the other. The client's own stream of messages (async-nats 0.51) counts what it asked
+/// for in a task beside the messages: a hint that overtakes the count leaves it waiting, for an answer that it already had,
+/// until it misses the heartbeats.
+struct Pull {
+    consumer: PullConsumer,
+    context: jetstream::Context,
+    inbox: Subject,
+    answers: Subscriber,
+    /// The server was asked and has not answered yet.
+    asked: bool,
+    /// Ends when the server has not been heard for too long.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
-async fn open(inner: &Arc<Inner>, kind: &str) -> Result<Stream, QueueError> {
+impl Pull {
+    /// Asks for the next hint, if it was not yet. Cancel-safe.
+    async fn ask(&mut self) -> Result<(), QueueError> {
+        if !self.asked {
+            let one = BatchConfig {
+                batch: 1,
+                expires: Some(PULL_EXPIRES),
+                idle_heartbeat: IDLE_HEARTBEAT,
+                ..BatchConfig::default()
+            };
+            let asking = self.consumer.request_batch(one, self.inbox.clone());
+            asking.await.map_err(|error| unavailable(ACT, full_text(&error)))?;
+            self.asked = true;
+        }
+        Ok(())
+    }
+
+    /// The hint, or none if it expired; [`Self::ask`] again after both. An error: it is broken.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Message>, QueueError>> {
+        while let Poll::Ready(answer) = self.answers.poll_next_unpin(context) {
+            self.silence = None;
+            let Some(message) = answer else {
+                return Poll::Ready(Err(unavailable(ACT, "the subscription ended")));
+            };
+            match message.status.unwrap_or(StatusCode::OK) {
+                StatusCode::IDLE_HEARTBEAT => continue,
+                StatusCode::OK => {
+                    self.asked = false;
+                    let context = self.context.clone();
+                    return Poll::Ready(Ok(Some(Message { message, context })));
+                }
+                StatusCode::TIMEOUT => {
+                    self.asked = false;
+                    return Poll::Ready(Ok(None));
+                }
+                status => {
+                    let why = message.description.as_deref().unwrap_or("no reason given");
+                    return Poll::Ready(Err(unavailable(ACT, format!("the pull ended: {status} {why}"))));
+                }
+            }
+        }
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(2 * IDLE_HEARTBEAT)));
+        ready!(silence.poll_unpin(context));
+        Poll::Ready(Err(unavailable(ACT, "no heartbeat of the pull")))
+    }
+}
+
+async fn open_all(inner: Arc<Inner>, kinds: Vec<String>) -> Result<Vec<Pull>, QueueError> {
+    let mut pulls = Vec::with_capacity(kinds.len());
+    for kind in &kinds {
+        pulls.push(open(&inner, kind).await?);
+    }
+    Ok(pulls)
+}
+
+async fn open(inner: &Arc<Inner>, kind: &str) -> Result<Pull, QueueError> {
     if inner.received_kinds.lock().insert(kind.to_owned()) {
         // From now on it matters whether the stream delivers.
         inner.status.repair.notify_one();
@@ -175,12 +251,14 @@ async fn open(inner: &Arc<Inner>, kind: &str) -> Result<Stream, QueueError> {
             make().await.map_err(|error| of_consumer(error, &inner.address).0)?
         }
     };
-    consumer
-        .stream()
-        .max_messages_per_batch(1)
-        .expires(PULL_EXPIRES)
-        .heartbeat(IDLE_HEARTBEAT)
-        .messages()
-        .await
-        .map_err(|error| unavailable("receive hints", error))
+    let inbox = Subject::from(inner.client.new_inbox());
+    let subscribing = inner.client.subscribe(inbox.clone());
+    Ok(Pull {
+        consumer,
+        context: inner.context.clone(),
+        inbox,
+        answers: subscribing.await.map_err(|error| unavailable(ACT, full_text(&error)))?,
+        asked: false,
+        silence: None,
+    })
 }
