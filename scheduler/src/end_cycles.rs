@@ -8,7 +8,7 @@ use tideline_shared::clock::Clock;
 use tideline_shared::config::settings::SourceSettings;
 use tideline_shared::queue::Queue;
 use tideline_shared::rules::next_cycle_at;
-use tideline_shared::runtime::Pace;
+use tideline_shared::runtime::{Pace, full_text};
 use tideline_shared::store::{CycleStore, StoreError};
 use tideline_shared::telemetry::metrics;
 use tideline_shared::words::{CycleEnd, CycleState, FinishedCycle, Timestamp};
@@ -32,31 +32,39 @@ pub struct EndCycles {
 
 #[async_trait]
 impl Task for EndCycles {
-    /// Moves every finished cycle on.
+    /// Moves every finished cycle on. One that fails does not hold up the others.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let finished = self.store.list_finished_cycles(BATCH).await?;
-        let mut moved = 0;
+        let (mut moved, mut failed) = (0, None);
         for cycle in &finished {
             let now = self.clock.now();
             let end = decide(cycle, next_cycle_of(&self.sources, &cycle.source_name, now), now);
-            if self.store.end_cycle(cycle.source, cycle.number, &end, now).await? {
-                moved += 1;
-                report(cycle, &end);
-                match end.state {
-                    CycleState::Incomplete => metrics::cycle_ended(&cycle.source_name, "incomplete"),
-                    CycleState::Cancelled => metrics::cycle_ended(&cycle.source_name, "cancelled"),
-                    _ => {}
+            match self.store.end_cycle(cycle.source, cycle.number, &end, now).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    moved += 1;
+                    report(cycle, &end);
+                    match end.state {
+                        CycleState::Incomplete => metrics::cycle_ended(&cycle.source_name, "incomplete"),
+                        CycleState::Cancelled => metrics::cycle_ended(&cycle.source_name, "cancelled"),
+                        _ => {}
+                    }
+                }
+                Err(error) => {
+                    let text = full_text(&error);
+                    tracing::warn!(source = cycle.source_name, cycle = %cycle.number, error = text, "a cycle did not end");
+                    failed = Some(error);
                 }
             }
         }
         if moved > 0 {
             self.queue.wake().await;
         }
-        Ok(if finished.len() >= BATCH as usize && moved > 0 {
-            Pace::Again
-        } else {
-            Pace::Idle
-        })
+        match failed {
+            Some(error) => Err(error),
+            None if finished.len() >= BATCH as usize && moved > 0 => Ok(Pace::Again),
+            None => Ok(Pace::Idle),
+        }
     }
 }
 

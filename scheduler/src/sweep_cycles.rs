@@ -8,7 +8,7 @@ use tideline_shared::clock::Clock;
 use tideline_shared::config::settings::{SchedulerSettings, SourceSettings};
 use tideline_shared::queue::Queue;
 use tideline_shared::rules::{SweepDecision, decide_sweep};
-use tideline_shared::runtime::Pace;
+use tideline_shared::runtime::{Pace, full_text};
 use tideline_shared::store::{CycleStore, StoreError};
 use tideline_shared::telemetry::metrics;
 use tideline_shared::words::{CycleEnd, CycleState, FinishedCycle};
@@ -35,16 +35,28 @@ pub struct SweepCycles {
 
 #[async_trait]
 impl Task for SweepCycles {
-    /// Takes every sweeping cycle one step further.
+    /// Takes every sweeping cycle one step further. One that fails does not hold up the others.
     async fn run_once(&self) -> Result<Pace, StoreError> {
-        let mut unfinished = false;
+        let (mut unfinished, mut failed) = (false, None);
         for cycle in self.store.list_sweeping_cycles(BATCH).await? {
             // Guards are settings: without them nothing may be deleted. Another scheduler knows the source.
-            if let Some(settings) = self.sources.get(&cycle.source_name) {
-                unfinished |= self.step(&cycle, settings).await?;
+            let Some(settings) = self.sources.get(&cycle.source_name) else {
+                continue;
+            };
+            match self.step(&cycle, settings).await {
+                Ok(more) => unfinished |= more,
+                Err(error) => {
+                    let text = full_text(&error);
+                    tracing::warn!(source = cycle.source_name, cycle = %cycle.number, error = text, "a sweep failed");
+                    failed = Some(error);
+                }
             }
         }
-        Ok(if unfinished { Pace::Again } else { Pace::Idle })
+        match failed {
+            Some(error) if !unfinished => Err(error),
+            _ if unfinished => Ok(Pace::Again),
+            _ => Ok(Pace::Idle),
+        }
     }
 }
 

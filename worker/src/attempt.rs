@@ -29,7 +29,6 @@ pub(crate) async fn run(
 ) -> Option<Settlement> {
     let ladder = handler.ladder(&job);
     let deadline = handler.deadline(&job);
-    let rung = job.rung;
     let (id, kind, key) = (job.id, job.kind.clone(), job.key.clone());
     metrics::due_lag(&kind, clock.now().since(job.due_at));
     let span = begin(&mut job);
@@ -38,6 +37,7 @@ pub(crate) async fn run(
         stop,
         clock: Arc::clone(&clock),
         store,
+        progressed: Arc::default(),
     };
     // A panic ends this attempt and nothing else.
     let running = AssertUnwindSafe(async { handler.run(&attempt).await }).catch_unwind();
@@ -52,6 +52,7 @@ pub(crate) async fn run(
             not_before: None,
         }),
     };
+    let rung = attempt.rung();
     if let Err(error) = &ended {
         tracing::warn!(job = %id, kind, key, rung, error = error as &dyn std::error::Error, "attempt failed");
     }

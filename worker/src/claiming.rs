@@ -186,7 +186,7 @@ impl Claims {
             .hand_back_unknown(&*self.store, &self.worker, now, self.settings.lease);
         match looking.await {
             Ok(count) => count > 0,
-            // The next turn tries again.
+            // The next look tries again.
             Err(error) => {
                 tracing::warn!(worker = %self.worker, error = &error as &dyn std::error::Error, "looking for lost claims failed");
                 false

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,6 +42,8 @@ pub struct Attempt {
     /// Time.
     pub clock: Arc<dyn Clock>,
     pub(crate) store: Arc<dyn JobStore>,
+    /// Pages were committed: a failure that ends this attempt is the first in a row.
+    pub(crate) progressed: Arc<AtomicBool>,
 }
 
 impl Attempt {
@@ -57,6 +60,15 @@ impl Attempt {
             Ok(())
         } else {
             Err(HandlerError::LeaseLost)
+        }
+    }
+
+    /// The rung on which a failure finds this attempt.
+    pub(crate) fn rung(&self) -> u32 {
+        if self.progressed.load(Ordering::Relaxed) {
+            0
+        } else {
+            self.job.rung
         }
     }
 }

@@ -6,13 +6,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tideline_shared::store::{JobFilter, SettleRequest, Store, StoreError};
-use tideline_shared::words::{JobState, Lease, Settlement, Timestamp, WorkerId};
+use tideline_shared::store::{SettleRequest, Store, StoreError};
+use tideline_shared::words::{Lease, Settlement, Timestamp, WorkerId};
 
 /// The server may still be at a claim whose connection is gone; after so long it is not.
 const DOUBT: Duration = Duration::from_secs(90);
-/// Running jobs that one look reads at a time.
-const PAGE: u32 = 1_000;
 
 /// Leases in use, and until when there may be others.
 #[derive(Default)]
@@ -58,30 +56,22 @@ impl Holding {
         now: Timestamp,
         every: Duration,
     ) -> Result<usize, StoreError> {
-        let mut filter = JobFilter {
-            state: Some(JobState::Running),
-            limit: PAGE,
-            ..JobFilter::default()
-        };
-        let mut unknown = Vec::new();
-        loop {
-            let jobs = store.list_jobs(&filter).await?;
-            filter.after = jobs.last().map(|job| job.id);
-            let ours = jobs.iter().filter(|job| job.worker.as_ref() == Some(worker));
-            let leases = ours.map(|job| Lease {
-                job: job.id,
-                token: job.token,
-            });
-            let held = self.held.lock();
-            unknown.extend(leases.filter(|lease| !held.contains(lease)).map(|lease| SettleRequest {
-                lease,
-                settlement: Settlement::HandedBack,
-            }));
-            drop(held);
-            if jobs.len() < PAGE as usize {
-                break;
-            }
+        // Whatever comes of this look: it is made in the loop that claims.
+        if let Some(doubt) = &mut *self.doubt.lock() {
+            doubt.next_look = now.plus(every);
         }
+        let leases = store.held_leases(worker, now).await?;
+        let unknown: Vec<_> = {
+            let held = self.held.lock();
+            leases
+                .into_iter()
+                .filter(|lease| !held.contains(lease))
+                .map(|lease| SettleRequest {
+                    lease,
+                    settlement: Settlement::HandedBack,
+                })
+                .collect()
+        };
         if !unknown.is_empty() {
             store.settle(&unknown, now).await?;
             tracing::warn!(
@@ -90,10 +80,7 @@ impl Holding {
             );
         }
         let mut doubt = self.doubt.lock();
-        *doubt = doubt.filter(|doubt| doubt.until > now).map(|doubt| Doubt {
-            next_look: now.plus(every),
-            ..doubt
-        });
+        *doubt = doubt.filter(|doubt| doubt.until > now);
         Ok(unknown.len())
     }
 }

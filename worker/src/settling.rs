@@ -137,10 +137,20 @@ impl Writer {
                     );
                     self.clock.sleep_until(self.clock.now().plus(RETRY)).await;
                 }
+                Err(error) if requests.len() > 1 => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "settling failed; each job is settled by itself"
+                    );
+                    for request in requests {
+                        Box::pin(self.write(std::slice::from_ref(request), of_source)).await;
+                    }
+                    return;
+                }
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "settling failed; the jobs are handed back"
+                        "settling failed; the job is handed back"
                     );
                     // They are no longer held, and still ours in the store.
                     self.holding.doubt(self.clock.now());

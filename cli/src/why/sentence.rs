@@ -173,7 +173,10 @@ impl fmt::Display for Why {
                 f.write_str("cancelled")?;
                 because(f, reason.as_deref())
             }
-            Self::NothingPlanned => f.write_str("nothing is planned: no cycle was asked for and no next one is due"),
+            Self::NothingPlanned => f.write_str(
+                "nothing is planned: no cycle was asked for; if it rests or has a schedule, a scheduler sets the next one \
+                 within seconds",
+            ),
         }
     }
 }

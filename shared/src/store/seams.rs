@@ -61,6 +61,10 @@ pub trait WorkerStore: Send + Sync {
     /// Makes or prolongs the worker's lease.
     async fn heartbeat(&self, worker: &WorkerId, alive_until: Timestamp, now: Timestamp) -> Answer<()>;
 
+    /// What the worker runs as the store knows it, in no order: after a claim whose answer was lost this is more than the
+    /// worker knows of.
+    async fn held_leases(&self, worker: &WorkerId, now: Timestamp) -> Answer<Vec<Lease>>;
+
     /// The worker stops in good order: its row goes; jobs it still runs are due at once and spend no attempt.
     async fn retire(&self, worker: &WorkerId, now: Timestamp) -> Answer<()>;
 }

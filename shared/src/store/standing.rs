@@ -3,6 +3,9 @@
 use super::SourceCommand;
 use crate::words::{CycleState, SourceState};
 
+/// Why a reset ends a cycle.
+pub(super) const RESET: &str = "reset by a person";
+
 /// The row that a command decides on.
 pub(super) struct Standing {
     pub(super) id: i64,

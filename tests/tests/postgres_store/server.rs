@@ -11,6 +11,7 @@ use tideline_shared::store::conformance::{
 use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
 use tideline_shared::store::{OperatorStore, RescuePolicy, Store, StoreError};
 use tideline_shared::words::{Commit, CycleEnd, CycleState, Settlement};
+use tideline_tests::proxy::{Mode, Proxy};
 
 use crate::database::Database;
 
@@ -123,19 +124,30 @@ async fn a_user_who_may_not_create_tables_is_told_so() {
     connection.execute(sqlx::raw_sql(drop_role)).await.expect("it goes");
 }
 
-#[tokio::test]
-async fn the_clock_of_the_store_is_that_of_the_database() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_of_the_store_is_that_of_the_database_and_late_answers_do_not_move_it() {
     let Some(database) = Database::create().await else {
         return;
     };
-    let store = database.connect().await;
-    // The server runs on this machine or near it, so the offset is small; that it is added is what counts.
-    let offset = store.clock_offset().await.expect("it can be measured");
-    assert!(offset.abs() < 60_000, "{offset}");
+    let mut url = url::Url::parse(database.url()).expect("a URL");
+    let server = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
+    let proxy = Proxy::start(server).await.expect("a proxy");
+    url.set_ip_host(proxy.address().ip()).expect("a host");
+    url.set_port(Some(proxy.address().port())).expect("a port");
+    let store = PostgresStore::connect(url.as_str(), PostgresOptions::default())
+        .await
+        .expect("the database can be reached");
     let clock = store.clock().await.expect("it can be measured");
-    let offset = clock.measure().await.expect("it can be measured");
-    let difference = clock.now().0 - SystemClock.now().0 - offset;
-    assert!(difference.abs() <= 1_000, "{difference}");
+    // The server runs on this machine or near it: its clock is ours.
+    let off = || clock.now().0 - SystemClock.now().0;
+    assert!(off().abs() <= 1_000, "{}", off());
+    let before = off();
+    proxy.set(Mode::Delay(Duration::from_millis(400)));
+    let error = clock.measure().await.expect_err("it says little");
+    assert!(error.may_retry(), "{error}");
+    proxy.set(Mode::Forward);
+    assert!((off() - before).abs() <= 100, "{before} {}", off());
+    clock.measure().await.expect("it can be measured");
 }
 
 #[tokio::test]

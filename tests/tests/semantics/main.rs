@@ -15,7 +15,7 @@ use serde_json::json;
 use stage::{LIMIT, NAME, NEVER, Stage, child, item, page, transient};
 use tideline_shared::rules::Schedule;
 use tideline_shared::store::SourceCommand;
-use tideline_shared::words::{CycleState, EntityRef, JobState, MalformedItem, SourceState};
+use tideline_shared::words::{CycleState, EntityRef, JobRecord, JobState, MalformedItem, SourceState};
 use tideline_tests::wait_until;
 use tideline_worker::{ErrorClass, Item, Page, PageContent, SourceError};
 
@@ -57,6 +57,31 @@ async fn a_success_returns_to_rung_zero() -> Result<()> {
     stage
         .job(NAME, |job| job.rung == 0 && job.state == JobState::Done)
         .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_failures_in_a_row_climb_the_ladder() -> Result<()> {
+    // The source fails after every second page: five times in a cycle, and the ladder has two rungs.
+    let mut read = 0;
+    let script = move |request: stage::Asked| {
+        if read == 2 {
+            read = 0;
+            return Err(transient());
+        }
+        read += 1;
+        let number = request.cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
+        Ok(page(&[&format!("e{number}")], (number < 11).then_some(number + 1)))
+    };
+    let stage = Stage::start(|_| (), script).await?;
+    for pages in [2, 4, 6, 8, 10] {
+        let cursor = pages.to_string();
+        let failed = |job: &JobRecord| job.state == JobState::Waiting && job.cursor.as_deref() == Some(&cursor);
+        assert_eq!(stage.job(NAME, failed).await?.rung, 1);
+        stage.advance(11);
+    }
+    let ended = stage.reaches(1, CycleState::Complete).await?;
+    assert_eq!(ended.totals.added, 12);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! the store's cursor and progress are the truth that the next burst starts from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -44,6 +45,8 @@ pub(crate) struct Burst {
     pub(crate) partition: Arc<PartitionArgs>,
     pub(crate) progress: Progress,
     pub(crate) cursor: Option<Value>,
+    /// Set by the first commit.
+    pub(crate) progressed: Arc<AtomicBool>,
     pub(crate) stop: CancellationToken,
     pub(crate) ends_at: Timestamp,
 }
@@ -181,6 +184,7 @@ impl Burst {
         self.count(&progress);
         self.progress = progress;
         self.cursor = next;
+        self.progressed.store(true, Ordering::Relaxed);
         let mut hold_until = hold_until;
         if let Some(hold) = hold {
             let until = self.clock.now().plus(hold);

@@ -118,16 +118,18 @@ impl Handler for IngestHandler {
             partition: Arc::new(args),
             progress,
             cursor,
+            progressed: Arc::clone(&attempt.progressed),
             stop: attempt.stop.clone(),
             ends_at: self.clock.now().plus(readable.settings.burst_length),
         };
         let started = self.clock.now();
         let ended = burst.run().await;
-        let (end, ended) = conclude(job, &readable.settings, ended);
+        let rung = attempt.rung();
+        let (end, ended) = conclude(rung, &readable.settings, ended);
         metrics::burst(&readable.settings.name, end, self.clock.now().since(started));
         metrics::rung(
             &readable.settings.name,
-            if ended.is_ok() { 0 } else { job.rung.saturating_add(1) },
+            if ended.is_ok() { 0 } else { rung.saturating_add(1) },
         );
         ended
     }
@@ -135,7 +137,7 @@ impl Handler for IngestHandler {
 
 /// What the end of a burst means for its job, and its name in metrics.
 fn conclude(
-    job: &ClaimedJob,
+    rung: u32,
     settings: &SourceSettings,
     ended: Result<BurstEnd, HandlerError>,
 ) -> (&'static str, Result<Outcome, HandlerError>) {
@@ -151,7 +153,7 @@ fn conclude(
             )),
         ),
         // After the last rung a cycle is given up without a sweep, and a fresh one starts.
-        Err(HandlerError::Transient { message, .. }) if job.rung >= settings.backoff.rungs() => (
+        Err(HandlerError::Transient { message, .. }) if rung >= settings.backoff.rungs() => (
             "given_up",
             Err(HandlerError::GivenUp(format!("failed on the last rung: {message}"))),
         ),

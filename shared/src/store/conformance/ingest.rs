@@ -8,7 +8,7 @@ use super::{
     touched, written, written_with,
 };
 use crate::store::{EntityFilter, RescuePolicy, SourceCommand, Store};
-use crate::words::{ChangeKind, Commit, CycleEnd, CycleState, Progress, Sequence, Settlement};
+use crate::words::{ChangeKind, Commit, CycleEnd, CycleState, Progress, Sequence, Settlement, Timestamp};
 
 /// References of the live entities, in order.
 pub(super) async fn catalog(store: &Arc<dyn Store>) -> Vec<String> {
@@ -40,6 +40,32 @@ pub(super) async fn next_cycle(store: &Arc<dyn Store>, before: &Reader, at: i64)
     );
     start_cycle(store, t(at)).await;
     Reader::new(only(claim_ingest(store, "w", 1, t(at)).await))
+}
+
+pub async fn a_commit_returns_to_rung_zero(store: Arc<dyn Store>) {
+    /// Its attempt failed for the second time, and it was claimed again.
+    async fn on_rung_two(store: &Arc<dyn Store>, reader: &Reader, at: Timestamp) -> Reader {
+        let retry = Settlement::Retry {
+            due_at: at,
+            rung: 2,
+            error: "e".to_owned(),
+        };
+        reader.settle(store, retry, at).await;
+        let again = Reader::new(only(claim_ingest(store, "w", 1, at).await));
+        assert_eq!(again.job.rung, 2);
+        again
+    }
+    let first = begin(&store, "s", 1).await;
+    let mut first = on_rung_two(&store, &first, t(1)).await;
+    first.write(&store, entities(0, 1, 1), None, t(1)).await;
+    assert_eq!(job(&store, first.job.id).await.rung, 0, "written");
+    let second = next_cycle(&store, &first, 10).await;
+    let mut second = on_rung_two(&store, &second, t(11)).await;
+    let memories = store.list_page_memories(second.job.id, 0, 10).await.unwrap();
+    second
+        .commit(&store, memories.into_iter().map(touched).collect(), None, t(11))
+        .await;
+    assert_eq!(job(&store, second.job.id).await.rung, 0, "touched");
 }
 
 pub async fn a_page_is_committed_with_entities_cursor_and_progress(store: Arc<dyn Store>) {
@@ -341,6 +367,7 @@ macro_rules! store_conformance_ingest {
             $open,
             ingest: a_page_is_committed_with_entities_cursor_and_progress,
             several_pages_are_committed_together,
+            a_commit_returns_to_rung_zero,
             bodies_of_every_size_are_stored_as_they_are,
             a_batch_that_is_sent_again_is_answered_as_the_first_time,
             another_batch_at_an_old_place_is_an_error_and_writes_nothing,

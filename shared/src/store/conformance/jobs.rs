@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::{ClaimRequest, SettleRequest, StoreError};
-use crate::words::{EnqueueOutcome, JobId, JobState, Lease, NewJob, Settled, Settlement, Token, Trigger};
+use crate::words::{
+    CycleEnd, CycleState, EnqueueOutcome, JobId, JobState, Lease, NewJob, Settled, Settlement, Token, Trigger,
+};
 
 pub async fn an_enqueued_job_is_claimed_with_all_it_was_given(store: Arc<dyn Store>) {
     let job = NewJob {
@@ -309,6 +311,47 @@ pub async fn a_retry_climbs_and_keeps_its_error(store: Arc<dyn Store>) {
     assert!(claim(&store, "w", 1, t(29)).await.is_empty());
 }
 
+pub async fn an_error_of_any_text_is_stored_and_holds_up_no_other(store: Arc<dyn Store>) {
+    store
+        .enqueue(&[new_job("a", "1"), new_job("b", "1")], T0)
+        .await
+        .unwrap();
+    let claimed = claim(&store, "w", 2, T0).await;
+    let text = "before\0after \u{1F600}\u{200B}\n\x1b[31m";
+    let ends = [Settlement::Parked { error: text.to_owned() }, Settlement::Done];
+    let requests: Vec<_> = claimed
+        .iter()
+        .zip(ends)
+        .map(|(job, settlement)| SettleRequest {
+            lease: job.lease(),
+            settlement,
+        })
+        .collect();
+    assert_eq!(
+        store.settle(&requests, t(1)).await.unwrap(),
+        [Settled::Settled, Settled::Settled]
+    );
+    let error = job(&store, claimed[0].id).await.last_error.unwrap();
+    assert!(
+        error.starts_with("before") && error.ends_with("after \u{1F600}\u{200B}\n\x1b[31m"),
+        "{error:?}"
+    );
+    assert_eq!(job(&store, claimed[1].id).await.state, JobState::Done);
+    let reader = begin(&store, "s", 1).await;
+    store.block_source(reader.source(), text).await.unwrap();
+    let end = CycleEnd {
+        state: CycleState::Incomplete,
+        reason: Some(text.to_owned()),
+        next_cycle_at: None,
+    };
+    assert!(
+        store
+            .end_cycle(reader.source(), reader.cycle(), &end, t(2))
+            .await
+            .unwrap()
+    );
+}
+
 pub async fn postponing_and_handing_back_spend_no_attempt_and_keep_the_rung(store: Arc<dyn Store>) {
     enqueue(&store, new_job("a", "1"), T0).await;
     let lease = claim_one(&store, "w", T0).await.lease();
@@ -472,6 +515,7 @@ macro_rules! store_conformance_jobs {
             a_batch_of_settlements_is_answered_in_its_order,
             done_and_again_return_to_attempt_and_rung_zero,
             a_retry_climbs_and_keeps_its_error,
+            an_error_of_any_text_is_stored_and_holds_up_no_other,
             postponing_and_handing_back_spend_no_attempt_and_keep_the_rung,
             a_parked_or_cancelled_job_runs_no_more_by_itself,
             a_due_job_is_hinted_once_per_resend_time,

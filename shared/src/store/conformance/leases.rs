@@ -1,11 +1,12 @@
 //! Cases: heartbeats, rescue, retire.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::store::{RescuePolicy, Rescued, Store};
-use crate::words::{JobState, Lease, Settled, Settlement, Timestamp};
+use crate::words::{ClaimedJob, JobState, Lease, Settled, Settlement, Timestamp};
 
 const POLICY: RescuePolicy = RescuePolicy {
     free: 2,
@@ -196,6 +197,20 @@ pub async fn a_worker_that_retires_hands_everything_back_at_once(store: Arc<dyn 
     assert!(again.iter().all(|job| job.attempt == 1), "no attempt was spent");
 }
 
+pub async fn a_worker_sees_what_it_holds_although_it_does_not_know(store: Arc<dyn Store>) {
+    let jobs: Vec<_> = (0..4).map(|n| new_job(&format!("{n}"), "1")).collect();
+    store.enqueue(&jobs, T0).await.unwrap();
+    let mine = claim(&store, "w", 2, T0).await;
+    claim(&store, "other", 1, T0).await;
+    let held = async || -> HashSet<Lease> {
+        let leases = store.held_leases(&worker("w"), t(1)).await.unwrap();
+        leases.into_iter().collect()
+    };
+    assert_eq!(held().await, mine.iter().map(ClaimedJob::lease).collect());
+    settle(&store, mine[0].lease(), Settlement::Done, t(1)).await;
+    assert_eq!(held().await, HashSet::from([mine[1].lease()]));
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
@@ -213,6 +228,7 @@ macro_rules! store_conformance_leases {
             rescue_takes_no_more_than_its_limit,
             schedulers_that_rescue_at_once_take_each_job_once,
             a_worker_that_retires_hands_everything_back_at_once,
+            a_worker_sees_what_it_holds_although_it_does_not_know,
         );
     };
 }

@@ -399,6 +399,9 @@ pub async fn deleting_entities_forgets_the_pages_that_had_them(store: Arc<dyn St
         memories.is_empty(),
         "or a page would be touched and its entities never come back"
     );
+    // Nor may a page that is being read bring back the memory of what was deleted.
+    let late = written(reader.progress.next_page, entities(5, 1, 1));
+    assert_eq!(reader.commit(&store, vec![late], None, t(2)).await, Commit::LeaseLost);
 }
 
 pub async fn an_orphan_is_forgotten_with_its_last_entity(store: Arc<dyn Store>) {

@@ -1,42 +1,42 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
 use super::PostgresStore;
+use super::error::timed_out;
 use super::rows::column;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::words::Timestamp;
 
-/// The database's time: the machine's clock plus a measured offset, so that hosts whose clocks differ agree on leases and
-/// due times. Call [`StoreClock::measure`] about once a minute.
+/// How late the answer to "what time is it" may come: the time is wrong by half of that at most, and leases last seconds.
+const MAX_ROUND_TRIP: Duration = Duration::from_millis(500);
+
+/// How often it is asked at most for an answer that comes in time.
+const SAMPLES: u32 = 5;
+
+const ACT: &str = "measure the clock";
+
+/// The database's time: what it was, and what has gone by since on this machine's monotonic clock. So hosts whose clocks
+/// differ, or are set while they run, agree on leases and due times. Call [`StoreClock::measure`] about once a minute.
 #[derive(Clone, Debug)]
 pub struct StoreClock {
     store: PostgresStore,
-    offset_ms: Arc<AtomicI64>,
+    started: Instant,
+    /// The database's time at `started`, in milliseconds since 1970.
+    at_start: Arc<AtomicI64>,
+}
+
+/// What the database said, and the middle of the way there and back.
+struct Sample {
+    there_ms: i64,
+    here: Instant,
+    round_trip: Duration,
 }
 
 impl PostgresStore {
-    /// Database time minus local time, in milliseconds: half of the round trip is taken for the way.
-    ///
-    /// # Errors
-    /// The store cannot be reached.
-    pub async fn clock_offset(&self) -> Result<i64, StoreError> {
-        let mut act = self.reading("measure the clock").await?;
-        let mut offset = 0;
-        // The first statement of a connection is slower, so the second one is believed.
-        for _ in 0..2 {
-            let before = SystemClock.now();
-            let row = act.row(sqlx::query(include_str!("sql/read_clock.sql"))).await?;
-            let after = SystemClock.now();
-            let there: i64 = row.map(|row| column(&row, "now_ms")).transpose()?.unwrap_or(before.0);
-            offset = there - (before.0 + (after.0 - before.0) / 2);
-        }
-        Ok(offset)
-    }
-
     /// A clock on the database's time, measured now.
     ///
     /// # Errors
@@ -44,29 +44,68 @@ impl PostgresStore {
     pub async fn clock(&self) -> Result<StoreClock, StoreError> {
         let clock = StoreClock {
             store: self.clone(),
-            offset_ms: Arc::default(),
+            started: Instant::now(),
+            at_start: Arc::default(),
         };
-        clock.measure().await?;
+        // There is nothing better than a late answer yet.
+        clock.believe(&self.sample_clock().await?);
         Ok(clock)
+    }
+
+    async fn sample_clock(&self) -> Result<Sample, StoreError> {
+        let mut act = self.reading(ACT).await?;
+        let mut best: Option<Sample> = None;
+        for count in 1..=SAMPLES {
+            let before = Instant::now();
+            let row = act.row(sqlx::query(include_str!("sql/read_clock.sql"))).await?;
+            let round_trip = before.elapsed();
+            let Some(row) = row else { continue };
+            let sample = Sample {
+                there_ms: column(&row, "now_ms")?,
+                here: before + round_trip / 2,
+                round_trip,
+            };
+            // The first statement of a connection is slower, so there are two at least.
+            let enough = count > 1 && sample.round_trip <= MAX_ROUND_TRIP;
+            if best.as_ref().is_none_or(|best| sample.round_trip < best.round_trip) {
+                best = Some(sample);
+            }
+            if enough {
+                break;
+            }
+        }
+        best.ok_or_else(|| timed_out(ACT, false, MAX_ROUND_TRIP))
     }
 }
 
 impl StoreClock {
-    /// Measures the offset again and returns it, in milliseconds. On an error the last offset stays.
+    /// Measures again.
     ///
     /// # Errors
-    /// The store cannot be reached.
-    pub async fn measure(&self) -> Result<i64, StoreError> {
-        let offset = self.store.clock_offset().await?;
-        self.offset_ms.store(offset, Ordering::Relaxed);
-        Ok(offset)
+    /// The store cannot be reached, or answers so late that its answer says little. What was measured before holds on.
+    pub async fn measure(&self) -> Result<(), StoreError> {
+        let sample = self.store.sample_clock().await?;
+        if sample.round_trip > MAX_ROUND_TRIP {
+            return Err(timed_out(ACT, false, MAX_ROUND_TRIP));
+        }
+        self.believe(&sample);
+        Ok(())
     }
+
+    fn believe(&self, sample: &Sample) {
+        let here = sample.here.saturating_duration_since(self.started);
+        self.at_start.store(sample.there_ms - millis(here), Ordering::Relaxed);
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[async_trait]
 impl Clock for StoreClock {
     fn now(&self) -> Timestamp {
-        Timestamp(SystemClock.now().0 + self.offset_ms.load(Ordering::Relaxed))
+        Timestamp(self.at_start.load(Ordering::Relaxed) + millis(self.started.elapsed()))
     }
 
     async fn sleep_until(&self, moment: Timestamp) {

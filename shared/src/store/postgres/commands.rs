@@ -5,7 +5,7 @@ use super::act::Act;
 use super::cycles::TRIES;
 use super::rows::{column, cycle_state_of, source_state_of, trigger_text};
 use super::sources::no_source;
-use crate::store::standing::Standing;
+use crate::store::standing::{RESET, Standing};
 use crate::store::{SourceCommand, StoreError};
 use crate::words::Timestamp;
 
@@ -47,7 +47,7 @@ async fn command_once(
             return Ok((!cancelled).then_some("no cycle of it is running"));
         }
         SourceCommand::Reset | SourceCommand::ResetAndDelete => {
-            act.cancel_running_cycle(found.id, "reset by a person", now).await?;
+            act.cancel_running_cycle(found.id, RESET, now).await?;
             let source = find(act, name).await?;
             reset(act, &source).await?;
             return Ok(None);
@@ -108,7 +108,7 @@ async fn find(act: &mut Act, name: &str) -> Result<Standing, StoreError> {
 /// Forgets cursors, manifests and misses. All that the source owns becomes a suspect, or what it dropped in the meantime
 /// would never be noticed.
 async fn reset(act: &mut Act, source: &Standing) -> Result<(), StoreError> {
-    end_held(act, source, "reset by a person").await?;
+    end_held(act, source, RESET).await?;
     for statement in [
         include_str!("sql/delete_manifests.sql"),
         include_str!("sql/delete_misses.sql"),

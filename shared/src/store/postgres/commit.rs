@@ -1,5 +1,7 @@
 //! The page commit: one statement for pages that are as remembered, one transaction for others.
 
+use std::borrow::Cow;
+
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
@@ -7,7 +9,7 @@ use super::act::{Act, Statement};
 use super::changes;
 use super::error::broken;
 use super::ingest::{committed, progress_text};
-use super::rows::NO_PLACE;
+use super::rows::{NO_PLACE, storable};
 use crate::rules;
 use crate::store::StoreError;
 use crate::store::batch::partition_args;
@@ -203,29 +205,24 @@ async fn write_malformed(act: &mut Act, batch: &PageBatch, now: Timestamp) -> Re
             items
                 .iter()
                 .map(|(_, item)| item.reference.as_ref().map(|reference| storable(reference.as_str())))
-                .collect::<Vec<Option<String>>>(),
+                .collect::<Vec<Option<Cow<'_, str>>>>(),
         )
         .bind(
             items
                 .iter()
                 .map(|(_, item)| storable(&item.error))
-                .collect::<Vec<String>>(),
+                .collect::<Vec<Cow<'_, str>>>(),
         )
         .bind(
             items
                 .iter()
                 .map(|(_, item)| storable(&item.sample))
-                .collect::<Vec<String>>(),
+                .collect::<Vec<Cow<'_, str>>>(),
         );
     act.run(statement).await?;
     let statement = sqlx::query(include_str!("sql/trim_malformed.sql")).bind(batch.source.0);
     act.run(statement.bind(i64::from(batch.malformed_keep))).await?;
     Ok(())
-}
-
-/// A text of the database has no NUL; a sample of a broken answer may.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use super::PostgresStore;
 use super::act::Act;
-use super::rows::{column, count, cycle_state_of, cycle_state_text, moment, trigger_of};
+use super::rows::{column, count, cycle_state_of, cycle_state_text, moment, storable, trigger_of};
 use super::sweep;
 use super::totals::totals_text;
 use crate::store::{CycleStore, CycleTrace, StartedCycle, StoreError};
@@ -243,7 +243,7 @@ impl Act {
             .bind(source)
             .bind(cycle)
             .bind(cycle_state_text(state))
-            .bind(reason)
+            .bind(reason.map(storable))
             .bind(totals)
             .bind(now.0);
         self.run(statement).await?;

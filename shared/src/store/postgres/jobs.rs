@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
@@ -6,7 +7,7 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::act::Act;
 use super::error::broken;
-use super::rows::{NO_PLACE, column, fingerprint, moment, small, trigger_of, trigger_text};
+use super::rows::{NO_PLACE, column, fingerprint, moment, small, storable, trigger_of, trigger_text};
 use crate::store::batch::check_jobs;
 use crate::store::{ClaimRequest, DueJob, JobStore, Rescue, RescuePolicy, Rescued, SettleRequest, StoreError};
 use crate::words::{
@@ -280,7 +281,11 @@ async fn settle_rows(
         .bind(ends.iter().map(|end| end.0).collect::<Vec<&str>>())
         .bind(ends.iter().map(|end| end.1).collect::<Vec<Option<i64>>>())
         .bind(ends.iter().map(|end| end.2).collect::<Vec<Option<i32>>>())
-        .bind(ends.iter().map(|end| end.3).collect::<Vec<Option<&str>>>())
+        .bind(
+            ends.iter()
+                .map(|end| end.3.map(storable))
+                .collect::<Vec<Option<Cow<'_, str>>>>(),
+        )
         .bind(now.0)
         .bind(leaving);
     let mut sources = vec![];

@@ -1,5 +1,7 @@
 //! Columns ↔ words.
 
+use std::borrow::Cow;
+
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, Postgres, Row, Type};
 
@@ -19,6 +21,15 @@ where
         act: "read a column",
         source: Box::new(error),
     })
+}
+
+/// A text of the database has no NUL; an error or a sample of a broken answer may.
+pub(super) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
 }
 
 /// A number that is never negative.

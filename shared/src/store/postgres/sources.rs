@@ -6,7 +6,8 @@ use super::act::Act;
 use super::commands;
 use super::cycles::TRIES;
 use super::error::broken;
-use super::rows::{column, count, moment, source_state_of, trigger_of};
+use super::rows::{column, count, moment, source_state_of, storable, trigger_of};
+use crate::store::standing::RESET;
 use crate::store::{SourceCommand, SourceStore, SourceSync, StoreError};
 use crate::words::{CycleNumber, HeldSweep, SourceId, SourceRecord, SourceSpec, SourceState, Timestamp};
 
@@ -51,7 +52,7 @@ impl SourceStore for PostgresStore {
     async fn block_source(&self, source: SourceId, reason: &str) -> Result<(), StoreError> {
         let mut act = self.writing("block a source").await?;
         let statement = sqlx::query(include_str!("sql/block_source.sql"));
-        act.run(statement.bind(source.0).bind(reason)).await?;
+        act.run(statement.bind(source.0).bind(storable(reason))).await?;
         Ok(())
     }
 
@@ -65,7 +66,8 @@ impl SourceStore for PostgresStore {
         else {
             return Err(no_source(name));
         };
-        act.lock_sources(&[source]).await?;
+        // A page that is being committed would be remembered with what goes now. This also holds the source.
+        act.cancel_running_cycle(source, RESET, now).await?;
         // A page that is remembered would be touched only and never bring its entities back.
         act.run(sqlx::query(include_str!("sql/delete_manifests.sql")).bind(source))
             .await?;

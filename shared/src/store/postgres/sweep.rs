@@ -3,7 +3,7 @@
 use super::PostgresStore;
 use super::act::Act;
 use super::cycles::TRIES;
-use super::rows::{column, count};
+use super::rows::{column, count, storable};
 use crate::store::StoreError;
 use crate::words::{CycleState, SweepPlan, Timestamp};
 
@@ -147,7 +147,7 @@ pub(super) async fn hold(
     let statement = sqlx::query(include_str!("sql/note_held_sweep.sql"))
         .bind(source)
         .bind(cycle)
-        .bind(reason)
+        .bind(storable(reason))
         .bind(signed(plan.candidates))
         .bind(signed(plan.owned))
         .bind(now.0)

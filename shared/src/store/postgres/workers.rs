@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 
 use super::PostgresStore;
+use super::rows::column;
 use crate::store::{StoreError, WorkerStore};
-use crate::words::{Timestamp, WorkerId};
+use crate::words::{JobId, Lease, Timestamp, Token, WorkerId};
 
 #[async_trait]
 impl WorkerStore for PostgresStore {
@@ -16,6 +17,22 @@ impl WorkerStore for PostgresStore {
         )
         .await?;
         Ok(())
+    }
+
+    async fn held_leases(&self, worker: &WorkerId, now: Timestamp) -> Result<Vec<Lease>, StoreError> {
+        let mut act = self.reading("list held leases").await?;
+        let statement = sqlx::query(include_str!("sql/list_held_leases.sql"))
+            .bind(&worker.0)
+            .bind(now.0);
+        let rows = act.rows(statement).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Lease {
+                    job: JobId(column(row, "id")?),
+                    token: Token(column(row, "token")?),
+                })
+            })
+            .collect()
     }
 
     async fn retire(&self, worker: &WorkerId, now: Timestamp) -> Result<(), StoreError> {

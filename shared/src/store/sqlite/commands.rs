@@ -8,7 +8,7 @@ use super::partitions::cancel_running_cycle;
 use super::rows::{optional_word, word, word_of};
 use super::sources::no_source;
 use super::{SqliteStore, begin, commit, sql};
-use crate::store::standing::Standing;
+use crate::store::standing::{RESET, Standing};
 use crate::store::{SourceCommand, StoreError};
 use crate::words::Timestamp;
 
@@ -108,10 +108,10 @@ async fn run(
 /// Forgets cursors, manifests and misses. All that the source owns becomes a suspect, or what it dropped in the meantime
 /// would never be noticed.
 async fn reset(connection: &mut SqliteConnection, source: &Standing, now: Timestamp) -> Result<(), StoreError> {
-    cancel_running_cycle(connection, source.id, "reset by a person", now)
+    cancel_running_cycle(connection, source.id, RESET, now)
         .await
         .map_err(failed(ACT))?;
-    end_held(connection, source, "reset by a person").await?;
+    end_held(connection, source, RESET).await?;
     run(connection, sql!("delete_manifests"), &[&source.id], None).await?;
     run(connection, sql!("delete_misses"), &[&source.id], None).await?;
     run(connection, sql!("suspect_all_entities"), &[&source.id], None).await?;

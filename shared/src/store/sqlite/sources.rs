@@ -8,6 +8,7 @@ use super::failure::failed;
 use super::partitions::{cancel_running_cycle, open_places};
 use super::rows::{count, fingerprint, optional_count, optional_moment, optional_word, to_json, word};
 use super::{SqliteStore, begin, commit, sql};
+use crate::store::standing::RESET;
 use crate::store::{SourceCommand, SourceStore, SourceSync, StoreError};
 use crate::words::{CycleNumber, HeldSweep, SourceId, SourceRecord, SourceSpec, SourceState, Timestamp};
 
@@ -91,6 +92,7 @@ impl SourceStore for SqliteStore {
         };
         let delete = async {
             let (source, state): (i64, SourceState) = (found.try_get(0)?, word(&found, 1)?);
+            cancel_running_cycle(&mut tx, source, RESET, now).await?;
             // A page that is remembered would be touched only and never bring its entities back.
             query(sql!("delete_manifests")).bind(source).execute(&mut *tx).await?;
             let live = query(sql!("find_live_entities"))

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
-use sqlx::query;
+use sqlx::{query, query_as};
 
 use super::failure::failed;
 use super::{SqliteStore, begin, commit, sql};
 use crate::store::{StoreError, WorkerStore};
-use crate::words::{Timestamp, WorkerId};
+use crate::words::{JobId, Lease, Timestamp, Token, WorkerId};
 
 #[async_trait]
 impl WorkerStore for SqliteStore {
@@ -18,6 +18,19 @@ impl WorkerStore for SqliteStore {
             .await
             .map_err(failed("heartbeat"))?;
         Ok(())
+    }
+
+    async fn held_leases(&self, worker: &WorkerId, _now: Timestamp) -> Result<Vec<Lease>, StoreError> {
+        let rows: Vec<(i64, i64)> = query_as(sql!("list_held_leases"))
+            .bind(&worker.0)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("list held leases"))?;
+        let lease = |(job, token)| Lease {
+            job: JobId(job),
+            token: Token(token),
+        };
+        Ok(rows.into_iter().map(lease).collect())
     }
 
     async fn retire(&self, worker: &WorkerId, now: Timestamp) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 -- The whole commit of pages that are as remembered, in one statement: the fence, the cursor, the marks. No row: the lease is
 -- gone, the cycle does not burst, or these pages were committed before. A page that is not remembered fails the statement.
 WITH fence AS (
-    UPDATE jobs j SET cursor = $5, progress = $6, rescues = 0, updated_at = $7
+    UPDATE jobs j SET cursor = $5, progress = $6, rung = 0, rescues = 0, updated_at = $7
     FROM sources s, cycles c
     WHERE j.id = $1 AND j.token = $2 AND j.state = 'running' AND j.cycle = $4 AND s.id = $3
         AND c.source_id = $3 AND c.number = $4 AND c.state = 'bursting'

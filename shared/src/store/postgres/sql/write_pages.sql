@@ -1,7 +1,7 @@
 -- As touch_pages for the remembered pages ($9), and the manifests of the others ($11 …): one row per page, replaced as a
 -- whole. Keys that a page had before and none of these pages has now become misses.
 WITH fence AS (
-    UPDATE jobs j SET cursor = $5, progress = $6, rescues = 0, updated_at = $7
+    UPDATE jobs j SET cursor = $5, progress = $6, rung = 0, rescues = 0, updated_at = $7
     FROM sources s, cycles c
     WHERE j.id = $1 AND j.token = $2 AND j.state = 'running' AND j.cycle = $4 AND s.id = $3
         AND c.source_id = $3 AND c.number = $4 AND c.state = 'bursting'
