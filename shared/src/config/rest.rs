@@ -45,7 +45,8 @@ pub(super) fn read_rest(rest: &Section<'_>) -> Option<RestSettings> {
     let doc = "Answers that mean that the cursor expired, besides 410. The partition then starts over.";
     let cursor_expired = rest.sections(list("cursor_expired", "none", doc), |pattern, _| read_pattern(pattern));
     let rate_limit = rest.section("rate_limit", "Headers that tell the API's limits.", read_rate_limit);
-    let doc = "Ask with `If-None-Match` and `If-Modified-Since`, so that an unchanged page costs nothing.";
+    let doc = "Ask with `If-None-Match` and `If-Modified-Since`, so that an unchanged page costs nothing. A last page is read \
+               again where a header tells the next page and a 304 comes without it.";
     let conditional = rest.flag("conditional", true, doc);
     let mut seen = Vec::new();
     let doc = "What is read. The first has no parent.";
