@@ -50,8 +50,11 @@ pub(super) fn read_rest(rest: &Section<'_>) -> Option<RestSettings> {
     let conditional = rest.flag("conditional", true, doc);
     let mut seen = Vec::new();
     let doc = "What is read. The first has no parent.";
+    let mut variables = Vec::new();
     let resources = rest.sections(list("resources", "", doc), |resource, _| {
-        read_resource(resource, &mut seen)
+        let read = read_resource(resource, &mut seen);
+        variables.extend(["query", "body"].iter().flat_map(|key| resource.variables_in(key)));
+        read
     });
     if !rest.has("resources") {
         rest.missing(&list("resources", "", doc));
@@ -67,6 +70,7 @@ pub(super) fn read_rest(rest: &Section<'_>) -> Option<RestSettings> {
         rate_limit,
         conditional,
         resources,
+        variables,
     })
 }
 
@@ -161,11 +165,12 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     let query = resource.text_map(
         "query",
         "mapping of names to texts",
-        "Query parameters; `{name}` stands for a value.",
+        "Query parameters; `{name}` stands for a value. What `${NAME}` stands for and values under names like `api_key` are shown \
+         in no error if they have 6 bytes or more.",
     );
     let body = resource.json(
         "body",
-        "Body of a POST, sent as JSON; `{name}` in a text stands for a value.",
+        "Body of a POST, sent as JSON; `{name}` in a text stands for a value. Secrets in it are kept as those in `query`.",
     );
     check_request(resource, &path, &query, known.as_ref());
     if body.is_some() && !post {

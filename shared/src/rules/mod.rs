@@ -6,6 +6,7 @@ mod guard;
 mod ladder;
 mod page_fingerprint;
 mod schedule;
+mod scrub;
 
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
 pub use cursor_watch::{came_twice, keep_cursor};
@@ -13,3 +14,4 @@ pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
 pub use ladder::{Ladder, LadderStep};
 pub use page_fingerprint::page_fingerprint;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
+pub use scrub::{REDACTED, scrub_urls};

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::json;
 use tideline_shared::words::{CycleState, JobState};
-use tideline_worker::{ErrorClass, SourceError};
+use tideline_worker::{ErrorClass, Page, SourceError};
 
 use crate::stage::{Asked, NAME, Stage, page};
 
@@ -61,5 +62,23 @@ async fn a_partition_that_starts_over_and_meets_the_same_cursors_again_is_not_ca
     stage.reaches(1, CycleState::Complete).await?;
     assert_eq!(stage.names().await?.len(), 7);
     assert_eq!(pages.load(Ordering::SeqCst), 5 + 1 + 4 + 1 + 7);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_circle_of_signed_next_urls_is_told_without_their_queries() -> Result<()> {
+    let script = |_| {
+        Ok(Page {
+            next: Some(json!("/things?signature=hush-hush")),
+            ..page(&["a"], None)
+        })
+    };
+    let stage = Stage::start(|_| (), script).await?;
+    let parked = stage.job(NAME, |job| job.state == JobState::Parked).await?;
+    let error = parked.last_error.unwrap_or_default();
+    assert!(
+        error.contains("/things?[redacted]") && !error.contains("hush"),
+        "{error}"
+    );
     Ok(())
 }

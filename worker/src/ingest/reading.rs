@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tideline_shared::clock::Clock;
-use tideline_shared::rules::{came_twice, keep_cursor};
+use tideline_shared::rules::{came_twice, keep_cursor, scrub_urls};
 use tideline_shared::store::{IngestStore, StoreError};
 use tideline_shared::telemetry::{metrics, spans};
 use tideline_shared::words::{CycleNumber, Fingerprint, JobId, PageMemory, PageWrite, Timestamp};
@@ -178,7 +178,8 @@ fn timed_out(timeout: Duration) -> SourceError {
 }
 
 fn circle(cursor: &str) -> SourceError {
-    let shown: String = cursor.chars().take(100).collect();
+    // A next URL may be signed. It is stored, or the partition could not go on, but not shown.
+    let shown: String = scrub_urls(cursor).chars().take(100).collect();
     SourceError::new(
         ErrorClass::Permanent,
         format!("the cursor does not advance: {shown} came twice; check how the next cursor is found"),

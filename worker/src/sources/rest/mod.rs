@@ -8,6 +8,7 @@ mod auth;
 mod blocking;
 mod expression;
 mod extract;
+mod hidden;
 mod limits;
 mod link;
 mod paging;
