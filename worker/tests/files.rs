@@ -169,6 +169,22 @@ async fn files_that_changed_just_now_are_read_again() {
     assert_eq!(told(&read(&*source, None, Some(&memory(&page))).await).0.len(), 1);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_cannot_be_looked_at_is_reported_and_its_page_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("b.json");
+    std::fs::write(folder.path().join("a.json"), entity("one")).unwrap();
+    std::os::unix::fs::symlink(&link, &link).unwrap();
+    let source = open_with_clock(&settings(folder.path(), 10, 1000), later()).unwrap();
+    let page = read(&*source, None, None).await;
+    let (references, errors) = told(&page);
+    assert_eq!(references, ["component:default/one"]);
+    assert!(errors.len() == 1 && errors[0].starts_with("b.json: "), "{errors:?}");
+    let again = read(&*source, None, Some(&memory(&page))).await;
+    assert_eq!(told(&again).1.len(), 1);
+}
+
 #[tokio::test]
 async fn a_folder_that_is_gone_is_an_error_and_an_empty_one_is_empty() {
     let folder = tempfile::tempdir().unwrap();

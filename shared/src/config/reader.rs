@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::error::Location;
 use super::expand::expand;
+use super::settings::Secret;
 use super::yaml::{Kind, Node, Problem, join_key};
 
 /// What all sections of one reading share.
@@ -20,6 +21,8 @@ pub(super) struct Context<'a> {
     describing: bool,
     problems: RefCell<Vec<Problem>>,
     keys: RefCell<Vec<KeyDoc>>,
+    /// What variables stood for, and the paths of the values they are in.
+    filled: RefCell<Vec<(String, Secret)>>,
 }
 
 /// One documented key.
@@ -73,6 +76,7 @@ impl<'a> Context<'a> {
             describing: false,
             problems: RefCell::default(),
             keys: RefCell::default(),
+            filled: RefCell::default(),
         }
     }
 
@@ -121,10 +125,15 @@ impl<'a> Context<'a> {
             return None;
         };
         match expand(text, self.env) {
-            Ok(expanded) => Some(Scalar {
-                text: expanded.text,
-                variables: expanded.variables,
-            }),
+            Ok(expanded) => {
+                let values = expanded.variables.iter().filter_map(|name| (self.env)(name));
+                let values = values.map(|value| (path.to_owned(), Secret::new(value)));
+                self.filled.borrow_mut().extend(values);
+                Some(Scalar {
+                    text: expanded.text,
+                    variables: expanded.variables,
+                })
+            }
             Err(wrong) => {
                 wrong.into_iter().for_each(|message| self.fail(path, message));
                 None
@@ -208,6 +217,18 @@ impl<'a> Section<'a> {
             self.known.borrow_mut().push(key);
         }
         found
+    }
+
+    /// What variables stand for in the values at and below a key that was read.
+    pub(super) fn variables_in(&self, key: &str) -> Vec<Secret> {
+        let at = self.path_of(key);
+        let is_in = |path: &str| {
+            let rest = path.strip_prefix(at.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let filled = self.context.filled.borrow();
+        let values = filled.iter().filter(|(path, _)| is_in(path));
+        values.map(|(_, value)| value.clone()).collect()
     }
 
     pub(super) fn is_describing(&self) -> bool {

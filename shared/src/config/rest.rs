@@ -45,12 +45,16 @@ pub(super) fn read_rest(rest: &Section<'_>) -> Option<RestSettings> {
     let doc = "Answers that mean that the cursor expired, besides 410. The partition then starts over.";
     let cursor_expired = rest.sections(list("cursor_expired", "none", doc), |pattern, _| read_pattern(pattern));
     let rate_limit = rest.section("rate_limit", "Headers that tell the API's limits.", read_rate_limit);
-    let doc = "Ask with `If-None-Match` and `If-Modified-Since`, so that an unchanged page costs nothing.";
+    let doc = "Ask with `If-None-Match` and `If-Modified-Since`, so that an unchanged page costs nothing. A last page is read \
+               again where a header tells the next page and a 304 comes without it.";
     let conditional = rest.flag("conditional", true, doc);
     let mut seen = Vec::new();
     let doc = "What is read. The first has no parent.";
+    let mut variables = Vec::new();
     let resources = rest.sections(list("resources", "", doc), |resource, _| {
-        read_resource(resource, &mut seen)
+        let read = read_resource(resource, &mut seen);
+        variables.extend(["query", "body"].iter().flat_map(|key| resource.variables_in(key)));
+        read
     });
     if !rest.has("resources") {
         rest.missing(&list("resources", "", doc));
@@ -66,6 +70,7 @@ pub(super) fn read_rest(rest: &Section<'_>) -> Option<RestSettings> {
         rate_limit,
         conditional,
         resources,
+        variables,
     })
 }
 
@@ -160,11 +165,12 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     let query = resource.text_map(
         "query",
         "mapping of names to texts",
-        "Query parameters; `{name}` stands for a value.",
+        "Query parameters; `{name}` stands for a value. What `${NAME}` stands for and values under names like `api_key` are shown \
+         in no error if they have 6 bytes or more.",
     );
     let body = resource.json(
         "body",
-        "Body of a POST, sent as JSON; `{name}` in a text stands for a value.",
+        "Body of a POST, sent as JSON; `{name}` in a text stands for a value. Secrets in it are kept as those in `query`.",
     );
     check_request(resource, &path, &query, known.as_ref());
     if body.is_some() && !post {

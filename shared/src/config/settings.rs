@@ -260,6 +260,8 @@ pub struct RestSettings {
     /// `allow_private_redirects` is not a thing: redirects to another host are never followed with credentials.
     /// `resources`: the first one is the root partition's; the others are children. Index 0 is never a child.
     pub resources: Vec<Resource>,
+    /// What `${NAME}` stands for in `query` and `body` of the resources: not shown, for it may be a key.
+    pub variables: Vec<Secret>,
 }
 
 /// One paginated resource.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::settings::{Auth, EntityShape, Pagination, SourceKind, SourceSettings};
+use super::settings::{Auth, EntityShape, Pagination, Secret, SourceKind, SourceSettings};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../tideline.example.yaml");
@@ -106,6 +106,22 @@ fn the_example_is_read_as_it_says() {
 fn secrets_are_not_printed() {
     let printed = format!("{:?}", read(EXAMPLE));
     assert!(!printed.contains("s3cret"), "{printed}");
+}
+
+#[test]
+fn what_variables_stand_for_in_queries_and_bodies_is_known_as_secret() {
+    let text = rest_source(
+        "  headers: { X-Key: \"${INVENTORY_SECRET}\" }\n  resources:\n  - { name: r, path: \"/r/${INVENTORY_SECRET}\", \
+         query: { a.b: \"x ${API_TOKEN}\", c: plain } }\n  - { name: s, path: /s, method: POST, \
+         body: { list: [{ n: \"${NUMBER}\" }] } }\n",
+    );
+    let settings = read(&text);
+    let SourceKind::Rest(rest) = &settings.sources[0].kind else {
+        panic!("a rest source")
+    };
+    let known: Vec<&str> = rest.variables.iter().map(Secret::reveal).collect();
+    assert_eq!(known, ["s3cret-token", "17"]);
+    assert!(!format!("{:?}", rest.variables).contains("s3cret"));
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! The rules as pure functions: now, randomness and ids come in as arguments; nothing here does I/O.
 
 mod canonical;
+mod cursor_watch;
 mod guard;
 mod ladder;
 mod page_fingerprint;
 mod schedule;
+mod scrub;
 
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
+pub use cursor_watch::{came_twice, keep_cursor};
 pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
 pub use ladder::{Ladder, LadderStep};
 pub use page_fingerprint::page_fingerprint;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
+pub use scrub::{REDACTED, scrub_urls};

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Value, json};
 
 use super::StoreError;
+use crate::rules::keep_cursor;
 use crate::words::{Entity, NewJob, PageBatch, PageWrite, Progress};
 
 /// Most jobs in one batch.
@@ -71,8 +72,11 @@ impl PageBatch {
         };
         progress.pages += self.pages.len() as u64;
         let mut marked = 0;
-        for page in &self.pages {
+        for (number, page) in (self.progress.next_page.saturating_add(1)..).zip(&self.pages) {
             let memory = page.memory();
+            if let Some(next) = &memory.next {
+                progress.kept_cursor = keep_cursor(progress.kept_cursor, number, next);
+            }
             marked += u64::from(memory.entities);
             progress.unidentified += u64::from(memory.unidentified);
             match page {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Sequence, Timestamp};
 
@@ -106,6 +106,20 @@ impl fmt::Display for EntityRef {
 /// SHA-256 over canonical bytes. Equal fingerprint = nothing to do.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// For `serialize_with`: hex digits, which are shorter than a list of numbers.
+    pub(super) fn as_hex<S: Serializer>(this: &Option<Self>, to: S) -> Result<S::Ok, S::Error> {
+        this.map(|this| this.to_string()).serialize(to)
+    }
+
+    /// For `deserialize_with`: what is no fingerprint is none.
+    pub(super) fn of_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let bytes = text.and_then(|text| hex::decode(text).ok());
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Self))
+    }
+}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

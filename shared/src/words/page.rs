@@ -78,7 +78,7 @@ pub struct MalformedRecord {
 pub enum PageWrite {
     /// The page is as the store remembers it: mark what its manifest holds, look nothing up.
     Touched {
-        /// Its memory, of which `page`, `entities`, `unidentified` and `children` are used.
+        /// Its memory, of which `page`, `entities`, `unidentified`, `next` and `children` are used.
         memory: PageMemory,
         /// New validators, if they (or the next cursor) differ: `memory.next` is then stored with them.
         validators: Option<Validators>,
@@ -153,6 +153,14 @@ pub struct Progress {
     pub finished: bool,
     /// Restarts after an expired cursor in this cycle.
     pub restarts: u32,
+    /// SHA-256 of the cursor of the newest page whose number is a power of two: should it come again, the cursors lead in a
+    /// circle, however many bursts that takes. None after a restart, which meets the same cursors again.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "Fingerprint::as_hex",
+        deserialize_with = "Fingerprint::of_hex"
+    )]
+    pub kept_cursor: Option<Fingerprint>,
     /// Pages committed, and those of them that were touched only.
     pub pages: u64,
     /// Pages that were as remembered.
@@ -172,4 +180,23 @@ pub struct Progress {
     /// The burst that committed the newest of these pages, for the link of the next one.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "TraceParent::lenient")]
     pub trace: Option<TraceParent>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_keeps_a_cursors_hash_and_what_an_older_release_wrote_has_none() {
+        let progress = Progress {
+            kept_cursor: Some(Fingerprint([7; 32])),
+            ..Progress::default()
+        };
+        let text = serde_json::to_string(&progress).unwrap();
+        assert!(text.contains(&"07".repeat(32)), "{text}");
+        assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
+        let older = serde_json::to_string(&Progress::default()).unwrap();
+        assert!(!older.contains("kept_cursor"), "{older}");
+        assert_eq!(serde_json::from_str::<Progress>(&older).unwrap(), Progress::default());
+    }
 }

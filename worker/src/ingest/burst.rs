@@ -110,6 +110,7 @@ impl Burst {
             partition: Arc::clone(&self.partition),
             cursor: self.cursor.clone(),
             next_page: self.progress.next_page,
+            kept_cursor: self.progress.kept_cursor,
             stop: self.stop.clone(),
             ends_at: self.ends_at,
         };

@@ -2,11 +2,10 @@
 //! their user information and query, and members of a JSON text whose names sound secret lose their values.
 
 use parking_lot::RwLock;
+use tideline_shared::rules::{REDACTED, scrub_urls};
 
-const REDACTED: &str = "[redacted]";
-
-/// Tokens that were fetched later and are remembered; older ones have expired.
-const MAX_NEEDLES: usize = 64;
+/// Forms of secrets that are known at a time; each has up to three.
+const MAX_NEEDLES: usize = 1_024;
 
 /// A name that contains one of these is the name of a secret.
 const SECRET_NAMES: [&str; 10] = [
@@ -22,42 +21,64 @@ const SECRET_NAMES: [&str; 10] = [
     "credential",
 ];
 
+/// Whether a query parameter or a member of a body with this name holds a secret, as far as a name can tell.
+pub(super) fn sounds_secret(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    ["key", "sig", "signature"].contains(&lower.as_str()) || SECRET_NAMES.iter().any(|secret| lower.contains(secret))
+}
+
 /// What is known to be secret.
 #[derive(Debug, Default)]
 pub(super) struct Redactor {
     /// Each secret in the forms it may occur in; longer ones first.
-    needles: RwLock<Vec<String>>,
+    needles: RwLock<Vec<Needle>>,
+}
+
+#[derive(Debug)]
+struct Needle {
+    text: String,
+    /// It may not be stored either.
+    is_credential: bool,
 }
 
 impl Redactor {
-    /// Learns a secret: its text, its percent-encoded and its JSON-escaped form.
+    /// Learns a credential: its text, its percent-encoded and its JSON-escaped form.
     pub(super) fn add(&self, secret: &str) {
+        self.learn(secret, true);
+    }
+
+    /// Learns a text that is not shown, but need not be a credential: it may stand in a stored cursor.
+    pub(super) fn hide(&self, secret: &str) {
+        self.learn(secret, false);
+    }
+
+    fn learn(&self, secret: &str, is_credential: bool) {
         if secret.is_empty() {
             return;
         }
-        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        let quoted = serde_json::Value::from(secret).to_string();
-        let escaped = quoted.trim_matches('"').to_owned();
         let mut needles = self.needles.write();
-        for form in [secret.to_owned(), encoded, escaped] {
-            if !needles.contains(&form) && needles.len() < MAX_NEEDLES {
-                needles.push(form);
+        for text in forms(secret) {
+            if let Some(known) = needles.iter_mut().find(|needle| needle.text == text) {
+                known.is_credential |= is_credential;
+            } else if needles.len() < MAX_NEEDLES {
+                needles.push(Needle { text, is_credential });
             }
         }
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        needles.sort_by_key(|needle| std::cmp::Reverse(needle.text.len()));
     }
 
     /// Forgets a secret that is no longer in use.
     pub(super) fn forget(&self, secret: &str) {
-        self.needles.write().retain(|needle| needle != secret);
+        let forms = forms(secret);
+        self.needles.write().retain(|needle| !forms.contains(&needle.text));
     }
 
     /// A text for people: without known secrets, user information and queries of URLs.
     pub(super) fn text(&self, text: &str) -> String {
         let mut out = scrub_urls(text);
         for needle in self.needles.read().iter() {
-            if out.contains(needle.as_str()) {
-                out = out.replace(needle.as_str(), REDACTED);
+            if out.contains(needle.text.as_str()) {
+                out = out.replace(needle.text.as_str(), REDACTED);
             }
         }
         out
@@ -81,38 +102,20 @@ impl Redactor {
         out
     }
 
-    /// Whether a known secret is in the text.
+    /// Whether a known credential is in the text.
     pub(super) fn touches(&self, text: &str) -> bool {
-        self.needles.read().iter().any(|needle| text.contains(needle.as_str()))
+        let needles = self.needles.read();
+        needles
+            .iter()
+            .any(|needle| needle.is_credential && text.contains(needle.text.as_str()))
     }
 }
 
-/// URLs in the text without user information and query.
-fn scrub_urls(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`' | '\\'))
-            .unwrap_or(after.len());
-        let (url, tail) = after.split_at(end);
-        let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
-        let (host, path) = url.split_at(authority);
-        out.push_str(host.rsplit_once('@').map_or(host, |(_, host)| host));
-        match path.find(['?', '#']) {
-            Some(query) => {
-                out.push_str(&path[..query]);
-                out.push('?');
-                out.push_str(REDACTED);
-            }
-            None => out.push_str(path),
-        }
-        rest = tail;
-    }
-    out.push_str(rest);
-    out
+/// How a secret may stand in a text: as it is, percent-encoded, escaped in JSON.
+fn forms(secret: &str) -> [String; 3] {
+    let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let quoted = serde_json::Value::from(secret).to_string();
+    [secret.to_owned(), encoded, quoted.trim_matches('"').to_owned()]
 }
 
 /// `"password": "x"` becomes `"password": "[redacted]"`, also in a text that is cut or not quite JSON.
@@ -181,9 +184,24 @@ mod tests {
     }
 
     #[test]
-    fn urls_lose_user_information_and_query() {
-        let text = redactor().text("GET https://me:pw@host:1/p/q?sig=abc#f failed, see http://h/");
-        assert_eq!(text, "GET https://host:1/p/q?[redacted] failed, see http://h/");
+    fn what_is_only_hidden_is_replaced_and_may_be_stored() {
+        let redactor = redactor();
+        redactor.hide("acme & co");
+        redactor.hide("s3cr&t/x");
+        assert_eq!(redactor.text("of acme+%26+co, acme & co"), "of [redacted], [redacted]");
+        assert!(!redactor.touches("acme & co"));
+        assert!(redactor.touches("s3cr&t/x"), "a credential stays one");
+    }
+
+    #[test]
+    fn a_token_that_is_forgotten_makes_room_for_the_next_one_in_every_form() {
+        let redactor = redactor();
+        for number in 0..10 * MAX_NEEDLES {
+            let token = format!("token/{number}=");
+            redactor.add(&token);
+            assert_eq!(redactor.text(&token), "[redacted]", "{number}");
+            redactor.forget(&token);
+        }
     }
 
     #[test]

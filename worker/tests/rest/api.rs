@@ -157,6 +157,7 @@ pub(crate) fn rest(base_url: &Url, resources: Vec<Resource>) -> RestSettings {
         rate_limit: RateLimitHeaders::default(),
         conditional: true,
         resources,
+        variables: Vec::new(),
     }
 }
 

@@ -136,6 +136,104 @@ async fn a_page_that_got_a_successor_is_not_unchanged() {
     }
 }
 
+/// A list whose full last page gets a successor, at a server that tells the next page in `header` of a 200 and of no 304,
+/// as GitHub does.
+async fn grows_silently(header: &'static str, next: &'static str) -> Api {
+    let calls = Arc::new(AtomicUsize::new(0));
+    Api::start(move |seen| {
+        let grown = calls.fetch_add(1, Ordering::SeqCst) > 0;
+        let mut response = with_etag(seen, "\"v1\"", json!(components(0, 2)));
+        if grown && response.status() == 200 {
+            response.headers_mut().insert(header, next.parse().unwrap());
+        }
+        response
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_304_without_the_header_that_tells_the_next_page_does_not_hide_a_successor() {
+    let by_header = Pagination::Header {
+        header: "x-next".into(),
+        parameter: "after".into(),
+        size: None,
+    };
+    for (pagination, header, told, next) in [
+        (
+            Pagination::LinkHeader { size: None },
+            "link",
+            "</things?page=2>; rel=next",
+            "/things?page=2",
+        ),
+        (by_header, "x-next", "c2", "c2"),
+    ] {
+        let api = grows_silently(header, told).await;
+        let source = open(things(&api.url, pagination));
+        let known = memory(&first(&source).await.unwrap());
+        let grown = page(&source, None, Some(&known)).await.unwrap();
+        assert_eq!(grown.next, Some(json!(next)), "{header}");
+        // A page in the middle is believed to be one still: its 304 costs one request.
+        let asked = api.count();
+        assert!(is_unchanged(&page(&source, None, Some(&memory(&grown))).await.unwrap()));
+        assert_eq!(api.count(), asked + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_last_page_whose_304_tells_links_costs_one_request() {
+    let api = Api::start(|seen| {
+        let mut response = with_etag(seen, "\"v1\"", json!(components(0, 2)));
+        let first = "</things?page=1>; rel=first".parse().unwrap();
+        response.headers_mut().insert("link", first);
+        response
+    })
+    .await;
+    let source = open(things(&api.url, Pagination::LinkHeader { size: None }));
+    let known = memory(&first(&source).await.unwrap());
+    assert!(is_unchanged(&page(&source, None, Some(&known)).await.unwrap()));
+    assert_eq!(api.count(), 2);
+}
+
+#[tokio::test]
+async fn a_last_page_that_is_asked_for_again_without_conditions_and_is_the_same_is_unchanged() {
+    let api = Api::start(|seen| with_etag(seen, "\"v1\"", json!(components(0, 2)))).await;
+    let source = open(things(&api.url, Pagination::LinkHeader { size: None }));
+    let known = memory(&first(&source).await.unwrap());
+    assert!(is_unchanged(&page(&source, None, Some(&known)).await.unwrap()));
+    assert_eq!(api.count(), 3);
+}
+
+#[tokio::test]
+async fn a_full_last_page_of_numbered_pages_is_followed_by_one_more_request() {
+    let size = tideline_shared::config::settings::PageSize {
+        parameter: "size".into(),
+        size: 2,
+    };
+    for pagination in [
+        Pagination::Page {
+            parameter: "page".into(),
+            first: 1,
+            size: Some(size.clone()),
+            total_pages: None,
+            total: None,
+        },
+        Pagination::Offset {
+            parameter: "offset".into(),
+            size,
+            total: None,
+        },
+    ] {
+        let api = Api::start(|seen| with_etag(seen, "\"v1\"", json!(components(0, 2)))).await;
+        let source = open(things(&api.url, pagination));
+        let page_one = first(&source).await.unwrap();
+        // The next page is looked for though there is none yet: a 304 hides no successor.
+        assert!(page_one.next.is_some());
+        assert!(is_unchanged(
+            &page(&source, None, Some(&memory(&page_one))).await.unwrap()
+        ));
+    }
+}
+
 #[tokio::test]
 async fn a_304_that_nobody_asked_for_is_transient() {
     let api = Api::start(|_| status(304, &[], "")).await;

@@ -1,7 +1,7 @@
 //! Redirects, and secrets in what people read.
 
 use serde_json::json;
-use tideline_shared::config::settings::{Auth, Pagination, Secret};
+use tideline_shared::config::settings::{Auth, Pagination, RestSettings, Secret};
 use tideline_worker::{ErrorClass, Item};
 
 use crate::api::*;
@@ -94,4 +94,64 @@ async fn a_cursor_that_repeats_the_credential_is_refused() {
     let error = first(&open(settings)).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Permanent);
     assert!(!error.message.contains("hush-hush"), "{error}");
+}
+
+/// With a key and an organisation from the environment in query and body.
+fn with_variables(base_url: &url::Url, pagination: Pagination) -> RestSettings {
+    let mut settings = things(base_url, pagination);
+    settings.variables = ["k3y/from=env", "acme-corp"].map(Secret::new).to_vec();
+    let resource = &mut settings.resources[0];
+    resource.query.insert("api_key".into(), "k3y/from=env".into());
+    resource.query.insert("filter".into(), "org eq acme-corp".into());
+    resource.query.insert("sig".into(), "written-here".into());
+    resource.post = true;
+    resource.body = Some(json!({"variables": {"clientSecret": "in-the-body", "login": "of acme-corp"}}));
+    settings
+}
+
+#[tokio::test]
+async fn an_api_that_echoes_query_and_body_makes_no_error_and_no_sample_tell_their_secrets() {
+    let echoes = [
+        "Cannot POST {path}",
+        "{\"error\": \"no route for {path}\"}",
+        "you are k3y/from=env of acme-corp",
+        "{\"args\": {\"api_key\": [\"k3y/from=env\"], \"sig\": [\"written-here\"]}, \"data\": {body}}",
+    ];
+    for (code, echo) in [200, 404, 500]
+        .into_iter()
+        .flat_map(|code| echoes.map(|echo| (code, echo)))
+    {
+        let api = Api::start(move |seen| {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(&seen.query)
+                .finish();
+            let text = echo
+                .replace("{path}", &format!("{}?{query}", seen.path))
+                .replace("{body}", &seen.body);
+            status(code, &[], &text)
+        })
+        .await;
+        let error = first(&open(with_variables(&api.url, Pagination::None)))
+            .await
+            .unwrap_err();
+        let text = format!("{error} {error:?}");
+        for secret in ["k3y", "acme-corp", "written-here", "in-the-body"] {
+            assert!(!text.contains(secret), "{code}: {secret} in {text}");
+        }
+        assert!(text.contains("[redacted]"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_may_hold_what_a_variable_stands_for_but_no_key() {
+    let pagination = || Pagination::NextUrl {
+        next: ".next".into(),
+        size: None,
+    };
+    let api = Api::start(|_| answer(json!({"items": [], "next": "/orgs/acme-corp/things?after=1"}))).await;
+    let page = first(&open(with_variables(&api.url, pagination()))).await.unwrap();
+    assert_eq!(page.next, Some(json!("/orgs/acme-corp/things?after=1")));
+    let api = Api::start(|_| answer(json!({"items": [], "next": "/things?after=1&k=k3y/from=env"}))).await;
+    let error = first(&open(with_variables(&api.url, pagination()))).await.unwrap_err();
+    assert!(error.message.contains("repeats a credential"), "{error}");
 }

@@ -123,6 +123,23 @@ async fn a_malformed_item_is_reported_beside_the_good_ones() {
 }
 
 #[tokio::test]
+async fn an_expression_that_fails_is_told_in_a_sentence() {
+    let error = read(json!({"items": []}), Some("error(\"boom\")"), EntityShape::AsIs).await;
+    let error = error.unwrap_err().message;
+    assert!(
+        error.contains("items: the expression failed: \"boom\"; the answer begins: "),
+        "{error}"
+    );
+    let page = read(json!([{}]), None, EntityShape::Shaped("error(\"boom\")".into()))
+        .await
+        .unwrap();
+    let Item::Malformed(item) = &items(&page)[0] else {
+        panic!("{page:?}")
+    };
+    assert_eq!(item.error, "entity.shape: the expression failed: \"boom\"");
+}
+
+#[tokio::test]
 async fn an_item_whose_body_fails_keeps_its_name() {
     let shape = named("Thing", "default", ".id", Some("{size: (.size | tonumber)}"));
     let page = read(json!([{"id": "a", "size": "1"}, {"id": "b", "size": "x"}]), None, shape)

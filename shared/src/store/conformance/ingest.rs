@@ -7,6 +7,7 @@ use super::{
     Reader, T0, begin, child, claim_ingest, claim_one, entities, job, new_job, only, padded, source, start_cycle, t,
     touched, written, written_with,
 };
+use crate::rules;
 use crate::store::{EntityFilter, RescuePolicy, SourceCommand, Store};
 use crate::words::{ChangeKind, Commit, CycleEnd, CycleState, Progress, Sequence, Settlement, Timestamp};
 
@@ -282,10 +283,12 @@ pub async fn a_restart_keeps_marks_and_goes_on_counting_pages(store: Arc<dyn Sto
     let mut root = begin(&store, "s", 1).await;
     root.write(&store, entities(0, 2, 1), Some("1"), t(1)).await;
     root.write(&store, entities(2, 2, 1), Some("2"), t(2)).await;
+    assert_eq!(root.progress.kept_cursor, Some(rules::fingerprint(b"2")));
     let Commit::Committed { progress, .. } = store.restart_partition(root.job.lease(), t(3)).await.unwrap() else {
         panic!("the lease holds");
     };
     assert_eq!((progress.restarts, progress.next_page, progress.pages), (1, 2, 2));
+    assert_eq!(progress.kept_cursor, None, "the same cursors come again");
     assert!(!progress.finished);
     assert_eq!(job(&store, root.job.id).await.cursor, None);
     root.progress = progress;

@@ -51,6 +51,7 @@ impl IngestStore for PostgresStore {
         };
         let mut progress = progress_of(&row)?;
         progress.restarts += 1;
+        progress.kept_cursor = None;
         progress.finished = false;
         let statement = sqlx::query(include_str!("sql/restart_job.sql")).bind(lease.job.0);
         act.run(statement.bind(progress_text(&progress)?).bind(now.0)).await?;

@@ -74,6 +74,7 @@ impl IngestStore for SqliteStore {
         let progress = Progress {
             finished: false,
             restarts: fence.progress.restarts.saturating_add(1),
+            kept_cursor: None,
             ..fence.progress
         };
         query(sql!("advance_partition"))

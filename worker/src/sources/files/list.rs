@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fs::Metadata;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -30,6 +30,8 @@ pub(super) struct Listed {
     pub(super) bytes: u64,
     /// When it last changed, in milliseconds since the Unix epoch.
     pub(super) changed_ms: i64,
+    /// Why nothing can be known of it, if so. It is listed all the same: what is left out would be swept.
+    pub(super) unreadable: Option<String>,
 }
 
 /// The files of one page.
@@ -45,7 +47,7 @@ pub(super) struct Listing {
 /// The files after `after`, at most `count`, together at most `bytes` (but at least one).
 ///
 /// # Errors
-/// The folder is not there or cannot be read whole: a part of it must not pass for all of it.
+/// The folder is not there, cannot be read whole or changed meanwhile: a part of it must not pass for all of it.
 pub(super) fn list(folder: &Path, after: Option<&str>, count: usize, bytes: u64) -> Result<Listing, SourceError> {
     let root = folder.canonicalize().map_err(|error| unreadable(folder, &error))?;
     if !root.is_dir() {
@@ -58,14 +60,13 @@ pub(super) fn list(folder: &Path, after: Option<&str>, count: usize, bytes: u64)
     let walk = WalkDir::new(&root).min_depth(1).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| is_wanted(&root, entry, after)) {
         let entry = entry.map_err(|error| match error.io_error() {
-            // Taken away while walking: the next try sees a folder at rest.
-            Some(cause) if cause.kind() == ErrorKind::NotFound => {
-                let text = "the folder changed while it was listed".to_owned();
-                SourceError::new(ErrorClass::Transient { retry_after: None }, text)
+            Some(cause) if cause.kind() == ErrorKind::NotFound => changed(),
+            cause => {
+                let class = cause.map_or(ErrorClass::Permanent, class_of);
+                SourceError::new(class, format!("the folder cannot be listed: {error}"))
             }
-            _ => SourceError::new(ErrorClass::Permanent, format!("the folder cannot be listed: {error}")),
         })?;
-        let Some(file) = listed(&root, &entry) else {
+        let Some(file) = listed(&root, &entry)? else {
             continue;
         };
         if !listing.files.is_empty() && (listing.files.len() >= count || sum.saturating_add(file.bytes) > bytes) {
@@ -74,6 +75,7 @@ pub(super) fn list(folder: &Path, after: Option<&str>, count: usize, bytes: u64)
         }
         sum = sum.saturating_add(file.bytes);
         hasher.update(format!("{}\n{}\n{}\n", file.name, file.bytes, file.changed_ms).as_bytes());
+        hasher.update([u8::from(file.unreadable.is_some())]);
         listing.files.push(file);
     }
     hasher.update([u8::from(listing.more)]);
@@ -81,15 +83,23 @@ pub(super) fn list(folder: &Path, after: Option<&str>, count: usize, bytes: u64)
     Ok(listing)
 }
 
-fn unreadable(folder: &Path, error: &std::io::Error) -> SourceError {
-    let class = match error.kind() {
+/// A file was taken away while walking: the next try sees a folder at rest.
+fn changed() -> SourceError {
+    let text = "the folder changed while it was listed".to_owned();
+    SourceError::new(ErrorClass::Transient { retry_after: None }, text)
+}
+
+fn unreadable(folder: &Path, error: &io::Error) -> SourceError {
+    let text = format!("the folder {} cannot be read: {error}", folder.display());
+    SourceError::new(class_of(error), text)
+}
+
+/// A network file system that does not answer may answer later; rights are given by people.
+fn class_of(error: &io::Error) -> ErrorClass {
+    match error.kind() {
         ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory => ErrorClass::Permanent,
         _ => ErrorClass::Transient { retry_after: None },
-    };
-    SourceError::new(
-        class,
-        format!("the folder {} cannot be read: {error}", folder.display()),
-    )
+    }
 }
 
 /// Hidden names are left out, as are files up to the cursor and folders that lie before it.
@@ -121,31 +131,72 @@ fn compare(a: &Path, b: &Path) -> Ordering {
     names(a).cmp(&names(b))
 }
 
-fn listed(root: &Path, entry: &DirEntry) -> Option<Listed> {
-    let format = format_of(entry.path().extension()?)?;
-    let relative = entry.path().strip_prefix(root).ok()?;
+/// The file of an entry; none if the entry is no file of the source.
+fn listed(root: &Path, entry: &DirEntry) -> Result<Option<Listed>, SourceError> {
+    let Some(format) = entry.path().extension().and_then(format_of) else {
+        return Ok(None);
+    };
+    let Ok(relative) = entry.path().strip_prefix(root) else {
+        return Ok(None);
+    };
     let Some(name) = relative.to_str() else {
         tracing::warn!(file = %relative.display(), "a file whose name is not UTF-8 is left out");
-        return None;
+        return Ok(None);
     };
+    let found = match locate(root, entry, name) {
+        Ok(None) => return Ok(None),
+        Ok(Some((path, metadata))) => Ok((path, metadata)),
+        Err(error) if is_gone(&error) => return Err(changed()),
+        Err(error) => Err(error),
+    };
+    let name = name.replace(std::path::MAIN_SEPARATOR, "/");
+    Ok(Some(match found {
+        Ok((path, metadata)) => Listed {
+            name,
+            path,
+            format,
+            bytes: metadata.len(),
+            changed_ms: changed_ms(&metadata),
+            unreadable: None,
+        },
+        Err(error) => Listed {
+            name,
+            path: entry.path().to_owned(),
+            format,
+            bytes: 0,
+            changed_ms: 0,
+            unreadable: Some(format!("cannot be looked at: {error}")),
+        },
+    }))
+}
+
+/// Where to open an entry's file; none if it is no file, or a link that leads nowhere or out of the folder.
+fn locate(root: &Path, entry: &DirEntry, name: &str) -> io::Result<Option<(PathBuf, Metadata)>> {
+    if entry.file_type().is_dir() {
+        return Ok(None);
+    }
     let path = if entry.path_is_symlink() {
-        let target = entry.path().canonicalize().ok()?;
+        let target = match entry.path().canonicalize() {
+            Ok(target) => target,
+            // The link is still there: what it points to is not.
+            Err(error) if is_gone(&error) => return entry.path().symlink_metadata().map(|_| None),
+            Err(error) => return Err(error),
+        };
         if !target.starts_with(root) {
             tracing::warn!(file = name, "a link that leads out of the folder is left out");
-            return None;
+            return Ok(None);
         }
         target
     } else {
         entry.path().to_owned()
     };
-    let metadata = std::fs::metadata(&path).ok().filter(Metadata::is_file)?;
-    Some(Listed {
-        name: name.replace(std::path::MAIN_SEPARATOR, "/"),
-        path,
-        format,
-        bytes: metadata.len(),
-        changed_ms: changed_ms(&metadata),
-    })
+    let metadata = std::fs::metadata(&path)?;
+    Ok(metadata.is_file().then_some((path, metadata)))
+}
+
+/// There is no such file, or what should be its folder is none.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn format_of(extension: &OsStr) -> Option<Format> {
@@ -248,6 +299,62 @@ mod tests {
         link(folder.path().join("in.yaml"), "same.yaml");
         link(PathBuf::from("nowhere"), "broken.yaml");
         assert_eq!(names(folder.path(), None, 100).0, ["in.yaml", "same.yaml"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_cannot_be_followed_is_listed_as_unreadable_and_not_left_out() {
+        let folder = folder_with(&["a.yaml", "c.yaml"]);
+        let link = |from: &str, to: &str| std::os::unix::fs::symlink(from, folder.path().join(to)).unwrap();
+        link("circle.yaml", "b.yaml");
+        link("b.yaml", "circle.yaml");
+        let listing = list(folder.path(), None, 100, u64::MAX).unwrap();
+        let told: Vec<_> = listing
+            .files
+            .iter()
+            .map(|file| (file.name.as_str(), file.unreadable.is_some()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a.yaml", false),
+                ("b.yaml", true),
+                ("c.yaml", false),
+                ("circle.yaml", true)
+            ]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_of_a_folder_that_may_not_be_entered_are_listed_as_unreadable_and_not_left_out() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = folder_with(&["closed/a.yaml", "open/b.yaml"]);
+        let closed = folder.path().join("closed");
+        let allow = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
+        allow(0o400);
+        let is_root = std::fs::metadata(closed.join("a.yaml")).is_ok();
+        let listing = list(folder.path(), None, 100, u64::MAX);
+        allow(0o700);
+        let files = listing.unwrap().files;
+        assert_eq!(files.len(), 2);
+        if is_root {
+            println!("root may enter every folder: only the list's length was tested");
+            return;
+        }
+        assert!(files[0].unreadable.is_some() && files[1].unreadable.is_none());
+    }
+
+    #[test]
+    fn a_file_that_goes_while_it_is_listed_is_an_error_and_not_left_out() {
+        let folder = folder_with(&["a.yaml"]);
+        let root = folder.path().canonicalize().unwrap();
+        let entry = WalkDir::new(&root).min_depth(1).into_iter().next().unwrap().unwrap();
+        assert!(listed(&root, &entry).unwrap().is_some());
+        std::fs::remove_file(root.join("a.yaml")).unwrap();
+        let error = listed(&root, &entry).unwrap_err();
+        assert_eq!(error.class, ErrorClass::Transient { retry_after: None });
     }
 
     #[test]

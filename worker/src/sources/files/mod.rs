@@ -93,7 +93,12 @@ impl Source for FilesSource {
             .last()
             .filter(|_| listing.more)
             .map(|file| Value::from(file.name.as_str()));
-        let items = blocking(move || read_all(&listing.files, max_bytes)).await?;
+        let (items, whole) = blocking(move || read_all(&listing.files, max_bytes)).await?;
+        let validators = Validators {
+            // What kept a file from being read may end without a trace on the file.
+            content: validators.content.filter(|_| whole),
+            ..validators
+        };
         Ok(page(PageContent::Items(items), next, validators))
     }
 }
@@ -115,18 +120,32 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     })
 }
 
-fn read_all(files: &[Listed], max_bytes: u64) -> Vec<Item> {
+/// What is in the files, and whether all of them could be read.
+fn read_all(files: &[Listed], max_bytes: u64) -> (Vec<Item>, bool) {
     let redactor = Redactor::default();
     let mut items = Vec::new();
+    let mut whole = true;
     for file in files {
-        match read_file(&file.path, max_bytes) {
+        let read = match &file.unreadable {
+            Some(why) => Err(why.clone()),
+            None => read_file(&file.path, max_bytes),
+        };
+        match read {
+            Ok(bytes) if bytes.len() as u64 > max_bytes => {
+                let why = format!("has more than {max_bytes} bytes (max_file_bytes)");
+                items.push(malformed(file, &why, b"", &redactor));
+            }
             Ok(bytes) => read_items(file, &bytes, &redactor, &mut items),
-            Err(why) => items.push(malformed(file, &why, b"", &redactor)),
+            Err(why) => {
+                whole = false;
+                items.push(malformed(file, &why, b"", &redactor));
+            }
         }
     }
-    items
+    (items, whole)
 }
 
+/// The file's bytes, of a larger one than `max_bytes` one more than that.
 fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
     use std::io::Read;
 
@@ -135,9 +154,6 @@ fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
     file.take(max_bytes.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() as u64 > max_bytes {
-        return Err(format!("has more than {max_bytes} bytes (max_file_bytes)"));
-    }
     Ok(bytes)
 }
 

@@ -2,13 +2,16 @@
 
 use jaq_core::data::JustLut;
 use jaq_core::load::{Arena, File, Loader};
-use jaq_core::{Compiler, Ctx, Vars};
+use jaq_core::{Compiler, Ctx, Exn, Vars};
 use jaq_json::Val;
 
 use super::extract::Path;
 
 /// Outputs of one expression that are read at most.
 pub(super) const MAX_OUTPUTS: usize = 100_000;
+
+/// What is said of an expression that did not come to its end.
+const STOPPED: &str = "the expression was stopped";
 
 /// Functions that reach out of the expression: the environment, the log, the process.
 const FORBIDDEN: [&str; 7] = [
@@ -121,19 +124,14 @@ impl Program {
         let mut outputs = Vec::new();
         for output in self.0.id.run((context, input)) {
             if outputs.len() >= limit {
-                return Err(format!("makes more than {limit} outputs"));
+                return Err(format!("the expression makes more than {limit} outputs"));
             }
             if !go_on() {
-                return Err("was stopped".to_owned());
+                return Err(STOPPED.to_owned());
             }
             match output {
                 Ok(value) => outputs.push(value),
-                Err(exception) => {
-                    return Err(match exception.get_err() {
-                        Ok(error) => error.to_string(),
-                        Err(_) => "was stopped".to_owned(),
-                    });
-                }
+                Err(exception) => return Err(failure(exception)),
             }
         }
         Ok(outputs)
@@ -148,11 +146,17 @@ impl Program {
         match self.0.id.run((context, input)).next() {
             None => Ok(None),
             Some(Ok(value)) => Ok(Some(value)),
-            Some(Err(exception)) => Err(exception
-                .get_err()
-                .map_or_else(|_| "was stopped".to_owned(), |error| error.to_string())),
+            Some(Err(exception)) => Err(failure(exception)),
         }
     }
+}
+
+/// In words that need no others: an expression's own error may be any text.
+fn failure(exception: Exn<'_, Val>) -> String {
+    exception.get_err().map_or_else(
+        |_| STOPPED.to_owned(),
+        |error| format!("the expression failed: {error}"),
+    )
 }
 
 fn load_error(text: &str, errors: &jaq_core::load::Errors<&str, ()>) -> String {

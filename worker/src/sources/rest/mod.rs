@@ -8,6 +8,7 @@ mod auth;
 mod blocking;
 mod expression;
 mod extract;
+mod hidden;
 mod limits;
 mod link;
 mod paging;
@@ -330,15 +331,15 @@ impl RestSource {
     }
 
     /// A 304 speaks of the body. Where headers tell the next page, they may tell another one now (the last page got a
-    /// successor); then the answer must be read.
+    /// successor); then the answer must be read. A 304 may leave such headers out (RFC 9110, section 15.4.5, demands only a
+    /// few others), so one without them does not say that the last page still is the last one. With every other pagination
+    /// what tells the next page is in the body.
     fn next_is_as_remembered(&self, plan: &Plan, place: &Place, answer: &Answer, memory: &PageMemory) -> bool {
-        let tells = match &plan.pagination {
-            Pagination::LinkHeader { .. } => answer.headers.contains_key(LINK),
-            Pagination::Header { header, .. } => answer.headers.contains_key(header.as_str()),
-            _ => false,
-        };
-        if !tells {
+        let Some(telling) = telling_header(&plan.pagination) else {
             return true;
+        };
+        if !answer.headers.contains_key(telling) {
+            return memory.next.is_some();
         }
         let signs = Signs {
             cursor: None,
@@ -356,15 +357,19 @@ impl RestSource {
     }
 }
 
-/// SHA-256 over the body and the headers that decide what comes next.
-fn content_print(plan: &Plan, answer: &Answer) -> Fingerprint {
-    let mut hasher = Sha256::new();
-    let deciding = match &plan.pagination {
+/// The header that tells the next page, if one does.
+fn telling_header(pagination: &Pagination) -> Option<&str> {
+    match pagination {
         Pagination::LinkHeader { .. } => Some(LINK.as_str()),
         Pagination::Header { header, .. } => Some(header.as_str()),
         _ => None,
-    };
-    if let Some(name) = deciding {
+    }
+}
+
+/// SHA-256 over the body and the headers that decide what comes next.
+fn content_print(plan: &Plan, answer: &Answer) -> Fingerprint {
+    let mut hasher = Sha256::new();
+    if let Some(name) = telling_header(&plan.pagination) {
         for value in answer.headers.get_all(name) {
             hasher.update(value.as_bytes());
             hasher.update([0]);

@@ -118,7 +118,7 @@ impl Reader<'_> {
             ItemsAt::Jq(program) => {
                 let outputs = program
                     .run(answer.value()?.clone(), answer.parent, MAX_OUTPUTS, self.go_on)
-                    .map_err(|why| ReadError::Wrong(format!("items: the expression {why}")))?;
+                    .map_err(|why| ReadError::Wrong(format!("items: {why}")))?;
                 return picked_by_jq(outputs);
             }
             ItemsAt::Default if is_array => ".".to_owned(),

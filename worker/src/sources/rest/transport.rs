@@ -14,6 +14,7 @@ use url::Url;
 
 use super::super::redact::Redactor;
 use super::auth::{self, ClientCredentials, Credential};
+use super::hidden::{self, MIN_SECRET_BYTES};
 use super::paging::Asked;
 use super::plan::Problem;
 use crate::source::{ErrorClass, SourceError};
@@ -65,6 +66,7 @@ impl Transport {
         let redactor = Arc::new(Redactor::default());
         let mut problems = Vec::new();
         let headers = fixed_headers(settings, &redactor, &mut problems);
+        hidden::learn(settings, &redactor);
         let credential = Credential::new(&settings.auth, &redactor).map_err(|problem| vec![problem])?;
         if !problems.is_empty() {
             return Err(problems);
@@ -295,7 +297,7 @@ fn fixed_headers(settings: &RestSettings, redactor: &Redactor, problems: &mut Ve
         // Which headers hold secrets nobody says; these hold none.
         let lower = name.to_ascii_lowercase();
         let harmless = ["accept", "user-agent", "content-type", "x-github-api-version"];
-        if !harmless.iter().any(|known| lower.starts_with(known)) && value.reveal().len() >= 6 {
+        if !harmless.iter().any(|known| lower.starts_with(known)) && value.reveal().len() >= MIN_SECRET_BYTES {
             redactor.add(value.reveal());
         }
         match (HeaderName::from_bytes(name.as_bytes()), auth::sensitive(value.reveal())) {

@@ -1,0 +1,84 @@
+//! Cursors that lead in a circle, over more than one burst.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+use tideline_shared::words::{CycleState, JobState};
+use tideline_worker::{ErrorClass, Page, SourceError};
+
+use crate::stage::{Asked, NAME, Stage, page};
+
+/// Bursts of 10 s without a wait between them: each has one page of 11 s, or two of 6 s.
+fn short_bursts(settings: &mut tideline_shared::config::settings::SourceSettings) {
+    settings.burst_interval = Duration::ZERO;
+}
+
+fn number(asked: &Asked) -> u64 {
+    asked.cursor.as_ref().and_then(serde_json::Value::as_u64).unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_circle_of_cursors_that_is_longer_than_a_burst_parks_its_partition() -> Result<()> {
+    for seconds in [11, 6] {
+        let pages = Arc::new(AtomicU64::new(0));
+        let read = Arc::clone(&pages);
+        let script = move |asked: Asked| {
+            // As an API that starts again after its seventh page does. It stops only so that the test ends.
+            asked.clock.advance(Duration::from_secs(seconds));
+            let next = (number(&asked) + 1) % 7;
+            let last = read.fetch_add(1, Ordering::SeqCst) > 100;
+            Ok(page(&["a"], (!last).then_some(next)))
+        };
+        let stage = Stage::start(short_bursts, script).await?;
+        let ended = stage.reaches(1, CycleState::Incomplete).await?;
+        assert!(ended.reason.is_some_and(|reason| reason.contains("does not advance")));
+        stage.job(NAME, |job| job.state == JobState::Parked).await?;
+        assert!(pages.load(Ordering::SeqCst) < 4 * 7);
+        stage.stop().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_partition_that_starts_over_and_meets_the_same_cursors_again_is_not_called_a_circle() -> Result<()> {
+    let pages = Arc::new(AtomicU64::new(0));
+    let read = Arc::clone(&pages);
+    let script = move |asked: Asked| {
+        asked.clock.advance(Duration::from_secs(11));
+        // The second restart comes while the cursor of page eight, 3, is kept; it comes again as that of page twelve.
+        if [5, 10].contains(&read.fetch_add(1, Ordering::SeqCst)) {
+            return Err(SourceError::new(ErrorClass::CursorExpired, "410"));
+        }
+        let number = number(&asked);
+        Ok(page(
+            &[format!("e{number}").as_str()],
+            (number < 6).then_some(number + 1),
+        ))
+    };
+    let stage = Stage::start(short_bursts, script).await?;
+    stage.reaches(1, CycleState::Complete).await?;
+    assert_eq!(stage.names().await?.len(), 7);
+    assert_eq!(pages.load(Ordering::SeqCst), 5 + 1 + 4 + 1 + 7);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_circle_of_signed_next_urls_is_told_without_their_queries() -> Result<()> {
+    let script = |_| {
+        Ok(Page {
+            next: Some(json!("/things?signature=hush-hush")),
+            ..page(&["a"], None)
+        })
+    };
+    let stage = Stage::start(|_| (), script).await?;
+    let parked = stage.job(NAME, |job| job.state == JobState::Parked).await?;
+    let error = parked.last_error.unwrap_or_default();
+    assert!(
+        error.contains("/things?[redacted]") && !error.contains("hush"),
+        "{error}"
+    );
+    Ok(())
+}
