@@ -49,6 +49,19 @@ fn an_approved_sweep_is_done_by_the_next_run() {
 }
 
 #[test]
+fn a_run_after_an_approval_reads_the_source_too_and_says_that_its_sweep_is_held() {
+    let home = home_with_held_sweep();
+    home.run(&["sources", "approve", "folder", "--yes"]).with_code(0);
+    for number in 5..8 {
+        home.remove_record(number);
+    }
+    let run = home.run(&["run", "--once"]).with_code(3);
+    assert!(run.out.contains("complete") && run.out.contains("held"), "{run:?}");
+    let entities = home.run(&["entities", "--json"]).json();
+    assert_eq!(entities.as_array().unwrap().len(), 5);
+}
+
+#[test]
 fn a_rejected_sweep_keeps_the_entities() {
     let home = home_with_held_sweep();
     home.run(&["sources", "reject", "folder"]).with_code(0);

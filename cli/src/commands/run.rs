@@ -13,7 +13,7 @@ use crate::roles::{Ground, Role, Running};
 /// For how long.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Run one complete cycle of every source, then end
+    /// Run one complete cycle of every source, then end; an interrupted cycle goes on, an approved sweep is done first
     #[arg(long)]
     once: bool,
     /// With --once: give up after so many seconds
