@@ -16,7 +16,7 @@ use super::demo_api::WorldArgs;
 use super::run::{Watched, run_cycles};
 use super::source_actions::delete_entities;
 use crate::context::{Context, Logs, environment};
-use crate::demo::{is_demo_source, serve, source_name, yaml};
+use crate::demo::{is_demo_source, mark, serve, source_name, yaml};
 use crate::exit::{Code, Failure};
 use crate::output::{Out, Tone, count};
 
@@ -41,7 +41,8 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let listener = listen(args.port).await?;
     let address = listener.local_addr()?;
     let text = yaml(&name, address, &context.demo_store());
-    let settings = parse(&text, Path::new("demo.yaml"), &environment)?;
+    let mut settings = parse(&text, Path::new("demo.yaml"), &environment)?;
+    mark(&mut settings);
     let ground = context.ground(settings, "demo", Logs::OnlyErrors).await?;
     refuse_foreign(&*ground.store, &redact_url(&context.demo_store())).await?;
     ground.sync_sources().await?;
@@ -89,7 +90,7 @@ async fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
 /// What a demo of another world left in the store goes.
 async fn forget_other_demos(context: &Context, store: &dyn Store, name: &str) -> anyhow::Result<()> {
     for source in store.list_sources().await? {
-        if source.state == SourceState::Orphaned && is_demo_source(&source.name) && source.name != name {
+        if source.state == SourceState::Orphaned && is_demo_source(&source) && source.name != name {
             store
                 .command_source(&source.name, SourceCommand::ResetAndDelete, context.now())
                 .await?;
@@ -120,7 +121,7 @@ fn greet(context: &Context, out: &mut Out, args: &DemoArgs, address: SocketAddr)
 /// Refuses a store with sources of somebody else, before they would be orphaned.
 async fn refuse_foreign(store: &dyn Store, shown: &str) -> anyhow::Result<()> {
     let sources = store.list_sources().await?;
-    match sources.iter().find(|source| !is_demo_source(&source.name)) {
+    match sources.iter().find(|source| !is_demo_source(source)) {
         None => Ok(()),
         Some(foreign) => Err(Failure::new(
             Code::Config,
