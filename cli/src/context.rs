@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use tideline_shared::backends::{Mode, Opened, open_queue, open_store};
 use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::settings::{Secret, Settings};
-use tideline_shared::config::{ConfigError, ConfigErrors, error_at, load, parse};
+use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
+use tideline_shared::config::{load, load_examined, parse};
 use tideline_shared::store::Store;
 use tideline_shared::telemetry::{init, init_with};
 use tideline_shared::words::Timestamp;
@@ -70,8 +70,7 @@ impl Context {
             )
             .into());
         }
-        let mut settings = load(&path, &environment)?;
-        check_sources(&settings, &|key, problem| error_at(&path, key, problem))?;
+        let mut settings = load_examined(&path, &environment, &examine)?;
         if let Some(store) = self.store_argument() {
             settings.store = store;
         }
@@ -165,24 +164,16 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// What only workers can tell: whether the expressions of every source can be compiled.
-///
-/// # Errors
-/// Every problem, placed by `at`.
-pub(crate) fn check_sources(settings: &Settings, at: &dyn Fn(&str, String) -> ConfigError) -> Result<(), ConfigErrors> {
-    let mut errors = Vec::new();
-    for (number, source) in settings.sources.iter().enumerate() {
-        if let Err(error) = tideline_worker::sources::open(source) {
-            for (key, problem) in error.problems {
-                errors.push(at(&format!("sources[{number}].{key}"), problem));
-            }
-        }
-    }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(ConfigErrors(errors))
-    }
+/// What only workers can tell: whether the expressions of a source can be compiled. That resources fit together the reader
+/// knows itself, and what follows from a wrong parent need not be told again.
+fn examine(source: &SourceSettings) -> Vec<(String, String)> {
+    let opened = tideline_worker::sources::open(source);
+    let mut problems = opened.err().map(|error| error.problems).unwrap_or_default();
+    problems.retain(|(key, _)| {
+        let key = key.split_once("].").map_or("", |(_, key)| key);
+        key != "values" && !matches!(key.split('.').next(), Some("parent" | "path" | "query"))
+    });
+    problems
 }
 
 /// A plain path is a SQLite file.

@@ -184,6 +184,36 @@ fn a_wrong_jq_expression_is_found_by_check_with_its_line() {
 }
 
 #[test]
+fn a_wrong_jq_expression_is_told_together_with_all_other_errors() {
+    let home = Home::with(
+        "stroe: sqlite://t.db\nsources:\n  - name: api\n    type: rest\n    base_url: ${NO_SUCH_VARIABLE}\n    resources:\n      \
+         - name: things\n        path: things\n        items: .things[\n        pagination: { type: cursor, parameter: c }\n  \
+         - name: other\n    type: rest\n    base_url: http://localhost/\n    resources:\n      - name: things\n        \
+         path: things\n        entity: { kind: 'nope(.)', name: .name }\n      - name: parts\n        parent: thing\n        \
+         values: { thing: .id }\n        path: things/{thing}/{other}\n",
+    );
+    let value = home.run(&["check", "--json"]).with_code(2).json();
+    let paths: Vec<&str> = value["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "stroe",
+            "sources[0].base_url",
+            "sources[0].resources[0].items",
+            "sources[0].resources[0].pagination.next",
+            "sources[1].resources[0].entity.kind",
+            "sources[1].resources[1].parent",
+        ],
+        "{value}"
+    );
+}
+
+#[test]
 fn a_good_configuration_is_0() {
     let home = Home::with_files();
     let said = home.run(&["check"]).with_code(0);

@@ -59,7 +59,11 @@ mod tests {
     #[test]
     fn no_configuration_can_name_the_type_of_a_demo() {
         let text = yaml("demo", SocketAddr::from(([127, 0, 0, 1], 7071)), "sqlite://t.db");
-        let parsed = parse(&text.replace("type: rest", "type: demo"), Path::new("demo.yaml"), &|_| None);
+        let parsed = parse(
+            &text.replace("type: rest", "type: demo"),
+            Path::new("demo.yaml"),
+            &|_| None,
+        );
         assert!(parsed.is_err());
         let mut settings = parse(&text, Path::new("demo.yaml"), &|_| None).unwrap();
         mark(&mut settings);

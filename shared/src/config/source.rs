@@ -65,6 +65,7 @@ fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
     settings.kind = rest.or(files.map(SourceKind::Files))?;
     settings.source_type = source_type?.to_owned();
     settings.identity = identity(&settings.source_type, &settings.kind);
+    source.examine(&settings);
     Some(settings)
 }
 

@@ -335,33 +335,37 @@ fn the_identity_changes_with_the_data_and_not_with_secrets_or_timing() {
 }
 
 #[test]
-fn an_error_found_later_gets_its_place() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("t.yaml");
-    std::fs::write(&file, EXAMPLE).unwrap();
-    let line = |needle: &str| EXAMPLE.lines().position(|line| line.contains(needle)).unwrap() + 1;
-    let at = |path: &str| error_at(&file, path, "x").at;
+fn what_is_found_on_examination_gets_its_place_among_the_other_errors() {
+    let examine = |source: &SourceSettings| {
+        let found = [
+            "resources[0].items",
+            "resources[0].pagination.next",
+            "resources[1].values.x",
+        ];
+        found
+            .map(|key| (key.to_owned(), format!("of {}", source.name)))
+            .to_vec()
+    };
+    let text = "stroe: x\nsources:\n- { name: none }\n- name: a\n  type: rest\n  base_url: nonsense\n  resources:\n  - name: r\n    \
+                path: r\n    items: .[\n    pagination: { type: cursor, parameter: c }\n  - { name: s, parent: r, path: s, values: { x: . } }\n";
+    let errors = parse_examined(text, Path::new("t.yaml"), &env, &examine).unwrap_err();
+    let short: Vec<(usize, &str, bool)> = errors
+        .0
+        .iter()
+        .map(|error| (error.at.line, error.path.as_str(), error.message == "of a"))
+        .collect();
     assert_eq!(
-        at("sources[0].resources[0].pagination.next"),
-        Location {
-            line: line("next: .next_cursor"),
-            column: 17
-        }
-    );
-    assert_eq!(
-        at("sources[0].resources[1].values.org"),
-        Location {
-            line: line("{ org: .name }"),
-            column: 24
-        }
-    );
-    assert_eq!(at("sources[0].resources[1].items").line, line("- name: projects"));
-    assert_eq!(
-        at(""),
-        Location {
-            line: line("store: sqlite"),
-            column: 1
-        }
+        short,
+        [
+            (1, "stroe", false),
+            (3, "sources[0].type", false),
+            (6, "sources[1].base_url", false),
+            (10, "sources[1].resources[0].items", true),
+            // It is missing, so the examined value is nobody's.
+            (11, "sources[1].resources[0].pagination.next", false),
+            (12, "sources[1].resources[1].values.x", true),
+        ],
+        "{errors}"
     );
 }
 
