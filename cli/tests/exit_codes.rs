@@ -49,6 +49,21 @@ fn an_approved_sweep_is_done_by_the_next_run() {
 }
 
 #[test]
+fn an_approved_sweep_waits_for_nobody() {
+    let home = home_with_held_sweep();
+    let shown = home.run(&["sources", "show", "folder"]).with_code(0);
+    assert!(shown.out.contains("`tideline sources approve folder`"), "{shown:?}");
+    home.run(&["sources", "approve", "folder", "--yes"]).with_code(0);
+    let shown = home.run(&["sources", "show", "folder"]).with_code(0);
+    assert!(
+        shown.out.contains("approved: up to 5 entities are deleted now") && !shown.out.contains("approve folder"),
+        "{shown:?}"
+    );
+    let again = home.run(&["sources", "approve", "folder", "--yes"]).with_code(6);
+    assert!(again.err.contains("approved already"), "{again:?}");
+}
+
+#[test]
 fn a_run_after_an_approval_reads_the_source_too_and_says_that_its_sweep_is_held() {
     let home = home_with_held_sweep();
     home.run(&["sources", "approve", "folder", "--yes"]).with_code(0);

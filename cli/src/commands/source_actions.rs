@@ -92,6 +92,11 @@ fn question(source: &SourceRecord, action: Action) -> Result<Option<String>, Sto
                 .held
                 .as_ref()
                 .ok_or_else(|| StoreError::Refused(format!("no sweep of {name} is held")))?;
+            if held.approved {
+                return Err(StoreError::Refused(format!(
+                    "the held sweep of {name} is approved already"
+                )));
+            }
             Some(format!(
                 "Delete {} of {} entities of {name} ({})?",
                 count(held.would_remove),
