@@ -92,22 +92,28 @@ fn rest_config(address: std::net::SocketAddr) -> String {
     )
 }
 
-#[test]
-fn a_source_that_answers_html_is_4_and_its_first_bytes_are_shown() {
+/// A source that says the same to every request.
+fn home_with_answer(status: &'static str, body: &'static str) -> Home {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let home = Home::with(&rest_config(listener.local_addr().unwrap()));
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
-            let body = "<html><body>Please log in</body></html>";
+            let length = body.len();
             let _ = write!(
                 stream,
-                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
             );
         }
     });
+    home
+}
+
+#[test]
+fn a_source_that_answers_html_is_4_and_its_first_bytes_are_shown() {
+    let html = "<html><body>Please log in</body></html>";
+    let home = home_with_answer("200 OK\r\ncontent-type: text/html", html);
     home.run(&["run", "--once"]).with_code(4);
     let jobs = home
         .run(&["jobs", "list", "--source", "api", "--json"])
@@ -117,6 +123,27 @@ fn a_source_that_answers_html_is_4_and_its_first_bytes_are_shown() {
     assert!(error.contains("<html>"), "{error}");
     let why = home.run(&["why", "1"]).with_code(0);
     assert!(why.out.contains("<html>"), "{why:?}");
+}
+
+#[test]
+fn a_job_that_is_retried_says_what_holds_it_back() {
+    let home = home_with_answer("429 Too Many Requests\r\nretry-after: 3600", "");
+    let config = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
+    home.write("tideline.yaml", &config.replace("backoff: []", "backoff: [1m]"));
+    home.run(&["run", "--once", "--timeout", "2"]).with_code(7);
+    let retried = home.run(&["jobs", "retry", "1"]).with_code(0);
+    assert!(
+        retried.out.contains("job 1: retried; held back by the source until"),
+        "{retried:?}"
+    );
+    home.run(&["sources", "pause", "api"]).with_code(0);
+    let retried = home.run(&["jobs", "retry", "1"]).with_code(0);
+    assert!(retried.out.contains("its source api is paused"), "{retried:?}");
+    let refreshed = home.run(&["sources", "refresh", "api"]).with_code(0);
+    assert!(
+        refreshed.out.contains("after `tideline sources resume api`"),
+        "{refreshed:?}"
+    );
 }
 
 #[test]
