@@ -10,6 +10,7 @@ use super::settings::{LogFormat, SchedulerSettings, Secret, Settings, TelemetryS
 use super::source::read_sources;
 use crate::queue::jetstream::NatsAddress;
 use crate::store::RescuePolicy;
+use crate::store::postgres::PostgresStore;
 
 /// Parameters of the URLs of `store` and `queue` that name files.
 const FILE_PARAMETERS: [&str; 8] = ["sslrootcert", "sslcert", "sslkey", "creds", "nkey", "ca", "cert", "key"];
@@ -55,10 +56,10 @@ fn read_store(root: &Section<'_>) -> Secret {
     let url = root.parsed_secret("store", kind, default, doc, &|text| match text.split_once("://") {
         Some(("sqlite", "")) => Err("must name a file, as in sqlite://tideline.db".to_owned()),
         Some(("sqlite", _)) => Ok(text.to_owned()),
-        Some(("postgres" | "postgresql", _)) if url::Url::parse(text).is_ok() => Ok(text.to_owned()),
-        Some(("postgres" | "postgresql", _)) => {
-            Err("must be as in postgres://user:password@host:5432/database".to_owned())
-        }
+        Some(("postgres" | "postgresql", _)) => match PostgresStore::check_url(text) {
+            Ok(()) => Ok(text.to_owned()),
+            Err(error) => Err(error.to_string().trim_start_matches("store: ").to_owned()),
+        },
         _ => Err("must start with sqlite://, postgres:// or postgresql://".to_owned()),
     });
     Secret::new(beside(&root.context.folder, url.as_deref().unwrap_or(default)))

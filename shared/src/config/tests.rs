@@ -179,6 +179,17 @@ fn a_missing_variable_is_named_with_its_place_and_no_value_is_ever_shown() {
 }
 
 #[test]
+fn a_parameter_of_the_stores_url_that_nobody_knows_is_an_error() {
+    let errors = errors_of("store: postgres://u:hush@db/x?sslmod=require\n");
+    assert!(
+        errors[0].starts_with("1:8 store: parameter \"sslmod\" of the URL is not known; there are ")
+            && errors.len() == 1,
+        "{errors:?}"
+    );
+    assert!(!errors[0].contains("hush"), "{errors:?}");
+}
+
+#[test]
 fn files_that_urls_name_count_from_the_folder_of_the_configuration() {
     let settings = read(
         "store: postgres://u:p@db/x?sslmode=verify-full&sslrootcert=ca.pem\nqueue: nats://a:1,b:2?creds=/n.creds\n",
