@@ -1,9 +1,11 @@
 //! What a command stands on: the configuration, the store, the clock.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tideline_shared::backends::{Mode, Opened, open_queue, open_store};
+use tideline_shared::backends::{Mode, Opened, open_queue, open_store, redact_url};
 use tideline_shared::clock::{Clock, SystemClock};
 use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
 use tideline_shared::config::{load, load_examined, parse};
@@ -19,6 +21,9 @@ use crate::roles::Ground;
 const DEFAULT_CONFIG: &str = "tideline.yaml";
 /// The store, if neither configuration nor arguments say.
 const DEFAULT_STORE: &str = "sqlite://tideline.db";
+
+/// A store that takes longer to open is mentioned.
+const SLOW_STORE: Duration = Duration::from_secs(2);
 
 /// What a process that runs roles logs unless `RUST_LOG` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +113,10 @@ impl Context {
         let mode = Mode::Role {
             command: format!("tideline {command}"),
         };
-        let opened = self.open(&settings, &mode).await?;
+        let opened = match logs {
+            Logs::All => self.open(&settings, &mode).await?,
+            Logs::OnlyErrors => told_if_slow(&settings, self.open(&settings, &mode)).await?,
+        };
         Ok(Ground {
             queue: open_queue(&settings).await?,
             settings: Arc::new(settings),
@@ -157,6 +165,16 @@ impl Context {
     fn store_argument(&self) -> Option<Secret> {
         self.global.store.as_deref().map(|text| Secret::new(store_url(text)))
     }
+}
+
+/// A role waits for a store that does not answer. Where that is not logged, a person is told so once.
+async fn told_if_slow<T>(settings: &Settings, opening: impl Future<Output = T>) -> T {
+    let mut opening = pin!(opening);
+    if let Ok(opened) = tokio::time::timeout(SLOW_STORE, &mut opening).await {
+        return opened;
+    }
+    eprintln!("waiting for the store {}", redact_url(settings.store.reveal()));
+    opening.await
 }
 
 /// A variable of the environment.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
 use sqlx::sqlite::SqliteConnectOptions;
@@ -272,6 +272,23 @@ fn no_configuration_and_no_store_are_2_and_say_what_to_do() {
     let said = home.run(&["status"]).with_code(2);
     assert!(said.err.contains("there is no store at"), "{said:?}");
     home.run(&["nonsense"]).with_code(2);
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_named_and_waited_for_aloud() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let home = Home::with(&FILES.replace("sqlite://t.db", &format!("postgres://me:hush@{address}/x")));
+    let said = home.run(&["status"]).with_code(1);
+    assert!(said.err.contains(&format!("store: {address}/x as me: ")), "{said:?}");
+    assert!(
+        said.err.matches("refused").count() == 1 && !said.err.contains("hush"),
+        "{said:?}"
+    );
+
+    let mut run = home.start(&["run", "--once"]);
+    let mut lines = BufReader::new(run.child.stderr.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    assert_eq!(line, format!("waiting for the store postgres://…@{address}/x"));
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl PostgresStore {
         let mut connection = match tokio::time::timeout(limit, connect.connect()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(refused(place, error)),
-            Err(_) => return Err(super::error::timed_out("connect", false, limit)),
+            Err(_) => return Err(silent(place, &format!("no answer within {} s", limit.as_secs_f32()))),
         };
         // Never a prepared statement: behind a pooler it would stay on a connection that others get.
         let version = sqlx::raw_sql(include_str!("sql/read_server_version.sql"))
@@ -217,14 +217,34 @@ fn refused(place: &str, error: sqlx::Error) -> StoreError {
                 config(&format!("TLS failed: {cause}"), TLS_ADVICE)
             }
             sqlx::Error::Configuration(cause) => config(&cause.to_string(), "correct the URL"),
-            other => classify("connect", false, other),
+            sqlx::Error::Io(cause) => silent(place, &cause.to_string()),
+            other => match classify("connect", false, other) {
+                StoreError::Unavailable { source, .. } => unavailable(format!("store: {place}: {source}")),
+                other => other,
+            },
         },
+    }
+}
+
+/// Nothing answers there as Postgres does.
+fn silent(place: &str, what: &str) -> StoreError {
+    unavailable(format!(
+        "store: {place}: {what}; check that Postgres runs there and that host and port of the URL are right"
+    ))
+}
+
+fn unavailable(text: String) -> StoreError {
+    StoreError::Unavailable {
+        act: "connect",
+        maybe_done: false,
+        source: text.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::full_text;
 
     #[test]
     fn a_mistyped_parameter_is_refused_and_not_ignored() {
@@ -251,6 +271,26 @@ mod tests {
                      ssl-key=a&statement-cache-capacity=0&host=a&hostaddr=127.0.0.1&port=1&dbname=a&user=a&password=a&\
                      application_name=a&options=-c&options[search_path]=a";
         PostgresStore::check_url(&format!("postgresql://db/x?{known}")).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_cannot_be_reached_is_named_with_the_setting_and_the_cause_once() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        let url = format!("postgres://me:hush@127.0.0.1:{port}/x");
+        let error = PostgresStore::connect(&url, PostgresOptions::default())
+            .await
+            .unwrap_err();
+        assert!(error.may_retry() && !error.might_have_happened(), "{error:?}");
+        let text = full_text(&error);
+        let place = format!("store: 127.0.0.1:{port}/x as me: ");
+        assert!(
+            text.contains(&place) && text.contains("host and port of the URL"),
+            "{text}"
+        );
+        assert!(text.matches("refused").count() == 1 && !text.contains("hush"), "{text}");
     }
 
     #[test]
