@@ -27,7 +27,7 @@ pub(crate) struct Global {
     #[arg(long, short, global = true, env = "TIDELINE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The store, in place of the configured one: sqlite://FILE or postgres://…
+    /// The store, in place of the configured one: sqlite://FILE, a plain FILE or postgres://…
     #[arg(
         long,
         global = true,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tideline_shared::backends::{Mode, Opened, open_queue, open_store, redact_url};
 use tideline_shared::clock::{Clock, SystemClock};
 use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
-use tideline_shared::config::{load, load_examined, parse};
+use tideline_shared::config::{check_store_url, load, load_examined, parse};
 use tideline_shared::store::Store;
 use tideline_shared::telemetry::{init, init_with};
 use tideline_shared::words::Timestamp;
@@ -76,7 +76,7 @@ impl Context {
             .into());
         }
         let mut settings = load_examined(&path, &environment, &examine)?;
-        if let Some(store) = self.store_argument() {
+        if let Some(store) = self.store_argument()? {
             settings.store = store;
         }
         Ok(settings)
@@ -136,9 +136,12 @@ impl Context {
     }
 
     /// The demo's store as a URL.
-    pub(crate) fn demo_store(&self) -> String {
-        self.store_argument()
-            .map_or_else(|| DEFAULT_STORE.to_owned(), |store| store.reveal().to_owned())
+    ///
+    /// # Errors
+    /// `--store` names none.
+    pub(crate) fn demo_store(&self) -> anyhow::Result<String> {
+        let store = self.store_argument()?;
+        Ok(store.map_or_else(|| DEFAULT_STORE.to_owned(), |store| store.reveal().to_owned()))
     }
 
     async fn open(&self, settings: &Settings, mode: &Mode) -> anyhow::Result<Opened> {
@@ -156,14 +159,16 @@ impl Context {
         } else {
             load(&path, &environment)?
         };
-        if let Some(store) = self.store_argument() {
+        if let Some(store) = self.store_argument()? {
             settings.store = store;
         }
         Ok(settings)
     }
 
-    fn store_argument(&self) -> Option<Secret> {
-        self.global.store.as_deref().map(|text| Secret::new(store_url(text)))
+    fn store_argument(&self) -> anyhow::Result<Option<Secret>> {
+        let url = self.global.store.as_deref().map(store_url).transpose();
+        let url = url.map_err(|why| Failure::new(Code::Config, format!("--store (or TIDELINE_STORE): {why}")))?;
+        Ok(url.map(Secret::new))
     }
 }
 
@@ -194,12 +199,21 @@ fn examine(source: &SourceSettings) -> Vec<(String, String)> {
     problems
 }
 
-/// A plain path is a SQLite file.
-fn store_url(text: &str) -> String {
-    if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("sqlite://{text}")
+/// A plain path is a SQLite file. What begins like a URL must be one of a store, or a slip would become the name of a file.
+fn store_url(text: &str) -> Result<String, String> {
+    let is_scheme = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    };
+    match text.split_once(':') {
+        Some((word, _)) if is_scheme(word) => {
+            check_store_url(text).map_err(|why| format!("{why}, or be the plain path of a SQLite file"))?;
+            Ok(text.to_owned())
+        }
+        _ if text.is_empty() => Err("must not be empty".to_owned()),
+        _ => Ok(format!("sqlite://{text}")),
     }
 }
 
@@ -209,7 +223,32 @@ mod tests {
 
     #[test]
     fn a_plain_path_is_a_sqlite_file() {
-        assert_eq!(store_url("demo.db"), "sqlite://demo.db");
-        assert_eq!(store_url("postgres://db/tideline"), "postgres://db/tideline");
+        for (text, url) in [
+            ("demo.db", "sqlite://demo.db"),
+            ("/var/lib/t.db", "sqlite:///var/lib/t.db"),
+            ("./a:b.db", "sqlite://./a:b.db"),
+            ("sqlite://demo.db", "sqlite://demo.db"),
+            ("postgres://db/tideline", "postgres://db/tideline"),
+        ] {
+            assert_eq!(store_url(text).unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn what_begins_like_a_url_and_is_none_of_a_store_is_no_file() {
+        for text in [
+            "postgres:/adm:hunter2@db/x",
+            "postgres:hunter2",
+            "postgress://adm:hunter2@db/x",
+            "postgres://adm:hunter2@db:port/x",
+            "sqlite::memory:",
+            "sqlite:hunter2.db",
+            "sqlite://",
+            "sqlite://:memory:",
+            "",
+        ] {
+            let why = store_url(text).unwrap_err();
+            assert!(!why.contains("hunter2"), "{why}");
+        }
     }
 }

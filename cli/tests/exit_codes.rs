@@ -292,6 +292,28 @@ fn a_store_that_does_not_answer_is_named_and_waited_for_aloud() {
 }
 
 #[test]
+fn a_mistyped_store_is_2_makes_no_file_and_shows_no_password() {
+    let home = Home::with_files();
+    for (store, command) in [
+        ("postgres:/adm:hunter2@db/x", "status"),
+        ("sqlite::memory:", "migrate"),
+        ("postgress://adm:hunter2@db/x", "demo"),
+        ("postgres://adm:hunter2@db/x?sslmod=require", "run"),
+    ] {
+        let said = home.run(&["--store", store, command]).with_code(2);
+        assert!(
+            said.err.contains("--store") && !said.err.contains("hunter2"),
+            "{said:?}"
+        );
+    }
+    let files: Vec<_> = std::fs::read_dir(home.path("."))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(files.len(), 2, "{files:?}");
+}
+
+#[test]
 fn a_file_that_is_no_database_is_2_and_stays_as_it_is() {
     let home = Home::with_files();
     let text = "this is not a database, whatever its name says\n".repeat(100);

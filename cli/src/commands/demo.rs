@@ -37,14 +37,17 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> anyhow::Result<Code> {
+    let store = context.demo_store()?;
+    let shown = redact_url(&store);
+    let shown = shown.trim_start_matches("sqlite://");
     let name = source_name(args.world.seed, args.world.entities);
     let listener = listen(args.port).await?;
     let address = listener.local_addr()?;
-    let text = yaml(&name, address, &context.demo_store());
+    let text = yaml(&name, address, &store);
     let mut settings = parse(&text, Path::new("demo.yaml"), &environment)?;
     mark(&mut settings);
     let ground = context.ground(settings, "demo", Logs::OnlyErrors).await?;
-    refuse_foreign(&*ground.store, &redact_url(&context.demo_store())).await?;
+    refuse_foreign(&*ground.store, shown).await?;
     ground.sync_sources().await?;
     forget_other_demos(context, &*ground.store, &name).await?;
 
@@ -58,7 +61,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let api_settings = args.world.api_settings(u64::try_from(cycle).unwrap_or(0));
     let server = tokio::spawn(serve(listener, api_settings, stop.clone()));
     if !out.is_json() {
-        greet(context, out, &args, address)?;
+        greet(shown, out, &args, address)?;
     }
     let names = [name];
     let watched = if args.once {
@@ -69,8 +72,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let code = run_cycles(&ground, out, watched).await;
     if !out.is_json() && code.is_ok() {
         out.line(format!(
-            "\n{} keeps it all: look around with `tideline status`, or go on with `tideline demo`.",
-            context.demo_store().trim_start_matches("sqlite://")
+            "\n{shown} keeps it all: look around with `tideline status`, or go on with `tideline demo`."
         ))?;
     }
     ground.close().await;
@@ -100,14 +102,13 @@ async fn forget_other_demos(context: &Context, store: &dyn Store, name: &str) ->
     Ok(())
 }
 
-fn greet(context: &Context, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> std::io::Result<()> {
+fn greet(shown: &str, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> std::io::Result<()> {
     out.line(format!(
         "The demo API at http://{address}/v1/ has about {} entities: organisations, their projects, their components.",
         count(args.world.entities)
     ))?;
     out.line(format!(
-        "It is slow, stumbles now and then, and changes between cycles. Ingesting it into {}.",
-        context.demo_store().trim_start_matches("sqlite://")
+        "It is slow, stumbles now and then, and changes between cycles. Ingesting it into {shown}."
     ))?;
     if !args.once {
         out.toned(

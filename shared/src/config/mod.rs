@@ -26,6 +26,7 @@ use self::settings::{Settings, SourceSettings};
 use self::yaml::Problem;
 
 pub use error::{ConfigError, ConfigErrors, Location};
+pub use process::check_store_url;
 pub use reference::reference;
 
 /// A longer file is not read.

@@ -53,16 +53,25 @@ fn read_store(root: &Section<'_>) -> Secret {
         "Where the truth is kept: a SQLite file (the path counts from this file's folder) or a Postgres database.";
     let default = "sqlite://tideline.db";
     let kind = "`sqlite://path` or `postgres://…`";
-    let url = root.parsed_secret("store", kind, default, doc, &|text| match text.split_once("://") {
-        Some(("sqlite", "")) => Err("must name a file, as in sqlite://tideline.db".to_owned()),
-        Some(("sqlite", _)) => Ok(text.to_owned()),
-        Some(("postgres" | "postgresql", _)) => match PostgresStore::check_url(text) {
-            Ok(()) => Ok(text.to_owned()),
-            Err(error) => Err(error.to_string().trim_start_matches("store: ").to_owned()),
-        },
-        _ => Err("must start with sqlite://, postgres:// or postgresql://".to_owned()),
+    let url = root.parsed_secret("store", kind, default, doc, &|text| {
+        check_store_url(text).map(|()| text.to_owned())
     });
     Secret::new(beside(&root.context.folder, url.as_deref().unwrap_or(default)))
+}
+
+/// Whether a text can name a store.
+///
+/// # Errors
+/// What is wrong with it. It may hold a password, so nothing of it is shown.
+pub fn check_store_url(text: &str) -> Result<(), String> {
+    match text.split_once("://") {
+        Some(("sqlite", "" | ":memory:")) => Err("must name a file, as in sqlite://tideline.db".to_owned()),
+        Some(("sqlite", _)) => Ok(()),
+        Some(("postgres" | "postgresql", _)) => {
+            PostgresStore::check_url(text).map_err(|error| error.to_string().trim_start_matches("store: ").to_owned())
+        }
+        _ => Err("must start with sqlite://, postgres:// or postgresql://".to_owned()),
+    }
 }
 
 /// A relative path of a SQLite URL counts from the folder of the configuration.
