@@ -1,10 +1,13 @@
 //! Each exit code, and the error texts of bad input.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
+use nix::sys::signal::Signal;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 use support::{FILES, Home};
@@ -362,8 +365,8 @@ fn a_second_signal_ends_a_role_that_does_not_stop() {
     let home = Home::with(&rest_config(listener.local_addr().unwrap()));
     let run = home.start(&["run"]);
     let _asked = listener.accept().unwrap();
-    run.signal(nix::sys::signal::Signal::SIGTERM);
-    run.signal(nix::sys::signal::Signal::SIGINT);
+    run.signal(Signal::SIGTERM);
+    run.signal(Signal::SIGINT);
     let said = run.end();
     assert!([0, 130].contains(&said.code), "{said:?}");
 }
@@ -377,18 +380,32 @@ fn the_help_lists_the_exit_codes() {
     );
 }
 
+/// A source that never answers, and the run that waits for it.
+fn silent_home() -> (Home, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = rest_config(listener.local_addr().unwrap());
+    (Home::with(&format!("shutdown: {{ grace: 1s }}\n{config}")), listener)
+}
+
 #[test]
 fn a_run_that_is_not_done_in_time_is_7_and_hands_back_what_it_held() {
-    // The source never answers.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let home = Home::with(&rest_config(listener.local_addr().unwrap()));
-    home.write(
-        "tideline.yaml",
-        &format!(
-            "shutdown: {{ grace: 1s }}\n{}",
-            rest_config(listener.local_addr().unwrap())
-        ),
-    );
+    let (home, _listener) = silent_home();
     let said = home.run(&["run", "--once", "--timeout", "1"]).with_code(7);
     assert!(said.err.contains("not complete after 1 s"), "{said:?}");
+}
+
+#[test]
+fn a_run_that_is_interrupted_is_7_and_says_that_the_next_one_goes_on() {
+    let (home, listener) = silent_home();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let run = home.start(&["run", "--once"]);
+        let _asked = listener.accept().unwrap();
+        run.signal(signal);
+        let said = run.end().with_code(7);
+        assert!(
+            said.err
+                .contains("interrupted before every cycle had ended; the next run goes on"),
+            "{said:?}"
+        );
+    }
 }

@@ -26,7 +26,7 @@ const PORT: u16 = 7071;
 /// Which demo.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// End after one complete cycle
+    /// End after one complete cycle; with 7 if a signal came before
     #[arg(long)]
     once: bool,
     /// Port of the demo's API [default: 7071, or any that is free]
