@@ -51,7 +51,7 @@ pub(crate) enum Command {
     DemoApi(demo_api::DemoApiArgs),
     /// Run all roles in one process
     Run(run::RunArgs),
-    /// Run the front door alone: webhooks, management API, change feed
+    /// Run the front door alone: management API, change feed, health, metrics
     Producer(role::RoleArgs),
     /// Run a worker alone
     Worker(role::RoleArgs),

@@ -126,8 +126,8 @@ fn read_queue(root: &Section<'_>) -> Secret {
 
 fn read_listen(root: &Section<'_>) -> Option<String> {
     let default = "127.0.0.1:7070";
-    let doc = "Address of the HTTP gateway (webhooks, management, change feed, health, metrics), or `none`. Keep it on \
-               a trusted network.";
+    let doc = "Address of the HTTP gateway (management, change feed, health, metrics), or `none`. Keep it on a trusted \
+               network.";
     let address = root.parsed("listen", "`host:port` or `none`", default, doc, &|text| {
         let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
         if text == "none" {
