@@ -304,9 +304,13 @@ fn pauses_fit_together() {
     assert_eq!(
         errors_of(&file("  schedule: 0 0 30 2 *\n  time_zone: Mars\n")),
         [
-            "5:13 sources[0].schedule: `0 0 30 2 *` never comes, but is \"0 0 30 2 *\"",
-            "6:14 sources[0].time_zone: `Mars` is not an IANA time zone, such as `UTC` or `Europe/Berlin`, but is \"Mars\"",
+            "5:13 sources[0].schedule: must name a moment that comes, but is \"0 0 30 2 *\"",
+            "6:14 sources[0].time_zone: must be an IANA time zone, such as `UTC` or `Europe/Berlin`, but is \"Mars\"",
         ]
+    );
+    assert_eq!(
+        errors_of(&file("  schedule: 99 * * * *\n")),
+        ["5:13 sources[0].schedule: must be a cron expression (number out of bounds), but is \"99 * * * *\""]
     );
 }
 
