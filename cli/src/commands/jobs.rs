@@ -5,6 +5,7 @@ use serde_json::json;
 use tideline_shared::store::{JobFilter, OperatorStore, StoreError};
 use tideline_shared::words::{JobId, JobRecord, JobState, Timestamp};
 
+use super::sources::get_source;
 use super::why::why_of_job;
 use crate::context::Context;
 use crate::exit::Code;
@@ -134,6 +135,9 @@ pub(crate) async fn find_job(store: &dyn OperatorStore, job: JobId) -> Result<Op
 
 async fn list(context: &Context, out: &mut Out, filter: JobFilter) -> anyhow::Result<Code> {
     let store = context.operator_store().await?;
+    if let Some(name) = &filter.source {
+        get_source(&*store, name).await?;
+    }
     let jobs = store.list_jobs(&filter).await?;
     if out.is_json() {
         out.document(&embedded_all(&jobs, &TEXTS)?)?;

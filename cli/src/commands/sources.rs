@@ -266,8 +266,13 @@ pub(crate) fn cycle_word(state: CycleState) -> &'static str {
     }
 }
 
+/// One line of it is enough to find the item again; all of it is in the JSON.
+fn sample(text: &str) -> String {
+    short(&text.split_whitespace().collect::<Vec<_>>().join(" "), 80)
+}
+
 fn malformed_grid(items: &[MalformedRecord]) -> Grid {
-    let mut grid = Grid::new(&["malformed in", "partition", "page", "ref", "error"]);
+    let mut grid = Grid::new(&["malformed in", "partition", "page", "ref", "error", "sample"]);
     for record in items {
         let reference = record
             .item
@@ -280,6 +285,7 @@ fn malformed_grid(items: &[MalformedRecord]) -> Grid {
             Piece::number(u64::from(record.page)),
             reference.into(),
             short(&record.item.error, 160).into(),
+            Piece::toned(sample(&record.item.sample), Tone::Dim),
         ]);
     }
     grid
