@@ -27,7 +27,7 @@ pub(crate) struct Global {
     #[arg(long, short, global = true, env = "TIDELINE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The store, in place of the configured one: sqlite://FILE or postgres://…
+    /// The store, in place of the configured one: sqlite://FILE, a plain FILE or postgres://…
     #[arg(
         long,
         global = true,
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     DemoApi(demo_api::DemoApiArgs),
     /// Run all roles in one process
     Run(run::RunArgs),
-    /// Run the front door alone: webhooks, management API, change feed
+    /// Run the front door alone: management API, change feed, health, metrics
     Producer(role::RoleArgs),
     /// Run a worker alone
     Worker(role::RoleArgs),

@@ -1,12 +1,14 @@
 //! What a command stands on: the configuration, the store, the clock.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tideline_shared::backends::{Mode, Opened, open_queue, open_store};
+use tideline_shared::backends::{Mode, Opened, open_queue, open_store, redact_url};
 use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::settings::{Secret, Settings};
-use tideline_shared::config::{ConfigError, ConfigErrors, error_at, load, parse};
+use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
+use tideline_shared::config::{check_store_url, load, load_examined, parse};
 use tideline_shared::store::Store;
 use tideline_shared::telemetry::{init, init_with};
 use tideline_shared::words::Timestamp;
@@ -19,6 +21,9 @@ use crate::roles::Ground;
 const DEFAULT_CONFIG: &str = "tideline.yaml";
 /// The store, if neither configuration nor arguments say.
 const DEFAULT_STORE: &str = "sqlite://tideline.db";
+
+/// A store that takes longer to open is mentioned.
+const SLOW_STORE: Duration = Duration::from_secs(2);
 
 /// What a process that runs roles logs unless `RUST_LOG` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +75,8 @@ impl Context {
             )
             .into());
         }
-        let mut settings = load(&path, &environment)?;
-        check_sources(&settings, &|key, problem| error_at(&path, key, problem))?;
-        if let Some(store) = self.store_argument() {
+        let mut settings = load_examined(&path, &environment, &examine)?;
+        if let Some(store) = self.store_argument()? {
             settings.store = store;
         }
         Ok(settings)
@@ -109,7 +113,10 @@ impl Context {
         let mode = Mode::Role {
             command: format!("tideline {command}"),
         };
-        let opened = self.open(&settings, &mode).await?;
+        let opened = match logs {
+            Logs::All => self.open(&settings, &mode).await?,
+            Logs::OnlyErrors => told_if_slow(&settings, self.open(&settings, &mode)).await?,
+        };
         Ok(Ground {
             queue: open_queue(&settings).await?,
             settings: Arc::new(settings),
@@ -129,9 +136,12 @@ impl Context {
     }
 
     /// The demo's store as a URL.
-    pub(crate) fn demo_store(&self) -> String {
-        self.store_argument()
-            .map_or_else(|| DEFAULT_STORE.to_owned(), |store| store.reveal().to_owned())
+    ///
+    /// # Errors
+    /// `--store` names none.
+    pub(crate) fn demo_store(&self) -> anyhow::Result<String> {
+        let store = self.store_argument()?;
+        Ok(store.map_or_else(|| DEFAULT_STORE.to_owned(), |store| store.reveal().to_owned()))
     }
 
     async fn open(&self, settings: &Settings, mode: &Mode) -> anyhow::Result<Opened> {
@@ -149,15 +159,27 @@ impl Context {
         } else {
             load(&path, &environment)?
         };
-        if let Some(store) = self.store_argument() {
+        if let Some(store) = self.store_argument()? {
             settings.store = store;
         }
         Ok(settings)
     }
 
-    fn store_argument(&self) -> Option<Secret> {
-        self.global.store.as_deref().map(|text| Secret::new(store_url(text)))
+    fn store_argument(&self) -> anyhow::Result<Option<Secret>> {
+        let url = self.global.store.as_deref().map(store_url).transpose();
+        let url = url.map_err(|why| Failure::new(Code::Config, format!("--store (or TIDELINE_STORE): {why}")))?;
+        Ok(url.map(Secret::new))
     }
+}
+
+/// A role waits for a store that does not answer. Where that is not logged, a person is told so once.
+async fn told_if_slow<T>(settings: &Settings, opening: impl Future<Output = T>) -> T {
+    let mut opening = pin!(opening);
+    if let Ok(opened) = tokio::time::timeout(SLOW_STORE, &mut opening).await {
+        return opened;
+    }
+    eprintln!("waiting for the store {}", redact_url(settings.store.reveal()));
+    opening.await
 }
 
 /// A variable of the environment.
@@ -165,32 +187,33 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// What only workers can tell: whether the expressions of every source can be compiled.
-///
-/// # Errors
-/// Every problem, placed by `at`.
-pub(crate) fn check_sources(settings: &Settings, at: &dyn Fn(&str, String) -> ConfigError) -> Result<(), ConfigErrors> {
-    let mut errors = Vec::new();
-    for (number, source) in settings.sources.iter().enumerate() {
-        if let Err(error) = tideline_worker::sources::open(source) {
-            for (key, problem) in error.problems {
-                errors.push(at(&format!("sources[{number}].{key}"), problem));
-            }
-        }
-    }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(ConfigErrors(errors))
-    }
+/// What only workers can tell: whether the expressions of a source can be compiled. That resources fit together the reader
+/// knows itself, and what follows from a wrong parent need not be told again.
+fn examine(source: &SourceSettings) -> Vec<(String, String)> {
+    let opened = tideline_worker::sources::open(source);
+    let mut problems = opened.err().map(|error| error.problems).unwrap_or_default();
+    problems.retain(|(key, _)| {
+        let key = key.split_once("].").map_or("", |(_, key)| key);
+        key != "values" && !matches!(key.split('.').next(), Some("parent" | "path" | "query"))
+    });
+    problems
 }
 
-/// A plain path is a SQLite file.
-fn store_url(text: &str) -> String {
-    if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("sqlite://{text}")
+/// A plain path is a SQLite file. What begins like a URL must be one of a store, or a slip would become the name of a file.
+fn store_url(text: &str) -> Result<String, String> {
+    let is_scheme = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    };
+    match text.split_once(':') {
+        Some((word, _)) if is_scheme(word) => {
+            check_store_url(text).map_err(|why| format!("{why}, or be the plain path of a SQLite file"))?;
+            Ok(text.to_owned())
+        }
+        _ if text.is_empty() => Err("must not be empty".to_owned()),
+        _ => Ok(format!("sqlite://{text}")),
     }
 }
 
@@ -200,7 +223,32 @@ mod tests {
 
     #[test]
     fn a_plain_path_is_a_sqlite_file() {
-        assert_eq!(store_url("demo.db"), "sqlite://demo.db");
-        assert_eq!(store_url("postgres://db/tideline"), "postgres://db/tideline");
+        for (text, url) in [
+            ("demo.db", "sqlite://demo.db"),
+            ("/var/lib/t.db", "sqlite:///var/lib/t.db"),
+            ("./a:b.db", "sqlite://./a:b.db"),
+            ("sqlite://demo.db", "sqlite://demo.db"),
+            ("postgres://db/tideline", "postgres://db/tideline"),
+        ] {
+            assert_eq!(store_url(text).unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn what_begins_like_a_url_and_is_none_of_a_store_is_no_file() {
+        for text in [
+            "postgres:/adm:hunter2@db/x",
+            "postgres:hunter2",
+            "postgress://adm:hunter2@db/x",
+            "postgres://adm:hunter2@db:port/x",
+            "sqlite::memory:",
+            "sqlite:hunter2.db",
+            "sqlite://",
+            "sqlite://:memory:",
+            "",
+        ] {
+            let why = store_url(text).unwrap_err();
+            assert!(!why.contains("hunter2"), "{why}");
+        }
     }
 }

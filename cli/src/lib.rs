@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tideline_shared::config::ConfigErrors;
+use tideline_shared::runtime::full_text;
 
 /// Runs the program with the arguments of this process.
 #[must_use]
@@ -43,6 +44,6 @@ pub fn main() -> ExitCode {
 fn complain(error: &anyhow::Error) {
     match error.downcast_ref::<ConfigErrors>() {
         Some(errors) => eprintln!("{errors}"),
-        None => eprintln!("error: {error:#}"),
+        None => eprintln!("error: {}", full_text(error.as_ref())),
     }
 }

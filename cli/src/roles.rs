@@ -94,6 +94,7 @@ impl Ground {
 pub(crate) struct Running {
     runtime: Runtime,
     grace: Duration,
+    second_signal: CancellationToken,
 }
 
 impl Running {
@@ -103,7 +104,7 @@ impl Running {
     /// A source's expressions do not compile.
     pub(crate) async fn start(ground: &Ground, roles: &[Role]) -> anyhow::Result<Self> {
         let runtime = Runtime::new(Arc::clone(&ground.clock));
-        watch_signals(&runtime).await?;
+        let second_signal = watch_signals(&runtime).await?;
         ground.opened.keep_time(&runtime);
         start_gateway(ground, roles, &runtime).await?;
         for role in roles {
@@ -117,12 +118,18 @@ impl Running {
         Ok(Self {
             runtime,
             grace: ground.settings.shutdown_grace,
+            second_signal,
         })
     }
 
     /// Cancelled by the first signal.
     pub(crate) fn stop(&self) -> CancellationToken {
         self.runtime.stop()
+    }
+
+    /// Cancelled by the second signal, and not by a grace that is over.
+    pub(crate) fn second_signal(&self) -> CancellationToken {
+        self.second_signal.clone()
     }
 
     /// Stops in good order: what is held is finished or handed back within `shutdown.grace`; a second signal stops at once.
@@ -134,16 +141,25 @@ impl Running {
     }
 }
 
-/// The first signal stops softly, the second one hard. Watches from the moment this returns.
-async fn watch_signals(runtime: &Runtime) -> anyhow::Result<()> {
-    let mut signals = Box::pin(stop_signals(runtime.stop(), runtime.hard_stop()));
+/// The first signal stops softly, the second one hard and cancels what this returns. Watches from the moment this returns.
+async fn watch_signals(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
+    let (second, hard) = (CancellationToken::new(), runtime.hard_stop());
+    let mut signals = Box::pin(stop_signals(runtime.stop(), second.clone()));
     tokio::select! {
         biased;
-        watched = &mut signals => return watched.context("watch for signals"),
+        watched = &mut signals => {
+            watched.context("watch for signals")?;
+            hard.cancel();
+            return Ok(second);
+        }
         () = std::future::ready(()) => {}
     }
-    tokio::spawn(signals);
-    Ok(())
+    tokio::spawn(async move {
+        if signals.await.is_ok() {
+            hard.cancel();
+        }
+    });
+    Ok(second)
 }
 
 fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::Home;
+use support::{FILES, Home};
 
 const SMALL: [&str; 8] = [
     "demo",
@@ -99,6 +99,19 @@ fn the_demo_leaves_a_store_with_other_sources_alone() {
     assert!(said.err.contains("holds the source folder"), "{said:?}");
     let sources = home.run(&["sources", "--json"]).with_code(0).json();
     assert_eq!(sources[0]["state"], "active");
+}
+
+#[test]
+fn a_users_own_source_called_demo_is_not_the_demos_and_stays() {
+    for name in ["demo", "demo-7-4000", "demo-1-1"] {
+        let home = Home::with(&FILES.replace("name: folder", &format!("name: {name}")));
+        home.record(0, "mine");
+        home.run(&["run", "--once"]).with_code(0);
+        let said = home.run(&demo(&["--once", "--store", "t.db"])).with_code(2);
+        assert!(said.err.contains(&format!("holds the source {name},")), "{said:?}");
+        let sources = home.run(&["sources", "--json"]).with_code(0).json();
+        assert_eq!(sources[0]["entities"], 1, "{sources}");
+    }
 }
 
 #[test]

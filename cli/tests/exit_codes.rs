@@ -1,10 +1,13 @@
 //! Each exit code, and the error texts of bad input.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
+use nix::sys::signal::Signal;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 use support::{FILES, Home};
@@ -49,6 +52,34 @@ fn an_approved_sweep_is_done_by_the_next_run() {
 }
 
 #[test]
+fn an_approved_sweep_waits_for_nobody() {
+    let home = home_with_held_sweep();
+    let shown = home.run(&["sources", "show", "folder"]).with_code(0);
+    assert!(shown.out.contains("`tideline sources approve folder`"), "{shown:?}");
+    home.run(&["sources", "approve", "folder", "--yes"]).with_code(0);
+    let shown = home.run(&["sources", "show", "folder"]).with_code(0);
+    assert!(
+        shown.out.contains("approved: up to 5 entities are deleted now") && !shown.out.contains("approve folder"),
+        "{shown:?}"
+    );
+    let again = home.run(&["sources", "approve", "folder", "--yes"]).with_code(6);
+    assert!(again.err.contains("approved already"), "{again:?}");
+}
+
+#[test]
+fn a_run_after_an_approval_reads_the_source_too_and_says_that_its_sweep_is_held() {
+    let home = home_with_held_sweep();
+    home.run(&["sources", "approve", "folder", "--yes"]).with_code(0);
+    for number in 5..8 {
+        home.remove_record(number);
+    }
+    let run = home.run(&["run", "--once"]).with_code(3);
+    assert!(run.out.contains("complete") && run.out.contains("held"), "{run:?}");
+    let entities = home.run(&["entities", "--json"]).json();
+    assert_eq!(entities.as_array().unwrap().len(), 5);
+}
+
+#[test]
 fn a_rejected_sweep_keeps_the_entities() {
     let home = home_with_held_sweep();
     home.run(&["sources", "reject", "folder"]).with_code(0);
@@ -64,22 +95,28 @@ fn rest_config(address: std::net::SocketAddr) -> String {
     )
 }
 
-#[test]
-fn a_source_that_answers_html_is_4_and_its_first_bytes_are_shown() {
+/// A source that says the same to every request.
+fn home_with_answer(status: &'static str, body: &'static str) -> Home {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let home = Home::with(&rest_config(listener.local_addr().unwrap()));
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
-            let body = "<html><body>Please log in</body></html>";
+            let length = body.len();
             let _ = write!(
                 stream,
-                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
             );
         }
     });
+    home
+}
+
+#[test]
+fn a_source_that_answers_html_is_4_and_its_first_bytes_are_shown() {
+    let html = "<html><body>Please log in</body></html>";
+    let home = home_with_answer("200 OK\r\ncontent-type: text/html", html);
     home.run(&["run", "--once"]).with_code(4);
     let jobs = home
         .run(&["jobs", "list", "--source", "api", "--json"])
@@ -89,6 +126,27 @@ fn a_source_that_answers_html_is_4_and_its_first_bytes_are_shown() {
     assert!(error.contains("<html>"), "{error}");
     let why = home.run(&["why", "1"]).with_code(0);
     assert!(why.out.contains("<html>"), "{why:?}");
+}
+
+#[test]
+fn a_job_that_is_retried_says_what_holds_it_back() {
+    let home = home_with_answer("429 Too Many Requests\r\nretry-after: 3600", "");
+    let config = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
+    home.write("tideline.yaml", &config.replace("backoff: []", "backoff: [1m]"));
+    home.run(&["run", "--once", "--timeout", "2"]).with_code(7);
+    let retried = home.run(&["jobs", "retry", "1"]).with_code(0);
+    assert!(
+        retried.out.contains("job 1: retried; held back by the source until"),
+        "{retried:?}"
+    );
+    home.run(&["sources", "pause", "api"]).with_code(0);
+    let retried = home.run(&["jobs", "retry", "1"]).with_code(0);
+    assert!(retried.out.contains("its source api is paused"), "{retried:?}");
+    let refreshed = home.run(&["sources", "refresh", "api"]).with_code(0);
+    assert!(
+        refreshed.out.contains("after `tideline sources resume api`"),
+        "{refreshed:?}"
+    );
 }
 
 #[test]
@@ -171,6 +229,36 @@ fn a_wrong_jq_expression_is_found_by_check_with_its_line() {
 }
 
 #[test]
+fn a_wrong_jq_expression_is_told_together_with_all_other_errors() {
+    let home = Home::with(
+        "stroe: sqlite://t.db\nsources:\n  - name: api\n    type: rest\n    base_url: ${NO_SUCH_VARIABLE}\n    resources:\n      \
+         - name: things\n        path: things\n        items: .things[\n        pagination: { type: cursor, parameter: c }\n  \
+         - name: other\n    type: rest\n    base_url: http://localhost/\n    resources:\n      - name: things\n        \
+         path: things\n        entity: { kind: 'nope(.)', name: .name }\n      - name: parts\n        parent: thing\n        \
+         values: { thing: .id }\n        path: things/{thing}/{other}\n",
+    );
+    let value = home.run(&["check", "--json"]).with_code(2).json();
+    let paths: Vec<&str> = value["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "stroe",
+            "sources[0].base_url",
+            "sources[0].resources[0].items",
+            "sources[0].resources[0].pagination.next",
+            "sources[1].resources[0].entity.kind",
+            "sources[1].resources[1].parent",
+        ],
+        "{value}"
+    );
+}
+
+#[test]
 fn a_good_configuration_is_0() {
     let home = Home::with_files();
     let said = home.run(&["check"]).with_code(0);
@@ -187,6 +275,45 @@ fn no_configuration_and_no_store_are_2_and_say_what_to_do() {
     let said = home.run(&["status"]).with_code(2);
     assert!(said.err.contains("there is no store at"), "{said:?}");
     home.run(&["nonsense"]).with_code(2);
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_named_and_waited_for_aloud() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let home = Home::with(&FILES.replace("sqlite://t.db", &format!("postgres://me:hush@{address}/x")));
+    let said = home.run(&["status"]).with_code(1);
+    assert!(said.err.contains(&format!("store: {address}/x as me: ")), "{said:?}");
+    assert!(
+        said.err.matches("refused").count() == 1 && !said.err.contains("hush"),
+        "{said:?}"
+    );
+
+    let mut run = home.start(&["run", "--once"]);
+    let mut lines = BufReader::new(run.child.stderr.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    assert_eq!(line, format!("waiting for the store postgres://…@{address}/x"));
+}
+
+#[test]
+fn a_mistyped_store_is_2_makes_no_file_and_shows_no_password() {
+    let home = Home::with_files();
+    for (store, command) in [
+        ("postgres:/adm:hunter2@db/x", "status"),
+        ("sqlite::memory:", "migrate"),
+        ("postgress://adm:hunter2@db/x", "demo"),
+        ("postgres://adm:hunter2@db/x?sslmod=require", "run"),
+    ] {
+        let said = home.run(&["--store", store, command]).with_code(2);
+        assert!(
+            said.err.contains("--store") && !said.err.contains("hunter2"),
+            "{said:?}"
+        );
+    }
+    let files: Vec<_> = std::fs::read_dir(home.path("."))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(files.len(), 2, "{files:?}");
 }
 
 #[test]
@@ -238,8 +365,8 @@ fn a_second_signal_ends_a_role_that_does_not_stop() {
     let home = Home::with(&rest_config(listener.local_addr().unwrap()));
     let run = home.start(&["run"]);
     let _asked = listener.accept().unwrap();
-    run.signal(nix::sys::signal::Signal::SIGTERM);
-    run.signal(nix::sys::signal::Signal::SIGINT);
+    run.signal(Signal::SIGTERM);
+    run.signal(Signal::SIGINT);
     let said = run.end();
     assert!([0, 130].contains(&said.code), "{said:?}");
 }
@@ -253,18 +380,32 @@ fn the_help_lists_the_exit_codes() {
     );
 }
 
+/// A source that never answers, and the run that waits for it.
+fn silent_home() -> (Home, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = rest_config(listener.local_addr().unwrap());
+    (Home::with(&format!("shutdown: {{ grace: 1s }}\n{config}")), listener)
+}
+
 #[test]
 fn a_run_that_is_not_done_in_time_is_7_and_hands_back_what_it_held() {
-    // The source never answers.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let home = Home::with(&rest_config(listener.local_addr().unwrap()));
-    home.write(
-        "tideline.yaml",
-        &format!(
-            "shutdown: {{ grace: 1s }}\n{}",
-            rest_config(listener.local_addr().unwrap())
-        ),
-    );
+    let (home, _listener) = silent_home();
     let said = home.run(&["run", "--once", "--timeout", "1"]).with_code(7);
     assert!(said.err.contains("not complete after 1 s"), "{said:?}");
+}
+
+#[test]
+fn a_run_that_is_interrupted_is_7_and_says_that_the_next_one_goes_on() {
+    let (home, listener) = silent_home();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let run = home.start(&["run", "--once"]);
+        let _asked = listener.accept().unwrap();
+        run.signal(signal);
+        let said = run.end().with_code(7);
+        assert!(
+            said.err
+                .contains("interrupted before every cycle had ended; the next run goes on"),
+            "{said:?}"
+        );
+    }
 }

@@ -46,7 +46,6 @@ fn entities_are_filtered_by_source_kind_and_ref() {
         home.run(&all).with_code(0).json().as_array().unwrap().len()
     };
     assert_eq!(number(&["--source", "folder"]), 10);
-    assert_eq!(number(&["--source", "other"]), 0);
     assert_eq!(number(&["--kind", "Component"]), 10);
     assert_eq!(number(&["--kind", "api"]), 0);
     assert_eq!(number(&["--ref", "component:default/c3"]), 1);
@@ -61,6 +60,35 @@ fn entities_are_filtered_by_source_kind_and_ref() {
     assert_eq!(got[0]["body"]["metadata"]["title"], "first");
     let text = home.run(&["entities", "get", "component:default/c3"]).with_code(0);
     assert!(text.out.contains("\"title\": \"first\""), "{text:?}");
+}
+
+#[test]
+fn a_list_of_a_source_that_does_not_exist_or_of_nothing_is_refused() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    for list in ["entities", "jobs"] {
+        let said = home.run(&[list, "list", "--source", "nope"]).with_code(5);
+        assert!(said.err.contains("source nope does not exist"), "{said:?}");
+        home.run(&[list, "list", "--limit", "0"]).with_code(2);
+    }
+    home.write("tideline.yaml", "store: sqlite://t.db\nlisten: none\nsources: []\n");
+    home.run(&["run", "--once"]).with_code(0);
+    let orphaned = home
+        .run(&["entities", "list", "--source", "folder", "--json"])
+        .with_code(0);
+    assert_eq!(orphaned.json().as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn malformed_items_of_one_page_are_told_apart_by_their_samples() {
+    let home = Home::with_files();
+    home.write("records/bad.ndjson", "{\"one\": 1}\n{\"two\": 2}\n");
+    home.run(&["run", "--once"]);
+    let shown = home.run(&["sources", "show", "folder"]).with_code(0);
+    assert!(
+        shown.out.contains("SAMPLE") && shown.out.contains("\"one\"") && shown.out.contains("\"two\""),
+        "{shown:?}"
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::demo_api::WorldArgs;
 use super::run::{Watched, run_cycles};
 use super::source_actions::delete_entities;
 use crate::context::{Context, Logs, environment};
-use crate::demo::{is_demo_source, serve, source_name, yaml};
+use crate::demo::{is_demo_source, mark, serve, source_name, yaml};
 use crate::exit::{Code, Failure};
 use crate::output::{Out, Tone, count};
 
@@ -26,7 +26,7 @@ const PORT: u16 = 7071;
 /// Which demo.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// End after one complete cycle
+    /// End after one complete cycle; with 7 if a signal came before
     #[arg(long)]
     once: bool,
     /// Port of the demo's API [default: 7071, or any that is free]
@@ -37,13 +37,17 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> anyhow::Result<Code> {
+    let store = context.demo_store()?;
+    let shown = redact_url(&store);
+    let shown = shown.trim_start_matches("sqlite://");
     let name = source_name(args.world.seed, args.world.entities);
     let listener = listen(args.port).await?;
     let address = listener.local_addr()?;
-    let text = yaml(&name, address, &context.demo_store());
-    let settings = parse(&text, Path::new("demo.yaml"), &environment)?;
+    let text = yaml(&name, address, &store);
+    let mut settings = parse(&text, Path::new("demo.yaml"), &environment)?;
+    mark(&mut settings);
     let ground = context.ground(settings, "demo", Logs::OnlyErrors).await?;
-    refuse_foreign(&*ground.store, &redact_url(&context.demo_store())).await?;
+    refuse_foreign(&*ground.store, shown).await?;
     ground.sync_sources().await?;
     forget_other_demos(context, &*ground.store, &name).await?;
 
@@ -57,7 +61,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let api_settings = args.world.api_settings(u64::try_from(cycle).unwrap_or(0));
     let server = tokio::spawn(serve(listener, api_settings, stop.clone()));
     if !out.is_json() {
-        greet(context, out, &args, address)?;
+        greet(shown, out, &args, address)?;
     }
     let names = [name];
     let watched = if args.once {
@@ -68,8 +72,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let code = run_cycles(&ground, out, watched).await;
     if !out.is_json() && code.is_ok() {
         out.line(format!(
-            "\n{} keeps it all: look around with `tideline status`, or go on with `tideline demo`.",
-            context.demo_store().trim_start_matches("sqlite://")
+            "\n{shown} keeps it all: look around with `tideline status`, or go on with `tideline demo`."
         ))?;
     }
     ground.close().await;
@@ -89,7 +92,7 @@ async fn listen(port: Option<u16>) -> anyhow::Result<TcpListener> {
 /// What a demo of another world left in the store goes.
 async fn forget_other_demos(context: &Context, store: &dyn Store, name: &str) -> anyhow::Result<()> {
     for source in store.list_sources().await? {
-        if source.state == SourceState::Orphaned && is_demo_source(&source.name) && source.name != name {
+        if source.state == SourceState::Orphaned && is_demo_source(&source) && source.name != name {
             store
                 .command_source(&source.name, SourceCommand::ResetAndDelete, context.now())
                 .await?;
@@ -99,14 +102,13 @@ async fn forget_other_demos(context: &Context, store: &dyn Store, name: &str) ->
     Ok(())
 }
 
-fn greet(context: &Context, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> std::io::Result<()> {
+fn greet(shown: &str, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> std::io::Result<()> {
     out.line(format!(
         "The demo API at http://{address}/v1/ has about {} entities: organisations, their projects, their components.",
         count(args.world.entities)
     ))?;
     out.line(format!(
-        "It is slow, stumbles now and then, and changes between cycles. Ingesting it into {}.",
-        context.demo_store().trim_start_matches("sqlite://")
+        "It is slow, stumbles now and then, and changes between cycles. Ingesting it into {shown}."
     ))?;
     if !args.once {
         out.toned(
@@ -120,7 +122,7 @@ fn greet(context: &Context, out: &mut Out, args: &DemoArgs, address: SocketAddr)
 /// Refuses a store with sources of somebody else, before they would be orphaned.
 async fn refuse_foreign(store: &dyn Store, shown: &str) -> anyhow::Result<()> {
     let sources = store.list_sources().await?;
-    match sources.iter().find(|source| !is_demo_source(&source.name)) {
+    match sources.iter().find(|source| !is_demo_source(source)) {
         None => Ok(()),
         Some(foreign) => Err(Failure::new(
             Code::Config,

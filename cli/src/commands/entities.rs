@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use tideline_shared::store::{EntityFilter, EntityRecord, StoreError};
 use tideline_shared::words::{EntityRef, Timestamp};
 
+use super::sources::get_source;
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::{Grid, Out, Piece, Tone, embedded, embedded_all, moment};
@@ -47,7 +48,7 @@ struct ListArgs {
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<EntityRef>,
     /// At most so many
-    #[arg(long, default_value_t = 100, conflicts_with = "all")]
+    #[arg(long, default_value_t = 100, conflicts_with = "all", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
     /// All of them
     #[arg(long)]
@@ -75,6 +76,9 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: EntitiesArgs) ->
 /// Reads page by page and prints each page at once, so that memory stays flat.
 async fn list(context: &Context, out: &mut Out, args: ListArgs) -> anyhow::Result<Code> {
     let store = context.operator_store().await?;
+    if let Some(name) = &args.source {
+        get_source(&*store, name).await?;
+    }
     let mut left = if args.all { u64::MAX } else { args.limit };
     let mut filter = EntityFilter {
         source: args.source,

@@ -5,10 +5,12 @@ use serde_json::json;
 use tideline_shared::store::{JobFilter, OperatorStore, StoreError};
 use tideline_shared::words::{JobId, JobRecord, JobState, Timestamp};
 
+use super::sources::get_source;
+use super::why::why_of_job;
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::{Grid, Out, Piece, Tone, embedded, embedded_all, moment, short};
-use crate::why::{Facts, trigger_word, why};
+use crate::why::trigger_word;
 
 /// Members of a job that hold JSON texts.
 const TEXTS: [&str; 3] = ["args", "cursor", "progress"];
@@ -133,6 +135,9 @@ pub(crate) async fn find_job(store: &dyn OperatorStore, job: JobId) -> Result<Op
 
 async fn list(context: &Context, out: &mut Out, filter: JobFilter) -> anyhow::Result<Code> {
     let store = context.operator_store().await?;
+    if let Some(name) = &filter.source {
+        get_source(&*store, name).await?;
+    }
     let jobs = store.list_jobs(&filter).await?;
     if out.is_json() {
         out.document(&embedded_all(&jobs, &TEXTS)?)?;
@@ -188,18 +193,8 @@ async fn show(context: &Context, out: &mut Out, id: JobId) -> anyhow::Result<Cod
         out.document(&embedded(&job, &TEXTS)?)?;
         return Ok(Code::Done);
     }
-    let source = match &job.source {
-        Some(name) => tideline_shared::store::SourceStore::find_source(&*store, name).await?,
-        None => None,
-    };
     let now = context.now();
-    let reason = why(
-        Facts::Job {
-            job: &job,
-            source: source.as_ref(),
-        },
-        now,
-    );
+    let reason = why_of_job(&*store, &job, now).await?;
     out.grid(&job_pairs(&job, &reason.to_string(), now))?;
     Ok(Code::Done)
 }
@@ -244,8 +239,12 @@ async fn retry(context: &Context, out: &mut Out, jobs: &[i64]) -> anyhow::Result
     let store = context.operator_store().await?;
     for job in jobs {
         store.retry_job(JobId(*job), context.now()).await?;
-        if !out.is_json() {
-            out.line(format!("job {job}: due now"))?;
+        if !out.is_json()
+            && let Some(record) = find_job(&*store, JobId(*job)).await?
+        {
+            // It is due now as far as the job goes, but its source may hold it back.
+            let reason = why_of_job(&*store, &record, context.now()).await?;
+            out.line(format!("job {job}: retried; {reason}"))?;
         }
     }
     if out.is_json() {

@@ -13,7 +13,9 @@ use crate::roles::{Ground, Role, Running};
 /// For how long.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Run one complete cycle of every source, then end
+    /// Run one complete cycle of every source, then end; an interrupted cycle goes on, an approved sweep is done first
+    ///
+    /// Stopped by a signal or by --timeout it ends with 7, and the next run goes on where it stopped.
     #[arg(long)]
     once: bool,
     /// With --once: give up after so many seconds
@@ -82,14 +84,14 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<
             .unwrap_or_else(|_| Err(too_late(limit))),
     };
     view.close();
+    let second_signal = running.second_signal();
     let stopped = running.shut_down().await;
-    Ok(match (ended?, stopped) {
-        (_, Code::Stopped) => Code::Stopped,
-        (Some(code), _) => code,
-        // A signal came before all cycles had ended.
-        (None, _) if once.is_some() => Code::Failed,
-        (None, _) => Code::Done,
-    })
+    match ended? {
+        _ if stopped == Code::Stopped && second_signal.is_cancelled() => Ok(Code::Stopped),
+        Some(code) => Ok(code),
+        None if once.is_some() => Err(interrupted()),
+        None => Ok(stopped),
+    }
 }
 
 fn greet(ground: &Ground, out: &mut Out) -> std::io::Result<()> {
@@ -102,6 +104,12 @@ fn greet(ground: &Ground, out: &mut Out) -> std::io::Result<()> {
         None => "without a gateway".to_owned(),
     };
     out.line(format!("All roles run, {sources}, {gateway}. Ctrl-C ends.\n"))
+}
+
+/// A signal came before all cycles had ended: no source failed.
+fn interrupted() -> anyhow::Error {
+    let message = "interrupted before every cycle had ended; the next run goes on where this one stopped";
+    Failure::new(Code::NotInTime, message).into()
 }
 
 fn too_late(limit: Duration) -> anyhow::Error {

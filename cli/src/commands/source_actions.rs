@@ -92,6 +92,11 @@ fn question(source: &SourceRecord, action: Action) -> Result<Option<String>, Sto
                 .held
                 .as_ref()
                 .ok_or_else(|| StoreError::Refused(format!("no sweep of {name} is held")))?;
+            if held.approved {
+                return Err(StoreError::Refused(format!(
+                    "the held sweep of {name} is approved already"
+                )));
+            }
             Some(format!(
                 "Delete {} of {} entities of {name} ({})?",
                 count(held.would_remove),
@@ -103,17 +108,35 @@ fn question(source: &SourceRecord, action: Action) -> Result<Option<String>, Sto
     })
 }
 
+/// What comes of it, by the state of the source before: a confirmation promises nothing that its state does not allow.
 fn sentence(source: &SourceRecord, action: Action, deleted: u64) -> String {
+    let name = &source.name;
     match action {
+        Action::Refresh if source.state == SourceState::Paused => {
+            format!("a cycle was asked for; it starts after `tideline sources resume {name}`")
+        }
         Action::Refresh => "a cycle was asked for; it starts as soon as none is running".to_owned(),
         Action::Pause => "paused; `tideline sources resume` goes on".to_owned(),
         Action::Resume => "resumed".to_owned(),
         Action::Cancel => "the running cycle is cancelled; nothing is swept".to_owned(),
-        Action::Reset { delete: false } => "reset; the next cycle reads everything".to_owned(),
+        Action::Reset { delete: false } => match source.state {
+            SourceState::Active => "reset; the next cycle reads everything".to_owned(),
+            SourceState::Paused => {
+                format!("reset; the next cycle, after `tideline sources resume {name}`, reads everything")
+            }
+            SourceState::Blocked => {
+                format!("reset; the next cycle, after `tideline sources refresh {name}`, reads everything")
+            }
+            SourceState::Orphaned => "reset; no cycle comes unless it is in the configuration again".to_owned(),
+        },
         Action::Reset { delete: true } if source.state == SourceState::Orphaned => {
             format!("forgotten; {} entities deleted", count(deleted))
         }
         Action::Reset { delete: true } => format!("reset; {} entities deleted", count(deleted)),
+        // As the store decides: a newer cycle may have begun, whose end does the sweep.
+        Action::Approve if source.held.as_ref().is_some_and(|held| held.cycle != source.cycle) => {
+            "approved; the sweep is done at the end of the next complete cycle".to_owned()
+        }
         Action::Approve => "approved; the sweep goes on".to_owned(),
         Action::Reject => "rejected; the entities stay".to_owned(),
     }
@@ -134,5 +157,64 @@ pub(crate) async fn delete_entities(
             return Ok(source.entities.saturating_sub(after));
         }
         left = after;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_shared::words::{CycleNumber, HeldSweep, SourceId, Timestamp};
+
+    use super::*;
+
+    fn said(state: SourceState, action: Action) -> String {
+        let held = HeldSweep {
+            cycle: CycleNumber(2),
+            reason: String::new(),
+            would_remove: 5,
+            owned: 10,
+            held_at: Timestamp(0),
+            approved: false,
+        };
+        let source = SourceRecord {
+            id: SourceId(1),
+            name: "platform".into(),
+            source_type: "rest".into(),
+            state,
+            blocked_reason: None,
+            cycle: CycleNumber(3),
+            cycle_ended_at: None,
+            next_cycle_at: None,
+            requested: None,
+            hold_until: None,
+            entities: 10,
+            held: Some(held),
+        };
+        sentence(&source, action, 0)
+    }
+
+    #[test]
+    fn a_confirmation_promises_only_what_the_state_of_the_source_allows() {
+        let reset = Action::Reset { delete: false };
+        for (state, action, part) in [
+            (SourceState::Active, Action::Refresh, "as soon as none is running"),
+            (SourceState::Blocked, Action::Refresh, "as soon as none is running"),
+            (
+                SourceState::Paused,
+                Action::Refresh,
+                "after `tideline sources resume platform`",
+            ),
+            (SourceState::Active, reset, "the next cycle reads everything"),
+            (SourceState::Paused, reset, "after `tideline sources resume platform`"),
+            (SourceState::Blocked, reset, "after `tideline sources refresh platform`"),
+            (SourceState::Orphaned, reset, "no cycle comes"),
+            (
+                SourceState::Active,
+                Action::Approve,
+                "at the end of the next complete cycle",
+            ),
+        ] {
+            let text = said(state, action);
+            assert!(text.contains(part), "{state:?} {action:?}: {text}");
+        }
     }
 }

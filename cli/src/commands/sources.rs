@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tideline_shared::store::{SourceStore, StoreError};
-use tideline_shared::words::{CycleRecord, CycleState, MalformedRecord, SourceRecord, Timestamp};
+use tideline_shared::words::{CycleRecord, CycleState, HeldSweep, MalformedRecord, SourceRecord, Timestamp};
 
 use super::source_actions::{self, Action};
 use super::view::{SourceView, view, view_all};
@@ -173,18 +173,36 @@ fn source_pairs(view: &SourceView, now: Timestamp) -> Grid {
         grid.pair("next cycle", format!("{next} ({})", moment(next, now)));
     }
     if let Some(held) = &source.held {
-        grid.pair(
-            "held sweep",
-            Piece::toned(
-                format!(
-                    "of cycle {}, {}: {}; `tideline sources approve {1}` or `reject {1}`",
-                    held.cycle, source.name, held.reason
-                ),
-                Tone::Warn,
-            ),
-        );
+        grid.pair("held sweep", held_sweep(source, held, view.newest_cycle.as_ref()));
     }
     grid
+}
+
+fn held_sweep(source: &SourceRecord, held: &HeldSweep, newest: Option<&CycleRecord>) -> Piece {
+    if !held.approved {
+        let (name, reason) = (&source.name, &held.reason);
+        return Piece::toned(
+            format!(
+                "of cycle {}, {name}: {reason}; `tideline sources approve {name}` or `reject {name}`",
+                held.cycle
+            ),
+            Tone::Warn,
+        );
+    }
+    let sweeps = newest.is_some_and(|cycle| cycle.number == held.cycle && cycle.state == CycleState::Sweeping);
+    let when = if sweeps {
+        "now"
+    } else {
+        "at the end of the next complete cycle"
+    };
+    Piece::toned(
+        format!(
+            "of cycle {}, approved: up to {} entities are deleted {when}",
+            held.cycle,
+            count(held.would_remove)
+        ),
+        Tone::Busy,
+    )
 }
 
 /// One row per cycle.
@@ -248,8 +266,13 @@ pub(crate) fn cycle_word(state: CycleState) -> &'static str {
     }
 }
 
+/// One line of it is enough to find the item again; all of it is in the JSON.
+fn sample(text: &str) -> String {
+    short(&text.split_whitespace().collect::<Vec<_>>().join(" "), 80)
+}
+
 fn malformed_grid(items: &[MalformedRecord]) -> Grid {
-    let mut grid = Grid::new(&["malformed in", "partition", "page", "ref", "error"]);
+    let mut grid = Grid::new(&["malformed in", "partition", "page", "ref", "error", "sample"]);
     for record in items {
         let reference = record
             .item
@@ -262,6 +285,7 @@ fn malformed_grid(items: &[MalformedRecord]) -> Grid {
             Piece::number(u64::from(record.page)),
             reference.into(),
             short(&record.item.error, 160).into(),
+            Piece::toned(sample(&record.item.sample), Tone::Dim),
         ]);
     }
     grid

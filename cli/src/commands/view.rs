@@ -84,7 +84,7 @@ pub(crate) fn phase(source: &SourceRecord, cycle: Option<&CycleRecord>) -> Piece
         SourceState::Active => match cycle.map(|cycle| cycle.state) {
             Some(CycleState::Bursting) => ("bursting", Tone::Busy),
             Some(CycleState::Sweeping) => ("sweeping", Tone::Busy),
-            _ if source.held.is_some() => ("held", Tone::Warn),
+            _ if source.held.as_ref().is_some_and(|held| !held.approved) => ("held", Tone::Warn),
             Some(CycleState::Incomplete) => ("incomplete", Tone::Bad),
             Some(CycleState::Cancelled) => ("cancelled", Tone::Bad),
             Some(CycleState::Complete | CycleState::Held) => ("resting", Tone::Good),

@@ -49,6 +49,19 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: WhyArgs) -> anyh
     Ok(Code::Done)
 }
 
+/// What a job waits for, with its source read from the store.
+pub(crate) async fn why_of_job(store: &dyn Store, job: &JobRecord, now: Timestamp) -> Result<Why, StoreError> {
+    let source = match &job.source {
+        Some(name) => store.find_source(name).await?,
+        None => None,
+    };
+    let facts = Facts::Job {
+        job,
+        source: source.as_ref(),
+    };
+    Ok(why(facts, now))
+}
+
 async fn explain(store: &dyn Store, subject: &str, now: Timestamp) -> Result<Vec<Answer>, StoreError> {
     if let Some(source) = store.find_source(subject).await? {
         let view = view(store, source, now).await?;
@@ -72,15 +85,7 @@ async fn explain(store: &dyn Store, subject: &str, now: Timestamp) -> Result<Vec
     }
     let mut answers = Vec::new();
     for job in jobs {
-        let source = match &job.source {
-            Some(name) => store.find_source(name).await?,
-            None => None,
-        };
-        let facts = Facts::Job {
-            job: &job,
-            source: source.as_ref(),
-        };
-        let why = why(facts, now);
+        let why = why_of_job(store, &job, now).await?;
         answers.push(Answer {
             subject: format!("job {} ({} {})", job.id, job.kind, job.key),
             sentence: why.to_string(),

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use tideline_shared::config::settings::Settings;
+use tideline_shared::words::SourceRecord;
+
 /// The world of `tideline demo` without options.
 const DEFAULT_SEED: u64 = 42;
 const DEFAULT_ENTITIES: u64 = 20_000;
@@ -15,13 +18,20 @@ pub(crate) fn source_name(seed: u64, entities: u64) -> String {
     }
 }
 
+/// The type that the store keeps with a demo's source. No configuration can name it: a source with it was made by a demo,
+/// and one that is merely called `demo` was not.
+const SOURCE_TYPE: &str = "demo";
+
+/// Makes the settings' sources known as a demo's.
+pub(crate) fn mark(settings: &mut Settings) {
+    for source in &mut settings.sources {
+        SOURCE_TYPE.clone_into(&mut source.source_type);
+    }
+}
+
 /// Whether a source of the store was made by a demo.
-pub(crate) fn is_demo_source(name: &str) -> bool {
-    name == "demo"
-        || name
-            .strip_prefix("demo-")
-            .and_then(|rest| rest.split_once('-'))
-            .is_some_and(|(seed, entities)| seed.parse::<u64>().is_ok() && entities.parse::<u64>().is_ok())
+pub(crate) fn is_demo_source(source: &SourceRecord) -> bool {
+    source.source_type == SOURCE_TYPE
 }
 
 /// The configuration that reads the API at `address`.
@@ -34,14 +44,29 @@ pub(crate) fn yaml(name: &str, address: SocketAddr, store: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use tideline_shared::config::parse;
+
     use super::*;
 
     #[test]
-    fn each_world_has_a_source_of_its_own_that_is_known_again() {
-        for (seed, entities) in [(42, 20_000), (7, 20_000), (42, 500)] {
-            assert!(is_demo_source(&source_name(seed, entities)));
-        }
-        assert_ne!(source_name(42, 20_000), source_name(7, 20_000));
-        assert!(!is_demo_source("platform") && !is_demo_source("demo-shop") && !is_demo_source("demo-1-x"));
+    fn each_world_has_a_source_of_its_own() {
+        let names = [(42, 20_000), (7, 20_000), (42, 500)].map(|(seed, entities)| source_name(seed, entities));
+        assert!(names[0] != names[1] && names[0] != names[2] && names[1] != names[2]);
+    }
+
+    #[test]
+    fn no_configuration_can_name_the_type_of_a_demo() {
+        let text = yaml("demo", SocketAddr::from(([127, 0, 0, 1], 7071)), "sqlite://t.db");
+        let parsed = parse(
+            &text.replace("type: rest", "type: demo"),
+            Path::new("demo.yaml"),
+            &|_| None,
+        );
+        assert!(parsed.is_err());
+        let mut settings = parse(&text, Path::new("demo.yaml"), &|_| None).unwrap();
+        mark(&mut settings);
+        assert_eq!(settings.sources[0].spec().source_type, SOURCE_TYPE);
     }
 }

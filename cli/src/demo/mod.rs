@@ -5,5 +5,5 @@ mod config;
 mod world;
 
 pub(crate) use api::{ApiSettings, serve};
-pub(crate) use config::{is_demo_source, source_name, yaml};
+pub(crate) use config::{is_demo_source, mark, source_name, yaml};
 pub(crate) use world::World;

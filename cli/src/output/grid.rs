@@ -2,6 +2,9 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
+/// Columns of a terminal below which its width counts as unknown.
+const NARROWEST: u16 = 20;
+
 /// What a piece of text means; decides its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tone {
@@ -122,13 +125,13 @@ impl Grid {
     pub(crate) fn render(&self, colour: bool, terminal: bool) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
         if colour {
             table.enforce_styling();
         }
         if !terminal {
             table.force_no_tty();
         }
+        table.set_content_arrangement(arrangement(table.width()));
         if !self.header.is_empty() {
             table.set_header(self.header.iter().enumerate().map(|(column, name)| {
                 let mut cell = Cell::new(name.to_uppercase());
@@ -156,6 +159,15 @@ impl Grid {
             }
         }
         table.trim_fmt()
+    }
+}
+
+/// Wraps to the width of a terminal. One that says it is nearly nothing (the terminals of some CI systems say 0) does not
+/// know it, and no table would be readable that narrow.
+fn arrangement(width: Option<u16>) -> ContentArrangement {
+    match width {
+        Some(width) if width >= NARROWEST => ContentArrangement::Dynamic,
+        _ => ContentArrangement::Disabled,
     }
 }
 
@@ -199,6 +211,17 @@ mod tests {
     #[test]
     fn a_table_for_a_terminal_has_colours() {
         assert!(sample().render(true, true).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_terminal_without_a_width_gets_tables_that_are_not_wrapped() {
+        for unknown in [None, Some(0), Some(1), Some(19)] {
+            assert!(
+                matches!(arrangement(unknown), ContentArrangement::Disabled),
+                "{unknown:?}"
+            );
+        }
+        assert!(matches!(arrangement(Some(80)), ContentArrangement::Dynamic));
     }
 
     #[test]

@@ -131,7 +131,8 @@ pub(super) fn sentence(progress: &SourceProgress, now: Timestamp) -> Sentence {
             count(cycle.totals.removed)
         )),
         _ => {
-            let phase = match (&source.held, source.requested) {
+            let held = source.held.as_ref().filter(|held| !held.approved);
+            let phase = match (held, source.requested) {
                 (_, Some(_)) => "starting",
                 (Some(_), None) => "sweep held",
                 (None, None) => "resting",

@@ -4,7 +4,6 @@ use tideline_shared::store::{SourceCommand, Store, StoreError};
 use tideline_shared::words::{CycleNumber, CycleState, SourceState, Timestamp, Trigger};
 
 use super::Snapshot;
-use super::watcher::has_ended;
 use crate::exit::Code;
 
 /// Waits for one complete cycle of every source (`--once`).
@@ -20,7 +19,8 @@ struct Target {
 }
 
 impl Once {
-    /// Picks the running cycle of each source (an interrupted one goes on), or asks for one.
+    /// Picks the cycle of each source that is being read (an interrupted one goes on), or asks for one. A cycle that only
+    /// sweeps, because its held sweep was approved, read the source before: a fresh one follows it.
     ///
     /// # Errors
     /// The store's.
@@ -31,8 +31,8 @@ impl Once {
                 continue;
             };
             let newest = store.list_cycles(source.id, 1).await?.into_iter().next();
-            let runs = newest.is_some_and(|cycle| !has_ended(&cycle)) && source.state == SourceState::Active;
-            let cycle = if runs {
+            let reads = newest.is_some_and(|cycle| cycle.state == CycleState::Bursting);
+            let cycle = if reads && source.state == SourceState::Active {
                 source.cycle
             } else {
                 if source.state == SourceState::Blocked
@@ -49,11 +49,11 @@ impl Once {
         Ok(Self { targets })
     }
 
-    /// Takes note of what a look saw.
+    /// Takes note of what a look saw. Of several cycles the last one counts: it is the one that holds a sweep, or made good
+    /// what the one before left.
     pub(crate) fn observe(&mut self, snapshot: &Snapshot) {
         for ended in &snapshot.ended {
             if let Some(target) = self.targets.get_mut(&ended.source)
-                && target.ended.is_none()
                 && ended.cycle.number >= target.cycle
             {
                 target.ended = Some(match ended.cycle.state {
@@ -138,6 +138,15 @@ mod tests {
         let mut once = once(&["a"]);
         once.observe(&ended("a", 1, CycleState::Complete));
         assert_eq!(once.outcome(), None);
+    }
+
+    #[test]
+    fn a_sweep_that_a_later_cycle_holds_is_not_overlooked() {
+        let mut once = once(&["a"]);
+        let mut both = ended("a", 2, CycleState::Complete);
+        both.ended.extend(ended("a", 3, CycleState::Held).ended);
+        once.observe(&both);
+        assert_eq!(once.outcome(), Some(Code::Held));
     }
 
     #[test]

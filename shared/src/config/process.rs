@@ -10,6 +10,7 @@ use super::settings::{LogFormat, SchedulerSettings, Secret, Settings, TelemetryS
 use super::source::read_sources;
 use crate::queue::jetstream::NatsAddress;
 use crate::store::RescuePolicy;
+use crate::store::postgres::PostgresStore;
 
 /// Parameters of the URLs of `store` and `queue` that name files.
 const FILE_PARAMETERS: [&str; 8] = ["sslrootcert", "sslcert", "sslkey", "creds", "nkey", "ca", "cert", "key"];
@@ -52,16 +53,25 @@ fn read_store(root: &Section<'_>) -> Secret {
         "Where the truth is kept: a SQLite file (the path counts from this file's folder) or a Postgres database.";
     let default = "sqlite://tideline.db";
     let kind = "`sqlite://path` or `postgres://…`";
-    let url = root.parsed_secret("store", kind, default, doc, &|text| match text.split_once("://") {
-        Some(("sqlite", "")) => Err("must name a file, as in sqlite://tideline.db".to_owned()),
-        Some(("sqlite", _)) => Ok(text.to_owned()),
-        Some(("postgres" | "postgresql", _)) if url::Url::parse(text).is_ok() => Ok(text.to_owned()),
-        Some(("postgres" | "postgresql", _)) => {
-            Err("must be as in postgres://user:password@host:5432/database".to_owned())
-        }
-        _ => Err("must start with sqlite://, postgres:// or postgresql://".to_owned()),
+    let url = root.parsed_secret("store", kind, default, doc, &|text| {
+        check_store_url(text).map(|()| text.to_owned())
     });
     Secret::new(beside(&root.context.folder, url.as_deref().unwrap_or(default)))
+}
+
+/// Whether a text can name a store.
+///
+/// # Errors
+/// What is wrong with it. It may hold a password, so nothing of it is shown.
+pub fn check_store_url(text: &str) -> Result<(), String> {
+    match text.split_once("://") {
+        Some(("sqlite", "" | ":memory:")) => Err("must name a file, as in sqlite://tideline.db".to_owned()),
+        Some(("sqlite", _)) => Ok(()),
+        Some(("postgres" | "postgresql", _)) => {
+            PostgresStore::check_url(text).map_err(|error| error.to_string().trim_start_matches("store: ").to_owned())
+        }
+        _ => Err("must start with sqlite://, postgres:// or postgresql://".to_owned()),
+    }
 }
 
 /// A relative path of a SQLite URL counts from the folder of the configuration.
@@ -116,8 +126,8 @@ fn read_queue(root: &Section<'_>) -> Secret {
 
 fn read_listen(root: &Section<'_>) -> Option<String> {
     let default = "127.0.0.1:7070";
-    let doc = "Address of the HTTP gateway (webhooks, management, change feed, health, metrics), or `none`. Keep it on \
-               a trusted network.";
+    let doc = "Address of the HTTP gateway (management, change feed, health, metrics), or `none`. Keep it on a trusted \
+               network.";
     let address = root.parsed("listen", "`host:port` or `none`", default, doc, &|text| {
         let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
         if text == "none" {

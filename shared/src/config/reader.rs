@@ -6,14 +6,16 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::Examine;
 use super::error::Location;
 use super::expand::expand;
-use super::settings::Secret;
+use super::settings::{Secret, SourceSettings};
 use super::yaml::{Kind, Node, Problem, join_key};
 
 /// What all sections of one reading share.
 pub(super) struct Context<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
+    examine: &'a Examine<'a>,
     root: Option<&'a Node>,
     /// Folder of the file, for relative paths.
     pub(super) folder: PathBuf,
@@ -68,9 +70,15 @@ impl Scalar {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(root: Option<&'a Node>, folder: PathBuf, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(
+        root: Option<&'a Node>,
+        folder: PathBuf,
+        env: &'a dyn Fn(&str) -> Option<String>,
+        examine: &'a Examine<'a>,
+    ) -> Self {
         Self {
             env,
+            examine,
             root,
             folder,
             describing: false,
@@ -83,7 +91,7 @@ impl<'a> Context<'a> {
     pub(super) fn describing(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             describing: true,
-            ..Self::new(None, PathBuf::new(), env)
+            ..Self::new(None, PathBuf::new(), env, &|_| Vec::new())
         }
     }
 
@@ -200,6 +208,18 @@ impl<'a> Section<'a> {
     /// Notes what is wrong with it as a whole.
     pub(super) fn fail_here(&self, message: impl Into<String>) {
         self.context.fail(&self.path, message);
+    }
+
+    /// Notes what the caller of the reader finds wrong with the source that was read from it. A key whose value is wrong anyway
+    /// has a default there, which nobody wrote.
+    pub(super) fn examine(&self, source: &SourceSettings) {
+        for (key, problem) in (self.context.examine)(source) {
+            let path = format!("{}.{key}", self.path);
+            let known = self.context.problems.borrow().iter().any(|known| known.path == path);
+            if !known {
+                self.context.fail(&path, problem);
+            }
+        }
     }
 
     /// Whether a key is given, with whatever value.

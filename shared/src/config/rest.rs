@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use url::Url;
+
 use super::pagination::read_pagination;
 use super::reader::{Section, Spec, unknown};
 use super::settings::{AnswerPattern, Auth, EntityShape, Pagination, RateLimitHeaders, Resource, RestSettings};
@@ -61,6 +63,8 @@ pub(super) fn read_rest(rest: &Section<'_>) -> Option<RestSettings> {
     } else if resources.is_empty() {
         rest.fail("resources", "must have at least one resource");
     }
+    // A wrong URL must not hide what is wrong with the expressions; the settings are never used with the other one.
+    let base_url = base_url.or_else(|| Url::parse("http://base-url.invalid/").ok());
     base_url.map(|base_url| RestSettings {
         base_url,
         headers,

@@ -7,7 +7,7 @@ use super::identity::identity;
 use super::reader::{Section, Spec};
 use super::rest::read_rest;
 use super::settings::{FilesSettings, SourceKind, SourceSettings};
-use crate::rules::{Ladder, Schedule, Volatile};
+use crate::rules::{Ladder, Schedule, ScheduleError, Volatile};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -65,6 +65,7 @@ fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
     settings.kind = rest.or(files.map(SourceKind::Files))?;
     settings.source_type = source_type?.to_owned();
     settings.identity = identity(&settings.source_type, &settings.kind);
+    source.examine(&settings);
     Some(settings)
 }
 
@@ -111,12 +112,12 @@ fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings) {
     let zone = source.parsed("time_zone", "time zone", "UTC", doc, &|zone| {
         Schedule::new("@daily", zone)
             .map(|_| zone.to_owned())
-            .map_err(|error| error.to_string())
+            .map_err(|error| allowed(&error))
     });
     let doc = "Cron: minute, hour, day of month, month, day of week; with six fields, seconds first; or `@daily` and the like. \
                Ticks that come while a cycle runs are not made up for.";
     let schedule = source.parsed("schedule", "cron expression", "none", doc, &|text| {
-        Schedule::new(text, zone.as_deref().unwrap_or("UTC")).map_err(|error| error.to_string())
+        Schedule::new(text, zone.as_deref().unwrap_or("UTC")).map_err(|error| allowed(&error))
     });
     if source.has("time_zone") && !source.has("schedule") {
         source.fail("time_zone", "is of no use without a schedule");
@@ -127,6 +128,15 @@ fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings) {
     let default = if source.has("schedule") { None } else { settings.rest };
     settings.rest = rest.unwrap_or(default);
     settings.schedule = schedule;
+}
+
+/// What a schedule must be. The reader adds what it is, unless that came from the environment.
+fn allowed(error: &ScheduleError) -> String {
+    match error {
+        ScheduleError::Expression { reason, .. } => format!("must be a cron expression ({reason})"),
+        ScheduleError::Never(_) => "must name a moment that comes".to_owned(),
+        ScheduleError::TimeZone(_) => "must be an IANA time zone, such as `UTC` or `Europe/Berlin`".to_owned(),
+    }
 }
 
 fn read_removals(removals: &Section<'_>, settings: &mut SourceSettings, drifts: bool) {

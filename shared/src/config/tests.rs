@@ -195,6 +195,17 @@ fn a_missing_variable_is_named_with_its_place_and_no_value_is_ever_shown() {
 }
 
 #[test]
+fn a_parameter_of_the_stores_url_that_nobody_knows_is_an_error() {
+    let errors = errors_of("store: postgres://u:hush@db/x?sslmod=require\n");
+    assert!(
+        errors[0].starts_with("1:8 store: parameter \"sslmod\" of the URL is not known; there are ")
+            && errors.len() == 1,
+        "{errors:?}"
+    );
+    assert!(!errors[0].contains("hush"), "{errors:?}");
+}
+
+#[test]
 fn files_that_urls_name_count_from_the_folder_of_the_configuration() {
     let settings = read(
         "store: postgres://u:p@db/x?sslmode=verify-full&sslrootcert=ca.pem\nqueue: nats://a:1,b:2?creds=/n.creds\n",
@@ -309,9 +320,13 @@ fn pauses_fit_together() {
     assert_eq!(
         errors_of(&file("  schedule: 0 0 30 2 *\n  time_zone: Mars\n")),
         [
-            "5:13 sources[0].schedule: `0 0 30 2 *` never comes, but is \"0 0 30 2 *\"",
-            "6:14 sources[0].time_zone: `Mars` is not an IANA time zone, such as `UTC` or `Europe/Berlin`, but is \"Mars\"",
+            "5:13 sources[0].schedule: must name a moment that comes, but is \"0 0 30 2 *\"",
+            "6:14 sources[0].time_zone: must be an IANA time zone, such as `UTC` or `Europe/Berlin`, but is \"Mars\"",
         ]
+    );
+    assert_eq!(
+        errors_of(&file("  schedule: 99 * * * *\n")),
+        ["5:13 sources[0].schedule: must be a cron expression (number out of bounds), but is \"99 * * * *\""]
     );
 }
 
@@ -351,33 +366,37 @@ fn the_identity_changes_with_the_data_and_not_with_secrets_or_timing() {
 }
 
 #[test]
-fn an_error_found_later_gets_its_place() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("t.yaml");
-    std::fs::write(&file, EXAMPLE).unwrap();
-    let line = |needle: &str| EXAMPLE.lines().position(|line| line.contains(needle)).unwrap() + 1;
-    let at = |path: &str| error_at(&file, path, "x").at;
+fn what_is_found_on_examination_gets_its_place_among_the_other_errors() {
+    let examine = |source: &SourceSettings| {
+        let found = [
+            "resources[0].items",
+            "resources[0].pagination.next",
+            "resources[1].values.x",
+        ];
+        found
+            .map(|key| (key.to_owned(), format!("of {}", source.name)))
+            .to_vec()
+    };
+    let text = "stroe: x\nsources:\n- { name: none }\n- name: a\n  type: rest\n  base_url: nonsense\n  resources:\n  - name: r\n    \
+                path: r\n    items: .[\n    pagination: { type: cursor, parameter: c }\n  - { name: s, parent: r, path: s, values: { x: . } }\n";
+    let errors = parse_examined(text, Path::new("t.yaml"), &env, &examine).unwrap_err();
+    let short: Vec<(usize, &str, bool)> = errors
+        .0
+        .iter()
+        .map(|error| (error.at.line, error.path.as_str(), error.message == "of a"))
+        .collect();
     assert_eq!(
-        at("sources[0].resources[0].pagination.next"),
-        Location {
-            line: line("next: .next_cursor"),
-            column: 17
-        }
-    );
-    assert_eq!(
-        at("sources[0].resources[1].values.org"),
-        Location {
-            line: line("{ org: .name }"),
-            column: 24
-        }
-    );
-    assert_eq!(at("sources[0].resources[1].items").line, line("- name: projects"));
-    assert_eq!(
-        at(""),
-        Location {
-            line: line("store: sqlite"),
-            column: 1
-        }
+        short,
+        [
+            (1, "stroe", false),
+            (3, "sources[0].type", false),
+            (6, "sources[1].base_url", false),
+            (10, "sources[1].resources[0].items", true),
+            // It is missing, so the examined value is nobody's.
+            (11, "sources[1].resources[0].pagination.next", false),
+            (12, "sources[1].resources[1].values.x", true),
+        ],
+        "{errors}"
     );
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use chrono_tz::Tz;
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Year};
 
 use crate::words::Timestamp;
@@ -44,6 +45,19 @@ pub enum ScheduleError {
     TimeZone(String),
 }
 
+/// The parser's words as a part of a sentence.
+fn reason(error: &CronError) -> String {
+    let text = match error {
+        CronError::ComponentError(text) | CronError::InvalidPattern(text) | CronError::IllegalCharacters(text) => {
+            text.clone()
+        }
+        other => other.to_string(),
+    };
+    let mut letters = text.trim_end_matches('.').chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
+
 impl Schedule {
     /// Cron in an IANA time zone: five fields (minute, hour, day of month, month, day of week), or six with seconds first,
     /// or a nickname (`@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`). If both day fields are restricted, either
@@ -67,7 +81,7 @@ impl Schedule {
             .year(Year::Disallowed)
             .build()
             .parse(expression)
-            .map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| wrong(reason(&error)))?;
         let zone: Tz = time_zone
             .trim()
             .parse()

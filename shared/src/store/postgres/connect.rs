@@ -54,6 +54,14 @@ impl PostgresStore {
         Ok(store)
     }
 
+    /// Whether a URL can be read and all its parameters are known. Connects to nothing and opens no file.
+    ///
+    /// # Errors
+    /// `Config` says what is wrong, and shows nothing that may be a part of a password.
+    pub fn check_url(url: &str) -> Result<(), StoreError> {
+        parse(url).map(|_| ())
+    }
+
     /// Closes all connections, after the acts that are under way.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -65,7 +73,7 @@ impl PostgresStore {
         let mut connection = match tokio::time::timeout(limit, connect.connect()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(refused(place, error)),
-            Err(_) => return Err(super::error::timed_out("connect", false, limit)),
+            Err(_) => return Err(silent(place, &format!("no answer within {} s", limit.as_secs_f32()))),
         };
         // Never a prepared statement: behind a pooler it would stay on a connection that others get.
         let version = sqlx::raw_sql(include_str!("sql/read_server_version.sql"))
@@ -84,18 +92,41 @@ impl PostgresStore {
     }
 }
 
+fn bad_url(why: &str) -> StoreError {
+    StoreError::Config(format!(
+        "store: the URL cannot be read ({why}); write postgres://user:password@host:5432/database?sslmode=…, with \
+         special characters of the password percent-encoded"
+    ))
+}
+
+/// The URL in its parts. The driver ignores parameters it does not know, so that `sslmod=require` would connect without TLS.
+fn parse(url: &str) -> Result<url::Url, StoreError> {
+    let parsed = url::Url::parse(url).map_err(|error| bad_url(&error.to_string()))?;
+    if !matches!(parsed.scheme(), "postgres" | "postgresql") {
+        return Err(bad_url("the scheme is not postgres"));
+    }
+    let Some((name, _)) = parsed.query_pairs().find(|(name, _)| !is_parameter(name)) else {
+        return Ok(parsed);
+    };
+    // An `@` this late belongs to a password with a `?` in it, and then the name is a part of the password.
+    if parsed.query().is_some_and(|query| query.contains('@')) {
+        return Err(bad_url("a parameter is not known"));
+    }
+    Err(StoreError::Config(format!(
+        "store: parameter {:?} of the URL is not known; there are {}",
+        name.chars().take(80).collect::<String>(),
+        PARAMETERS.join(", ")
+    )))
+}
+
+fn is_parameter(name: &str) -> bool {
+    let sets_option = name.starts_with("options[") && name.ends_with(']');
+    sets_option || PARAMETERS.contains(&name) || TLS_FILES.contains(&name) || name == "ssl-mode"
+}
+
 /// What the URL says, and whether statements may stay prepared (`statement-cache-capacity` is not 0).
 fn read_url(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
-    let bad = |why: &str| {
-        StoreError::Config(format!(
-            "store: the URL cannot be read ({why}); write postgres://user:password@host:5432/database?sslmode=…, with \
-             special characters of the password percent-encoded"
-        ))
-    };
-    let parsed = url::Url::parse(url).map_err(|error| bad(&error.to_string()))?;
-    if !matches!(parsed.scheme(), "postgres" | "postgresql") {
-        return Err(bad("the scheme is not postgres"));
-    }
+    let parsed = parse(url)?;
     for (name, value) in parsed.query_pairs() {
         let names_file = TLS_FILES.contains(&name.as_ref()) && !value.starts_with("-----BEGIN");
         if names_file && let Err(error) = std::fs::File::open(value.as_ref()) {
@@ -105,7 +136,7 @@ fn read_url(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
         }
     }
     // The driver's error may quote the value, so it is not shown.
-    let options = PgConnectOptions::from_str(url).map_err(|_| bad("a parameter has a wrong value"))?;
+    let options = PgConnectOptions::from_str(url).map_err(|_| bad_url("a parameter has a wrong value"))?;
     // Not sent, because PgBouncer refuses to begin with it unless told otherwise; no floating-point number is stored.
     let options = options.extra_float_digits(None);
     let named = options.get_application_name().is_some();
@@ -129,6 +160,24 @@ fn describe(options: &PgConnectOptions) -> String {
         options.get_username()
     )
 }
+
+/// Parameters that the driver knows, without their other names (`parse.rs` of sqlx-postgres 0.9).
+const PARAMETERS: [&str; 14] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "options[…]",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
 
 /// Parameters of the URL whose value is the name of a file, or PEM itself.
 const TLS_FILES: [&str; 7] = [
@@ -168,7 +217,87 @@ fn refused(place: &str, error: sqlx::Error) -> StoreError {
                 config(&format!("TLS failed: {cause}"), TLS_ADVICE)
             }
             sqlx::Error::Configuration(cause) => config(&cause.to_string(), "correct the URL"),
-            other => classify("connect", false, other),
+            sqlx::Error::Io(cause) => silent(place, &cause.to_string()),
+            other => match classify("connect", false, other) {
+                StoreError::Unavailable { source, .. } => unavailable(format!("store: {place}: {source}")),
+                other => other,
+            },
         },
+    }
+}
+
+/// Nothing answers there as Postgres does.
+fn silent(place: &str, what: &str) -> StoreError {
+    unavailable(format!(
+        "store: {place}: {what}; check that Postgres runs there and that host and port of the URL are right"
+    ))
+}
+
+fn unavailable(text: String) -> StoreError {
+    StoreError::Unavailable {
+        act: "connect",
+        maybe_done: false,
+        source: text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::full_text;
+
+    #[test]
+    fn a_mistyped_parameter_is_refused_and_not_ignored() {
+        let error = PostgresStore::check_url("postgres://me:hush@db/x?sslmod=require").unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, StoreError::Config(_)), "{text}");
+        assert!(text.contains("\"sslmod\"") && text.contains(" sslmode,"), "{text}");
+        for unknown in [
+            "Sslmode=require",
+            "connect_timeout=5",
+            "options[x=1",
+            "sslmode=require&tls",
+        ] {
+            assert!(
+                PostgresStore::check_url(&format!("postgres://db/x?{unknown}")).is_err(),
+                "{unknown}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_parameter_of_the_driver_is_known() {
+        let known = "sslmode=require&ssl-mode=require&sslrootcert=a&ssl-root-cert=a&ssl-ca=a&sslcert=a&ssl-cert=a&sslkey=a&\
+                     ssl-key=a&statement-cache-capacity=0&host=a&hostaddr=127.0.0.1&port=1&dbname=a&user=a&password=a&\
+                     application_name=a&options=-c&options[search_path]=a";
+        PostgresStore::check_url(&format!("postgresql://db/x?{known}")).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_cannot_be_reached_is_named_with_the_setting_and_the_cause_once() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        let url = format!("postgres://me:hush@127.0.0.1:{port}/x");
+        let error = PostgresStore::connect(&url, PostgresOptions::default())
+            .await
+            .unwrap_err();
+        assert!(error.may_retry() && !error.might_have_happened(), "{error:?}");
+        let text = full_text(&error);
+        let place = format!("store: 127.0.0.1:{port}/x as me: ");
+        assert!(
+            text.contains(&place) && text.contains("host and port of the URL"),
+            "{text}"
+        );
+        assert!(text.matches("refused").count() == 1 && !text.contains("hush"), "{text}");
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_shown_as_a_parameter() {
+        let text = PostgresStore::check_url("postgres://me:12?hush=x@db/x")
+            .unwrap_err()
+            .to_string();
+        assert!(!text.contains("hush"), "{text}");
     }
 }

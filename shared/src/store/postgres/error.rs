@@ -10,18 +10,18 @@ pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) 
     let unavailable = |maybe_done, error| StoreError::Unavailable {
         act,
         maybe_done,
-        source: Box::new(error),
+        source: cause(error),
     };
     match code.as_deref() {
         // serialization_failure, deadlock_detected
         Some("40001" | "40P01") => StoreError::Conflict {
             act,
-            source: Box::new(error),
+            source: cause(error),
         },
         // unique_violation where another transaction was faster; done again, the act finds its row
         Some("23505") if was_faster(&error) => StoreError::Conflict {
             act,
-            source: Box::new(error),
+            source: cause(error),
         },
         // statement_completion_unknown
         Some("40003") => unavailable(true, error),
@@ -42,7 +42,7 @@ pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) 
         }
         Some(_) => StoreError::Broken {
             act,
-            source: Box::new(error),
+            source: cause(error),
         },
         None => match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => unavailable(false, error),
@@ -51,9 +51,19 @@ pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) 
             }
             other => StoreError::Broken {
                 act,
-                source: Box::new(other),
+                source: cause(other),
             },
         },
+    }
+}
+
+/// The driver repeats what is behind its errors; that alone says enough.
+fn cause(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        sqlx::Error::Io(cause) => Box::new(cause),
+        sqlx::Error::Tls(cause) => cause,
+        sqlx::Error::Database(cause) => cause.into_error(),
+        other => Box::new(other),
     }
 }
 
