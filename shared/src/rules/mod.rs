@@ -1,12 +1,14 @@
 //! The rules as pure functions: now, randomness and ids come in as arguments; nothing here does I/O.
 
 mod canonical;
+mod feed;
 mod guard;
 mod ladder;
 mod page_fingerprint;
 mod schedule;
 
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
+pub use feed::FeedBounds;
 pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
 pub use ladder::{Ladder, LadderStep};
 pub use page_fingerprint::page_fingerprint;
