@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tideline_cli::bench::{Paging, Shape, StaticSource};
-use tideline_shared::words::CycleState;
+use tideline_shared::words::{CycleState, FeedPosition};
 use tideline_tests::process::{Tideline, binary};
 use tideline_tests::wait_until;
 
@@ -31,8 +31,8 @@ pub(crate) async fn measure(rounds: u32) -> Result<Vec<Figure>> {
         let mut process = Tideline::start(place.folder(), "run", &["run"], &[])?;
         let first = loop {
             process.check_runs()?;
-            let committed = store.list_changes(tideline_shared::words::Sequence(0), 1).await?;
-            if !committed.is_empty() {
+            let committed = store.list_changes(FeedPosition::START, 1).await?;
+            if !committed.changes.is_empty() {
                 break started.elapsed();
             }
             ensure!(started.elapsed() < LIMIT, "no page was committed");

@@ -19,7 +19,7 @@ Exit codes:
   3  a sweep is held for a person (`sources approve` or `sources reject`)
   4  a source failed: its cycle is incomplete or cancelled, or the source is paused or blocked
   5  no source, job or entity of that name
-  6  refused: it does not fit the state, or it was not confirmed
+  6  refused: it does not fit the state, or it was not confirmed; of `changes`: the reader must start over
   7  not done in time (`--timeout`), or not healthy (`health`)
   130  stopped at once by a second signal";
 
@@ -100,7 +100,7 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Code {
             return match error {
                 StoreError::Config(_) | StoreError::Schema(_) => Code::Config,
                 StoreError::NotFound { .. } => Code::NotFound,
-                StoreError::Refused(_) => Code::Refused,
+                StoreError::Refused(_) | StoreError::StartOver(_) => Code::Refused,
                 _ => Code::Error,
             };
         }

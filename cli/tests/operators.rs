@@ -2,8 +2,13 @@
 
 mod support;
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 use support::Home;
+use tideline_shared::store::CatalogStore;
+use tideline_shared::store::sqlite::SqliteStore;
+use tideline_shared::words::Timestamp;
 
 #[test]
 fn one_run_ingests_the_folder_and_every_view_shows_it() {
@@ -129,6 +134,61 @@ fn the_change_feed_is_read_in_order_and_followed() {
         })
         .collect();
     assert_eq!(sequences, [1, 2, 3]);
+}
+
+#[test]
+fn a_reader_of_the_change_feed_that_missed_removals_starts_over_with_code_6() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    home.remove_record(7);
+    home.run(&["run", "--once"]).with_code(0);
+    assert_eq!(
+        home.run(&["changes", "--after", "5", "--json"]).with_code(0).json()[4]["change"],
+        "removed"
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert_eq!(runtime.block_on(prune_all(home.path("t.db"))).unwrap(), 1);
+    for arguments in [
+        &["changes", "--after", "5"][..],
+        &["changes", "--after", "5", "--json"],
+        &["changes", "--after", "5", "--follow"],
+        &["changes", "--after", "12", "--follow", "--json"],
+    ] {
+        let said = home.run(arguments).with_code(6);
+        assert!(said.err.contains("start over with --after 0"), "{said:?}");
+        assert!(said.out.is_empty(), "{said:?}");
+    }
+    let first = home.run(&["changes", "--limit", "4"]).with_code(0);
+    assert!(first.out.contains("--after 4-11"), "{first:?}");
+    let rest = home.run(&["changes", "--after", "4-11", "--json"]).with_code(0).json();
+    let next: Vec<&str> = rest
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["next"].as_str().unwrap())
+        .collect();
+    assert_eq!(next, ["5-11", "6-11", "7-11", "9-11", "11"]);
+    let followed = home
+        .run(&["changes", "--follow", "--limit", "1", "--json"])
+        .with_code(0)
+        .json();
+    assert_eq!(followed["next"], "1-11");
+    let rest = home.run(&["changes", "--after", "4-11"]).with_code(0);
+    assert!(rest.out.contains("--after 11"), "{rest:?}");
+    let none = home.run(&["changes", "--after", "11"]).with_code(0);
+    assert!(none.out.contains("No changes."), "{none:?}");
+}
+
+/// As the scheduler does when `changes.retention` has passed.
+async fn prune_all(store: PathBuf) -> anyhow::Result<u64> {
+    let store = SqliteStore::open_existing(&store.display().to_string()).await?;
+    Ok(store.prune_tombstones(Timestamp(i64::MAX), 10).await?)
+}
+
+#[test]
+fn a_limit_of_no_changes_is_refused() {
+    let said = Home::with_files().run(&["changes", "--limit", "0"]).with_code(2);
+    assert!(said.err.contains("--limit"), "{said:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tideline_shared::store::{CatalogStore, EntityFilter};
-use tideline_shared::words::{Change, ChangeKind, EntityRef, Sequence};
+use tideline_shared::words::{Change, ChangeKind, EntityRef, FeedPosition, Sequence};
 
 /// What a catalog holds of one source.
 pub type Expected = BTreeMap<EntityRef, Value>;
@@ -81,6 +81,7 @@ fn compare(what: &str, found: &Expected, expected: &Expected) -> Result<()> {
 /// A subscriber of the change feed: rebuilds the catalog from changes alone, and checks their order.
 #[derive(Debug, Default)]
 pub struct FeedFollower {
+    position: FeedPosition,
     after: Sequence,
     catalogs: BTreeMap<String, BTreeMap<EntityRef, Option<Value>>>,
     changes: u64,
@@ -93,11 +94,12 @@ impl FeedFollower {
     /// The store's error, or a change that does not fit.
     pub async fn follow(&mut self, store: &dyn CatalogStore, page: u32) -> Result<()> {
         loop {
-            let changes = store.list_changes(self.after, page).await?;
-            if changes.is_empty() {
+            let reading = store.list_changes(self.position, page).await?;
+            self.position = reading.next;
+            if reading.changes.is_empty() {
                 return Ok(());
             }
-            for change in changes {
+            for change in reading.changes {
                 self.apply(change)?;
             }
         }

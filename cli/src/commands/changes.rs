@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use tideline_shared::words::{Change, ChangeKind, Sequence};
+use serde::Serialize;
+use tideline_shared::store::{FeedReading, Store, StoreError};
+use tideline_shared::words::{Change, ChangeKind, FeedPosition};
 
 use crate::context::Context;
-use crate::exit::Code;
+use crate::exit::{Code, Failure};
 use crate::output::{Grid, Out, Piece, Tone, embedded};
 
 /// Changes read from the store at a time.
@@ -17,32 +19,39 @@ const POLL: Duration = Duration::from_millis(500);
 /// Which changes.
 #[derive(Args, Debug)]
 pub(crate) struct ChangesArgs {
-    /// Only after this sequence number
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    after: i64,
+    /// Only after this: what the last reading said (in JSON `next` of its last record); 0 begins. Exit code 6: the feed no longer
+    /// tells all that was removed since then, or ends before; forget what you have and start over with 0
+    #[arg(long, default_value_t = FeedPosition::START, value_name = "N")]
+    after: FeedPosition,
     /// Go on with new changes as they come, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
     /// At most so many [default: 100, or no limit with --follow]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }
 
 /// Reads in commit order. Following, JSON is one record per line; else one document.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: ChangesArgs) -> anyhow::Result<Code> {
     let store = context.operator_store().await?;
-    let mut after = Sequence(args.after);
+    let mut position = args.after;
+    let mut seen = false;
     let mut left = args.limit.unwrap_or(if args.follow { u64::MAX } else { 100 });
-    let mut list = if args.follow { None } else { Some(out.begin_list()?) };
+    let mut list = None;
     while left > 0 {
         let limit = u32::try_from(left.min(u64::from(PAGE))).unwrap_or(PAGE);
-        let page = store.list_changes(after, limit).await?;
+        let reading = read(store.as_ref(), position, limit).await?;
+        let page = &reading.changes;
         left = left.saturating_sub(u64::try_from(page.len()).unwrap_or(u64::MAX));
-        after = page.last().map_or(after, |change| change.sequence);
-        for change in &page {
+        seen |= !page.is_empty();
+        if !args.follow && list.is_none() {
+            list = Some(out.begin_list()?);
+        }
+        for (change, next) in reading.each(position) {
+            let told = Told { change, next };
             match &mut list {
-                Some(list) if out.is_json() => out.list_item(list, &embedded(change, &["body"])?)?,
-                None if out.is_json() => out.record(&embedded(change, &["body"])?)?,
+                Some(list) if out.is_json() => out.list_item(list, &embedded(&told, &["body"])?)?,
+                None if out.is_json() => out.record(&embedded(&told, &["body"])?)?,
                 None => {
                     let (word, tone) = word(change.change);
                     out.toned(
@@ -56,9 +65,10 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: ChangesArgs) -> 
                 Some(_) => {}
             }
         }
+        position = reading.next;
         if !args.follow {
             if !out.is_json() && !page.is_empty() {
-                out.grid(&changes_grid(&page))?;
+                out.grid(&changes_grid(page))?;
             }
             if page.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
                 break;
@@ -72,13 +82,34 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: ChangesArgs) -> 
     }
     if let Some(list) = list {
         out.end_list(list)?;
-        if !out.is_json() && after.0 == args.after {
+        if !out.is_json() && !seen {
             out.line("No changes.")?;
         } else if !out.is_json() && left == 0 {
-            out.toned(Tone::Dim, format!("There may be more: --after {after}"))?;
+            out.toned(Tone::Dim, format!("There may be more: --after {position}"))?;
+        } else if !out.is_json() {
+            out.toned(Tone::Dim, format!("What comes later: --after {position}"))?;
         }
     }
     Ok(Code::Done)
+}
+
+/// A change, as programs get it.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    change: &'a Change,
+    /// `--after` for what comes later.
+    next: FeedPosition,
+}
+
+async fn read(store: &dyn Store, position: FeedPosition, limit: u32) -> anyhow::Result<FeedReading> {
+    match store.list_changes(position, limit).await {
+        Err(StoreError::StartOver(gap)) => {
+            let text = format!("{gap}; forget what you have and start over with --after 0");
+            Err(Failure::new(Code::Refused, text).into())
+        }
+        answer => Ok(answer?),
+    }
 }
 
 fn changes_grid(page: &[Change]) -> Grid {

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tideline_shared::store::{EntityFilter, EntityRecord};
-use tideline_shared::words::{Change, ChangeKind, EntityRef, Sequence, Timestamp};
+use tideline_shared::words::{Change, ChangeKind, EntityRef, FeedPosition, Sequence, Timestamp};
 use tokio::time::Instant;
 
 use super::GatewayState;
@@ -58,7 +58,7 @@ fn raw(body: String) -> Result<Box<RawValue>, Problem> {
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangesQuery {
     #[serde(default)]
-    after: i64,
+    after: FeedPosition,
     limit: Option<u32>,
     #[serde(default)]
     wait: u64,
@@ -68,7 +68,7 @@ pub(super) struct ChangesQuery {
 pub(super) struct Changes {
     changes: Vec<OneChange>,
     /// `after` of the next request.
-    next: Sequence,
+    next: FeedPosition,
 }
 
 #[derive(Serialize)]
@@ -99,7 +99,7 @@ impl TryFrom<Change> for OneChange {
 }
 
 /// Changes after a sequence number, in commit order. With `wait` and none there, the answer comes with the next one, or
-/// empty after so many seconds.
+/// empty after so many seconds. 410: the reader would miss changes, and starts over.
 pub(super) async fn changes(
     State(state): State<Arc<GatewayState>>,
     asked: Asked<ChangesQuery>,
@@ -110,27 +110,30 @@ pub(super) async fn changes(
         let detail = format!("wait takes seconds from 0 to {MAX_WAIT}");
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
-    let after = Sequence(query.after);
     let deadline = Instant::now() + Duration::from_secs(query.wait);
     let stop = state.runtime.stop();
-    let mut found = state.store.list_changes(after, limit).await?;
-    if found.is_empty() && query.wait > 0 {
+    let mut found = state.store.list_changes(query.after, limit).await?;
+    if found.changes.is_empty() && query.wait > 0 {
         let Ok(_place) = state.waiters.try_acquire() else {
             return Err(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many requests wait; ask with wait=0",
             ));
         };
-        while found.is_empty() && Instant::now() < deadline {
+        while found.changes.is_empty() && Instant::now() < deadline {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline.min(Instant::now() + LOOK)) => {}
                 () = stop.cancelled() => break,
             }
-            found = state.store.list_changes(after, limit).await?;
+            found = state.store.list_changes(found.next, limit).await?;
         }
     }
-    let next = found.last().map_or(after, |change| change.sequence);
-    let changes = found.into_iter().map(OneChange::try_from).collect::<Result<_, _>>()?;
+    let next = found.next;
+    let changes = found
+        .changes
+        .into_iter()
+        .map(OneChange::try_from)
+        .collect::<Result<_, _>>()?;
     Ok(Json(Changes { changes, next }))
 }
 

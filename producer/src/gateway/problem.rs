@@ -36,11 +36,18 @@ impl From<StoreError> for Problem {
         let status = match &error {
             StoreError::NotFound { .. } => StatusCode::NOT_FOUND,
             StoreError::Refused(_) => StatusCode::CONFLICT,
+            StoreError::StartOver(_) => StatusCode::GONE,
             StoreError::Unavailable { .. } | StoreError::Conflict { .. } => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
             tracing::warn!(error = full_text(&error), "a request failed in the store");
+        }
+        if let StoreError::StartOver(gap) = error {
+            return Self::new(
+                status,
+                format!("{gap}; forget what you have and start over with after=0"),
+            );
         }
         Self::new(status, error.to_string())
     }

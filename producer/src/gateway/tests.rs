@@ -5,6 +5,8 @@ use tideline_shared::clock::SystemClock;
 use tideline_shared::queue::in_process::InProcessQueue;
 use tideline_shared::rules::fingerprint;
 use tideline_shared::runtime::{Pace, Wake};
+use tideline_shared::store::SourceCommand;
+use tideline_shared::store::conformance::{Reader, claim_ingest, entities, only, start_cycle};
 use tideline_shared::store::sqlite::SqliteStore;
 use tideline_shared::words::SourceSpec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -154,12 +156,52 @@ async fn a_body_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn the_change_feed_answers_at_once_or_waits_as_long_as_asked() {
     let bench = bench("127.0.0.1:0", None).await;
-    let now = bench.get("/v1/changes?after=5").await;
-    assert_eq!(now.json(), serde_json::json!({"changes": [], "next": 5}));
+    let now = bench.get("/v1/changes?after=0").await;
+    assert_eq!(now.json(), serde_json::json!({"changes": [], "next": "0"}));
     let started = tokio::time::Instant::now();
     let waited = bench.get("/v1/changes?wait=1").await;
     assert_eq!(waited.status, 200);
     assert!(started.elapsed() >= Duration::from_millis(900));
+}
+
+/// Five entities of the source, which are the changes 1 to 5, and of which three were removed as 6 to 8.
+async fn three_of_five_removed(store: &Arc<dyn Store>) {
+    start_cycle(store, SystemClock.now()).await;
+    let now = SystemClock.now();
+    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
+    root.write(store, entities(0, 5, 1), None, now).await;
+    let reset = SourceCommand::ResetAndDelete;
+    store.command_source("platform one", reset, now).await.unwrap();
+    store.delete_source_entities("platform one", 3, now).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_missed_removals_is_answered_410_and_starts_over() {
+    let bench = bench("127.0.0.1:0", None).await;
+    three_of_five_removed(&bench.store).await;
+    assert_eq!(bench.get("/v1/changes?after=5").await.status, 200);
+    let later = SystemClock.now().plus(Duration::from_secs(60));
+    assert_eq!(bench.store.prune_tombstones(later, 10).await.unwrap(), 3);
+    for path in [
+        "/v1/changes?after=5",
+        "/v1/changes?after=9",
+        "/v1/changes?after=9&wait=30",
+    ] {
+        let gone = bench.get(path).await;
+        assert_eq!(gone.status, 410, "{path}: {}", gone.body);
+        assert!(gone.head.contains("application/problem+json"), "{}", gone.head);
+        let detail = gone.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("start over with after=0"), "{detail}");
+    }
+    let mut after = "0".to_owned();
+    for (changes, next) in [(1, "8"), (1, "8"), (0, "8")] {
+        let read = bench.get(&format!("/v1/changes?limit=1&after={after}")).await;
+        assert_eq!(read.status, 200, "{after}: {}", read.body);
+        assert_eq!(read.json()["changes"].as_array().unwrap().len(), changes);
+        after = read.json()["next"].as_str().unwrap().to_owned();
+        assert!(after.ends_with(next), "{after}");
+    }
+    assert_eq!(after, "8");
 }
 
 #[tokio::test]

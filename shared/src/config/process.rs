@@ -30,7 +30,8 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
         scheduler: root.section("scheduler", "How time is made to pass.", read_scheduler),
         rescue: root.section("rescue", "What happens to the jobs of workers that died.", read_rescue),
         changes_retention: root.section("changes", "The change feed.", |changes| {
-            let doc = "How long the feed tells of a removed entity. A reader that was away for longer starts over.";
+            let doc = "How long the feed tells of a removed entity. A reader that was away for longer is told to start over: \
+                       HTTP 410, exit code 6 of `tideline changes`.";
             changes.duration("retention", 7 * DAY, MINUTE..=3_650 * DAY, doc)
         }),
         database_connections: root.section("database", "The connection to the store.", |database| {

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod cursor_watch;
+mod feed;
 mod guard;
 mod ladder;
 mod page_fingerprint;
@@ -10,6 +11,7 @@ mod scrub;
 
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
 pub use cursor_watch::{came_twice, keep_cursor};
+pub use feed::FeedBounds;
 pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
 pub use ladder::{Ladder, LadderStep};
 pub use page_fingerprint::page_fingerprint;

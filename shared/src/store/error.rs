@@ -1,5 +1,7 @@
 use std::error::Error;
 
+use crate::words::FeedGap;
+
 type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why an act on the store failed. Display never repeats its source.
@@ -42,6 +44,9 @@ pub enum StoreError {
     /// The act does not fit the row's state; the text says why.
     #[error("{0}")]
     Refused(String),
+    /// A reader of the change feed cannot go on where it stands: it forgets what it has and starts over from 0.
+    #[error("{0}; start over from 0")]
+    StartOver(FeedGap),
     /// Anything else: a defect of ours or a broken database.
     #[error("the store failed ({act})")]
     Broken {

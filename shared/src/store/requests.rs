@@ -3,7 +3,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::words::{
-    CycleNumber, EntityRef, JobId, JobState, Lease, Sequence, Settlement, SourceId, Timestamp, Token, Trigger, WorkerId,
+    Change, CycleNumber, EntityRef, FeedPosition, JobId, JobState, Lease, Sequence, Settlement, SourceId, Timestamp,
+    Token, Trigger, WorkerId,
 };
 
 /// Which jobs a worker wants.
@@ -124,6 +125,35 @@ pub struct EntityRecord {
     pub changed_at: Timestamp,
     /// Canonical JSON text.
     pub body: String,
+}
+
+/// What one reading of the change feed found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedReading {
+    /// In commit order.
+    pub changes: Vec<Change>,
+    /// From where the reader goes on.
+    pub next: FeedPosition,
+}
+
+impl FeedReading {
+    /// The changes, each with where a reader goes on that has taken it, and nothing after it, of this reading from `from`.
+    pub fn each(&self, from: FeedPosition) -> impl Iterator<Item = (&Change, FeedPosition)> {
+        let began_at = if from == FeedPosition::START {
+            self.next.complete_to()
+        } else {
+            from.complete_to()
+        };
+        let last = self.changes.len().saturating_sub(1);
+        self.changes.iter().enumerate().map(move |(place, change)| {
+            let next = if place == last {
+                self.next
+            } else {
+                FeedPosition::in_first_reading(change.sequence, began_at)
+            };
+            (change, next)
+        })
+    }
 }
 
 /// What a look for dead workers found.

@@ -1,12 +1,12 @@
 use async_trait::async_trait;
 
 use super::{
-    ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, JobFilter, Rescue, RescuePolicy, SettleRequest,
-    SourceCommand, SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
+    ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter, Rescue, RescuePolicy,
+    SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
 };
 use crate::words::{
-    Change, ClaimedJob, Commit, CycleEnd, CycleNumber, CycleRecord, Enqueued, FinishedCycle, JobId, JobRecord, Lease,
-    MalformedRecord, NewJob, PageBatch, PageMemory, Sequence, Settled, SourceId, SourceRecord, SourceSpec, SweepPlan,
+    ClaimedJob, Commit, CycleEnd, CycleNumber, CycleRecord, Enqueued, FeedPosition, FinishedCycle, JobId, JobRecord,
+    Lease, MalformedRecord, NewJob, PageBatch, PageMemory, Settled, SourceId, SourceRecord, SourceSpec, SweepPlan,
     Timestamp, WorkerId,
 };
 
@@ -175,10 +175,11 @@ pub trait CatalogStore: Send + Sync {
     /// Live entities.
     async fn list_entities(&self, filter: &EntityFilter) -> Answer<Vec<EntityRecord>>;
 
-    /// Changes after `after` in commit order: the newest state of each entity, and tombstones. At most `limit` (1 to 10,000).
-    async fn list_changes(&self, after: Sequence, limit: u32) -> Answer<Vec<Change>>;
+    /// Changes after `position` in commit order: the newest state of each entity, and tombstones. At most `limit` (1 to
+    /// 10,000). `StartOver`: tombstones that the reader has not seen were pruned, or the feed has yet to come so far.
+    async fn list_changes(&self, position: FeedPosition, limit: u32) -> Answer<FeedReading>;
 
-    /// Deletes up to `limit` tombstones from before `before`; says how many.
+    /// Deletes up to `limit` tombstones from before `before`; says how many. Readers that may miss one are told from then on.
     async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Answer<u64>;
 }
 

@@ -2,6 +2,7 @@
 
 mod cycle;
 mod entity;
+mod feed;
 mod ids;
 mod job;
 mod page;
@@ -11,6 +12,7 @@ mod trace;
 
 pub use cycle::*;
 pub use entity::*;
+pub use feed::*;
 pub use ids::*;
 pub use job::*;
 pub use page::*;

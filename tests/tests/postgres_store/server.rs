@@ -9,8 +9,8 @@ use tideline_shared::store::conformance::{
     Reader, begin, claim_ingest, entities, only, start_cycle, t, touched, worker,
 };
 use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
-use tideline_shared::store::{OperatorStore, RescuePolicy, Store, StoreError};
-use tideline_shared::words::{Commit, CycleEnd, CycleState, Settlement};
+use tideline_shared::store::{CatalogStore, OperatorStore, RescuePolicy, Store, StoreError};
+use tideline_shared::words::{Commit, CycleEnd, CycleState, FeedPosition, Sequence, Settlement};
 use tideline_tests::proxy::{Mode, Proxy};
 
 use crate::database::Database;
@@ -31,7 +31,7 @@ async fn migrations_run_once_however_many_processes_start_together() {
     for start in starts {
         applied.extend(start.await.expect("no panic"));
     }
-    assert_eq!(applied, [1]);
+    assert_eq!(applied, [1, 2]);
     let store = database.connect().await;
     store.check_schema().await.expect("the schema is right");
     store.ping().await.expect("the store answers");
@@ -44,7 +44,7 @@ async fn a_program_older_or_newer_than_the_schema_says_so() {
     };
     let store = database.connect().await;
     let older = store.check_schema().await.expect_err("nothing is there");
-    assert!(matches!(&older, StoreError::Schema(text) if text.contains("schema 0") && text.contains("schema 1")));
+    assert!(matches!(&older, StoreError::Schema(text) if text.contains("schema 0") && text.contains("schema 2")));
     store.migrate().await.expect("it migrates");
     let mut connection = database.connection().await;
     connection
@@ -56,7 +56,31 @@ async fn a_program_older_or_newer_than_the_schema_says_so() {
         store.migrate().await.map(drop).expect_err("it is newer"),
         store.ping().await.expect_err("it is newer"),
     ] {
-        assert!(matches!(&error, StoreError::Schema(text) if text.contains("schema 99") && text.contains("schema 1")));
+        assert!(matches!(&error, StoreError::Schema(text) if text.contains("schema 99") && text.contains("schema 2")));
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_schema_1_is_migrated_and_its_readers_start_over_unless_they_are_at_the_end() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let mut connection = database.connection().await;
+    for text in [
+        include_str!("../../../shared/src/store/postgres/sql/create_migrations.sql"),
+        include_str!("../../../migrations/postgres/0001_model.sql"),
+        "INSERT INTO tideline_migrations VALUES (1, 'model'); UPDATE counters SET value = 7",
+    ] {
+        connection.execute(sqlx::raw_sql(text)).await.expect("it is made");
+    }
+    let store = database.connect().await;
+    let older = store.check_schema().await.expect_err("it is older");
+    assert!(matches!(&older, StoreError::Schema(text) if text.contains("tideline migrate")));
+    assert_eq!(store.migrate().await.expect("it migrates"), [2]);
+    store.check_schema().await.expect("the schema is right");
+    for (after, goes_on) in [(0, true), (6, false), (7, true)] {
+        let answer = store.list_changes(FeedPosition::after(Sequence(after)), 10).await;
+        assert_eq!(answer.is_ok(), goes_on, "{after}: {answer:?}");
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::rules::{fingerprint, key_hash, page_fingerprint};
 use crate::store::{ClaimRequest, SettleRequest, StartedCycle, Store};
 use crate::words::{
-    ChildPartition, ClaimedJob, Commit, CycleNumber, Enqueued, Entity, Fingerprint, JobId, JobRecord, KeyHash, Lease,
-    MalformedItem, NewJob, PageBatch, PageMemory, PageWrite, Progress, Settled, Settlement, SourceId, SourceRecord,
-    SourceSpec, Timestamp, Trigger, Validators, WorkerId,
+    Change, ChildPartition, ClaimedJob, Commit, CycleNumber, Enqueued, Entity, FeedPosition, Fingerprint, JobId,
+    JobRecord, KeyHash, Lease, MalformedItem, NewJob, PageBatch, PageMemory, PageWrite, Progress, Sequence, Settled,
+    Settlement, SourceId, SourceRecord, SourceSpec, Timestamp, Trigger, Validators, WorkerId,
 };
 
 /// When a case begins.
@@ -37,6 +37,12 @@ pub fn new_job(key: &str, args: &str) -> NewJob {
         trigger: Trigger::Manual,
         trace: None,
     }
+}
+
+/// Up to `limit` changes, for a reader that has read everything up to `after`.
+pub async fn changes_after(store: &Arc<dyn Store>, after: i64, limit: u32) -> Vec<Change> {
+    let position = FeedPosition::after(Sequence(after));
+    store.list_changes(position, limit).await.unwrap().changes
 }
 
 /// Enqueues one job.

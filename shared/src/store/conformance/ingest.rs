@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Reader, T0, begin, child, claim_ingest, claim_one, entities, job, new_job, only, padded, source, start_cycle, t,
-    touched, written, written_with,
+    Reader, T0, begin, changes_after, child, claim_ingest, claim_one, entities, job, new_job, only, padded, source,
+    start_cycle, t, touched, written, written_with,
 };
 use crate::rules;
 use crate::store::{EntityFilter, RescuePolicy, SourceCommand, Store};
@@ -263,7 +263,7 @@ pub async fn equal_entities_change_nothing_and_others_are_modified(store: Arc<dy
         (5, 1, 1, 3)
     );
     assert_eq!(last_sequence(&store).await, Sequence(6));
-    let changes = store.list_changes(Sequence(4), 10).await.unwrap();
+    let changes = changes_after(&store, 4, 10).await;
     let mut kinds: Vec<_> = changes
         .iter()
         .map(|c| (c.change, c.reference.as_str().to_owned()))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ingest::{catalog, last_sequence};
-use super::{Reader, T0, begin, claim_ingest, entity, only, padded, spec, t};
+use super::{Reader, T0, begin, changes_after, claim_ingest, entity, only, padded, spec, t};
 use crate::store::{EntityFilter, SourceCommand, Store};
 use crate::words::{ChangeKind, Sequence};
 
@@ -37,7 +37,7 @@ pub async fn two_sources_own_the_same_reference_apart(store: Arc<dyn Store>) {
     assert_eq!(store.delete_source_entities("a", 10, t(3)).await.unwrap(), 0);
     let left = only(store.list_entities(&filter).await.unwrap());
     assert_eq!(left.source, "b");
-    let last = store.list_changes(Sequence(2), 10).await.unwrap();
+    let last = changes_after(&store, 2, 10).await;
     assert_eq!(
         last.iter().map(|c| (c.source.as_str(), c.change)).collect::<Vec<_>>(),
         [("a", ChangeKind::Removed)]

@@ -3,9 +3,10 @@ use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::error::broken;
-use super::rows::{column, fingerprint};
-use crate::store::{CatalogStore, EntityFilter, EntityRecord, StoreError};
-use crate::words::{Change, ChangeKind, EntityRef, Sequence, Timestamp};
+use super::rows::{column, count, fingerprint};
+use crate::rules::FeedBounds;
+use crate::store::{CatalogStore, EntityFilter, EntityRecord, FeedReading, StoreError};
+use crate::words::{Change, ChangeKind, EntityRef, FeedPosition, Sequence, Timestamp};
 
 #[async_trait]
 impl CatalogStore for PostgresStore {
@@ -25,17 +26,33 @@ impl CatalogStore for PostgresStore {
         act.rows(statement).await?.iter().map(entity_record).collect()
     }
 
-    async fn list_changes(&self, after: Sequence, limit: u32) -> Result<Vec<Change>, StoreError> {
+    async fn list_changes(&self, position: FeedPosition, limit: u32) -> Result<FeedReading, StoreError> {
+        let limit = limit.clamp(1, 10_000);
         let mut act = self.reading("list changes").await?;
-        let statement = sqlx::query(include_str!("sql/list_changes.sql")).bind(after.0);
-        let rows = act.rows(statement.bind(i64::from(limit.clamp(1, 10_000)))).await?;
-        rows.iter().map(change).collect()
+        let statement = sqlx::query(include_str!("sql/list_changes.sql")).bind(position.sequence().0);
+        let rows = act.rows(statement.bind(i64::from(limit))).await?;
+        let first = rows
+            .first()
+            .ok_or_else(|| broken("list changes", "the counters are gone"))?;
+        let bounds = FeedBounds {
+            last: Sequence(column(first, "last")?),
+            pruned_to: Sequence(column(first, "pruned_to")?),
+        };
+        bounds.admit(position).map_err(StoreError::StartOver)?;
+        let changes = if column::<Option<i64>>(first, "sequence")?.is_some() {
+            rows.iter().map(change).collect::<Result<_, _>>()?
+        } else {
+            vec![]
+        };
+        let next = bounds.next_position(position, &changes, limit);
+        Ok(FeedReading { changes, next })
     }
 
     async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let mut act = self.writing("prune tombstones").await?;
         let statement = sqlx::query(include_str!("sql/prune_tombstones.sql")).bind(before.0);
-        let pruned = act.run(statement.bind(i64::from(limit))).await?;
+        let row = act.row(statement.bind(i64::from(limit))).await?;
+        let pruned = row.map_or(Ok(0), |row| count(&row, "pruned"))?;
         if pruned > 0 {
             act.run(sqlx::query(include_str!("sql/delete_forgotten_sources.sql")))
                 .await?;

@@ -4,7 +4,13 @@ use super::rows::column;
 use crate::store::StoreError;
 
 /// Forward only; the number is the place in the list, from 1.
-const MIGRATIONS: [(&str, &str); 1] = [("model", include_str!("../../../../migrations/postgres/0001_model.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
+    (
+        "pruned",
+        include_str!("../../../../migrations/postgres/0002_pruned.sql"),
+    ),
+];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.
 const MIGRATION_LOCK: i64 = 0x7469_6465_6c69_6e65;

@@ -1,12 +1,13 @@
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
+use sqlx::{Row, query, query_scalar};
 
 use super::failure::failed;
 use super::rows::{fingerprint, moment, reference, word};
 use super::{SqliteStore, begin, commit, sql};
-use crate::store::{CatalogStore, EntityFilter, EntityRecord, StoreError};
-use crate::words::{Change, Sequence, Timestamp};
+use crate::rules::FeedBounds;
+use crate::store::{CatalogStore, EntityFilter, EntityRecord, FeedReading, StoreError};
+use crate::words::{Change, FeedPosition, Sequence, Timestamp};
 
 /// Most entities in one answer.
 const MAX_ENTITIES: u32 = 1_000;
@@ -66,15 +67,30 @@ impl CatalogStore for SqliteStore {
         list.await.map_err(failed(ACT))
     }
 
-    async fn list_changes(&self, after: Sequence, limit: u32) -> Result<Vec<Change>, StoreError> {
+    async fn list_changes(&self, position: FeedPosition, limit: u32) -> Result<FeedReading, StoreError> {
         const ACT: &str = "list changes";
-        let rows = query(sql!("list_changes"))
-            .bind(after.0)
-            .bind(limit.clamp(1, MAX_CHANGES))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(failed(ACT))?;
-        rows.iter().map(change).collect::<Result<_, _>>().map_err(failed(ACT))
+        let limit = limit.clamp(1, MAX_CHANGES);
+        let read = async {
+            // One snapshot: nothing is pruned or added between the two.
+            let mut tx = self.readers.begin().await?;
+            let found = query(sql!("find_feed_bounds")).fetch_one(&mut *tx).await?;
+            let bounds = FeedBounds {
+                last: Sequence(found.try_get(0)?),
+                pruned_to: Sequence(found.try_get(1)?),
+            };
+            let rows = query(sql!("list_changes"))
+                .bind(position.sequence().0)
+                .bind(limit)
+                .fetch_all(&mut *tx)
+                .await?;
+            tx.rollback().await?;
+            let changes = rows.iter().map(change).collect::<Result<Vec<_>, _>>()?;
+            Ok((bounds, changes))
+        };
+        let (bounds, changes) = read.await.map_err(failed(ACT))?;
+        bounds.admit(position).map_err(StoreError::StartOver)?;
+        let next = bounds.next_position(position, &changes, limit);
+        Ok(FeedReading { changes, next })
     }
 
     async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -82,17 +98,18 @@ impl CatalogStore for SqliteStore {
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
         let prune = async {
-            let changes = query(sql!("delete_old_removals"))
+            let removals: Vec<i64> = query_scalar(sql!("delete_old_removals"))
                 .bind(before.0)
                 .bind(limit)
-                .execute(&mut *tx)
+                .fetch_all(&mut *tx)
                 .await?;
-            if changes.rows_affected() > 0 {
+            if let Some(greatest) = removals.iter().max() {
+                query(sql!("note_pruned")).bind(greatest).execute(&mut *tx).await?;
                 for statement in [sql!("delete_pruned_entities"), sql!("forget_former_sources")] {
                     query(statement).bind(before.0).execute(&mut *tx).await?;
                 }
             }
-            Ok(changes.rows_affected())
+            Ok(u64::try_from(removals.len()).unwrap_or(u64::MAX))
         };
         let pruned = prune.await.map_err(failed(ACT))?;
         commit(tx, ACT).await?;

@@ -9,7 +9,10 @@ use super::{begin, commit, sql};
 use crate::store::StoreError;
 
 /// In order; the place is the version.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_model.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../../migrations/sqlite/0001_model.sql"),
+    include_str!("../../../../migrations/sqlite/0002_pruned.sql"),
+];
 
 /// The version this program knows.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

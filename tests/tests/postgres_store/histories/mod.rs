@@ -1,6 +1,7 @@
 //! Random histories, told to SQLite and to Postgres alike: both must answer the same and look the same after each act.
 
 mod author;
+mod followers;
 mod side;
 
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ use tideline_shared::words::{
 use tideline_tests::seed_or;
 
 use self::author::Author;
+use self::followers::Followers;
 use self::side::Side;
 use super::database::Database;
 
@@ -22,6 +24,8 @@ use super::database::Database;
 const USUAL: u64 = 2_729_847_551_506_217_712;
 const HISTORIES: u64 = 4;
 const ACTS: usize = 400;
+/// Old tombstones go with each act of such a number, so that readers of the change feed miss some.
+const PRUNED: usize = 25;
 /// Acts shown if a history fails.
 const SHOWN: usize = 12;
 
@@ -66,8 +70,18 @@ enum Act {
     Prune(Timestamp),
 }
 
-/// Says how many cycles were completed.
-async fn tell(seed: u64, database: &Database) -> u32 {
+/// What came of a history.
+#[derive(Default)]
+struct Outcome {
+    /// Cycles that were completed.
+    complete: u32,
+    /// How often a reader of the change feed had read everything.
+    compared: u32,
+    /// How often one was told to start over.
+    told: u32,
+}
+
+async fn tell(seed: u64, database: &Database, outcome: &mut Outcome) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("t.db").display());
     let stores: [Arc<dyn Store>; 2] = [
@@ -77,10 +91,14 @@ async fn tell(seed: u64, database: &Database) -> u32 {
     let mut sides = stores.map(Side::new);
     let mut author = Author::new(seed);
     let mut told: VecDeque<(Timestamp, Act)> = VecDeque::new();
-    let mut complete = 0;
+    let mut followers = [Followers::new(), Followers::new()];
     for number in 0..ACTS {
-        let act = author.next(&sides[0]).await;
-        complete += u32::from(matches!(&act, Act::End(_, _, end) if end.state == CycleState::Complete));
+        let act = if number % PRUNED == PRUNED - 1 {
+            Act::Prune(author.now)
+        } else {
+            author.next(&sides[0]).await
+        };
+        outcome.complete += u32::from(matches!(&act, Act::End(_, _, end) if end.state == CycleState::Complete));
         if told.len() == SHOWN {
             told.pop_front();
         }
@@ -102,22 +120,35 @@ async fn tell(seed: u64, database: &Database) -> u32 {
             answers[0],
             answers[1],
         );
+        for (followers, side) in followers.iter_mut().zip(&sides) {
+            followers.look(number, side.store.as_ref()).await;
+        }
         author.heed(&sides[0]);
         author.wait();
     }
-    complete
+    for followers in followers {
+        outcome.compared += followers.compared;
+        outcome.told += followers.told;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_and_postgres_tell_the_same_story() {
     let seed = seed_or("sqlite_and_postgres_tell_the_same_story", USUAL);
-    let mut complete = 0;
+    let mut outcome = Outcome::default();
     for history in 0..HISTORIES {
         let Some(database) = Database::create().await else {
             return;
         };
-        complete += tell(seed.wrapping_add(history), &database).await;
+        tell(seed.wrapping_add(history), &database, &mut outcome).await;
     }
-    println!("{complete} cycles completed");
-    assert!(complete > 0, "the histories lead nowhere");
+    let Outcome {
+        complete,
+        compared,
+        told,
+    } = outcome;
+    println!(
+        "{complete} cycles completed; readers read everything {compared} times, and were told to start over {told} times"
+    );
+    assert!(complete > 0 && compared > 0 && told > 0, "the histories lead nowhere");
 }

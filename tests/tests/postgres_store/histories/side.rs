@@ -3,6 +3,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tideline_shared::store::conformance::changes_after;
 use tideline_shared::store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, SourceCommand, Store, StoreError};
 use tideline_shared::words::{JobId, JobRecord, Lease, PageBatch, Sequence, SourceId, SourceRecord, Timestamp};
 
@@ -243,7 +244,7 @@ impl Side {
         }
         // What a follower ends with: SQLite also keeps the tombstones of a source that was deleted and came back.
         let mut followed = BTreeMap::new();
-        for mut change in store.list_changes(Sequence(0), 10_000).await.unwrap() {
+        for mut change in changes_after(store, 0, 10_000).await {
             change.sequence = Sequence(0);
             followed.insert((change.source.clone(), change.reference.clone()), change);
         }

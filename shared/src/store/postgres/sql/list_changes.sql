@@ -1,7 +1,15 @@
--- The change feed after a place: the newest state of each entity, in commit order.
-SELECT e.sequence, e.change, s.name AS source, e.ref, e.changed_at, e.body
+-- The change feed after a place: the newest state of each entity, in commit order. Each row also says where the feed ends and
+-- up to where its tombstones are pruned, in the same snapshot; if there is no change, a row without one does.
+SELECT b.last, b.pruned_to, c.sequence, c.change, c.source, c.ref, c.changed_at, c.body
 FROM (
-    SELECT * FROM entities e WHERE e.sequence > $1 AND by_index(e.sequence) ORDER BY e.sequence LIMIT $2
-) e
-JOIN sources s ON s.id = e.source_id
-ORDER BY e.sequence
+    SELECT max(n.value) FILTER (WHERE n.name = 'sequence') AS last, max(n.value) FILTER (WHERE n.name = 'pruned') AS pruned_to
+    FROM counters n WHERE n.name IN ('sequence', 'pruned')
+) b
+LEFT JOIN (
+    SELECT e.sequence, e.change, s.name AS source, e.ref, e.changed_at, e.body
+    FROM (
+        SELECT * FROM entities e WHERE e.sequence > $1 AND by_index(e.sequence) ORDER BY e.sequence LIMIT $2
+    ) e
+    JOIN sources s ON s.id = e.source_id
+) c ON true
+ORDER BY c.sequence

@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 use super::super::SqliteStore;
 use crate::store::conformance::{T0, enqueue, new_job};
-use crate::store::{JobStore, OperatorStore, Store, StoreError};
+use crate::store::{CatalogStore, JobStore, OperatorStore, Store, StoreError};
+use crate::words::{FeedPosition, Sequence};
 
 struct Place {
     _folder: TempDir,
@@ -81,7 +82,34 @@ async fn a_schema_newer_than_the_program_is_named_and_not_touched() {
     let error = refused_untouched(&place).await;
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("99") && text.contains("up to 1"), "{text}");
+    assert!(text.contains("99") && text.contains("up to 2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_of_schema_1_is_migrated_and_its_readers_start_over_unless_they_are_at_the_end() {
+    let place = Place::new();
+    let made = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&place.path)
+        .create_if_missing(true);
+    let mut connection = sqlx::ConnectOptions::connect(&made).await.unwrap();
+    for text in [
+        include_str!("../../../../../migrations/sqlite/0001_model.sql"),
+        "PRAGMA user_version = 1; PRAGMA application_id = 1414087749; UPDATE counters SET value = 7",
+    ] {
+        connection.execute(sqlx::raw_sql(text)).await.unwrap();
+    }
+    sqlx::Connection::close(connection).await.unwrap();
+    let older = SqliteStore::open_existing(&place.location()).await.unwrap_err();
+    assert!(
+        matches!(&older, StoreError::Schema(text) if text.contains("tideline migrate")),
+        "{older:?}"
+    );
+    let store = SqliteStore::open(&place.location()).await.unwrap();
+    for (after, goes_on) in [(0, true), (6, false), (7, true)] {
+        let answer = store.list_changes(FeedPosition::after(Sequence(after)), 10).await;
+        assert_eq!(answer.is_ok(), goes_on, "{after}: {answer:?}");
+    }
+    SqliteStore::open_existing(&place.location()).await.unwrap();
 }
 
 #[tokio::test]

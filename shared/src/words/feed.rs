@@ -1,0 +1,133 @@
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Sequence;
+
+/// Where a reader of the change feed stands: it has read all changes up to a number. In its first reading it also knows where
+/// the feed ended when that began: what was removed before it has never seen, so it misses nothing if those tombstones are
+/// pruned meanwhile. As text `1000`, or, in a first reading that began when 5000 was the last number, `1000-5000`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct FeedPosition {
+    after: Sequence,
+    began_at: Sequence,
+}
+
+impl FeedPosition {
+    /// Of a reader that knows nothing.
+    pub const START: Self = Self {
+        after: Sequence(0),
+        began_at: Sequence(0),
+    };
+
+    /// Of a reader that has read everything up to this number; 0 or less is the start.
+    #[must_use]
+    pub fn after(sequence: Sequence) -> Self {
+        Self::in_first_reading(sequence, Sequence(0))
+    }
+
+    /// Of a reader that is at `after` in a reading that began when `began_at` was the last number.
+    #[must_use]
+    pub fn in_first_reading(after: Sequence, began_at: Sequence) -> Self {
+        if after <= Sequence(0) {
+            return Self::START;
+        }
+        Self {
+            after,
+            began_at: began_at.max(after),
+        }
+    }
+
+    /// The last change it has read; 0: none.
+    #[must_use]
+    pub fn sequence(self) -> Sequence {
+        self.after
+    }
+
+    /// Of what was removed up to this number it misses nothing.
+    #[must_use]
+    pub fn complete_to(self) -> Sequence {
+        self.began_at
+    }
+}
+
+impl fmt::Display for FeedPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.began_at > self.after {
+            write!(f, "{}-{}", self.after, self.began_at)
+        } else {
+            self.after.fmt(f)
+        }
+    }
+}
+
+impl From<FeedPosition> for String {
+    fn from(position: FeedPosition) -> Self {
+        position.to_string()
+    }
+}
+
+/// A text that is no position.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a position in the change feed is a number from 0, or what the feed gave as the next one")]
+pub struct FeedPositionError;
+
+impl From<ParseIntError> for FeedPositionError {
+    fn from(_: ParseIntError) -> Self {
+        Self
+    }
+}
+
+impl FromStr for FeedPosition {
+    type Err = FeedPositionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |text: &str| {
+            let number = text.parse().map(Sequence)?;
+            if number < Sequence(0) {
+                return Err(FeedPositionError);
+            }
+            Ok(number)
+        };
+        match text.split_once('-') {
+            None => Ok(Self::after(number(text)?)),
+            Some((after, began_at)) => Ok(Self::in_first_reading(number(after)?, number(began_at)?)),
+        }
+    }
+}
+
+impl TryFrom<String> for FeedPosition {
+    type Error = FeedPositionError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Why a reader of the change feed cannot go on where it stands: it would miss changes and never know. It forgets what it has
+/// and starts over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeedGap {
+    /// It was away for longer than tombstones are kept.
+    #[error(
+        "the change feed cannot go on after {after}: what was removed since then, up to change {pruned_to}, is no longer told \
+         (changes.retention)"
+    )]
+    Pruned {
+        /// Where the reader stands.
+        after: FeedPosition,
+        /// The greatest number of a pruned tombstone.
+        pruned_to: Sequence,
+    },
+    /// It was there already where the feed has yet to come.
+    #[error("the change feed cannot go on after {after}: it ends at {last}; the store was made anew or restored")]
+    Ahead {
+        /// Where the reader stands.
+        after: FeedPosition,
+        /// The last number given to a change.
+        last: Sequence,
+    },
+}
