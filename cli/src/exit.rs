@@ -20,7 +20,7 @@ Exit codes:
   4  a source failed: its cycle is incomplete or cancelled, or the source is paused or blocked
   5  no source, job or entity of that name
   6  refused: it does not fit the state, or it was not confirmed; of `changes`: the reader must start over
-  7  not done in time (`--timeout`), or not healthy (`health`)
+  7  not done in time (`--timeout`), interrupted by a signal, or not healthy (`health`)
   130  stopped at once by a second signal";
 
 /// Why the program ends as it does.

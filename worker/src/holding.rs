@@ -88,8 +88,8 @@ impl Holding {
 #[cfg(test)]
 mod tests {
     use tideline_shared::store::sqlite::SqliteStore;
-    use tideline_shared::store::{ClaimRequest, JobStore, OperatorStore, WorkerStore};
-    use tideline_shared::words::{Fingerprint, NewJob, Trigger};
+    use tideline_shared::store::{ClaimRequest, JobFilter, JobStore, OperatorStore, WorkerStore};
+    use tideline_shared::words::{Fingerprint, JobState, NewJob, Trigger};
 
     use super::*;
 

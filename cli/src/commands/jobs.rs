@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
+use tideline_shared::rules::scrub_urls;
 use tideline_shared::store::{JobFilter, OperatorStore, StoreError};
 use tideline_shared::words::{JobId, JobRecord, JobState, Timestamp};
 
@@ -126,11 +127,19 @@ pub(crate) async fn find_job(store: &dyn OperatorStore, job: JobId) -> Result<Op
         limit: 1,
         ..JobFilter::default()
     };
-    Ok(store
-        .list_jobs(&filter)
+    Ok(read_jobs(store, &filter)
         .await?
         .into_iter()
         .find(|found| found.id == job))
+}
+
+/// For people: a cursor may be a signed URL.
+async fn read_jobs(store: &dyn OperatorStore, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
+    let mut jobs = store.list_jobs(filter).await?;
+    for job in &mut jobs {
+        job.cursor = job.cursor.as_deref().map(scrub_urls);
+    }
+    Ok(jobs)
 }
 
 async fn list(context: &Context, out: &mut Out, filter: JobFilter) -> anyhow::Result<Code> {
@@ -138,7 +147,7 @@ async fn list(context: &Context, out: &mut Out, filter: JobFilter) -> anyhow::Re
     if let Some(name) = &filter.source {
         get_source(&*store, name).await?;
     }
-    let jobs = store.list_jobs(&filter).await?;
+    let jobs = read_jobs(&*store, &filter).await?;
     if out.is_json() {
         out.document(&embedded_all(&jobs, &TEXTS)?)?;
     } else if jobs.is_empty() {
@@ -257,5 +266,54 @@ fn not_found(job: JobId) -> StoreError {
     StoreError::NotFound {
         what: "job",
         name: job.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_shared::store::sqlite::SqliteStore;
+    use tideline_shared::store::{ClaimRequest, JobStore, WorkerStore};
+    use tideline_shared::words::{Fingerprint, NewJob, Trigger, WorkerId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_query_of_a_signed_url_in_a_cursor_is_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("t.db").to_string_lossy())
+            .await
+            .unwrap();
+        let (now, worker) = (Timestamp(1), WorkerId("w".into()));
+        let job = NewJob {
+            kind: "k".into(),
+            key: "a".into(),
+            fingerprint: Fingerprint([1; 32]),
+            args: "{}".into(),
+            due_at: now,
+            trigger: Trigger::Manual,
+            trace: None,
+        };
+        store.enqueue(&[job], now).await.unwrap();
+        store.heartbeat(&worker, Timestamp(1_000), now).await.unwrap();
+        let request = ClaimRequest {
+            worker,
+            kinds: vec!["k".into()],
+            hinted: None,
+            limit: 1,
+        };
+        let claimed = store.claim(&request, now).await.unwrap().remove(0);
+        let cursor = r#"{"next":"https://host/items?page=2&sig=s3cret"}"#;
+        assert!(
+            store
+                .checkpoint(claimed.lease(), Some(cursor), None, now)
+                .await
+                .unwrap()
+        );
+        let shown = find_job(&store, claimed.id).await.unwrap().unwrap().cursor.unwrap();
+        assert!(
+            shown.contains("https://host/items") && !shown.contains("s3cret"),
+            "{shown}"
+        );
+        serde_json::from_str::<serde_json::Value>(&shown).expect("it is still JSON");
     }
 }

@@ -23,7 +23,7 @@ struct Status {
     workers: Vec<WorkerRecord>,
 }
 
-/// Shows it. 3 if a sweep is held, so that a script can tell.
+/// Shows it.
 pub(crate) async fn run(context: &Context, out: &mut Out, _args: StatusArgs) -> anyhow::Result<Code> {
     let store = context.operator_store().await?;
     let now = context.now();

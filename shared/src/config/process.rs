@@ -13,7 +13,20 @@ use crate::store::RescuePolicy;
 use crate::store::postgres::PostgresStore;
 
 /// Parameters of the URLs of `store` and `queue` that name files.
-const FILE_PARAMETERS: [&str; 8] = ["sslrootcert", "sslcert", "sslkey", "creds", "nkey", "ca", "cert", "key"];
+const FILE_PARAMETERS: [&str; 12] = [
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "creds",
+    "nkey",
+    "ca",
+    "cert",
+    "key",
+];
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;

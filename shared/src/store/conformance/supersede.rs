@@ -217,6 +217,38 @@ pub async fn a_superseded_job_of_a_retired_worker_starts_afresh(store: Arc<dyn S
     );
 }
 
+pub async fn a_job_superseded_while_it_ran_waits_until_the_newest_wish_is_due(store: Arc<dyn Store>) {
+    let policy = RescuePolicy {
+        free: 2,
+        delay: Duration::from_secs(1),
+        park_after: 5,
+    };
+    for ended_by in ["settlement", "handing back", "rescue", "retirement"] {
+        enqueue(&store, new_job("a", "older"), T0).await;
+        let running = claim_one(&store, ended_by, T0).await;
+        let wish = NewJob {
+            due_at: t(90_000),
+            ..newer()
+        };
+        enqueue(&store, wish, t(1)).await;
+        match ended_by {
+            "settlement" => drop(settle(&store, running.lease(), Settlement::Done, t(1)).await),
+            "handing back" => drop(settle(&store, running.lease(), Settlement::HandedBack, t(1)).await),
+            "rescue" => assert_eq!(store.rescue(policy, 10, t(6_000)).await.unwrap().jobs.len(), 1),
+            _ => store.retire(&worker(ended_by), t(1)).await.unwrap(),
+        }
+        let row = job(&store, running.id).await;
+        assert_eq!(
+            (row.state, row.due_at),
+            (JobState::Waiting, Some(t(90_000))),
+            "{ended_by}"
+        );
+        assert!(claim(&store, "later", 1, t(89_999)).await.is_empty(), "{ended_by}");
+        let next = claim_one(&store, "later", t(90_000)).await;
+        settle(&store, next.lease(), Settlement::Done, t(90_000)).await;
+    }
+}
+
 pub async fn no_update_is_lost_between_enqueueing_and_settling(store: Arc<dyn Store>) {
     let producer = {
         let store = Arc::clone(&store);
@@ -255,6 +287,7 @@ macro_rules! store_conformance_supersede {
             superseding_while_it_runs_runs_it_again_with_the_newest_args,
             a_superseded_job_of_a_dead_worker_starts_afresh,
             a_superseded_job_of_a_retired_worker_starts_afresh,
+            a_job_superseded_while_it_ran_waits_until_the_newest_wish_is_due,
             no_update_is_lost_between_enqueueing_and_settling,
         );
     };

@@ -100,6 +100,7 @@ impl JobStore for PostgresStore {
             let sources = settle_rows(&mut act, &rest, now, true, &mut settled).await?;
             if !sources.is_empty() {
                 act.lock_sources(&sources).await?;
+                note_given_up(&mut act, &rest).await?;
                 act.open_places(&sources, now).await?;
             }
             act.commit().await?;
@@ -259,6 +260,20 @@ fn leaves(settlement: &Settlement) -> bool {
         settlement,
         Settlement::Done | Settlement::Parked { .. } | Settlement::Cancelled { .. }
     )
+}
+
+/// Whoever ends cycles need not look through all partitions for one that was given up.
+async fn note_given_up(act: &mut Act, settled: &[&SettleRequest]) -> Result<(), StoreError> {
+    let cancelled: Vec<i64> = settled
+        .iter()
+        .filter(|request| matches!(request.settlement, Settlement::Cancelled { .. }))
+        .map(|request| request.lease.job.0)
+        .collect();
+    if !cancelled.is_empty() {
+        let statement = sqlx::query(include_str!("sql/note_given_up.sql"));
+        act.run(statement.bind(cancelled)).await?;
+    }
+    Ok(())
 }
 
 /// Settles what can be, and says whose partitions left their place.

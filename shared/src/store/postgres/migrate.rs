@@ -7,8 +7,8 @@ use crate::store::StoreError;
 const MIGRATIONS: [(&str, &str); 2] = [
     ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
     (
-        "pruned",
-        include_str!("../../../../migrations/postgres/0002_pruned.sql"),
+        "readers and wishes",
+        include_str!("../../../../migrations/postgres/0002_readers_and_wishes.sql"),
     ),
 ];
 

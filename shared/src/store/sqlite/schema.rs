@@ -11,7 +11,7 @@ use crate::store::StoreError;
 /// In order; the place is the version.
 const MIGRATIONS: [&str; 2] = [
     include_str!("../../../../migrations/sqlite/0001_model.sql"),
-    include_str!("../../../../migrations/sqlite/0002_pruned.sql"),
+    include_str!("../../../../migrations/sqlite/0002_readers_and_wishes.sql"),
 ];
 
 /// The version this program knows.

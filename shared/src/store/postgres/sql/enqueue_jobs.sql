@@ -1,6 +1,6 @@
 -- Each job of the batch is inserted, supersedes its row (another fingerprint), or leaves it as it is (the same one).
--- A running job keeps its attempt and runs again afterwards. A job that is due counts as hinted at: whoever enqueues says
--- so at once. `created` tells an insert by its unlocked row.
+-- A running job keeps its attempt and runs again afterwards, once the newest wish is due. A job that is due counts as
+-- hinted at: whoever enqueues says so at once. `created` tells an insert by its unlocked row.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BYTEA[], $4::TEXT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[])
         WITH ORDINALITY AS n (kind, key, fingerprint, args, due_at, trigger, trace, place)
@@ -15,7 +15,7 @@ WITH input AS MATERIALIZED (
         trigger = excluded.trigger,
         trace = excluded.trace,
         updated_at = excluded.updated_at,
-        again = j.state = 'running',
+        again_at = CASE WHEN j.state = 'running' THEN excluded.due_at END,
         state = CASE WHEN j.state IN ('running', 'paused') THEN j.state ELSE 'waiting' END,
         due_at = CASE WHEN j.state = 'running' THEN j.due_at ELSE excluded.due_at END,
         cursor = CASE WHEN j.state = 'running' THEN j.cursor END,

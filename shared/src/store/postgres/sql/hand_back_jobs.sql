@@ -1,9 +1,9 @@
 -- What the worker still runs is due at once and spends no attempt.
 UPDATE jobs j SET
-    state = 'waiting', worker = NULL, due_at = $2, hinted_at = 0, updated_at = $2,
-    attempt = CASE WHEN j.again THEN 0 ELSE greatest(j.attempt - 1, 0) END,
-    rung = CASE WHEN j.again THEN 0 ELSE j.rung END,
-    cursor = CASE WHEN NOT j.again THEN j.cursor END,
-    progress = CASE WHEN NOT j.again THEN j.progress END,
-    again = false
+    state = 'waiting', worker = NULL, due_at = greatest($2, j.again_at), hinted_at = 0, updated_at = $2,
+    attempt = CASE WHEN j.again_at IS NOT NULL THEN 0 ELSE greatest(j.attempt - 1, 0) END,
+    rung = CASE WHEN j.again_at IS NOT NULL THEN 0 ELSE j.rung END,
+    cursor = CASE WHEN j.again_at IS NULL THEN j.cursor END,
+    progress = CASE WHEN j.again_at IS NULL THEN j.progress END,
+    again_at = NULL
 WHERE j.due_at IS NOT NULL AND j.state = 'running' AND j.worker = $1

@@ -10,9 +10,6 @@ WHERE c.state IN ('bursting', 'sweeping') AND c.state = 'bursting' AND (
     NOT EXISTS (
         SELECT 1 FROM jobs j WHERE j.source_id = c.source_id AND j.cycle = c.number AND j.due_at IS NOT NULL
             AND by_index(j.id))
-    OR EXISTS (
-        SELECT 1 FROM jobs j
-        WHERE j.source_id = c.source_id AND j.cycle = c.number AND j.due_at IS NULL AND j.state = 'cancelled'
-            AND by_index(j.id)))
+    OR c.given_up)
 ORDER BY c.source_id
 LIMIT $1

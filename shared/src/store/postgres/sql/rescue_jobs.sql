@@ -11,13 +11,16 @@ WITH dead AS MATERIALIZED (
 )
 UPDATE jobs j SET
     state = CASE WHEN j.rescues + 1 >= $4 THEN 'parked' ELSE 'waiting' END,
-    due_at = CASE WHEN j.rescues + 1 >= $4 THEN NULL WHEN j.rescues + 1 > $2 THEN $3 ELSE $6 END,
+    due_at = CASE
+        WHEN j.rescues + 1 >= $4 THEN NULL
+        WHEN j.rescues + 1 > $2 THEN greatest($3, j.again_at)
+        ELSE greatest($6, j.again_at) END,
     parked_at = CASE WHEN j.rescues + 1 >= $4 THEN $6 END,
     last_error = CASE WHEN j.rescues + 1 >= $4 THEN $5 ELSE j.last_error END,
     rescues = j.rescues + 1,
-    cursor = CASE WHEN NOT j.again THEN j.cursor END,
-    progress = CASE WHEN NOT j.again THEN j.progress END,
-    again = false,
+    cursor = CASE WHEN j.again_at IS NULL THEN j.cursor END,
+    progress = CASE WHEN j.again_at IS NULL THEN j.progress END,
+    again_at = NULL,
     worker = NULL,
     hinted_at = 0,
     updated_at = $6

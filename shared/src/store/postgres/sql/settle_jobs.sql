@@ -1,24 +1,28 @@
--- Ends the attempts whose lease holds. A job superseded while it ran waits with its newest args, whatever the settlement;
--- `hinted_at` -1 (never hinted) tells that. Partitions that leave their place are settled only if $8: that needs a
--- transaction which also gives the place to another.
+-- Ends the attempts whose lease holds. A job superseded while it ran waits with its newest args until they
+-- are due, whatever the settlement; `hinted_at` -1 (never hinted) tells that. Partitions that leave their place are settled
+-- only if $8: that needs a transaction which also gives the place to another.
 UPDATE jobs j SET
-    state = CASE WHEN NOT j.again AND n.kind IN ('done', 'parked', 'cancelled') THEN n.kind ELSE 'waiting' END,
+    state = CASE WHEN j.again_at IS NULL AND n.kind IN ('done', 'parked', 'cancelled') THEN n.kind ELSE 'waiting' END,
     due_at = CASE
-        WHEN j.again OR n.kind = 'handed_back' THEN $7
+        WHEN j.again_at IS NOT NULL OR n.kind = 'handed_back' THEN greatest($7, j.again_at)
         WHEN n.kind IN ('done', 'parked', 'cancelled') THEN NULL
         ELSE n.due_at END,
-    parked_at = CASE WHEN NOT j.again AND n.kind = 'parked' THEN $7 END,
+    parked_at = CASE WHEN j.again_at IS NULL AND n.kind = 'parked' THEN $7 END,
     attempt = CASE
-        WHEN j.again OR n.kind IN ('done', 'again') THEN 0
+        WHEN j.again_at IS NOT NULL OR n.kind IN ('done', 'again') THEN 0
         WHEN n.kind IN ('postponed', 'handed_back') THEN greatest(j.attempt - 1, 0)
         ELSE j.attempt END,
-    rung = CASE WHEN j.again OR n.kind IN ('done', 'again') THEN 0 WHEN n.kind = 'retry' THEN n.rung ELSE j.rung END,
-    rescues = CASE WHEN j.again OR n.kind IN ('done', 'again') THEN 0 ELSE j.rescues END,
-    last_error = CASE WHEN j.again OR n.kind IN ('done', 'again') THEN NULL ELSE coalesce(n.error, j.last_error) END,
-    cursor = CASE WHEN NOT j.again THEN j.cursor END,
-    progress = CASE WHEN NOT j.again THEN j.progress END,
-    hinted_at = CASE WHEN j.again THEN -1 ELSE 0 END,
-    again = false,
+    rung = CASE
+        WHEN j.again_at IS NOT NULL OR n.kind IN ('done', 'again') THEN 0
+        WHEN n.kind = 'retry' THEN n.rung
+        ELSE j.rung END,
+    rescues = CASE WHEN j.again_at IS NOT NULL OR n.kind IN ('done', 'again') THEN 0 ELSE j.rescues END,
+    last_error = CASE
+        WHEN j.again_at IS NULL AND n.kind NOT IN ('done', 'again') THEN coalesce(n.error, j.last_error) END,
+    cursor = CASE WHEN j.again_at IS NULL THEN j.cursor END,
+    progress = CASE WHEN j.again_at IS NULL THEN j.progress END,
+    hinted_at = CASE WHEN j.again_at IS NOT NULL THEN -1 ELSE 0 END,
+    again_at = NULL,
     worker = NULL,
     updated_at = $7
 FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::INTEGER[], $6::TEXT[])

@@ -22,7 +22,7 @@ WITH picked AS MATERIALIZED (
         fingerprint = excluded.fingerprint, args = excluded.args, trigger = excluded.trigger, trace = NULL,
         source_id = excluded.source_id, cycle = excluded.cycle, state = 'waiting', due_at = excluded.due_at,
         token = j.token + CASE WHEN j.state = 'running' THEN 1 ELSE 0 END,
-        cursor = NULL, progress = NULL, last_error = NULL, attempt = 0, rung = 0, rescues = 0, again = false,
+        cursor = NULL, progress = NULL, last_error = NULL, attempt = 0, rung = 0, rescues = 0, again_at = NULL,
         worker = NULL, hinted_at = excluded.hinted_at, parked_at = NULL, updated_at = excluded.updated_at
     RETURNING j.id, j.token, j.source_id
 )

@@ -9,6 +9,6 @@ ON CONFLICT (kind, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, args = excluded.args, trigger = excluded.trigger, trace = excluded.trace,
     source_id = excluded.source_id, cycle = excluded.cycle, state = 'waiting', due_at = excluded.due_at,
     token = j.token + CASE WHEN j.state = 'running' THEN 1 ELSE 0 END,
-    cursor = NULL, progress = NULL, last_error = NULL, attempt = 0, rung = 0, rescues = 0, again = false, worker = NULL,
+    cursor = NULL, progress = NULL, last_error = NULL, attempt = 0, rung = 0, rescues = 0, again_at = NULL, worker = NULL,
     hinted_at = 0, parked_at = NULL, updated_at = excluded.updated_at
 WHERE j.cycle IS NULL OR j.cycle < excluded.cycle

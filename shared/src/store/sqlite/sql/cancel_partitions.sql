@@ -1,4 +1,5 @@
 -- Cancels the unfinished partitions of a cycle; the raised token fences off whoever runs one.
 UPDATE jobs SET
-    token = token + (state = 'running'), state = 'cancelled', due_at = NULL, worker = NULL, hinted_at = 0, updated_at = ?3
+    token = token + (state = 'running'), state = 'cancelled', due_at = NULL, worker = NULL, again_at = NULL,
+    hinted_at = 0, updated_at = ?3
 WHERE source_id = ?1 AND cycle = ?2 AND state IN ('waiting', 'running', 'paused')

@@ -1,5 +1,5 @@
--- Inserts jobs or puts newer args in place of older ones; a running job goes on with its old copy and runs again. A job that
--- is due counts as hinted at: whoever enqueues says so at once.
+-- Inserts jobs or puts newer args in place of older ones; a running job goes on with its old copy and runs again,
+-- once the newest wish is due. A job that is due counts as hinted at: whoever enqueues says so at once.
 INSERT INTO jobs (kind, key, fingerprint, args, state, due_at, hinted_at, trigger, trace, created_at, updated_at)
 SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, 'waiting', value ->> 4,
     CASE WHEN value ->> 4 <= ?2 THEN ?2 ELSE 0 END, value ->> 5, value ->> 6, ?2, ?2
@@ -18,7 +18,7 @@ ON CONFLICT (kind, key) DO UPDATE SET
     attempt = CASE WHEN jobs.state = 'running' THEN jobs.attempt ELSE 0 END,
     rung = CASE WHEN jobs.state = 'running' THEN jobs.rung ELSE 0 END,
     rescues = CASE WHEN jobs.state = 'running' THEN jobs.rescues ELSE 0 END,
-    again = jobs.state = 'running',
+    again_at = CASE WHEN jobs.state = 'running' THEN excluded.due_at END,
     hinted_at = CASE WHEN jobs.state IN ('running', 'paused') THEN 0 ELSE excluded.hinted_at END,
     updated_at = ?2
 WHERE jobs.fingerprint <> excluded.fingerprint

@@ -1,10 +1,10 @@
 -- Takes jobs back from dead workers: due again, or parked; a superseded one starts afresh with its newest args.
 -- (The plus keeps the planner at the rows named, however many jobs run.)
 UPDATE jobs SET
-    state = b.state, due_at = b.due_at, rescues = rescues + 1, worker = NULL, hinted_at = 0,
-    cursor = CASE WHEN again = 0 THEN cursor END,
-    progress = CASE WHEN again = 0 THEN progress END,
-    again = 0,
+    state = b.state, due_at = max(b.due_at, coalesce(again_at, 0)), rescues = rescues + 1, worker = NULL, hinted_at = 0,
+    cursor = CASE WHEN again_at IS NULL THEN cursor END,
+    progress = CASE WHEN again_at IS NULL THEN progress END,
+    again_at = NULL,
     last_error = coalesce(b.error, last_error),
     updated_at = ?2
 FROM (

@@ -7,6 +7,7 @@ WHERE true
 ON CONFLICT (kind, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, args = excluded.args, cursor = NULL, progress = NULL, last_error = NULL,
     token = jobs.token + (jobs.state = 'running'), state = 'waiting', worker = NULL, due_at = NULL,
-    attempt = 0, rung = 0, rescues = 0, again = 0, hinted_at = 0, trigger = excluded.trigger, trace = excluded.trace,
+    attempt = 0, rung = 0, rescues = 0, again_at = NULL, hinted_at = 0,
+    trigger = excluded.trigger, trace = excluded.trace,
     source_id = excluded.source_id, cycle = excluded.cycle, updated_at = excluded.updated_at
 WHERE jobs.cycle < excluded.cycle

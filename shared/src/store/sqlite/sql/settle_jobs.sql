@@ -1,19 +1,20 @@
--- Ends attempts whose lease holds. A job that was superseded while it ran waits with its newest args instead.
+-- Ends attempts whose lease holds. A job that was superseded while it ran waits with its newest args instead, until they
+-- are due.
 -- (The plus keeps the planner at the rows named, however many jobs run.)
 UPDATE jobs SET
-    state = CASE WHEN again = 1 THEN 'waiting' ELSE b.state END,
-    due_at = CASE WHEN again = 1 THEN ?2 ELSE b.due_at END,
+    state = CASE WHEN again_at IS NOT NULL THEN 'waiting' ELSE b.state END,
+    due_at = CASE WHEN again_at IS NOT NULL THEN max(?2, again_at) ELSE b.due_at END,
     attempt = CASE
-        WHEN again = 1 OR b.success = 1 THEN 0
+        WHEN again_at IS NOT NULL OR b.success = 1 THEN 0
         WHEN b.unspent = 1 THEN max(attempt - 1, 0)
         ELSE attempt
     END,
-    rung = CASE WHEN again = 1 OR b.success = 1 THEN 0 ELSE coalesce(b.rung, jobs.rung) END,
-    rescues = CASE WHEN again = 1 OR b.success = 1 THEN 0 ELSE rescues END,
-    cursor = CASE WHEN again = 0 THEN cursor END,
-    progress = CASE WHEN again = 0 THEN progress END,
-    last_error = CASE WHEN again = 0 AND b.success = 0 THEN coalesce(b.error, last_error) END,
-    worker = NULL, again = 0, hinted_at = 0, updated_at = ?2
+    rung = CASE WHEN again_at IS NOT NULL OR b.success = 1 THEN 0 ELSE coalesce(b.rung, jobs.rung) END,
+    rescues = CASE WHEN again_at IS NOT NULL OR b.success = 1 THEN 0 ELSE rescues END,
+    cursor = CASE WHEN again_at IS NULL THEN cursor END,
+    progress = CASE WHEN again_at IS NULL THEN progress END,
+    last_error = CASE WHEN again_at IS NULL AND b.success = 0 THEN coalesce(b.error, last_error) END,
+    worker = NULL, again_at = NULL, hinted_at = 0, updated_at = ?2
 FROM (
     SELECT
         value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS state, value ->> 3 AS due_at, value ->> 4 AS success,
