@@ -19,6 +19,9 @@ use crate::scheduler::Task;
 /// Sweeping cycles looked at with one statement.
 const BATCH: u32 = 20;
 
+/// Batches deleted of one source before the others have their turn: each turn plans again, which looks at every page.
+const STEPS: u32 = 20;
+
 /// See the module.
 pub struct SweepCycles {
     /// Knows what is gone.
@@ -35,7 +38,7 @@ pub struct SweepCycles {
 
 #[async_trait]
 impl Task for SweepCycles {
-    /// Takes every sweeping cycle one step further. One that fails does not hold up the others.
+    /// Takes every sweeping cycle some steps further. One that fails does not hold up the others.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let (mut unfinished, mut failed) = (false, None);
         for cycle in self.store.list_sweeping_cycles(BATCH).await? {
@@ -80,14 +83,20 @@ impl SweepCycles {
             }
             return Ok(false);
         }
-        if plan.candidates > 0
-            && self
-                .store
-                .sweep(source, number, confirm, self.settings.sweep_batch, now)
-                .await?
-                > 0
-        {
-            return Ok(true);
+        let mut removed = cycle.totals.removed;
+        if plan.candidates > 0 {
+            for step in 1..=STEPS {
+                let batch = self.settings.sweep_batch;
+                let count = self.store.sweep(source, number, confirm, batch, now).await?;
+                if count == 0 {
+                    break;
+                }
+                removed += count;
+                metrics::entities(&cycle.source_name, "removed", count);
+                if step == STEPS {
+                    return Ok(true);
+                }
+            }
         }
         let end = CycleEnd {
             state: CycleState::Complete,
@@ -96,8 +105,7 @@ impl SweepCycles {
         };
         if self.store.end_cycle(source, number, &end, now).await? {
             metrics::cycle_ended(&cycle.source_name, "complete");
-            metrics::entities(&cycle.source_name, "removed", cycle.totals.removed);
-            tracing::info!(source = cycle.source_name, cycle = %number, removed = cycle.totals.removed, "cycle complete");
+            tracing::info!(source = cycle.source_name, cycle = %number, removed, "cycle complete");
             self.queue.wake().await;
         }
         Ok(false)
