@@ -5,10 +5,13 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tideline_shared::backends::{Mode, Opened, open_queue, open_store, redact_url};
+use tideline_scheduler::{RestSources, Task as _};
+use tideline_shared::backends::{Mode, Opened, open_queue, open_store, redact_url, wake_roles};
 use tideline_shared::clock::{Clock, SystemClock};
 use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
 use tideline_shared::config::{check_store_url, load, load_examined, parse};
+use tideline_shared::queue::in_process::InProcessQueue;
+use tideline_shared::runtime::full_text;
 use tideline_shared::store::Store;
 use tideline_shared::telemetry::{init, init_with};
 use tideline_shared::words::Timestamp;
@@ -151,6 +154,32 @@ impl Context {
     }
 
     /// An operator needs no more than a store.
+    /// Makes what a command changed in the store happen now: the rests that follow from it are set, as a scheduler does at
+    /// its next look, and the roles are woken. Without a configuration, or without NATS, the roles notice later.
+    pub(crate) async fn follow_up(&self, store: Arc<dyn Store>) -> anyhow::Result<()> {
+        let Ok(settings) = load(&self.config_path(), &environment) else {
+            return Ok(());
+        };
+        let sources = settings
+            .sources
+            .iter()
+            .map(|source| (source.name.clone(), source.clone()));
+        let rests = RestSources {
+            store,
+            queue: Arc::new(InProcessQueue::default()),
+            clock: self.clock.get().cloned().unwrap_or_else(|| Arc::new(SystemClock)),
+            sources: Arc::new(sources.collect()),
+        };
+        rests.run_once().await?;
+        if let Err(error) = wake_roles(&settings).await {
+            eprintln!(
+                "the roles could not be woken ({}); they notice within scheduler.poll",
+                full_text(&error)
+            );
+        }
+        Ok(())
+    }
+
     fn operator_settings(&self) -> anyhow::Result<Settings> {
         let path = self.config_path();
         let no_file = self.global.config.is_none() && !path.exists();

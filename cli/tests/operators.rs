@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use support::Home;
-use tideline_shared::store::CatalogStore;
+use tideline_shared::clock::{Clock, SystemClock};
 use tideline_shared::store::sqlite::SqliteStore;
+use tideline_shared::store::{CatalogStore, CycleStore};
 use tideline_shared::words::Timestamp;
 
 #[test]
@@ -246,6 +247,25 @@ fn commands_work_beside_a_running_process_and_it_follows_them() {
     run.signal(nix::sys::signal::Signal::SIGTERM);
     let said = run.end().with_code(0);
     assert!(said.out.contains("folder: cycle 2 complete"), "{said:?}");
+}
+
+#[test]
+fn a_cancelled_cycle_is_followed_by_a_rest_at_once_although_no_scheduler_runs() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    home.run(&["sources", "refresh", "folder"]).with_code(0);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert_eq!(runtime.block_on(start_cycles(home.path("t.db"))).unwrap(), 1);
+    home.run(&["sources", "cancel", "folder"]).with_code(0);
+    let shown = home.run(&["sources", "show", "folder", "--json"]).with_code(0).json();
+    assert_eq!(shown["newest_cycle"]["state"], "cancelled", "{shown}");
+    assert!(shown["next_cycle_at"].is_i64(), "{shown}");
+}
+
+/// As the scheduler does with what is due.
+async fn start_cycles(store: PathBuf) -> anyhow::Result<usize> {
+    let store = SqliteStore::open_existing(&store.display().to_string()).await?;
+    Ok(store.start_cycles(10, SystemClock.now()).await?.len())
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub trait Task: Send + Sync {
 /// While no wake-up of another process can come, the tasks that wait for one look so often.
 const UNREACHED: Duration = Duration::from_secs(1);
 
-/// Sources that stand still are looked for so often: after a cancelled cycle nothing else says when the next one comes.
+/// Sources that stand still are looked for so often at most.
 const REST_EVERY: Duration = Duration::from_secs(5);
 
 /// What a scheduler is made of.
@@ -146,7 +146,13 @@ impl Scheduler {
             clock: Arc::clone(&clock),
             sources: self.sources,
         };
-        spawn(runtime, "rest sources", REST_EVERY, Wake::Never, Arc::new(rest));
+        spawn(
+            runtime,
+            "rest sources",
+            REST_EVERY.max(every),
+            Wake::Never,
+            Arc::new(rest),
+        );
         let task = RescueJobs {
             store: store.clone(),
             queue,

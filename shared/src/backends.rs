@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::Settings;
 use crate::queue::in_process::InProcessQueue;
-use crate::queue::jetstream::{JetStreamQueue, NatsAddress};
+use crate::queue::jetstream::{JetStreamQueue, NatsAddress, wake_once};
 use crate::queue::{Queue, QueueError};
 use crate::runtime::{Backoff, Pace, Runtime, Wake, full_text};
 use crate::store::postgres::{PostgresOptions, PostgresStore, StoreClock};
@@ -151,6 +151,18 @@ pub async fn open_queue(settings: &Settings) -> Result<Arc<dyn Queue>, QueueErro
     match settings.queue.reveal() {
         "in-process" => Ok(Arc::new(InProcessQueue::new(InProcessQueue::DEFAULT_MAX_HINTS))),
         url => Ok(Arc::new(JetStreamQueue::open(&NatsAddress::parse(url)?).await?)),
+    }
+}
+
+/// Wakes the roles that share the queue of the setting `queue`, for a command that changed the store. Roles of one process
+/// cannot be reached: they look at the store by themselves.
+///
+/// # Errors
+/// The URL is wrong, or the server cannot be reached or refuses us.
+pub async fn wake_roles(settings: &Settings) -> Result<(), QueueError> {
+    match settings.queue.reveal() {
+        "in-process" => Ok(()),
+        url => wake_once(&NatsAddress::parse(url)?).await,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use tideline_shared::queue::conformance::Handles;
-use tideline_shared::queue::jetstream::{JetStreamQueue, NatsAddress};
+use tideline_shared::queue::jetstream::{JetStreamQueue, NatsAddress, wake_once};
 use tideline_shared::queue::{Hint, Queue, QueueError, QueueHealth};
 use tideline_shared::words::{JobId, Token};
 use tideline_tests::servers::{self, Nats};
@@ -279,6 +279,26 @@ async fn a_queue_whose_nats_comes_later_begins_to_work_then() {
     server.launch().await.unwrap();
     becomes(&*queue, true).await;
     hints_flow(&*queue, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_only_wakes_reaches_those_who_wait() {
+    let Some(server) = servers::own_nats("a command that wakes").await.unwrap() else {
+        return;
+    };
+    let queue = connect(&server.url()).await;
+    hints_flow(&*queue, 0).await;
+    let mut waiter = queue.wakeups();
+    // Connecting rang, too.
+    while tokio::time::timeout(Duration::from_millis(300), waiter.next())
+        .await
+        .is_ok()
+    {}
+    let address = NatsAddress::parse(&server.url()).unwrap();
+    wake_once(&address).await.unwrap();
+    tokio::time::timeout(LIMIT, waiter.next()).await.expect("a wake-up");
+    server.stop(true).await.unwrap();
+    assert!(matches!(wake_once(&address).await, Err(QueueError::Unavailable { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -256,6 +256,7 @@ async fn retry(context: &Context, out: &mut Out, jobs: &[i64]) -> anyhow::Result
             out.line(format!("job {job}: retried; {reason}"))?;
         }
     }
+    context.follow_up(store).await?;
     if out.is_json() {
         out.document(&json!({"action": "retry", "jobs": jobs}))?;
     }

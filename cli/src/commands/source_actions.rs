@@ -43,6 +43,7 @@ pub(crate) async fn act(
     if action == (Action::Reset { delete: true }) {
         deleted = delete_entities(context, &*store, &source).await?;
     }
+    context.follow_up(store).await?;
     if out.is_json() {
         out.document(&json!({"source": name, "action": action.word(), "deleted": deleted}))?;
     } else {

@@ -107,6 +107,27 @@ impl JetStreamQueue {
     }
 }
 
+/// Wakes whoever waits, for a program that does nothing else with the queue. It needs no right but to publish wake-ups.
+///
+/// # Errors
+/// The server cannot be reached within about two seconds, or refuses us.
+pub async fn wake_once(address: &NatsAddress) -> Result<(), QueueError> {
+    const ACT: &str = "wake";
+    let options = address.connect_options().await?;
+    let client = options
+        .connect(&address.servers[..])
+        .await
+        .map_err(|error| of_connecting(&error).unwrap_or_else(|| unavailable(ACT, full_text(&error))))?;
+    client
+        .publish(Names::new(&address.prefix).wake, "".into())
+        .await
+        .map_err(|error| unavailable(ACT, full_text(&error)))?;
+    client
+        .flush()
+        .await
+        .map_err(|error| unavailable(ACT, full_text(&error)))
+}
+
 async fn connect(address: &NatsAddress, status: &Arc<Status>) -> Result<Client, QueueError> {
     let events = Arc::clone(status);
     let options = address.connect_options().await?.event_callback(move |event| {

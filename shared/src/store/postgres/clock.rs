@@ -25,13 +25,14 @@ const ACT: &str = "measure the clock";
 pub struct StoreClock {
     store: PostgresStore,
     started: Instant,
-    /// The database's time at `started`, in milliseconds since 1970.
+    /// The database's time at `started`, in microseconds since 1970: hosts that agree on milliseconds only would now and then
+    /// find a job not due yet that another one has just hinted at.
     at_start: Arc<AtomicI64>,
 }
 
 /// What the database said, and the middle of the way there and back.
 struct Sample {
-    there_ms: i64,
+    there_us: i64,
     here: Instant,
     round_trip: Duration,
 }
@@ -61,7 +62,7 @@ impl PostgresStore {
             let round_trip = before.elapsed();
             let Some(row) = row else { continue };
             let sample = Sample {
-                there_ms: column(&row, "now_ms")?,
+                there_us: column(&row, "now_us")?,
                 here: before + round_trip / 2,
                 round_trip,
             };
@@ -94,18 +95,18 @@ impl StoreClock {
 
     fn believe(&self, sample: &Sample) {
         let here = sample.here.saturating_duration_since(self.started);
-        self.at_start.store(sample.there_ms - millis(here), Ordering::Relaxed);
+        self.at_start.store(sample.there_us - micros(here), Ordering::Relaxed);
     }
 }
 
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[async_trait]
 impl Clock for StoreClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.at_start.load(Ordering::Relaxed) + millis(self.started.elapsed()))
+        Timestamp((self.at_start.load(Ordering::Relaxed) + micros(self.started.elapsed())) / 1_000)
     }
 
     async fn sleep_until(&self, moment: Timestamp) {

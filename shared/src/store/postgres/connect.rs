@@ -8,9 +8,8 @@ use super::error::{classify, message};
 use super::{PostgresOptions, PostgresStore};
 use crate::store::StoreError;
 
-/// A connection that lay idle for longer is asked whether it still lives before it is used. Heartbeats come more often (a
-/// third of the lease), so an idle fleet does not ask twice for each.
-const TRUSTED_IDLE: Duration = Duration::from_secs(3);
+/// A connection that lay idle for longer is asked whether it still lives before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 impl PostgresStore {
     /// Connects to a database, with TLS as `sslmode` of the URL says (`prefer` unless it says more; `verify-full` to be

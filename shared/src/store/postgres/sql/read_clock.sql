@@ -1,2 +1,2 @@
--- The database's clock in milliseconds since 1970: the only statement that asks for it.
-SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT AS now_ms
+-- The database's clock in microseconds since 1970: the only statement that asks for it.
+SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT AS now_us
