@@ -81,6 +81,7 @@ tideline_shared::store_conformance_feed!(open);
 tideline_shared::store_conformance_ingest!(open);
 tideline_shared::store_conformance_jobs!(open);
 tideline_shared::store_conformance_pages!(open);
+tideline_shared::store_conformance_settling!(open);
 tideline_shared::store_conformance_sweep!(open);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

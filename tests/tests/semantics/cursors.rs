@@ -1,7 +1,7 @@
-//! Cursors that lead in a circle, over more than one burst.
+//! Cursors that expire, do not advance, or lead in a circle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,6 +18,61 @@ fn short_bursts(settings: &mut tideline_shared::config::settings::SourceSettings
 
 fn number(asked: &Asked) -> u64 {
     asked.cursor.as_ref().and_then(serde_json::Value::as_u64).unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_cursor_that_does_not_advance_parks_its_partition_and_nothing_is_swept() -> Result<()> {
+    let stage = Stage::start(|_| (), |_| Ok(page(&["a", "b"], None))).await?;
+    stage.reaches(1, CycleState::Complete).await?;
+    stage.rewrite(|_| Ok(page(&["a"], Some(7))));
+    stage.refresh().await?;
+    let ended = stage.reaches(2, CycleState::Incomplete).await?;
+    assert!(ended.reason.is_some_and(|reason| reason.contains("does not advance")));
+    stage.job(NAME, |job| job.state == JobState::Parked).await?;
+    assert_eq!(stage.names().await?, ["a", "b"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_expired_cursor_starts_its_partition_over_and_what_was_marked_stays_marked() -> Result<()> {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let stage = Stage::start(|_| (), |_| Ok(page(&["a", "b", "c"], None))).await?;
+    stage.reaches(1, CycleState::Complete).await?;
+    // The first pass shows "a" and then expires; after that "a" is gone, but it was seen in this cycle.
+    let count = Arc::clone(&asked);
+    stage.rewrite(
+        move |request| match (count.fetch_add(1, Ordering::SeqCst), request.cursor) {
+            (0, _) => Ok(page(&["a"], Some(1))),
+            (1, Some(_)) => Err(SourceError::new(ErrorClass::CursorExpired, "410")),
+            _ => Ok(page(&["b"], None)),
+        },
+    );
+    stage.refresh().await?;
+    let ended = stage.reaches(2, CycleState::Complete).await?;
+    assert_eq!(
+        stage.names().await?,
+        ["a", "b"],
+        "c was not seen, a was seen before the restart"
+    );
+    assert_eq!(ended.totals.removed, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cursor_that_expires_again_and_again_parks_its_partition() -> Result<()> {
+    let script = |request: Asked| match request.cursor {
+        None => Ok(page(&["a"], Some(1))),
+        Some(_) => Err(SourceError::new(ErrorClass::CursorExpired, "410")),
+    };
+    let stage = Stage::start(|settings| settings.max_restarts = 2, script).await?;
+    let parked = stage.job(NAME, |job| job.state == JobState::Parked).await?;
+    assert!(
+        parked
+            .last_error
+            .is_some_and(|error| error.contains("max_restarts (2)"))
+    );
+    stage.reaches(1, CycleState::Incomplete).await?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -87,61 +87,6 @@ async fn only_failures_in_a_row_climb_the_ladder() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cursor_that_does_not_advance_parks_its_partition_and_nothing_is_swept() -> Result<()> {
-    let stage = Stage::start(|_| (), |_| Ok(page(&["a", "b"], None))).await?;
-    stage.reaches(1, CycleState::Complete).await?;
-    stage.rewrite(|_| Ok(page(&["a"], Some(7))));
-    stage.refresh().await?;
-    let ended = stage.reaches(2, CycleState::Incomplete).await?;
-    assert!(ended.reason.is_some_and(|reason| reason.contains("does not advance")));
-    stage.job(NAME, |job| job.state == JobState::Parked).await?;
-    assert_eq!(stage.names().await?, ["a", "b"]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_expired_cursor_starts_its_partition_over_and_what_was_marked_stays_marked() -> Result<()> {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let stage = Stage::start(|_| (), |_| Ok(page(&["a", "b", "c"], None))).await?;
-    stage.reaches(1, CycleState::Complete).await?;
-    // The first pass shows "a" and then expires; after that "a" is gone, but it was seen in this cycle.
-    let count = Arc::clone(&asked);
-    stage.rewrite(
-        move |request| match (count.fetch_add(1, Ordering::SeqCst), request.cursor) {
-            (0, _) => Ok(page(&["a"], Some(1))),
-            (1, Some(_)) => Err(SourceError::new(ErrorClass::CursorExpired, "410")),
-            _ => Ok(page(&["b"], None)),
-        },
-    );
-    stage.refresh().await?;
-    let ended = stage.reaches(2, CycleState::Complete).await?;
-    assert_eq!(
-        stage.names().await?,
-        ["a", "b"],
-        "c was not seen, a was seen before the restart"
-    );
-    assert_eq!(ended.totals.removed, 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_cursor_that_expires_again_and_again_parks_its_partition() -> Result<()> {
-    let script = |request: stage::Asked| match request.cursor {
-        None => Ok(page(&["a"], Some(1))),
-        Some(_) => Err(SourceError::new(ErrorClass::CursorExpired, "410")),
-    };
-    let stage = Stage::start(|settings| settings.max_restarts = 2, script).await?;
-    let parked = stage.job(NAME, |job| job.state == JobState::Parked).await?;
-    assert!(
-        parked
-            .last_error
-            .is_some_and(|error| error.contains("max_restarts (2)"))
-    );
-    stage.reaches(1, CycleState::Incomplete).await?;
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_last_page_that_got_a_successor_still_leads_there_when_it_is_next_unchanged() -> Result<()> {
     let unchanged = || Page {
         content: PageContent::Unchanged,

@@ -29,6 +29,7 @@ pub mod leases;
 pub mod operators;
 pub mod pages;
 pub mod places;
+pub mod settling;
 pub mod sharing;
 pub mod sources;
 pub mod supersede;
@@ -53,6 +54,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_operators!($open);
         $crate::store_conformance_pages!($open);
         $crate::store_conformance_places!($open);
+        $crate::store_conformance_settling!($open);
         $crate::store_conformance_sharing!($open);
         $crate::store_conformance_sources!($open);
         $crate::store_conformance_supersede!($open);
@@ -100,6 +102,7 @@ mod tests {
             ("operators", include_str!("operators.rs")),
             ("pages", include_str!("pages.rs")),
             ("places", include_str!("places.rs")),
+            ("settling", include_str!("settling.rs")),
             ("sharing", include_str!("sharing.rs")),
             ("sources", include_str!("sources.rs")),
             ("supersede", include_str!("supersede.rs")),
