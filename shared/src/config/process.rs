@@ -10,23 +10,10 @@ use super::settings::{LogFormat, SchedulerSettings, Secret, Settings, TelemetryS
 use super::source::read_sources;
 use crate::queue::jetstream::NatsAddress;
 use crate::store::RescuePolicy;
-use crate::store::postgres::PostgresStore;
+use crate::store::postgres::{PostgresStore, TLS_FILES};
 
-/// Parameters of the URLs of `store` and `queue` that name files.
-const FILE_PARAMETERS: [&str; 12] = [
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "creds",
-    "nkey",
-    "ca",
-    "cert",
-    "key",
-];
+/// Parameters of the URL of `queue` that name files.
+const QUEUE_FILES: [&str; 5] = ["creds", "nkey", "ca", "cert", "key"];
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -101,7 +88,7 @@ fn files_beside(folder: &Path, url: &str) -> String {
     let Some((place, parameters)) = url.split_once('?') else {
         return url.to_owned();
     };
-    let is_file = |name: &str| FILE_PARAMETERS.contains(&name);
+    let is_file = |name: &str| TLS_FILES.contains(&name) || QUEUE_FILES.contains(&name);
     if !form_urlencoded::parse(parameters.as_bytes()).any(|(name, _)| is_file(&name)) {
         return url.to_owned();
     }

@@ -180,7 +180,7 @@ const PARAMETERS: [&str; 14] = [
 ];
 
 /// Parameters of the URL whose value is the name of a file, or PEM itself.
-const TLS_FILES: [&str; 7] = [
+pub(crate) const TLS_FILES: [&str; 7] = [
     "sslrootcert",
     "ssl-root-cert",
     "ssl-ca",

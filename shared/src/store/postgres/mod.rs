@@ -31,6 +31,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 pub use clock::StoreClock;
+pub(crate) use connect::TLS_FILES;
 
 /// How the program uses its connections.
 #[derive(Clone, Debug)]
