@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tideline_cli::bench::{Paging, Shape, StaticSource};
-use tideline_shared::words::{CycleState, FeedPosition};
+use tideline_core::words::{CycleState, FeedPosition};
 use tideline_tests::process::{Tideline, binary};
 use tideline_tests::wait_until;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use sqlx::{Connection as _, PgConnection};
 use tideline_cli::bench::{Paging, Shape, StaticSource};
-use tideline_shared::words::CycleState;
+use tideline_core::words::CycleState;
 use tideline_tests::fleet::Fleet;
 use tideline_tests::wait_until;
 

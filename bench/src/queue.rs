@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use tideline_cli::bench::{Jobs, Meter, percentile};
-use tideline_shared::backends::{Mode, open_queue, open_store};
+use tideline_runtime::backends::{Mode, open_queue, open_store};
 use tideline_tests::servers::TestDatabase;
 
 use crate::figure::{Figure, Goal};

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tideline_cli::bench::{Meter, Written};
-use tideline_shared::backends::{Mode, open_store};
-use tideline_shared::config::{parse, settings::Settings};
-use tideline_shared::store::Store;
-use tideline_shared::words::{CycleRecord, CycleState};
+use tideline_config::{parse, settings::Settings};
+use tideline_core::words::{CycleRecord, CycleState};
+use tideline_runtime::backends::{Mode, open_store};
+use tideline_store::Store;
 use tideline_tests::process::{Tideline, run};
 use tideline_tests::servers::{Nats, POSTGRES_URL, Postgres, TestDatabase};
 
@@ -192,7 +192,7 @@ impl Place {
 
     /// From the commit of the last page, which is the last time a partition changed, to the end of the cycle.
     async fn sweep_seconds(&self, cycle: &CycleRecord) -> Result<f64> {
-        use tideline_shared::store::JobFilter;
+        use tideline_store::JobFilter;
         let filter = JobFilter {
             source: Some(SOURCE.into()),
             limit: 1_000,

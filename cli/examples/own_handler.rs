@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
+use tideline_config::settings::WorkerSettings;
+use tideline_core::clock::{Clock, SystemClock};
 use tideline_producer::{JobSpec, Producer};
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::settings::WorkerSettings;
-use tideline_shared::queue::{Queue, in_process::InProcessQueue};
-use tideline_shared::runtime::Runtime;
-use tideline_shared::store::{Store, sqlite::SqliteStore};
+use tideline_queue::{Queue, in_process::InProcessQueue};
+use tideline_runtime::Runtime;
+use tideline_store::{Store, sqlite::SqliteStore};
 use tideline_worker::{Attempt, Handler, HandlerError, Outcome, Worker, WorkerParts};
 
 /// Counts the letters of a text, with a checkpoint between its two steps.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tideline_config::settings::{SchedulerSettings, SourceSettings, WorkerSettings};
+use tideline_core::clock::{Clock, SystemClock};
+use tideline_core::rules::RescuePolicy;
+use tideline_core::words::{EntityRef, Validators};
+use tideline_queue::{Queue, in_process::InProcessQueue};
+use tideline_runtime::Runtime;
 use tideline_scheduler::{Scheduler, SchedulerParts};
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::settings::{SchedulerSettings, SourceSettings, WorkerSettings};
-use tideline_shared::queue::{Queue, in_process::InProcessQueue};
-use tideline_shared::runtime::Runtime;
-use tideline_shared::store::{RescuePolicy, Store, sqlite::SqliteStore};
-use tideline_shared::words::{EntityRef, Validators};
+use tideline_store::{Store, sqlite::SqliteStore};
 use tideline_worker::{IngestHandler, Item, Page, PageContent, PageRequest, Source, SourceError, Worker, WorkerParts};
 
 /// Forty components on four pages; the cursor is the next number.

@@ -5,16 +5,17 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tideline_config::settings::{Settings, SourceSettings};
+use tideline_config::{check_store_url, load, load_examined, parse};
+use tideline_core::clock::{Clock, SystemClock};
+use tideline_core::full_text;
+use tideline_core::words::Secret;
+use tideline_core::words::Timestamp;
+use tideline_queue::in_process::InProcessQueue;
+use tideline_runtime::backends::{Mode, Opened, open_queue, open_store, redact_url, wake_roles};
+use tideline_runtime::telemetry::{init, init_with};
 use tideline_scheduler::{RestSources, Task as _};
-use tideline_shared::backends::{Mode, Opened, open_queue, open_store, redact_url, wake_roles};
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
-use tideline_shared::config::{check_store_url, load, load_examined, parse};
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::runtime::full_text;
-use tideline_shared::store::Store;
-use tideline_shared::telemetry::{init, init_with};
-use tideline_shared::words::Timestamp;
+use tideline_store::Store;
 
 use crate::args::Global;
 use crate::exit::{Code, Failure};

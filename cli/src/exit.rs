@@ -4,11 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use tideline_config::ConfigErrors;
 use tideline_producer::gateway::ListenError;
-use tideline_shared::config::ConfigErrors;
-use tideline_shared::queue::QueueError;
-use tideline_shared::store::StoreError;
-use tideline_shared::telemetry::TelemetryError;
+use tideline_queue::QueueError;
+use tideline_runtime::telemetry::TelemetryError;
+use tideline_store::StoreError;
 
 /// The codes, as `--help` shows them.
 pub(crate) const TABLE: &str = "\

@@ -20,8 +20,8 @@ mod why;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tideline_shared::config::ConfigErrors;
-use tideline_shared::runtime::full_text;
+use tideline_config::ConfigErrors;
+use tideline_core::full_text;
 
 /// Runs the program with the arguments of this process.
 #[must_use]

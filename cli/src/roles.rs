@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tideline_config::settings::{Settings, SourceSettings};
+use tideline_core::clock::Clock;
+use tideline_core::words::Secret;
+use tideline_core::words::SourceSpec;
 use tideline_producer::gateway::{Gateway, GatewayParts, TOKEN_VARIABLE};
+use tideline_queue::Queue;
+use tideline_runtime::backends::{self, Opened};
+use tideline_runtime::telemetry::Guard;
+use tideline_runtime::{Runtime, ShutdownOutcome, stop_signals};
 use tideline_scheduler::{Scheduler, SchedulerParts};
-use tideline_shared::backends::{self, Opened};
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::{Secret, Settings, SourceSettings};
-use tideline_shared::queue::Queue;
-use tideline_shared::runtime::{Runtime, ShutdownOutcome, stop_signals};
-use tideline_shared::store::{Store, StoreError};
-use tideline_shared::telemetry::Guard;
-use tideline_shared::words::SourceSpec;
+use tideline_store::{Store, StoreError};
 use tideline_worker::{IngestHandler, Worker, WorkerParts};
 use tokio_util::sync::CancellationToken;
 

@@ -90,7 +90,7 @@ fn a_rejected_sweep_keeps_the_entities() {
 
 fn rest_config(address: std::net::SocketAddr) -> String {
     format!(
-        "store: sqlite://t.db\nlisten: none\nsources:\n  - name: api\n    type: rest\n    base_url: http://{address}/\n    \
+        "store: sqlite://t.db\nlisten: none\nsources:\n  - name: api\n    type: http\n    base_url: http://{address}/\n    \
          backoff: []\n    resources:\n      - name: things\n        path: things\n"
     )
 }
@@ -194,7 +194,7 @@ fn nobody_at_a_health_address_is_7() {
 #[test]
 fn every_error_of_a_configuration_is_shown_at_once_with_its_place() {
     let home = Home::with(
-        "stroe: sqlite://t.db\nsources:\n  - name: api\n    type: rest\n    base_url: ${NO_SUCH_VARIABLE}\n    \
+        "stroe: sqlite://t.db\nsources:\n  - name: api\n    type: http\n    base_url: ${NO_SUCH_VARIABLE}\n    \
          parallel_partitions: 5000\n    resources:\n      - name: things\n        path: things\n",
     );
     let said = home.run(&["check"]).with_code(2);
@@ -220,7 +220,7 @@ fn every_error_of_a_configuration_is_shown_at_once_with_its_place() {
 #[test]
 fn a_wrong_jq_expression_is_found_by_check_with_its_line() {
     let home = Home::with(
-        "sources:\n  - name: api\n    type: rest\n    base_url: http://localhost/\n    resources:\n      - name: things\n        \
+        "sources:\n  - name: api\n    type: http\n    base_url: http://localhost/\n    resources:\n      - name: things\n        \
          path: things\n        items: .things[\n",
     );
     let said = home.run(&["check"]).with_code(2);
@@ -231,9 +231,9 @@ fn a_wrong_jq_expression_is_found_by_check_with_its_line() {
 #[test]
 fn a_wrong_jq_expression_is_told_together_with_all_other_errors() {
     let home = Home::with(
-        "stroe: sqlite://t.db\nsources:\n  - name: api\n    type: rest\n    base_url: ${NO_SUCH_VARIABLE}\n    resources:\n      \
+        "stroe: sqlite://t.db\nsources:\n  - name: api\n    type: http\n    base_url: ${NO_SUCH_VARIABLE}\n    resources:\n      \
          - name: things\n        path: things\n        items: .things[\n        pagination: { type: cursor, parameter: c }\n  \
-         - name: other\n    type: rest\n    base_url: http://localhost/\n    resources:\n      - name: things\n        \
+         - name: other\n    type: http\n    base_url: http://localhost/\n    resources:\n      - name: things\n        \
          path: things\n        entity: { kind: 'nope(.)', name: .name }\n      - name: parts\n        parent: thing\n        \
          values: { thing: .id }\n        path: things/{thing}/{other}\n",
     );

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use support::Home;
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::store::sqlite::SqliteStore;
-use tideline_shared::store::{CatalogStore, CycleStore};
-use tideline_shared::words::Timestamp;
+use tideline_core::clock::{Clock, SystemClock};
+use tideline_core::words::Timestamp;
+use tideline_store::sqlite::SqliteStore;
+use tideline_store::{CatalogStore, CycleStore};
 
 #[test]
 fn one_run_ingests_the_folder_and_every_view_shows_it() {

@@ -2,13 +2,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use tideline_shared::clock::Clock;
-use tideline_shared::queue::{Hint, Queue, QueueError};
-use tideline_shared::rules::{CanonicalError, canonical_json, fingerprint};
-use tideline_shared::runtime::full_text;
-use tideline_shared::store::{SourceCommand, Store, StoreError};
-use tideline_shared::telemetry::{context, metrics, spans};
-use tideline_shared::words::{EnqueueOutcome, Enqueued, JobId, NewJob, Timestamp, Token, Trigger};
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::rules::{CanonicalError, canonical_json, fingerprint};
+use tideline_core::words::{EnqueueOutcome, Enqueued, JobId, NewJob, Timestamp, Token, Trigger};
+use tideline_queue::{Hint, Queue, QueueError};
+use tideline_runtime::telemetry::{context, metrics, spans};
+use tideline_store::{SourceCommand, Store, StoreError};
 use tracing::Instrument;
 
 /// A job as its producer wants it. (kind, key) names it; the same args again are nothing to do.

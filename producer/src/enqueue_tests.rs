@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tideline_shared::clock::ManualClock;
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::queue::{Delivery, QueueHealth, Wakeups};
-use tideline_shared::store::JobFilter;
-use tideline_shared::store::sqlite::SqliteStore;
+use tideline_core::Wakeups;
+use tideline_core::clock::ManualClock;
+use tideline_queue::in_process::InProcessQueue;
+use tideline_queue::{Delivery, QueueHealth};
+use tideline_store::JobFilter;
+use tideline_store::sqlite::SqliteStore;
 
 use super::*;
 

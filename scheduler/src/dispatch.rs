@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::SchedulerSettings;
-use tideline_shared::queue::{Hint, Queue};
-use tideline_shared::runtime::Pace;
-use tideline_shared::store::{DueJob, JobStore, StoreError};
-use tideline_shared::telemetry::metrics;
+use tideline_config::settings::SchedulerSettings;
+use tideline_core::clock::Clock;
+use tideline_queue::{Hint, Queue};
+use tideline_runtime::Pace;
+use tideline_runtime::telemetry::metrics;
+use tideline_store::{DueJob, JobStore, StoreError};
 
 use crate::scheduler::Task;
 
@@ -80,7 +80,7 @@ fn hints(mut due: Vec<DueJob>) -> Vec<Hint> {
 
 #[cfg(test)]
 mod tests {
-    use tideline_shared::words::{JobId, Timestamp, Token};
+    use tideline_core::words::{JobId, Timestamp, Token};
 
     use super::*;
 

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::SourceSettings;
-use tideline_shared::queue::Queue;
-use tideline_shared::rules::next_cycle_at;
-use tideline_shared::runtime::{Pace, full_text};
-use tideline_shared::store::{CycleStore, StoreError};
-use tideline_shared::telemetry::metrics;
-use tideline_shared::words::{CycleEnd, CycleState, FinishedCycle, Timestamp};
+use tideline_config::settings::SourceSettings;
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::rules::next_cycle_at;
+use tideline_core::words::{CycleEnd, CycleState, FinishedCycle, Timestamp};
+use tideline_queue::Queue;
+use tideline_runtime::Pace;
+use tideline_runtime::telemetry::metrics;
+use tideline_store::{CycleStore, StoreError};
 
 use crate::scheduler::Task;
 
@@ -123,7 +124,7 @@ fn report(cycle: &FinishedCycle, end: &CycleEnd) {
 
 #[cfg(test)]
 mod tests {
-    use tideline_shared::words::{CycleNumber, CycleTotals, SourceId};
+    use tideline_core::words::{CycleNumber, CycleTotals, SourceId};
 
     use super::*;
 

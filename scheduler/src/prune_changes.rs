@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::runtime::Pace;
-use tideline_shared::store::{CatalogStore, StoreError};
-use tideline_shared::words::Timestamp;
+use tideline_core::clock::Clock;
+use tideline_core::words::Timestamp;
+use tideline_runtime::Pace;
+use tideline_store::{CatalogStore, StoreError};
 
 use crate::scheduler::Task;
 

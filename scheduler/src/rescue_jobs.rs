@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::queue::Queue;
-use tideline_shared::runtime::Pace;
-use tideline_shared::store::{JobStore, RescuePolicy, StoreError};
-use tideline_shared::telemetry::metrics;
+use tideline_core::clock::Clock;
+use tideline_core::rules::RescuePolicy;
+use tideline_queue::Queue;
+use tideline_runtime::Pace;
+use tideline_runtime::telemetry::metrics;
+use tideline_store::{JobStore, StoreError};
 
 use crate::scheduler::Task;
 

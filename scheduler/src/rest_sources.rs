@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::SourceSettings;
-use tideline_shared::queue::Queue;
-use tideline_shared::rules::resting_until;
-use tideline_shared::runtime::Pace;
-use tideline_shared::store::{Store, StoreError};
-use tideline_shared::words::{SourceRecord, SourceState, Timestamp};
+use tideline_config::settings::SourceSettings;
+use tideline_core::clock::Clock;
+use tideline_core::rules::resting_until;
+use tideline_core::words::{SourceRecord, SourceState, Timestamp};
+use tideline_queue::Queue;
+use tideline_runtime::Pace;
+use tideline_store::{Store, StoreError};
 
 use crate::scheduler::Task;
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::{SchedulerSettings, SourceSettings};
-use tideline_shared::queue::Queue;
-use tideline_shared::runtime::{Pace, Runtime, Wake};
-use tideline_shared::store::{RescuePolicy, Store, StoreError};
+use tideline_config::settings::{SchedulerSettings, SourceSettings};
+use tideline_core::clock::Clock;
+use tideline_core::rules::RescuePolicy;
+use tideline_queue::Queue;
+use tideline_runtime::{Pace, Runtime, Wake};
+use tideline_store::{Store, StoreError};
 
 use crate::{Dispatch, EndCycles, PruneChanges, RescueJobs, RestSources, StartCycles, SweepCycles};
 

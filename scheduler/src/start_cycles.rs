@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::queue::{Hint, Queue};
-use tideline_shared::runtime::Pace;
-use tideline_shared::store::{CycleStore, CycleTrace, JobStore, StartedCycle, StoreError};
-use tideline_shared::telemetry::{context, metrics, spans};
-use tideline_shared::words::Timestamp;
+use tideline_core::clock::Clock;
+use tideline_core::words::Timestamp;
+use tideline_queue::{Hint, Queue};
+use tideline_runtime::Pace;
+use tideline_runtime::telemetry::{context, metrics, spans};
+use tideline_store::{CycleStore, CycleTrace, JobStore, StartedCycle, StoreError};
 
 use crate::scheduler::Task;
 

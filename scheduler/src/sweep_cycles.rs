@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::{SchedulerSettings, SourceSettings};
-use tideline_shared::queue::Queue;
-use tideline_shared::rules::{SweepDecision, decide_sweep};
-use tideline_shared::runtime::{Pace, full_text};
-use tideline_shared::store::{CycleStore, StoreError};
-use tideline_shared::telemetry::metrics;
-use tideline_shared::words::{CycleEnd, CycleState, FinishedCycle};
+use tideline_config::settings::{SchedulerSettings, SourceSettings};
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::rules::{SweepDecision, decide_sweep};
+use tideline_core::words::{CycleEnd, CycleState, FinishedCycle};
+use tideline_queue::Queue;
+use tideline_runtime::Pace;
+use tideline_runtime::telemetry::metrics;
+use tideline_store::{CycleStore, StoreError};
 
 use crate::end_cycles::next_cycle_of;
 use crate::scheduler::Task;

@@ -5,15 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tideline_config::settings::SchedulerSettings;
+use tideline_core::clock::{Clock, ManualClock};
+use tideline_core::words::{Fingerprint, NewJob, Timestamp, Trigger};
+use tideline_queue::Queue;
+use tideline_queue::in_process::InProcessQueue;
+use tideline_runtime::Pace;
 use tideline_scheduler::{Dispatch, Task};
-use tideline_shared::clock::{Clock, ManualClock};
-use tideline_shared::config::settings::SchedulerSettings;
-use tideline_shared::queue::Queue;
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::runtime::Pace;
-use tideline_shared::store::Store;
-use tideline_shared::store::sqlite::SqliteStore;
-use tideline_shared::words::{Fingerprint, NewJob, Timestamp, Trigger};
+use tideline_store::Store;
+use tideline_store::sqlite::SqliteStore;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);
 const RESEND_AFTER: Duration = Duration::from_secs(7);

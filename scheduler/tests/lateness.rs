@@ -5,14 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tideline_config::settings::{SourceSettings, TelemetrySettings};
+use tideline_core::clock::{Clock, ManualClock};
+use tideline_core::words::{CycleEnd, CycleNumber, CycleState, SourceId, Timestamp};
+use tideline_queue::in_process::InProcessQueue;
+use tideline_runtime::telemetry::{MetricsPage, init};
 use tideline_scheduler::{StartCycles, Task};
-use tideline_shared::clock::{Clock, ManualClock};
-use tideline_shared::config::settings::{SourceSettings, TelemetrySettings};
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::store::Store;
-use tideline_shared::store::sqlite::SqliteStore;
-use tideline_shared::telemetry::{MetricsPage, init};
-use tideline_shared::words::{CycleEnd, CycleNumber, CycleState, SourceId, Timestamp};
+use tideline_store::Store;
+use tideline_store::sqlite::SqliteStore;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);
 const REST: Duration = Duration::from_secs(100);

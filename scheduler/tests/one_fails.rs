@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tideline_scheduler::{EndCycles, SweepCycles, Task};
-use tideline_shared::clock::ManualClock;
-use tideline_shared::config::settings::{SchedulerSettings, SourceSettings};
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::runtime::Pace;
-use tideline_shared::store::{CycleStore, CycleTrace, StartedCycle, StoreError};
-use tideline_shared::words::{
+use tideline_config::settings::{SchedulerSettings, SourceSettings};
+use tideline_core::clock::ManualClock;
+use tideline_core::words::{
     CycleEnd, CycleNumber, CycleState, CycleTotals, FinishedCycle, SourceId, SweepPlan, Timestamp,
 };
+use tideline_queue::in_process::InProcessQueue;
+use tideline_runtime::Pace;
+use tideline_scheduler::{EndCycles, SweepCycles, Task};
+use tideline_store::{CycleStore, CycleTrace, StartedCycle, StoreError};
 
 const BROKEN: SourceId = SourceId(1);
 const NAMES: [&str; 2] = ["broken", "well"];

@@ -4,9 +4,9 @@
 use std::fmt::Write;
 
 use anyhow::{Result, ensure};
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::store::{JobFilter, Store};
-use tideline_shared::words::{CycleState, CycleTotals, JobState};
+use tideline_core::clock::{Clock, SystemClock};
+use tideline_core::words::{CycleState, CycleTotals, JobState};
+use tideline_store::{JobFilter, Store};
 
 use crate::hostile::{HostileServer, SOURCE};
 use crate::oracle::FeedFollower;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use tideline_config::settings::{SchedulerSettings, Settings, SourceSettings, WorkerSettings};
+use tideline_core::clock::{Clock, ManualClock, SystemClock};
+use tideline_core::rules::RescuePolicy;
+use tideline_core::words::WorkerId;
+use tideline_queue::Queue;
+use tideline_queue::in_process::InProcessQueue;
+use tideline_runtime::{LoopReport, Runtime};
 use tideline_scheduler::{Scheduler, SchedulerParts};
-use tideline_shared::clock::{Clock, ManualClock, SystemClock};
-use tideline_shared::config::settings::{SchedulerSettings, Settings, SourceSettings, WorkerSettings};
-use tideline_shared::queue::Queue;
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::runtime::{LoopReport, Runtime};
-use tideline_shared::store::{RescuePolicy, Store};
-use tideline_shared::words::WorkerId;
+use tideline_store::Store;
 use tideline_worker::{IngestHandler, Source, Worker, WorkerParts, sources};
 
 use crate::hostile::{
@@ -46,7 +47,7 @@ pub async fn ingest_everything(store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> 
     };
     let server = HostileServer::start(config).await?;
     let yaml = server.yaml(&HostileYaml::default());
-    let settings = tideline_shared::config::parse(&yaml, Path::new("hostile.yaml"), &|_| None)?;
+    let settings = tideline_config::parse(&yaml, Path::new("hostile.yaml"), &|_| None)?;
     let roles = Embedded::start(&settings, Arc::clone(&store), queue).await?;
     crate::wait_until("cycles", LIMIT, async || {
         let seen = Counts::of(&server.counts().cycles);

@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use sqlx::{Executor, PgPool, Row};
-use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
-use tideline_shared::words::EntityRef;
+use tideline_core::words::EntityRef;
+use tideline_store::postgres::{PostgresOptions, PostgresStore};
 
 use crate::hostile::HostileServer;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use tideline_shared::store::{CatalogStore, EntityFilter};
-use tideline_shared::words::{Change, ChangeKind, EntityRef, FeedPosition, Sequence};
+use tideline_core::words::{Change, ChangeKind, EntityRef, FeedPosition, Sequence};
+use tideline_store::{CatalogStore, EntityFilter};
 
 /// What a catalog holds of one source.
 pub type Expected = BTreeMap<EntityRef, Value>;
@@ -169,7 +169,7 @@ impl FeedFollower {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tideline_shared::words::Timestamp;
+    use tideline_core::words::Timestamp;
 
     use super::*;
 

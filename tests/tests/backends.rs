@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tideline_shared::backends::{Mode, open_store};
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::{parse, settings::Settings};
-use tideline_shared::runtime::{Runtime, ShutdownOutcome};
-use tideline_shared::store::StoreError;
+use tideline_config::{parse, settings::Settings};
+use tideline_core::clock::{Clock, SystemClock};
+use tideline_runtime::backends::{Mode, open_store};
+use tideline_runtime::{Runtime, ShutdownOutcome};
+use tideline_store::StoreError;
 use tideline_tests::servers;
 
 fn settings(store: &str) -> Settings {
@@ -79,7 +79,7 @@ async fn what_postgres_refuses_is_told_without_the_password() {
         .await
         .err()
         .unwrap();
-    let text = tideline_shared::runtime::full_text(&error);
+    let text = tideline_core::full_text(&error);
     assert!(
         matches!(error, StoreError::Config(_)) && text.starts_with("store: "),
         "{text}"

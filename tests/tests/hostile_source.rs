@@ -1,17 +1,17 @@
-//! The whole way: the `rest` source against a source that misbehaves, embedded and as a fleet.
+//! The whole way: the `http` source against a source that misbehaves, embedded and as a fleet.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use tideline_shared::config;
-use tideline_shared::queue::Queue;
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::queue::jetstream::{JetStreamQueue, NatsAddress};
-use tideline_shared::store::Store;
-use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
-use tideline_shared::store::sqlite::SqliteStore;
+use tideline_core::words::NatsAddress;
+use tideline_queue::Queue;
+use tideline_queue::in_process::InProcessQueue;
+use tideline_queue::jetstream::JetStreamQueue;
+use tideline_store::Store;
+use tideline_store::postgres::{PostgresOptions, PostgresStore};
+use tideline_store::sqlite::SqliteStore;
 use tideline_tests::embedded::Embedded;
 use tideline_tests::hostile::{
     ChangeRates, Counts, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, SOURCE, Shape,
@@ -79,7 +79,7 @@ async fn survive(
         confirm_cycles: if paging.drifts() { 2 } else { 1 },
         ..HostileYaml::default()
     };
-    let settings = config::parse(&server.yaml(&settings), Path::new("hostile.yaml"), &|_| None)?;
+    let settings = tideline_config::parse(&server.yaml(&settings), Path::new("hostile.yaml"), &|_| None)?;
     let mut running = Vec::new();
     for queue in queues {
         running.push(Embedded::start(&settings, Arc::clone(&store), queue).await?);

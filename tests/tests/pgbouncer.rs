@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 use futures::future::try_join_all;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Executor};
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::store::Store;
-use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
+use tideline_queue::in_process::InProcessQueue;
+use tideline_store::Store;
+use tideline_store::postgres::{PostgresOptions, PostgresStore};
 use tideline_tests::embedded::ingest_everything;
 use tideline_tests::servers::{self, PgBouncer, TestDatabase};
 use url::Url;
@@ -76,13 +76,13 @@ async fn open() -> Option<(Behind, Arc<dyn Store>)> {
     Some((behind, store))
 }
 
-tideline_shared::store_conformance_cycles!(open);
-tideline_shared::store_conformance_feed!(open);
-tideline_shared::store_conformance_ingest!(open);
-tideline_shared::store_conformance_jobs!(open);
-tideline_shared::store_conformance_pages!(open);
-tideline_shared::store_conformance_settling!(open);
-tideline_shared::store_conformance_sweep!(open);
+tideline_store::store_conformance_cycles!(open);
+tideline_store::store_conformance_feed!(open);
+tideline_store::store_conformance_ingest!(open);
+tideline_store::store_conformance_jobs!(open);
+tideline_store::store_conformance_pages!(open);
+tideline_store::store_conformance_settling!(open);
+tideline_store::store_conformance_sweep!(open);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_is_ingested_through_pgbouncer() {

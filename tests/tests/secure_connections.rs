@@ -11,11 +11,11 @@ use anyhow::{Context, Result, ensure};
 use nkeys::KeyPair;
 use serde_json::Value;
 use sqlx::Connection;
-use tideline_shared::backends::{Mode, open_queue, open_store};
-use tideline_shared::config::{parse, settings::Settings};
-use tideline_shared::queue::{Queue, QueueError, QueueHealth};
-use tideline_shared::runtime::full_text;
-use tideline_shared::store::StoreError;
+use tideline_config::{parse, settings::Settings};
+use tideline_core::full_text;
+use tideline_queue::{Queue, QueueError, QueueHealth};
+use tideline_runtime::backends::{Mode, open_queue, open_store};
+use tideline_store::StoreError;
 use tideline_tests::embedded::ingest_everything;
 use tideline_tests::servers::{Authority, Identity, Nats, Operator, Postgres, own_postgres, serve_tls};
 

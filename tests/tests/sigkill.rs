@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tideline_shared::store::sqlite::SqliteStore;
+use tideline_store::sqlite::SqliteStore;
 use tideline_tests::hostile::SOURCE;
 use tideline_tests::hostile::{
     ChangeRates, Counts, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, Shape,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
-use tideline_shared::store::{JobFilter, OperatorStore};
-use tideline_shared::words::{JobRecord, JobState, Progress};
+use tideline_core::words::{JobRecord, JobState, Progress};
+use tideline_store::postgres::{PostgresOptions, PostgresStore};
+use tideline_store::{JobFilter, OperatorStore};
 use tideline_tests::fleet::Fleet;
 use tideline_tests::hostile::{
     ChangeRates, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, SOURCE, Shape,

@@ -5,12 +5,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use tideline_shared::clock::Clock;
-use tideline_shared::rules::{Ladder, LadderStep};
-use tideline_shared::runtime::{self, full_text};
-use tideline_shared::store::Store;
-use tideline_shared::telemetry::{context, metrics, spans};
-use tideline_shared::words::{ClaimedJob, Progress, Settlement, Timestamp, TraceParent};
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::rules::{Ladder, LadderStep};
+use tideline_core::words::{ClaimedJob, Progress, Settlement, Timestamp, TraceParent};
+use tideline_runtime::telemetry::{context, metrics, spans};
+use tideline_store::Store;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
@@ -145,7 +145,7 @@ fn settlement(
 
 /// The error of an attempt that panicked.
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> String {
-    format!("panicked: {}", runtime::panic_text(panic))
+    format!("panicked: {}", tideline_runtime::panic_text(panic))
 }
 
 #[cfg(test)]
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_store_that_is_away_spends_no_attempt() {
-        let error = tideline_shared::store::StoreError::Unavailable {
+        let error = tideline_store::StoreError::Unavailable {
             act: "claim",
             maybe_done: false,
             source: "gone".into(),

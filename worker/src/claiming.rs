@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::WorkerSettings;
-use tideline_shared::queue::{Delivery, Queue, QueueError, QueueHealth};
-use tideline_shared::store::{ClaimRequest, SettleRequest, Store};
-use tideline_shared::words::{ClaimedJob, JobId, Token, WorkerId};
+use tideline_config::settings::WorkerSettings;
+use tideline_core::clock::Clock;
+use tideline_core::words::{ClaimedJob, JobId, Token, WorkerId};
+use tideline_queue::{Delivery, Queue, QueueError, QueueHealth};
+use tideline_store::{ClaimRequest, SettleRequest, Store};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

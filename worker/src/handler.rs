@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tideline_shared::clock::Clock;
-use tideline_shared::rules::Ladder;
-use tideline_shared::store::{JobStore, StoreError};
-use tideline_shared::words::{ClaimedJob, Timestamp};
+use tideline_core::clock::Clock;
+use tideline_core::rules::Ladder;
+use tideline_core::words::{ClaimedJob, Timestamp};
+use tideline_store::{JobStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
 /// Runs jobs of one kind.

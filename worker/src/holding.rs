@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tideline_shared::store::{SettleRequest, Store, StoreError};
-use tideline_shared::words::{Lease, Settlement, Timestamp, WorkerId};
+use tideline_core::words::{Lease, Settlement, Timestamp, WorkerId};
+use tideline_store::{SettleRequest, Store, StoreError};
 
 /// The server may still be at a claim whose connection is gone; after so long it is not.
 const DOUBT: Duration = Duration::from_secs(90);
@@ -87,9 +87,9 @@ impl Holding {
 
 #[cfg(test)]
 mod tests {
-    use tideline_shared::store::sqlite::SqliteStore;
-    use tideline_shared::store::{ClaimRequest, JobFilter, JobStore, OperatorStore, WorkerStore};
-    use tideline_shared::words::{Fingerprint, JobState, NewJob, Trigger};
+    use tideline_core::words::{Fingerprint, JobState, NewJob, Trigger};
+    use tideline_store::sqlite::SqliteStore;
+    use tideline_store::{ClaimRequest, JobFilter, JobStore, OperatorStore, WorkerStore};
 
     use super::*;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use tideline_shared::clock::Clock;
-use tideline_shared::queue::Queue;
-use tideline_shared::store::{SettleRequest, Store};
-use tideline_shared::words::{Settled, Settlement};
+use tideline_core::clock::Clock;
+use tideline_core::words::{Settled, Settlement};
+use tideline_queue::Queue;
+use tideline_store::{SettleRequest, Store};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 

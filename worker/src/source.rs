@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tideline_shared::words::{ChildPartition, EntityRef, MalformedItem, PageMemory, Validators};
+use tideline_core::words::{ChildPartition, EntityRef, MalformedItem, PageMemory, Validators};
 
 /// Something paginated to read.
 #[async_trait]

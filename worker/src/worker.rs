@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::WorkerSettings;
-use tideline_shared::queue::Queue;
-use tideline_shared::store::Store;
-use tideline_shared::words::WorkerId;
+use tideline_config::settings::WorkerSettings;
+use tideline_core::clock::Clock;
+use tideline_core::words::WorkerId;
+use tideline_queue::Queue;
+use tideline_store::Store;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use tideline_core::words::{CycleRecord, CycleState, Trigger};
 use tideline_producer::Producer;
-use tideline_shared::store::Store;
-use tideline_shared::words::{CycleRecord, CycleState, Trigger};
+use tideline_store::Store;
 
 use super::meter::{Meter, Written};
 use crate::roles::{Ground, Role, Running};

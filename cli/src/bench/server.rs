@@ -134,7 +134,7 @@ impl StaticSource {
             ),
         };
         let head = format!(
-            "  - name: {name}\n    type: rest\n    base_url: http://{address}\n    rest: 1d\n{more}    resources:\n"
+            "  - name: {name}\n    type: http\n    base_url: http://{address}\n    rest: 1d\n{more}    resources:\n"
         );
         if self.shape.partitions == 1 {
             return format!(

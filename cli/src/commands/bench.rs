@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tideline_shared::config::parse;
-use tideline_shared::config::settings::Settings;
+use tideline_config::parse;
+use tideline_config::settings::Settings;
 
 use crate::bench::{
     Cycles, Generation, Jobs, Measured, Meter, Paging, Scratch, Shape, StaticSource, Written, percentile,
@@ -93,7 +93,7 @@ fn settings(source: &StaticSource, store: &str, queue: &str) -> anyhow::Result<S
     let more = "    burst: { length: 300s, interval: 0s }\n    removals: { reject_above_percent: none }\n";
     let text = format!("listen: none\nsources:\n{}", source.yaml(SOURCE, Paging::Cursor, more));
     let mut settings = parse(&text, Path::new("bench.yaml"), &environment)?;
-    settings.store = tideline_shared::config::settings::Secret::new(store);
+    settings.store = tideline_core::words::Secret::new(store);
     let queue = match queue {
         "in-process" => queue.to_owned(),
         url => format!(
@@ -101,7 +101,7 @@ fn settings(source: &StaticSource, store: &str, queue: &str) -> anyhow::Result<S
             if url.contains('?') { '&' } else { '?' }
         ),
     };
-    settings.queue = tideline_shared::config::settings::Secret::new(queue);
+    settings.queue = tideline_core::words::Secret::new(queue);
     Ok(settings)
 }
 

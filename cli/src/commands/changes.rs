@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tideline_shared::store::{FeedReading, Store, StoreError};
-use tideline_shared::words::{Change, ChangeKind, FeedPosition};
+use tideline_core::words::{Change, ChangeKind, FeedPosition};
+use tideline_store::{FeedReading, Store, StoreError};
 
 use crate::context::Context;
 use crate::exit::{Code, Failure};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use tideline_shared::config::ConfigErrors;
+use tideline_config::ConfigErrors;
 
 use crate::context::Context;
 use crate::exit::Code;

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use tideline_shared::backends::redact_url;
-use tideline_shared::config::parse;
-use tideline_shared::store::{SourceCommand, Store};
-use tideline_shared::words::SourceState;
+use tideline_config::parse;
+use tideline_core::words::SourceState;
+use tideline_runtime::backends::redact_url;
+use tideline_store::{SourceCommand, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -1,8 +1,8 @@
 //! `tideline entities`: look into the catalog.
 
 use clap::{Args, Subcommand};
-use tideline_shared::store::{EntityFilter, EntityRecord, StoreError};
-use tideline_shared::words::{EntityRef, Timestamp};
+use tideline_core::words::{EntityRef, Timestamp};
+use tideline_store::{EntityFilter, EntityRecord, StoreError};
 
 use super::sources::get_source;
 use crate::context::Context;

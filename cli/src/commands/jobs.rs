@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
-use tideline_shared::rules::scrub_urls;
-use tideline_shared::store::{JobFilter, OperatorStore, StoreError};
-use tideline_shared::words::{JobId, JobRecord, JobState, Timestamp};
+use tideline_core::rules::scrub_urls;
+use tideline_core::words::{JobId, JobRecord, JobState, Timestamp};
+use tideline_store::{JobFilter, OperatorStore, StoreError};
 
 use super::sources::get_source;
 use super::why::why_of_job;
@@ -272,9 +272,9 @@ fn not_found(job: JobId) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use tideline_shared::store::sqlite::SqliteStore;
-    use tideline_shared::store::{ClaimRequest, JobStore, WorkerStore};
-    use tideline_shared::words::{Fingerprint, NewJob, Trigger, WorkerId};
+    use tideline_core::words::{Fingerprint, NewJob, Trigger, WorkerId};
+    use tideline_store::sqlite::SqliteStore;
+    use tideline_store::{ClaimRequest, JobStore, WorkerStore};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use tideline_shared::backends::redact_url;
+use tideline_runtime::backends::redact_url;
 
 use crate::context::Context;
 use crate::exit::Code;

@@ -1,8 +1,8 @@
 //! What `tideline sources` does to a source.
 
 use serde_json::json;
-use tideline_shared::store::{SourceCommand, Store, StoreError};
-use tideline_shared::words::{SourceRecord, SourceState, Trigger};
+use tideline_core::words::{SourceRecord, SourceState, Trigger};
+use tideline_store::{SourceCommand, Store, StoreError};
 
 use super::confirm::confirm;
 use super::sources::get_source;
@@ -163,7 +163,7 @@ pub(crate) async fn delete_entities(
 
 #[cfg(test)]
 mod tests {
-    use tideline_shared::words::{CycleNumber, HeldSweep, SourceId, Timestamp};
+    use tideline_core::words::{CycleNumber, HeldSweep, SourceId, Timestamp};
 
     use super::*;
 
@@ -179,7 +179,7 @@ mod tests {
         let source = SourceRecord {
             id: SourceId(1),
             name: "platform".into(),
-            source_type: "rest".into(),
+            source_type: "http".into(),
             state,
             blocked_reason: None,
             cycle: CycleNumber(3),

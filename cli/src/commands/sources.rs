@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use tideline_shared::store::{SourceStore, StoreError};
-use tideline_shared::words::{CycleRecord, CycleState, HeldSweep, MalformedRecord, SourceRecord, Timestamp};
+use tideline_core::words::{CycleRecord, CycleState, HeldSweep, MalformedRecord, SourceRecord, Timestamp};
+use tideline_store::{SourceStore, StoreError};
 
 use super::source_actions::{self, Action};
 use super::view::{SourceView, view, view_all};

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use serde::Serialize;
-use tideline_shared::store::{StoreStats, WorkerRecord};
-use tideline_shared::words::Timestamp;
+use tideline_core::words::Timestamp;
+use tideline_store::{StoreStats, WorkerRecord};
 
 use super::sources::sources_grid;
 use super::view::{SourceView, view_all};
@@ -94,7 +94,7 @@ fn workers_grid(workers: &[WorkerRecord], now: Timestamp) -> Grid {
 
 #[cfg(test)]
 mod tests {
-    use tideline_shared::words::WorkerId;
+    use tideline_core::words::WorkerId;
 
     use super::*;
 

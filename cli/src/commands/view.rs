@@ -1,8 +1,8 @@
 //! A source with its newest cycle and what it waits for, read from the store.
 
 use serde::Serialize;
-use tideline_shared::store::{JobFilter, Store, StoreError};
-use tideline_shared::words::{CycleRecord, CycleState, JobRecord, JobState, SourceRecord, SourceState, Timestamp};
+use tideline_core::words::{CycleRecord, CycleState, JobRecord, JobState, SourceRecord, SourceState, Timestamp};
+use tideline_store::{JobFilter, Store, StoreError};
 
 use crate::output::{Piece, Tone};
 use crate::why::{Facts, Why, why};

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use serde::Serialize;
-use tideline_shared::store::{JobFilter, Store, StoreError};
-use tideline_shared::words::{JobId, JobRecord, Timestamp};
+use tideline_core::words::{JobId, JobRecord, Timestamp};
+use tideline_store::{JobFilter, Store, StoreError};
 
 use super::jobs::find_job;
 use super::view::view;

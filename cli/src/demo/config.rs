@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use tideline_shared::config::settings::Settings;
-use tideline_shared::words::SourceRecord;
+use tideline_config::settings::Settings;
+use tideline_core::words::SourceRecord;
 
 /// The world of `tideline demo` without options.
 const DEFAULT_SEED: u64 = 42;
@@ -46,7 +46,7 @@ pub(crate) fn yaml(name: &str, address: SocketAddr, store: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use tideline_shared::config::parse;
+    use tideline_config::parse;
 
     use super::*;
 
@@ -60,7 +60,7 @@ mod tests {
     fn no_configuration_can_name_the_type_of_a_demo() {
         let text = yaml("demo", SocketAddr::from(([127, 0, 0, 1], 7071)), "sqlite://t.db");
         let parsed = parse(
-            &text.replace("type: rest", "type: demo"),
+            &text.replace("type: http", "type: demo"),
             Path::new("demo.yaml"),
             &|_| None,
         );

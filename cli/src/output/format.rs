@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tideline_shared::words::Timestamp;
+use tideline_core::words::Timestamp;
 
 /// `1234567` → `1,234,567`.
 pub(crate) fn count(number: u64) -> String {

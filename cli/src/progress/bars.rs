@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tideline_shared::words::{CycleState, SourceState, Timestamp};
+use tideline_core::words::{CycleState, SourceState, Timestamp};
 
 use super::summary::summary;
 use super::watcher::has_ended;

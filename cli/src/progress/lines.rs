@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tideline_shared::words::Timestamp;
+use tideline_core::words::Timestamp;
 
 use super::bars::sentence;
 use super::summary::summary;

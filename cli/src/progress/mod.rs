@@ -9,7 +9,7 @@ mod watcher;
 
 use std::time::Duration;
 
-use tideline_shared::store::StoreError;
+use tideline_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Code;

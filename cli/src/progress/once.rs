@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use tideline_shared::store::{SourceCommand, Store, StoreError};
-use tideline_shared::words::{CycleNumber, CycleState, SourceState, Timestamp, Trigger};
+use tideline_core::words::{CycleNumber, CycleState, SourceState, Timestamp, Trigger};
+use tideline_store::{SourceCommand, Store, StoreError};
 
 use super::Snapshot;
 use crate::exit::Code;
@@ -83,7 +83,7 @@ impl Once {
 
 #[cfg(test)]
 mod tests {
-    use tideline_shared::words::{CycleRecord, CycleTotals, SourceId};
+    use tideline_core::words::{CycleRecord, CycleTotals, SourceId};
 
     use super::super::EndedCycle;
     use super::*;

@@ -1,6 +1,6 @@
 //! The table of ended cycles.
 
-use tideline_shared::words::CycleRecord;
+use tideline_core::words::CycleRecord;
 
 use super::EndedCycle;
 use crate::commands::sources::cycle_state;
@@ -52,7 +52,7 @@ fn took(cycle: &CycleRecord) -> std::time::Duration {
 
 #[cfg(test)]
 mod tests {
-    use tideline_shared::words::{CycleNumber, CycleState, CycleTotals, SourceId, Timestamp, Trigger};
+    use tideline_core::words::{CycleNumber, CycleState, CycleTotals, SourceId, Timestamp, Trigger};
 
     use super::*;
 

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tideline_shared::clock::Clock;
-use tideline_shared::store::{Store, StoreError};
-use tideline_shared::words::{CycleNumber, CycleRecord, CycleState, SourceRecord, Timestamp};
+use tideline_core::clock::Clock;
+use tideline_core::words::{CycleNumber, CycleRecord, CycleState, SourceRecord, Timestamp};
+use tideline_store::{Store, StoreError};
 
 use crate::commands::view::view;
 use crate::why::Why;

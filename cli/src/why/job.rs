@@ -1,4 +1,4 @@
-use tideline_shared::words::{JobRecord, JobState, SourceRecord, SourceState, Timestamp};
+use tideline_core::words::{JobRecord, JobState, SourceRecord, SourceState, Timestamp};
 
 use super::Why;
 

@@ -7,7 +7,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use tideline_shared::words::{CycleRecord, JobRecord, SourceRecord, Timestamp};
+use tideline_core::words::{CycleRecord, JobRecord, SourceRecord, Timestamp};
 
 pub(crate) use sentence::{Why, trigger_word};
 

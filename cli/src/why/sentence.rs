@@ -1,7 +1,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use tideline_shared::words::{CycleNumber, JobId, Timestamp, Trigger, WorkerId};
+use tideline_core::words::{CycleNumber, JobId, Timestamp, Trigger, WorkerId};
 
 use crate::output::count;
 

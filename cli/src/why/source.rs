@@ -1,4 +1,4 @@
-use tideline_shared::words::{
+use tideline_core::words::{
     CycleRecord, CycleState, HeldSweep, JobRecord, JobState, SourceRecord, SourceState, Timestamp,
 };
 

@@ -1,6 +1,6 @@
 //! One test per sentence.
 
-use tideline_shared::words::*;
+use tideline_core::words::*;
 
 use super::{Facts, Why, why};
 
@@ -12,7 +12,7 @@ fn source(change: impl FnOnce(&mut SourceRecord)) -> SourceRecord {
     let mut source = SourceRecord {
         id: SourceId(1),
         name: "platform".into(),
-        source_type: "rest".into(),
+        source_type: "http".into(),
         state: SourceState::Active,
         blocked_reason: None,
         cycle: CycleNumber(3),

@@ -9,7 +9,7 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tideline_shared::config::settings::Secret;
+use tideline_core::words::Secret;
 
 use super::GatewayState;
 use super::problem::Problem;

@@ -9,8 +9,8 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tideline_shared::store::{EntityFilter, EntityRecord};
-use tideline_shared::words::{Change, ChangeKind, EntityRef, FeedPosition, Sequence, Timestamp};
+use tideline_core::words::{Change, ChangeKind, EntityRef, FeedPosition, Sequence, Timestamp};
+use tideline_store::{EntityFilter, EntityRecord};
 use tokio::time::Instant;
 
 use super::GatewayState;

@@ -9,9 +9,10 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tideline_shared::queue::QueueHealth;
-use tideline_shared::runtime::{LoopReport, full_text};
-use tideline_shared::telemetry::{MetricsPage, metrics};
+use tideline_core::full_text;
+use tideline_queue::QueueHealth;
+use tideline_runtime::LoopReport;
+use tideline_runtime::telemetry::{MetricsPage, metrics};
 
 use super::GatewayState;
 

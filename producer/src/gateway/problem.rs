@@ -4,8 +4,8 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tideline_shared::runtime::full_text;
-use tideline_shared::store::StoreError;
+use tideline_core::full_text;
+use tideline_store::StoreError;
 
 /// What went wrong with a request. `type` is left out, which means `about:blank`: the status says it.
 #[derive(Debug, Serialize)]

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
-use tideline_shared::store::SourceCommand;
-use tideline_shared::words::{CycleRecord, SourceRecord, Trigger};
+use tideline_core::words::{CycleRecord, SourceRecord, Trigger};
+use tideline_store::SourceCommand;
 
 use super::GatewayState;
 use super::problem::Problem;

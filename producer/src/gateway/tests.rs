@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tideline_shared::clock::SystemClock;
-use tideline_shared::queue::in_process::InProcessQueue;
-use tideline_shared::rules::fingerprint;
-use tideline_shared::runtime::{Pace, Wake};
-use tideline_shared::store::SourceCommand;
-use tideline_shared::store::conformance::{Reader, claim_ingest, entities, only, start_cycle};
-use tideline_shared::store::sqlite::SqliteStore;
-use tideline_shared::words::SourceSpec;
+use tideline_core::clock::SystemClock;
+use tideline_core::rules::fingerprint;
+use tideline_core::words::SourceSpec;
+use tideline_queue::in_process::InProcessQueue;
+use tideline_runtime::{Pace, Wake};
+use tideline_store::SourceCommand;
+use tideline_store::conformance::{Reader, claim_ingest, entities, only, start_cycle};
+use tideline_store::sqlite::SqliteStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -28,7 +28,7 @@ async fn bench(listen: &str, token: Option<&str>) -> Bench {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path.to_str().unwrap()).await.unwrap());
     let spec = SourceSpec {
         name: "platform one".into(),
-        source_type: "rest".into(),
+        source_type: "http".into(),
         identity: fingerprint(b"1"),
         parallel_partitions: 1,
     };

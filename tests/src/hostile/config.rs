@@ -62,7 +62,7 @@ worker: {{ lease: 1s, poll: 100ms }}
 scheduler: {{ poll: 100ms, resend_after: 1s }}
 sources:
   - name: {SOURCE}
-    type: rest
+    type: http
     base_url: {url}
     burst: {{ length: {burst_length}, interval: 0s }}
     rest: {rest}

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use serde_json::Value;
-use tideline_shared::words::EntityRef;
+use tideline_core::words::EntityRef;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use tideline_shared::words::EntityRef;
+use tideline_core::words::EntityRef;
 
 /// How many items each level has at the start.
 #[derive(Clone, Copy, Debug)]

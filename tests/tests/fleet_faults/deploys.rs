@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tideline_shared::store::{JobFilter, OperatorStore};
-use tideline_shared::words::{JobRecord, JobState};
+use tideline_core::words::{JobRecord, JobState};
+use tideline_store::{JobFilter, OperatorStore};
 use tideline_tests::hostile::FaultRates;
 use tideline_tests::{crowded, wait_until};
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
+use tideline_store::postgres::{PostgresOptions, PostgresStore};
 use tideline_tests::fleet::Fleet;
 use tideline_tests::hostile::{
     ChangeRates, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, SOURCE, Shape,

@@ -1,7 +1,7 @@
 //! A fresh database per case.
 
 use sqlx::{Connection, PgConnection};
-use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
+use tideline_store::postgres::{PostgresOptions, PostgresStore};
 use tideline_tests::servers::{self, TestDatabase};
 
 /// An empty database and what is done with it.

@@ -12,7 +12,7 @@ mod server;
 use std::sync::Arc;
 
 use database::Database;
-use tideline_shared::store::Store;
+use tideline_store::Store;
 
 async fn open() -> Option<(Database, Arc<dyn Store>)> {
     let database = Database::create().await?;
@@ -20,4 +20,4 @@ async fn open() -> Option<(Database, Arc<dyn Store>)> {
     Some((database, store))
 }
 
-tideline_shared::store_conformance!(open);
+tideline_store::store_conformance!(open);

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::store::conformance::{
-    Reader, begin, claim_ingest, entities, only, start_cycle, t, touched, worker,
-};
-use tideline_shared::store::postgres::{PostgresOptions, PostgresStore};
-use tideline_shared::store::{CatalogStore, OperatorStore, RescuePolicy, Store, StoreError};
-use tideline_shared::words::{Commit, CycleEnd, CycleState, FeedPosition, Sequence, Settlement};
+use tideline_core::clock::{Clock, SystemClock};
+use tideline_core::rules::RescuePolicy;
+use tideline_core::words::{Commit, CycleEnd, CycleState, FeedPosition, Sequence, Settlement};
+use tideline_store::conformance::{Reader, begin, claim_ingest, entities, only, start_cycle, t, touched, worker};
+use tideline_store::postgres::{PostgresOptions, PostgresStore};
+use tideline_store::{CatalogStore, OperatorStore, Store, StoreError};
 use tideline_tests::proxy::{Mode, Proxy};
 
 use crate::database::Database;
@@ -67,7 +66,7 @@ async fn a_database_of_schema_1_is_migrated_and_its_readers_start_over_unless_th
     };
     let mut connection = database.connection().await;
     for text in [
-        include_str!("../../../shared/src/store/postgres/sql/create_migrations.sql"),
+        include_str!("../../../shared/store/src/postgres/sql/create_migrations.sql"),
         include_str!("../../../migrations/postgres/0001_model.sql"),
         "INSERT INTO tideline_migrations VALUES (1, 'model'); UPDATE counters SET value = 7",
     ] {
@@ -215,7 +214,7 @@ async fn a_process_that_stops_while_it_sends_a_page_does_not_hold_up_the_others(
     let mut stopped = database.connection().await;
     let text = "BEGIN; UPDATE counters SET value = value + 1";
     stopped.execute(sqlx::raw_sql(text)).await.expect("it begins");
-    let text = include_str!("../../../shared/src/store/postgres/sql/copy_entities.sql");
+    let text = include_str!("../../../shared/store/src/postgres/sql/copy_entities.sql");
     let sending = stopped.copy_in_raw(text).await.expect("it may send");
     let policy = RescuePolicy::default();
     let rescue = async {

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream;
-use tideline_shared::queue::conformance::Handles;
-use tideline_shared::queue::jetstream::{JetStreamQueue, NatsAddress, wake_once};
-use tideline_shared::queue::{Hint, Queue, QueueError, QueueHealth};
-use tideline_shared::words::{JobId, Token};
+use tideline_core::words::NatsAddress;
+use tideline_core::words::{JobId, Token};
+use tideline_queue::conformance::Handles;
+use tideline_queue::jetstream::{JetStreamQueue, wake_once};
+use tideline_queue::{Hint, Queue, QueueError, QueueHealth};
 use tideline_tests::servers::{self, Nats};
 use tideline_tests::{crowded, wait_until};
 use tokio::task::JoinSet;
@@ -37,7 +38,7 @@ async fn open() -> Option<Handles> {
     })
 }
 
-tideline_shared::queue_conformance!(open);
+tideline_queue::queue_conformance!(open);
 
 fn hint(job: i64) -> Hint {
     Hint {

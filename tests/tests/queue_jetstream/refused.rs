@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
-use tideline_shared::queue::jetstream::{JetStreamQueue, NatsAddress};
-use tideline_shared::queue::{Queue as _, QueueError, QueueHealth};
+use tideline_core::words::NatsAddress;
+use tideline_queue::jetstream::JetStreamQueue;
+use tideline_queue::{Queue as _, QueueError, QueueHealth};
 use tideline_tests::servers::{self, Nats};
 use tideline_tests::wait_until;
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
-use tideline_shared::words::{CycleState, JobState};
+use tideline_core::words::{CycleState, JobState};
 use tideline_worker::{ErrorClass, Page, SourceError};
 
 use crate::stage::{Asked, NAME, Stage, page};
 
 /// Bursts of 10 s without a wait between them: each has one page of 11 s, or two of 6 s.
-fn short_bursts(settings: &mut tideline_shared::config::settings::SourceSettings) {
+fn short_bursts(settings: &mut tideline_config::settings::SourceSettings) {
     settings.burst_interval = Duration::ZERO;
 }
 

@@ -14,9 +14,9 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 use stage::{LIMIT, NAME, NEVER, Stage, child, item, page, transient};
-use tideline_shared::rules::Schedule;
-use tideline_shared::store::SourceCommand;
-use tideline_shared::words::{CycleState, EntityRef, JobRecord, JobState, MalformedItem, SourceState};
+use tideline_core::rules::Schedule;
+use tideline_core::words::{CycleState, EntityRef, JobRecord, JobState, MalformedItem, SourceState};
+use tideline_store::SourceCommand;
 use tideline_tests::wait_until;
 use tideline_worker::{ErrorClass, Item, Page, PageContent, SourceError};
 
@@ -166,7 +166,7 @@ async fn a_malformed_item_without_a_name_keeps_the_cycle_from_sweeping() -> Resu
 }
 
 async fn with_a_held_sweep() -> Result<Stage> {
-    let guarded = |settings: &mut tideline_shared::config::settings::SourceSettings| {
+    let guarded = |settings: &mut tideline_config::settings::SourceSettings| {
         settings.guard.reject_above_percent = Some(20.0);
     };
     let stage = Stage::start(guarded, |_| Ok(page(&["a", "b", "c"], None))).await?;
@@ -329,7 +329,7 @@ async fn a_shutdown_in_a_burst_hands_the_partition_back_and_spends_no_attempt() 
         .await?;
     let settings_store = stage.stop().await;
     let jobs = settings_store
-        .list_jobs(&tideline_shared::store::JobFilter {
+        .list_jobs(&tideline_store::JobFilter {
             limit: 10,
             ..Default::default()
         })
@@ -344,7 +344,7 @@ async fn a_shutdown_in_a_burst_hands_the_partition_back_and_spends_no_attempt() 
 
 #[tokio::test]
 async fn a_missed_tick_of_a_schedule_runs_once() -> Result<()> {
-    let hourly = |settings: &mut tideline_shared::config::settings::SourceSettings| {
+    let hourly = |settings: &mut tideline_config::settings::SourceSettings| {
         settings.rest = None;
         settings.schedule = Schedule::new("0 * * * *", "UTC").ok();
     };

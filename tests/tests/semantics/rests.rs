@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tideline_shared::config::settings::SourceSettings;
-use tideline_shared::rules::Schedule;
-use tideline_shared::store::SourceCommand;
-use tideline_shared::words::{CycleState, Timestamp};
+use tideline_config::settings::SourceSettings;
+use tideline_core::rules::Schedule;
+use tideline_core::words::{CycleState, Timestamp};
+use tideline_store::SourceCommand;
 
 use super::stage::{Stage, page};
 

@@ -7,15 +7,15 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tideline_shared::clock::{Clock, ManualClock};
-use tideline_shared::config::settings::SourceSettings;
-use tideline_shared::rules::Ladder;
-use tideline_shared::store::sqlite::SqliteStore;
-use tideline_shared::store::{EntityFilter, JobFilter, SourceCommand, Store};
-use tideline_shared::words::{
+use tideline_config::settings::SourceSettings;
+use tideline_core::clock::{Clock, ManualClock};
+use tideline_core::rules::Ladder;
+use tideline_core::words::{
     ChildPartition, CycleNumber, CycleRecord, CycleState, EntityRef, JobRecord, SourceRecord, Timestamp, Trigger,
     Validators,
 };
+use tideline_store::sqlite::SqliteStore;
+use tideline_store::{EntityFilter, JobFilter, SourceCommand, Store};
 use tideline_tests::embedded::{Embedded, Parts};
 use tideline_tests::wait_until;
 use tideline_worker::{ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use tideline_shared::clock::Clock;
-use tideline_shared::runtime::full_text;
-use tideline_shared::store::{Store, StoreError};
-use tideline_shared::telemetry::{metrics, spans};
-use tideline_shared::words::{Commit, CycleNumber, Lease, PageBatch, PageWrite, Progress, SourceId, Timestamp};
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::words::{Commit, CycleNumber, Lease, PageBatch, PageWrite, Progress, SourceId, Timestamp};
+use tideline_runtime::telemetry::{metrics, spans};
+use tideline_store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

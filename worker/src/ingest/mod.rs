@@ -12,12 +12,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::SourceSettings;
-use tideline_shared::rules::Ladder;
-use tideline_shared::store::Store;
-use tideline_shared::telemetry::metrics;
-use tideline_shared::words::{ClaimedJob, Progress};
+use tideline_config::settings::SourceSettings;
+use tideline_core::clock::Clock;
+use tideline_core::rules::Ladder;
+use tideline_core::words::{ClaimedJob, Progress};
+use tideline_runtime::telemetry::metrics;
+use tideline_store::Store;
 
 use self::burst::{Burst, BurstEnd};
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};

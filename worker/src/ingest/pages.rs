@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use tideline_shared::rules::{Volatile, canonical_entity, key_hash, page_fingerprint};
-use tideline_shared::words::{Entity, MalformedItem, PageMemory, PageWrite};
+use tideline_core::rules::{Volatile, canonical_entity, key_hash, page_fingerprint};
+use tideline_core::words::{Entity, MalformedItem, PageMemory, PageWrite};
 
 use crate::source::{Item, Page, PageContent};
 
@@ -111,7 +111,7 @@ fn sort_out(items: Vec<Item>, volatile: &Volatile) -> (Vec<Entity>, Vec<Malforme
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tideline_shared::words::{ChildPartition, EntityRef, Validators};
+    use tideline_core::words::{ChildPartition, EntityRef, Validators};
 
     use super::*;
 

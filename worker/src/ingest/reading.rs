@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tideline_shared::clock::Clock;
-use tideline_shared::rules::{came_twice, keep_cursor, scrub_urls};
-use tideline_shared::store::{IngestStore, StoreError};
-use tideline_shared::telemetry::{metrics, spans};
-use tideline_shared::words::{CycleNumber, Fingerprint, JobId, PageMemory, PageWrite, Timestamp};
+use tideline_core::clock::Clock;
+use tideline_core::rules::{came_twice, keep_cursor, scrub_urls};
+use tideline_core::words::{CycleNumber, Fingerprint, JobId, PageMemory, PageWrite, Timestamp};
+use tideline_runtime::telemetry::{metrics, spans};
+use tideline_store::{IngestStore, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -51,7 +51,7 @@ pub(crate) struct Reader {
     pub(crate) partition: Arc<PartitionArgs>,
     pub(crate) cursor: Option<Value>,
     pub(crate) next_page: u32,
-    /// As in [`Progress`](tideline_shared::words::Progress), but of the pages read, which may not be committed yet.
+    /// As in [`Progress`](tideline_core::words::Progress), but of the pages read, which may not be committed yet.
     pub(crate) kept_cursor: Option<Fingerprint>,
     pub(crate) stop: CancellationToken,
     pub(crate) ends_at: Timestamp,

@@ -2,7 +2,7 @@
 //! building a tree. Source: Backstage, "Descriptor Format of Catalog Entities", Overall Shape.
 
 use serde::Deserialize;
-use tideline_shared::words::EntityRef;
+use tideline_core::words::EntityRef;
 
 use super::text::Text;
 

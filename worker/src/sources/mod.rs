@@ -1,16 +1,16 @@
-//! What is read: the `rest` source for any JSON API, the `files` source for a folder. [`open`] chooses by the settings.
+//! What is read: the `http` source for any JSON API, the `files` source for a folder. [`open`] chooses by the settings.
 
 mod backstage;
 pub mod files;
+pub mod http;
 mod redact;
-pub mod rest;
 mod text;
 
 use std::fmt;
 use std::sync::Arc;
 
-use tideline_shared::clock::{Clock, SystemClock};
-use tideline_shared::config::settings::{SourceKind, SourceSettings};
+use tideline_config::settings::{SourceKind, SourceSettings};
+use tideline_core::clock::{Clock, SystemClock};
 
 use crate::source::Source;
 
@@ -55,7 +55,7 @@ pub fn open_with_clock(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Resu
                 "is written in Rust: the program hands it over".to_owned(),
             )],
         }),
-        SourceKind::Rest(rest) => match rest::RestSource::new(settings, rest, clock) {
+        SourceKind::Http(http) => match http::HttpSource::new(settings, http, clock) {
             Ok(source) => Ok(Arc::new(source)),
             Err(problems) => Err(OpenError {
                 source_name: settings.name.clone(),

@@ -2,7 +2,7 @@
 //! their user information and query, and members of a JSON text whose names sound secret lose their values.
 
 use parking_lot::RwLock;
-use tideline_shared::rules::{REDACTED, scrub_urls};
+use tideline_core::rules::{REDACTED, scrub_urls};
 
 /// Forms of secrets that are known at a time; each has up to three.
 const MAX_NEEDLES: usize = 1_024;

@@ -4,13 +4,14 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
-use tideline_shared::rules::{fingerprint, key_hash, page_fingerprint};
-use tideline_shared::store::conformance::{T0, child, entity, spec, worker};
-use tideline_shared::store::{RescuePolicy, SourceCommand};
-use tideline_shared::words::{
+use tideline_core::rules::RescuePolicy;
+use tideline_core::rules::{fingerprint, key_hash, page_fingerprint};
+use tideline_core::words::{
     ChildPartition, CycleEnd, CycleRecord, CycleState, JobRecord, JobState, KeyHash, MalformedItem, NewJob, PageMemory,
     PageWrite, Progress, Settlement, SourceState, SweepPlan, Timestamp, Trigger, Validators, WorkerId,
 };
+use tideline_store::SourceCommand;
+use tideline_store::conformance::{T0, child, entity, spec, worker};
 
 use super::side::Side;
 use super::{Act, Attempt};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use tideline_shared::store::{EntityFilter, Store, StoreError};
-use tideline_shared::words::{Change, EntityRef, FeedPosition};
+use tideline_core::words::{Change, EntityRef, FeedPosition};
+use tideline_store::{EntityFilter, Store, StoreError};
 
 type Catalog = BTreeMap<(String, EntityRef), String>;
 

@@ -7,12 +7,13 @@ mod side;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tideline_shared::store::sqlite::SqliteStore;
-use tideline_shared::store::{RescuePolicy, SourceCommand, Store};
-use tideline_shared::words::{
+use tideline_core::rules::RescuePolicy;
+use tideline_core::words::{
     CycleEnd, CycleNumber, CycleState, NewJob, PageWrite, Progress, Settlement, SourceSpec, SweepPlan, Timestamp,
     Token, WorkerId,
 };
+use tideline_store::sqlite::SqliteStore;
+use tideline_store::{SourceCommand, Store};
 use tideline_tests::seed_or;
 
 use self::author::Author;

@@ -3,9 +3,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tideline_shared::store::conformance::changes_after;
-use tideline_shared::store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, SourceCommand, Store, StoreError};
-use tideline_shared::words::{JobId, JobRecord, Lease, PageBatch, Sequence, SourceId, SourceRecord, Timestamp};
+use tideline_core::words::{JobId, JobRecord, Lease, PageBatch, Sequence, SourceId, SourceRecord, Timestamp};
+use tideline_store::conformance::changes_after;
+use tideline_store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, SourceCommand, Store, StoreError};
 
 use super::{Act, Attempt, Name};
 

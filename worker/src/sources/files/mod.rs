@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use tideline_shared::clock::Clock;
-use tideline_shared::config::settings::{FilesSettings, SourceSettings};
-use tideline_shared::words::{Fingerprint, MalformedItem, Validators};
+use tideline_config::settings::{FilesSettings, SourceSettings};
+use tideline_core::clock::Clock;
+use tideline_core::words::{Fingerprint, MalformedItem, Validators};
 
 use self::list::{Format, Listed, Listing};
 use super::backstage;

@@ -1,0 +1,357 @@
+//! The `http` source: requests and resources. How a resource goes from page to page is in `pagination.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use url::Url;
+
+use super::pagination::read_pagination;
+use super::reader::{Section, Spec, unknown};
+use super::settings::{AnswerPattern, Auth, EntityShape, HttpSettings, Pagination, RateLimitHeaders, Resource};
+
+const AUTH_WAYS: [&str; 4] = ["bearer", "basic", "header", "oauth2"];
+
+/// What is said of a resource before it is known whether it fits the others.
+struct Seen {
+    name: String,
+    values: BTreeSet<String>,
+}
+
+pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
+    let base_url = rest.required_url("base_url", "Paths of resources are joined to it.");
+    if base_url
+        .as_ref()
+        .is_some_and(|url| url.query().is_some() || url.fragment().is_some())
+    {
+        rest.fail(
+            "base_url",
+            "must have no query and no fragment; give a resource a query instead",
+        );
+    }
+    if base_url
+        .as_ref()
+        .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+    {
+        rest.fail(
+            "base_url",
+            "must have no user name and no password; use auth.basic instead",
+        );
+    }
+    let headers = rest.secret_map("headers", "Sent with every request. The values are treated as secrets.");
+    let auth = rest.optional_section("auth", "How requests prove who asks: one of the keys below.", read_auth);
+    let max_body_bytes = rest.size(
+        "max_body_bytes",
+        32 << 20,
+        1 << 10..=1 << 30,
+        "A longer answer is an error.",
+    );
+    let doc = "Answers that mean that the cursor expired, besides 410. The partition then starts over.";
+    let cursor_expired = rest.sections(list("cursor_expired", "none", doc), |pattern, _| read_pattern(pattern));
+    let rate_limit = rest.section("rate_limit", "Headers that tell the API's limits.", read_rate_limit);
+    let doc = "Ask with `If-None-Match` and `If-Modified-Since`, so that an unchanged page costs nothing. A last page is read \
+               again where a header tells the next page and a 304 comes without it.";
+    let conditional = rest.flag("conditional", true, doc);
+    let mut seen = Vec::new();
+    let doc = "What is read. The first has no parent.";
+    let mut variables = Vec::new();
+    let resources = rest.sections(list("resources", "", doc), |resource, _| {
+        let read = read_resource(resource, &mut seen);
+        variables.extend(["query", "body"].iter().flat_map(|key| resource.variables_in(key)));
+        read
+    });
+    if !rest.has("resources") {
+        rest.missing(&list("resources", "", doc));
+    } else if resources.is_empty() {
+        rest.fail("resources", "must have at least one resource");
+    }
+    // A wrong URL must not hide what is wrong with the expressions; the settings are never used with the other one.
+    let base_url = base_url.or_else(|| Url::parse("http://base-url.invalid/").ok());
+    base_url.map(|base_url| HttpSettings {
+        base_url,
+        headers,
+        auth: auth.unwrap_or(Auth::None),
+        max_body_bytes,
+        cursor_expired,
+        rate_limit,
+        conditional,
+        resources,
+        variables,
+    })
+}
+
+fn list(key: &'static str, default: &str, doc: &'static str) -> Spec {
+    Spec {
+        key,
+        kind: "list of sections".to_owned(),
+        default: default.to_owned(),
+        range: String::new(),
+        doc,
+    }
+}
+
+fn read_auth(auth: &Section<'_>) -> Auth {
+    let ways = [
+        auth.optional_secret("bearer", "A token, sent as `Authorization: Bearer`.")
+            .map(Auth::Bearer),
+        auth.optional_section("basic", "User name and password (RFC 7617).", |basic| Auth::Basic {
+            username: basic.required_text("username", "User name."),
+            password: basic.required_secret("password", "Password."),
+        }),
+        auth.optional_section("header", "A header of the API's own.", |header| Auth::Header {
+            name: header.required_header("name", "Its name, such as `X-Api-Key`."),
+            value: header.required_secret("value", "Its value."),
+        }),
+        auth.optional_section("oauth2", "OAuth 2.0 client credentials (RFC 6749, 4.4).", read_oauth2)
+            .flatten(),
+    ];
+    let given = AUTH_WAYS.iter().filter(|way| auth.has(way)).count();
+    if given != 1 {
+        auth.fail_here(format!(
+            "must have exactly one of {}, but has {given}",
+            AUTH_WAYS.join(", ")
+        ));
+    }
+    ways.into_iter().flatten().next().unwrap_or(Auth::None)
+}
+
+fn read_oauth2(oauth2: &Section<'_>) -> Option<Auth> {
+    let token_url = oauth2.required_url("token_url", "Where tokens are given out.");
+    let client_id = oauth2.required_text("client_id", "Client.");
+    let client_secret = oauth2.required_secret("client_secret", "Its secret.");
+    let scope = oauth2.optional_text("scope", "none", "Asked for; several are separated by spaces.");
+    let audience = oauth2.optional_text("audience", "none", "Sent as `audience`, which some servers want.");
+    token_url.map(|token_url| Auth::ClientCredentials {
+        token_url,
+        client_id,
+        client_secret,
+        scope,
+        audience,
+    })
+}
+
+fn read_pattern(pattern: &Section<'_>) -> AnswerPattern {
+    let status = pattern.required_parsed("status", "whole number", "400 to 599", "HTTP status.", &|text| {
+        let status = text.parse::<u16>().ok().filter(|status| (400..=599).contains(status));
+        status.ok_or_else(|| "must be a whole number from 400 to 599".to_owned())
+    });
+    AnswerPattern {
+        status: status.unwrap_or(410),
+        contains: pattern.optional_text("contains", "any body", "Text that the body contains."),
+    }
+}
+
+fn read_rate_limit(limits: &Section<'_>) -> RateLimitHeaders {
+    let default = RateLimitHeaders::default();
+    let remaining =
+        "Header with the number of requests left. The IETF `RateLimit` fields and `Retry-After` count as well.";
+    let reset = "Header with the time of the reset: Unix seconds, or seconds from now.";
+    RateLimitHeaders {
+        remaining: limits
+            .optional_header("remaining", "x-ratelimit-remaining", remaining)
+            .unwrap_or(default.remaining),
+        reset: limits
+            .optional_header("reset", "x-ratelimit-reset", reset)
+            .unwrap_or(default.reset),
+    }
+}
+
+fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
+    let name = resource.required_text("name", "Unique name.");
+    let doc = "Resource above, each of whose items is a partition of this one. Without it: read once.";
+    let parent = resource.optional_text("parent", "none", doc);
+    let doc =
+        "Values of each parent item: name to jq expression over the item. Those of its own parents can be used too.";
+    let parent_values = resource.text_map("values", "mapping of names to jq expressions", doc);
+    let known = check_place(resource, &name, parent.as_deref(), &parent_values, seen);
+
+    let post = resource.choice("method", Some("GET"), &["GET", "POST"], "HTTP method.") == Some("POST");
+    let doc = "Joined to `base_url`; `{name}` stands for a value, percent-encoded.";
+    let path = resource.required_text("path", doc);
+    let query = resource.text_map(
+        "query",
+        "mapping of names to texts",
+        "Query parameters; `{name}` stands for a value. What `${NAME}` stands for and values under names like `api_key` are shown \
+         in no error if they have 6 bytes or more.",
+    );
+    let body = resource.json(
+        "body",
+        "Body of a POST, sent as JSON; `{name}` in a text stands for a value. Secrets in it are kept as those in `query`.",
+    );
+    check_request(resource, &path, &query, known.as_ref());
+    if body.is_some() && !post {
+        resource.fail("body", "needs `method: POST`");
+    }
+    let doc = "How to get from page to page.";
+    let pagination = resource.section("pagination", doc, read_pagination);
+    if matches!(&pagination, Pagination::Cursor { in_body: true, .. }) && !post {
+        resource.fail_in("pagination", "in", "body needs `method: POST`");
+    }
+    Resource {
+        name,
+        parent,
+        parent_values,
+        post,
+        path,
+        query,
+        body,
+        pagination,
+        items: resource.optional_jq(
+            "items",
+            "the answer if it is a list, else `.items`",
+            "Where in the answer the items are.",
+        ),
+        entity: read_entity(resource),
+    }
+}
+
+/// Checks name, parent and values; answers the names of all values that a partition of it has, if that can be known.
+fn check_place(
+    resource: &Section<'_>,
+    name: &str,
+    parent: Option<&str>,
+    values: &BTreeMap<String, String>,
+    seen: &mut Vec<Seen>,
+) -> Option<BTreeSet<String>> {
+    for value in values.keys().filter(|value| !is_value_name(value)) {
+        resource.fail(
+            "values",
+            format!("{value:?} is no name for a value; use letters, digits and `_`"),
+        );
+    }
+    if !name.is_empty() && seen.iter().any(|other| other.name == name) {
+        resource.fail(
+            "name",
+            format!("another resource of this source has the name \"{name}\" already"),
+        );
+    }
+    let inherited = match parent {
+        None => {
+            if !values.is_empty() {
+                resource.fail("values", "are of no use without a parent");
+            }
+            Some(BTreeSet::new())
+        }
+        Some(parent) => {
+            let above = seen.iter().find(|other| other.name == parent);
+            if above.is_none() && !resource.is_describing() {
+                let names: Vec<&str> = seen.iter().map(|other| other.name.as_str()).collect();
+                let why = if names.is_empty() {
+                    "the first resource has no parent".to_owned()
+                } else {
+                    format!(
+                        "{}; a parent comes before its children",
+                        unknown("resource", parent, &names)
+                    )
+                };
+                resource.fail("parent", why);
+            }
+            if values.is_empty() {
+                resource.fail(
+                    "values",
+                    "a child needs at least one value that tells its parents apart",
+                );
+            }
+            above.map(|above| above.values.clone())
+        }
+    };
+    let known = inherited.map(|mut known| {
+        known.extend(values.keys().cloned());
+        known
+    });
+    seen.push(Seen {
+        name: name.to_owned(),
+        values: known.clone().unwrap_or_default(),
+    });
+    known
+}
+
+fn check_request(
+    resource: &Section<'_>,
+    path: &str,
+    query: &BTreeMap<String, String>,
+    known: Option<&BTreeSet<String>>,
+) {
+    if path.contains("://") || path.starts_with("//") {
+        resource.fail("path", "is joined to base_url and names no host");
+    }
+    if path.contains(['?', '#']) {
+        resource.fail("path", "must have no `?` and no `#`; use query");
+    }
+    let Some(known) = known else { return };
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    let wrong = |name: &str| {
+        if names.is_empty() {
+            format!("{{{name}}} names no value: this resource has none; give it a parent and values")
+        } else {
+            format!("{{{name}}} names no value: {}", unknown("value", name, &names))
+        }
+    };
+    for name in placeholders(path).filter(|name| !known.contains(*name)) {
+        resource.fail("path", wrong(name));
+    }
+    for (parameter, text) in query {
+        for name in placeholders(text).filter(|name| !known.contains(*name)) {
+            resource.fail_in("query", parameter, wrong(name));
+        }
+    }
+}
+
+/// The names in `{name}`. Braces around anything else are text.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|part| {
+        let (name, _) = part.split_once('}')?;
+        is_value_name(name).then_some(name)
+    })
+}
+
+fn is_value_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn read_entity(resource: &Section<'_>) -> EntityShape {
+    if resource.is_the_word("entity", "none") {
+        return EntityShape::None;
+    }
+    let doc = "How an item becomes an entity. Not given: the item is one (`kind`, `metadata.name`, `metadata.namespace`). \
+               `none`: items are not stored, only their children are read.";
+    resource
+        .optional_section("entity", doc, read_shape)
+        .unwrap_or(EntityShape::AsIs)
+}
+
+fn read_shape(entity: &Section<'_>) -> EntityShape {
+    let doc = "Makes a whole entity of the item (or several, or nothing). Instead of the other keys.";
+    let shape = entity.optional_jq("shape", "none", doc);
+    let kind = entity.optional_jq(
+        "kind",
+        "required without `shape`",
+        "Kind of the reference: a jq expression over the item, or a word.",
+    );
+    let namespace = entity.optional_jq("namespace", "default", "Namespace of the reference, as `kind`.");
+    let name = entity.optional_jq("name", "required without `shape`", "Name of the reference, as `kind`.");
+    let body = entity.optional_jq(
+        "body",
+        "the item as it is",
+        "What is stored. `$parent` holds the values of the parent.",
+    );
+    if let Some(shape) = shape {
+        for key in ["kind", "namespace", "name", "body"]
+            .into_iter()
+            .filter(|key| entity.has(key))
+        {
+            entity.fail(key, "is of no use with shape");
+        }
+        return EntityShape::Shaped(shape);
+    }
+    for key in ["kind", "name"]
+        .into_iter()
+        .filter(|key| !entity.has(key) && !entity.has("shape"))
+    {
+        entity.fail(key, "is missing; an entity needs kind and name, or shape");
+    }
+    EntityShape::Named {
+        kind: kind.unwrap_or_default(),
+        namespace: namespace.unwrap_or_else(|| "default".to_owned()),
+        name: name.unwrap_or_default(),
+        body,
+    }
+}

@@ -1,0 +1,86 @@
+use serde_json::{Value, json};
+
+use super::settings::{EntityShape, PageSize, Pagination, Resource, SourceKind};
+use tideline_core::rules::{canonical_json, fingerprint};
+use tideline_core::words::Fingerprint;
+
+/// What identifies the data of a source: its type, its place and what is read there. No secret and no timing is part of it,
+/// so that a new token or another burst length disturbs nothing.
+pub(super) fn identity(source_type: &str, kind: &SourceKind) -> Fingerprint {
+    let what = match kind {
+        SourceKind::Http(rest) => {
+            let mut base_url = rest.base_url.clone();
+            // Neither can fail for http and https.
+            let _ = base_url.set_username("");
+            let _ = base_url.set_password(None);
+            let resources: Vec<Value> = rest.resources.iter().map(resource_json).collect();
+            json!({ "type": source_type, "base_url": base_url.as_str(), "resources": resources })
+        }
+        SourceKind::Own => json!({ "type": source_type }),
+        SourceKind::Files(files) => json!({ "type": source_type, "path": files.path.to_string_lossy() }),
+    };
+    let text = what.to_string();
+    fingerprint(canonical_json(&text).unwrap_or(text).as_bytes())
+}
+
+fn resource_json(resource: &Resource) -> Value {
+    json!({
+        "name": resource.name,
+        "parent": resource.parent,
+        "values": resource.parent_values,
+        "post": resource.post,
+        "path": resource.path,
+        "query": resource.query,
+        "body": resource.body,
+        "pagination": pagination_json(&resource.pagination),
+        "items": resource.items,
+        "entity": entity_json(&resource.entity),
+    })
+}
+
+fn entity_json(entity: &EntityShape) -> Value {
+    match entity {
+        EntityShape::None => json!("none"),
+        EntityShape::AsIs => json!("as_is"),
+        EntityShape::Shaped(shape) => json!({ "shape": shape }),
+        EntityShape::Named {
+            kind,
+            namespace,
+            name,
+            body,
+        } => json!({ "kind": kind, "namespace": namespace, "name": name, "body": body }),
+    }
+}
+
+fn pagination_json(pagination: &Pagination) -> Value {
+    let size = |size: &PageSize| json!([size.parameter, size.size]);
+    let optional = |given: &Option<PageSize>| given.as_ref().map(size);
+    match pagination {
+        Pagination::None => json!(["none"]),
+        Pagination::Cursor {
+            next,
+            parameter,
+            in_body,
+            size,
+        } => json!(["cursor", next, parameter, in_body, optional(size)]),
+        Pagination::NextUrl { next, size } => json!(["next_url", next, optional(size)]),
+        Pagination::LinkHeader { size } => json!(["link_header", optional(size)]),
+        Pagination::Header {
+            header,
+            parameter,
+            size,
+        } => json!(["header", header, parameter, optional(size)]),
+        Pagination::Page {
+            parameter,
+            first,
+            size,
+            total_pages,
+            total,
+        } => json!(["page", parameter, first, optional(size), total_pages, total]),
+        Pagination::Offset {
+            parameter,
+            size: by,
+            total,
+        } => json!(["offset", parameter, size(by), total]),
+    }
+}

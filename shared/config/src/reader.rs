@@ -1,0 +1,428 @@
+//! The declarative reader: one declaration of a key (name, default, range, meaning) both reads it and documents it. Reading
+//! never stops at an error; it goes on with the default, so that all errors are found at once. The typed keys are in
+//! `fields.rs`; how documentation comes out of it is in `reference.rs`.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::Examine;
+use super::error::Location;
+use super::expand::expand;
+use tideline_core::words::Secret;
+
+use super::settings::SourceSettings;
+use super::yaml::{Kind, Node, Problem, join_key};
+
+/// What all sections of one reading share.
+pub(super) struct Context<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    examine: &'a Examine<'a>,
+    root: Option<&'a Node>,
+    /// Folder of the file, for relative paths.
+    pub(super) folder: PathBuf,
+    /// Nothing is read; each declaration is noted, those of all variants too.
+    describing: bool,
+    problems: RefCell<Vec<Problem>>,
+    keys: RefCell<Vec<KeyDoc>>,
+    /// What variables stood for, and the paths of the values they are in.
+    filled: RefCell<Vec<(String, Secret)>>,
+}
+
+/// One documented key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeyDoc {
+    /// The section: `sources[].burst`; empty for the top level.
+    pub(super) section: String,
+    pub(super) key: String,
+    /// Only with: `type: http`.
+    pub(super) variant: String,
+    pub(super) kind: String,
+    /// Empty: required.
+    pub(super) default: String,
+    pub(super) range: String,
+    pub(super) doc: &'static str,
+}
+
+/// A declaration.
+pub(super) struct Spec {
+    pub(super) key: &'static str,
+    /// What it is, for people: `duration`.
+    pub(super) kind: String,
+    pub(super) default: String,
+    /// What is allowed, for people; may be empty.
+    pub(super) range: String,
+    pub(super) doc: &'static str,
+}
+
+/// A single value with its variables filled in.
+pub(super) struct Scalar {
+    pub(super) text: String,
+    variables: Vec<String>,
+}
+
+impl Scalar {
+    /// What was found, for an error; never a value of the environment.
+    pub(super) fn shown(&self) -> String {
+        match self.variables.first() {
+            None => format!("\"{}\"", self.text.chars().take(80).collect::<String>().escape_debug()),
+            Some(name) => format!("the value with ${{{name}}}"),
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        root: Option<&'a Node>,
+        folder: PathBuf,
+        env: &'a dyn Fn(&str) -> Option<String>,
+        examine: &'a Examine<'a>,
+    ) -> Self {
+        Self {
+            env,
+            examine,
+            root,
+            folder,
+            describing: false,
+            problems: RefCell::default(),
+            keys: RefCell::default(),
+            filled: RefCell::default(),
+        }
+    }
+
+    pub(super) fn describing(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            describing: true,
+            ..Self::new(None, PathBuf::new(), env, &|_| Vec::new())
+        }
+    }
+
+    /// The top level.
+    pub(super) fn root(&'a self) -> Section<'a> {
+        let outside = Section {
+            context: self,
+            node: None,
+            path: String::new(),
+            place: String::new(),
+            variant: String::new(),
+            known: Rc::default(),
+            broken: Rc::new(Cell::new(self.describing)),
+        };
+        outside.inner(String::new(), String::new(), self.root)
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<KeyDoc>) {
+        (self.problems.into_inner(), self.keys.into_inner())
+    }
+
+    /// Notes what is wrong with the value at a path; a missing one is shown at what should hold it.
+    pub(super) fn fail(&self, path: &str, message: impl Into<String>) {
+        if self.describing {
+            return;
+        }
+        let at = self.root.map_or(Location::START, |root| locate(root, path));
+        self.problems.borrow_mut().push(Problem {
+            at,
+            path: path.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    /// The single value of a node. None if there is a problem, which is noted.
+    pub(super) fn scalar(&self, node: &Node, path: &str, wanted: &str) -> Option<Scalar> {
+        let Kind::Scalar { text, .. } = &node.kind else {
+            self.fail(path, format!("must be {wanted}, but is {}", node.noun()));
+            return None;
+        };
+        match expand(text, self.env) {
+            Ok(expanded) => {
+                let values = expanded.variables.iter().filter_map(|name| (self.env)(name));
+                let values = values.map(|value| (path.to_owned(), Secret::new(value)));
+                self.filled.borrow_mut().extend(values);
+                Some(Scalar {
+                    text: expanded.text,
+                    variables: expanded.variables,
+                })
+            }
+            Err(wrong) => {
+                wrong.into_iter().for_each(|message| self.fail(path, message));
+                None
+            }
+        }
+    }
+}
+
+/// The place of the value at `path`, or of the innermost part on the way that exists.
+pub(super) fn locate(root: &Node, path: &str) -> Location {
+    let mut node = root;
+    let mut rest = path;
+    loop {
+        let next = match &node.kind {
+            Kind::Scalar { .. } => None,
+            Kind::List(items) => rest.strip_prefix('[').and_then(|inner| {
+                let (index, rest) = inner.split_once(']')?;
+                Some((items.get(index.parse::<usize>().ok()?)?, rest))
+            }),
+            // Keys may hold dots, so they are compared whole.
+            Kind::Map(entries) => entries.iter().find_map(|entry| {
+                let key = join_key("", &entry.key);
+                let rest = rest.strip_prefix('.').unwrap_or(rest).strip_prefix(key.as_str())?;
+                (rest.is_empty() || rest.starts_with(['.', '['])).then_some((&entry.value, rest))
+            }),
+        };
+        match next {
+            Some((inner, tail)) => (node, rest) = (inner, tail),
+            None => return node.at,
+        }
+    }
+}
+
+/// A mapping that is being read.
+pub(super) struct Section<'a> {
+    pub(super) context: &'a Context<'a>,
+    node: Option<&'a Node>,
+    /// `sources[0].burst`.
+    pub(super) path: String,
+    /// `sources[].burst`, for documentation.
+    place: String,
+    variant: String,
+    known: Rc<RefCell<Vec<&'static str>>>,
+    /// Its keys cannot be judged: it is no mapping, or its type is unknown.
+    broken: Rc<Cell<bool>>,
+}
+
+impl<'a> Section<'a> {
+    /// Path of a key of it.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        join_key(&self.path, key)
+    }
+
+    /// Notes what is wrong with a key of it.
+    pub(super) fn fail(&self, key: &str, message: impl Into<String>) {
+        self.context.fail(&self.path_of(key), message);
+    }
+
+    /// Notes what is wrong with a key of a section of it.
+    pub(super) fn fail_in(&self, section: &str, key: &str, message: impl Into<String>) {
+        self.context.fail(&join_key(&self.path_of(section), key), message);
+    }
+
+    /// Notes what is wrong with it as a whole.
+    pub(super) fn fail_here(&self, message: impl Into<String>) {
+        self.context.fail(&self.path, message);
+    }
+
+    /// Notes what the caller of the reader finds wrong with the source that was read from it. A key whose value is wrong anyway
+    /// has a default there, which nobody wrote.
+    pub(super) fn examine(&self, source: &SourceSettings) {
+        for (key, problem) in (self.context.examine)(source) {
+            let path = format!("{}.{key}", self.path);
+            let known = self.context.problems.borrow().iter().any(|known| known.path == path);
+            if !known {
+                self.context.fail(&path, problem);
+            }
+        }
+    }
+
+    /// Whether a key is given, with whatever value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.node
+            .and_then(|node| node.get(key))
+            .is_some_and(|node| !node.is_null())
+    }
+
+    /// Whether a key that may be a section is just this word.
+    pub(super) fn is_the_word(&self, key: &'static str, word: &str) -> bool {
+        let value = self.node.and_then(|node| node.get(key)).map(|node| &node.kind);
+        let found = matches!(value, Some(Kind::Scalar { text, .. }) if text == word);
+        if found {
+            self.known.borrow_mut().push(key);
+        }
+        found
+    }
+
+    /// What variables stand for in the values at and below a key that was read.
+    pub(super) fn variables_in(&self, key: &str) -> Vec<Secret> {
+        let at = self.path_of(key);
+        let is_in = |path: &str| {
+            let rest = path.strip_prefix(at.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let filled = self.context.filled.borrow();
+        let values = filled.iter().filter(|(path, _)| is_in(path));
+        values.map(|(_, value)| value.clone()).collect()
+    }
+
+    pub(super) fn is_describing(&self) -> bool {
+        self.context.describing
+    }
+
+    /// Notes the declaration and finds the value; none: not given.
+    pub(super) fn declare(&self, spec: &Spec) -> Option<&'a Node> {
+        self.known.borrow_mut().push(spec.key);
+        if self.context.describing {
+            let doc = KeyDoc {
+                section: self.place.clone(),
+                key: spec.key.to_owned(),
+                variant: self.variant.clone(),
+                kind: spec.kind.clone(),
+                default: spec.default.clone(),
+                range: spec.range.clone(),
+                doc: spec.doc,
+            };
+            let mut keys = self.context.keys.borrow_mut();
+            if !keys.contains(&doc) {
+                keys.push(doc);
+            }
+        }
+        self.node
+            .and_then(|node| node.get(spec.key))
+            .filter(|node| !node.is_null())
+    }
+
+    /// Notes that a required key is not given.
+    pub(super) fn missing(&self, spec: &Spec) {
+        if !self.broken.get() {
+            self.fail(spec.key, format!("is missing; it must be given ({})", spec.kind));
+        }
+    }
+
+    /// A mapping below a key, read even if it is not given, so that its defaults hold.
+    pub(super) fn section<T>(&self, key: &'static str, doc: &'static str, read: impl FnOnce(&Section<'a>) -> T) -> T {
+        let node = self.declare(&section_spec(key, "", doc));
+        self.read_section(key, node, read)
+    }
+
+    /// A mapping below a key that need not be there.
+    pub(super) fn optional_section<T>(
+        &self,
+        key: &'static str,
+        doc: &'static str,
+        read: impl FnOnce(&Section<'a>) -> T,
+    ) -> Option<T> {
+        let node = self.declare(&section_spec(key, "not given", doc));
+        (node.is_some() || self.context.describing).then(|| self.read_section(key, node, read))
+    }
+
+    fn read_section<T>(&self, key: &str, node: Option<&'a Node>, read: impl FnOnce(&Section<'a>) -> T) -> T {
+        let section = self.inner(self.path_of(key), join_key(&self.place, key), node);
+        let value = read(&section);
+        section.finish();
+        value
+    }
+
+    /// A list of mappings; a missing one is empty.
+    pub(super) fn sections<T>(&self, spec: Spec, mut read: impl FnMut(&Section<'a>, usize) -> T) -> Vec<T> {
+        let node = self.declare(&spec);
+        let place = format!("{}[]", join_key(&self.place, spec.key));
+        if self.context.describing {
+            return vec![read(&self.inner(place.clone(), place, None), 0)];
+        }
+        let Some(node) = node else { return Vec::new() };
+        let Kind::List(items) = &node.kind else {
+            self.fail(spec.key, format!("must be a list, but is {}", node.noun()));
+            return Vec::new();
+        };
+        let items = items.iter().enumerate();
+        items
+            .map(|(index, item)| {
+                let path = format!("{}[{index}]", self.path_of(spec.key));
+                let section = self.inner(path, place.clone(), Some(item));
+                let value = read(&section, index);
+                section.finish();
+                value
+            })
+            .collect()
+    }
+
+    fn inner(&self, path: String, place: String, node: Option<&'a Node>) -> Section<'a> {
+        let mut broken = self.broken.get() && node.is_none();
+        let node = match node.map(|node| (node, &node.kind)) {
+            Some((node, Kind::Map(_))) => Some(node),
+            Some((node, _)) => {
+                self.context
+                    .fail(&path, format!("must be a mapping of keys, but is {}", node.noun()));
+                broken = true;
+                None
+            }
+            None => None,
+        };
+        Section {
+            context: self.context,
+            node,
+            path,
+            place,
+            variant: String::new(),
+            known: Rc::default(),
+            broken: Rc::new(Cell::new(broken)),
+        }
+    }
+
+    /// The keys of one variant, read if it was `chosen`.
+    pub(super) fn variant<T>(
+        &self,
+        chosen: Option<&str>,
+        name: &'static str,
+        read: impl FnOnce(&Section<'a>) -> T,
+    ) -> Option<T> {
+        if chosen.is_none() {
+            self.broken.set(true);
+        }
+        let variant = Section {
+            variant: name.to_owned(),
+            path: self.path.clone(),
+            place: self.place.clone(),
+            known: Rc::clone(&self.known),
+            broken: Rc::clone(&self.broken),
+            ..*self
+        };
+        (self.context.describing || chosen == Some(name)).then(|| read(&variant))
+    }
+
+    /// Notes the keys that nobody declared. To be called when all keys were read.
+    pub(super) fn finish(&self) {
+        let Some(Node {
+            kind: Kind::Map(entries),
+            ..
+        }) = self.node
+        else {
+            return;
+        };
+        if self.broken.get() {
+            return;
+        }
+        let known = self.known.borrow();
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            self.context.problems.borrow_mut().push(Problem {
+                at: entry.key_at,
+                path: self.path_of(&entry.key),
+                message: unknown("key", &entry.key, &known),
+            });
+        }
+    }
+}
+
+fn section_spec(key: &'static str, default: &str, doc: &'static str) -> Spec {
+    Spec {
+        key,
+        kind: "section".to_owned(),
+        default: default.to_owned(),
+        range: String::new(),
+        doc,
+    }
+}
+
+/// `unknown key "intervall"; did you mean "interval"?`
+pub(super) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
+    let given: String = given.chars().take(80).collect();
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&given.to_lowercase(), known), known))
+        .min();
+    match nearest {
+        Some((distance, known)) if distance <= 1.max(known.chars().count() / 3) && distance < given.chars().count() => {
+            format!("unknown {what} {given:?}; did you mean \"{known}\"?")
+        }
+        _ => format!("unknown {what} {given:?}; known are {}", known.join(", ")),
+    }
+}

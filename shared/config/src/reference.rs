@@ -1,0 +1,108 @@
+//! `docs/configuration.md`, made from the declarations that also read the file. To write it again after a change:
+//! `TIDELINE_WRITE_DOCS=1 cargo test -p tideline-config the_reference_in_docs`.
+
+use std::fmt::Write;
+
+use super::process::read_settings;
+use super::reader::{Context, KeyDoc};
+
+const INTRODUCTION: &str = include_str!("introduction.md");
+
+/// The whole page, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let env = |_: &str| None;
+    let context = Context::describing(&env);
+    read_settings(&context.root());
+    let (_, keys) = context.into_parts();
+    let mut sections: Vec<&str> = Vec::new();
+    for key in &keys {
+        if !sections.contains(&key.section.as_str()) {
+            sections.push(&key.section);
+        }
+    }
+    // A section stands after the one it is part of.
+    sections.sort_by_key(|section| order(section, &keys));
+    let mut page = INTRODUCTION.to_owned();
+    for section in sections {
+        let title = if section.is_empty() {
+            "Top level".to_owned()
+        } else {
+            format!("`{section}`")
+        };
+        let _ = write!(page, "\n## {title}\n\n");
+        page.push_str("| Key | Kind | Default | Allowed | Meaning |\n|---|---|---|---|---|\n");
+        for key in keys.iter().filter(|key| key.section == section) {
+            page.push_str(&row(key));
+        }
+    }
+    page
+}
+
+/// The place of each key on the way to a section among its siblings.
+fn order(section: &str, keys: &[KeyDoc]) -> Vec<usize> {
+    let mut parent = String::new();
+    let parts = section.split('.').filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let name = part.trim_end_matches("[]");
+            let place = keys.iter().position(|key| key.section == parent && key.key == name);
+            parent = if parent.is_empty() {
+                part.to_owned()
+            } else {
+                format!("{parent}.{part}")
+            };
+            place.unwrap_or(usize::MAX)
+        })
+        .collect()
+}
+
+fn row(key: &KeyDoc) -> String {
+    let default = match (key.default.as_str(), key.kind.as_str()) {
+        ("", "section") => "",
+        ("", _) => "**required**",
+        (default, _) => default,
+    };
+    let with = if key.variant.is_empty() {
+        String::new()
+    } else {
+        format!("(`type: {}`) ", key.variant)
+    };
+    let cells = [key.kind.as_str(), default, &key.range, &format!("{with}{}", key.doc)];
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    format!("| `{}` | {} |\n", key.key, cells.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_in_docs_is_the_one_the_program_would_write() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let page = reference();
+        if std::env::var_os("TIDELINE_WRITE_DOCS").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/configuration.md is out of date; run TIDELINE_WRITE_DOCS=1 cargo test -p tideline-config the_reference_in_docs"
+        );
+    }
+
+    #[test]
+    fn every_key_is_described() {
+        let page = reference();
+        for row in page.lines().filter(|line| line.starts_with("| `")) {
+            assert!(row.matches(" | ").count() >= 4 && row.ends_with(". |"), "{row}");
+        }
+        for key in [
+            "`sources[].burst`",
+            "`sources[].resources[].pagination.size`",
+            "`sources[].auth.oauth2`",
+        ] {
+            assert!(page.contains(&format!("## {key}")), "{key}");
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! The settings as the program uses them: checked, with defaults filled in. Durations and sizes are typed; secrets print
+//! as `[redacted]`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tideline_core::rules::{Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
+use tideline_core::words::{Fingerprint, Secret, SourceSpec};
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `sqlite://path` or `postgres://…`; may hold a password.
+    pub store: Secret,
+    /// `in-process` or `nats://…`; may hold a password.
+    pub queue: Secret,
+    /// Address of the HTTP gateway; none: not started.
+    pub listen: Option<String>,
+    /// Settings of workers.
+    pub worker: WorkerSettings,
+    /// Settings of schedulers.
+    pub scheduler: SchedulerSettings,
+    /// How long tombstones stay in the change feed (`changes.retention`, default 7 days).
+    pub changes_retention: Duration,
+    /// `shutdown.grace`, default 25 s.
+    pub shutdown_grace: Duration,
+    /// Connections of this process to the database (`database.max_connections`, default 10).
+    pub database_connections: u32,
+    /// What happens to the jobs of dead workers (`rescue.free`, `rescue.delay`, `rescue.park_after`).
+    pub rescue: RescuePolicy,
+    /// `telemetry`.
+    pub telemetry: TelemetrySettings,
+    /// The sources, in order of the file.
+    pub sources: Vec<SourceSettings>,
+}
+
+/// Settings of workers.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Jobs at a time (`worker.concurrency`, default 8).
+    pub concurrency: u32,
+    /// A worker that says nothing for so long is dead (`worker.lease`, default 5 s).
+    pub lease: Duration,
+    /// How often it looks for due jobs without a hint (`worker.poll`, default 20 s; 50 ms while the queue is degraded).
+    pub poll: Duration,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            concurrency: 8,
+            lease: Duration::from_secs(5),
+            poll: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Settings of schedulers.
+#[derive(Clone, Debug)]
+pub struct SchedulerSettings {
+    /// How often it looks without a wake-up (`scheduler.poll`, default 20 s; 1 s while none can come from other processes).
+    pub poll: Duration,
+    /// A hint that nobody acted on for so long is sent again (`scheduler.resend_after`, default 10 s).
+    pub resend_after: Duration,
+    /// Entities deleted per transaction of a sweep (`scheduler.sweep_batch`, default 5,000).
+    pub sweep_batch: u32,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Logs, traces and metrics.
+#[derive(Clone, Debug)]
+pub struct TelemetrySettings {
+    /// `telemetry.log_format`: `text` (default) or `json`.
+    pub log_format: LogFormat,
+    /// `telemetry.otlp_endpoint`: base URL of an OpenTelemetry collector (OTLP over HTTP, port 4318 as a rule); none: traces
+    /// and metrics are not sent.
+    pub otlp_endpoint: Option<url::Url>,
+    /// `telemetry.metrics_interval`: how often metrics are sent, 1 s to 1 h, default 30 s.
+    pub metrics_interval: Duration,
+    /// `telemetry.trace_ratio`: part of the traces that is kept, 0 to 1, default 1.
+    pub trace_ratio: f64,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            log_format: LogFormat::default(),
+            otlp_endpoint: None,
+            metrics_interval: Duration::from_secs(30),
+            trace_ratio: 1.0,
+        }
+    }
+}
+
+impl Default for SchedulerSettings {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_secs(20),
+            resend_after: Duration::from_secs(10),
+            sweep_batch: 5_000,
+        }
+    }
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// Unique name.
+    pub name: String,
+    /// `type`.
+    pub source_type: String,
+    /// Over what identifies its data (type, base URL, resources; no secret, no timing).
+    pub identity: Fingerprint,
+    /// `burst.length`, default 10 s, 1–300 s.
+    pub burst_length: Duration,
+    /// `burst.interval`, default 30 s, 0 allowed.
+    pub burst_interval: Duration,
+    /// `rest`, default 30 min; none only with a schedule.
+    pub rest: Option<Duration>,
+    /// `schedule` and `time_zone`.
+    pub schedule: Option<Schedule>,
+    /// `backoff`.
+    pub backoff: Ladder,
+    /// `removals.reject_above_percent`, `removals.reject_empty`.
+    pub guard: RemovalGuard,
+    /// `removals.confirm_cycles`, 1–10; default 2 for page-number and offset paging, else 1.
+    pub confirm_cycles: u32,
+    /// `parallel_partitions`, 1–1,000, default 1.
+    pub parallel_partitions: u32,
+    /// `page_timeout`, default 30 s.
+    pub page_timeout: Duration,
+    /// `max_restarts`: restarts of a partition after an expired cursor in one cycle, default 3.
+    pub max_restarts: u32,
+    /// `volatile_annotations`.
+    pub volatile: Volatile,
+    /// `commit.max_pages`: pages that may share one commit while a burst lasts, 1–100, default 16.
+    pub commit_pages: u32,
+    /// `malformed.keep`: malformed items kept for people to look at, default 1,000.
+    pub malformed_keep: u32,
+    /// What the type needs.
+    pub kind: SourceKind,
+}
+
+impl SourceSettings {
+    /// A source of the program's own (see `Source` in the worker crate) with every default.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            identity: fingerprint(name.as_bytes()),
+            name,
+            source_type: "own".to_owned(),
+            burst_length: Duration::from_secs(10),
+            burst_interval: Duration::from_secs(30),
+            rest: Some(Duration::from_secs(30 * 60)),
+            schedule: None,
+            backoff: Ladder::default(),
+            guard: RemovalGuard {
+                reject_above_percent: Some(20.0),
+                reject_empty: true,
+            },
+            confirm_cycles: 1,
+            parallel_partitions: 1,
+            page_timeout: Duration::from_secs(30),
+            max_restarts: 3,
+            volatile: Volatile::default(),
+            commit_pages: 16,
+            malformed_keep: 1_000,
+            kind: SourceKind::Own,
+        }
+    }
+
+    /// What the store needs to know of it.
+    #[must_use]
+    pub fn spec(&self) -> SourceSpec {
+        SourceSpec {
+            name: self.name.clone(),
+            source_type: self.source_type.clone(),
+            identity: self.identity,
+            parallel_partitions: self.parallel_partitions,
+        }
+    }
+}
+
+/// What a type of source needs.
+#[derive(Clone, Debug)]
+pub enum SourceKind {
+    /// A source written in Rust, handed over by the program; no file configures it.
+    Own,
+    /// Any JSON API.
+    Http(Box<HttpSettings>),
+    /// A folder.
+    Files(FilesSettings),
+}
+
+/// The `files` source.
+#[derive(Clone, Debug)]
+pub struct FilesSettings {
+    /// `path`: the folder.
+    pub path: PathBuf,
+    /// `page_size`: files per page, default 100.
+    pub page_size: u32,
+    /// `max_file_bytes`, default 16 MiB.
+    pub max_file_bytes: u64,
+}
+
+/// The `http` source.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// `base_url`; paths of resources are joined to it.
+    pub base_url: url::Url,
+    /// `headers`, sent with every request (values may be secret).
+    pub headers: BTreeMap<String, Secret>,
+    /// `auth`.
+    pub auth: Auth,
+    /// `max_body_bytes`, default 32 MiB.
+    pub max_body_bytes: u64,
+    /// `cursor_expired`: answers that mean the cursor expired, besides 410.
+    pub cursor_expired: Vec<AnswerPattern>,
+    /// `rate_limit`: names of the headers.
+    pub rate_limit: RateLimitHeaders,
+    /// `conditional`: send If-None-Match / If-Modified-Since, default true.
+    pub conditional: bool,
+    /// `allow_private_redirects` is not a thing: redirects to another host are never followed with credentials.
+    /// `resources`: the first one is the root partition's; the others are children. Index 0 is never a child.
+    pub resources: Vec<Resource>,
+    /// What `${NAME}` stands for in `query` and `body` of the resources: not shown, for it may be a key.
+    pub variables: Vec<Secret>,
+}
+
+/// One paginated resource.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Unique name.
+    pub name: String,
+    /// Name of the resource whose items are the parents; none: read from the root partition.
+    pub parent: Option<String>,
+    /// `values` of each parent item: name → jq expression over the parent item, handed to this resource's partition.
+    pub parent_values: BTreeMap<String, String>,
+    /// `GET` (default) or `POST`.
+    pub post: bool,
+    /// `path`: joined to `base_url`; `{name}` is a value of the parent, percent-encoded.
+    pub path: String,
+    /// `query`: name → template with `{name}`.
+    pub query: BTreeMap<String, String>,
+    /// `body` of a POST: JSON with `{name}` in strings.
+    pub body: Option<serde_json::Value>,
+    /// `pagination`.
+    pub pagination: Pagination,
+    /// `items`: jq expression over the answer; default `.` for an array, `.items` otherwise.
+    pub items: Option<String>,
+    /// `entity`: none means that items are not stored (only their children are).
+    pub entity: EntityShape,
+}
+
+/// How items become entities.
+#[derive(Clone, Debug)]
+pub enum EntityShape {
+    /// `entity: none`: they do not; the resource only reveals children.
+    None,
+    /// Nothing said: a Backstage-like object (`kind`, `metadata.name`, `metadata.namespace`) is taken as it is.
+    AsIs,
+    /// `entity: {kind, namespace, name}`: jq expressions (or plain texts) for the reference; the item is the body.
+    Named {
+        /// jq expression.
+        kind: String,
+        /// jq expression; default `"default"`.
+        namespace: String,
+        /// jq expression.
+        name: String,
+        /// `entity.body`: jq expression that shapes the body; default the item as it is. `$parent` holds the parent's values.
+        body: Option<String>,
+    },
+    /// `entity: {shape: …}`: one jq expression that makes a Backstage-like object (or several).
+    Shaped(String),
+}
+
+/// How to get from page to page.
+#[derive(Clone, Debug)]
+pub enum Pagination {
+    /// One page.
+    None,
+    /// `type: cursor`: jq expression `next` over the answer; sent as query parameter `parameter` (or, with `in: body`, as
+    /// that member of the POST body). Absent, null or "" ends.
+    Cursor {
+        /// jq expression.
+        next: String,
+        /// Query parameter, or member of the body.
+        parameter: String,
+        /// It goes into the body.
+        in_body: bool,
+        /// Page size, if the API takes one.
+        size: Option<PageSize>,
+    },
+    /// `type: next_url`: jq expression over the answer for a URL, absolute or relative, of the same host.
+    NextUrl {
+        /// jq expression.
+        next: String,
+        /// Page size for the first request.
+        size: Option<PageSize>,
+    },
+    /// `type: link_header`: RFC 8288, `rel="next"`.
+    LinkHeader {
+        /// Page size for the first request.
+        size: Option<PageSize>,
+    },
+    /// `type: header`: the next cursor in an answer's header, sent as query parameter.
+    Header {
+        /// Name of the header.
+        header: String,
+        /// Query parameter.
+        parameter: String,
+        /// Page size.
+        size: Option<PageSize>,
+    },
+    /// `type: page`: page number. Ends at a short page, an empty page, or after `total_pages` / `total`.
+    Page {
+        /// Query parameter.
+        parameter: String,
+        /// The first page's number, 0 or 1 (default).
+        first: u64,
+        /// Page size: needed for the short-page rule.
+        size: Option<PageSize>,
+        /// jq expression for the number of pages.
+        total_pages: Option<String>,
+        /// jq expression for the number of items.
+        total: Option<String>,
+    },
+    /// `type: offset`. Ends at a short page, an empty page, or at `total`.
+    Offset {
+        /// Query parameter.
+        parameter: String,
+        /// Page size: needed.
+        size: PageSize,
+        /// jq expression for the number of items.
+        total: Option<String>,
+    },
+}
+
+impl Pagination {
+    /// Whether items that move between pages while paging may be missed.
+    #[must_use]
+    pub fn drifts(&self) -> bool {
+        matches!(self, Self::Page { .. } | Self::Offset { .. })
+    }
+}
+
+/// A page size and the parameter that asks for it.
+#[derive(Clone, Debug)]
+pub struct PageSize {
+    /// Query parameter (or member of the body with `in: body`).
+    pub parameter: String,
+    /// Items per page, 1–10,000.
+    pub size: u32,
+}
+
+/// An answer that means something special.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerPattern {
+    /// HTTP status.
+    pub status: u16,
+    /// Text that the body contains; none: any body.
+    pub contains: Option<String>,
+}
+
+/// Names of the headers that tell the source's limits; the IETF `RateLimit` fields are understood besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitHeaders {
+    /// Default `x-ratelimit-remaining`.
+    pub remaining: String,
+    /// Default `x-ratelimit-reset`: Unix seconds, or seconds from now if less than 10^8.
+    pub reset: String,
+}
+
+impl Default for RateLimitHeaders {
+    fn default() -> Self {
+        Self {
+            remaining: "x-ratelimit-remaining".into(),
+            reset: "x-ratelimit-reset".into(),
+        }
+    }
+}
+
+/// How requests prove who asks.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// They do not.
+    None,
+    /// `Authorization: Bearer`.
+    Bearer(Secret),
+    /// RFC 7617.
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// A header of the API's own.
+    Header {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+    /// OAuth 2.0 client credentials, RFC 6749 section 4.4.
+    ClientCredentials {
+        /// Token endpoint.
+        token_url: url::Url,
+        /// Client.
+        client_id: String,
+        /// Its secret.
+        client_secret: Secret,
+        /// Asked for, separated by spaces.
+        scope: Option<String>,
+        /// Sent as `audience`, which some servers want.
+        audience: Option<String>,
+    },
+}

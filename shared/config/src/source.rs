@@ -1,0 +1,171 @@
+//! One source: what all types have in common, and the `files` type. The `rest` type is in `rest.rs`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::http::read_http;
+use super::identity::identity;
+use super::reader::{Section, Spec};
+use super::settings::{FilesSettings, SourceKind, SourceSettings};
+use tideline_core::rules::{Ladder, Schedule, ScheduleError, Volatile};
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) fn read_sources(root: &Section<'_>) -> Vec<SourceSettings> {
+    let spec = Spec {
+        key: "sources",
+        kind: "list of sections".to_owned(),
+        default: "[]".to_owned(),
+        range: String::new(),
+        doc: "What is read.",
+    };
+    let mut names: HashMap<String, usize> = HashMap::new();
+    let sources = root.sections(spec, |source, index| {
+        let name = read_name(source);
+        if let Some(first) = names.insert(name.clone(), index).filter(|_| !name.is_empty()) {
+            source.fail("name", format!("sources[{first}] has the name \"{name}\" already"));
+        }
+        read_source(source, name)
+    });
+    sources.into_iter().flatten().collect()
+}
+
+/// The name of a source is the key of its first job and the beginning of those of its partitions.
+fn read_name(source: &Section<'_>) -> String {
+    let doc = "Unique name. Another name is another source: the entities of the old one stay, as orphaned.";
+    let range = "letters, digits, `-`, `_`, `.`; at most 63";
+    let name = source.required_parsed("name", "text", range, doc, &|text| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if !text.is_empty() && text.len() <= 63 && text.chars().all(allowed) {
+            Ok(text.to_owned())
+        } else {
+            Err("must be 1 to 63 letters, digits, `-`, `_` or `.`".to_owned())
+        }
+    });
+    name.unwrap_or_default()
+}
+
+fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
+    let doc = "`http`: any paginated JSON API. `files`: YAML, JSON and NDJSON below a folder.";
+    let source_type = source.choice("type", None, &["http", "files"], doc);
+    let rest = source.variant(source_type, "http", read_http).flatten();
+    let files = source.variant(source_type, "files", read_files).flatten();
+    let mut settings = SourceSettings::new(name);
+    read_reading(source, &mut settings);
+    read_pauses(source, &mut settings);
+    let drifts = rest
+        .as_ref()
+        .is_some_and(|rest| rest.resources.iter().any(|resource| resource.pagination.drifts()));
+    source.section("removals", "When something is missing at the source.", |removals| {
+        read_removals(removals, &mut settings, drifts);
+    });
+    read_writing(source, &mut settings);
+    let rest = rest.map(|rest| SourceKind::Http(Box::new(rest)));
+    settings.kind = rest.or(files.map(SourceKind::Files))?;
+    settings.source_type = source_type?.to_owned();
+    settings.identity = identity(&settings.source_type, &settings.kind);
+    source.examine(&settings);
+    Some(settings)
+}
+
+fn read_reading(source: &Section<'_>, settings: &mut SourceSettings) {
+    source.section("burst", "One turn at reading.", |burst| {
+        let doc = "How long a worker reads one partition before it lets others have a turn.";
+        settings.burst_length = burst.duration("length", settings.burst_length, SECONDS(1)..=SECONDS(300), doc);
+        let doc = "The pause between two bursts of a partition.";
+        settings.burst_interval = burst.duration("interval", settings.burst_interval, Duration::ZERO..=DAY, doc);
+    });
+    let doc = "Partitions that are read at the same time, in the whole fleet.";
+    settings.parallel_partitions = source.count("parallel_partitions", settings.parallel_partitions, 1..=1_000, doc);
+    let shortest = Duration::from_millis(100);
+    let doc = "How long one page may take.";
+    settings.page_timeout = source.duration("page_timeout", settings.page_timeout, shortest..=SECONDS(600), doc);
+    let doc = "How often a partition may start over in one cycle because its cursor expired.";
+    settings.max_restarts = source.count("max_restarts", settings.max_restarts, 0..=1_000, doc);
+    let doc = "The ladder: waits after the first, second, … failure in a row, each varied by 10 %. After the last one the cycle \
+               is cancelled, nothing is deleted, and a fresh cycle starts.";
+    let default = [30, 60, 300, 1_800].map(SECONDS);
+    settings.backoff = Ladder::new(source.durations("backoff", &default, Duration::ZERO..=7 * DAY, 20, doc));
+}
+
+fn read_writing(source: &Section<'_>, settings: &mut SourceSettings) {
+    let doc = "Annotations whose change is no change of the entity; a `*` at the end stands for any rest.";
+    settings.volatile = Volatile::new(source.texts("volatile_annotations", 100, doc));
+    source.section("commit", "How pages are written.", |commit| {
+        let doc = "Pages that may share one transaction while a burst lasts.";
+        settings.commit_pages = commit.count("max_pages", settings.commit_pages, 1..=100, doc);
+    });
+    source.section("malformed", "Items that are no entities.", |malformed| {
+        let doc = "How many of them are kept for people to look at; older ones go.";
+        settings.malformed_keep = malformed.count("keep", settings.malformed_keep, 0..=1_000_000, doc);
+    });
+}
+
+fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings) {
+    let doc =
+        "The pause between the end of a cycle and the next one. With a `schedule` too, whichever comes first counts.";
+    let default = "30m; with a `schedule`: none";
+    let rest = source.duration_or_none("rest", default, Duration::ZERO..=365 * DAY, doc);
+    let doc = "IANA time zone of the schedule, such as `Europe/Berlin`. Where clocks go forward, a fixed time that is left out \
+               comes at once after; where they go back, it comes once.";
+    let zone = source.parsed("time_zone", "time zone", "UTC", doc, &|zone| {
+        Schedule::new("@daily", zone)
+            .map(|_| zone.to_owned())
+            .map_err(|error| allowed(&error))
+    });
+    let doc = "Cron: minute, hour, day of month, month, day of week; with six fields, seconds first; or `@daily` and the like. \
+               Ticks that come while a cycle runs are not made up for.";
+    let schedule = source.parsed("schedule", "cron expression", "none", doc, &|text| {
+        Schedule::new(text, zone.as_deref().unwrap_or("UTC")).map_err(|error| allowed(&error))
+    });
+    if source.has("time_zone") && !source.has("schedule") {
+        source.fail("time_zone", "is of no use without a schedule");
+    }
+    if rest == Some(None) && !source.has("schedule") {
+        source.fail("rest", "may only be none if there is a schedule");
+    }
+    let default = if source.has("schedule") { None } else { settings.rest };
+    settings.rest = rest.unwrap_or(default);
+    settings.schedule = schedule;
+}
+
+/// What a schedule must be. The reader adds what it is, unless that came from the environment.
+fn allowed(error: &ScheduleError) -> String {
+    match error {
+        ScheduleError::Expression { reason, .. } => format!("must be a cron expression ({reason})"),
+        ScheduleError::Never(_) => "must name a moment that comes".to_owned(),
+        ScheduleError::TimeZone(_) => "must be an IANA time zone, such as `UTC` or `Europe/Berlin`".to_owned(),
+    }
+}
+
+fn read_removals(removals: &Section<'_>, settings: &mut SourceSettings, drifts: bool) {
+    let guard = &mut settings.guard;
+    let doc = "Hold a sweep that would delete more than this share of what the source owns, until a person approves it. 0 holds \
+               every deletion, `none` holds none.";
+    guard.reject_above_percent =
+        removals.optional_number("reject_above_percent", guard.reject_above_percent, 0.0..=100.0, doc);
+    let doc = "Hold the sweep of a cycle that saw nothing at all.";
+    guard.reject_empty = removals.flag("reject_empty", guard.reject_empty, doc);
+    let default = "1; 2 with `page` or `offset` pagination, where moving items may be missed";
+    let doc = "Complete cycles in a row that must miss an entity before it is deleted.";
+    let confirm_cycles = removals.optional_count("confirm_cycles", default, 1..=10, doc);
+    settings.confirm_cycles = confirm_cycles.unwrap_or(if drifts { 2 } else { settings.confirm_cycles });
+}
+
+fn read_files(files: &Section<'_>) -> Option<FilesSettings> {
+    let path = files.required_text("path", "The folder; a relative one counts from this file's folder.");
+    let page_size = files.count("page_size", 100, 1..=10_000, "Files per page.");
+    let most = 1 << 30;
+    let max_file_bytes = files.size(
+        "max_file_bytes",
+        16 << 20,
+        1..=most,
+        "Larger files are reported, not read.",
+    );
+    (!path.is_empty()).then(|| FilesSettings {
+        path: files.context.folder.join(path),
+        page_size,
+        max_file_bytes,
+    })
+}

@@ -1,0 +1,22 @@
+//! The rules as pure functions: now, randomness and ids come in as arguments; nothing here does I/O.
+
+mod canonical;
+mod cursor_watch;
+mod feed;
+mod guard;
+mod ladder;
+mod page_batch;
+mod page_fingerprint;
+mod rescue;
+mod schedule;
+mod scrub;
+
+pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
+pub use cursor_watch::{came_twice, keep_cursor};
+pub use feed::FeedBounds;
+pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
+pub use ladder::{Ladder, LadderStep};
+pub use page_fingerprint::page_fingerprint;
+pub use rescue::RescuePolicy;
+pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
+pub use scrub::{REDACTED, scrub_urls};

@@ -1,0 +1,86 @@
+//! What is true of a batch of pages whatever store it goes to.
+
+use std::collections::HashMap;
+
+use super::keep_cursor;
+use crate::words::{Entity, PageBatch, PageWrite, Progress};
+
+impl PageBatch {
+    /// The number of the page that comes after these.
+    #[must_use]
+    pub fn pages_after(&self) -> u32 {
+        let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
+        self.progress.next_page.saturating_add(pages)
+    }
+
+    /// Whether a partition that stands there has these pages already: their commit was done, and its answer lost.
+    #[must_use]
+    pub fn is_committed(&self, progress: &Progress, cursor: Option<&str>) -> bool {
+        !self.pages.is_empty()
+            && progress.next_page == self.pages_after()
+            && progress.restarts == self.progress.restarts
+            && cursor == self.next.as_deref()
+    }
+
+    /// Progress after these pages, if they added and modified so many entities.
+    #[must_use]
+    pub fn progress_after(&self, added: u64, modified: u64) -> Progress {
+        let mut progress = Progress {
+            next_page: self.pages_after(),
+            finished: self.next.is_none(),
+            ..self.progress
+        };
+        progress.pages += self.pages.len() as u64;
+        let mut marked = 0;
+        for (number, page) in (self.progress.next_page.saturating_add(1)..).zip(&self.pages) {
+            let memory = page.memory();
+            if let Some(next) = &memory.next {
+                progress.kept_cursor = keep_cursor(progress.kept_cursor, number, next);
+            }
+            marked += u64::from(memory.entities);
+            progress.unidentified += u64::from(memory.unidentified);
+            match page {
+                PageWrite::Touched { .. } => {
+                    progress.pages_unchanged += 1;
+                    progress.malformed += u64::from(memory.unidentified);
+                }
+                PageWrite::Written { malformed, .. } => progress.malformed += malformed.len() as u64,
+            }
+        }
+        progress.entities += marked;
+        progress.added += added;
+        progress.modified += modified;
+        progress.unchanged += marked.saturating_sub(added + modified);
+        progress
+    }
+
+    /// The entities of the written pages, each reference once, as the last page has it: what it was on the way there is no
+    /// change.
+    #[must_use]
+    pub fn newest_entities(&self) -> Vec<&Entity> {
+        let mut pages = self.pages.iter().filter_map(|page| match page {
+            PageWrite::Written { entities, .. } => Some(entities),
+            PageWrite::Touched { .. } => None,
+        });
+        let mut newest: Vec<&Entity> = pages.next().into_iter().flatten().collect();
+        let mut places: Option<HashMap<&str, usize>> = None;
+        for entities in pages {
+            let places = places.get_or_insert_with(|| {
+                let placed = newest.iter().copied().enumerate();
+                placed
+                    .map(|(place, entity)| (entity.reference.as_str(), place))
+                    .collect()
+            });
+            for entity in entities {
+                match places.get(entity.reference.as_str()) {
+                    Some(&place) => newest[place] = entity,
+                    None => {
+                        places.insert(entity.reference.as_str(), newest.len());
+                        newest.push(entity);
+                    }
+                }
+            }
+        }
+        newest
+    }
+}

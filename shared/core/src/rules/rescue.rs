@@ -1,0 +1,25 @@
+//! When the jobs of dead workers run again.
+
+use std::time::Duration;
+
+/// What happens to the jobs of dead workers.
+#[derive(Clone, Copy, Debug)]
+pub struct RescuePolicy {
+    /// So many rescues in a row make the job due at once …
+    pub free: u32,
+    /// … later ones only after this wait, …
+    pub delay: Duration,
+    /// … and this many park it: it seems to kill its workers.
+    pub park_after: u32,
+}
+
+impl Default for RescuePolicy {
+    /// Three times at once, then after ten seconds each; the tenth time in a row it is taken to be the reason.
+    fn default() -> Self {
+        Self {
+            free: 3,
+            delay: Duration::from_secs(10),
+            park_after: 10,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The words of the design as types. One word per idea; the same word in code, SQL, configuration and documents.
+
+mod cycle;
+mod entity;
+mod feed;
+mod ids;
+mod job;
+mod nats_address;
+mod page;
+mod postgres_url;
+mod secret;
+mod source;
+mod timestamp;
+mod trace;
+
+pub use cycle::*;
+pub use entity::*;
+pub use feed::*;
+pub use ids::*;
+pub use job::*;
+pub use nats_address::*;
+pub use page::*;
+pub use postgres_url::*;
+pub use secret::*;
+pub use source::*;
+pub use timestamp::*;
+pub use trace::*;

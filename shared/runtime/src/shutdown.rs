@@ -1,0 +1,139 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::driver::{LoopDriver, LoopError, Pace, Wake};
+use super::status::{LoopReport, LoopStatus};
+use tideline_core::clock::Clock;
+
+/// How a shutdown went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownOutcome {
+    /// Everything ended by itself.
+    Finished,
+    /// The grace was over or a second signal came: what still ran was dropped. Its leases run out and others go on.
+    Dropped,
+}
+
+/// The tasks of one process. Soft stop: each task ends at its next good place. Hard stop: tasks are dropped where they wait.
+/// Clones are handles to the same tasks.
+#[derive(Clone)]
+pub struct Runtime {
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    hard: CancellationToken,
+    tasks: TaskTracker,
+    loops: Arc<Mutex<Vec<Arc<LoopStatus>>>>,
+}
+
+impl Runtime {
+    /// Nothing runs yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            stop: CancellationToken::new(),
+            hard: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            loops: Arc::default(),
+        }
+    }
+
+    /// Cancelled by the soft stop. Cancelling it starts the soft stop.
+    #[must_use]
+    pub fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Cancelled by the hard stop. Cancelling it ends the grace of a shutdown that is under way.
+    #[must_use]
+    pub fn hard_stop(&self) -> CancellationToken {
+        self.hard.clone()
+    }
+
+    /// Runs a task that watches [`Runtime::stop`] itself. The hard stop drops it.
+    pub fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let hard = self.hard.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = hard.cancelled() => {}
+            }
+        });
+    }
+
+    /// Runs a loop until the soft stop, see [`LoopDriver`].
+    pub fn spawn_loop<F, R>(&self, name: &'static str, interval: Duration, wake: Wake, run_once: F)
+    where
+        F: FnMut() -> R + Send + 'static,
+        R: Future<Output = Result<Pace, LoopError>> + Send + 'static,
+    {
+        let status = Arc::new(LoopStatus::new(name));
+        self.loops.lock().push(Arc::clone(&status));
+        let driver = LoopDriver {
+            name,
+            interval,
+            wake,
+            stop: self.stop.clone(),
+            clock: Arc::clone(&self.clock),
+            status,
+        };
+        self.spawn(driver.drive(run_once));
+    }
+
+    /// How each loop is, in the order they were started.
+    #[must_use]
+    pub fn loops(&self) -> Vec<LoopReport> {
+        let now = self.clock.now();
+        self.loops.lock().iter().map(|status| status.report(now)).collect()
+    }
+
+    /// Starts the soft stop, waits up to `grace` for the tasks to end, then drops those that still run.
+    pub async fn shut_down(&self, grace: Duration) -> ShutdownOutcome {
+        self.stop.cancel();
+        self.tasks.close();
+        let finished = tokio::select! {
+            // First, because the hard stop also ends the tasks.
+            biased;
+            () = self.hard.cancelled() => false,
+            () = self.tasks.wait() => true,
+            () = tokio::time::sleep(grace) => false,
+        };
+        if finished {
+            return ShutdownOutcome::Finished;
+        }
+        self.hard.cancel();
+        // A task that blocks its thread cannot be dropped; the process does not wait for it.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.tasks.wait()).await;
+        ShutdownOutcome::Dropped
+    }
+}
+
+/// The first SIGTERM or SIGINT cancels `stop`, the second one `hard`. Returns after the second.
+///
+/// # Errors
+/// The signals cannot be watched.
+pub async fn stop_signals(stop: CancellationToken, hard: CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    for token in [stop, hard] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "shutdown_tests.rs"]
+mod tests;

@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use tideline_core::words::Timestamp;
+
+/// How one loop is doing. Written by its driver, read by `/livez`.
+#[derive(Debug)]
+pub struct LoopStatus {
+    name: &'static str,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running_since: Option<Timestamp>,
+    /// When it turns next at the latest; none before the first turn and after the end.
+    turns_by: Option<Timestamp>,
+    last_success_at: Option<Timestamp>,
+    failures_in_a_row: u32,
+    last_error: Option<String>,
+    ended: bool,
+}
+
+/// One loop, as `/livez` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LoopReport {
+    /// Which loop.
+    pub name: &'static str,
+    /// It turns: it is neither hung nor dead. Failing is turning too, since a restart would not help then.
+    pub alive: bool,
+    /// When it last did its work.
+    pub last_success_at: Option<Timestamp>,
+    /// Failures since then.
+    pub failures_in_a_row: u32,
+    /// The last of them, while there are any.
+    pub last_error: Option<String>,
+}
+
+impl LoopStatus {
+    /// A run, or the delay of a due one, may last so long before the loop counts as hung.
+    pub const PATIENCE: Duration = Duration::from_secs(60);
+
+    pub(super) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn starts_a_run(&self, now: Timestamp) {
+        let mut state = self.state.lock();
+        state.running_since = Some(now);
+        state.turns_by = None;
+    }
+
+    pub(super) fn succeeded(&self, now: Timestamp) {
+        let mut state = self.state.lock();
+        state.running_since = None;
+        state.last_success_at = Some(now);
+        state.failures_in_a_row = 0;
+        state.last_error = None;
+    }
+
+    pub(super) fn failed(&self, error: String) -> u32 {
+        let mut state = self.state.lock();
+        state.running_since = None;
+        state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
+        state.last_error = Some(error);
+        state.failures_in_a_row
+    }
+
+    pub(super) fn waits_until(&self, moment: Timestamp) {
+        self.state.lock().turns_by = Some(moment);
+    }
+
+    pub(super) fn ended(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        state.running_since = None;
+    }
+
+    /// As it is now.
+    #[must_use]
+    pub fn report(&self, now: Timestamp) -> LoopReport {
+        let state = self.state.lock();
+        let late_after = state.running_since.or(state.turns_by);
+        LoopReport {
+            name: self.name,
+            alive: !state.ended && late_after.is_none_or(|moment| now.since(moment) <= Self::PATIENCE),
+            last_success_at: state.last_success_at,
+            failures_in_a_row: state.failures_in_a_row,
+            last_error: state.last_error.clone(),
+        }
+    }
+}

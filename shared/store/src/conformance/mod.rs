@@ -1,0 +1,121 @@
+//! What every store must do, written once and run on each backend and through wrappers that inject faults.
+//!
+//! A case is `pub async fn a_sentence_that_must_hold(store: Arc<dyn Store>)` in the file of its subject; the moments it
+//! passes in are explicit. Each file lists its cases in a macro at its end (a test sees to it that none is forgotten), and
+//! [`store_conformance!`](crate::store_conformance) makes one `#[tokio::test]` of each:
+//!
+//! ```ignore
+//! async fn open() -> (tempfile::TempDir, Arc<dyn Store>) { … } // a fresh, empty store and what keeps it alive
+//! tideline_store::store_conformance!(open);
+//! ```
+//!
+//! `open` may also return an `Option` of that pair: none leaves the case out (no server to test with).
+
+#![allow(missing_docs, reason = "the names of the cases are the sentences that hold")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "all of this is test code"
+)]
+
+mod builders;
+pub mod catalog;
+pub mod cycles;
+pub mod feed;
+pub mod ingest;
+pub mod jobs;
+pub mod leases;
+pub mod operators;
+pub mod pages;
+pub mod places;
+pub mod settling;
+pub mod sharing;
+pub mod sources;
+pub mod supersede;
+pub mod sweep;
+
+use std::sync::Arc;
+
+pub use builders::*;
+
+use super::Store;
+
+/// One `#[tokio::test]` per case of the suite; see [`conformance`](crate::conformance).
+#[macro_export]
+macro_rules! store_conformance {
+    ($open:path) => {
+        $crate::store_conformance_catalog!($open);
+        $crate::store_conformance_cycles!($open);
+        $crate::store_conformance_feed!($open);
+        $crate::store_conformance_ingest!($open);
+        $crate::store_conformance_jobs!($open);
+        $crate::store_conformance_leases!($open);
+        $crate::store_conformance_operators!($open);
+        $crate::store_conformance_pages!($open);
+        $crate::store_conformance_places!($open);
+        $crate::store_conformance_settling!($open);
+        $crate::store_conformance_sharing!($open);
+        $crate::store_conformance_sources!($open);
+        $crate::store_conformance_supersede!($open);
+        $crate::store_conformance_sweep!($open);
+    };
+}
+
+/// The tests of one file of cases.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance_cases {
+    ($open:path, $file:ident: $($case:ident),* $(,)?) => {
+        mod $file {
+            #[allow(unused_imports, reason = "a file may have no case yet")]
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    if let Some((guard, store)) = $crate::conformance::opened($open().await) {
+                        $crate::conformance::$file::$case(store).await;
+                        drop(guard);
+                    }
+                }
+            )*
+        }
+    };
+}
+
+/// What `open` returned, in one form.
+pub fn opened<G>(opened: impl Into<Option<(G, Arc<dyn Store>)>>) -> Option<(G, Arc<dyn Store>)> {
+    opened.into()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_case_is_forgotten() {
+        for (file, text) in [
+            ("catalog", include_str!("catalog.rs")),
+            ("cycles", include_str!("cycles.rs")),
+            ("feed", include_str!("feed.rs")),
+            ("ingest", include_str!("ingest.rs")),
+            ("jobs", include_str!("jobs.rs")),
+            ("leases", include_str!("leases.rs")),
+            ("operators", include_str!("operators.rs")),
+            ("pages", include_str!("pages.rs")),
+            ("places", include_str!("places.rs")),
+            ("settling", include_str!("settling.rs")),
+            ("sharing", include_str!("sharing.rs")),
+            ("sources", include_str!("sources.rs")),
+            ("supersede", include_str!("supersede.rs")),
+            ("sweep", include_str!("sweep.rs")),
+        ] {
+            let (cases, list) = text.split_once("macro_rules!").unwrap();
+            for case in cases.split("\npub async fn ").skip(1) {
+                let name = case.split('(').next().unwrap();
+                let listed = list
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .any(|word| word == name);
+                assert!(listed, "{file}.rs does not list {name}");
+            }
+        }
+    }
+}

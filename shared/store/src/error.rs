@@ -1,0 +1,79 @@
+use std::error::Error;
+
+use tideline_core::words::FeedGap;
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why an act on the store failed. Display never repeats its source.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached or is overloaded: the same call may work later.
+    #[error("the store is not available ({act})")]
+    Unavailable {
+        /// The act that failed.
+        act: &'static str,
+        /// The act may have been done although its answer was lost.
+        maybe_done: bool,
+        /// What happened.
+        #[source]
+        source: Cause,
+    },
+    /// Another transaction got in the way; the same call may work at once.
+    #[error("another transaction got in the way ({act})")]
+    Conflict {
+        /// The act that failed.
+        act: &'static str,
+        /// What happened.
+        #[source]
+        source: Cause,
+    },
+    /// The store's schema is not the one this program knows.
+    #[error("{0}")]
+    Schema(String),
+    /// The URL, the rights or the file are wrong; a person has to act. The text says what to do.
+    #[error("{0}")]
+    Config(String),
+    /// No row of that name or number.
+    #[error("{what} {name} does not exist")]
+    NotFound {
+        /// `source`, `job`, `entity`.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// The act does not fit the row's state; the text says why.
+    #[error("{0}")]
+    Refused(String),
+    /// A reader of the change feed cannot go on where it stands: it forgets what it has and starts over from 0.
+    #[error("{0}; start over from 0")]
+    StartOver(FeedGap),
+    /// Anything else: a defect of ours or a broken database.
+    #[error("the store failed ({act})")]
+    Broken {
+        /// The act that failed.
+        act: &'static str,
+        /// What happened.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl StoreError {
+    /// May the same call be made again, with hope?
+    #[must_use]
+    pub fn may_retry(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Conflict { .. })
+    }
+
+    /// Might the act have been done although it failed?
+    #[must_use]
+    pub fn might_have_happened(&self) -> bool {
+        matches!(self, Self::Unavailable { maybe_done: true, .. })
+    }
+}
+
+impl From<tideline_core::words::PostgresUrlError> for StoreError {
+    fn from(error: tideline_core::words::PostgresUrlError) -> Self {
+        Self::Config(error.to_string())
+    }
+}

@@ -1,0 +1,212 @@
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Executor, Postgres};
+
+use super::PostgresStore;
+use super::error::{classify, timed_out};
+use crate::StoreError;
+
+/// Rows of fewer bytes are not worth a copy: it ends with a message of its own, which the client's TCP may hold back until
+/// the server has confirmed the one before (RFC 896), and that can take the server 40 ms.
+pub(super) const COPY_BYTES: usize = 256 * 1024;
+/// A copy sends rows in messages of so many bytes at least.
+const MESSAGE_BYTES: usize = 64 * 1024;
+
+pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// One act on one connection. A connection whose act failed or was dropped on the way is closed, not given back: nothing
+/// half-said is left on it, and the server rolls back what it began.
+pub(super) struct Act {
+    name: &'static str,
+    writes: bool,
+    connection: Option<PoolConnection<Postgres>>,
+    open: bool,
+    whole: bool,
+    timeout: Duration,
+    begin: String,
+    prepares: bool,
+}
+
+impl PostgresStore {
+    /// An act that only reads.
+    pub(super) async fn reading(&self, name: &'static str) -> Result<Act, StoreError> {
+        self.act(name, false).await
+    }
+
+    /// An act that writes: outside of a transaction, a lost answer leaves open whether it was done.
+    pub(super) async fn writing(&self, name: &'static str) -> Result<Act, StoreError> {
+        self.act(name, true).await
+    }
+
+    async fn act(&self, name: &'static str, writes: bool) -> Result<Act, StoreError> {
+        let connection = self
+            .pool
+            .acquire()
+            .await
+            .map_err(|error| classify(name, false, error))?;
+        Ok(Act {
+            name,
+            writes,
+            connection: Some(connection),
+            open: false,
+            whole: true,
+            timeout: self.options.statement_timeout,
+            begin: self.begin.clone(),
+            prepares: self.prepares,
+        })
+    }
+}
+
+impl Act {
+    /// Begins a transaction that the server ends if this process says nothing for too long.
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        let begin = self.begin.clone();
+        self.open = true;
+        self.say(begin, false).await
+    }
+
+    /// Commits. If the answer is lost, it may have been done.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        self.say("COMMIT".to_owned(), true).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Gives up what the transaction did.
+    pub(super) async fn rollback(mut self) -> Result<(), StoreError> {
+        self.say("ROLLBACK".to_owned(), false).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// The rows of a statement.
+    pub(super) async fn rows(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>, StoreError> {
+        let alone = self.begin_alone().await?;
+        let (name, maybe_done, timeout) = (self.name, self.writes && !self.open, self.timeout);
+        let statement = statement.persistent(self.prepares);
+        let connection = self.connection()?;
+        let answer = tokio::time::timeout(timeout, statement.fetch_all(connection)).await;
+        let answer = self.judge(name, maybe_done, answer);
+        self.end_alone(alone, answer).await
+    }
+
+    /// The only row of a statement, if it has one.
+    pub(super) async fn row(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>, StoreError> {
+        Ok(self.rows(statement).await?.into_iter().next())
+    }
+
+    /// How many rows a statement changed.
+    pub(super) async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let alone = self.begin_alone().await?;
+        let (name, maybe_done, timeout) = (self.name, self.writes && !self.open, self.timeout);
+        let statement = statement.persistent(self.prepares);
+        let connection = self.connection()?;
+        let answer = tokio::time::timeout(timeout, statement.execute(connection)).await;
+        let answer = self.judge(name, maybe_done, answer);
+        Ok(self.end_alone(alone, answer).await?.rows_affected())
+    }
+
+    /// Copies rows in binary form (PostgreSQL manual, COPY, "Binary Format"): `put` appends a row. They are sent as they are
+    /// made, so that neither side waits for all of them, and memory stays small.
+    pub(super) async fn copy<R>(
+        &mut self,
+        statement: &'static str,
+        rows: impl Iterator<Item = R>,
+        put: impl Fn(&mut Vec<u8>, R),
+    ) -> Result<(), StoreError> {
+        let (name, timeout) = (self.name, self.timeout);
+        let connection = self.connection()?;
+        let copied = async {
+            let mut copy = connection.copy_in_raw(statement).await?;
+            let mut data = Vec::with_capacity(3 * MESSAGE_BYTES);
+            data.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
+            data.extend_from_slice(&[0; 8]);
+            for row in rows {
+                put(&mut data, row);
+                // Something is kept back, so that the end of the rows is not a short message too.
+                if data.len() >= 2 * MESSAGE_BYTES {
+                    let ready = data.len() - MESSAGE_BYTES;
+                    copy.send(&data[..ready]).await?;
+                    data.drain(..ready);
+                }
+            }
+            data.extend_from_slice(&(-1_i16).to_be_bytes());
+            copy.send(&data[..]).await?;
+            copy.finish().await
+        };
+        let answer = tokio::time::timeout(timeout, copied).await;
+        self.judge(name, false, answer).map(|_| ())
+    }
+
+    /// Says a text of one or more statements, in one round trip; never a prepared statement.
+    pub(super) async fn say(&mut self, text: String, commits: bool) -> Result<(), StoreError> {
+        let (name, timeout) = (self.name, self.timeout);
+        let connection = self.connection()?;
+        let answer = tokio::time::timeout(timeout, connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await;
+        self.judge(name, commits, answer).map(|_| ())
+    }
+
+    /// Without prepared statements a statement is parsed and run in two steps, which a pooler gives to one connection only
+    /// within a transaction. Says whether one was begun for the next statement alone.
+    async fn begin_alone(&mut self) -> Result<bool, StoreError> {
+        if self.prepares || self.open {
+            return Ok(false);
+        }
+        self.begin().await?;
+        Ok(true)
+    }
+
+    /// Ends what [`Act::begin_alone`] began. Until then nothing was done; if the answer to the end is lost, it may have been.
+    async fn end_alone<T>(&mut self, alone: bool, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if alone && answer.is_ok() {
+            self.say("COMMIT".to_owned(), self.writes).await?;
+            self.open = false;
+        } else if alone && self.whole && self.say("ROLLBACK".to_owned(), false).await.is_ok() {
+            self.open = false;
+        }
+        answer
+    }
+
+    fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
+        // Until the answer is here, the connection must not go back to the pool.
+        self.whole = false;
+        let name = self.name;
+        self.connection
+            .as_deref_mut()
+            .ok_or_else(|| classify(name, false, sqlx::Error::PoolClosed))
+    }
+
+    fn judge<T>(
+        &mut self,
+        name: &'static str,
+        maybe_done: bool,
+        answer: Result<Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
+    ) -> Result<T, StoreError> {
+        match answer {
+            Ok(Ok(value)) => {
+                self.whole = true;
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                // An error of the statement leaves the connection as it was, unless the server ends it.
+                let code = error.as_database_error().and_then(|database| database.code());
+                self.whole = code.is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"));
+                Err(classify(name, maybe_done, error))
+            }
+            Err(_) => Err(timed_out(name, maybe_done, self.timeout)),
+        }
+    }
+}
+
+impl Drop for Act {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && (self.open || !self.whole)
+        {
+            drop(connection.detach());
+        }
+    }
+}

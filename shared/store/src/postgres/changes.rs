@@ -1,0 +1,207 @@
+//! What a batch of pages changes in the catalog.
+
+use super::act::{Act, COPY_BYTES};
+use super::error::{broken, conflict};
+use super::rows::column;
+use crate::StoreError;
+use tideline_core::words::{Entity, PageBatch, SourceId, Timestamp};
+
+/// The entities to write.
+#[derive(Default)]
+pub(super) struct Changes<'b> {
+    new: Vec<&'b Entity>,
+    /// With whether it is a tombstone now.
+    changed: Vec<(&'b Entity, bool)>,
+}
+
+impl Changes<'_> {
+    fn revived(&self) -> usize {
+        self.changed.iter().filter(|(_, gone)| *gone).count()
+    }
+
+    pub(super) fn added(&self) -> u64 {
+        (self.new.len() + self.revived()) as u64
+    }
+
+    pub(super) fn modified(&self) -> u64 {
+        (self.changed.len() - self.revived()) as u64
+    }
+}
+
+/// Compares the entities of the written pages with the catalog.
+pub(super) async fn compare<'b>(act: &mut Act, batch: &'b PageBatch) -> Result<Changes<'b>, StoreError> {
+    let mut changes = Changes::default();
+    let entities = batch.newest_entities();
+    if entities.is_empty() {
+        return Ok(changes);
+    }
+    let statement = sqlx::query(include_str!("sql/compare_entities.sql"))
+        .bind(batch.source.0)
+        .bind(
+            entities
+                .iter()
+                .map(|entity| entity.reference.as_str())
+                .collect::<Vec<&str>>(),
+        )
+        .bind(
+            entities
+                .iter()
+                .map(|entity| &entity.fingerprint.0[..])
+                .collect::<Vec<&[u8]>>(),
+        );
+    let row = act
+        .row(statement)
+        .await?
+        .ok_or_else(|| broken("compare entities", "no answer"))?;
+    let mut known = vec![false; entities.len()];
+    let mut mark = |name| -> Result<Vec<&'b Entity>, StoreError> {
+        let places = column::<Option<Vec<i64>>>(&row, name)?.unwrap_or_default();
+        let mut found = Vec::with_capacity(places.len());
+        for place in places {
+            let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
+            if let (Some(entity), Some(known)) = (entities.get(place), known.get_mut(place)) {
+                *known = true;
+                found.push(*entity);
+            }
+        }
+        Ok(found)
+    };
+    mark("equal")?;
+    let (different, gone) = (mark("different")?, mark("gone")?);
+    changes.new = entities
+        .iter()
+        .zip(&known)
+        .filter(|(_, known)| !**known)
+        .map(|(e, _)| *e)
+        .collect();
+    changes.changed = different.into_iter().map(|entity| (entity, false)).collect();
+    changes.changed.extend(gone.into_iter().map(|entity| (entity, true)));
+    Ok(changes)
+}
+
+/// Writes the changes, numbered in the order of the feed.
+pub(super) async fn write(
+    act: &mut Act,
+    source: SourceId,
+    changes: &Changes<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let total = changes.new.len() + changes.changed.len();
+    if total == 0 {
+        return Ok(());
+    }
+    let total = i64::try_from(total).unwrap_or(i64::MAX);
+    let live = i64::try_from(changes.added()).unwrap_or(i64::MAX);
+    let last = take_sequences(act, source.0, total, live).await?;
+    let first = last - total + 1;
+    if !changes.new.is_empty() {
+        insert(act, source, &changes.new, first, now).await?;
+    }
+    if !changes.changed.is_empty() {
+        let from = first + i64::try_from(changes.new.len()).unwrap_or(0);
+        update(act, source, &changes.changed, from, now).await?;
+    }
+    Ok(())
+}
+
+/// Takes numbers for changes and returns the last; the feed waits for this transaction from here on.
+pub(super) async fn take_sequences(act: &mut Act, source: i64, count: i64, live: i64) -> Result<i64, StoreError> {
+    let statement = sqlx::query(include_str!("sql/take_sequences.sql"));
+    let row = act.row(statement.bind(count).bind(source).bind(live)).await?;
+    row.map(|row| column(&row, "value"))
+        .transpose()?
+        .ok_or_else(|| broken("take sequence numbers", "the counter is gone"))
+}
+
+async fn insert(
+    act: &mut Act,
+    source: SourceId,
+    new: &[&Entity],
+    first: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if new.iter().map(|entity| entity.body.len()).sum::<usize>() >= COPY_BYTES {
+        let rows = new.iter().zip(first..);
+        return act
+            .copy(
+                include_str!("sql/copy_entities.sql"),
+                rows,
+                |data, (entity, sequence)| {
+                    put_entity(data, source, entity, sequence, now);
+                },
+            )
+            .await;
+    }
+    let statement = sqlx::query(include_str!("sql/insert_entities.sql"))
+        .bind(source.0)
+        .bind(
+            new.iter()
+                .map(|entity| entity.reference.as_str())
+                .collect::<Vec<&str>>(),
+        )
+        .bind(
+            new.iter()
+                .map(|entity| &entity.fingerprint.0[..])
+                .collect::<Vec<&[u8]>>(),
+        )
+        .bind(new.iter().map(|entity| entity.body.as_str()).collect::<Vec<&str>>())
+        .bind((first..).take(new.len()).collect::<Vec<i64>>())
+        .bind(now.0)
+        .bind(new.iter().map(|entity| entity.key_hash.0).collect::<Vec<i64>>());
+    act.run(statement).await.map(|_| ())
+}
+
+async fn update(
+    act: &mut Act,
+    source: SourceId,
+    changed: &[(&Entity, bool)],
+    first: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let statement = sqlx::query(include_str!("sql/update_entities.sql"))
+        .bind(source.0)
+        .bind(
+            changed
+                .iter()
+                .map(|(entity, _)| entity.reference.as_str())
+                .collect::<Vec<&str>>(),
+        )
+        .bind(
+            changed
+                .iter()
+                .map(|(entity, _)| &entity.fingerprint.0[..])
+                .collect::<Vec<&[u8]>>(),
+        )
+        .bind(
+            changed
+                .iter()
+                .map(|(entity, _)| entity.body.as_str())
+                .collect::<Vec<&str>>(),
+        )
+        .bind((first..).take(changed.len()).collect::<Vec<i64>>())
+        .bind(changed.iter().map(|(_, gone)| *gone).collect::<Vec<bool>>())
+        .bind(now.0);
+    let written = act.run(statement).await?;
+    if written != changed.len() as u64 {
+        return Err(conflict("commit pages", "an entity was written by another partition"));
+    }
+    Ok(())
+}
+
+/// Appends a row in COPY's binary form: the number of columns, per column its length and its bytes; numbers big-endian.
+fn put_entity(row: &mut Vec<u8>, source: SourceId, entity: &Entity, sequence: i64, now: Timestamp) {
+    row.extend_from_slice(&8_i16.to_be_bytes());
+    for number in [source.0, entity.key_hash.0, sequence, now.0] {
+        put(row, &number.to_be_bytes());
+    }
+    put(row, entity.reference.as_str().as_bytes());
+    put(row, &entity.fingerprint.0);
+    put(row, b"added");
+    put(row, entity.body.as_bytes());
+}
+
+fn put(row: &mut Vec<u8>, value: &[u8]) {
+    let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+    row.extend_from_slice(&length.to_be_bytes());
+    row.extend_from_slice(value);
+}

@@ -1,0 +1,252 @@
+//! The page commit: one statement for pages that are as remembered, one transaction for others.
+
+use std::borrow::Cow;
+
+use sqlx::postgres::PgRow;
+
+use super::PostgresStore;
+use super::act::{Act, Statement};
+use super::changes;
+use super::error::broken;
+use super::ingest::{committed, progress_text};
+use super::rows::{NO_PLACE, storable};
+use crate::StoreError;
+use crate::batch::partition_args;
+use tideline_core::rules;
+use tideline_core::words::{Commit, MalformedItem, PageBatch, PageMemory, PageWrite, Progress, Timestamp};
+
+/// What one try did.
+pub(super) enum Attempt {
+    /// All of it.
+    Committed(Commit),
+    /// Nothing: the fence let nothing through.
+    Fenced,
+}
+
+/// Commits pages that are all as remembered and revealed no partition: one round trip.
+pub(super) async fn commit_touched(
+    store: &PostgresStore,
+    batch: &PageBatch,
+    now: Timestamp,
+) -> Result<Attempt, StoreError> {
+    let progress = batch.progress_after(0, 0);
+    let text = progress_text(&progress)?;
+    let mut act = store.writing("commit pages").await?;
+    let statement = fence(sqlx::query(include_str!("sql/touch_pages.sql")), batch, &text, now);
+    match act
+        .row(statement.bind(touched_pages(batch)).bind(length(batch)))
+        .await?
+    {
+        Some(row) => Ok(Attempt::Committed(committed(&row, progress, now)?)),
+        None => Ok(Attempt::Fenced),
+    }
+}
+
+/// Commits any pages, in one transaction: compare, fence and manifests, partitions, then the change feed's numbers (whose
+/// row is held from there to the commit), new entities, changed entities.
+pub(super) async fn commit_written(
+    store: &PostgresStore,
+    batch: &PageBatch,
+    now: Timestamp,
+) -> Result<Attempt, StoreError> {
+    let mut act = store.writing("commit pages").await?;
+    act.begin().await?;
+    let changes = changes::compare(&mut act, batch).await?;
+    let progress = batch.progress_after(changes.added(), changes.modified());
+    let Some(row) = write_manifests(&mut act, batch, &progress, now).await? else {
+        act.rollback().await?;
+        return Ok(Attempt::Fenced);
+    };
+    refresh_validators(&mut act, batch).await?;
+    write_malformed(&mut act, batch, now).await?;
+    reveal_partitions(&mut act, batch, now).await?;
+    changes::write(&mut act, batch.source, &changes, now).await?;
+    act.commit().await?;
+    Ok(Attempt::Committed(committed(&row, progress, now)?))
+}
+
+/// Binds what the fence needs: $1 to $8.
+fn fence<'q>(statement: Statement<'q>, batch: &'q PageBatch, progress: &'q str, now: Timestamp) -> Statement<'q> {
+    statement
+        .bind(batch.lease.job.0)
+        .bind(batch.lease.token.0)
+        .bind(batch.source.0)
+        .bind(batch.cycle.0)
+        .bind(batch.next.as_deref())
+        .bind(progress)
+        .bind(now.0)
+        .bind(i64::from(batch.progress.next_page))
+}
+
+/// Numbers of the touched pages: $9.
+fn touched_pages(batch: &PageBatch) -> Vec<i32> {
+    batch
+        .pages
+        .iter()
+        .filter(|page| matches!(page, PageWrite::Touched { .. }))
+        .map(|page| signed(page.memory().page))
+        .collect()
+}
+
+/// How many pages the batch has: $10. Its pages follow one another, so that they are one range of the index.
+fn length(batch: &PageBatch) -> i64 {
+    i64::try_from(batch.pages.len()).unwrap_or(i64::MAX)
+}
+
+fn signed(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+async fn write_manifests(
+    act: &mut Act,
+    batch: &PageBatch,
+    progress: &Progress,
+    now: Timestamp,
+) -> Result<Option<PgRow>, StoreError> {
+    let mut hashes: Vec<i64> = vec![];
+    let (mut first, mut last) = (vec![], vec![]);
+    let mut written: Vec<&PageMemory> = vec![];
+    for page in &batch.pages {
+        if let PageWrite::Written {
+            memory, entities, kept, ..
+        } = page
+        {
+            // Array subscripts of the database begin at 1 and include the last one.
+            first.push(i32::try_from(hashes.len() + 1).unwrap_or(i32::MAX));
+            hashes.extend(entities.iter().map(|entity| entity.key_hash.0));
+            hashes.extend(kept.iter().map(|hash| hash.0));
+            last.push(i32::try_from(hashes.len()).unwrap_or(i32::MAX));
+            written.push(memory);
+        }
+    }
+    let text = progress_text(progress)?;
+    if written.is_empty() {
+        let statement = fence(sqlx::query(include_str!("sql/touch_pages.sql")), batch, &text, now);
+        return act.row(statement.bind(touched_pages(batch)).bind(length(batch))).await;
+    }
+    let children = written
+        .iter()
+        .map(|memory| children_text(memory))
+        .collect::<Result<Vec<_>, _>>()?;
+    let statement = fence(sqlx::query(include_str!("sql/write_pages.sql")), batch, &text, now)
+        .bind(touched_pages(batch))
+        .bind(length(batch))
+        .bind(of(&written, |memory| signed(memory.page)))
+        .bind(of(&written, |memory| &memory.fingerprint.0[..]))
+        .bind(of(&written, |memory| signed(memory.entities)))
+        .bind(of(&written, |memory| signed(memory.unidentified)))
+        .bind(of(&written, |memory| memory.next.as_deref()))
+        .bind(children)
+        .bind(of(&written, |memory| {
+            memory.validators.request.as_ref().map(|digest| &digest.0[..])
+        }))
+        .bind(of(&written, |memory| memory.validators.etag.as_deref()))
+        .bind(of(&written, |memory| memory.validators.last_modified.as_deref()))
+        .bind(of(&written, |memory| {
+            memory.validators.content.as_ref().map(|digest| &digest.0[..])
+        }))
+        .bind(first)
+        .bind(last)
+        .bind(hashes);
+    act.row(statement).await
+}
+
+fn of<'m, T>(memories: &[&'m PageMemory], field: impl Fn(&'m PageMemory) -> T) -> Vec<T> {
+    memories.iter().map(|memory| field(memory)).collect()
+}
+
+fn children_text(memory: &PageMemory) -> Result<Option<String>, StoreError> {
+    if memory.children.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(&memory.children)
+        .map(Some)
+        .map_err(|error| broken("write the children of a page", error.to_string()))
+}
+
+async fn refresh_validators(act: &mut Act, batch: &PageBatch) -> Result<(), StoreError> {
+    for page in &batch.pages {
+        if let PageWrite::Touched {
+            memory,
+            validators: Some(validators),
+        } = page
+        {
+            let statement = sqlx::query(include_str!("sql/refresh_validators.sql"))
+                .bind(batch.lease.job.0)
+                .bind(signed(memory.page))
+                .bind(memory.next.as_deref())
+                .bind(validators.request.as_ref().map(|digest| &digest.0[..]))
+                .bind(validators.etag.as_deref())
+                .bind(validators.last_modified.as_deref())
+                .bind(validators.content.as_ref().map(|digest| &digest.0[..]));
+            act.run(statement).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_malformed(act: &mut Act, batch: &PageBatch, now: Timestamp) -> Result<(), StoreError> {
+    let mut items: Vec<(i32, &MalformedItem)> = vec![];
+    for page in &batch.pages {
+        if let PageWrite::Written { memory, malformed, .. } = page {
+            items.extend(malformed.iter().map(|item| (signed(memory.page), item)));
+        }
+    }
+    if items.is_empty() {
+        return Ok(());
+    }
+    let statement = sqlx::query(include_str!("sql/insert_malformed.sql"))
+        .bind(batch.source.0)
+        .bind(batch.cycle.0)
+        .bind(&batch.partition)
+        .bind(now.0)
+        .bind(items.iter().map(|(page, _)| *page).collect::<Vec<i32>>())
+        .bind(
+            items
+                .iter()
+                .map(|(_, item)| item.reference.as_ref().map(|reference| storable(reference.as_str())))
+                .collect::<Vec<Option<Cow<'_, str>>>>(),
+        )
+        .bind(
+            items
+                .iter()
+                .map(|(_, item)| storable(&item.error))
+                .collect::<Vec<Cow<'_, str>>>(),
+        )
+        .bind(
+            items
+                .iter()
+                .map(|(_, item)| storable(&item.sample))
+                .collect::<Vec<Cow<'_, str>>>(),
+        );
+    act.run(statement).await?;
+    let statement = sqlx::query(include_str!("sql/trim_malformed.sql")).bind(batch.source.0);
+    act.run(statement.bind(i64::from(batch.malformed_keep))).await?;
+    Ok(())
+}
+
+async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> Result<(), StoreError> {
+    let mut children: Vec<_> = batch.pages.iter().flat_map(|page| &page.memory().children).collect();
+    if children.is_empty() {
+        return Ok(());
+    }
+    children.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    children.dedup_by(|a, b| a.key == b.key);
+    let args: Vec<String> = children
+        .iter()
+        .map(|child| partition_args(&child.key, &child.args))
+        .collect();
+    let digests: Vec<_> = args.iter().map(|text| rules::fingerprint(text.as_bytes())).collect();
+    let statement = sqlx::query(include_str!("sql/upsert_partitions.sql"))
+        .bind(batch.lease.job.0)
+        .bind(batch.source.0)
+        .bind(batch.cycle.0)
+        .bind(children.iter().map(|child| child.key.as_str()).collect::<Vec<&str>>())
+        .bind(digests.iter().map(|digest| &digest.0[..]).collect::<Vec<&[u8]>>())
+        .bind(args)
+        .bind(NO_PLACE)
+        .bind(now.0);
+    act.run(statement).await?;
+    act.lock_sources(&[batch.source.0]).await?;
+    act.open_places(&[batch.source.0], now).await
+}

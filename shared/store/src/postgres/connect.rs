@@ -1,0 +1,201 @@
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Row};
+
+use super::error::{classify, message};
+use super::{PostgresOptions, PostgresStore};
+use crate::StoreError;
+use tideline_core::words::{POSTGRES_TLS_FILES, PostgresUrlError, parse_postgres_url};
+
+/// A connection that lay idle for longer is asked whether it still lives before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+impl PostgresStore {
+    /// Connects to a database, with TLS as `sslmode` of the URL says (`prefer` unless it says more; `verify-full` to be
+    /// sure of the server). Changes nothing there.
+    ///
+    /// # Errors
+    /// `Config` names the setting `store` and says what to do: a URL that cannot be read, wrong credentials, a missing
+    /// database, a wrong certificate, a server that is too old. `Unavailable`: nothing answers there.
+    pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
+        let (connect, prepares) = read_url(url)?;
+        let place = describe(&connect);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.pool_size.max(1))
+            .min_connections(0)
+            .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(Duration::from_secs(300))
+            .max_lifetime(Duration::from_secs(3600))
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED_IDLE {
+                        let asked = tokio::time::timeout(Duration::from_secs(2), sqlx::Connection::ping(connection));
+                        return Ok(matches!(asked.await, Ok(Ok(()))));
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(connect.clone());
+        // A dead host is noticed within ten seconds, and not after the two hours of TCP.
+        let begin = format!(
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL tcp_keepalives_idle = 5; \
+             SET LOCAL tcp_keepalives_interval = 1; SET LOCAL tcp_keepalives_count = 5",
+            options.idle_in_transaction.as_millis().max(1)
+        );
+        let store = Self {
+            pool,
+            options,
+            begin,
+            prepares,
+        };
+        store.greet(&connect, &place).await?;
+        Ok(store)
+    }
+
+    /// Closes all connections, after the acts that are under way.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn greet(&self, connect: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
+        // Not through the pool: it would try again until its time is over, whatever the answer was.
+        let limit = self.options.acquire_timeout;
+        let mut connection = match tokio::time::timeout(limit, connect.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(refused(place, error)),
+            Err(_) => return Err(silent(place, &format!("no answer within {} s", limit.as_secs_f32()))),
+        };
+        // Never a prepared statement: behind a pooler it would stay on a connection that others get.
+        let version = sqlx::raw_sql(include_str!("sql/read_server_version.sql"))
+            .fetch_one(&mut connection)
+            .await
+            .and_then(|row| row.try_get::<String, _>(0))
+            .map_err(|error| classify("connect", false, error))?;
+        drop(sqlx::Connection::close(connection).await);
+        match version.parse::<u32>() {
+            Ok(number) if number < 130_000 => Err(StoreError::Config(format!(
+                "store: {place} runs Postgres {}; Tideline needs 13 or newer",
+                number / 10_000
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the URL says, and whether statements may stay prepared (`statement-cache-capacity` is not 0).
+fn read_url(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
+    let parsed = parse_postgres_url(url)?;
+    for (name, value) in parsed.query_pairs() {
+        let names_file = POSTGRES_TLS_FILES.contains(&name.as_ref()) && !value.starts_with("-----BEGIN");
+        if names_file && let Err(error) = std::fs::File::open(value.as_ref()) {
+            return Err(StoreError::Config(format!(
+                "store: {name} of the URL names {value}, which cannot be read: {error}"
+            )));
+        }
+    }
+    // The driver's error may quote the value, so it is not shown.
+    let options =
+        PgConnectOptions::from_str(url).map_err(|_| PostgresUrlError::unreadable("a parameter has a wrong value"))?;
+    // Not sent, because PgBouncer refuses to begin with it unless told otherwise; no floating-point number is stored.
+    let options = options.extra_float_digits(None);
+    let named = options.get_application_name().is_some();
+    let options = if named {
+        options
+    } else {
+        options.application_name("tideline")
+    };
+    let prepares = !parsed
+        .query_pairs()
+        .any(|(name, value)| name == "statement-cache-capacity" && value == "0");
+    Ok((options.disable_statement_logging(), prepares))
+}
+
+fn describe(options: &PgConnectOptions) -> String {
+    format!(
+        "{}:{}/{} as {}",
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or(options.get_username()),
+        options.get_username()
+    )
+}
+
+const TLS_ADVICE: &str = "check sslmode, sslrootcert and the host's name in the URL";
+
+fn refused(place: &str, error: sqlx::Error) -> StoreError {
+    let code = error
+        .as_database_error()
+        .and_then(|database| database.code().map(|code| code.into_owned()));
+    let config = |what: &str, advice: &str| StoreError::Config(format!("store: {place}: {what}; {advice}"));
+    match code.as_deref() {
+        Some("28P01" | "28000") => config(
+            &message(&error),
+            "check user and password of the URL and the server's pg_hba.conf",
+        ),
+        Some("3D000") => config(&message(&error), "create the database or correct its name in the URL"),
+        Some("42501") => config(
+            &message(&error),
+            "grant the user CONNECT on the database and CREATE and USAGE on its schema",
+        ),
+        Some("08P01") => config(
+            &message(&error),
+            "if this is PgBouncer, see ignore_startup_parameters and pool_mode in its manual",
+        ),
+        _ => match error {
+            sqlx::Error::Tls(cause) => config(&format!("TLS failed: {cause}"), TLS_ADVICE),
+            sqlx::Error::Io(cause) if cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                config(&format!("TLS failed: {cause}"), TLS_ADVICE)
+            }
+            sqlx::Error::Configuration(cause) => config(&cause.to_string(), "correct the URL"),
+            sqlx::Error::Io(cause) => silent(place, &cause.to_string()),
+            other => match classify("connect", false, other) {
+                StoreError::Unavailable { source, .. } => unavailable(format!("store: {place}: {source}")),
+                other => other,
+            },
+        },
+    }
+}
+
+/// Nothing answers there as Postgres does.
+fn silent(place: &str, what: &str) -> StoreError {
+    unavailable(format!(
+        "store: {place}: {what}; check that Postgres runs there and that host and port of the URL are right"
+    ))
+}
+
+fn unavailable(text: String) -> StoreError {
+    StoreError::Unavailable {
+        act: "connect",
+        maybe_done: false,
+        source: text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tideline_core::full_text;
+
+    #[tokio::test]
+    async fn a_server_that_cannot_be_reached_is_named_with_the_setting_and_the_cause_once() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        let url = format!("postgres://me:hush@127.0.0.1:{port}/x");
+        let error = PostgresStore::connect(&url, PostgresOptions::default())
+            .await
+            .unwrap_err();
+        assert!(error.may_retry() && !error.might_have_happened(), "{error:?}");
+        let text = full_text(&error);
+        let place = format!("store: 127.0.0.1:{port}/x as me: ");
+        assert!(
+            text.contains(&place) && text.contains("host and port of the URL"),
+            "{text}"
+        );
+        assert!(text.matches("refused").count() == 1 && !text.contains("hush"), "{text}");
+    }
+}

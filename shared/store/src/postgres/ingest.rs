@@ -1,0 +1,128 @@
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+
+use super::PostgresStore;
+use super::commit::{Attempt, commit_touched, commit_written};
+use super::error::broken;
+use super::rows::{column, fingerprint, small};
+use crate::{IngestStore, StoreError};
+use tideline_core::words::{Commit, JobId, Lease, PageBatch, PageMemory, PageWrite, Progress, Timestamp, Validators};
+
+/// How often a page commit is tried when another transaction got in the way: two partitions may own the same reference.
+const TRIES: u32 = 5;
+
+#[async_trait]
+impl IngestStore for PostgresStore {
+    async fn list_page_memories(&self, partition: JobId, from: u32, limit: u32) -> Result<Vec<PageMemory>, StoreError> {
+        let mut act = self.reading("list page memories").await?;
+        let statement = sqlx::query(include_str!("sql/list_page_memories.sql"))
+            .bind(partition.0)
+            .bind(i64::from(from))
+            .bind(i64::from(from) + i64::from(limit));
+        act.rows(statement).await?.iter().map(page_memory).collect()
+    }
+
+    async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
+        let plain = |page: &PageWrite| matches!(page, PageWrite::Touched { memory, validators: None } if memory.children.is_empty());
+        let mut tries = 1;
+        loop {
+            let attempt = if batch.pages.iter().all(plain) {
+                commit_touched(self, batch, now).await
+            } else {
+                commit_written(self, batch, now).await
+            };
+            match attempt {
+                Ok(Attempt::Committed(commit)) => return Ok(commit),
+                Ok(Attempt::Fenced) => return self.explain_fence(batch, now).await,
+                Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn restart_partition(&self, lease: Lease, now: Timestamp) -> Result<Commit, StoreError> {
+        let mut act = self.writing("restart a partition").await?;
+        act.begin().await?;
+        let statement = sqlx::query(include_str!("sql/read_fence.sql"));
+        let row = act.row(statement.bind(lease.job.0).bind(lease.token.0)).await?;
+        let Some(row) = row else {
+            act.rollback().await?;
+            return Ok(Commit::LeaseLost);
+        };
+        let mut progress = progress_of(&row)?;
+        progress.restarts += 1;
+        progress.kept_cursor = None;
+        progress.finished = false;
+        let statement = sqlx::query(include_str!("sql/restart_job.sql")).bind(lease.job.0);
+        act.run(statement.bind(progress_text(&progress)?).bind(now.0)).await?;
+        act.commit().await?;
+        committed(&row, progress, now)
+    }
+}
+
+impl PostgresStore {
+    /// Why did the fence let nothing through? Either the lease is gone, or the same pages were committed by a call whose
+    /// answer was lost: then this is the answer.
+    async fn explain_fence(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
+        let mut act = self.reading("commit pages").await?;
+        let statement = sqlx::query(include_str!("sql/read_fence.sql"));
+        let row = act
+            .row(statement.bind(batch.lease.job.0).bind(batch.lease.token.0))
+            .await?;
+        let Some(row) = row else {
+            return Ok(Commit::LeaseLost);
+        };
+        let progress = progress_of(&row)?;
+        if batch.is_committed(&progress, column(&row, "cursor")?) {
+            return committed(&row, progress, now);
+        }
+        Err(broken(
+            "commit pages",
+            format!(
+                "the partition stands at page {}, the batch begins at page {}",
+                progress.next_page, batch.progress.next_page
+            ),
+        ))
+    }
+}
+
+/// The answer to a commit, with what the source's row says.
+pub(super) fn committed(row: &PgRow, progress: Progress, now: Timestamp) -> Result<Commit, StoreError> {
+    let hold_until = Timestamp(column(row, "hold_until")?);
+    Ok(Commit::Committed {
+        progress,
+        hold_until: (hold_until > now).then_some(hold_until),
+        paused: column::<&str>(row, "state")? != "active",
+    })
+}
+
+pub(super) fn progress_text(progress: &Progress) -> Result<String, StoreError> {
+    serde_json::to_string(progress).map_err(|error| broken("write progress", error.to_string()))
+}
+
+fn progress_of(row: &PgRow) -> Result<Progress, StoreError> {
+    column::<Option<&str>>(row, "progress")?.map_or(Ok(Progress::default()), |text| {
+        serde_json::from_str(text).map_err(|error| broken("read progress", error.to_string()))
+    })
+}
+
+fn page_memory(row: &PgRow) -> Result<PageMemory, StoreError> {
+    let digest = |name| column::<Option<&[u8]>>(row, name)?.map(fingerprint).transpose();
+    let children = column::<Option<&str>>(row, "children")?.map_or(Ok(vec![]), |text| {
+        serde_json::from_str(text).map_err(|error| broken("read the children of a page", error.to_string()))
+    })?;
+    Ok(PageMemory {
+        page: small(row, "page")?,
+        fingerprint: fingerprint(column(row, "fingerprint")?)?,
+        entities: small(row, "entities")?,
+        unidentified: small(row, "unidentified")?,
+        next: column(row, "next")?,
+        children,
+        validators: Validators {
+            request: digest("request")?,
+            etag: column(row, "etag")?,
+            last_modified: column(row, "last_modified")?,
+            content: digest("content")?,
+        },
+    })
+}

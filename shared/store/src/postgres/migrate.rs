@@ -1,0 +1,103 @@
+use super::PostgresStore;
+use super::act::Act;
+use super::rows::column;
+use crate::StoreError;
+
+/// Forward only; the number is the place in the list, from 1.
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
+    (
+        "readers and wishes",
+        include_str!("../../../../migrations/postgres/0002_readers_and_wishes.sql"),
+    ),
+];
+
+/// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.
+const MIGRATION_LOCK: i64 = 0x7469_6465_6c69_6e65;
+
+/// The newest schema this program knows.
+fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+impl PostgresStore {
+    /// Brings the schema to this program's version; returns the versions applied. However many processes start together,
+    /// each migration runs once: they wait for one another (a lock that lives as long as the transaction).
+    ///
+    /// # Errors
+    /// `Schema`: the database is newer than this program. `Config`: the user may not create tables.
+    pub async fn migrate(&self) -> Result<Vec<i64>, StoreError> {
+        let mut act = self.writing("migrate").await?;
+        if version(&mut act).await? == Some(newest()) {
+            return Ok(vec![]);
+        }
+        act.begin().await?;
+        act.run(sqlx::query(include_str!("sql/lock_migrations.sql")).bind(MIGRATION_LOCK))
+            .await?;
+        act.run(sqlx::query(include_str!("sql/create_migrations.sql"))).await?;
+        let found = version(&mut act).await?.unwrap_or(0);
+        if found > newest() {
+            return Err(differs(found));
+        }
+        let mut applied = vec![];
+        for (number, (name, text)) in (1_i64..).zip(MIGRATIONS) {
+            if number <= found {
+                continue;
+            }
+            act.script(text).await?;
+            act.run(
+                sqlx::query(include_str!("sql/insert_migration.sql"))
+                    .bind(number)
+                    .bind(name),
+            )
+            .await?;
+            applied.push(number);
+        }
+        act.commit().await?;
+        Ok(applied)
+    }
+
+    /// Is the schema the one this program was written for?
+    ///
+    /// # Errors
+    /// `Schema` names both versions.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let mut act = self.reading("check the schema").await?;
+        match version(&mut act).await? {
+            Some(found) if found == newest() => Ok(()),
+            found => Err(differs(found.unwrap_or(0))),
+        }
+    }
+}
+
+async fn version(act: &mut Act) -> Result<Option<i64>, StoreError> {
+    let there = act
+        .row(sqlx::query(include_str!("sql/find_migrations.sql")))
+        .await?
+        .map(|row| column::<bool>(&row, "there"))
+        .transpose()?;
+    if there != Some(true) {
+        return Ok(None);
+    }
+    let row = act.row(sqlx::query(include_str!("sql/read_version.sql"))).await?;
+    row.map(|row| column(&row, "version")).transpose()
+}
+
+fn differs(found: i64) -> StoreError {
+    let newest = newest();
+    StoreError::Schema(if found > newest {
+        format!(
+            "the database has schema {found}, newer than schema {newest} of this program; run a newer tideline, nothing \
+             was touched"
+        )
+    } else {
+        format!("the database has schema {found}, older than schema {newest} of this program; run `tideline migrate`")
+    })
+}
+
+impl Act {
+    /// Runs a text of several statements.
+    async fn script(&mut self, text: &'static str) -> Result<(), StoreError> {
+        self.say(text.to_owned(), false).await
+    }
+}

@@ -1,0 +1,67 @@
+//! The store on Postgres (13 or newer): the same acts as on SQLite, for a fleet of processes.
+//!
+//! Nothing here needs a session: no session locks, no `SET` without `LOCAL`, no `LISTEN`, so PgBouncer may pool
+//! transactions: 1.21 or newer with `max_prepared_statements`, or `statement-cache-capacity=0` in the URL. A hot act is one
+//! statement and so one round trip (with that parameter: one transaction and four round trips); statements live in `sql/`,
+//! one per file. Locks are taken in the order job row → source row → row `sequence` of counters. Look first at `ingest.rs`
+//! (the page commit), then at `act.rs` (connections and errors).
+
+mod act;
+mod catalog;
+mod changes;
+mod clock;
+mod commands;
+mod commit;
+mod connect;
+mod cycles;
+mod error;
+mod ingest;
+mod jobs;
+mod migrate;
+mod operators;
+mod places;
+mod rows;
+mod sources;
+mod sweep;
+mod totals;
+mod workers;
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+pub use clock::StoreClock;
+
+/// How the program uses its connections.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// Connections at most, per process.
+    pub pool_size: u32,
+    /// How long an act waits for a free connection, and connecting may take.
+    pub acquire_timeout: Duration,
+    /// How long one statement may take before its connection is given up.
+    pub statement_timeout: Duration,
+    /// The server ends a transaction whose process says nothing for so long: a stopped process must not hold locks.
+    pub idle_in_transaction: Duration,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            pool_size: 10,
+            acquire_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(60),
+            idle_in_transaction: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The store on Postgres. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    pool: PgPool,
+    options: PostgresOptions,
+    begin: String,
+    /// Whether statements are prepared once and kept by their connection.
+    prepares: bool,
+}

@@ -1,0 +1,28 @@
+//! Places of partitions: at most `sources.parallel` partitions of a source's cycle are open (running, or waiting with a due
+//! time).
+
+use super::act::Act;
+use super::rows::NO_PLACE;
+use crate::StoreError;
+use tideline_core::words::Timestamp;
+
+impl Act {
+    /// Locks these source rows; what the transaction reads afterwards is newer than whatever held them.
+    pub(super) async fn lock_sources(&mut self, sources: &[i64]) -> Result<(), StoreError> {
+        self.run(sqlx::query(include_str!("sql/lock_sources.sql")).bind(sources))
+            .await?;
+        Ok(())
+    }
+
+    /// Gives free places of these sources to their oldest partitions without one. Comes after [`Act::lock_sources`].
+    pub(super) async fn open_places(&mut self, sources: &[i64], now: Timestamp) -> Result<(), StoreError> {
+        self.run(
+            sqlx::query(include_str!("sql/open_places.sql"))
+                .bind(sources)
+                .bind(now.0)
+                .bind(NO_PLACE),
+        )
+        .await?;
+        Ok(())
+    }
+}

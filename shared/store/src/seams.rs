@@ -1,0 +1,210 @@
+use async_trait::async_trait;
+
+use super::{
+    ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter, Rescue, SettleRequest,
+    SourceCommand, SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
+};
+use tideline_core::rules::RescuePolicy;
+use tideline_core::words::{
+    ClaimedJob, Commit, CycleEnd, CycleNumber, CycleRecord, Enqueued, FeedPosition, FinishedCycle, JobId, JobRecord,
+    Lease, MalformedRecord, NewJob, PageBatch, PageMemory, Settled, SourceId, SourceRecord, SourceSpec, SweepPlan,
+    Timestamp, WorkerId,
+};
+
+type Answer<T> = Result<T, StoreError>;
+
+/// Everything a store can do; components ask for the narrowest part they need.
+pub trait Store:
+    JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + CatalogStore + OperatorStore
+{
+}
+
+impl<T: JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + CatalogStore + OperatorStore> Store for T {}
+
+/// The job queue: what producers, workers and schedulers need of any kind of job.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Inserts or supersedes jobs, one statement for the batch (at most 1,000). A (kind, key) may occur once in it. Those that
+    /// are due count as hinted at now: the caller sends the hints, and a scheduler sends them again if it does not.
+    async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Answer<Vec<Enqueued>>;
+
+    /// Leases due jobs to a worker: `waiting` → `running`, token + 1, attempt + 1. Leaves out jobs whose source is paused,
+    /// blocked or held back, and jobs another claim is just taking. Never waits for a lock.
+    async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Answer<Vec<ClaimedJob>>;
+
+    /// Keeps a cursor and progress (JSON texts) of a running job; what is none stays as it was. `false`: the lease is gone.
+    async fn checkpoint(
+        &self,
+        lease: Lease,
+        cursor: Option<&str>,
+        progress: Option<&str>,
+        now: Timestamp,
+    ) -> Answer<bool>;
+
+    /// Ends attempts, one statement for the batch, answers in its order. When an ingest job leaves its place (done, parked,
+    /// cancelled), the next partition of its cycle gets it (`parallel_partitions`) and is due at once.
+    async fn settle(&self, settlements: &[SettleRequest], now: Timestamp) -> Answer<Vec<Settled>>;
+
+    /// Due jobs that have no fresh hint: never hinted at this token, or hinted at `now - resend_after` (milliseconds) or before.
+    /// Notes that they are hinted now, so that another scheduler leaves them alone.
+    async fn take_due(&self, limit: u32, resend_after_ms: i64, now: Timestamp) -> Answer<Vec<DueJob>>;
+
+    /// The nearest moment after `now` at which a waiting job becomes due or a source's next cycle starts.
+    async fn next_due(&self, now: Timestamp) -> Answer<Option<Timestamp>>;
+
+    /// Takes back the running jobs of workers whose lease is over, and says when the next lease ends.
+    async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Answer<Rescue>;
+}
+
+/// Leases of workers: one row per worker process, for all its jobs.
+#[async_trait]
+pub trait WorkerStore: Send + Sync {
+    /// Makes or prolongs the worker's lease.
+    async fn heartbeat(&self, worker: &WorkerId, alive_until: Timestamp, now: Timestamp) -> Answer<()>;
+
+    /// What the worker runs as the store knows it, in no order: after a claim whose answer was lost this is more than the
+    /// worker knows of.
+    async fn held_leases(&self, worker: &WorkerId, now: Timestamp) -> Answer<Vec<Lease>>;
+
+    /// The worker stops in good order: its row goes; jobs it still runs are due at once and spend no attempt.
+    async fn retire(&self, worker: &WorkerId, now: Timestamp) -> Answer<()>;
+}
+
+/// Sources, their states and what is asked of them.
+#[async_trait]
+pub trait SourceStore: Send + Sync {
+    /// Makes the sources those of the configuration. A new source's first cycle is asked for (trigger start).
+    async fn sync_sources(&self, specs: &[SourceSpec], now: Timestamp) -> Answer<SourceSync>;
+
+    /// All sources, by name.
+    async fn list_sources(&self) -> Answer<Vec<SourceRecord>>;
+
+    /// The source of this name.
+    async fn find_source(&self, name: &str) -> Answer<Option<SourceRecord>>;
+
+    /// Does what a person asks. `Refused` if it does not fit the source's state.
+    async fn command_source(&self, name: &str, command: SourceCommand, now: Timestamp) -> Answer<()>;
+
+    /// No request to the source before `until`, in the whole fleet. Never shortens a longer hold.
+    async fn hold_back(&self, source: SourceId, until: Timestamp) -> Answer<()>;
+
+    /// Class config: nothing of the source runs until it is refreshed or its configuration changes.
+    async fn block_source(&self, source: SourceId, reason: &str) -> Answer<()>;
+
+    /// A step of `ResetAndDelete`: deletes up to `limit` entities (with tombstones), says how many are left. With the last
+    /// entity of an orphaned source the source goes too.
+    async fn delete_source_entities(&self, name: &str, limit: u32, now: Timestamp) -> Answer<u64>;
+}
+
+/// Cycles from start to sweep. Every act is conditional on the cycle's state, so any number of schedulers may try.
+#[async_trait]
+pub trait CycleStore: Send + Sync {
+    /// Starts the cycles that are due: active source, none running, asked for or `next_cycle_at` reached. Enqueues the root
+    /// partition's job (kind `ingest`, key = source name, args `{}`), which counts as hinted at now: the caller sends the hint.
+    async fn start_cycles(&self, limit: u32, now: Timestamp) -> Answer<Vec<StartedCycle>>;
+
+    /// Keeps with the root partitions' jobs where their cycles were started; child partitions that are revealed later take it
+    /// over. Leaves out a root whose cycle is another one by now.
+    async fn trace_cycles(&self, traces: &[CycleTrace]) -> Answer<()>;
+
+    /// Bursting cycles without an unfinished partition, and bursting cycles with a cancelled partition.
+    async fn list_finished_cycles(&self, limit: u32) -> Answer<Vec<FinishedCycle>>;
+
+    /// Cycles in state sweeping.
+    async fn list_sweeping_cycles(&self, limit: u32) -> Answer<Vec<FinishedCycle>>;
+
+    /// Moves a bursting or sweeping cycle on, with its totals; its unfinished jobs are cancelled unless it goes on to
+    /// sweeping. `false`: it was not in such a state (another scheduler was first).
+    async fn end_cycle(&self, source: SourceId, cycle: CycleNumber, end: &CycleEnd, now: Timestamp) -> Answer<bool>;
+
+    /// Finds what a sweeping cycle did not see: counts misses once per cycle, forgets what is back, drops the manifests of
+    /// pages that are gone. Asked twice, answers the same. `None`: not sweeping.
+    async fn plan_sweep(&self, source: SourceId, cycle: CycleNumber, confirm_cycles: u32) -> Answer<Option<SweepPlan>>;
+
+    /// Deletes up to `limit` candidates (with tombstones and changes) of a sweeping cycle; says how many it deleted.
+    /// 0: none left.
+    async fn sweep(
+        &self,
+        source: SourceId,
+        cycle: CycleNumber,
+        confirm_cycles: u32,
+        limit: u32,
+        now: Timestamp,
+    ) -> Answer<u64>;
+
+    /// A guard holds the sweep: sweeping → held, in place of an older held cycle; the source rests until `next_cycle_at`.
+    async fn hold_sweep(
+        &self,
+        source: SourceId,
+        cycle: CycleNumber,
+        plan: SweepPlan,
+        reason: &str,
+        next_cycle_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Answer<bool>;
+
+    /// Moves the start of the next cycle of a source that rests since `cycle`, its newest one, from one moment to another.
+    /// `false`: the next cycle is not the one it was, or no longer at that moment (another scheduler was first).
+    async fn move_next_cycle(
+        &self,
+        source: SourceId,
+        cycle: CycleNumber,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Answer<bool>;
+}
+
+/// The hot path of a burst.
+#[async_trait]
+pub trait IngestStore: Send + Sync {
+    /// What the store remembers of pages `from`, `from + 1`, … of a partition; at most `limit`, gaps left out.
+    async fn list_page_memories(&self, partition: JobId, from: u32, limit: u32) -> Answer<Vec<PageMemory>>;
+
+    /// Commits consecutive pages of a partition, with entities, marks, changes, child partitions and cursor, in one
+    /// transaction that is conditional on the lease; or nothing at all. Children get a place if one is free. A batch that is
+    /// committed already (its answer was lost) is answered as the first time and changes nothing.
+    async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Answer<Commit>;
+
+    /// Starts the partition over from its first page within its cycle (an expired cursor): the cursor goes, marks and
+    /// `next_page` stay, `restarts` + 1. `LeaseLost` as in `commit_pages`.
+    async fn restart_partition(&self, lease: Lease, now: Timestamp) -> Answer<Commit>;
+}
+
+/// The catalog and its change feed, for readers.
+#[async_trait]
+pub trait CatalogStore: Send + Sync {
+    /// Live entities.
+    async fn list_entities(&self, filter: &EntityFilter) -> Answer<Vec<EntityRecord>>;
+
+    /// Changes after `position` in commit order: the newest state of each entity, and tombstones. At most `limit` (1 to
+    /// 10,000). `StartOver`: tombstones that the reader has not seen were pruned, or the feed has yet to come so far.
+    async fn list_changes(&self, position: FeedPosition, limit: u32) -> Answer<FeedReading>;
+
+    /// Deletes up to `limit` tombstones from before `before`; says how many. Readers that may miss one are told from then on.
+    async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Answer<u64>;
+}
+
+/// What operators look at and do.
+#[async_trait]
+pub trait OperatorStore: Send + Sync {
+    /// Jobs.
+    async fn list_jobs(&self, filter: &JobFilter) -> Answer<Vec<JobRecord>>;
+
+    /// A parked, cancelled or waiting job becomes due now, on rung 0. A cycle that already ended is not reopened: `Refused`.
+    async fn retry_job(&self, job: JobId, now: Timestamp) -> Answer<()>;
+
+    /// Cycles of a source, newest first.
+    async fn list_cycles(&self, source: SourceId, limit: u32) -> Answer<Vec<CycleRecord>>;
+
+    /// The newest malformed items of a source.
+    async fn list_malformed(&self, source: SourceId, limit: u32) -> Answer<Vec<MalformedRecord>>;
+
+    /// Workers with a lease.
+    async fn list_workers(&self) -> Answer<Vec<WorkerRecord>>;
+
+    /// Numbers of the whole store.
+    async fn stats(&self, now: Timestamp) -> Answer<StoreStats>;
+
+    /// A small read that proves the store can be reached and the schema is right.
+    async fn ping(&self) -> Answer<()>;
+}

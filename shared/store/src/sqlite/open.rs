@@ -1,0 +1,186 @@
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::Mutex;
+
+use super::SqliteStore;
+use super::failure::{failed, primary_code};
+use super::ownership::Ownership;
+use super::schema::{self, HEADER_BYTES, Schema};
+use crate::StoreError;
+
+/// How long a statement waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that read.
+const READERS: u32 = 3;
+/// Pages of the write-ahead log after which it is copied back into the file: 16 MiB.
+const CHECKPOINT_PAGES: &str = "4000";
+/// Result code "file is not a database".
+const NOT_A_DATABASE: u32 = 26;
+
+impl SqliteStore {
+    /// Opens the file and brings its schema up to date; makes it if there is none. `location` is a path or a
+    /// `sqlite://path` URL.
+    ///
+    /// # Errors
+    /// `Schema`: it is newer than this program. `Config`: it cannot be read or written, or is not ours. In both cases
+    /// nothing was touched.
+    pub async fn open(location: &str) -> Result<Self, StoreError> {
+        let path = path_of(location)?;
+        Self::open_path(path, None).await
+    }
+
+    /// As [`open`](Self::open), for a process that runs roles: no second one can, until this store is dropped or the process
+    /// ends in whatever way. `command` tells the second one who it is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `Config` also if another process has it, and which.
+    pub async fn open_owned(location: &str, command: &str) -> Result<Self, StoreError> {
+        let path = path_of(location)?;
+        inspect(&path).await?;
+        let ownership = Ownership::take(&path, command)?;
+        Self::open_path(path, Some(ownership)).await
+    }
+
+    /// Opens a file that is there already, for an operator's command, also while another process runs roles on it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `Config` if there is no file, `Schema` also if it is older than this program.
+    pub async fn open_existing(location: &str) -> Result<Self, StoreError> {
+        let path = path_of(location)?;
+        match inspect(&path).await? {
+            Schema::Empty => Err(StoreError::Config(format!(
+                "there is no store at {} yet; start tideline run, or tideline migrate, to make it",
+                path.display()
+            ))),
+            Schema::Version(version) if version < schema::VERSION => Err(StoreError::Schema(format!(
+                "the store has schema version {version}, this program needs {}; run tideline migrate",
+                schema::VERSION
+            ))),
+            Schema::Version(_) => Self::connect(path, None).await,
+        }
+    }
+
+    async fn open_path(path: PathBuf, ownership: Option<Ownership>) -> Result<Self, StoreError> {
+        inspect(&path).await?;
+        let store = Self::connect(path, ownership).await?;
+        schema::migrate(&mut *store.writer().await).await?;
+        Ok(store)
+    }
+
+    async fn connect(path: PathBuf, ownership: Option<Ownership>) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            .pragma("temp_store", "MEMORY")
+            .thread_name(|number| format!("sqlite-{number}"))
+            .disable_statement_logging();
+        let writer = SqliteConnection::connect_with(&options)
+            .await
+            .map_err(|error| cannot_open(&path, error))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(0)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
+        Ok(Self {
+            path,
+            writer: Mutex::new(writer),
+            readers,
+            _ownership: ownership,
+        })
+    }
+
+    /// Closes all connections; what is in the write-ahead log goes into the file. Dropping does the same in its own time.
+    pub async fn close(self) {
+        self.readers.close().await;
+        let _ = self.writer.into_inner().close().await;
+    }
+}
+
+/// The path in a `sqlite:` URL, or the path itself.
+fn path_of(location: &str) -> Result<PathBuf, StoreError> {
+    let path = location
+        .strip_prefix("sqlite://")
+        .or_else(|| location.strip_prefix("sqlite:"))
+        .unwrap_or(location);
+    if path.is_empty() || path.ends_with('/') || path == ":memory:" {
+        return Err(StoreError::Config(format!(
+            "store: \"{location}\" names no file; write sqlite://tideline.db"
+        )));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// Looks what is at the path, and touches nothing.
+async fn inspect(path: &Path) -> Result<Schema, StoreError> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| StoreError::Config(format!("cannot read the store {shown}: {error}"));
+    match std::fs::metadata(path) {
+        Ok(file) if file.is_dir() => {
+            return Err(StoreError::Config(format!("{shown} is a folder, not a database file")));
+        }
+        Ok(file) if file.len() == 0 => return Ok(Schema::Empty),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Schema::Empty),
+        Err(error) => return Err(unreadable(error)),
+    }
+    let mut header = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut header))
+        .map_err(unreadable)?;
+    let mut schema = schema::read_header(&header).ok_or_else(|| not_a_database(path))?;
+    if has_log(path) {
+        // What counts is in the write-ahead log, so SQLite has to look.
+        let look = async {
+            let mut connection = SqliteConnectOptions::new()
+                .filename(path)
+                .read_only(true)
+                .busy_timeout(BUSY_TIMEOUT)
+                .disable_statement_logging()
+                .connect()
+                .await?;
+            let schema = schema::inspect(&mut connection).await?;
+            connection.close().await?;
+            Ok(schema)
+        };
+        schema = look.await.map_err(|error: sqlx::Error| cannot_open(path, error))?;
+    }
+    schema::check(schema)?;
+    Ok(schema)
+}
+
+/// Whether there is something in the write-ahead log beside the file.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+fn not_a_database(path: &Path) -> StoreError {
+    StoreError::Config(format!(
+        "{} is not a SQLite database; it was not touched",
+        path.display()
+    ))
+}
+
+fn cannot_open(path: &Path, error: sqlx::Error) -> StoreError {
+    let shown = path.display();
+    match primary_code(&error) {
+        Some(NOT_A_DATABASE) => not_a_database(path),
+        Some(5 | 6) => failed("open")(error),
+        _ => StoreError::Config(format!(
+            "cannot open the store {shown}: {error}; check the path and its rights"
+        )),
+    }
+}

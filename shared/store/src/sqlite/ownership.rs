@@ -1,0 +1,57 @@
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::StoreError;
+
+/// The right to run roles on a database file: a locked file beside it. The lock goes with the process, however it ends; what
+/// the file says only serves the message to the next process.
+#[derive(Debug)]
+pub(super) struct Ownership {
+    _file: File,
+}
+
+impl Ownership {
+    /// Takes it for this process. `command` is shown to a second process that tries.
+    pub(super) fn take(database: &Path, command: &str) -> Result<Self, StoreError> {
+        let path = lock_path(database);
+        let unusable = |error: std::io::Error| {
+            StoreError::Config(format!(
+                "cannot use the lock file {}: {error}; check the rights of its folder",
+                path.display()
+            ))
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = Read::by_ref(&mut file).take(500).read_to_string(&mut holder);
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { "another process" } else { holder };
+                return Err(StoreError::Config(format!(
+                    "{} is in use by {holder}; stop that process or give this one another store",
+                    database.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        file.set_len(0).map_err(unusable)?;
+        file.write_all(format!("process {} ({command})\n", std::process::id()).as_bytes())
+            .map_err(unusable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// `tideline.db` → `tideline.db.lock`.
+fn lock_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}

@@ -1,0 +1,204 @@
+//! Manifests: what is remembered of each page, and what it marks.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Row, query};
+
+use super::failure::{broken, failed};
+use super::manifest::{pack_hashes, unpack_hashes};
+use super::rows::{count, fingerprint, json, optional_fingerprint, to_json};
+use super::sweep::add_misses;
+use super::{SqliteStore, sql};
+use crate::StoreError;
+use tideline_core::words::{
+    Entity, JobId, KeyHash, MalformedItem, PageBatch, PageMemory, PageWrite, Timestamp, Validators,
+};
+
+pub(super) async fn list_page_memories(
+    store: &SqliteStore,
+    partition: JobId,
+    from: u32,
+    limit: u32,
+) -> Result<Vec<PageMemory>, StoreError> {
+    const ACT: &str = "list page memories";
+    let rows = query(sql!("list_page_memories"))
+        .bind(partition.0)
+        .bind(from)
+        .bind(i64::from(from) + i64::from(limit))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(failed(ACT))?;
+    rows.iter().map(memory).collect::<Result<_, _>>().map_err(failed(ACT))
+}
+
+fn memory(row: &SqliteRow) -> Result<PageMemory, sqlx::Error> {
+    Ok(PageMemory {
+        page: count(row, 0)?,
+        fingerprint: fingerprint(row, 1)?,
+        entities: count(row, 2)?,
+        unidentified: count(row, 3)?,
+        next: row.try_get(4)?,
+        children: json(row, 5)?,
+        validators: Validators {
+            request: optional_fingerprint(row, 6)?,
+            etag: row.try_get(7)?,
+            last_modified: row.try_get(8)?,
+            content: optional_fingerprint(row, 9)?,
+        },
+    })
+}
+
+/// Marks what the manifests of unchanged pages hold.
+pub(super) async fn touch_pages(connection: &mut SqliteConnection, batch: &PageBatch) -> Result<(), StoreError> {
+    const ACT: &str = "touch pages";
+    let mut touched = Vec::new();
+    for page in &batch.pages {
+        if let PageWrite::Touched { memory, validators } = page {
+            touched.push(memory.page);
+            if let Some(validators) = validators {
+                query(sql!("set_validators"))
+                    .bind(batch.lease.job.0)
+                    .bind(memory.page)
+                    .bind(validators.request.as_ref().map(|print| &print.0[..]))
+                    .bind(validators.etag.as_deref())
+                    .bind(validators.last_modified.as_deref())
+                    .bind(validators.content.as_ref().map(|print| &print.0[..]))
+                    .bind(memory.next.as_deref())
+                    .execute(&mut *connection)
+                    .await
+                    .map_err(failed(ACT))?;
+            }
+        }
+    }
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let done = query(sql!("touch_pages"))
+        .bind(batch.lease.job.0)
+        .bind(batch.cycle.0)
+        .bind(to_json(&touched).map_err(failed(ACT))?)
+        .execute(connection)
+        .await
+        .map_err(failed(ACT))?;
+    if done.rows_affected() != touched.len() as u64 {
+        return Err(broken(ACT, format!("of pages {touched:?} some have no manifest")));
+    }
+    Ok(())
+}
+
+/// Writes the manifests of changed pages; what a page dropped is noted as missed until it is seen elsewhere.
+pub(super) async fn write_pages(
+    connection: &mut SqliteConnection,
+    batch: &PageBatch,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let numbers: Vec<u32> = (batch.pages.iter())
+        .filter_map(|page| match page {
+            PageWrite::Written { memory, .. } => Some(memory.page),
+            PageWrite::Touched { .. } => None,
+        })
+        .collect();
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let old = query(sql!("list_page_keys"))
+        .bind(batch.lease.job.0)
+        .bind(to_json(&numbers)?)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut before: HashMap<u32, Vec<u8>> = HashMap::with_capacity(old.len());
+    for row in &old {
+        before.insert(count(row, 0)?, row.try_get(1)?);
+    }
+    let mut dropped = Vec::new();
+    let mut malformed_items = false;
+    for page in &batch.pages {
+        let PageWrite::Written {
+            memory,
+            entities,
+            kept,
+            malformed,
+        } = page
+        else {
+            continue;
+        };
+        if let Some(bytes) = before.get(&memory.page) {
+            let marked: HashSet<i64> = marks(entities, kept).map(|hash| hash.0).collect();
+            dropped.extend(unpack_hashes(bytes).filter(|hash| !marked.contains(hash)));
+        }
+        write_page(connection, batch, memory, entities, kept).await?;
+        for item in malformed {
+            insert_malformed(connection, batch, memory.page, item, now).await?;
+            malformed_items = true;
+        }
+    }
+    if malformed_items {
+        query(sql!("trim_malformed"))
+            .bind(batch.source.0)
+            .bind(batch.malformed_keep)
+            .execute(&mut *connection)
+            .await?;
+    }
+    add_misses(connection, batch.source.0, &dropped).await
+}
+
+fn marks<'a>(entities: &'a [Entity], kept: &'a [KeyHash]) -> impl Iterator<Item = KeyHash> + 'a {
+    entities
+        .iter()
+        .map(|entity| entity.key_hash)
+        .chain(kept.iter().copied())
+}
+
+async fn write_page(
+    connection: &mut SqliteConnection,
+    batch: &PageBatch,
+    memory: &PageMemory,
+    entities: &[Entity],
+    kept: &[KeyHash],
+) -> Result<(), sqlx::Error> {
+    let children = if memory.children.is_empty() {
+        None
+    } else {
+        Some(to_json(&memory.children)?)
+    };
+    query(sql!("write_page"))
+        .bind(batch.lease.job.0)
+        .bind(memory.page)
+        .bind(batch.source.0)
+        .bind(batch.cycle.0)
+        .bind(&memory.fingerprint.0[..])
+        .bind(memory.entities)
+        .bind(memory.unidentified)
+        .bind(memory.next.as_deref())
+        .bind(children)
+        .bind(memory.validators.request.as_ref().map(|print| &print.0[..]))
+        .bind(memory.validators.etag.as_deref())
+        .bind(memory.validators.last_modified.as_deref())
+        .bind(memory.validators.content.as_ref().map(|print| &print.0[..]))
+        .bind(pack_hashes(marks(entities, kept).collect::<Vec<_>>().into_iter()))
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+async fn insert_malformed(
+    connection: &mut SqliteConnection,
+    batch: &PageBatch,
+    page: u32,
+    item: &MalformedItem,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    query(sql!("insert_malformed"))
+        .bind(batch.source.0)
+        .bind(batch.cycle.0)
+        .bind(&batch.partition)
+        .bind(page)
+        .bind(item.reference.as_ref().map(|reference| reference.as_str()))
+        .bind(&item.error)
+        .bind(&item.sample)
+        .bind(now.0)
+        .execute(connection)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,94 @@
+//! Hot statements use the index that was made for them, on an empty store and on a full one.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::super::SqliteStore;
+use super::super::ingest::look_up_statement;
+use super::open_file;
+use crate::Store;
+use crate::conformance::{Reader, T0, add_source, claim_ingest, entities, new_job, only, start_cycle, t};
+
+async fn plan(store: &SqliteStore, statement: &str) -> String {
+    let explain = format!("EXPLAIN QUERY PLAN\n{statement}");
+    let rows = sqlx::query(AssertSqlSafe(explain))
+        .fetch_all(&store.readers)
+        .await
+        .unwrap();
+    let steps: Vec<String> = rows.iter().map(|row| row.get::<String, _>(3)).collect();
+    steps.join("\n")
+}
+
+/// The statement in `sql/{name}.sql`.
+fn statement(name: &str) -> String {
+    let file = format!("{}/src/store/sqlite/sql/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(file).unwrap()
+}
+
+async fn assert_plans(store: &SqliteStore) {
+    for (name, step) in [
+        ("claim_due_jobs", "USING INDEX jobs_due (due_at<?)"),
+        ("claim_hinted_jobs", "SEARCH j USING INTEGER PRIMARY KEY"),
+        ("settle_jobs", "SEARCH jobs USING INTEGER PRIMARY KEY"),
+        ("find_unhinted_jobs", "USING INDEX jobs_unhinted (due_at<?)"),
+        ("find_unanswered_jobs", "USING INDEX jobs_hinted (hinted_at>?"),
+        ("find_next_due", "USING INDEX jobs_due (due_at>?)"),
+        ("find_lost_jobs", "USING INDEX jobs_running"),
+        (
+            "open_places",
+            "jobs_cycle (source_id=? AND cycle=? AND state=? AND due_at=?)",
+        ),
+        (
+            "list_page_memories",
+            "SEARCH pages USING PRIMARY KEY (partition_id=? AND page>?",
+        ),
+        ("list_page_keys", "(partition_id=? AND page=?)"),
+        (
+            "touch_pages",
+            "SEARCH pages USING PRIMARY KEY (partition_id=? AND page=?)",
+        ),
+        ("look_up", "SEARCH entities USING PRIMARY KEY (source_id=? AND ref=?)"),
+        ("list_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)"),
+        ("list_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref>?)"),
+        ("list_marks", "INDEX pages_source (source_id=? AND cycle=?)"),
+        (
+            "resolve_misses",
+            "SEARCH m USING PRIMARY KEY (source_id=? AND key_hash=?)",
+        ),
+        ("find_candidates", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
+        ("remove_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
+        ("list_finished_cycles", "USING INDEX cycles_running"),
+    ] {
+        let text = if name == "look_up" {
+            look_up_statement(500)
+        } else {
+            statement(name)
+        };
+        let plan = plan(store, &text).await;
+        assert!(plan.contains(step), "{name} does not say {step}:\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn hot_statements_use_their_indexes_on_an_empty_and_on_an_analysed_full_store() {
+    let (folder, store) = open_file().await;
+    assert_plans(&store).await;
+    let location = folder.path().join("tideline.db");
+    let filling: std::sync::Arc<dyn Store> = std::sync::Arc::new(store);
+    let jobs: Vec<_> = (0..1_000).map(|n| new_job(&format!("{n}"), "1")).collect();
+    filling.enqueue(&jobs, T0).await.unwrap();
+    add_source(&filling, "s", 1).await;
+    start_cycle(&filling, T0).await;
+    let mut reader = Reader::new(only(claim_ingest(&filling, "w", 1, T0).await));
+    for page in 0..10 {
+        reader
+            .write(&filling, entities(page * 500, 500, 1), Some(&format!("{page}")), t(1))
+            .await;
+    }
+    drop(filling);
+    let store = SqliteStore::open(location.to_str().unwrap()).await.unwrap();
+    sqlx::Executor::execute(&mut *store.writer().await, "ANALYZE")
+        .await
+        .unwrap();
+    let analysed = SqliteStore::open(location.to_str().unwrap()).await.unwrap();
+    assert_plans(&analysed).await;
+}

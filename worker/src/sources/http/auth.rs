@@ -1,0 +1,233 @@
+//! Credentials: bearer, basic (RFC 7617), a header of the API's own, and OAuth 2.0 client credentials (RFC 6749, section
+//! 4.4) with one token for all requests, fetched once however many wait for it.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tideline_config::settings::Auth;
+use tideline_core::words::Secret;
+use tideline_core::words::Timestamp;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::super::redact::Redactor;
+
+/// A token is renewed so long before it expires (but at the latest at half its life).
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// Life of a token whose answer does not tell (RFC 6749, section 5.1, leaves it open).
+const DEFAULT_LIFE: Duration = Duration::from_secs(300);
+
+/// Proves who asks.
+pub(super) enum Credential {
+    None,
+    Fixed(HeaderName, HeaderValue),
+    Client(Box<ClientCredentials>),
+}
+
+/// OAuth 2.0 client credentials.
+pub(super) struct ClientCredentials {
+    pub(super) token_url: Url,
+    client_id: String,
+    client_secret: Secret,
+    scope: Option<String>,
+    audience: Option<String>,
+    /// Held while a token is fetched: whoever comes meanwhile waits for that one.
+    pub(super) token: Mutex<Slot>,
+}
+
+/// The token there is.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) token: Option<Token>,
+    /// The server takes the client's credentials in the body only.
+    pub(super) in_body: bool,
+}
+
+/// An access token.
+#[derive(Clone)]
+pub(super) struct Token {
+    pub(super) text: Secret,
+    pub(super) renew_at: Timestamp,
+}
+
+/// RFC 6749, section 5.1.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    token_type: Option<String>,
+    expires_in: Option<serde_json::Value>,
+}
+
+impl Credential {
+    /// From the settings.
+    ///
+    /// # Errors
+    /// Names the key whose value cannot stand in a header; never the value.
+    pub(super) fn new(auth: &Auth, redactor: &Redactor) -> Result<Self, (String, String)> {
+        let header =
+            |key: &str, text: String| sensitive(&text).ok_or_else(|| (key.to_owned(), NOT_A_HEADER.to_owned()));
+        Ok(match auth {
+            Auth::None => Self::None,
+            Auth::Bearer(token) => {
+                redactor.add(token.reveal());
+                Self::Fixed(
+                    AUTHORIZATION,
+                    header("auth.token", format!("Bearer {}", token.reveal()))?,
+                )
+            }
+            Auth::Basic { username, password } => {
+                let pair = STANDARD.encode(format!("{username}:{}", password.reveal()));
+                redactor.add(password.reveal());
+                redactor.add(&pair);
+                Self::Fixed(AUTHORIZATION, header("auth", format!("Basic {pair}"))?)
+            }
+            Auth::Header { name, value } => {
+                redactor.add(value.reveal());
+                let name = HeaderName::from_bytes(name.as_bytes())
+                    .map_err(|_| ("auth.name".to_owned(), "is not a header's name".to_owned()))?;
+                Self::Fixed(name, header("auth.value", value.reveal().to_owned())?)
+            }
+            Auth::ClientCredentials {
+                token_url,
+                client_id,
+                client_secret,
+                scope,
+                audience,
+            } => {
+                redactor.add(client_secret.reveal());
+                Self::Client(Box::new(ClientCredentials {
+                    token_url: token_url.clone(),
+                    client_id: client_id.clone(),
+                    client_secret: client_secret.clone(),
+                    scope: scope.clone(),
+                    audience: audience.clone(),
+                    token: Mutex::new(Slot::default()),
+                }))
+            }
+        })
+    }
+}
+
+/// Tells credentials apart without telling them: who they are for, and 32 bits of a hash of the secret.
+pub(super) fn identity(auth: &Auth) -> String {
+    let short = |secret: &Secret| {
+        let digest = Sha256::digest(format!("tideline credential {}", secret.reveal()).as_bytes());
+        hex::encode(&digest[..4])
+    };
+    match auth {
+        Auth::None => "none".to_owned(),
+        Auth::Bearer(token) => format!("bearer {}", short(token)),
+        Auth::Basic { username, password } => format!("basic {username} {}", short(password)),
+        Auth::Header { name, value } => format!("header {name} {}", short(value)),
+        Auth::ClientCredentials {
+            client_id,
+            scope,
+            audience,
+            ..
+        } => format!("client {client_id} {scope:?} {audience:?}"),
+    }
+}
+
+pub(super) const NOT_A_HEADER: &str = "has characters that cannot stand in a header";
+
+/// A header's value that no log prints.
+pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl ClientCredentials {
+    /// The body of a token request, and its `Authorization` (section 2.3.1), if it goes there.
+    pub(super) fn request(&self, in_body: bool) -> (String, Option<HeaderValue>) {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        if let Some(scope) = &self.scope {
+            form.append_pair("scope", scope);
+        }
+        if let Some(audience) = &self.audience {
+            form.append_pair("audience", audience);
+        }
+        if in_body {
+            form.append_pair("client_id", &self.client_id);
+            form.append_pair("client_secret", self.client_secret.reveal());
+            return (form.finish(), None);
+        }
+        let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = format!("{}:{}", encode(&self.client_id), encode(self.client_secret.reveal()));
+        let value = sensitive(&format!("Basic {}", STANDARD.encode(pair)));
+        (form.finish(), value)
+    }
+}
+
+/// The token in an answer of the token endpoint.
+///
+/// # Errors
+/// Says what is missing; shows nothing of the answer.
+pub(super) fn read_token(body: &[u8], now: Timestamp) -> Result<Token, String> {
+    let answer: TokenAnswer =
+        serde_json::from_slice(body).map_err(|_| "its answer is not JSON with an access_token".to_owned())?;
+    if let Some(kind) = answer.token_type
+        && !kind.eq_ignore_ascii_case("bearer")
+    {
+        return Err("the token it gives is not of type Bearer".to_owned());
+    }
+    if sensitive(&answer.access_token).is_none() || answer.access_token.is_empty() {
+        return Err(format!("the token it gives {NOT_A_HEADER}"));
+    }
+    let seconds = match &answer.expires_in {
+        Some(serde_json::Value::String(text)) => text.parse().ok(),
+        Some(other) => other.as_u64(),
+        None => None,
+    };
+    let life = seconds.map_or(DEFAULT_LIFE, Duration::from_secs);
+    Ok(Token {
+        text: Secret::new(answer.access_token),
+        renew_at: now.plus(life.saturating_sub(MARGIN).max(life / 2)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_before_it_expires() {
+        let renew = |body: &str| read_token(body.as_bytes(), Timestamp(0)).unwrap().renew_at.0;
+        assert_eq!(
+            renew(r#"{"access_token":"x","token_type":"bearer","expires_in":3600}"#),
+            3_570_000
+        );
+        assert_eq!(renew(r#"{"access_token":"x","expires_in":"20"}"#), 10_000);
+        assert_eq!(renew(r#"{"access_token":"x"}"#), 270_000);
+        assert_eq!(renew(r#"{"access_token":"x","expires_in":0}"#), 0);
+    }
+
+    #[test]
+    fn an_answer_without_a_usable_token_is_refused_without_showing_it() {
+        for body in [
+            "",
+            "<html>hush",
+            r#"{"access_token":"hush","token_type":"mac"}"#,
+            r#"{"access_token":"hush\n"}"#,
+        ] {
+            let Err(error) = read_token(body.as_bytes(), Timestamp(0)) else {
+                panic!("{body}")
+            };
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn identities_tell_credentials_apart_and_tell_no_secret() {
+        let identities = ["one-token", "another"].map(|token| identity(&Auth::Bearer(Secret::new(token))));
+        assert_ne!(identities[0], identities[1]);
+        assert!(!identities[0].contains("one-token"));
+    }
+}

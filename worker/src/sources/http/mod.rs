@@ -1,0 +1,400 @@
+//! The `http` source: any JSON API, described by configuration alone.
+//!
+//! [`plan`] compiles the settings once; [`paging`] makes a request of a cursor and a cursor of an answer; [`transport`] sends
+//! it with its credentials; [`verdict`] says what the status means; [`reading`] makes items and child partitions of the body,
+//! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
+
+mod auth;
+mod blocking;
+mod expression;
+mod extract;
+mod hidden;
+mod limits;
+mod link;
+mod paging;
+mod partition;
+mod plan;
+mod reading;
+mod template;
+mod transport;
+mod verdict;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::StatusCode;
+use http::header::{ETAG, LAST_MODIFIED, LINK};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tideline_config::settings::{HttpSettings, Pagination, SourceSettings};
+use tideline_core::clock::Clock;
+use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Validators};
+
+use self::blocking::{Blocking, NoResult};
+use self::paging::{Asked, Signs};
+use self::partition::Place;
+use self::plan::{Plan, Problem};
+use self::reading::{Read, ReadError, Reader};
+use self::transport::{Answer, Transport, address};
+use self::verdict::Rules;
+use crate::source::{ErrorClass, Page, PageContent, PageRequest, Source, SourceError};
+
+/// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work, all that need jq on one of
+/// their own.
+const INLINE_BYTES: usize = 64 * 1024;
+
+/// What a validator may measure; longer ones are not worth keeping.
+const MAX_VALIDATOR_BYTES: usize = 512;
+
+/// Problems of the settings that only compiling shows, each with its place within the source, such as `resources[0].items`.
+#[must_use]
+pub fn check(settings: &HttpSettings) -> Vec<(String, String)> {
+    plan::compile(settings, "").err().unwrap_or_default()
+}
+
+/// The `http` source.
+pub struct HttpSource {
+    inner: Arc<Inner>,
+    transport: Transport,
+    rules: Rules,
+    identity: String,
+    conditional: bool,
+    page_timeout: Duration,
+    blocking: Blocking,
+}
+
+struct Inner {
+    base: url::Url,
+    plans: Vec<Plan>,
+    max_body_bytes: u64,
+}
+
+impl HttpSource {
+    /// Compiles the settings; asks nothing yet.
+    ///
+    /// # Errors
+    /// All problems of the settings at once.
+    pub fn new(source: &SourceSettings, settings: &HttpSettings, clock: Arc<dyn Clock>) -> Result<Self, Vec<Problem>> {
+        let salt = format!("{:?}", source.volatile);
+        let plans = plan::compile(settings, &salt);
+        let transport = Transport::new(settings, source.page_timeout, clock);
+        let (plans, transport) = match (plans, transport) {
+            (Ok(plans), Ok(transport)) => (plans, transport),
+            (plans, transport) => {
+                let mut problems = plans.err().unwrap_or_default();
+                problems.extend(transport.err().unwrap_or_default());
+                return Err(problems);
+            }
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                base: settings.base_url.clone(),
+                plans,
+                max_body_bytes: settings.max_body_bytes,
+            }),
+            transport,
+            rules: Rules {
+                cursor_expired: settings.cursor_expired.clone(),
+                rate_limit: settings.rate_limit.clone(),
+                max_body_bytes: settings.max_body_bytes,
+            },
+            identity: auth::identity(&settings.auth),
+            conditional: settings.conditional,
+            page_timeout: source.page_timeout,
+            blocking: Blocking::default(),
+        })
+    }
+
+    /// SHA-256 over what is asked, by whom, and what becomes of the answer.
+    fn request_print(&self, plan: &Plan, asked: &Asked, request: &PageRequest<'_>) -> Fingerprint {
+        let mut hasher = Sha256::new();
+        let cursor = request.cursor.map(Value::to_string).unwrap_or_default();
+        for part in [
+            plan.salt.as_slice(),
+            self.identity.as_bytes(),
+            asked.method.as_str().as_bytes(),
+            asked.url.as_str().as_bytes(),
+            asked.body.as_deref().unwrap_or_default(),
+            request.partition.as_bytes(),
+            request.args.to_string().as_bytes(),
+            cursor.as_bytes(),
+        ] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Fingerprint(hasher.finalize().into())
+    }
+
+    async fn fetch(
+        &self,
+        asked: &Asked,
+        memory: Option<&PageMemory>,
+        with_cursor: bool,
+    ) -> Result<Answer, SourceError> {
+        let condition = memory
+            .map(|memory| &memory.validators)
+            .filter(|validators| self.conditional && (validators.etag.is_some() || validators.last_modified.is_some()));
+        let answer = self.transport.fetch(asked, condition).await?;
+        self.rules.judge(asked, &answer, with_cursor, &self.transport)?;
+        Ok(answer)
+    }
+
+    async fn read(&self, index: usize, place: &Place, answer: &Answer) -> Result<Read, NoPage> {
+        let plan = &self.inner.plans[index];
+        if answer.status == StatusCode::NO_CONTENT {
+            return Ok(Read {
+                count: Some(0),
+                ..Read::default()
+            });
+        }
+        if !plan.needs_jq() && answer.body.len() <= INLINE_BYTES {
+            let redactor = &self.transport.redactor;
+            return self
+                .inner
+                .read(index, place, redactor, &answer.body, &|| true)
+                .map_err(NoPage::from);
+        }
+        let (inner, place, body) = (Arc::clone(&self.inner), place.clone(), answer.body.clone());
+        let redactor = Arc::clone(&self.transport.redactor);
+        if !plan.needs_jq() {
+            let work = move || inner.read(index, &place, &redactor, &body, &|| true);
+            return match tokio::task::spawn_blocking(work).await {
+                Ok(read) => read.map_err(NoPage::from),
+                Err(_) => Err(NoPage::Cut("reading it was stopped".to_owned())),
+            };
+        }
+        let work = move |watch: &blocking::Watch| inner.read(index, &place, &redactor, &body, &|| watch.go_on());
+        match self.blocking.run(self.page_timeout, work).await {
+            Ok(read) => read.map_err(NoPage::from),
+            Err(NoResult::TooLong) => Err(NoPage::Permanent(
+                "its expressions took longer than page_timeout (or still run since then): do they end?".to_owned(),
+            )),
+            Err(NoResult::Failed) => Err(NoPage::Permanent("an expression failed and left no word".to_owned())),
+        }
+    }
+}
+
+impl Inner {
+    fn read(
+        &self,
+        index: usize,
+        place: &Place,
+        redactor: &super::redact::Redactor,
+        body: &[u8],
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Read, ReadError> {
+        Reader {
+            plan: &self.plans[index],
+            place,
+            redactor,
+            go_on,
+            max_bytes: self.max_body_bytes,
+        }
+        .read(body)
+    }
+
+    /// The plan of a partition's resource.
+    fn plan_of(&self, place: &Place) -> Option<usize> {
+        match &place.resource {
+            None => Some(0),
+            Some(name) => self.plans.iter().position(|plan| plan.name == *name),
+        }
+    }
+}
+
+/// Why a body makes no page.
+enum NoPage {
+    Cut(String),
+    Permanent(String),
+}
+
+impl From<ReadError> for NoPage {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Cut(why) => Self::Cut(why),
+            ReadError::Wrong(why) => Self::Permanent(why),
+        }
+    }
+}
+
+#[async_trait]
+impl Source for HttpSource {
+    async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
+        let permanent = |why: String| SourceError::new(ErrorClass::Permanent, self.transport.redactor.text(&why));
+        let place = Place::of(request.partition, request.args);
+        let Some(index) = self.inner.plan_of(&place) else {
+            return Err(permanent(format!(
+                "partition {} belongs to a resource that the configuration no longer has",
+                request.partition
+            )));
+        };
+        let plan = &self.inner.plans[index];
+        let asked = plan
+            .asked(&self.inner.base, &place, request.cursor)
+            .map_err(|why| permanent(format!("partition {}: {why}", request.partition)))?;
+        let print = self.request_print(plan, &asked, &request);
+        let memory = request.memory.filter(|memory| memory.validators.request == Some(print));
+        let with_cursor = request.cursor.is_some();
+
+        let mut answer = self.fetch(&asked, memory, with_cursor).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            match memory {
+                Some(memory) if self.next_is_as_remembered(plan, &place, &answer, memory) => {
+                    return Ok(self.unchanged(print, memory, &answer));
+                }
+                _ => answer = self.fetch(&asked, None, with_cursor).await?,
+            }
+        }
+        if answer.status == StatusCode::NOT_MODIFIED {
+            let why = format!("{} answered 304 to a request without conditions", address(&asked.url));
+            return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, why));
+        }
+        let content = content_print(plan, &answer);
+        if let Some(memory) = memory
+            && memory.validators.content == Some(content)
+        {
+            return Ok(self.unchanged(print, memory, &answer));
+        }
+        let read = self.read(index, &place, &answer).await.map_err(|error| match error {
+            NoPage::Cut(why) => {
+                let text = format!("{}: {why}", address(&asked.url));
+                SourceError::new(
+                    ErrorClass::Transient { retry_after: None },
+                    self.transport.redactor.text(&text),
+                )
+            }
+            NoPage::Permanent(why) => {
+                let shown = self.transport.shown(&answer.body);
+                permanent(format!("{}: {why}; the answer begins: {shown}", address(&asked.url)))
+            }
+        })?;
+        self.page(plan, &place, &request, (print, content), &answer, read)
+            .map_err(|why| permanent(format!("{}: {why}", address(&asked.url))))
+    }
+}
+
+impl HttpSource {
+    fn page(
+        &self,
+        plan: &Plan,
+        place: &Place,
+        request: &PageRequest<'_>,
+        (print, content): (Fingerprint, Fingerprint),
+        answer: &Answer,
+        read: Read,
+    ) -> Result<Page, String> {
+        let signs = Signs {
+            cursor: request.cursor,
+            count: read.count,
+            picked: read.picked,
+            headers: &answer.headers,
+            url: &answer.url,
+            next: read.next,
+            total: read.total,
+            total_pages: read.total_pages,
+        };
+        let next = plan.next(&signs, &self.inner.base, place)?;
+        if let Some(next) = &next
+            && self.transport.redactor.touches(&next.to_string())
+        {
+            return Err("the next cursor repeats a credential, which may not be stored".to_owned());
+        }
+        let mut children = read.children;
+        if request.cursor.is_none() {
+            children.extend(plan.siblings.iter().map(|name| ChildPartition {
+                key: name.clone(),
+                args: serde_json::json!({"resource": name, "values": {}}),
+            }));
+        }
+        Ok(Page {
+            content: PageContent::Items(read.items),
+            next,
+            children,
+            validators: validators(print, Some(content), answer, None),
+            hold: self.hold(answer),
+        })
+    }
+
+    fn unchanged(&self, print: Fingerprint, memory: &PageMemory, answer: &Answer) -> Page {
+        Page {
+            content: PageContent::Unchanged,
+            next: None,
+            children: Vec::new(),
+            validators: validators(print, memory.validators.content, answer, Some(&memory.validators)),
+            hold: self.hold(answer),
+        }
+    }
+
+    fn hold(&self, answer: &Answer) -> Option<Duration> {
+        limits::hold(&answer.headers, &self.rules.rate_limit, self.transport.clock.now())
+    }
+
+    /// A 304 speaks of the body. Where headers tell the next page, they may tell another one now (the last page got a
+    /// successor); then the answer must be read. A 304 may leave such headers out (RFC 9110, section 15.4.5, demands only a
+    /// few others), so one without them does not say that the last page still is the last one. With every other pagination
+    /// what tells the next page is in the body.
+    fn next_is_as_remembered(&self, plan: &Plan, place: &Place, answer: &Answer, memory: &PageMemory) -> bool {
+        let Some(telling) = telling_header(&plan.pagination) else {
+            return true;
+        };
+        if !answer.headers.contains_key(telling) {
+            return memory.next.is_some();
+        }
+        let signs = Signs {
+            cursor: None,
+            count: None,
+            picked: 0,
+            headers: &answer.headers,
+            url: &answer.url,
+            next: None,
+            total: None,
+            total_pages: None,
+        };
+        let remembered: Option<Value> = memory.next.as_deref().and_then(|next| serde_json::from_str(next).ok());
+        plan.next(&signs, &self.inner.base, place)
+            .is_ok_and(|next| next == remembered)
+    }
+}
+
+/// The header that tells the next page, if one does.
+fn telling_header(pagination: &Pagination) -> Option<&str> {
+    match pagination {
+        Pagination::LinkHeader { .. } => Some(LINK.as_str()),
+        Pagination::Header { header, .. } => Some(header.as_str()),
+        _ => None,
+    }
+}
+
+/// SHA-256 over the body and the headers that decide what comes next.
+fn content_print(plan: &Plan, answer: &Answer) -> Fingerprint {
+    let mut hasher = Sha256::new();
+    if let Some(name) = telling_header(&plan.pagination) {
+        for value in answer.headers.get_all(name) {
+            hasher.update(value.as_bytes());
+            hasher.update([0]);
+        }
+    }
+    hasher.update(answer.url.as_str().as_bytes());
+    hasher.update([0]);
+    hasher.update(&answer.body);
+    Fingerprint(hasher.finalize().into())
+}
+
+fn validators(
+    print: Fingerprint,
+    content: Option<Fingerprint>,
+    answer: &Answer,
+    old: Option<&Validators>,
+) -> Validators {
+    let header = |name: &http::HeaderName| {
+        let value = answer.headers.get(name)?.to_str().ok()?;
+        (value.len() <= MAX_VALIDATOR_BYTES).then(|| value.to_owned())
+    };
+    Validators {
+        request: Some(print),
+        etag: header(&ETAG).or_else(|| old.and_then(|old| old.etag.clone())),
+        last_modified: header(&LAST_MODIFIED).or_else(|| old.and_then(|old| old.last_modified.clone())),
+        content,
+    }
+}

@@ -1,0 +1,378 @@
+//! The settings of a resource, compiled once: expressions, templates and what a walk over an answer must find.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tideline_config::settings::{EntityShape, HttpSettings, Pagination, Resource};
+
+use super::expression::{Expression, Program};
+use super::extract::{Path, Wants};
+use super::template::Template;
+
+/// Where in the configuration, and what is wrong there.
+pub(super) type Problem = (String, String);
+
+/// How one resource is asked and read.
+pub(super) struct Plan {
+    pub(super) name: String,
+    pub(super) post: bool,
+    pub(super) path: Template,
+    pub(super) query: Vec<(String, Template)>,
+    pub(super) body: Option<Value>,
+    pub(super) pagination: Pagination,
+    pub(super) items: ItemsAt,
+    pub(super) paging: PagingPulls,
+    pub(super) shape: Shape,
+    pub(super) children: Vec<ChildPlan>,
+    /// Other resources that are read from the root partition; only of the root's plan.
+    pub(super) siblings: Vec<String>,
+    /// What is wanted of an answer that is an object.
+    pub(super) object_wants: Wants,
+    /// What is wanted of an answer that is an array.
+    pub(super) array_wants: Wants,
+    /// What is wanted of an item.
+    pub(super) item_wants: Wants,
+    /// Over everything that decides what an answer becomes: other settings must read an unchanged answer again.
+    pub(super) salt: [u8; 32],
+}
+
+/// Where the items are.
+pub(super) enum ItemsAt {
+    /// The array that the answer is, or its `.items`.
+    Default,
+    /// At a path; `each`: the path ends with `[]`, so that the members of an object are the items.
+    Path { path: Path, each: bool },
+    /// What jq makes.
+    Jq(Box<Program>),
+}
+
+/// A value to take from an answer or item.
+pub(super) enum Pull {
+    /// Always this text.
+    Text(String),
+    /// The slice with this number of the walk.
+    Slice(usize),
+    /// What jq makes.
+    Jq(Box<Program>),
+}
+
+/// Values that decide the next page.
+#[derive(Default)]
+pub(super) struct PagingPulls {
+    pub(super) next: Option<Pull>,
+    pub(super) total: Option<Pull>,
+    pub(super) total_pages: Option<Pull>,
+}
+
+/// How items become entities.
+pub(super) enum Shape {
+    None,
+    AsIs,
+    Named {
+        kind: Pull,
+        namespace: Pull,
+        name: Pull,
+        body: Option<Pull>,
+    },
+    Shaped(Pull),
+}
+
+/// A resource below the items of another one.
+pub(super) struct ChildPlan {
+    pub(super) resource: String,
+    pub(super) values: Vec<(String, Pull)>,
+}
+
+impl Plan {
+    /// Whether jq must run for the answer as a whole.
+    pub(super) fn answer_needs_jq(&self) -> bool {
+        let pulls = [&self.paging.next, &self.paging.total, &self.paging.total_pages];
+        matches!(self.items, ItemsAt::Jq(_)) || pulls.iter().any(|pull| matches!(pull, Some(Pull::Jq(_))))
+    }
+
+    /// Whether jq must run at all.
+    pub(super) fn needs_jq(&self) -> bool {
+        let is_jq = |pull: &Pull| matches!(pull, Pull::Jq(_));
+        let shape = match &self.shape {
+            Shape::None | Shape::AsIs => false,
+            Shape::Named {
+                kind,
+                namespace,
+                name,
+                body,
+            } => is_jq(kind) || is_jq(namespace) || is_jq(name) || body.as_ref().is_some_and(is_jq),
+            Shape::Shaped(pull) => is_jq(pull),
+        };
+        let mut values = self.children.iter().flat_map(|child| &child.values);
+        shape || self.answer_needs_jq() || values.any(|(_, pull)| is_jq(pull))
+    }
+}
+
+/// Collects the paths that one walk must find, and the problems.
+struct Collector<'p> {
+    at: String,
+    paths: Vec<Path>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl Collector<'_> {
+    fn pull(&mut self, key: &str, text: &str) -> Option<Pull> {
+        self.take(key, Expression::compile(text))
+    }
+
+    fn pull_or_text(&mut self, key: &str, text: &str) -> Option<Pull> {
+        self.take(key, Expression::compile_or_text(text))
+    }
+
+    fn take(&mut self, key: &str, compiled: Result<Expression, String>) -> Option<Pull> {
+        match compiled {
+            Ok(Expression::Text(text)) => Some(Pull::Text(text)),
+            Ok(Expression::Jq(program)) => Some(Pull::Jq(program)),
+            Ok(Expression::Path(path)) => {
+                self.paths.push(path);
+                Some(Pull::Slice(self.paths.len() - 1))
+            }
+            Err(why) => {
+                self.problems.push((format!("{}.{key}", self.at), why));
+                None
+            }
+        }
+    }
+}
+
+/// Compiles all resources.
+///
+/// # Errors
+/// All problems at once, each with its place, such as `resources[0].items`.
+pub(super) fn compile(settings: &HttpSettings, salt: &str) -> Result<Vec<Plan>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    if settings.resources.is_empty() {
+        problems.push(("resources".to_owned(), "at least one resource is needed".to_owned()));
+    }
+    let plans: Vec<Plan> = (0..settings.resources.len())
+        .filter_map(|index| compile_resource(settings, index, salt, &mut problems))
+        .collect();
+    if problems.is_empty() { Ok(plans) } else { Err(problems) }
+}
+
+fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems: &mut Vec<Problem>) -> Option<Plan> {
+    let resource = &settings.resources[index];
+    let at = format!("resources[{index}]");
+    let (path, query) = templates(settings, resource, &at, problems);
+    let items = items_at(resource, &at, problems);
+    let mut answer = Collector {
+        at: at.clone(),
+        paths: Vec::new(),
+        problems: &mut *problems,
+    };
+    let paging = paging_pulls(&resource.pagination, &mut answer);
+    let answer_paths = answer.paths;
+    let mut item = Collector {
+        at: at.clone(),
+        paths: Vec::new(),
+        problems: &mut *problems,
+    };
+    let shape = shape(&resource.entity, &mut item);
+    let children = children(settings, &resource.name, &mut item);
+    let item_paths = item.paths;
+    let items = items?;
+    check_counting(&resource.pagination, &items, &at, problems);
+    let default_path = vec!["items".to_owned()];
+    let (in_object, in_array) = match &items {
+        ItemsAt::Default => (Some(&default_path), Some(Vec::new())),
+        ItemsAt::Path { path, .. } => (Some(path), path.is_empty().then(Vec::new)),
+        ItemsAt::Jq(_) => (None, None),
+    };
+    let roots = settings.resources.iter().enumerate();
+    Some(Plan {
+        name: resource.name.clone(),
+        post: resource.post,
+        path,
+        query,
+        body: resource.body.clone(),
+        pagination: resource.pagination.clone(),
+        paging: paging?,
+        shape: shape?,
+        children,
+        siblings: roots
+            .filter(|(at, other)| index == 0 && *at > 0 && other.parent.is_none())
+            .map(|(_, other)| other.name.clone())
+            .collect(),
+        object_wants: Wants::new(in_object, &answer_paths),
+        array_wants: Wants::new(in_array.as_ref(), &answer_paths),
+        item_wants: Wants::new(None, &item_paths),
+        salt: salt_of(settings, resource, index, salt),
+        items,
+    })
+}
+
+fn salt_of(settings: &HttpSettings, resource: &Resource, index: usize, salt: &str) -> [u8; 32] {
+    let children: Vec<_> = settings
+        .resources
+        .iter()
+        .filter(|child| child.parent.as_ref() == Some(&resource.name) || (index == 0 && child.parent.is_none()))
+        .map(|child| (&child.name, &child.parent_values))
+        .collect();
+    let text = format!("{salt}\n{}\n{resource:?}\n{children:?}", env!("CARGO_PKG_VERSION"));
+    Sha256::digest(text.as_bytes()).into()
+}
+
+fn items_at(resource: &Resource, at: &str, problems: &mut Vec<Problem>) -> Option<ItemsAt> {
+    let Some(text) = &resource.items else {
+        return Some(ItemsAt::Default);
+    };
+    // `.items[]` over an array means the same as `.items`.
+    let (list, each) = match text.trim().strip_suffix("[]").map(str::trim_end) {
+        Some(list) if !list.is_empty() => (list, true),
+        _ => (text.trim(), false),
+    };
+    if let Ok(Expression::Path(path)) = Expression::compile(list) {
+        return Some(ItemsAt::Path { path, each });
+    }
+    match Expression::compile(text) {
+        Ok(Expression::Jq(program)) => Some(ItemsAt::Jq(program)),
+        Ok(Expression::Path(path)) => Some(ItemsAt::Path { path, each: false }),
+        Ok(Expression::Text(_)) => None,
+        Err(why) => {
+            problems.push((format!("{at}.items"), why));
+            None
+        }
+    }
+}
+
+fn paging_pulls(pagination: &Pagination, answer: &mut Collector<'_>) -> Option<PagingPulls> {
+    let mut optional = |key: &str, text: &Option<String>| match text {
+        None => Some(None),
+        Some(text) => answer.pull(key, text).map(Some),
+    };
+    let mut pulls = PagingPulls::default();
+    match pagination {
+        Pagination::Cursor { next, .. } | Pagination::NextUrl { next, .. } => {
+            pulls.next = optional("pagination.next", &Some(next.clone()))?;
+        }
+        Pagination::Page { total_pages, total, .. } => {
+            pulls.total_pages = optional("pagination.total_pages", total_pages)?;
+            pulls.total = optional("pagination.total", total)?;
+        }
+        Pagination::Offset { total, .. } => pulls.total = optional("pagination.total", total)?,
+        Pagination::None | Pagination::LinkHeader { .. } | Pagination::Header { .. } => {}
+    }
+    Some(pulls)
+}
+
+/// Page numbers and offsets end at a short page. If jq picks the items, nobody knows how many there were.
+fn check_counting(pagination: &Pagination, items: &ItemsAt, at: &str, problems: &mut Vec<Problem>) {
+    let uncounted = match pagination {
+        Pagination::Page { total_pages, total, .. } => total_pages.is_none() && total.is_none(),
+        Pagination::Offset { total, .. } => total.is_none(),
+        _ => false,
+    };
+    if uncounted && matches!(items, ItemsAt::Jq(_)) {
+        let why = "with page or offset pagination and no total this must be a plain path like .items, or a page that jq \
+                   thinned out would look like the last one; choose items in entity.shape instead";
+        problems.push((format!("{at}.items"), why.to_owned()));
+    }
+}
+
+fn shape(shape: &EntityShape, item: &mut Collector<'_>) -> Option<Shape> {
+    Some(match shape {
+        EntityShape::None => Shape::None,
+        EntityShape::AsIs => Shape::AsIs,
+        EntityShape::Shaped(text) => Shape::Shaped(item.pull("entity.shape", text)?),
+        EntityShape::Named {
+            kind,
+            namespace,
+            name,
+            body,
+        } => {
+            let kind = item.pull_or_text("entity.kind", kind);
+            let namespace = item.pull_or_text("entity.namespace", namespace);
+            let name = item.pull_or_text("entity.name", name);
+            let body = match body {
+                None => Some(None),
+                Some(body) => item.pull("entity.body", body).map(Some),
+            };
+            Shape::Named {
+                kind: kind?,
+                namespace: namespace?,
+                name: name?,
+                body: body?,
+            }
+        }
+    })
+}
+
+fn children(settings: &HttpSettings, parent: &str, item: &mut Collector<'_>) -> Vec<ChildPlan> {
+    let mut children = Vec::new();
+    for (index, child) in settings.resources.iter().enumerate() {
+        if child.parent.as_deref() != Some(parent) || index == 0 {
+            continue;
+        }
+        item.at = format!("resources[{index}]");
+        let values = child.parent_values.iter().filter_map(|(name, text)| {
+            let pull = item.pull(&format!("values.{name}"), text)?;
+            Some((name.clone(), pull))
+        });
+        children.push(ChildPlan {
+            resource: child.name.clone(),
+            values: values.collect(),
+        });
+    }
+    children
+}
+
+fn templates(
+    settings: &HttpSettings,
+    resource: &Resource,
+    at: &str,
+    problems: &mut Vec<Problem>,
+) -> (Template, Vec<(String, Template)>) {
+    let known = match values_on_the_way(settings, resource) {
+        Ok(known) => known,
+        Err((key, why)) => {
+            problems.push((format!("{at}.{key}"), why));
+            BTreeSet::new()
+        }
+    };
+    let mut template = |key: String, text: &str| {
+        let template = Template::parse(text);
+        for name in template.unknown(&known) {
+            let why = format!("no parent has a value \"{name}\"; add it to values");
+            problems.push((format!("{at}.{key}"), why));
+        }
+        template
+    };
+    let path = template("path".to_owned(), &resource.path);
+    let query = resource.query.iter();
+    let query = query
+        .map(|(name, text)| (name.clone(), template(format!("query.{name}"), text)))
+        .collect();
+    if resource.path.contains("://") {
+        let why = "a path is joined to base_url and names no host".to_owned();
+        problems.push((format!("{at}.path"), why));
+    }
+    (path, query)
+}
+
+/// Names of all values that a partition of the resource has.
+fn values_on_the_way(settings: &HttpSettings, resource: &Resource) -> Result<BTreeSet<String>, Problem> {
+    let mut known = BTreeSet::new();
+    let mut at = resource;
+    for _ in 0..=settings.resources.len() {
+        let Some(parent) = &at.parent else {
+            return Ok(known);
+        };
+        if at.parent_values.is_empty() {
+            let why = "a child resource needs at least one value that tells the parents apart".to_owned();
+            return Err(("values".to_owned(), why));
+        }
+        known.extend(at.parent_values.keys().cloned());
+        at = settings
+            .resources
+            .iter()
+            .find(|other| other.name == *parent)
+            .ok_or_else(|| ("parent".to_owned(), format!("there is no resource \"{parent}\"")))?;
+    }
+    Err(("parent".to_owned(), "the parents go round in a circle".to_owned()))
+}

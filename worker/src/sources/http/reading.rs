@@ -1,0 +1,438 @@
+//! From an answer's body to items, child partitions and the values that decide the next page.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use jaq_json::Val;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tideline_core::words::{ChildPartition, EntityRef, MalformedItem};
+
+use super::super::backstage;
+use super::super::redact::Redactor;
+use super::super::text::Text;
+use super::expression::MAX_OUTPUTS;
+use super::extract::{Found, List, extract};
+use super::partition::Place;
+use super::plan::{ItemsAt, Plan, Pull, Shape};
+use crate::source::Item;
+
+/// Sample of a malformed item, in bytes.
+pub(super) const SAMPLE_BYTES: usize = 500;
+
+/// Why a body could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ReadError {
+    /// It ends too early.
+    Cut(String),
+    /// It is not what the configuration says.
+    Wrong(String),
+}
+
+/// What a body holds.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) items: Vec<Item>,
+    pub(super) children: Vec<ChildPartition>,
+    /// Items in the answer; none if jq picked them.
+    pub(super) count: Option<u64>,
+    /// Items picked.
+    pub(super) picked: u64,
+    pub(super) next: Option<Value>,
+    pub(super) total: Option<Value>,
+    pub(super) total_pages: Option<Value>,
+}
+
+/// A value that was pulled.
+enum Pulled<'a> {
+    /// jq said `empty`.
+    Empty,
+    /// Absent or null.
+    Null,
+    Text(Cow<'a, str>),
+    /// Anything else, as JSON.
+    Value(Value),
+}
+
+/// One item: as it stands in the answer, or as jq made it.
+enum Picked<'a> {
+    Slice(&'a str),
+    Made(Val),
+}
+
+/// Reads bodies of one partition.
+pub(super) struct Reader<'p> {
+    pub(super) plan: &'p Plan,
+    pub(super) place: &'p Place,
+    pub(super) redactor: &'p Redactor,
+    /// Whether to go on: asked between items.
+    pub(super) go_on: &'p dyn Fn() -> bool,
+    /// All bodies that jq shaped together, in bytes.
+    pub(super) max_bytes: u64,
+}
+
+impl Reader<'_> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// It was cut, is not JSON, has no items where they should be, or an expression failed on it.
+    pub(super) fn read(&self, body: &[u8]) -> Result<Read, ReadError> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let text = std::str::from_utf8(body).map_err(|error| match error.error_len() {
+            None => ReadError::Cut("the answer ends within a character".to_owned()),
+            Some(_) => ReadError::Wrong("the answer is not UTF-8".to_owned()),
+        })?;
+        let is_array = text.trim_start().starts_with('[');
+        let wants = if is_array {
+            &self.plan.array_wants
+        } else {
+            &self.plan.object_wants
+        };
+        let found = extract(text, wants).map_err(json_error)?;
+        let parent: Val = serde_json::from_value(Value::Object(self.place.values.clone())).map_err(json_error)?;
+        let whole: Option<Val> = if self.plan.answer_needs_jq() {
+            Some(serde_json::from_str(text).map_err(json_error)?)
+        } else {
+            None
+        };
+        let mut read = Read::default();
+        let answer = View {
+            text,
+            found: &found,
+            value: whole.map_or_else(OnceCell::new, OnceCell::from),
+            parent: &parent,
+        };
+        let paging = &self.plan.paging;
+        read.next = answer.optional(paging.next.as_ref(), "pagination.next")?;
+        read.total = answer.optional(paging.total.as_ref(), "pagination.total")?;
+        read.total_pages = answer.optional(paging.total_pages.as_ref(), "pagination.total_pages")?;
+        let picked = self.pick(&answer, is_array, &mut read)?;
+        read.picked = picked.len() as u64;
+        self.convert(picked, &parent, &mut read)?;
+        Ok(read)
+    }
+
+    fn pick<'a>(&self, answer: &View<'a, '_>, is_array: bool, read: &mut Read) -> Result<Vec<Picked<'a>>, ReadError> {
+        let place = match &self.plan.items {
+            ItemsAt::Jq(program) => {
+                let outputs = program
+                    .run(answer.value()?.clone(), answer.parent, MAX_OUTPUTS, self.go_on)
+                    .map_err(|why| ReadError::Wrong(format!("items: {why}")))?;
+                return picked_by_jq(outputs);
+            }
+            ItemsAt::Default if is_array => ".".to_owned(),
+            ItemsAt::Default => ".items".to_owned(),
+            ItemsAt::Path { path, .. } => format!(".{}", path.join(".")),
+        };
+        let picked: Vec<Picked<'a>> = match &answer.found.items {
+            List::Elements(elements) => elements.iter().map(|element| Picked::Slice(element.get())).collect(),
+            // What a list in Go is that nothing was added to.
+            List::Null => Vec::new(),
+            List::Other if !matches!(self.plan.items, ItemsAt::Default) => self.object(answer.text)?,
+            List::Other | List::Absent => {
+                return Err(ReadError::Wrong(format!("the answer has no list of items at {place}")));
+            }
+        };
+        read.count = Some(picked.len() as u64);
+        Ok(picked)
+    }
+
+    /// The object that a path to items leads to: one item, or (with `[]`) an item per member.
+    fn object<'a>(&self, text: &'a str) -> Result<Vec<Picked<'a>>, ReadError> {
+        let ItemsAt::Path { path, each } = &self.plan.items else {
+            return Err(ReadError::Wrong("the answer has no list of items".to_owned()));
+        };
+        let wants = super::extract::Wants::new(None, std::slice::from_ref(path));
+        let found = extract(text, &wants).map_err(json_error)?;
+        match found.slices.first().copied().flatten().map(RawValue::get) {
+            Some(slice) if slice.starts_with('{') && *each => {
+                let members: BTreeMap<String, &'a RawValue> = serde_json::from_str(slice).map_err(json_error)?;
+                Ok(members.values().map(|member| Picked::Slice(member.get())).collect())
+            }
+            Some(slice) if slice.starts_with('{') => Ok(vec![Picked::Slice(slice)]),
+            _ => Err(ReadError::Wrong(format!(
+                "what is at .{} is neither a list nor an object",
+                path.join(".")
+            ))),
+        }
+    }
+
+    fn convert(&self, picked: Vec<Picked<'_>>, parent: &Val, read: &mut Read) -> Result<(), ReadError> {
+        let mut made_bytes: u64 = 0;
+        read.items.reserve(picked.len());
+        for item in picked {
+            if !(self.go_on)() {
+                return Err(ReadError::Wrong("the expressions took too long".to_owned()));
+            }
+            match item {
+                Picked::Slice(text) => self.item(text, OnceCell::new(), parent, read, &mut made_bytes),
+                Picked::Made(value) => {
+                    let text = value.to_string();
+                    self.item(&text, OnceCell::from(value), parent, read, &mut made_bytes);
+                }
+            }
+            if made_bytes > self.max_bytes {
+                return Err(ReadError::Wrong(format!(
+                    "the shaped entities of one page have more than {} bytes (max_body_bytes)",
+                    self.max_bytes
+                )));
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        read.children.retain(|child| seen.insert(child.key.clone()));
+        Ok(())
+    }
+
+    fn item(&self, text: &str, value: OnceCell<Val>, parent: &Val, read: &mut Read, made_bytes: &mut u64) {
+        let found = if self.plan.item_wants.is_empty() {
+            Ok(Found::default())
+        } else {
+            extract(text, &self.plan.item_wants)
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                read.items.push(self.malformed(None, &error.to_string(), text));
+                return;
+            }
+        };
+        let view = View {
+            text,
+            found: &found,
+            value,
+            parent,
+        };
+        match &self.plan.shape {
+            Shape::None => {}
+            Shape::AsIs => read.items.push(self.as_is(text.into())),
+            Shape::Named {
+                kind,
+                namespace,
+                name,
+                body,
+            } => {
+                let item = self.named(&view, [kind, namespace, name], body.as_ref(), made_bytes);
+                read.items.push(item);
+            }
+            Shape::Shaped(pull) => self.shaped(&view, pull, read, made_bytes),
+        }
+        for child in &self.plan.children {
+            let mut values = Vec::with_capacity(child.values.len());
+            let mut wanted = true;
+            for (name, pull) in &child.values {
+                match self.child_value(&view, name, pull) {
+                    Ok(Some(value)) => values.push((name.clone(), value)),
+                    Ok(None) => wanted = false,
+                    Err(why) => {
+                        let why = format!("no partition of {} can be made of it: {why}", child.resource);
+                        read.items.push(self.malformed(None, &why, text));
+                        wanted = false;
+                    }
+                }
+            }
+            if wanted {
+                read.children.push(self.place.child(&child.resource, &values));
+            }
+        }
+    }
+
+    /// A value for a child partition; none if jq left the item out with `empty`. Null or absent is an error: a parent that
+    /// lost its name must not let its children be swept.
+    fn child_value(&self, view: &View<'_, '_>, name: &str, pull: &Pull) -> Result<Option<Value>, String> {
+        match view.pull(pull).map_err(|why| format!("values.{name}: {why}"))? {
+            Pulled::Empty => Ok(None),
+            Pulled::Text(text) => Ok(Some(Value::from(text.into_owned()))),
+            Pulled::Value(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value)),
+            Pulled::Null => Err(format!("values.{name} is absent or null")),
+            Pulled::Value(_) => Err(format!("values.{name} is neither a text nor a number")),
+        }
+    }
+
+    fn as_is(&self, text: Cow<'_, str>) -> Item {
+        match backstage::reference(&text) {
+            Ok(reference) => Item::Entity {
+                reference,
+                body: text.into_owned(),
+            },
+            Err(why) => self.malformed(None, &why, &text),
+        }
+    }
+
+    fn named(&self, view: &View<'_, '_>, parts: [&Pull; 3], body: Option<&Pull>, made_bytes: &mut u64) -> Item {
+        let reference = match self.reference(view, parts) {
+            Ok(reference) => reference,
+            Err(why) => return self.malformed(None, &why, view.text),
+        };
+        let body = match body {
+            None => view.text.to_owned(),
+            Some(pull) => match view.json(pull) {
+                Ok(Some(body)) => {
+                    *made_bytes += body.len() as u64;
+                    body
+                }
+                Ok(None) => return self.malformed(Some(reference), "entity.body makes nothing of it", view.text),
+                Err(why) => return self.malformed(Some(reference), &format!("entity.body: {why}"), view.text),
+            },
+        };
+        Item::Entity { reference, body }
+    }
+
+    fn reference(&self, view: &View<'_, '_>, parts: [&Pull; 3]) -> Result<EntityRef, String> {
+        let text = |key: &str, pull: &'_ Pull| match view.pull(pull).map_err(|why| format!("entity.{key}: {why}"))? {
+            Pulled::Text(text) => Ok(text.into_owned()),
+            Pulled::Value(Value::Number(number)) => Ok(number.to_string()),
+            Pulled::Empty | Pulled::Null => Err(format!("entity.{key} is absent or null")),
+            Pulled::Value(_) => Err(format!("entity.{key} is not a text")),
+        };
+        let [kind, namespace, name] = parts;
+        let (kind, namespace, name) = (text("kind", kind)?, text("namespace", namespace)?, text("name", name)?);
+        EntityRef::new(&kind, &namespace, &name).map_err(|error| error.to_string())
+    }
+
+    fn shaped(&self, view: &View<'_, '_>, pull: &Pull, read: &mut Read, made_bytes: &mut u64) {
+        let outputs = match pull {
+            Pull::Jq(program) => view
+                .value()
+                .map_err(|error| format!("{error:?}"))
+                .and_then(|value| program.run(value.clone(), view.parent, MAX_OUTPUTS, self.go_on))
+                .map(|outputs| outputs.iter().map(ToString::to_string).collect()),
+            pull => view.json(pull).map(|text| text.into_iter().collect::<Vec<_>>()),
+        };
+        match outputs {
+            Ok(texts) => {
+                for text in texts {
+                    *made_bytes += text.len() as u64;
+                    read.items.push(self.as_is(text.into()));
+                }
+            }
+            Err(why) => read
+                .items
+                .push(self.malformed(None, &format!("entity.shape: {why}"), view.text)),
+        }
+    }
+
+    fn malformed(&self, reference: Option<EntityRef>, why: &str, text: &str) -> Item {
+        Item::Malformed(MalformedItem {
+            reference,
+            error: self.redactor.sample(why.as_bytes(), SAMPLE_BYTES),
+            sample: self.redactor.sample(text.as_bytes(), SAMPLE_BYTES),
+        })
+    }
+}
+
+/// One array is the list of items, null is an error, anything else is a stream of items.
+fn picked_by_jq<'a>(mut outputs: Vec<Val>) -> Result<Vec<Picked<'a>>, ReadError> {
+    if outputs.len() == 1 {
+        match outputs.remove(0) {
+            Val::Arr(list) => return Ok(list.iter().cloned().map(Picked::Made).collect()),
+            Val::Null => {
+                let why = "items: the expression makes null of the answer; write `… // []` if that means none";
+                return Err(ReadError::Wrong(why.to_owned()));
+            }
+            other => outputs.push(other),
+        }
+    }
+    Ok(outputs.into_iter().map(Picked::Made).collect())
+}
+
+/// An answer or item from which values are pulled.
+struct View<'a, 'v> {
+    text: &'a str,
+    found: &'v Found<'a>,
+    value: OnceCell<Val>,
+    parent: &'v Val,
+}
+
+impl<'a> View<'a, '_> {
+    /// As a tree, made when jq first needs it.
+    fn value(&self) -> Result<&Val, ReadError> {
+        if self.value.get().is_none() {
+            let value: Val = serde_json::from_str(self.text).map_err(json_error)?;
+            // Nobody else can have set it: this is one thread.
+            let _ = self.value.set(value);
+        }
+        self.value.get().ok_or_else(|| ReadError::Wrong("not JSON".to_owned()))
+    }
+
+    fn slice(&self, slot: usize) -> Option<&'a RawValue> {
+        self.found.slices.get(slot).copied().flatten()
+    }
+
+    fn pull<'s>(&'s self, pull: &'s Pull) -> Result<Pulled<'s>, String> {
+        match pull {
+            Pull::Text(text) => Ok(Pulled::Text(Cow::Borrowed(text))),
+            Pull::Slice(slot) => match self.slice(*slot).map(RawValue::get) {
+                None | Some("null") => Ok(Pulled::Null),
+                Some(text) => pulled(text),
+            },
+            Pull::Jq(program) => {
+                let input = self.value().map_err(|error| format!("{error:?}"))?.clone();
+                match program.first(input, self.parent)? {
+                    None => Ok(Pulled::Empty),
+                    Some(Val::Null) => Ok(Pulled::Null),
+                    Some(value) => owned(pulled(&value.to_string())?),
+                }
+            }
+        }
+    }
+
+    /// What is pulled, as JSON text; none if there is nothing.
+    fn json(&self, pull: &Pull) -> Result<Option<String>, String> {
+        match pull {
+            Pull::Text(text) => Ok(Some(Value::from(text.as_str()).to_string())),
+            Pull::Slice(slot) => Ok(self.slice(*slot).map(|slice| slice.get().to_owned())),
+            Pull::Jq(program) => {
+                let input = self.value().map_err(|error| format!("{error:?}"))?.clone();
+                let Some(value) = program.first(input, self.parent)? else {
+                    return Ok(None);
+                };
+                let text = value.to_string();
+                // jaq knows more than JSON does: numbers that are none, bytes, keys that are no texts.
+                serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| error.to_string())?;
+                Ok(Some(text))
+            }
+        }
+    }
+
+    fn optional(&self, pull: Option<&Pull>, key: &str) -> Result<Option<Value>, ReadError> {
+        let Some(pull) = pull else {
+            return Ok(None);
+        };
+        match self.pull(pull) {
+            Ok(Pulled::Empty | Pulled::Null) => Ok(None),
+            Ok(Pulled::Text(text)) => Ok(Some(Value::from(text.into_owned()))),
+            Ok(Pulled::Value(value)) => Ok(Some(value)),
+            Err(why) => Err(ReadError::Wrong(format!("{key}: {why}"))),
+        }
+    }
+}
+
+/// A number that fits no 64 bits stays the text that it is: a cursor must come back digit by digit.
+fn pulled(text: &str) -> Result<Pulled<'_>, String> {
+    if text.starts_with('"') {
+        let text: Text<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        return Ok(Pulled::Text(text.0));
+    }
+    match serde_json::from_str(text).map_err(|error| error.to_string())? {
+        Value::Number(number) if number.is_f64() => Ok(Pulled::Text(Cow::Borrowed(text))),
+        value => Ok(Pulled::Value(value)),
+    }
+}
+
+fn owned<'s>(pulled: Pulled<'_>) -> Result<Pulled<'s>, String> {
+    Ok(match pulled {
+        Pulled::Empty => Pulled::Empty,
+        Pulled::Null => Pulled::Null,
+        Pulled::Text(text) => Pulled::Text(Cow::Owned(text.into_owned())),
+        Pulled::Value(value) => Pulled::Value(value),
+    })
+}
+
+fn json_error(error: serde_json::Error) -> ReadError {
+    if error.is_eof() {
+        ReadError::Cut(format!("the answer ends too early: {error}"))
+    } else {
+        ReadError::Wrong(format!("the answer is not JSON: {error}"))
+    }
+}

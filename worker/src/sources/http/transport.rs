@@ -1,0 +1,357 @@
+//! Sends requests and reads answers: one pool of connections per source, credentials, bounded bodies, redirects within the
+//! origin only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tideline_config::settings::HttpSettings;
+use tideline_core::clock::Clock;
+use tideline_core::words::Validators;
+use url::Url;
+
+use super::super::redact::Redactor;
+use super::auth::{self, ClientCredentials, Credential};
+use super::hidden::{self, MIN_SECRET_BYTES};
+use super::paging::Asked;
+use super::plan::Problem;
+use crate::source::{ErrorClass, SourceError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Redirects that are followed, all of them within one origin.
+const MAX_REDIRECTS: usize = 5;
+
+/// Of an answer that is an error, and of a token endpoint's answer, so many bytes are read.
+const MAX_SMALL_BODY: u64 = 64 * 1024;
+
+/// What is shown of a body in an error, in bytes.
+const SHOWN_BYTES: usize = 200;
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Where it came from, after redirects.
+    pub(super) url: Url,
+    pub(super) body: Bytes,
+    /// The body went on after the limit.
+    pub(super) endless: bool,
+}
+
+/// Sends requests of one source.
+pub(super) struct Transport {
+    client: reqwest::Client,
+    headers: HeaderMap,
+    credential: Credential,
+    max_body_bytes: u64,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Transport {
+    /// Prepares the pool; connects to nothing.
+    ///
+    /// # Errors
+    /// Names the keys whose values cannot be sent.
+    pub(super) fn new(
+        settings: &HttpSettings,
+        page_timeout: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Vec<Problem>> {
+        // Whoever installed one before chose well enough.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let redactor = Arc::new(Redactor::default());
+        let mut problems = Vec::new();
+        let headers = fixed_headers(settings, &redactor, &mut problems);
+        hidden::learn(settings, &redactor);
+        let credential = Credential::new(&settings.auth, &redactor).map_err(|problem| vec![problem])?;
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT.min(page_timeout))
+            .read_timeout(page_timeout)
+            .timeout(page_timeout)
+            .referer(false)
+            .redirect(same_origin_only())
+            .build()
+            .map_err(|error| {
+                let why = redactor.text(&chain(&error.without_url()));
+                vec![(
+                    "base_url".to_owned(),
+                    format!("the HTTP client cannot be set up: {why}"),
+                )]
+            })?;
+        Ok(Self {
+            client,
+            headers,
+            credential,
+            max_body_bytes: settings.max_body_bytes,
+            redactor,
+            clock,
+        })
+    }
+
+    /// Sends the request and reads the answer whole. A token that is refused is fetched anew, once.
+    ///
+    /// # Errors
+    /// Transient: no answer, or one that was cut. Answers of any status are no errors here.
+    pub(super) async fn fetch(&self, asked: &Asked, condition: Option<&Validators>) -> Result<Answer, SourceError> {
+        let (answer, used) = self.send(asked, condition).await?;
+        if answer.status == StatusCode::UNAUTHORIZED
+            && let (Credential::Client(client), Some(used)) = (&self.credential, used)
+        {
+            let mut slot = client.token.lock().await;
+            if slot.token.as_ref().is_some_and(|token| token.text == used) {
+                slot.token = None;
+            }
+            drop(slot);
+            return Ok(self.send(asked, condition).await?.0);
+        }
+        Ok(answer)
+    }
+
+    async fn send(
+        &self,
+        asked: &Asked,
+        condition: Option<&Validators>,
+    ) -> Result<(Answer, Option<tideline_core::words::Secret>), SourceError> {
+        let mut headers = self.headers.clone();
+        let mut used = None;
+        match &self.credential {
+            Credential::None => {}
+            Credential::Fixed(name, value) => {
+                headers.insert(name.clone(), value.clone());
+            }
+            Credential::Client(client) => {
+                let token = self.token(client).await?;
+                if let Some(value) = auth::sensitive(&format!("Bearer {}", token.reveal())) {
+                    headers.insert(AUTHORIZATION, value);
+                }
+                used = Some(token);
+            }
+        }
+        if let Some(condition) = condition {
+            add_condition(&mut headers, condition);
+        }
+        if asked.body.is_some() {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
+        }
+        let mut request = self
+            .client
+            .request(asked.method.clone(), asked.url.clone())
+            .headers(headers);
+        if let Some(body) = &asked.body {
+            request = request.body(body.clone());
+        }
+        let answer = self.receive(asked, request, self.max_body_bytes).await?;
+        Ok((answer, used))
+    }
+
+    async fn receive(
+        &self,
+        asked: &Asked,
+        request: reqwest::RequestBuilder,
+        limit: u64,
+    ) -> Result<Answer, SourceError> {
+        let mut response = request.send().await.map_err(|error| self.no_answer(asked, error))?;
+        let status = response.status();
+        let limit = if status.is_success() {
+            limit
+        } else {
+            limit.min(MAX_SMALL_BODY)
+        };
+        let expected = response.content_length().unwrap_or(0).min(limit);
+        let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        let mut endless = false;
+        loop {
+            match response.chunk().await {
+                Ok(None) => break,
+                Ok(Some(chunk)) => {
+                    body.extend_from_slice(&chunk);
+                    if body.len() as u64 > limit {
+                        body.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                        endless = true;
+                        break;
+                    }
+                }
+                // The status of an error says enough, whatever became of its text.
+                Err(_) if !status.is_success() => break,
+                Err(error) => return Err(self.no_answer(asked, error)),
+            }
+        }
+        Ok(Answer {
+            status,
+            headers: response.headers().clone(),
+            url: response.url().clone(),
+            body: body.into(),
+            endless,
+        })
+    }
+
+    /// The token of the client: the one there is, or a new one. Only one is fetched at a time.
+    async fn token(&self, client: &ClientCredentials) -> Result<tideline_core::words::Secret, SourceError> {
+        let mut slot = client.token.lock().await;
+        if let Some(token) = &slot.token
+            && self.clock.now() < token.renew_at
+        {
+            return Ok(token.text.clone());
+        }
+        let mut answer = self.ask_token(client, slot.in_body).await?;
+        if !slot.in_body && wants_body(&answer) {
+            answer = self.ask_token(client, true).await?;
+            slot.in_body = answer.status.is_success();
+        }
+        let shown = address(&client.token_url);
+        if !answer.status.is_success() {
+            return Err(token_refused(&shown, &answer, self.clock.now()));
+        }
+        let token = auth::read_token(&answer.body, self.clock.now())
+            .map_err(|why| SourceError::new(ErrorClass::Permanent, format!("no token from {shown}: {why}")))?;
+        if let Some(old) = slot.token.take() {
+            self.redactor.forget(old.text.reveal());
+        }
+        self.redactor.add(token.text.reveal());
+        let text = token.text.clone();
+        slot.token = Some(token);
+        Ok(text)
+    }
+
+    async fn ask_token(&self, client: &ClientCredentials, in_body: bool) -> Result<Answer, SourceError> {
+        let (form, authorization) = client.request(in_body);
+        let asked = Asked {
+            method: http::Method::POST,
+            url: client.token_url.clone(),
+            body: None,
+        };
+        let mut request = self
+            .client
+            .post(asked.url.clone())
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.receive(&asked, request, MAX_SMALL_BODY).await
+    }
+
+    fn no_answer(&self, asked: &Asked, error: reqwest::Error) -> SourceError {
+        let what = if error.is_timeout() {
+            "did not answer in time"
+        } else if error.is_connect() {
+            "cannot be reached"
+        } else if error.is_body() || error.is_decode() {
+            "sent an answer that was cut or broken"
+        } else {
+            "did not answer"
+        };
+        let class = if error.is_builder() {
+            ErrorClass::Permanent
+        } else {
+            ErrorClass::Transient { retry_after: None }
+        };
+        let why = self.redactor.text(&chain(&error.without_url()));
+        SourceError::new(class, format!("{} {what}: {why}", address(&asked.url)))
+    }
+
+    /// The first bytes of a body, for an error.
+    pub(super) fn shown(&self, body: &[u8]) -> String {
+        self.redactor.sample(body, SHOWN_BYTES)
+    }
+}
+
+/// Scheme, host, port and path: never user information, query or fragment.
+pub(super) fn address(url: &Url) -> String {
+    format!("{}{}", super::paging::origin_text(url), url.path())
+}
+
+fn same_origin_only() -> reqwest::redirect::Policy {
+    reqwest::redirect::Policy::custom(|attempt| {
+        let within = attempt
+            .previous()
+            .last()
+            .is_some_and(|from| from.origin() == attempt.url().origin());
+        if within && attempt.previous().len() <= MAX_REDIRECTS {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    })
+}
+
+fn fixed_headers(settings: &HttpSettings, redactor: &Redactor, problems: &mut Vec<Problem>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    for (name, value) in &settings.headers {
+        let at = format!("headers.{name}");
+        // Which headers hold secrets nobody says; these hold none.
+        let lower = name.to_ascii_lowercase();
+        let harmless = ["accept", "user-agent", "content-type", "x-github-api-version"];
+        if !harmless.iter().any(|known| lower.starts_with(known)) && value.reveal().len() >= MIN_SECRET_BYTES {
+            redactor.add(value.reveal());
+        }
+        match (HeaderName::from_bytes(name.as_bytes()), auth::sensitive(value.reveal())) {
+            (Ok(name), Some(value)) => {
+                headers.insert(name, value);
+            }
+            (Err(_), _) => problems.push((at, "is not a header's name".to_owned())),
+            (_, None) => problems.push((at, auth::NOT_A_HEADER.to_owned())),
+        }
+    }
+    headers
+}
+
+fn add_condition(headers: &mut HeaderMap, validators: &Validators) {
+    let value = |text: &Option<String>| text.as_ref().and_then(|text| HeaderValue::from_str(text).ok());
+    if let Some(etag) = value(&validators.etag) {
+        headers.insert(IF_NONE_MATCH, etag);
+    } else if let Some(date) = value(&validators.last_modified) {
+        // RFC 9110, section 13.1.3: of no meaning beside If-None-Match.
+        headers.insert(IF_MODIFIED_SINCE, date);
+    }
+}
+
+/// The server does not take the client's credentials in the header (RFC 6749, section 5.2: `invalid_client`).
+fn wants_body(answer: &Answer) -> bool {
+    let says_client = |code: &str| String::from_utf8_lossy(&answer.body).contains(code);
+    match answer.status.as_u16() {
+        401 => true,
+        400 => says_client("invalid_client") || says_client("invalid_request"),
+        _ => false,
+    }
+}
+
+fn token_refused(shown: &str, answer: &Answer, now: tideline_core::words::Timestamp) -> SourceError {
+    let status = answer.status;
+    let retry_after = super::limits::retry_after(&answer.headers, now);
+    let (class, advice) = match status.as_u16() {
+        408 | 425 | 429 | 500..=599 => (ErrorClass::Transient { retry_after }, ""),
+        _ => (
+            ErrorClass::Config,
+            ": check auth.client_id, auth.client_secret and auth.scope",
+        ),
+    };
+    SourceError::new(class, format!("no token from {shown}: it answered {status}{advice}"))
+}
+
+/// The error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}

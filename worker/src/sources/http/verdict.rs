@@ -1,0 +1,133 @@
+//! What an answer's status means.
+//!
+//! | Answer | Class |
+//! |---|---|
+//! | 410, or what `cursor_expired` names, to a request with a cursor | cursor expired |
+//! | 408, 425, 429, 5xx; 403 with `Retry-After` or nothing left of a limit | transient |
+//! | 401, 403: this request is not allowed; the partition is parked, and the next cycle tries again | permanent |
+//! | a redirect to another origin, any other status | permanent |
+
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, LOCATION};
+use tideline_config::settings::{AnswerPattern, RateLimitHeaders};
+use tideline_core::words::Timestamp;
+
+use super::limits;
+use super::paging::{Asked, origin_text};
+use super::transport::{Answer, Transport, address};
+use crate::source::{ErrorClass, SourceError};
+
+/// What the configuration says about answers.
+pub(super) struct Rules {
+    pub(super) cursor_expired: Vec<AnswerPattern>,
+    pub(super) rate_limit: RateLimitHeaders,
+    pub(super) max_body_bytes: u64,
+}
+
+impl Rules {
+    /// Ok for an answer that can be read (2xx with a body that looks like JSON) and for 304.
+    ///
+    /// # Errors
+    /// As the table of this module says.
+    pub(super) fn judge(
+        &self,
+        asked: &Asked,
+        answer: &Answer,
+        with_cursor: bool,
+        transport: &Transport,
+    ) -> Result<(), SourceError> {
+        let shown = address(&asked.url);
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(());
+        }
+        if answer.status.is_success() {
+            return self.judge_body(&shown, answer, transport);
+        }
+        if with_cursor && self.says_expired(answer) {
+            let why = format!(
+                "{} {shown} answered {}: the cursor expired",
+                asked.method, answer.status
+            );
+            return Err(SourceError::new(ErrorClass::CursorExpired, why));
+        }
+        let class = self.class(answer, transport.clock.now());
+        let advice = match answer.status.as_u16() {
+            401 => " (the credentials are missing, wrong or expired: check auth)",
+            403 if class == ErrorClass::Permanent => " (the credentials do not allow it)",
+            404 => " (check base_url and path)",
+            _ => "",
+        };
+        let said = transport.shown(&answer.body);
+        let said = if said.trim().is_empty() {
+            String::new()
+        } else {
+            format!(": {said}")
+        };
+        let text = match redirect_target(answer) {
+            Some(target) => format!(
+                "{} {shown} answered {} to {target}, which is not followed: write the right base_url",
+                asked.method, answer.status
+            ),
+            None => format!("{} {shown} answered {}{advice}{said}", asked.method, answer.status),
+        };
+        Err(SourceError::new(class, text))
+    }
+
+    fn judge_body(&self, shown: &str, answer: &Answer, transport: &Transport) -> Result<(), SourceError> {
+        let first = transport.shown(&answer.body);
+        let permanent = |what: String| {
+            let text = format!("{shown} {what}; it begins: {first}");
+            Err(SourceError::new(ErrorClass::Permanent, text))
+        };
+        if looks_like_html(answer) {
+            return permanent("answered HTML, not JSON (a login page, or the wrong base_url?)".to_owned());
+        }
+        if answer.endless {
+            return permanent(format!(
+                "sent more than {} bytes (max_body_bytes): ask for smaller pages or raise it",
+                self.max_body_bytes
+            ));
+        }
+        Ok(())
+    }
+
+    fn says_expired(&self, answer: &Answer) -> bool {
+        answer.status == StatusCode::GONE
+            || self.cursor_expired.iter().any(|pattern| {
+                pattern.status == answer.status.as_u16()
+                    && pattern
+                        .contains
+                        .as_ref()
+                        .is_none_or(|text| String::from_utf8_lossy(&answer.body).contains(text.as_str()))
+            })
+    }
+
+    fn class(&self, answer: &Answer, now: Timestamp) -> ErrorClass {
+        let headers = &answer.headers;
+        let wait = limits::retry_after(headers, now);
+        let retry_after = wait.or_else(|| limits::hold(headers, &self.rate_limit, now));
+        match answer.status.as_u16() {
+            408 | 425 | 429 | 500..=599 => ErrorClass::Transient { retry_after },
+            403 if wait.is_some() || limits::exhausted(headers, &self.rate_limit) => {
+                ErrorClass::Transient { retry_after }
+            }
+            _ => ErrorClass::Permanent,
+        }
+    }
+}
+
+fn redirect_target(answer: &Answer) -> Option<String> {
+    if !answer.status.is_redirection() {
+        return None;
+    }
+    let target = answer.headers.get(LOCATION)?.to_str().ok()?;
+    let url = answer.url.join(target).ok()?;
+    Some(origin_text(&url))
+}
+
+fn looks_like_html(answer: &Answer) -> bool {
+    let told = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let told = told.is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
+    let first = answer.body.iter().find(|byte| !byte.is_ascii_whitespace());
+    first == Some(&b'<') || (told && !matches!(first, Some(b'{' | b'[')))
+}

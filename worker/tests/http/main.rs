@@ -1,0 +1,13 @@
+//! The `http` source against small HTTP servers in this process.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod api;
+mod auth;
+mod children;
+mod conditional;
+mod encodings;
+mod errors;
+mod hygiene;
+mod paging;
+mod shapes;
