@@ -245,11 +245,11 @@ fn names_must_be_unique_and_plain() {
 
 #[test]
 fn an_unknown_type_hides_no_other_error_and_adds_none() {
-    let text = "sources:\n- name: a\n  type: rset\n  base_url: x\n  burst: { length: 0 }\n";
+    let text = "sources:\n- name: a\n  type: htpt\n  base_url: x\n  burst: { length: 0 }\n";
     assert_eq!(
         errors_of(text),
         [
-            "3:9 sources[0].type: unknown value \"rset\"; did you mean \"rest\"?",
+            "3:9 sources[0].type: unknown value \"htpt\"; did you mean \"rest\"?",
             "5:20 sources[0].burst.length: must be a duration such as 10s, 1m30s, 250ms or 0, from 1s to 5m, but is \"0\"",
         ]
     );
