@@ -249,7 +249,7 @@ fn an_unknown_type_hides_no_other_error_and_adds_none() {
     assert_eq!(
         errors_of(text),
         [
-            "3:9 sources[0].type: unknown value \"htpt\"; did you mean \"rest\"?",
+            "3:9 sources[0].type: unknown value \"htpt\"; did you mean \"http\"?",
             "5:20 sources[0].burst.length: must be a duration such as 10s, 1m30s, 250ms or 0, from 1s to 5m, but is \"0\"",
         ]
     );
