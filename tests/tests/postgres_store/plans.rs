@@ -44,8 +44,8 @@ const HOT: [(&str, &str, &str, &str); 14] = [
         "jobs_pkey",
     ),
     (
-        "read_next_due",
-        include_str!("../../../shared/store/src/postgres/sql/read_next_due.sql"),
+        "find_next_due",
+        include_str!("../../../shared/store/src/postgres/sql/find_next_due.sql"),
         "1, 9223372036854775807",
         "jobs_due",
     ),

@@ -54,7 +54,7 @@ impl CatalogStore for PostgresStore {
         let row = act.row(statement.bind(i64::from(limit))).await?;
         let pruned = row.map_or(Ok(0), |row| count(&row, "pruned"))?;
         if pruned > 0 {
-            act.run(sqlx::query(include_str!("sql/delete_forgotten_sources.sql")))
+            act.run(sqlx::query(include_str!("sql/forget_former_sources.sql")))
                 .await?;
         }
         Ok(pruned)

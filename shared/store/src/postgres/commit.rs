@@ -237,7 +237,7 @@ async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> 
         .map(|child| partition_args(&child.key, &child.args))
         .collect();
     let digests: Vec<_> = args.iter().map(|text| rules::fingerprint(text.as_bytes())).collect();
-    let statement = sqlx::query(include_str!("sql/upsert_partitions.sql"))
+    let statement = sqlx::query(include_str!("sql/reveal_partitions.sql"))
         .bind(batch.lease.job.0)
         .bind(batch.source.0)
         .bind(batch.cycle.0)

@@ -195,7 +195,7 @@ async fn end_once(
         act.run(statement.bind(end.next_cycle_at.map(|at| at.0))).await?;
     }
     if end.state == CycleState::Complete {
-        let statement = sqlx::query(include_str!("sql/complete_held_cycles.sql")).bind(source);
+        let statement = sqlx::query(include_str!("sql/supersede_held_cycle.sql")).bind(source);
         let reason = format!("superseded by cycle {cycle}");
         act.run(statement.bind(cycle).bind(reason)).await?;
         act.run(sqlx::query(include_str!("sql/clear_approval.sql")).bind(source))
@@ -212,7 +212,7 @@ impl Act {
         source: i64,
         cycle: i64,
     ) -> Result<Option<(CycleState, bool)>, StoreError> {
-        let statement = sqlx::query(include_str!("sql/lock_cycle.sql"));
+        let statement = sqlx::query(include_str!("sql/find_cycle.sql"));
         let row = self.row(statement.bind(source).bind(cycle)).await?;
         row.map(|row| Ok((cycle_state_of(column(&row, "state")?)?, column(&row, "planned")?)))
             .transpose()

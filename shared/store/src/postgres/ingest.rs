@@ -43,7 +43,7 @@ impl IngestStore for PostgresStore {
     async fn restart_partition(&self, lease: Lease, now: Timestamp) -> Result<Commit, StoreError> {
         let mut act = self.writing("restart a partition").await?;
         act.begin().await?;
-        let statement = sqlx::query(include_str!("sql/read_fence.sql"));
+        let statement = sqlx::query(include_str!("sql/find_fence.sql"));
         let row = act.row(statement.bind(lease.job.0).bind(lease.token.0)).await?;
         let Some(row) = row else {
             act.rollback().await?;
@@ -65,7 +65,7 @@ impl PostgresStore {
     /// answer was lost: then this is the answer.
     async fn explain_fence(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
         let mut act = self.reading("commit pages").await?;
-        let statement = sqlx::query(include_str!("sql/read_fence.sql"));
+        let statement = sqlx::query(include_str!("sql/find_fence.sql"));
         let row = act
             .row(statement.bind(batch.lease.job.0).bind(batch.lease.token.0))
             .await?;

@@ -129,7 +129,7 @@ impl JobStore for PostgresStore {
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut act = self.reading("look for the next due time").await?;
-        let statement = sqlx::query(include_str!("sql/read_next_due.sql"));
+        let statement = sqlx::query(include_str!("sql/find_next_due.sql"));
         let row = act.row(statement.bind(now.0).bind(NO_PLACE)).await?;
         row.map_or(Ok(None), |row| moment(&row, "moment"))
     }

@@ -29,7 +29,7 @@ impl OperatorStore for PostgresStore {
         let mut act = self.writing("retry a job").await?;
         act.begin().await?;
         let found = act
-            .row(sqlx::query(include_str!("sql/find_job.sql")).bind(job.0))
+            .row(sqlx::query(include_str!("sql/find_job_standing.sql")).bind(job.0))
             .await?
             .ok_or_else(|| StoreError::NotFound {
                 what: "job",

@@ -140,7 +140,7 @@ pub(super) async fn hold(
     }
     act.finish_cycle(source, cycle, CycleState::Held, Some(reason), now)
         .await?;
-    let statement = sqlx::query(include_str!("sql/complete_held_cycles.sql")).bind(source);
+    let statement = sqlx::query(include_str!("sql/supersede_held_cycle.sql")).bind(source);
     act.run(statement.bind(cycle).bind(format!("superseded by cycle {cycle}")))
         .await?;
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);

@@ -10,7 +10,7 @@ impl WorkerStore for PostgresStore {
     async fn heartbeat(&self, worker: &WorkerId, alive_until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         let mut act = self.writing("heartbeat").await?;
         act.run(
-            sqlx::query(include_str!("sql/upsert_worker.sql"))
+            sqlx::query(include_str!("sql/prolong_lease.sql"))
                 .bind(&worker.0)
                 .bind(alive_until.0)
                 .bind(now.0),

@@ -98,7 +98,7 @@ impl CatalogStore for SqliteStore {
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
         let prune = async {
-            let removals: Vec<i64> = query_scalar(sql!("delete_old_removals"))
+            let removals: Vec<i64> = query_scalar(sql!("prune_tombstones"))
                 .bind(before.0)
                 .bind(limit)
                 .fetch_all(&mut *tx)

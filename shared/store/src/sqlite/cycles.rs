@@ -152,7 +152,7 @@ impl CycleStore for SqliteStore {
                 }
             } else {
                 cancel_partitions(&mut tx, source.0, cycle.0, now).await?;
-                query(sql!("set_next_cycle"))
+                query(sql!("rest_source"))
                     .bind(source.0)
                     .bind(end.next_cycle_at.map(|moment| moment.0))
                     .execute(&mut *tx)

@@ -57,7 +57,7 @@ pub(super) async fn touch_pages(connection: &mut SqliteConnection, batch: &PageB
         if let PageWrite::Touched { memory, validators } = page {
             touched.push(memory.page);
             if let Some(validators) = validators {
-                query(sql!("set_validators"))
+                query(sql!("refresh_validators"))
                     .bind(batch.lease.job.0)
                     .bind(memory.page)
                     .bind(validators.request.as_ref().map(|print| &print.0[..]))
@@ -162,7 +162,7 @@ async fn write_page(
     } else {
         Some(to_json(&memory.children)?)
     };
-    query(sql!("write_page"))
+    query(sql!("write_pages"))
         .bind(batch.lease.job.0)
         .bind(memory.page)
         .bind(batch.source.0)

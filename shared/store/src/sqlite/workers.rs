@@ -43,7 +43,7 @@ impl WorkerStore for SqliteStore {
             .execute(&mut *tx)
             .await
             .map_err(failed(ACT))?;
-        query(sql!("delete_worker"))
+        query(sql!("retire_worker"))
             .bind(&worker.0)
             .execute(&mut *tx)
             .await
