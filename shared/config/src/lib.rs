@@ -13,6 +13,7 @@ mod pagination;
 mod process;
 mod reader;
 mod reference;
+mod schema;
 pub mod settings;
 mod source;
 mod units;
@@ -28,6 +29,7 @@ use self::yaml::Problem;
 pub use error::{ConfigError, ConfigErrors, Location};
 pub use process::check_store_url;
 pub use reference::reference;
+pub use schema::schema;
 
 /// A longer file is not read.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -86,7 +88,7 @@ fn parse_examined(
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let context = Context::new(document.as_ref(), folder, env, examine);
     let settings = read_settings(&context.root());
-    let (found, _) = context.into_parts();
+    let found = context.into_problems();
     let problems: Vec<Problem> = problems.into_iter().chain(found).collect();
     if problems.is_empty() {
         Ok(settings)

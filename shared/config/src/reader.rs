@@ -25,6 +25,8 @@ pub(super) struct Context<'a> {
     describing: bool,
     problems: RefCell<Vec<Problem>>,
     keys: RefCell<Vec<KeyDoc>>,
+    /// Sections that may be just a word: their places and the words.
+    words: RefCell<Vec<(String, String)>>,
     /// What variables stood for, and the paths of the values they are in.
     filled: RefCell<Vec<(String, Secret)>>,
 }
@@ -86,6 +88,7 @@ impl<'a> Context<'a> {
             describing: false,
             problems: RefCell::default(),
             keys: RefCell::default(),
+            words: RefCell::default(),
             filled: RefCell::default(),
         }
     }
@@ -111,8 +114,13 @@ impl<'a> Context<'a> {
         outside.inner(String::new(), String::new(), self.root)
     }
 
-    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<KeyDoc>) {
-        (self.problems.into_inner(), self.keys.into_inner())
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+
+    /// The declarations, and the sections that may be just a word.
+    pub(super) fn into_declarations(self) -> (Vec<KeyDoc>, Vec<(String, String)>) {
+        (self.keys.into_inner(), self.words.into_inner())
     }
 
     /// Notes what is wrong with the value at a path; a missing one is shown at what should hold it.
@@ -233,6 +241,10 @@ impl<'a> Section<'a> {
 
     /// Whether a key that may be a section is just this word.
     pub(super) fn is_the_word(&self, key: &'static str, word: &str) -> bool {
+        if self.context.describing {
+            let place = (join_key(&self.place, key), word.to_owned());
+            self.context.words.borrow_mut().push(place);
+        }
         let value = self.node.and_then(|node| node.get(key)).map(|node| &node.kind);
         let found = matches!(value, Some(Kind::Scalar { text, .. }) if text == word);
         if found {

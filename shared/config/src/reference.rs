@@ -1,5 +1,5 @@
 //! `docs/configuration.md`, made from the declarations that also read the file. To write it again after a change:
-//! `TIDELINE_WRITE_DOCS=1 cargo test -p tideline-config the_reference_in_docs`.
+//! `TIDELINE_WRITE_DOCS=1 cargo test -p tideline-config in_docs`.
 
 use std::fmt::Write;
 
@@ -11,10 +11,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 /// The whole page, in Markdown.
 #[must_use]
 pub fn reference() -> String {
-    let env = |_: &str| None;
-    let context = Context::describing(&env);
-    read_settings(&context.root());
-    let (_, keys) = context.into_parts();
+    let (keys, _) = declarations();
     let mut sections: Vec<&str> = Vec::new();
     for key in &keys {
         if !sections.contains(&key.section.as_str()) {
@@ -37,6 +34,14 @@ pub fn reference() -> String {
         }
     }
     page
+}
+
+/// Every key that is declared anywhere, those of all source types too, and the sections that may be just a word.
+pub(super) fn declarations() -> (Vec<KeyDoc>, Vec<(String, String)>) {
+    let env = |_: &str| None;
+    let context = Context::describing(&env);
+    read_settings(&context.root());
+    context.into_declarations()
 }
 
 /// The place of each key on the way to a section among its siblings.
@@ -87,7 +92,7 @@ mod tests {
         let written = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             written == page,
-            "docs/configuration.md is out of date; run TIDELINE_WRITE_DOCS=1 cargo test -p tideline-config the_reference_in_docs"
+            "docs/configuration.md is out of date; run TIDELINE_WRITE_DOCS=1 cargo test -p tideline-config in_docs"
         );
     }
 
