@@ -1,8 +1,8 @@
 //! The `tideline` command: every role in one process, each role alone, and the tools of operators.
 //!
-//! `args` has the command line, `commands/` one file per command, `output/` what they print, `exit` the exit codes. `why`
-//! explains what a source or a job waits for; `bench/` measures; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle
-//! while it runs; `roles` starts and stops the roles.
+//! `args` has the command line, `commands/` one file per command, `output/` what they print, `exit` the exit codes.
+//! `bench/` measures; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle while it runs; `roles` starts
+//! and stops the roles.
 
 mod args;
 pub mod bench;
@@ -15,7 +15,6 @@ mod exit;
 mod output;
 mod progress;
 mod roles;
-mod why;
 
 use std::process::ExitCode;
 

@@ -206,7 +206,7 @@ fn why_answers_in_one_sentence_for_a_source_and_for_a_job() {
 
     home.run(&["sources", "pause", "folder"]).with_code(0);
     let paused = home.run(&["why", "folder"]).with_code(0);
-    assert_eq!(paused.out.trim(), "source folder: paused by a person");
+    assert_eq!(paused.out.trim(), "source folder: paused by an operator");
     home.run(&["sources", "resume", "folder"]).with_code(0);
 }
 

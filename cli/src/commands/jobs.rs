@@ -11,7 +11,6 @@ use super::why::why_of_job;
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::{Grid, Out, Piece, Tone, embedded, embedded_all, moment, short};
-use crate::why::trigger_word;
 
 /// Members of a job that hold JSON texts.
 const TEXTS: [&str; 3] = ["args", "cursor", "progress"];
@@ -215,7 +214,7 @@ fn job_pairs(job: &JobRecord, reason: &str, now: Timestamp) -> Grid {
     grid.pair("key", job.key.as_str());
     grid.pair("state", state(job.state));
     grid.pair("why", reason);
-    grid.pair("trigger", trigger_word(job.trigger));
+    grid.pair("trigger", job.trigger.as_str());
     grid.pair("attempt", job.attempt.to_string());
     grid.pair("rung", job.rung.to_string());
     grid.pair("claims so far", job.token.to_string());

@@ -227,7 +227,7 @@ pub(crate) fn cycles_grid(cycles: &[CycleRecord], now: Timestamp) -> Grid {
         grid.row(vec![
             Piece::number(u64::try_from(cycle.number.0).unwrap_or_default()),
             cycle_state(cycle),
-            crate::why::trigger_word(cycle.trigger).into(),
+            cycle.trigger.as_str().into(),
             moment(cycle.started_at, now).into(),
             span(cycle.ended_at.unwrap_or(now).since(cycle.started_at)).into(),
             Piece::number(totals.pages),

@@ -5,7 +5,7 @@ use tideline_core::words::{CycleRecord, CycleState, JobRecord, JobState, SourceR
 use tideline_store::{JobFilter, Store, StoreError};
 
 use crate::output::{Piece, Tone};
-use crate::why::{Facts, Why, why};
+use tideline_core::rules::{Facts, Why, why};
 
 /// Partitions looked at to explain a bursting source.
 const PARTITIONS: u32 = 200;

@@ -10,7 +10,7 @@ use super::view::view;
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::Out;
-use crate::why::{Facts, Why, why};
+use tideline_core::rules::{Facts, Why, why};
 
 /// What to explain.
 #[derive(Args, Debug)]

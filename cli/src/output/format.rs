@@ -3,19 +3,7 @@
 use std::time::Duration;
 
 use tideline_core::words::Timestamp;
-
-/// `1234567` → `1,234,567`.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(crate) use tideline_core::words::grouped as count;
 
 /// The two largest units: `850 ms`, `24 s`, `3 min 5 s`, `2 h 10 min`, `4 d 2 h`.
 pub(crate) fn span(span: Duration) -> String {

@@ -8,7 +8,7 @@ use tideline_core::words::{CycleNumber, CycleRecord, CycleState, SourceRecord, T
 use tideline_store::{Store, StoreError};
 
 use crate::commands::view::view;
-use crate::why::Why;
+use tideline_core::rules::Why;
 
 /// Cycles looked at per source: more cannot end between two looks.
 const CYCLES: u32 = 5;

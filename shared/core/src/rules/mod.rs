@@ -10,6 +10,7 @@ mod page_fingerprint;
 mod rescue;
 mod schedule;
 mod scrub;
+mod why;
 
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
 pub use cursor_watch::{came_twice, keep_cursor};
@@ -20,3 +21,4 @@ pub use page_fingerprint::page_fingerprint;
 pub use rescue::RescuePolicy;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
 pub use scrub::{REDACTED, scrub_urls};
+pub use why::{Facts, Why, why};

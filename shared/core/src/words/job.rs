@@ -18,6 +18,20 @@ pub enum Trigger {
     Start,
 }
 
+impl Trigger {
+    /// The word, as in configuration and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Webhook => "webhook",
+            Self::Manual => "manual",
+            Self::Drift => "drift",
+            Self::Start => "start",
+        }
+    }
+}
+
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

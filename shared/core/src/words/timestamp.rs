@@ -34,3 +34,62 @@ impl fmt::Display for Timestamp {
         }
     }
 }
+
+impl std::str::FromStr for Timestamp {
+    type Err = chrono::ParseError;
+
+    /// Reads RFC 3339, of any offset.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        chrono::DateTime::parse_from_rfc3339(text).map(|moment| Self(moment.timestamp_millis()))
+    }
+}
+
+/// For `#[serde(with = "rfc3339")]`: a moment as programs outside get it. Stored JSON has milliseconds.
+pub mod rfc3339 {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use super::Timestamp;
+
+    /// Writes RFC 3339 in UTC with milliseconds.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(at)
+    }
+
+    /// Reads RFC 3339.
+    ///
+    /// # Errors
+    /// The text is not RFC 3339.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+
+    /// The same for a moment that may be missing (`null`).
+    pub mod option {
+        use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+        use super::Timestamp;
+
+        /// Writes RFC 3339 in UTC with milliseconds, or `null`.
+        ///
+        /// # Errors
+        /// Those of the serializer.
+        pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+            match at {
+                Some(at) => to.collect_str(at),
+                None => to.serialize_none(),
+            }
+        }
+
+        /// Reads RFC 3339, or `null`.
+        ///
+        /// # Errors
+        /// The text is not RFC 3339.
+        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+            let text = Option::<String>::deserialize(from)?;
+            text.map(|text| text.parse()).transpose().map_err(D::Error::custom)
+        }
+    }
+}

@@ -1,6 +1,4 @@
-use tideline_core::words::{
-    CycleRecord, CycleState, HeldSweep, JobRecord, JobState, SourceRecord, SourceState, Timestamp,
-};
+use crate::words::{CycleRecord, CycleState, HeldSweep, JobRecord, JobState, SourceRecord, SourceState, Timestamp};
 
 use super::Why;
 use super::job::why_job;
@@ -24,7 +22,7 @@ pub(super) fn why_source(
                 because: source
                     .blocked_reason
                     .clone()
-                    .unwrap_or_else(|| "of an unknown error".to_owned()),
+                    .unwrap_or_else(|| "unknown error".to_owned()),
             };
         }
         SourceState::Active => {}
@@ -65,10 +63,7 @@ fn bursting(source: &SourceRecord, cycle: &CycleRecord, partitions: &[JobRecord]
     if let Some(parked) = partitions.iter().find(|job| job.state == JobState::Parked) {
         return Why::PartitionParked {
             job: parked.id,
-            because: parked
-                .last_error
-                .clone()
-                .unwrap_or_else(|| "of an unknown error".to_owned()),
+            because: parked.last_error.clone().unwrap_or_else(|| "unknown error".to_owned()),
         };
     }
     Why::Bursting {

@@ -1,6 +1,6 @@
 //! One test per sentence.
 
-use tideline_core::words::*;
+use crate::words::*;
 
 use super::{Facts, Why, why};
 
@@ -156,14 +156,17 @@ fn an_approved_sweep_waits_for_the_end_of_the_running_cycle() {
         Some(&cycle(CycleState::Bursting)),
         &[],
     );
-    assert_eq!(text, "approved: up to 740 entities are deleted at the end of cycle 3");
+    assert_eq!(
+        text,
+        "approved: up to 740 entities will be deleted at the end of cycle 3"
+    );
 }
 
 #[test]
 fn a_paused_source_says_so() {
     assert_eq!(
         of_source(&source(|s| s.state = SourceState::Paused), None, &[]),
-        "paused by a person"
+        "paused by an operator"
     );
 }
 
@@ -173,10 +176,7 @@ fn a_blocked_source_says_why() {
         s.state = SourceState::Blocked;
         s.blocked_reason = Some("the token was refused (401)".into());
     });
-    assert_eq!(
-        of_source(&blocked, None, &[]),
-        "blocked because the token was refused (401)"
-    );
+    assert_eq!(of_source(&blocked, None, &[]), "blocked: the token was refused (401)");
 }
 
 #[test]
@@ -195,10 +195,7 @@ fn a_source_that_asked_for_patience_is_held_back() {
         Some(&cycle(CycleState::Bursting)),
         &[job(|_| {})],
     );
-    assert_eq!(
-        text,
-        "held back by the source until 2023-11-14T22:14:20.000Z (its own rate limit)"
-    );
+    assert_eq!(text, "rate-limited by the source until 2023-11-14T22:14:20.000Z");
 }
 
 #[test]
@@ -211,7 +208,7 @@ fn a_source_whose_only_open_partition_failed_is_on_its_rung() {
     let text = of_source(&source(|_| {}), Some(&cycle(CycleState::Bursting)), &[failed]);
     assert_eq!(
         text,
-        "on rung 3 until 2023-11-14T22:14:20.000Z: 500 Internal Server Error"
+        "backing off until 2023-11-14T22:14:20.000Z (rung 3): 500 Internal Server Error"
     );
 }
 
@@ -226,7 +223,7 @@ fn a_source_at_work_counts_its_partitions() {
         j.due_at = Some(LATER);
     });
     let text = of_source(&source(|_| {}), Some(&cycle(CycleState::Bursting)), &[waits, busy]);
-    assert_eq!(text, "bursting: cycle 3, 40 of 205 partitions done so far");
+    assert_eq!(text, "bursting: cycle 3, 40 of 205 partitions finished so far");
 }
 
 #[test]
@@ -237,7 +234,7 @@ fn a_source_with_a_parked_partition_says_that_its_cycle_will_not_sweep() {
     });
     let text = of_source(&source(|_| {}), Some(&cycle(CycleState::Bursting)), &[parked]);
     assert!(
-        text.contains("without a sweep") && text.contains("job 7 is parked because it answered HTML"),
+        text.contains("without a sweep") && text.contains("job 7 is parked: it answered HTML"),
         "{text}"
     );
 }
@@ -255,7 +252,7 @@ fn a_requested_cycle_says_who_asked() {
         Some(&cycle(CycleState::Complete)),
         &[],
     );
-    assert!(text.starts_with("a cycle was asked for (manual)"), "{text}");
+    assert!(text.starts_with("a cycle was requested (manual)"), "{text}");
 }
 
 #[test]
@@ -269,7 +266,7 @@ fn a_source_whose_rest_is_over_is_due() {
 
 #[test]
 fn a_source_without_a_plan_says_so() {
-    assert!(of_source(&source(|_| {}), None, &[]).starts_with("nothing is planned"));
+    assert!(of_source(&source(|_| {}), None, &[]).starts_with("no cycle is planned"));
 }
 
 #[test]
@@ -291,7 +288,7 @@ fn a_postponed_job_says_what_it_was_put_back_for() {
     });
     assert_eq!(
         of_job(&put_back, &source(|_| {})),
-        "put back until 2023-11-14T22:14:20.000Z without a failure: the source is held back"
+        "postponed until 2023-11-14T22:14:20.000Z, not because of a failure: the source is held back"
     );
 }
 
@@ -304,7 +301,7 @@ fn a_running_job_names_its_worker() {
     });
     assert_eq!(
         of_job(&running, &source(|_| {})),
-        "leased by worker host/1 until 2023-11-14T22:14:20.000Z"
+        "running on worker host/1, lease valid until 2023-11-14T22:14:20.000Z"
     );
 }
 
@@ -315,12 +312,14 @@ fn a_running_job_of_a_silent_worker_says_so() {
         j.worker = Some(WorkerId("host/1".into()));
         j.leased_until = Some(EARLIER);
     });
-    assert!(of_job(&lost, &source(|_| {})).starts_with("its worker host/1 is silent since 2023-11-14T22:12:20.000Z"));
+    assert!(
+        of_job(&lost, &source(|_| {})).starts_with("the lease of worker host/1 expired at 2023-11-14T22:12:20.000Z")
+    );
 }
 
 #[test]
 fn a_partition_without_a_due_time_waits_for_a_place() {
-    assert!(of_job(&job(|j| j.due_at = None), &source(|_| {})).starts_with("waits for a place"));
+    assert!(of_job(&job(|j| j.due_at = None), &source(|_| {})).starts_with("waiting for a free slot"));
 }
 
 #[test]
@@ -329,12 +328,12 @@ fn a_job_of_a_source_that_runs_nothing_says_what_holds_the_source() {
     let state = |state| source(move |s| s.state = state);
     assert_eq!(
         of_job(&waiting, &state(SourceState::Paused)),
-        "its source platform is paused by a person"
+        "its source platform is paused by an operator"
     );
-    assert!(of_job(&waiting, &state(SourceState::Blocked)).starts_with("its source platform is blocked because "));
+    assert!(of_job(&waiting, &state(SourceState::Blocked)).starts_with("its source platform is blocked: "));
     assert!(of_job(&waiting, &state(SourceState::Orphaned)).starts_with("its source platform is orphaned"));
     let held_back = source(|s| s.hold_until = Some(LATER));
-    assert!(of_job(&waiting, &held_back).starts_with("held back by the source until "));
+    assert!(of_job(&waiting, &held_back).starts_with("rate-limited by the source until "));
 }
 
 #[test]
@@ -349,25 +348,26 @@ fn a_job_that_is_at_an_end_says_which() {
     assert_eq!(text(JobState::Done, None), "done at 2023-11-14T22:12:20.000Z");
     assert_eq!(
         text(JobState::Parked, Some("it answered HTML")),
-        "parked because it answered HTML"
+        "parked: it answered HTML"
     );
     assert_eq!(
         text(JobState::Cancelled, Some("the last rung")),
         "cancelled: the last rung"
     );
-    assert_eq!(text(JobState::Paused, None), "paused by a person");
+    assert_eq!(text(JobState::Paused, None), "paused by an operator");
 }
 
 #[test]
-fn programs_get_the_sentence_s_name_and_its_parts() {
-    let value = serde_json::to_value(Why::OnRung {
+fn programs_get_the_code_of_the_sentence_and_its_values_with_rfc_3339_times() {
+    let why = Why::OnRung {
         rung: 3,
         until: LATER,
         error: None,
-    })
-    .unwrap();
+    };
+    let value = serde_json::to_value(&why).unwrap();
     assert_eq!(
         value,
-        serde_json::json!({"code": "on_rung", "rung": 3, "until": LATER.0, "error": null})
+        serde_json::json!({"code": "on_rung", "rung": 3, "until": "2023-11-14T22:14:20.000Z", "error": null})
     );
+    assert_eq!(serde_json::from_value::<Why>(value).unwrap(), why);
 }

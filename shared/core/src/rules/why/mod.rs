@@ -1,5 +1,5 @@
-//! Why a source or a job does what it does (or nothing): one sentence from a closed list. Pure: facts and now come in.
-//! Not here: reading the facts (`commands/why.rs`).
+//! Why a source or a job does what it does, or does nothing: one sentence from a closed list, the same in the API, the dashboard
+//! and the command. Pure: facts and now come in. Not here: reading the facts from the store.
 
 mod job;
 mod sentence;
@@ -7,13 +7,13 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use tideline_core::words::{CycleRecord, JobRecord, SourceRecord, Timestamp};
+use crate::words::{CycleRecord, JobRecord, SourceRecord, Timestamp};
 
-pub(crate) use sentence::{Why, trigger_word};
+pub use sentence::Why;
 
 /// What is known of the thing that was asked about.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Facts<'a> {
+pub enum Facts<'a> {
     /// A source.
     Source {
         /// Its row.
@@ -33,7 +33,7 @@ pub(crate) enum Facts<'a> {
 }
 
 /// The sentence that holds now.
-pub(crate) fn why(facts: Facts<'_>, now: Timestamp) -> Why {
+pub fn why(facts: Facts<'_>, now: Timestamp) -> Why {
     match facts {
         Facts::Source {
             source,

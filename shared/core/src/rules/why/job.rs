@@ -1,8 +1,8 @@
-use tideline_core::words::{JobRecord, JobState, SourceRecord, SourceState, Timestamp};
+use crate::words::{JobRecord, JobState, SourceRecord, SourceState, Timestamp};
 
 use super::Why;
 
-const UNKNOWN: &str = "of an unknown error";
+const UNKNOWN: &str = "unknown error";
 
 /// What holds for a job: its own state first, then what its source puts in its way.
 pub(super) fn why_job(job: &JobRecord, source: Option<&SourceRecord>, now: Timestamp) -> Why {
