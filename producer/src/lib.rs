@@ -1,6 +1,7 @@
-//! The front door. [`Producer`] enqueues jobs and passes on what is asked of sources; [`gateway`] offers that, the change
-//! feed, health and metrics over HTTP. It decides nothing: the store does.
+//! The front door. [`Producer`] enqueues jobs and passes on what is asked of sources; [`api`] is what people and programs may
+//! ask and do, and [`gateway`] offers it over HTTP, with health and metrics. It decides nothing: the store does.
 
+pub mod api;
 mod enqueue;
 pub mod gateway;
 

@@ -47,7 +47,7 @@ struct Ready {
 /// degraded.
 pub(super) async fn readyz(State(state): State<Arc<GatewayState>>) -> Response {
     let mut reasons = Vec::new();
-    let reached = match tokio::time::timeout(STORE_TIMEOUT, state.store.ping()).await {
+    let reached = match tokio::time::timeout(STORE_TIMEOUT, state.api.state.store.ping()).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
             tracing::warn!(error = full_text(&error), "not ready");
@@ -77,7 +77,7 @@ pub(super) async fn readyz(State(state): State<Arc<GatewayState>>) -> Response {
 /// The metrics of this process, with the gauges of the whole store as they are now.
 pub(super) async fn metrics(State(state): State<Arc<GatewayState>>) -> Response {
     let now = state.clock.now();
-    if let Ok(Ok(stats)) = tokio::time::timeout(STORE_TIMEOUT, state.store.stats(now)).await {
+    if let Ok(Ok(stats)) = tokio::time::timeout(STORE_TIMEOUT, state.api.state.store.stats(now)).await {
         let oldest = stats.oldest_due_at.map(|due| now.since(due)).unwrap_or_default();
         metrics::due_jobs(stats.due, oldest);
         metrics::held_sweeps(stats.held_sweeps);

@@ -1,50 +1,43 @@
-//! The HTTP gateway: `/livez`, `/readyz`, `/metrics`, and below `/v1` what programs may read and command. Errors are
-//! `application/problem+json`. Without a bearer token `/v1` is for programs of this machine only, see [`Access`].
+//! The HTTP gateway. A request passes these layers: health and metrics, outside of every limit; the limits; authentication,
+//! which puts a [`Principal`](crate::api::Principal) into the request; then the route, whose signature says which role it needs
+//! (see [`crate::api`]). Errors are `application/problem+json`. Without a token `/v1` is for programs of this machine only, see
+//! [`Access`].
 
-mod access;
-mod feed;
+mod authentication;
 mod health;
-mod problem;
-mod sources;
+mod limits;
+mod requests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
 use tideline_core::clock::Clock;
 use tideline_core::words::Secret;
 use tideline_queue::Queue;
 use tideline_runtime::Runtime;
-use tideline_runtime::telemetry::{MetricsPage, context};
+use tideline_runtime::telemetry::MetricsPage;
 use tideline_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::TimeoutLayer;
-use tracing::Instrument;
 
-pub use access::{Access, TOKEN_VARIABLE};
+pub use authentication::{Access, TOKEN_VARIABLE};
 
-use self::problem::Problem;
-use crate::Producer;
+use crate::api::{Api, ApiParts, Code, MAX_WAIT, MAX_WAITERS, Problem};
 
 /// Requests at a time, besides those that wait for changes.
 const MAX_REQUESTS: usize = 256;
 
-/// Requests that may wait for changes.
-const MAX_WAITERS: usize = 64;
-
-/// Largest body of a request, in bytes: commands need none.
-const MAX_BODY: usize = 64 * 1024;
+/// Largest body of a request, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
 
 /// Longest a request may take: the longest `wait` and what the store needs.
-const TIMEOUT: Duration = Duration::from_secs(feed::MAX_WAIT + 10);
+const TIMEOUT: Duration = Duration::from_secs(MAX_WAIT + 10);
 
 /// What the gateway stands on.
 pub struct GatewayParts {
@@ -65,14 +58,12 @@ pub struct GatewayParts {
 }
 
 struct GatewayState {
-    store: Arc<dyn Store>,
+    api: Api,
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
     runtime: Runtime,
     metrics: MetricsPage,
-    producer: Producer,
     access: Access,
-    waiters: Semaphore,
     requests: Semaphore,
 }
 
@@ -112,19 +103,19 @@ impl Gateway {
                 "/v1 is closed: others can reach this address, and {TOKEN_VARIABLE} is not set"
             );
         }
-        let state = Arc::new(GatewayState {
-            producer: Producer::new(
-                Arc::clone(&parts.store),
-                Arc::clone(&parts.queue),
-                Arc::clone(&parts.clock),
-            ),
+        let api = Api::new(ApiParts {
             store: parts.store,
+            queue: Arc::clone(&parts.queue),
+            clock: Arc::clone(&parts.clock),
+            stop: parts.runtime.stop(),
+        });
+        let state = Arc::new(GatewayState {
+            api,
             queue: parts.queue,
             clock: parts.clock,
             runtime: parts.runtime,
             metrics: parts.metrics,
             access,
-            waiters: Semaphore::new(MAX_WAITERS),
             requests: Semaphore::new(MAX_REQUESTS + MAX_WAITERS),
         });
         Ok(Self {
@@ -144,8 +135,8 @@ impl Gateway {
     /// Answers until the soft stop; requests that are being answered then are finished.
     pub async fn serve(self) {
         let stop = self.state.runtime.stop();
-        let serving = axum::serve(self.listener, router(self.state, self.api))
-            .with_graceful_shutdown(async move { stop.cancelled().await });
+        let service = router(self.state, self.api).into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(self.listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
         if let Err(error) = serving.await {
             tracing::error!(%error, "the gateway ended");
         }
@@ -153,52 +144,24 @@ impl Gateway {
 }
 
 fn router(state: Arc<GatewayState>, api: bool) -> Router {
-    let v1 = Router::new()
-        .route("/sources", get(sources::list))
-        .route("/sources/{name}", get(sources::show))
-        .route("/sources/{name}/{command}", post(sources::command))
-        .route("/changes", get(feed::changes))
-        .route("/entities", get(feed::entities))
-        .layer(from_fn_with_state(Arc::clone(&state), access::guard));
-    let with_api = if api {
-        Router::new().nest("/v1", v1)
-    } else {
-        Router::new()
-    };
-    with_api
+    let routes = if api { state.api.router() } else { Router::new() };
+    let limited = routes
+        .fallback(async || Problem::new(Code::NotFound, ""))
+        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
+        .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(from_fn(limits::time_out))
+        .layer(from_fn_with_state(Arc::clone(&state), limits::limit))
+        .layer(from_fn(requests::trace));
+    Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, ""))
-        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, ""))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
-        .layer(from_fn(trace))
-        .layer(from_fn_with_state(Arc::clone(&state), limit))
+        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
         .with_state(state)
-}
-
-/// A span per request, child of what its `traceparent` names.
-async fn trace(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let span = tracing::info_span!(
-        "request",
-        otel.name = format!("{} {}", request.method(), route.unwrap_or("other")),
-        otel.kind = "server",
-        http.request.method = %request.method(),
-        http.route = route,
-    );
-    let traceparent = request.headers().get("traceparent");
-    context::adopt(&span, traceparent.and_then(|value| value.to_str().ok()));
-    next.run(request).instrument(span).await
-}
-
-/// Refuses what is too much at once.
-async fn limit(State(state): State<Arc<GatewayState>>, request: Request, next: Next) -> Response {
-    match state.requests.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once").into_response(),
-    }
+        .fallback_service(limited)
+        .layer(from_fn(requests::identify))
 }
 
 #[cfg(test)]

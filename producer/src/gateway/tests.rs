@@ -99,7 +99,7 @@ async fn sources_are_listed_shown_and_commanded() {
     let bench = bench("127.0.0.1:0", None).await;
     let listed = bench.get("/v1/sources").await;
     assert_eq!(listed.status, 200);
-    assert_eq!(listed.json()["sources"][0]["name"], "platform one");
+    assert_eq!(listed.json()["items"][0]["name"], "platform one");
     for (command, state) in [("pause", "paused"), ("resume", "active")] {
         let path = format!("/v1/sources/platform%20one/{command}");
         assert_eq!(bench.ask("POST", &path, "").await.status, 202);
@@ -146,7 +146,7 @@ async fn what_cannot_be_done_is_a_problem_document() {
 async fn a_body_that_is_too_large_is_refused() {
     let bench = bench("127.0.0.1:0", None).await;
     let mut stream = TcpStream::connect(bench.address).await.unwrap();
-    let request = "POST /v1/sources/x/pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 70000\r\n\r\n";
+    let request = "POST /v1/sources/x/pause HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut start = [0; 12];
     stream.read_exact(&mut start).await.unwrap();
@@ -211,7 +211,7 @@ async fn a_shutdown_answers_who_waits_and_ends() {
     let started = tokio::time::Instant::now();
     let waiting = bench.get("/v1/changes?wait=30");
     let stopping = async {
-        while bench.state.waiters.available_permits() == MAX_WAITERS {
+        while bench.state.api.state.waiters.available_permits() == MAX_WAITERS {
             tokio::task::yield_now().await;
         }
         runtime.shut_down(Duration::from_secs(10)).await

@@ -1,5 +1,6 @@
 //! The words of the design as types. One word per idea; the same word in code, SQL, configuration and documents.
 
+mod access;
 mod cycle;
 mod entity;
 mod feed;
@@ -14,6 +15,7 @@ mod source;
 mod timestamp;
 mod trace;
 
+pub use access::*;
 pub use cycle::*;
 pub use entity::*;
 pub use feed::*;

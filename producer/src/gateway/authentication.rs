@@ -1,18 +1,22 @@
-//! Who may use `/v1`: with a bearer token configured, whoever has it; without one, only programs of this machine that ask a
-//! loopback address, and no web page (a browser tells by `Origin` where a request comes from). Health and metrics are open.
+//! Who asks: the layer that puts a [`Principal`] into a request or refuses it. With a bearer token configured, whoever has it is
+//! the first administrator; without one, only programs of this machine that ask a loopback address, and no web page (a browser
+//! tells by `Origin` where a request comes from). Health and metrics are outside of this.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tideline_core::words::Secret;
+use subtle::ConstantTimeEq;
+use tideline_core::words::{Actor, ActorKind, Role, Secret};
 
 use super::GatewayState;
-use super::problem::Problem;
+use super::requests::RequestId;
+use crate::api::role::{Principal, SourceScope};
+use crate::api::{Code, Problem};
 
 /// The variable that the token comes from.
 pub const TOKEN_VARIABLE: &str = "TIDELINE_API_TOKEN";
@@ -37,7 +41,7 @@ impl Access {
         }
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         match self {
             Self::Token(token) => {
                 let given = text(headers, AUTHORIZATION)
@@ -45,8 +49,8 @@ impl Access {
                     .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
                     .map(|(_, given)| given.trim());
                 match given {
-                    Some(given) if same(given, token.reveal()) => Ok(()),
-                    _ => Err(Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed")),
+                    Some(given) if same(given, token.reveal()) => Ok(administrator(ActorKind::Token, TOKEN_VARIABLE)),
+                    _ => Err(Problem::new(Code::Unauthenticated, "a bearer token is needed")),
                 }
             }
             Self::Local => {
@@ -54,25 +58,47 @@ impl Access {
                 let origin =
                     text(headers, ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
                 if is_loopback(host) && origin.is_none_or(|origin| origin == host) {
-                    return Ok(());
+                    return Ok(administrator(ActorKind::Local, "loopback"));
                 }
                 Err(Problem::new(
-                    StatusCode::FORBIDDEN,
+                    Code::LocalOnly,
                     "only programs of this machine may ask, at its loopback address",
                 ))
             }
             Self::Closed => Err(Problem::new(
-                StatusCode::FORBIDDEN,
+                Code::LocalOnly,
                 format!("set {TOKEN_VARIABLE} to open /v1 on an address that others can reach"),
             )),
         }
     }
 }
 
-/// Lets a request through or not.
-pub(super) async fn guard(State(state): State<Arc<GatewayState>>, request: Request, next: Next) -> Response {
+/// Whoever may do everything.
+fn administrator(kind: ActorKind, name: &str) -> Principal {
+    Principal {
+        actor: Actor {
+            kind,
+            name: name.to_owned(),
+            address: None,
+            request: None,
+        },
+        role: Role::Admin,
+        sources: SourceScope::All,
+    }
+}
+
+/// Finds out who asks, or refuses.
+pub(super) async fn authenticate(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
+    let address = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(address)| address.ip().to_string());
+    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
     match state.access.check(request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(principal) => {
+            request.extensions_mut().insert(principal.in_request(address, id));
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -92,8 +118,7 @@ fn is_loopback(host: &str) -> bool {
 
 /// Takes the same time wherever the texts differ.
 fn same(given: &str, wanted: &str) -> bool {
-    let differences = given.bytes().zip(wanted.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
-    given.len() == wanted.len() && differences == 0 && !wanted.is_empty()
+    !wanted.is_empty() && bool::from(given.as_bytes().ct_eq(wanted.as_bytes()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,223 @@
+//! Who asks, and what a route lets them do.
+
+use std::marker::PhantomData;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::IF_MATCH;
+use axum::http::request::Parts;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use tideline_core::words::{Actor, Role};
+
+use super::problem::{Code, Problem};
+
+/// Who makes a request: the authentication puts it into the request's extensions, and routes ask it.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// For the audit log.
+    pub actor: Actor,
+    /// What it may do.
+    pub role: Role,
+    /// To which sources.
+    pub sources: SourceScope,
+}
+
+impl Principal {
+    /// A user of this machine, who may do everything: the command line beside its own store.
+    #[must_use]
+    pub fn local(name: impl Into<String>) -> Self {
+        Self {
+            actor: Actor::local(name),
+            role: Role::Admin,
+            sources: SourceScope::All,
+        }
+    }
+
+    /// The same principal in this request.
+    #[must_use]
+    pub fn in_request(mut self, address: Option<String>, request: Option<String>) -> Self {
+        self.actor.address = address;
+        self.actor.request = request;
+        self
+    }
+
+    /// Whether it may see and act on the source of this name.
+    #[must_use]
+    pub fn covers(&self, source: &str) -> bool {
+        self.sources.covers(source)
+    }
+
+    /// Refuses what needs another role.
+    ///
+    /// # Errors
+    /// `forbidden`, which names the role that is needed.
+    pub fn require(&self, needed: Role) -> Result<(), Problem> {
+        if self.role.allows(needed) {
+            return Ok(());
+        }
+        let detail = format!("this needs the role {needed}; the token has the role {}", self.role);
+        Err(Problem::new(Code::Forbidden, detail))
+    }
+
+    /// Refuses what concerns more than the sources of a limited token.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn require_all_sources(&self) -> Result<(), Problem> {
+        match self.sources {
+            SourceScope::All => Ok(()),
+            SourceScope::Only { .. } => Err(Problem::new(
+                Code::Forbidden,
+                "the token is limited to some sources, and this concerns the whole store",
+            )),
+        }
+    }
+}
+
+/// The sources a token may see and act on.
+#[derive(Clone, Debug)]
+pub enum SourceScope {
+    /// All of them.
+    All,
+    /// Those whose name matches one of the globs.
+    Only {
+        /// As they were given.
+        globs: Vec<String>,
+        /// The same, compiled.
+        compiled: GlobSet,
+    },
+}
+
+impl SourceScope {
+    /// From the globs of a token; none at all: every source.
+    ///
+    /// # Errors
+    /// The glob that is none, and why.
+    pub fn new(globs: &[String]) -> Result<Self, String> {
+        if globs.is_empty() {
+            return Ok(Self::All);
+        }
+        let mut builder = GlobSetBuilder::new();
+        for glob in globs {
+            builder.add(Glob::new(glob).map_err(|error| format!("`{glob}` is not a glob: {}", error.kind()))?);
+        }
+        let compiled = builder.build().map_err(|error| error.to_string())?;
+        Ok(Self::Only {
+            globs: globs.to_vec(),
+            compiled,
+        })
+    }
+
+    /// Whether the source of this name is among them.
+    #[must_use]
+    pub fn covers(&self, source: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only { compiled, .. } => compiled.is_match(source),
+        }
+    }
+}
+
+/// The role a route needs, as a type.
+pub trait Needs: Send + Sync + 'static {
+    /// The role.
+    const ROLE: Role;
+}
+
+macro_rules! role {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl Needs for $name {
+            const ROLE: Role = Role::$name;
+        }
+    };
+}
+
+role!(
+    /// For routes that look.
+    Read
+);
+role!(
+    /// For routes that act.
+    Operate
+);
+role!(
+    /// For routes that write entities.
+    Push
+);
+role!(
+    /// For routes that concern tokens and hooks.
+    Admin
+);
+
+/// Longest `Idempotency-Key`.
+const MAX_KEY: usize = 255;
+
+/// The principal of a request that has the role `R`, with what it said of how its act is to be done. A handler that takes this
+/// is reached by nobody else.
+#[derive(Clone, Debug)]
+pub struct By<R> {
+    /// Who asks.
+    pub principal: Principal,
+    /// `Idempotency-Key`: the same act with the same key is done once.
+    pub idempotency_key: Option<String>,
+    /// `If-Match`: the act is done only if the record is as this ETag says.
+    pub if_match: Option<String>,
+    role: PhantomData<R>,
+}
+
+impl<R> By<R> {
+    /// Finds a source that the principal may see.
+    ///
+    /// # Errors
+    /// `unknown_source`, as for a source that does not exist.
+    pub fn cover(&self, source: &str) -> Result<(), Problem> {
+        if self.principal.covers(source) {
+            Ok(())
+        } else {
+            Err(Problem::unknown_source(source, &[]))
+        }
+    }
+}
+
+impl<S: Sync, R: Needs> FromRequestParts<S> for By<R> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let principal = parts
+            .extensions
+            .get::<Principal>()
+            .cloned()
+            .ok_or_else(|| Problem::new(Code::Unauthenticated, "a bearer token is needed"))?;
+        principal.require(R::ROLE)?;
+        let idempotency_key = header(parts, "idempotency-key")?;
+        if let Some(key) = &idempotency_key
+            && (key.is_empty() || key.len() > MAX_KEY)
+        {
+            let detail = format!("Idempotency-Key takes 1 to {MAX_KEY} characters");
+            return Err(Problem::new(Code::InvalidRequest, detail));
+        }
+        let if_match = header(parts, IF_MATCH.as_str())?.filter(|tag| tag != "*");
+        Ok(Self {
+            principal,
+            idempotency_key,
+            if_match,
+            role: PhantomData,
+        })
+    }
+}
+
+fn header(parts: &Parts, name: &str) -> Result<Option<String>, Problem> {
+    let Some(value) = parts.headers.get(name) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(_) => Err(Problem::new(
+            Code::InvalidRequest,
+            format!("the header {name} takes visible ASCII characters"),
+        )),
+    }
+}

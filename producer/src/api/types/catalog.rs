@@ -1,0 +1,93 @@
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tideline_core::words::{Change as ChangeRecord, ChangeKind, FeedPosition};
+use tideline_store::EntityRecord;
+use utoipa::ToSchema;
+
+use super::super::problem::Problem;
+use super::{Time, words};
+
+/// A body of the store as JSON in JSON.
+fn raw(body: String) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(body).map_err(|error| Problem::internal("a stored body is not JSON", &error))
+}
+
+/// A live entity of the catalog.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Entity {
+    /// The source that owns it.
+    pub source: String,
+    /// `kind:namespace/name`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Hex SHA-256 of the canonical body without the volatile annotations.
+    pub fingerprint: String,
+    /// The number of its newest change.
+    pub sequence: i64,
+    /// When that was.
+    pub changed_at: Time,
+    /// The entity itself.
+    #[schema(value_type = Object)]
+    pub body: Box<RawValue>,
+}
+
+impl TryFrom<EntityRecord> for Entity {
+    type Error = Problem;
+
+    fn try_from(entity: EntityRecord) -> Result<Self, Problem> {
+        Ok(Self {
+            source: entity.source,
+            reference: entity.reference.to_string(),
+            fingerprint: entity.fingerprint,
+            sequence: entity.sequence.0,
+            changed_at: Time(entity.changed_at),
+            body: raw(entity.body)?,
+        })
+    }
+}
+
+/// One change of the catalog.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// Its place in the feed.
+    pub sequence: i64,
+    /// What happened.
+    #[schema(value_type = words::ChangeKind)]
+    pub change: ChangeKind,
+    /// The source that owns, or owned, the entity.
+    pub source: String,
+    /// `kind:namespace/name`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// When.
+    pub changed_at: Time,
+    /// The entity as it is now; absent if it was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub body: Option<Box<RawValue>>,
+}
+
+impl TryFrom<ChangeRecord> for Change {
+    type Error = Problem;
+
+    fn try_from(change: ChangeRecord) -> Result<Self, Problem> {
+        Ok(Self {
+            sequence: change.sequence.0,
+            change: change.change,
+            source: change.source,
+            reference: change.reference.to_string(),
+            changed_at: Time(change.changed_at),
+            body: change.body.map(raw).transpose()?,
+        })
+    }
+}
+
+/// A part of the change feed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Changes {
+    /// In commit order.
+    pub changes: Vec<Change>,
+    /// `after` of the next request.
+    #[schema(value_type = String)]
+    pub next: FeedPosition,
+}

@@ -1,0 +1,36 @@
+//! Requests and responses of the API as they go over the wire. Each can be read back from what it writes, so that a client in
+//! Rust needs nothing else. Times are RFC 3339 in UTC; a list is a [`Page`].
+
+mod catalog;
+mod source;
+mod time;
+mod words;
+
+pub use catalog::*;
+pub use source::*;
+pub use time::Time;
+pub use words::*;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// What was asked for, in the order of the list.
+    pub items: Vec<T>,
+    /// `page_token` of the request for the next part; absent: this was the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A list that fits into one answer.
+    #[must_use]
+    pub fn whole(items: Vec<T>) -> Self {
+        Self {
+            items,
+            next_page_token: None,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+use serde::{Deserialize, Serialize};
+use tideline_core::words::{
+    CycleNumber, CycleRecord, CycleState, CycleTotals, HeldSweep, SourceRecord, SourceState, Trigger,
+};
+use utoipa::ToSchema;
+
+use super::{Time, words};
+
+/// A source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Source {
+    /// Its unique name.
+    pub name: String,
+    /// Its type, as in the configuration.
+    #[serde(rename = "type")]
+    pub source_type: String,
+    /// Where it stands, apart from its cycle.
+    #[schema(value_type = words::SourceState)]
+    pub state: SourceState,
+    /// Why it is blocked.
+    pub blocked_reason: Option<String>,
+    /// Its newest cycle; 0 before the first.
+    #[schema(value_type = i64)]
+    pub cycle: CycleNumber,
+    /// When that cycle ended; null while it runs.
+    pub cycle_ended_at: Option<Time>,
+    /// When the next cycle starts, if none is running.
+    pub next_cycle_at: Option<Time>,
+    /// A cycle was asked for and starts as soon as none is running.
+    #[schema(value_type = Option<words::Trigger>)]
+    pub requested: Option<Trigger>,
+    /// No request to the source before this moment.
+    pub hold_until: Option<Time>,
+    /// Live entities it owns.
+    pub entities: u64,
+    /// The sweep that waits for a person.
+    pub held: Option<Held>,
+}
+
+impl From<SourceRecord> for Source {
+    fn from(source: SourceRecord) -> Self {
+        Self {
+            name: source.name,
+            source_type: source.source_type,
+            state: source.state,
+            blocked_reason: source.blocked_reason,
+            cycle: source.cycle,
+            cycle_ended_at: source.cycle_ended_at.map(Time),
+            next_cycle_at: source.next_cycle_at.map(Time),
+            requested: source.requested,
+            hold_until: source.hold_until.map(Time),
+            entities: source.entities,
+            held: source.held.map(Held::from),
+        }
+    }
+}
+
+/// A sweep that waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Held {
+    /// The cycle whose sweep is held.
+    #[schema(value_type = i64)]
+    pub cycle: CycleNumber,
+    /// Why.
+    pub reason: String,
+    /// Entities it would delete.
+    pub would_remove: u64,
+    /// Entities the source owned then.
+    pub owned: u64,
+    /// Since when.
+    pub held_at: Time,
+    /// It was approved and is done at the end of the cycle that runs now.
+    pub approved: bool,
+}
+
+impl From<HeldSweep> for Held {
+    fn from(held: HeldSweep) -> Self {
+        Self {
+            cycle: held.cycle,
+            reason: held.reason,
+            would_remove: held.would_remove,
+            owned: held.owned,
+            held_at: Time(held.held_at),
+            approved: held.approved,
+        }
+    }
+}
+
+/// One complete pass over a source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Cycle {
+    /// Its number within its source.
+    #[schema(value_type = i64)]
+    pub number: CycleNumber,
+    /// Where it stands.
+    #[schema(value_type = words::CycleState)]
+    pub state: CycleState,
+    /// Why it started.
+    #[schema(value_type = words::Trigger)]
+    pub trigger: Trigger,
+    /// When it started.
+    pub started_at: Time,
+    /// When it ended.
+    pub ended_at: Option<Time>,
+    /// Why it ended as it did, if not well.
+    pub reason: Option<String>,
+    /// Sums over its partitions, live while it bursts.
+    pub totals: Totals,
+}
+
+impl From<CycleRecord> for Cycle {
+    fn from(cycle: CycleRecord) -> Self {
+        Self {
+            number: cycle.number,
+            state: cycle.state,
+            trigger: cycle.trigger,
+            started_at: Time(cycle.started_at),
+            ended_at: cycle.ended_at.map(Time),
+            reason: cycle.reason,
+            totals: Totals::from(cycle.totals),
+        }
+    }
+}
+
+/// Sums over the partitions of a cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Totals {
+    /// Partitions revealed so far.
+    pub partitions: u64,
+    /// Of these, finished.
+    pub partitions_done: u64,
+    /// Of these, parked.
+    pub partitions_parked: u64,
+    /// Of these, given up.
+    pub partitions_cancelled: u64,
+    /// Pages committed.
+    pub pages: u64,
+    /// Pages that were as remembered.
+    pub pages_unchanged: u64,
+    /// Entities marked.
+    pub entities: u64,
+    /// New ones.
+    pub added: u64,
+    /// Changed ones.
+    pub modified: u64,
+    /// The rest.
+    pub unchanged: u64,
+    /// Deleted by the sweep.
+    pub removed: u64,
+    /// Malformed items.
+    pub malformed: u64,
+    /// Malformed items without a name.
+    pub unidentified: u64,
+}
+
+impl From<CycleTotals> for Totals {
+    fn from(totals: CycleTotals) -> Self {
+        Self {
+            partitions: totals.partitions,
+            partitions_done: totals.partitions_done,
+            partitions_parked: totals.partitions_parked,
+            partitions_cancelled: totals.partitions_cancelled,
+            pages: totals.pages,
+            pages_unchanged: totals.pages_unchanged,
+            entities: totals.entities,
+            added: totals.added,
+            modified: totals.modified,
+            unchanged: totals.unchanged,
+            removed: totals.removed,
+            malformed: totals.malformed,
+            unidentified: totals.unidentified,
+        }
+    }
+}
+
+/// The answer to an act: the store has it; what follows from it takes its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Accepted {
+    /// The source.
+    pub source: String,
+    /// What was asked of it.
+    pub act: String,
+}

@@ -1,0 +1,26 @@
+//! How much the gateway takes on at once, and for how long.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::{GatewayState, TIMEOUT};
+use crate::api::{Code, Problem};
+
+/// Refuses what is too much at once.
+pub(super) async fn limit(State(state): State<Arc<GatewayState>>, request: Request, next: Next) -> Response {
+    match state.requests.try_acquire() {
+        Ok(_place) => next.run(request).await,
+        Err(_) => Problem::new(Code::Overloaded, "too many requests at once").into_response(),
+    }
+}
+
+/// Gives up what takes too long.
+pub(super) async fn time_out(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Code::Unavailable, "the answer took too long").into_response(),
+    }
+}

@@ -1,0 +1,53 @@
+//! Every request has an id and a span.
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use tideline_runtime::telemetry::context;
+use tracing::Instrument;
+
+/// Its header, of requests and responses.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that is taken from a client.
+const MAX_ID: usize = 128;
+
+/// The id of a request: that of its client, or a random one. Responses, spans and the audit log have it.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
+
+/// Gives the request its id, and the response too.
+pub(super) async fn identify(mut request: Request, next: Next) -> Response {
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let allowed = |id: &&str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+        (1..=MAX_ID).contains(&id.len()) && id.bytes().all(known)
+    };
+    let id = given
+        .filter(allowed)
+        .map_or_else(|| format!("{:032x}", rand::random::<u128>()), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// A span per request, child of what its `traceparent` names.
+pub(super) async fn trace(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let id = request.extensions().get::<RequestId>().map(|id| id.0.as_str());
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{} {}", request.method(), route.unwrap_or("other")),
+        otel.kind = "server",
+        http.request.method = %request.method(),
+        http.route = route,
+        request.id = id,
+    );
+    let traceparent = request.headers().get("traceparent");
+    context::adopt(&span, traceparent.and_then(|value| value.to_str().ok()));
+    next.run(request).instrument(span).await
+}
