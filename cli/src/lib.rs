@@ -25,6 +25,9 @@ use tideline_core::full_text;
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = tideline_expression::serve_if_child() {
+        return code;
+    }
     let cli = args::Cli::parse();
     let code = match commands::run(cli) {
         Ok(code) => code,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::form_urlencoded;
 
 use super::reader::Section;
-use super::settings::{LogFormat, SchedulerSettings, Settings, TelemetrySettings, WorkerSettings};
+use super::settings::{ExpressionSettings, LogFormat, SchedulerSettings, Settings, TelemetrySettings, WorkerSettings};
 use super::source::read_sources;
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{NatsAddress, POSTGRES_TLS_FILES, Secret, parse_postgres_url};
@@ -37,6 +37,7 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
             let doc = "Connections to Postgres that this process opens at most.";
             database.count("max_connections", 10, 2..=1_000, doc)
         }),
+        expressions: root.section("expressions", "How jq expressions are evaluated: in child processes with limits.", read_expressions),
         shutdown_grace: root.section("shutdown", "How the process stops.", |shutdown| {
             let doc = "How long running work may take to end after SIGTERM, before it is dropped.";
             shutdown.duration("grace", SECONDS(25), Duration::ZERO..=HOUR, doc)
@@ -46,6 +47,26 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
     };
     root.finish();
     settings
+}
+
+fn read_expressions(expressions: &Section<'_>) -> ExpressionSettings {
+    let default = ExpressionSettings::default();
+    let doc = "Child processes at a time. They are started when first needed, and reused.";
+    let processes = expressions.count("processes", default.processes, 1..=64, doc);
+    let doc =
+        "Address space of a child. An item whose expression needs more is malformed; the others of its page are read.";
+    let memory_bytes = expressions.size("memory", default.memory_bytes, 64 << 20..=64 << 30, doc);
+    let doc = "Stack of a child, which limits how deep a value may be nested.";
+    let stack_bytes = expressions.size("stack", default.stack_bytes, 1 << 20..=1 << 30, doc);
+    let doc =
+        "How long the expressions on one webhook or event may take. Those of a page are limited by its `page_timeout`.";
+    let timeout = expressions.duration("timeout", default.timeout, MS(10)..=SECONDS(300), doc);
+    ExpressionSettings {
+        processes,
+        memory_bytes,
+        stack_bytes,
+        timeout,
+    }
 }
 
 fn read_store(root: &Section<'_>) -> Secret {

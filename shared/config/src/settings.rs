@@ -23,6 +23,8 @@ pub struct Settings {
     pub scheduler: SchedulerSettings,
     /// How long tombstones stay in the change feed (`changes.retention`, default 7 days).
     pub changes_retention: Duration,
+    /// `expressions`.
+    pub expressions: ExpressionSettings,
     /// `shutdown.grace`, default 25 s.
     pub shutdown_grace: Duration,
     /// Connections of this process to the database (`database.max_connections`, default 10).
@@ -52,6 +54,30 @@ impl Default for WorkerSettings {
             concurrency: 8,
             lease: Duration::from_secs(5),
             poll: Duration::from_secs(20),
+        }
+    }
+}
+
+/// How jq expressions are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpressionSettings {
+    /// Child processes at a time (`expressions.processes`, default 2).
+    pub processes: u32,
+    /// Address space of a child in bytes (`expressions.memory`, default 512 MiB).
+    pub memory_bytes: u64,
+    /// Stack of a child in bytes (`expressions.stack`, default 32 MiB).
+    pub stack_bytes: u64,
+    /// How long the expressions on one event may take (`expressions.timeout`, default 10 s).
+    pub timeout: Duration,
+}
+
+impl Default for ExpressionSettings {
+    fn default() -> Self {
+        Self {
+            processes: 2,
+            memory_bytes: 512 << 20,
+            stack_bytes: 32 << 20,
+            timeout: Duration::from_secs(10),
         }
     }
 }
