@@ -15,7 +15,7 @@ use tideline_runtime::telemetry::Guard;
 use tideline_runtime::{Runtime, ShutdownOutcome, stop_signals};
 use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_store::{Store, StoreError};
-use tideline_worker::{IngestHandler, Worker, WorkerParts};
+use tideline_worker::{IngestHandler, RefreshHandler, Worker, WorkerParts};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::environment;
@@ -169,13 +169,19 @@ fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
         let source = tideline_worker::sources::open_with_clock(settings, Arc::clone(&ground.clock))?;
         sources.push((settings.clone(), source));
     }
-    let handler = IngestHandler::new(Arc::clone(&ground.store), Arc::clone(&ground.clock), sources);
+    let refresh = RefreshHandler::new(
+        Arc::clone(&ground.store),
+        Arc::clone(&ground.queue),
+        Arc::clone(&ground.clock),
+        sources.clone(),
+    );
+    let ingest = IngestHandler::new(Arc::clone(&ground.store), Arc::clone(&ground.clock), sources);
     let worker = Worker::new(WorkerParts {
         store: Arc::clone(&ground.store),
         queue: Arc::clone(&ground.queue),
         clock: Arc::clone(&ground.clock),
         settings: ground.settings.worker.clone(),
-        handlers: vec![Arc::new(handler)],
+        handlers: vec![Arc::new(ingest), Arc::new(refresh)],
     });
     runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
     Ok(())

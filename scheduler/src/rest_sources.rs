@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tideline_config::settings::SourceSettings;
+use tideline_config::settings::{SourceKind, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::resting_until;
 use tideline_core::words::{SourceRecord, SourceState, Timestamp};
@@ -59,6 +59,9 @@ impl Task for RestSources {
 /// Where the next cycle of a source belongs, if it is not there. One that is due already starts when it can, and one that
 /// was due with the end of the cycle before (given up after the last rung) knows no rest.
 fn moved(source: &SourceRecord, settings: &SourceSettings, now: Timestamp) -> Option<Option<Timestamp>> {
+    if matches!(settings.kind, SourceKind::Push) {
+        return None;
+    }
     let ended_at = source.cycle_ended_at?;
     let waits = source.next_cycle_at.is_none_or(|next| next > now && next > ended_at);
     if source.state != SourceState::Active || source.requested.is_some() || !waits {

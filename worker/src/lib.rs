@@ -6,6 +6,7 @@ mod claiming;
 mod handler;
 mod holding;
 mod ingest;
+mod refresh;
 mod settling;
 mod source;
 pub mod sources;
@@ -13,5 +14,6 @@ mod worker;
 
 pub use handler::{Attempt, Handler, HandlerError, Outcome};
 pub use ingest::IngestHandler;
-pub use source::{ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};
+pub use refresh::RefreshHandler;
+pub use source::{ErrorClass, Item, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError};
 pub use worker::{Worker, WorkerParts};

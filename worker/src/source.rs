@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tideline_core::words::{ChildPartition, EntityRef, MalformedItem, PageMemory, Validators};
 
 /// Something paginated to read.
@@ -12,6 +12,40 @@ use tideline_core::words::{ChildPartition, EntityRef, MalformedItem, PageMemory,
 pub trait Source: Send + Sync {
     /// Reads one page. The caller limits the time and repeats a failed read on the ladder, with the same request.
     async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError>;
+
+    /// Reads one item again, because an event named it. The caller limits the time.
+    async fn read_item(&self, _: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
+        Err(SourceError::new(
+            ErrorClass::Permanent,
+            "this source cannot read one item alone; refresh a partition or the source",
+        ))
+    }
+
+    /// The partition of a resource (none: the root) with these values of its parents, as the page that reveals it names it.
+    fn partition(&self, _resource: Option<&str>, _values: &Map<String, Value>) -> Option<ChildPartition> {
+        None
+    }
+}
+
+/// Which item.
+#[derive(Clone, Copy, Debug)]
+pub struct ItemRequest<'a> {
+    /// Its resource; none: the first one.
+    pub resource: Option<&'a str>,
+    /// What the event said of it.
+    pub values: &'a Map<String, Value>,
+}
+
+/// What the source has of an item.
+#[derive(Debug)]
+pub enum ItemContent {
+    /// The entities it makes, and what is malformed.
+    Found(Vec<Item>),
+    /// It has no such item, or does not show it (lost rights look the same).
+    Missing {
+        /// Whose entity it was, if the values tell.
+        reference: Option<EntityRef>,
+    },
 }
 
 /// Which page.

@@ -43,6 +43,7 @@ fn memory(page: &Page) -> PageMemory {
         next: page.next.as_ref().map(Value::to_string),
         children: Vec::new(),
         validators: page.validators.clone(),
+        read_at: Timestamp::default(),
     }
 }
 

@@ -174,6 +174,17 @@ impl Section<'_> {
         self.list(&spec, most, &|text| Ok(text.to_owned())).unwrap_or_default()
     }
 
+    /// A text, or a list of texts.
+    pub(super) fn text_or_texts(&self, key: &'static str, most: usize, doc: &'static str) -> Vec<String> {
+        let spec = spec(key, "text or list of texts", "", format!("at most {most}"), doc);
+        let is_list = |node: &Node| matches!(node.kind, Kind::List(_));
+        if self.declare(&spec).is_none_or(is_list) {
+            return self.list(&spec, most, &|text| Ok(text.to_owned())).unwrap_or_default();
+        }
+        let text = self.read(&spec, &|text| Ok(text.to_owned()));
+        text.into_iter().collect()
+    }
+
     fn list<T>(&self, spec: &Spec, most: usize, parse: &Parse<'_, T>) -> Option<Vec<T>> {
         let node = self.declare(spec)?;
         let Kind::List(items) = &node.kind else {

@@ -158,9 +158,15 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     let name = resource.required_text("name", "Unique name.");
     let doc = "Resource above, each of whose items is a partition of this one. Without it: read once.";
     let parent = resource.optional_text("parent", "none", doc);
-    let doc =
-        "Values of each parent item: name to jq expression over the item. Those of its own parents can be used too.";
-    let parent_values = resource.text_map("values", "mapping of names to jq expressions", doc);
+    let doc = "Values of each parent item: name to jq expression over the item. Those of its own parents can be used too. Without a \
+               parent: the values in `item`, over the item itself.";
+    let mut parent_values = resource.text_map("values", "mapping of names to jq expressions", doc);
+    let item = read_item(resource);
+    let item_values = if parent.is_none() && item.is_some() {
+        std::mem::take(&mut parent_values)
+    } else {
+        BTreeMap::new()
+    };
     let known = check_place(resource, &name, parent.as_deref(), &parent_values, seen);
 
     let post = resource.choice("method", Some("GET"), &["GET", "POST"], "HTTP method.") == Some("POST");
@@ -200,7 +206,29 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
             "Where in the answer the items are.",
         ),
         entity: read_entity(resource),
+        item,
+        item_values,
     }
+}
+
+/// How one item of the resource is read again.
+fn read_item(resource: &Section<'_>) -> Option<String> {
+    let doc = "Path of one item, for reading it again when an event names it (see `on`); joined to `base_url`, and asked with the \
+               resource's `query`. `{name}` stands for a value that the rule gives. The answer is the item itself.";
+    let item = resource.optional_text("item", "none", doc)?;
+    if item.contains("://") || item.starts_with("//") {
+        resource.fail("item", "is joined to base_url and names no host");
+    }
+    if item.contains(['?', '#']) {
+        resource.fail("item", "must have no `?` and no `#`; use query");
+    }
+    if placeholders(&item).next().is_none() {
+        resource.fail(
+            "item",
+            "names no value; write the path of one item, such as /v1/services/{id}",
+        );
+    }
+    Some(item)
 }
 
 /// Checks name, parent and values; answers the names of all values that a partition of it has, if that can be known.
@@ -296,7 +324,7 @@ fn check_request(
 }
 
 /// The names in `{name}`. Braces around anything else are text.
-fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     text.split('{').skip(1).filter_map(|part| {
         let (name, _) = part.split_once('}')?;
         is_value_name(name).then_some(name)

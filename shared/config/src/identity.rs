@@ -16,7 +16,7 @@ pub(super) fn identity(source_type: &str, kind: &SourceKind) -> Fingerprint {
             let resources: Vec<Value> = rest.resources.iter().map(resource_json).collect();
             json!({ "type": source_type, "base_url": base_url.as_str(), "resources": resources })
         }
-        SourceKind::Own => json!({ "type": source_type }),
+        SourceKind::Own | SourceKind::Push => json!({ "type": source_type }),
         SourceKind::Files(files) => json!({ "type": source_type, "path": files.path.to_string_lossy() }),
     };
     let text = what.to_string();

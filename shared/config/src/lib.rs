@@ -9,6 +9,7 @@ mod fields;
 mod http;
 mod identity;
 mod json;
+mod on;
 mod pagination;
 mod process;
 mod reader;
@@ -119,6 +120,8 @@ fn errors(file: &Path, mut problems: Vec<Problem>) -> ConfigErrors {
     ConfigErrors(problems.collect())
 }
 
+#[cfg(test)]
+mod on_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -173,6 +173,10 @@ pub struct SourceSettings {
     pub commit_pages: u32,
     /// `malformed.keep`: malformed items kept for people to look at, default 1,000.
     pub malformed_keep: u32,
+    /// `on`: what events make it read again.
+    pub on: Vec<RefreshRule>,
+    /// `refresh_spacing`: the least time between two readings of the same thing for events, 0–1 h, default 1 s.
+    pub refresh_spacing: Duration,
     /// What the type needs.
     pub kind: SourceKind,
 }
@@ -202,6 +206,8 @@ impl SourceSettings {
             volatile: Volatile::default(),
             commit_pages: 16,
             malformed_keep: 1_000,
+            on: Vec::new(),
+            refresh_spacing: Duration::from_secs(1),
             kind: SourceKind::Own,
         }
     }
@@ -227,6 +233,8 @@ pub enum SourceKind {
     Http(Box<HttpSettings>),
     /// A folder.
     Files(FilesSettings),
+    /// Nothing: other programs write its entities themselves.
+    Push,
 }
 
 /// The `files` source.
@@ -287,6 +295,38 @@ pub struct Resource {
     pub items: Option<String>,
     /// `entity`: none means that items are not stored (only their children are).
     pub entity: EntityShape,
+    /// `item`: path of one item, for reading it again; `{name}` is a value that a rule of `on` gives.
+    pub item: Option<String>,
+    /// `values` of a resource without a parent: the values in `item`, as jq expressions over the item.
+    pub item_values: BTreeMap<String, String>,
+}
+
+/// A rule of `on`: which events make the source read what again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshRule {
+    /// `topic`: topics, or globs of them.
+    pub topics: Vec<String>,
+    /// `when`: jq expression over the event; none: always.
+    pub when: Option<String>,
+    /// `refresh`.
+    pub refresh: RefreshScope,
+    /// `resource`; none: the first one.
+    pub resource: Option<String>,
+    /// `values`: name → jq expression over the event.
+    pub values: BTreeMap<String, String>,
+    /// `removed`: jq expression over the event that tells whether the item is gone.
+    pub removed: Option<String>,
+}
+
+/// What is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshScope {
+    /// One item.
+    Item,
+    /// One partition.
+    Partition,
+    /// The whole source.
+    Source,
 }
 
 /// How items become entities.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::http::read_http;
 use super::identity::identity;
+use super::on::read_on;
 use super::reader::{Section, Spec};
-use super::settings::{FilesSettings, SourceKind, SourceSettings};
+use super::settings::{FilesSettings, Resource, SourceKind, SourceSettings};
 use tideline_core::rules::{Ladder, Schedule, ScheduleError, Volatile};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -47,8 +48,9 @@ fn read_name(source: &Section<'_>) -> String {
 }
 
 fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
-    let doc = "`http`: any paginated JSON API. `files`: YAML, JSON and NDJSON below a folder.";
-    let source_type = source.choice("type", None, &["http", "files"], doc);
+    let doc = "`http`: any paginated JSON API. `files`: YAML, JSON and NDJSON below a folder. `push`: nothing is read, other programs \
+               write the entities (`PUT /v1/sources/NAME/entities`).";
+    let source_type = source.choice("type", None, &["http", "files", "push"], doc);
     let rest = source.variant(source_type, "http", read_http).flatten();
     let files = source.variant(source_type, "files", read_files).flatten();
     let mut settings = SourceSettings::new(name);
@@ -62,7 +64,13 @@ fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
     });
     read_writing(source, &mut settings);
     let rest = rest.map(|rest| SourceKind::Http(Box::new(rest)));
-    settings.kind = rest.or(files.map(SourceKind::Files))?;
+    let resources: &[Resource] = match &rest {
+        Some(SourceKind::Http(rest)) => &rest.resources,
+        _ => &[],
+    };
+    read_on(source, &mut settings, resources, source_type);
+    let push = (source_type == Some("push")).then_some(SourceKind::Push);
+    settings.kind = rest.or(files.map(SourceKind::Files)).or(push)?;
     settings.source_type = source_type?.to_owned();
     settings.identity = identity(&settings.source_type, &settings.kind);
     source.examine(&settings);

@@ -3,6 +3,7 @@
 //! ([`conformance`]) holds for both. Look next at [`IngestStore::commit_pages`].
 
 mod batch;
+mod deltas;
 mod error;
 mod requests;
 mod seams;

@@ -6,20 +6,23 @@ use super::{
 };
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{
-    ClaimedJob, Commit, CycleEnd, CycleNumber, CycleRecord, Enqueued, FeedPosition, FinishedCycle, JobId, JobRecord,
-    Lease, MalformedRecord, NewJob, PageBatch, PageMemory, Settled, SourceId, SourceRecord, SourceSpec, SweepPlan,
-    Timestamp, WorkerId,
+    ClaimedJob, Commit, CycleEnd, CycleNumber, CycleRecord, Delta, DeltaOutcome, Enqueued, FeedPosition, FinishedCycle,
+    JobId, JobRecord, Lease, MalformedRecord, NewJob, PageBatch, PageMemory, Settled, SourceId, SourceRecord,
+    SourceSpec, SweepPlan, Timestamp, WorkerId,
 };
 
 type Answer<T> = Result<T, StoreError>;
 
 /// Everything a store can do; components ask for the narrowest part they need.
 pub trait Store:
-    JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + CatalogStore + OperatorStore
+    JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + DeltaStore + CatalogStore + OperatorStore
 {
 }
 
-impl<T: JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + CatalogStore + OperatorStore> Store for T {}
+impl<T: JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + DeltaStore + CatalogStore + OperatorStore>
+    Store for T
+{
+}
 
 /// The job queue: what producers, workers and schedulers need of any kind of job.
 #[async_trait]
@@ -168,6 +171,19 @@ pub trait IngestStore: Send + Sync {
     /// Starts the partition over from its first page within its cycle (an expired cursor): the cursor goes, marks and
     /// `next_page` stay, `restarts` + 1. `LeaseLost` as in `commit_pages`.
     async fn restart_partition(&self, lease: Lease, now: Timestamp) -> Answer<Commit>;
+}
+
+/// Entities that are written outside a cycle's pages. Whoever began reading later wins, be it a delta or a page.
+#[async_trait]
+pub trait DeltaStore: Send + Sync {
+    /// Deltas of the source may come from now on: page commits that begin later look for them. To be called before the
+    /// first reading of a delta begins, or a page that is committed at the same time may not see the delta.
+    async fn expect_deltas(&self, source: SourceId) -> Answer<()>;
+
+    /// Writes deltas, with changes in the feed, in one transaction; answers in their order. An entity occurs once in them.
+    /// What is written is compared with the next pages that hold it, even if they are unchanged, and is a candidate of the
+    /// next complete cycle's sweep. `NotFound`: there is no such source.
+    async fn write_deltas(&self, source: SourceId, deltas: &[Delta], now: Timestamp) -> Answer<Vec<DeltaOutcome>>;
 }
 
 /// The catalog and its change feed, for readers.

@@ -13,6 +13,8 @@ pub(super) struct Standing {
     pub(super) cycle: i64,
     pub(super) held_cycle: Option<i64>,
     pub(super) held_state: Option<CycleState>,
+    /// Others write its entities: there is nothing to read.
+    pub(super) pushed: bool,
 }
 
 impl Standing {
@@ -22,6 +24,9 @@ impl Standing {
         match command {
             SourceCommand::Refresh(_) | SourceCommand::Pause if orphaned => {
                 Some("it is no longer in the configuration; sources reset --delete deletes its entities")
+            }
+            SourceCommand::Refresh(_) if self.pushed => {
+                Some("it is of type push: nothing is read, others write its entities")
             }
             SourceCommand::Resume if self.state != SourceState::Paused => Some("it is not paused"),
             SourceCommand::ApproveSweep | SourceCommand::RejectSweep if self.held_cycle.is_none() => {

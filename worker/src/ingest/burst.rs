@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tideline_core::clock::Clock;
-use tideline_core::full_text;
 use tideline_core::words::{Commit, CycleNumber, Lease, PageBatch, PageWrite, Progress, SourceId, Timestamp};
 use tideline_runtime::telemetry::{metrics, spans};
 use tideline_store::{Store, StoreError};
@@ -16,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::failing::failed;
 use super::reading::{ReadError, ReadPage, Reader};
 use super::{PartitionArgs, Readable};
 use crate::attempt::panicked;
@@ -56,6 +56,8 @@ enum Run {
     Ended(BurstEnd),
     /// The cursor is no longer known.
     Expired(SourceError),
+    /// A delta came between: pages that were called unchanged must be compared.
+    ReadAgain,
 }
 
 impl Burst {
@@ -68,6 +70,8 @@ impl Burst {
             match self.read_and_commit().await? {
                 Run::Ended(end) => return Ok(end),
                 Run::Expired(error) => self.restart(&error).await?,
+                // The store lists such pages without their content from now on.
+                Run::ReadAgain => {}
             }
         }
     }
@@ -94,7 +98,7 @@ impl Burst {
                 self.cursor = None;
                 Ok(())
             }
-            Commit::LeaseLost => Err(HandlerError::LeaseLost),
+            Commit::LeaseLost | Commit::ReadAgain => Err(HandlerError::LeaseLost),
         }
     }
 
@@ -119,13 +123,15 @@ impl Burst {
             let (ready, failure, closed) = gather(&mut pages, limit).await;
             let hold = ready.last().and_then(|page| page.hold);
             if let Some(end) = self.commit(ready, hold).await? {
-                return Ok(Run::Ended(end));
+                return Ok(end);
             }
             match failure {
                 Some(ReadError::Source(error)) if error.class == ErrorClass::CursorExpired => {
                     return Ok(Run::Expired(error));
                 }
-                Some(ReadError::Source(error)) => return Err(self.failed(error).await),
+                Some(ReadError::Source(error)) => {
+                    return Err(failed(&*self.store, &*self.clock, self.source, error).await);
+                }
                 Some(ReadError::Store(error)) => return Err(error.into()),
                 None if closed => {
                     // The reader ended without a last page: time is up, or it was stopped, or the source panicked.
@@ -152,7 +158,7 @@ impl Burst {
     }
 
     /// Commits pages that belong together; says if the burst ends with them.
-    async fn commit(&mut self, pages: Vec<ReadPage>, hold: Option<Duration>) -> Result<Option<BurstEnd>, HandlerError> {
+    async fn commit(&mut self, pages: Vec<ReadPage>, hold: Option<Duration>) -> Result<Option<Run>, HandlerError> {
         let Some(last) = pages.last() else {
             return Ok(None);
         };
@@ -173,32 +179,33 @@ impl Burst {
             batch.progress.next_page,
             batch.pages.len(),
         );
-        let Commit::Committed {
-            progress,
-            hold_until,
-            paused,
-        } = self.commit_batch(&batch).instrument(span).await?
-        else {
-            return Err(HandlerError::LeaseLost);
+        let (progress, mut hold_until, paused) = match self.commit_batch(&batch).instrument(span).await? {
+            Commit::Committed {
+                progress,
+                hold_until,
+                paused,
+            } => (progress, hold_until, paused),
+            Commit::ReadAgain => return Ok(Some(Run::ReadAgain)),
+            Commit::LeaseLost => return Err(HandlerError::LeaseLost),
         };
         drop((batch, room));
         self.count(&progress);
         self.progress = progress;
         self.cursor = next;
         self.progressed.store(true, Ordering::Relaxed);
-        let mut hold_until = hold_until;
         if let Some(hold) = hold {
             let until = self.clock.now().plus(hold);
             self.store.hold_back(self.source, until).await?;
             hold_until = Some(hold_until.map_or(until, |other| other.max(until)));
         }
-        Ok(if progress.finished {
+        let end = if progress.finished {
             Some(BurstEnd::PartitionFinished)
         } else if paused {
             Some(BurstEnd::Stopped)
         } else {
             hold_until.map(BurstEnd::HeldBack)
-        })
+        };
+        Ok(end.map(Run::Ended))
     }
 
     /// Counts what a commit added to the progress.
@@ -238,34 +245,6 @@ impl Burst {
                 }
                 answer => return answer,
             }
-        }
-    }
-
-    /// What a failed read means: a source that named a time is held back for the whole fleet.
-    async fn failed(&self, error: SourceError) -> HandlerError {
-        let message = full_text(&error);
-        match error.class {
-            ErrorClass::Transient {
-                retry_after: Some(wait),
-            } => {
-                let until = self.clock.now().plus(wait);
-                match self.store.hold_back(self.source, until).await {
-                    Ok(()) => HandlerError::Transient {
-                        message,
-                        not_before: Some(until),
-                    },
-                    Err(error) => error.into(),
-                }
-            }
-            ErrorClass::Transient { retry_after: None } | ErrorClass::CursorExpired => HandlerError::Transient {
-                message,
-                not_before: None,
-            },
-            ErrorClass::Permanent => HandlerError::Permanent(message),
-            ErrorClass::Config => match self.store.block_source(self.source, &message).await {
-                Ok(()) => HandlerError::Permanent(message),
-                Err(error) => error.into(),
-            },
         }
     }
 }

@@ -2,6 +2,7 @@
 //! [`burst`]; between the two only a few pages wait, so memory does not grow with the source.
 
 mod burst;
+mod failing;
 mod pages;
 mod reading;
 
@@ -20,6 +21,8 @@ use tideline_runtime::telemetry::metrics;
 use tideline_store::Store;
 
 use self::burst::{Burst, BurstEnd};
+pub(crate) use self::failing::failed;
+pub(crate) use self::pages::sort_out;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::source::Source;
 

@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 
 use tideline_core::rules::{Volatile, canonical_entity, key_hash, page_fingerprint};
-use tideline_core::words::{Entity, MalformedItem, PageMemory, PageWrite};
+use tideline_core::words::{Entity, MalformedItem, PageMemory, PageWrite, Timestamp};
 
 use crate::source::{Item, Page, PageContent};
 
 /// Longest sample of a malformed item, in bytes.
 const SAMPLE: usize = 500;
 
-/// Turns page number `number` into its write. `None`: the source said "unchanged" of a page that is not remembered.
+/// Turns page number `number`, whose reading began at `read_at`, into its write. `None`: the source said "unchanged" of a page that is not remembered.
 pub(crate) fn page_write(
     number: u32,
     page: Page,
     memory: Option<PageMemory>,
     volatile: &Volatile,
+    read_at: Timestamp,
 ) -> Option<PageWrite> {
     let Page {
         content,
@@ -28,6 +29,7 @@ pub(crate) fn page_write(
         PageContent::Unchanged => {
             let memory = memory?;
             let validators = (validators != memory.validators && validators.request.is_some()).then_some(validators);
+            let memory = PageMemory { read_at, ..memory };
             return Some(PageWrite::Touched { memory, validators });
         }
         PageContent::Items(items) => items,
@@ -45,6 +47,7 @@ pub(crate) fn page_write(
         next: next.map(|cursor| cursor.to_string()),
         children,
         validators,
+        read_at,
     };
     let same = memory
         .as_ref()
@@ -67,7 +70,7 @@ pub(crate) fn page_write(
 }
 
 /// Entities in canonical form, at most one per reference (the last one counts, as in the catalog), and what is malformed.
-fn sort_out(items: Vec<Item>, volatile: &Volatile) -> (Vec<Entity>, Vec<MalformedItem>) {
+pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> (Vec<Entity>, Vec<MalformedItem>) {
     let mut entities: Vec<Entity> = Vec::with_capacity(items.len());
     let mut malformed = Vec::new();
     let mut places: HashMap<i64, usize> = HashMap::with_capacity(items.len());
@@ -133,7 +136,7 @@ mod tests {
     }
 
     fn write(page: Page, memory: Option<PageMemory>) -> PageWrite {
-        page_write(0, page, memory, &Volatile::default()).unwrap()
+        page_write(0, page, memory, &Volatile::default(), Timestamp(1)).unwrap()
     }
 
     #[test]
@@ -182,7 +185,7 @@ mod tests {
             content: PageContent::Unchanged,
             ..page(vec![])
         };
-        assert!(page_write(0, unchanged, None, &Volatile::default()).is_none());
+        assert!(page_write(0, unchanged, None, &Volatile::default(), Timestamp(1)).is_none());
     }
 
     #[test]

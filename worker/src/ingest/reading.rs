@@ -129,12 +129,13 @@ impl Reader {
         {
             return Err(ReadError::Source(circle(&next)));
         }
-        let write = page_write(self.next_page, page, memory, &self.readable.settings.volatile).ok_or_else(|| {
-            ReadError::Source(SourceError::new(
-                ErrorClass::Permanent,
-                "the source called a page unchanged that is not remembered; this is a defect of the source",
-            ))
-        })?;
+        let write =
+            page_write(self.next_page, page, memory, &self.readable.settings.volatile, asked_at).ok_or_else(|| {
+                ReadError::Source(SourceError::new(
+                    ErrorClass::Permanent,
+                    "the source called a page unchanged that is not remembered; this is a defect of the source",
+                ))
+            })?;
         Ok(ReadPage {
             room: None,
             write,

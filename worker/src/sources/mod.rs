@@ -3,6 +3,7 @@
 mod backstage;
 pub mod files;
 pub mod http;
+mod push;
 mod redact;
 mod text;
 
@@ -48,6 +49,7 @@ pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>, OpenError> {
 /// As [`open`].
 pub fn open_with_clock(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Source>, OpenError> {
     match &settings.kind {
+        SourceKind::Push => Ok(Arc::new(push::PushSource)),
         SourceKind::Own => Err(OpenError {
             source_name: settings.name.clone(),
             problems: vec![(

@@ -144,6 +144,8 @@ pub(crate) fn resource(name: &str, path: &str, pagination: Pagination) -> Resour
         pagination,
         items: None,
         entity: EntityShape::AsIs,
+        item: None,
+        item_values: BTreeMap::new(),
     }
 }
 
@@ -207,6 +209,7 @@ pub(crate) fn memory(page: &Page) -> PageMemory {
         next: page.next.as_ref().map(Value::to_string),
         children: page.children.clone(),
         validators: page.validators.clone(),
+        read_at: Timestamp::default(),
     }
 }
 

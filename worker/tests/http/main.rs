@@ -9,5 +9,6 @@ mod conditional;
 mod encodings;
 mod errors;
 mod hygiene;
+mod items;
 mod paging;
 mod shapes;

@@ -17,6 +17,7 @@ pub use cursor_watch::{came_twice, keep_cursor};
 pub use feed::FeedBounds;
 pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
 pub use ladder::{Ladder, LadderStep};
+pub use page_batch::DeltaReadings;
 pub use page_fingerprint::page_fingerprint;
 pub use rescue::RescuePolicy;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};

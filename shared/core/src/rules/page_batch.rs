@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use super::keep_cursor;
-use crate::words::{Entity, PageBatch, PageWrite, Progress};
+use crate::words::{Entity, KeyHash, PageBatch, PageWrite, Progress, Timestamp};
+
+/// What deltas wrote, by key: when the reading began.
+pub type DeltaReadings = HashMap<KeyHash, Timestamp>;
 
 impl PageBatch {
     /// The number of the page that comes after these.
@@ -54,12 +57,22 @@ impl PageBatch {
         progress
     }
 
-    /// The entities of the written pages, each reference once, as the last page has it: what it was on the way there is no
-    /// change.
+    /// When the newest reading of these pages began.
     #[must_use]
-    pub fn newest_entities(&self) -> Vec<&Entity> {
+    pub fn read_to(&self) -> Timestamp {
+        let moments = self.pages.iter().map(|page| page.memory().read_at);
+        moments.max().unwrap_or_default()
+    }
+
+    /// The entities of the written pages, each reference once, as the last page has it: what it was on the way there is no
+    /// change. What a delta wrote whose reading did not begin before that of the page is left alone.
+    #[must_use]
+    pub fn newest_entities(&self, deltas: &DeltaReadings) -> Vec<&Entity> {
         let mut pages = self.pages.iter().filter_map(|page| match page {
-            PageWrite::Written { entities, .. } => Some(entities),
+            PageWrite::Written { entities, memory, .. } => Some(entities.iter().filter(|entity| {
+                let delta = deltas.get(&entity.key_hash);
+                delta.is_none_or(|began| *began < memory.read_at)
+            })),
             PageWrite::Touched { .. } => None,
         });
         let mut newest: Vec<&Entity> = pages.next().into_iter().flatten().collect();

@@ -2,6 +2,7 @@
 
 mod access;
 mod cycle;
+mod delta;
 mod entity;
 mod feed;
 mod ids;
@@ -10,6 +11,7 @@ mod nats_address;
 mod number;
 mod page;
 mod postgres_url;
+mod refresh;
 mod secret;
 mod source;
 mod timestamp;
@@ -17,6 +19,7 @@ mod trace;
 
 pub use access::*;
 pub use cycle::*;
+pub use delta::*;
 pub use entity::*;
 pub use feed::*;
 pub use ids::*;
@@ -25,6 +28,7 @@ pub use nats_address::*;
 pub use number::*;
 pub use page::*;
 pub use postgres_url::*;
+pub use refresh::*;
 pub use secret::*;
 pub use source::*;
 pub use timestamp::*;

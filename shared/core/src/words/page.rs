@@ -41,6 +41,20 @@ pub struct PageMemory {
     pub children: Vec<ChildPartition>,
     /// For the next conditional request.
     pub validators: Validators,
+    /// When its newest reading began, or a little later (the store keeps one moment for pages that are committed together).
+    pub read_at: Timestamp,
+}
+
+impl PageMemory {
+    /// The memory of a page on which a delta wrote something since: it may not be called unchanged, so nothing equals it.
+    #[must_use]
+    pub fn without_content(self) -> Self {
+        Self {
+            fingerprint: Fingerprint::default(),
+            validators: Validators::default(),
+            ..self
+        }
+    }
 }
 
 /// An item that could not be made an entity. Its page goes on without it; if it has a name, what the catalog has stays.
@@ -78,7 +92,7 @@ pub struct MalformedRecord {
 pub enum PageWrite {
     /// The page is as the store remembers it: mark what its manifest holds, look nothing up.
     Touched {
-        /// Its memory, of which `page`, `entities`, `unidentified`, `next` and `children` are used.
+        /// Its memory, of which `page`, `entities`, `unidentified`, `next`, `children` and `read_at` are used.
         memory: PageMemory,
         /// New validators, if they (or the next cursor) differ: `memory.next` is then stored with them.
         validators: Option<Validators>,
@@ -141,6 +155,9 @@ pub enum Commit {
     },
     /// Nothing: the lease was taken over, or its cycle was cancelled. Stop at once.
     LeaseLost,
+    /// Nothing: a page is called unchanged on which a delta wrote something before its reading began. List the memories and
+    /// read again from where the partition stands.
+    ReadAgain,
 }
 
 /// How far a partition is within its cycle: kept in the job's row as JSON text, written by page commits only.

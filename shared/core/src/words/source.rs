@@ -21,7 +21,7 @@ pub enum SourceState {
 pub struct SourceSpec {
     /// Unique name.
     pub name: String,
-    /// `rest`, `files`, …
+    /// `http`, `files`, …; one of type `push` has no cycles: others write its entities.
     pub source_type: String,
     /// Over what identifies its data (base URL, resources): another one cancels the running cycle and starts a fresh one.
     pub identity: Fingerprint,

@@ -226,6 +226,7 @@ pub fn written_with(
             last_modified: None,
             content: Some(Fingerprint([2; 32])),
         },
+        read_at: T0,
     };
     PageWrite::Written {
         memory,
@@ -233,6 +234,13 @@ pub fn written_with(
         kept,
         malformed,
     }
+}
+
+/// The page, as its reading began then.
+pub fn read_at(mut page: PageWrite, moment: Timestamp) -> PageWrite {
+    let (PageWrite::Touched { memory, .. } | PageWrite::Written { memory, .. }) = &mut page;
+    memory.read_at = moment;
+    page
 }
 
 /// A page that is as remembered.

@@ -305,7 +305,7 @@ pub async fn a_commit_says_that_the_source_is_held_back_or_paused(store: Arc<dyn
     let mut root = begin(&store, "s", 1).await;
     let said = |commit: Commit| match commit {
         Commit::Committed { hold_until, paused, .. } => (hold_until, paused),
-        Commit::LeaseLost => panic!("the lease holds"),
+        Commit::LeaseLost | Commit::ReadAgain => panic!("the lease holds"),
     };
     let page = |n: u32| vec![written(n, entities(n, 1, 1))];
     assert_eq!(said(root.commit(&store, page(0), Some("1"), t(1)).await), (None, false));

@@ -22,6 +22,7 @@
 mod builders;
 pub mod catalog;
 pub mod cycles;
+pub mod deltas;
 pub mod feed;
 pub mod ingest;
 pub mod jobs;
@@ -47,6 +48,7 @@ macro_rules! store_conformance {
     ($open:path) => {
         $crate::store_conformance_catalog!($open);
         $crate::store_conformance_cycles!($open);
+        $crate::store_conformance_deltas!($open);
         $crate::store_conformance_feed!($open);
         $crate::store_conformance_ingest!($open);
         $crate::store_conformance_jobs!($open);
@@ -95,6 +97,7 @@ mod tests {
         for (file, text) in [
             ("catalog", include_str!("catalog.rs")),
             ("cycles", include_str!("cycles.rs")),
+            ("deltas", include_str!("deltas.rs")),
             ("feed", include_str!("feed.rs")),
             ("ingest", include_str!("ingest.rs")),
             ("jobs", include_str!("jobs.rs")),

@@ -68,6 +68,14 @@ impl Act {
         self.say(begin, false).await
     }
 
+    /// As [`Act::begin`], with a statement (without parameters) in the same round trip. What follows sees what was committed
+    /// before that statement ended, so it may be a lock.
+    pub(super) async fn begin_with(&mut self, statement: &str) -> Result<(), StoreError> {
+        let begin = format!("{}; {statement}", self.begin);
+        self.open = true;
+        self.say(begin, false).await
+    }
+
     /// Commits. If the answer is lost, it may have been done.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         self.say("COMMIT".to_owned(), true).await?;

@@ -4,7 +4,7 @@ use super::act::{Act, COPY_BYTES};
 use super::error::{broken, conflict};
 use super::rows::column;
 use crate::StoreError;
-use tideline_core::words::{Entity, PageBatch, SourceId, Timestamp};
+use tideline_core::words::{DeltaOutcome, Entity, SourceId, Timestamp};
 
 /// The entities to write.
 #[derive(Default)]
@@ -23,20 +23,39 @@ impl Changes<'_> {
         (self.new.len() + self.revived()) as u64
     }
 
+    /// What is done to each entity that is written.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&str, DeltaOutcome)> {
+        let new = self
+            .new
+            .iter()
+            .map(|entity| (entity.reference.as_str(), DeltaOutcome::Added));
+        new.chain(self.changed.iter().map(|(entity, gone)| {
+            let outcome = if *gone {
+                DeltaOutcome::Added
+            } else {
+                DeltaOutcome::Modified
+            };
+            (entity.reference.as_str(), outcome)
+        }))
+    }
+
     pub(super) fn modified(&self) -> u64 {
         (self.changed.len() - self.revived()) as u64
     }
 }
 
-/// Compares the entities of the written pages with the catalog.
-pub(super) async fn compare<'b>(act: &mut Act, batch: &'b PageBatch) -> Result<Changes<'b>, StoreError> {
+/// Compares entities with the catalog.
+pub(super) async fn compare<'b>(
+    act: &mut Act,
+    source: SourceId,
+    entities: &[&'b Entity],
+) -> Result<Changes<'b>, StoreError> {
     let mut changes = Changes::default();
-    let entities = batch.newest_entities();
     if entities.is_empty() {
         return Ok(changes);
     }
     let statement = sqlx::query(include_str!("sql/compare_entities.sql"))
-        .bind(batch.source.0)
+        .bind(source.0)
         .bind(
             entities
                 .iter()

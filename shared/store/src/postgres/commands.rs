@@ -102,6 +102,7 @@ async fn find(act: &mut Act, name: &str) -> Result<Standing, StoreError> {
         held_state: column::<Option<&str>>(&row, "held_state")?
             .map(cycle_state_of)
             .transpose()?,
+        pushed: column(&row, "pushed")?,
     })
 }
 

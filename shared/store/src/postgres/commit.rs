@@ -7,12 +7,13 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::act::{Act, Statement};
 use super::changes;
+use super::delta;
 use super::error::broken;
 use super::ingest::{committed, progress_text};
 use super::rows::{NO_PLACE, storable};
 use crate::StoreError;
 use crate::batch::partition_args;
-use tideline_core::rules;
+use tideline_core::rules::{self, DeltaReadings};
 use tideline_core::words::{Commit, MalformedItem, PageBatch, PageMemory, PageWrite, Progress, Timestamp};
 
 /// What one try did.
@@ -33,27 +34,39 @@ pub(super) async fn commit_touched(
     let text = progress_text(&progress)?;
     let mut act = store.writing("commit pages").await?;
     let statement = fence(sqlx::query(include_str!("sql/touch_pages.sql")), batch, &text, now);
-    match act
-        .row(statement.bind(touched_pages(batch)).bind(length(batch)))
-        .await?
-    {
+    let statement = statement.bind(touched_pages(batch)).bind(length(batch));
+    match act.row(statement.bind(batch.read_to().0).bind(false)).await? {
         Some(row) => Ok(Attempt::Committed(committed(&row, progress, now)?)),
         None => Ok(Attempt::Fenced),
     }
 }
 
-/// Commits any pages, in one transaction: compare, fence and manifests, partitions, then the change feed's numbers (whose
+/// Commits any pages, in one transaction, `look`ing for deltas if there may be some: compare, fence and manifests, partitions, then the change feed's numbers (whose
 /// row is held from there to the commit), new entities, changed entities.
 pub(super) async fn commit_written(
     store: &PostgresStore,
     batch: &PageBatch,
+    look: bool,
     now: Timestamp,
 ) -> Result<Attempt, StoreError> {
     let mut act = store.writing("commit pages").await?;
-    act.begin().await?;
-    let changes = changes::compare(&mut act, batch).await?;
+    let deltas = if look {
+        act.begin_with(&delta::lock(batch.source, "_shared")).await?;
+        match delta::readings_of_deltas(&mut act, batch).await? {
+            Some(deltas) => deltas,
+            None => {
+                act.rollback().await?;
+                return Ok(Attempt::Committed(Commit::ReadAgain));
+            }
+        }
+    } else {
+        act.begin().await?;
+        DeltaReadings::new()
+    };
+    let entities = batch.newest_entities(&deltas);
+    let changes = changes::compare(&mut act, batch.source, &entities).await?;
     let progress = batch.progress_after(changes.added(), changes.modified());
-    let Some(row) = write_manifests(&mut act, batch, &progress, now).await? else {
+    let Some(row) = write_manifests(&mut act, batch, &progress, look, now).await? else {
         act.rollback().await?;
         return Ok(Attempt::Fenced);
     };
@@ -93,7 +106,7 @@ fn length(batch: &PageBatch) -> i64 {
     i64::try_from(batch.pages.len()).unwrap_or(i64::MAX)
 }
 
-fn signed(number: u32) -> i32 {
+pub(super) fn signed(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
@@ -101,6 +114,7 @@ async fn write_manifests(
     act: &mut Act,
     batch: &PageBatch,
     progress: &Progress,
+    look: bool,
     now: Timestamp,
 ) -> Result<Option<PgRow>, StoreError> {
     let mut hashes: Vec<i64> = vec![];
@@ -122,7 +136,8 @@ async fn write_manifests(
     let text = progress_text(progress)?;
     if written.is_empty() {
         let statement = fence(sqlx::query(include_str!("sql/touch_pages.sql")), batch, &text, now);
-        return act.row(statement.bind(touched_pages(batch)).bind(length(batch))).await;
+        let statement = statement.bind(touched_pages(batch)).bind(length(batch));
+        return act.row(statement.bind(batch.read_to().0).bind(look)).await;
     }
     let children = written
         .iter()
@@ -147,7 +162,9 @@ async fn write_manifests(
         }))
         .bind(first)
         .bind(last)
-        .bind(hashes);
+        .bind(hashes)
+        .bind(batch.read_to().0)
+        .bind(look);
     act.row(statement).await
 }
 

@@ -24,16 +24,19 @@ impl IngestStore for PostgresStore {
 
     async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
         let plain = |page: &PageWrite| matches!(page, PageWrite::Touched { memory, validators: None } if memory.children.is_empty());
-        let mut tries = 1;
+        let (mut tries, mut look) = (1, false);
         loop {
-            let attempt = if batch.pages.iter().all(plain) {
+            let attempt = if batch.pages.iter().all(plain) && !look {
                 commit_touched(self, batch, now).await
             } else {
-                commit_written(self, batch, now).await
+                commit_written(self, batch, look, now).await
             };
             match attempt {
                 Ok(Attempt::Committed(commit)) => return Ok(commit),
-                Ok(Attempt::Fenced) => return self.explain_fence(batch, now).await,
+                Ok(Attempt::Fenced) => match self.explain_fence(batch, look, now).await? {
+                    Some(commit) => return Ok(commit),
+                    None => look = true,
+                },
                 Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -62,19 +65,27 @@ impl IngestStore for PostgresStore {
 
 impl PostgresStore {
     /// Why did the fence let nothing through? Either the lease is gone, or the same pages were committed by a call whose
-    /// answer was lost: then this is the answer.
-    async fn explain_fence(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
+    /// answer was lost: then this is the answer. None: the source may have deltas, and nobody looked for them.
+    async fn explain_fence(
+        &self,
+        batch: &PageBatch,
+        looked: bool,
+        now: Timestamp,
+    ) -> Result<Option<Commit>, StoreError> {
         let mut act = self.reading("commit pages").await?;
         let statement = sqlx::query(include_str!("sql/find_fence.sql"));
         let row = act
             .row(statement.bind(batch.lease.job.0).bind(batch.lease.token.0))
             .await?;
         let Some(row) = row else {
-            return Ok(Commit::LeaseLost);
+            return Ok(Some(Commit::LeaseLost));
         };
         let progress = progress_of(&row)?;
         if batch.is_committed(&progress, column(&row, "cursor")?) {
-            return committed(&row, progress, now);
+            return committed(&row, progress, now).map(Some);
+        }
+        if !looked && column(&row, "deltas")? && progress.next_page == batch.progress.next_page {
+            return Ok(None);
         }
         Err(broken(
             "commit pages",
@@ -111,7 +122,7 @@ fn page_memory(row: &PgRow) -> Result<PageMemory, StoreError> {
     let children = column::<Option<&str>>(row, "children")?.map_or(Ok(vec![]), |text| {
         serde_json::from_str(text).map_err(|error| broken("read the children of a page", error.to_string()))
     })?;
-    Ok(PageMemory {
+    let memory = PageMemory {
         page: small(row, "page")?,
         fingerprint: fingerprint(column(row, "fingerprint")?)?,
         entities: small(row, "entities")?,
@@ -124,5 +135,8 @@ fn page_memory(row: &PgRow) -> Result<PageMemory, StoreError> {
             last_modified: column(row, "last_modified")?,
             content: digest("content")?,
         },
-    })
+        read_at: Timestamp(column(row, "read_at")?),
+    };
+    let stale: bool = column(row, "stale")?;
+    Ok(if stale { memory.without_content() } else { memory })
 }

@@ -4,11 +4,15 @@ use super::rows::column;
 use crate::StoreError;
 
 /// Forward only; the number is the place in the list, from 1.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
     (
         "readers and wishes",
         include_str!("../../../../migrations/postgres/0002_readers_and_wishes.sql"),
+    ),
+    (
+        "deltas",
+        include_str!("../../../../migrations/postgres/0003_deltas.sql"),
     ),
 ];
 

@@ -3,7 +3,7 @@
 //! Nothing here needs a session: no session locks, no `SET` without `LOCAL`, no `LISTEN`, so PgBouncer may pool
 //! transactions: 1.21 or newer with `max_prepared_statements`, or `statement-cache-capacity=0` in the URL. A hot act is one
 //! statement and so one round trip (with that parameter: one transaction and four round trips); statements live in `sql/`,
-//! one per file. Locks are taken in the order job row → source row → row `sequence` of counters. Look first at `ingest.rs`
+//! one per file. Locks are taken in the order lock of the source's deltas → job row → source row → row `sequence` of counters. Look first at `ingest.rs`
 //! (the page commit), then at `act.rs` (connections and errors).
 
 mod act;
@@ -14,6 +14,7 @@ mod commands;
 mod commit;
 mod connect;
 mod cycles;
+mod delta;
 mod error;
 mod ingest;
 mod jobs;

@@ -28,6 +28,7 @@ pub(super) async fn plan(
             include_str!("sql/delete_old_partitions.sql"),
             include_str!("sql/delete_marked_misses.sql"),
             include_str!("sql/count_misses.sql"),
+            include_str!("sql/forget_deltas.sql"),
             include_str!("sql/note_planned_sweep.sql"),
         ] {
             act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;

@@ -21,6 +21,7 @@ fn standing(row: &SqliteRow) -> Result<Standing, sqlx::Error> {
         cycle: row.try_get(2)?,
         held_cycle: row.try_get(3)?,
         held_state: optional_word(row, 4)?,
+        pushed: row.try_get(5)?,
     })
 }
 

@@ -8,7 +8,7 @@ use sqlx::{Arguments, AssertSqlSafe, Row, query, query_scalar, query_with};
 
 use super::rows::{count, to_json};
 use super::sql;
-use tideline_core::words::{ChangeKind, Entity, Timestamp};
+use tideline_core::words::{ChangeKind, Entity, EntityRef, KeyHash, Timestamp};
 
 /// Rows per statement, largest first.
 const SIZES: [usize; 4] = [50, 10, 3, 1];
@@ -103,6 +103,15 @@ pub(super) struct Doomed {
 }
 
 impl Doomed {
+    /// What the catalog has of an entity.
+    pub(super) fn new(reference: &EntityRef, key_hash: KeyHash, sequence: i64) -> Self {
+        Self {
+            reference: reference.as_str().to_owned(),
+            key_hash: key_hash.0,
+            sequence,
+        }
+    }
+
     /// From the columns ref, key_hash, sequence.
     pub(super) fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self {

@@ -8,6 +8,7 @@ use serde_json::json;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row, query, query_with};
 
+use super::delta::readings_of_deltas;
 use super::entities::{Written, write_entities};
 use super::failure::{broken, failed};
 use super::pages::{list_page_memories, touch_pages, write_pages};
@@ -16,7 +17,7 @@ use super::rows::{fingerprint, json, to_json};
 use super::{SqliteStore, begin, commit, sql};
 use crate::batch::partition_args;
 use crate::{IngestStore, StoreError};
-use tideline_core::rules;
+use tideline_core::rules::{self, DeltaReadings};
 use tideline_core::words::{
     ChangeKind, ChildPartition, Commit, Entity, Fingerprint, JobId, Lease, PageBatch, PageMemory, Progress, Timestamp,
 };
@@ -47,8 +48,13 @@ impl IngestStore for SqliteStore {
                 ),
             ));
         }
+        let Some(deltas) = readings_of_deltas(&mut tx, batch).await.map_err(failed(ACT))? else {
+            return Ok(Commit::ReadAgain);
+        };
         touch_pages(&mut tx, batch).await?;
-        let progress = commit_written(&mut tx, batch, now).await.map_err(failed(ACT))?;
+        let progress = commit_written(&mut tx, batch, &deltas, now)
+            .await
+            .map_err(failed(ACT))?;
         reveal_children(&mut tx, batch, &fence, now)
             .await
             .map_err(failed(ACT))?;
@@ -138,11 +144,13 @@ impl Fence {
 async fn commit_written(
     connection: &mut SqliteConnection,
     batch: &PageBatch,
+    deltas: &DeltaReadings,
     now: Timestamp,
 ) -> Result<Progress, sqlx::Error> {
     let source = batch.source.0;
-    let entities = batch.newest_entities();
-    let known = look_up(connection, source, &entities).await?;
+    let entities = batch.newest_entities(deltas);
+    let references: Vec<&str> = entities.iter().map(|entity| entity.reference.as_str()).collect();
+    let known = look_up(connection, source, &references).await?;
     let written = compare(&entities, &known);
     write_entities(connection, source, &written, now).await?;
     let added = written.iter().filter(|one| one.change == ChangeKind::Added).count();
@@ -158,10 +166,10 @@ async fn commit_written(
 }
 
 /// What the catalog has of an entity.
-struct Known {
-    fingerprint: Fingerprint,
-    live: bool,
-    sequence: i64,
+pub(super) struct Known {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) live: bool,
+    pub(super) sequence: i64,
 }
 
 /// References per look-up, largest first.
@@ -179,13 +187,13 @@ pub(super) fn look_up_statement(size: usize) -> String {
 }
 
 /// What the catalog has of these entities.
-async fn look_up(
+pub(super) async fn look_up(
     connection: &mut SqliteConnection,
     source: i64,
-    entities: &[&Entity],
+    references: &[&str],
 ) -> Result<HashMap<String, Known>, sqlx::Error> {
     let mut known = HashMap::new();
-    let mut rest = entities;
+    let mut rest = references;
     while !rest.is_empty() {
         // The smallest statement that is not too small; what is not bound is null and finds nothing.
         let size = (LOOK_UPS.iter().rposition(|size| *size >= rest.len())).unwrap_or(0);
@@ -193,8 +201,8 @@ async fn look_up(
         let mut arguments = SqliteArguments::default();
         arguments.reserve(chunk.len() + 1, 0);
         arguments.add(source).map_err(sqlx::Error::Encode)?;
-        for entity in chunk {
-            arguments.add(entity.reference.as_str()).map_err(sqlx::Error::Encode)?;
+        for reference in chunk {
+            arguments.add(*reference).map_err(sqlx::Error::Encode)?;
         }
         let rows = query_with(AssertSqlSafe(Arc::clone(&LOOK_UP_STATEMENTS[size])), arguments)
             .fetch_all(&mut *connection)
@@ -216,7 +224,7 @@ fn known_row(row: &SqliteRow) -> Result<Known, sqlx::Error> {
 }
 
 /// What is new or differs.
-fn compare<'a>(entities: &[&'a Entity], known: &HashMap<String, Known>) -> Vec<Written<'a>> {
+pub(super) fn compare<'a>(entities: &[&'a Entity], known: &HashMap<String, Known>) -> Vec<Written<'a>> {
     let changed = entities.iter().filter_map(|entity| {
         let before = known.get(entity.reference.as_str());
         let change = match before {

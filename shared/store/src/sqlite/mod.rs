@@ -7,6 +7,7 @@
 mod catalog;
 mod commands;
 mod cycles;
+mod delta;
 mod entities;
 mod failure;
 mod ingest;

@@ -7,7 +7,7 @@ use sqlx::{Row, query};
 
 use super::failure::{broken, failed};
 use super::manifest::{pack_hashes, unpack_hashes};
-use super::rows::{count, fingerprint, json, optional_fingerprint, to_json};
+use super::rows::{count, fingerprint, json, moment, optional_fingerprint, to_json};
 use super::sweep::add_misses;
 use super::{SqliteStore, sql};
 use crate::StoreError;
@@ -29,7 +29,38 @@ pub(super) async fn list_page_memories(
         .fetch_all(&store.readers)
         .await
         .map_err(failed(ACT))?;
-    rows.iter().map(memory).collect::<Result<_, _>>().map_err(failed(ACT))
+    let mut memories = rows
+        .iter()
+        .map(memory)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed(ACT))?;
+    let stale = stale_pages(store, &rows).await.map_err(failed(ACT))?;
+    for memory in &mut memories {
+        if stale.contains(&memory.page) {
+            *memory = memory.clone().without_content();
+        }
+    }
+    Ok(memories)
+}
+
+/// The pages on which a delta wrote something.
+async fn stale_pages(store: &SqliteStore, rows: &[SqliteRow]) -> Result<HashSet<u32>, sqlx::Error> {
+    let mut stale = HashSet::new();
+    for row in rows {
+        let Some(hashes) = row.try_get::<Option<&[u8]>, _>(11)? else {
+            continue;
+        };
+        let hashes: Vec<i64> = unpack_hashes(hashes).collect();
+        let written = query(sql!("find_deltas"))
+            .bind(row.try_get::<i64, _>(12)?)
+            .bind(to_json(&hashes)?)
+            .fetch_optional(&store.readers)
+            .await?;
+        if written.is_some() {
+            stale.insert(count(row, 0)?);
+        }
+    }
+    Ok(stale)
 }
 
 fn memory(row: &SqliteRow) -> Result<PageMemory, sqlx::Error> {
@@ -46,6 +77,7 @@ fn memory(row: &SqliteRow) -> Result<PageMemory, sqlx::Error> {
             last_modified: row.try_get(8)?,
             content: optional_fingerprint(row, 9)?,
         },
+        read_at: moment(row, 10)?,
     })
 }
 
@@ -78,6 +110,7 @@ pub(super) async fn touch_pages(connection: &mut SqliteConnection, batch: &PageB
         .bind(batch.lease.job.0)
         .bind(batch.cycle.0)
         .bind(to_json(&touched).map_err(failed(ACT))?)
+        .bind(batch.read_to().0)
         .execute(connection)
         .await
         .map_err(failed(ACT))?;
@@ -177,6 +210,7 @@ async fn write_page(
         .bind(memory.validators.last_modified.as_deref())
         .bind(memory.validators.content.as_ref().map(|print| &print.0[..]))
         .bind(pack_hashes(marks(entities, kept).collect::<Vec<_>>().into_iter()))
+        .bind(batch.read_to().0)
         .execute(connection)
         .await
         .map(drop)

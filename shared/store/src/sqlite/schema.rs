@@ -9,9 +9,10 @@ use super::{begin, commit, sql};
 use crate::StoreError;
 
 /// In order; the place is the version.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../../migrations/sqlite/0001_model.sql"),
     include_str!("../../../../migrations/sqlite/0002_readers_and_wishes.sql"),
+    include_str!("../../../../migrations/sqlite/0003_deltas.sql"),
 ];
 
 /// The version this program knows.

@@ -82,6 +82,11 @@ async fn find_misses(connection: &mut SqliteConnection, source: i64, cycle: i64)
         .execute(&mut *connection)
         .await?;
     forget_marked_misses(connection, source, cycle).await?;
+    query(sql!("forget_deltas"))
+        .bind(source)
+        .bind(cycle)
+        .execute(&mut *connection)
+        .await?;
     let unresolved: bool = query_scalar(sql!("find_unresolved_misses"))
         .bind(source)
         .fetch_one(&mut *connection)

@@ -7,8 +7,9 @@ use serde_json::json;
 use tideline_core::rules::RescuePolicy;
 use tideline_core::rules::{fingerprint, key_hash, page_fingerprint};
 use tideline_core::words::{
-    ChildPartition, CycleEnd, CycleRecord, CycleState, JobRecord, JobState, KeyHash, MalformedItem, NewJob, PageMemory,
-    PageWrite, Progress, Settlement, SourceState, SweepPlan, Timestamp, Trigger, Validators, WorkerId,
+    ChildPartition, CycleEnd, CycleRecord, CycleState, Delta, DeltaBasis, DeltaChange, JobRecord, JobState, KeyHash,
+    MalformedItem, NewJob, PageMemory, PageWrite, Progress, Settlement, SourceState, SweepPlan, Timestamp, Trigger,
+    Validators, WorkerId,
 };
 use tideline_store::SourceCommand;
 use tideline_store::conformance::{T0, child, entity, spec, worker};
@@ -74,7 +75,8 @@ impl Author {
                 };
                 Act::Rescue(policy)
             }
-            90..94 => self.of_an_operator(view),
+            90 | 91 => self.deltas(),
+            92 | 93 => self.of_an_operator(view),
             94..97 => self.resume(view),
             97 => Act::Retire(self.worker()),
             98 => self.sync(),
@@ -116,6 +118,34 @@ impl Author {
             jobs.push(job("y", self));
         }
         Act::Enqueue(jobs)
+    }
+
+    /// What refreshes found that began a little while ago, of entities that pages have too.
+    fn deltas(&mut self) -> Act {
+        let mut deltas = Vec::new();
+        for number in 0..11 {
+            if !self.one_in(6) {
+                continue;
+            }
+            let reference = format!("component:default/c{number}");
+            let change = if self.one_in(4) {
+                DeltaChange::Remove(reference.parse().unwrap())
+            } else {
+                let body = json!({"v": self.random.random_range(0..3)}).to_string();
+                DeltaChange::Upsert(entity(&reference, &body))
+            };
+            let basis = if self.one_in(8) {
+                DeltaBasis::Pushed(self.one_in(2).then(|| self.random.random_range(0..4)))
+            } else {
+                DeltaBasis::Read(self.a_while_ago())
+            };
+            deltas.push(Delta { change, basis });
+        }
+        Act::Deltas(self.source(), deltas)
+    }
+
+    fn a_while_ago(&mut self) -> Timestamp {
+        Timestamp(self.now.0 - self.random.random_range(0..1_500))
     }
 
     async fn of_an_attempt(&mut self, view: &Side) -> Act {
@@ -184,7 +214,11 @@ impl Author {
                     let anew = memory.next != next || self.one_in(4);
                     PageWrite::Touched {
                         validators: anew.then(|| self.validators()),
-                        memory: PageMemory { next, ..memory },
+                        memory: PageMemory {
+                            next,
+                            read_at: self.a_while_ago(),
+                            ..memory
+                        },
                     }
                 }
                 _ => self.written(page, next, is_root),
@@ -236,6 +270,7 @@ impl Author {
             next,
             children,
             validators: self.validators(),
+            read_at: self.a_while_ago(),
         };
         PageWrite::Written {
             memory,

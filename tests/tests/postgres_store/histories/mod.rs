@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{
-    CycleEnd, CycleNumber, CycleState, NewJob, PageWrite, Progress, Settlement, SourceSpec, SweepPlan, Timestamp,
-    Token, WorkerId,
+    CycleEnd, CycleNumber, CycleState, Delta, NewJob, PageWrite, Progress, Settlement, SourceSpec, SweepPlan,
+    Timestamp, Token, WorkerId,
 };
 use tideline_store::sqlite::SqliteStore;
 use tideline_store::{SourceCommand, Store};
@@ -69,6 +69,7 @@ enum Act {
     Retry(Name),
     Delete(String),
     Prune(Timestamp),
+    Deltas(String, Vec<Delta>),
 }
 
 /// What came of a history.

@@ -199,6 +199,11 @@ impl Side {
                 format!("{:?}", store.delete_source_entities(name, MANY, now).await?)
             }
             Act::Prune(before) => format!("{:?}", store.prune_tombstones(*before, MANY).await?),
+            Act::Deltas(name, deltas) => {
+                let source = self.source(name);
+                store.expect_deltas(source).await?;
+                format!("{:?}", store.write_deltas(source, deltas, now).await?)
+            }
             act => unreachable!("{act:?} is of no source"),
         })
     }

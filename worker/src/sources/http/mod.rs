@@ -9,6 +9,7 @@ mod blocking;
 mod expression;
 mod extract;
 mod hidden;
+mod item;
 mod limits;
 mod link;
 mod paging;
@@ -25,9 +26,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::StatusCode;
 use http::header::{ETAG, LAST_MODIFIED, LINK};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tideline_config::settings::{HttpSettings, Pagination, SourceSettings};
+use tideline_config::settings::{HttpSettings, Pagination, Resource, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Validators};
 
@@ -38,7 +39,7 @@ use self::plan::{Plan, Problem};
 use self::reading::{Read, ReadError, Reader};
 use self::transport::{Answer, Transport, address};
 use self::verdict::Rules;
-use crate::source::{ErrorClass, Page, PageContent, PageRequest, Source, SourceError};
+use crate::source::{ErrorClass, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError};
 
 /// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work, all that need jq on one of
 /// their own.
@@ -67,6 +68,7 @@ pub struct HttpSource {
 struct Inner {
     base: url::Url,
     plans: Vec<Plan>,
+    resources: Vec<Resource>,
     max_body_bytes: u64,
 }
 
@@ -91,6 +93,7 @@ impl HttpSource {
             inner: Arc::new(Inner {
                 base: settings.base_url.clone(),
                 plans,
+                resources: settings.resources.clone(),
                 max_body_bytes: settings.max_body_bytes,
             }),
             transport,
@@ -256,21 +259,18 @@ impl Source for HttpSource {
         {
             return Ok(self.unchanged(print, memory, &answer));
         }
-        let read = self.read(index, &place, &answer).await.map_err(|error| match error {
-            NoPage::Cut(why) => {
-                let text = format!("{}: {why}", address(&asked.url));
-                SourceError::new(
-                    ErrorClass::Transient { retry_after: None },
-                    self.transport.redactor.text(&text),
-                )
-            }
-            NoPage::Permanent(why) => {
-                let shown = self.transport.shown(&answer.body);
-                permanent(format!("{}: {why}; the answer begins: {shown}", address(&asked.url)))
-            }
-        })?;
+        let read = self.read(index, &place, &answer).await;
+        let read = read.map_err(|error| self.unreadable(error, &asked, &answer))?;
         self.page(plan, &place, &request, (print, content), &answer, read)
             .map_err(|why| permanent(format!("{}: {why}", address(&asked.url))))
+    }
+
+    async fn read_item(&self, request: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
+        self.read_one(request).await
+    }
+
+    fn partition(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<ChildPartition> {
+        self.inner.partition(resource, values)
     }
 }
 
@@ -314,6 +314,22 @@ impl HttpSource {
             validators: validators(print, Some(content), answer, None),
             hold: self.hold(answer),
         })
+    }
+
+    /// What a body that makes no page means.
+    fn unreadable(&self, error: NoPage, asked: &Asked, answer: &Answer) -> SourceError {
+        let (class, text) = match error {
+            NoPage::Cut(why) => (
+                ErrorClass::Transient { retry_after: None },
+                format!("{}: {why}", address(&asked.url)),
+            ),
+            NoPage::Permanent(why) => {
+                let shown = self.transport.shown(&answer.body);
+                let text = format!("{}: {why}; the answer begins: {shown}", address(&asked.url));
+                (ErrorClass::Permanent, text)
+            }
+        };
+        SourceError::new(class, self.transport.redactor.text(&text))
     }
 
     fn unchanged(&self, print: Fingerprint, memory: &PageMemory, answer: &Answer) -> Page {

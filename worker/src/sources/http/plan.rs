@@ -150,10 +150,50 @@ pub(super) fn compile(settings: &HttpSettings, salt: &str) -> Result<Vec<Plan>, 
     if settings.resources.is_empty() {
         problems.push(("resources".to_owned(), "at least one resource is needed".to_owned()));
     }
-    let plans: Vec<Plan> = (0..settings.resources.len())
+    let mut plans: Vec<Plan> = (0..settings.resources.len())
         .filter_map(|index| compile_resource(settings, index, salt, &mut problems))
         .collect();
+    plans.extend(
+        settings
+            .resources
+            .iter()
+            .filter_map(|resource| compile_item(settings, resource, salt)),
+    );
     if problems.is_empty() { Ok(plans) } else { Err(problems) }
+}
+
+/// How one item of a resource is read again: the answer is the item. What is wrong with its expressions, the resource's own
+/// plan says.
+fn compile_item(settings: &HttpSettings, resource: &Resource, salt: &str) -> Option<Plan> {
+    let path = resource.item.clone()?;
+    let texts = std::iter::once(&path).chain(resource.query.values());
+    let names = texts.flat_map(|text| Template::parse(text).unknown(&BTreeSet::new()));
+    let above = Resource {
+        name: String::new(),
+        parent: None,
+        ..resource.clone()
+    };
+    let alone = Resource {
+        name: item_plan(&resource.name),
+        parent: Some(String::new()),
+        parent_values: names.map(|name| (name, ".".to_owned())).collect(),
+        post: false,
+        path,
+        body: None,
+        pagination: Pagination::None,
+        items: Some(".".to_owned()),
+        ..resource.clone()
+    };
+    let settings = HttpSettings {
+        resources: vec![above, alone],
+        ..settings.clone()
+    };
+    compile_resource(&settings, 1, salt, &mut Vec::new())
+}
+
+/// The name of the plan that reads one item of a resource.
+pub(super) fn item_plan(resource: &str) -> String {
+    format!("{resource}\0item")
 }
 
 fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems: &mut Vec<Problem>) -> Option<Plan> {

@@ -5,7 +5,7 @@ WITH picked AS MATERIALIZED (
         CASE WHEN s.requested IS NULL THEN s.next_cycle_at END AS due_at,
         '{"args":{},"partition":' || to_json(s.name)::TEXT || '}' AS args
     FROM sources s
-    WHERE s.state = 'active' AND (s.requested IS NOT NULL OR s.next_cycle_at <= $2)
+    WHERE s.state = 'active' AND s.source_type <> 'push' AND (s.requested IS NOT NULL OR s.next_cycle_at <= $2)
         AND NOT EXISTS (SELECT 1 FROM cycles c WHERE c.source_id = s.id AND c.state IN ('bursting', 'sweeping'))
     ORDER BY s.next_cycle_at, s.id
     LIMIT $1

@@ -6,10 +6,11 @@ WITH fence AS (
     WHERE j.id = $1 AND j.token = $2 AND j.state = 'running' AND j.cycle = $4 AND s.id = $3
         AND c.source_id = $3 AND c.number = $4 AND c.state = 'bursting'
         AND coalesce((j.progress::JSON ->> 'next_page')::BIGINT, 0) = $8
+        AND ($25::BOOLEAN OR NOT s.deltas)
         AND by_index(j.id)
     RETURNING s.hold_until, s.state
 ), touched AS (
-    UPDATE pages p SET cycle = $4 FROM fence
+    UPDATE pages p SET cycle = $4, read_at = $24 FROM fence
     WHERE p.partition_id = $1 AND p.page >= $8 AND p.page < $8 + $10 AND p.page = ANY ($9::INTEGER[])
         AND by_index(p.partition_id)
     RETURNING 1
@@ -26,9 +27,9 @@ WITH fence AS (
     ON CONFLICT (source_id, key_hash) DO NOTHING
 ), written AS (
     INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, next, children,
-        request, etag, last_modified, content, key_hashes)
+        request, etag, last_modified, content, key_hashes, read_at)
     SELECT $1, $3, n.page, $4, n.entities, n.unidentified, n.fingerprint, n.next, n.children,
-        n.request, n.etag, n.last_modified, n.content, ($23::BIGINT[])[n.first_hash : n.last_hash]
+        n.request, n.etag, n.last_modified, n.content, ($23::BIGINT[])[n.first_hash : n.last_hash], $24
     FROM fence
     CROSS JOIN unnest($11::INTEGER[], $12::BYTEA[], $13::INTEGER[], $14::INTEGER[], $15::TEXT[], $16::TEXT[],
         $17::BYTEA[], $18::TEXT[], $19::TEXT[], $20::BYTEA[], $21::INTEGER[], $22::INTEGER[])
@@ -38,7 +39,7 @@ WITH fence AS (
         cycle = excluded.cycle, entities = excluded.entities, unidentified = excluded.unidentified,
         fingerprint = excluded.fingerprint, next = excluded.next, children = excluded.children,
         request = excluded.request, etag = excluded.etag, last_modified = excluded.last_modified,
-        content = excluded.content, key_hashes = excluded.key_hashes
+        content = excluded.content, key_hashes = excluded.key_hashes, read_at = excluded.read_at
 )
 SELECT f.hold_until, f.state,
     1 / CASE WHEN (SELECT count(*) FROM touched) = cardinality($9::INTEGER[]) THEN 1 ELSE 0 END AS all_touched

@@ -2,7 +2,7 @@
 SELECT
     s.id, s.name, s.cycle + 1, coalesce(s.requested, 'schedule'), CASE WHEN s.requested IS NULL THEN s.next_cycle_at END
 FROM sources AS s
-WHERE s.state = 'active'
+WHERE s.state = 'active' AND s.source_type <> 'push'
   AND (s.requested IS NOT NULL OR s.next_cycle_at <= ?1)
   AND NOT EXISTS (
       SELECT 1 FROM cycles AS c WHERE c.source_id = s.id AND c.state IN ('bursting', 'sweeping')

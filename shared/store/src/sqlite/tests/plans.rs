@@ -20,7 +20,7 @@ async fn plan(store: &SqliteStore, statement: &str) -> String {
 
 /// The statement in `sql/{name}.sql`.
 fn statement(name: &str) -> String {
-    let file = format!("{}/src/store/sqlite/sql/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+    let file = format!("{}/src/sqlite/sql/{name}.sql", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(file).unwrap()
 }
 
@@ -39,7 +39,7 @@ async fn assert_plans(store: &SqliteStore) {
         ),
         (
             "list_page_memories",
-            "SEARCH pages USING PRIMARY KEY (partition_id=? AND page>?",
+            "SEARCH p USING PRIMARY KEY (partition_id=? AND page>?",
         ),
         ("list_page_keys", "(partition_id=? AND page=?)"),
         (

@@ -1,0 +1,148 @@
+//! `on:` what events make a source read something again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::http::placeholders;
+use super::reader::{Section, Spec, unknown};
+use super::settings::{RefreshRule, RefreshScope, Resource, SourceSettings};
+
+pub(super) fn read_on(
+    source: &Section<'_>,
+    settings: &mut SourceSettings,
+    resources: &[Resource],
+    source_type: Option<&str>,
+) {
+    let spec = Spec {
+        key: "on",
+        kind: "list of sections".to_owned(),
+        default: "none".to_owned(),
+        range: String::new(),
+        doc: "Events that make the source read something again, besides its cycles.",
+    };
+    settings.on = source.sections(spec, |rule, _| read_rule(rule, resources, source_type));
+    let doc = "The least time between two readings of the same thing for events: a burst of events about it is one reading at \
+               once and one after the last of them.";
+    let range = Duration::ZERO..=Duration::from_secs(3_600);
+    settings.refresh_spacing = source.duration("refresh_spacing", settings.refresh_spacing, range, doc);
+    if source_type == Some("push") && !settings.on.is_empty() {
+        source.fail("on", "is of no use: a source of type push is never read");
+    }
+}
+
+fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&str>) -> RefreshRule {
+    let doc = "Topic of the events, or a list of topics; `*` stands for any characters.";
+    let topics = rule.text_or_texts("topic", 100, doc);
+    if !rule.has("topic") && !rule.is_describing() {
+        rule.fail(
+            "topic",
+            "is missing; name a topic such as github.push, or a glob such as github.*",
+        );
+    }
+    for topic in &topics {
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/' | '*');
+        if topic.is_empty() || topic.len() > 200 || !topic.chars().all(fits) {
+            rule.fail(
+                "topic",
+                "must be 1 to 200 letters, digits and . - _ : / with * for any characters",
+            );
+        }
+    }
+    let doc =
+        "jq expression over the event (`.topic`, `.key`, `.body`, `.headers`); only events for which it is true count.";
+    let when = rule.optional_jq("when", "always", doc);
+    let doc = "What is read again: the `item` that the values name, a whole `partition`, or the `source` (a cycle).";
+    let scope = rule.choice("refresh", Some("source"), &["item", "partition", "source"], doc);
+    let refresh = match scope {
+        Some("item") => RefreshScope::Item,
+        Some("partition") => RefreshScope::Partition,
+        _ => RefreshScope::Source,
+    };
+    let resource = rule.optional_text("resource", "the first resource", "Resource of the item or partition.");
+    let doc = "Values that name the item (in the resource's `item`) or partition (those of its parents): name to jq expression \
+               over the event.";
+    let values = rule.text_map("values", "mapping of names to jq expressions", doc);
+    let doc = "jq expression over the event: whether it says that the item is gone. Only then a 404 removes the entity at once; \
+               else the next complete cycle decides, because APIs answer 404 for lost rights too.";
+    let removed = rule.optional_jq("removed", "never", doc);
+    let read = RefreshRule {
+        topics,
+        when,
+        refresh,
+        resource,
+        values,
+        removed,
+    };
+    if !rule.is_describing() {
+        check_rule(rule, &read, resources, source_type);
+    }
+    read
+}
+
+fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], source_type: Option<&str>) {
+    if read.refresh == RefreshScope::Source {
+        for key in ["resource", "values", "removed"]
+            .into_iter()
+            .filter(|key| rule.has(key))
+        {
+            rule.fail(key, "is of no use with refresh: source");
+        }
+        return;
+    }
+    if read.refresh == RefreshScope::Partition && rule.has("removed") {
+        rule.fail("removed", "is of no use with refresh: partition");
+    }
+    if source_type.is_some_and(|kind| kind != "http") {
+        rule.fail(
+            "refresh",
+            "must be source: only sources of type http can read items and partitions alone",
+        );
+        return;
+    }
+    let found = match &read.resource {
+        None => resources.first(),
+        Some(name) => {
+            let found = resources.iter().find(|resource| resource.name == *name);
+            if found.is_none() && !resources.is_empty() {
+                let names: Vec<&str> = resources.iter().map(|resource| resource.name.as_str()).collect();
+                rule.fail("resource", unknown("resource", name, &names));
+            }
+            found
+        }
+    };
+    let Some(resource) = found else { return };
+    let wanted: BTreeSet<String> = if read.refresh == RefreshScope::Partition {
+        values_above(resource, resources)
+    } else if let Some(item) = &resource.item {
+        let texts = std::iter::once(item.as_str()).chain(resource.query.values().map(String::as_str));
+        texts.flat_map(placeholders).map(str::to_owned).collect()
+    } else {
+        let why = format!(
+            "must not be item: resource \"{}\" has no `item`, the path of one of them",
+            resource.name
+        );
+        rule.fail("refresh", why);
+        return;
+    };
+    for name in wanted.iter().filter(|name| !read.values.contains_key(*name)) {
+        rule.fail(
+            "values",
+            format!("lack {name:?}, which resource \"{}\" needs", resource.name),
+        );
+    }
+}
+
+/// The values that a partition of the resource has.
+fn values_above(resource: &Resource, resources: &[Resource]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut at = Some(resource);
+    for _ in 0..=resources.len() {
+        let Some(resource) = at else { break };
+        names.extend(resource.parent_values.keys().cloned());
+        at = resource
+            .parent
+            .as_ref()
+            .and_then(|parent| resources.iter().find(|other| other.name == *parent));
+    }
+    names
+}

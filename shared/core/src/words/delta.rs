@@ -1,0 +1,56 @@
+use super::{Entity, EntityRef, Timestamp};
+
+/// One entity written outside a cycle's pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// What becomes of the entity.
+    pub change: DeltaChange,
+    /// What the change rests on, which decides whether it still counts.
+    pub basis: DeltaBasis,
+}
+
+/// What a delta does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeltaChange {
+    /// The entity is this.
+    Upsert(Entity),
+    /// There is no such entity any more.
+    Remove(EntityRef),
+}
+
+impl DeltaChange {
+    /// Whose change it is.
+    #[must_use]
+    pub fn reference(&self) -> &EntityRef {
+        match self {
+            Self::Upsert(entity) => &entity.reference,
+            Self::Remove(reference) => reference,
+        }
+    }
+}
+
+/// What a delta rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeltaBasis {
+    /// A reading of the source that began then. Whoever began later wins, be it a delta or a page.
+    Read(Timestamp),
+    /// The payload of a source that nobody can read, with its version, if it has one. The version may not go back.
+    Pushed(Option<i64>),
+}
+
+/// What became of a delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeltaOutcome {
+    /// The entity is new.
+    Added,
+    /// It has another fingerprint.
+    Modified,
+    /// It is gone.
+    Removed,
+    /// The catalog had it so already.
+    Unchanged,
+    /// Nothing was written: a reading that began later has written the entity. Read again to be sure.
+    Overtaken,
+    /// Nothing was written: the catalog has a newer version.
+    Outdated,
+}

@@ -1,0 +1,107 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// The kind of jobs that read again what an event named.
+pub const REFRESH_KIND: &str = "refresh";
+
+/// What is to be read again: the args of a refresh job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshRequest {
+    /// Name of the source.
+    pub source: String,
+    /// What of it.
+    pub target: RefreshTarget,
+    /// The event that asked for it last. Another event is another request, so that the last reading comes after the last event.
+    pub event: i64,
+}
+
+/// What of a source is read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "refresh", rename_all = "snake_case")]
+pub enum RefreshTarget {
+    /// One item.
+    Item {
+        /// Its resource; none: the first one.
+        resource: Option<String>,
+        /// What fills the resource's `item`.
+        values: Map<String, Value>,
+        /// The event said that it is gone: if the source does not have it, it is removed at once.
+        removed: bool,
+    },
+    /// One partition.
+    Partition {
+        /// Its resource; none: the root.
+        resource: Option<String>,
+        /// The values of its parents.
+        values: Map<String, Value>,
+    },
+    /// All of it: a cycle is asked for.
+    Source,
+    /// A rule that failed on the event: its job is parked, so that a person sees it.
+    FailedRule {
+        /// Its place in the source's `on`, from 0.
+        rule: usize,
+        /// Why.
+        error: String,
+    },
+}
+
+impl RefreshRequest {
+    /// Longer keys end in a hash of the rest.
+    const MAX_KEY_BYTES: usize = 400;
+
+    /// The key of its job. Requests for the same thing have the same key, so that of many only the newest is done.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let named = |word: &str, resource: &Option<String>, values: &Map<String, Value>| {
+            let values = Value::Object(values.clone()).to_string();
+            format!("{word}/{}/{values}", resource.as_deref().unwrap_or_default())
+        };
+        let rest = match &self.target {
+            RefreshTarget::Item { resource, values, .. } => named("item", resource, values),
+            RefreshTarget::Partition { resource, values } => named("partition", resource, values),
+            RefreshTarget::Source => "source".to_owned(),
+            RefreshTarget::FailedRule { rule, .. } => format!("rule/{rule}"),
+        };
+        let key = format!("{}/{rest}", self.source);
+        if key.len() <= Self::MAX_KEY_BYTES {
+            return key;
+        }
+        let word = rest.split('/').next().unwrap_or_default();
+        format!(
+            "{}/{word}/~{}",
+            self.source,
+            hex::encode(Sha256::digest(rest.as_bytes()))
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn item(id: &str, removed: bool, event: i64) -> RefreshRequest {
+        let values = json!({ "id": id }).as_object().cloned().unwrap_or_default();
+        RefreshRequest {
+            source: "s".into(),
+            target: RefreshTarget::Item {
+                resource: Some("services".into()),
+                values,
+                removed,
+            },
+            event,
+        }
+    }
+
+    #[test]
+    fn requests_for_the_same_item_have_one_key_and_others_another() {
+        assert_eq!(item("1", false, 1).key(), item("1", true, 2).key());
+        assert_ne!(item("1", false, 1).key(), item("2", false, 1).key());
+        assert_eq!(item("1", false, 1).key(), r#"s/item/services/{"id":"1"}"#);
+        let (long, other) = (item(&"x".repeat(500), false, 1), item(&"x".repeat(501), false, 1));
+        assert!(long.key().len() <= 400 && long.key() != other.key());
+    }
+}

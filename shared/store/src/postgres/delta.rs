@@ -1,0 +1,230 @@
+//! Entities written outside a cycle's pages, and what page commits must know of them.
+//!
+//! Deltas of a source and the page commits that look for them take turns: deltas hold the source's lock alone, page commits
+//! share it, and both take it before the statement that looks (a statement sees what was committed before it began). Page
+//! commits of a source that never had deltas take no lock and look for nothing; `sources.deltas` tells them, which is set
+//! before the first delta's reading begins.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::PostgresStore;
+use super::act::Act;
+use super::changes;
+use super::commit::signed;
+use super::cycles::TRIES;
+use super::rows::column;
+use crate::deltas::{DeltaRow, delta_rows, no_such_source};
+use crate::{DeltaStore, StoreError};
+use tideline_core::rules::DeltaReadings;
+use tideline_core::words::{
+    Delta, DeltaChange, DeltaOutcome, Entity, KeyHash, PageBatch, PageWrite, SourceId, Timestamp,
+};
+
+/// Names the locks of deltas among all locks of the database: `tdlt` in ASCII, and then the source's number.
+const LOCK: i32 = 0x7464_6c74;
+
+/// The statement that takes a source's lock until the end of the transaction.
+pub(super) fn lock(source: SourceId, mode: &str) -> String {
+    // Sources are few: the numbers of two differ in their low 32 bits. If not, they only wait for one another.
+    #[allow(clippy::cast_possible_truncation, reason = "see above")]
+    let number = source.0 as i32;
+    format!("SELECT pg_advisory_xact_lock{mode}({LOCK}, {number})")
+}
+
+#[async_trait]
+impl DeltaStore for PostgresStore {
+    async fn expect_deltas(&self, source: SourceId) -> Result<(), StoreError> {
+        let mut act = self.writing("expect deltas").await?;
+        act.run(sqlx::query(include_str!("sql/expect_deltas.sql")).bind(source.0))
+            .await
+            .map(drop)
+    }
+
+    async fn write_deltas(
+        &self,
+        source: SourceId,
+        deltas: &[Delta],
+        now: Timestamp,
+    ) -> Result<Vec<DeltaOutcome>, StoreError> {
+        if deltas.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut tries = 1;
+        loop {
+            match write_once(self, source, deltas, now).await {
+                Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
+                answer => return answer,
+            }
+        }
+    }
+}
+
+async fn write_once(
+    store: &PostgresStore,
+    source: SourceId,
+    deltas: &[Delta],
+    now: Timestamp,
+) -> Result<Vec<DeltaOutcome>, StoreError> {
+    let rows = delta_rows(deltas, now);
+    let mut act = store.writing("write deltas").await?;
+    act.begin_with(&lock(source, "")).await?;
+    let Some(mut outcomes) = judge(&mut act, source, &rows).await? else {
+        act.rollback().await?;
+        return Err(no_such_source(source));
+    };
+    let timely: Vec<usize> = (0..deltas.len()).filter(|place| outcomes[*place].is_none()).collect();
+    note(&mut act, source, deltas, &rows, &timely).await?;
+    write(&mut act, source, deltas, &mut outcomes, now).await?;
+    act.commit().await?;
+    let unchanged = |outcome: Option<DeltaOutcome>| outcome.unwrap_or(DeltaOutcome::Unchanged);
+    Ok(outcomes.into_iter().map(unchanged).collect())
+}
+
+/// What comes too late. None: there is no such source.
+async fn judge(
+    act: &mut Act,
+    source: SourceId,
+    rows: &[DeltaRow],
+) -> Result<Option<Vec<Option<DeltaOutcome>>>, StoreError> {
+    let first = rows.iter().filter_map(|row| row.read_at).min();
+    let statement = sqlx::query(include_str!("sql/judge_deltas.sql"))
+        .bind(source.0)
+        .bind(rows.iter().map(|row| row.key_hash.0).collect::<Vec<i64>>())
+        .bind(
+            rows.iter()
+                .map(|row| row.read_at.map(|at| at.0))
+                .collect::<Vec<Option<i64>>>(),
+        )
+        .bind(rows.iter().map(|row| row.version).collect::<Vec<Option<i64>>>())
+        .bind(first.map(|at| at.0));
+    let late = act.rows(statement).await?;
+    let mut outcomes = vec![None; rows.len()];
+    for row in &late {
+        let Some(place) = column::<Option<i64>>(row, "place")? else {
+            return Ok(None);
+        };
+        let outdated: bool = column(row, "outdated")?;
+        if let Some(outcome) = usize::try_from(place - 1)
+            .ok()
+            .and_then(|place| outcomes.get_mut(place))
+        {
+            *outcome = Some(if outdated {
+                DeltaOutcome::Outdated
+            } else {
+                DeltaOutcome::Overtaken
+            });
+        }
+    }
+    Ok(Some(outcomes))
+}
+
+/// Notes what is about to be written for the pages and sweeps to come.
+async fn note(
+    act: &mut Act,
+    source: SourceId,
+    deltas: &[Delta],
+    rows: &[DeltaRow],
+    timely: &[usize],
+) -> Result<(), StoreError> {
+    let kept: Vec<&DeltaRow> = (timely.iter().map(|place| &rows[*place]))
+        .filter(|row| row.is_kept())
+        .collect();
+    if !kept.is_empty() {
+        let statement = sqlx::query(include_str!("sql/note_deltas.sql"))
+            .bind(source.0)
+            .bind(kept.iter().map(|row| row.key_hash.0).collect::<Vec<i64>>())
+            .bind(kept.iter().map(|row| row.noted_at.0).collect::<Vec<i64>>())
+            .bind(kept.iter().map(|row| row.version).collect::<Vec<Option<i64>>>());
+        act.run(statement).await?;
+    }
+    let of = |upserts: bool| -> Vec<i64> {
+        (timely.iter())
+            .filter(|place| matches!(deltas[**place].change, DeltaChange::Upsert(_)) == upserts)
+            .filter(|place| !upserts || rows[**place].read_at.is_some())
+            .map(|place| rows[*place].key_hash.0)
+            .collect()
+    };
+    for (hashes, statement) in [
+        (of(true), include_str!("sql/suspect_deltas.sql")),
+        (of(false), include_str!("sql/forget_misses.sql")),
+    ] {
+        if !hashes.is_empty() {
+            act.run(sqlx::query(statement).bind(source.0).bind(hashes)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes what is in time and differs, and says what it did; what differs in nothing keeps no outcome.
+async fn write(
+    act: &mut Act,
+    source: SourceId,
+    deltas: &[Delta],
+    outcomes: &mut [Option<DeltaOutcome>],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut upserts: Vec<&Entity> = Vec::new();
+    let mut doomed: Vec<String> = Vec::new();
+    for (delta, _) in deltas.iter().zip(&*outcomes).filter(|(_, outcome)| outcome.is_none()) {
+        match &delta.change {
+            DeltaChange::Upsert(entity) => upserts.push(entity),
+            DeltaChange::Remove(reference) => doomed.push(reference.as_str().to_owned()),
+        }
+    }
+    let mut done: HashMap<String, DeltaOutcome> = HashMap::new();
+    if !doomed.is_empty() {
+        let statement = sqlx::query(include_str!("sql/find_live.sql"))
+            .bind(source.0)
+            .bind(&doomed);
+        for row in act.rows(statement).await? {
+            done.insert(column(&row, "ref")?, DeltaOutcome::Removed);
+        }
+    }
+    let changes = changes::compare(act, source, &upserts).await?;
+    done.extend(
+        changes
+            .outcomes()
+            .map(|(reference, outcome)| (reference.to_owned(), outcome)),
+    );
+    changes::write(act, source, &changes, now).await?;
+    doomed.retain(|reference| done.contains_key(reference));
+    if !doomed.is_empty() {
+        act.remove_entities(source.0, &doomed, now).await?;
+    }
+    for (delta, outcome) in deltas.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
+        *outcome = done.get(delta.change.reference().as_str()).copied();
+    }
+    Ok(())
+}
+
+/// When the readings began of what deltas wrote of these pages' entities; none if a page is called unchanged on which a
+/// delta wrote something before the page's reading began: that must be compared.
+pub(super) async fn readings_of_deltas(act: &mut Act, batch: &PageBatch) -> Result<Option<DeltaReadings>, StoreError> {
+    let mut hashes: Vec<i64> = Vec::new();
+    let (mut touched, mut read_at) = (Vec::new(), Vec::new());
+    for page in &batch.pages {
+        match page {
+            PageWrite::Touched { memory, .. } => {
+                touched.push(signed(memory.page));
+                read_at.push(memory.read_at.0);
+            }
+            PageWrite::Written { entities, .. } => hashes.extend(entities.iter().map(|entity| entity.key_hash.0)),
+        }
+    }
+    let statement = sqlx::query(include_str!("sql/find_deltas.sql"))
+        .bind(batch.source.0)
+        .bind(hashes)
+        .bind(batch.lease.job.0)
+        .bind(touched)
+        .bind(read_at);
+    let mut readings = DeltaReadings::new();
+    for row in act.rows(statement).await? {
+        if column::<Option<i32>>(&row, "page")?.is_some() {
+            return Ok(None);
+        }
+        readings.insert(KeyHash(column(&row, "key_hash")?), Timestamp(column(&row, "read_at")?));
+    }
+    Ok(Some(readings))
+}

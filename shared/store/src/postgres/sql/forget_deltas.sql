@@ -1,0 +1,8 @@
+-- The pages of this complete cycle were compared with every delta from before it began.
+WITH began AS (
+    SELECT c.started_at FROM cycles c WHERE c.source_id = $1 AND c.number = $2
+), noted AS (
+    UPDATE sources s SET deltas_from = b.started_at FROM began b WHERE s.id = $1 AND b.started_at > s.deltas_from
+        AND s.deltas
+)
+DELETE FROM deltas d USING began b WHERE d.source_id = $1 AND d.version IS NULL AND d.read_at < b.started_at

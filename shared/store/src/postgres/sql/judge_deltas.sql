@@ -1,0 +1,28 @@
+-- The deltas (by place) that come too late: a reading that began later has written the key, be it a delta or a page, or
+-- (outdated) there is a newer version. Pages are looked at only while a cycle runs or if one ended since the readings began
+-- ($5: the first of them); there, the partitions that committed since. A pushed delta has no beginning, and no page. A row of
+-- nulls: there is no such source.
+WITH n AS MATERIALIZED (
+    SELECT * FROM unnest($2::BIGINT[], $3::BIGINT[], $4::BIGINT[]) WITH ORDINALITY AS n (key_hash, read_at, version, place)
+), marked AS MATERIALIZED (
+    SELECT h.key_hash, max(p.read_at) AS read_at
+    FROM jobs j
+    JOIN pages p ON p.partition_id = j.id AND p.read_at > $5
+    CROSS JOIN LATERAL unnest(p.key_hashes) AS h (key_hash)
+    WHERE j.source_id = $1 AND j.kind = 'ingest' AND j.updated_at >= $5 AND h.key_hash = ANY ($2::BIGINT[])
+        AND EXISTS (
+            SELECT 1 FROM sources s JOIN cycles c ON c.source_id = s.id AND c.number = s.cycle
+            WHERE s.id = $1 AND (c.ended_at IS NULL OR c.ended_at >= $5 OR c.started_at >= $5)
+        )
+    GROUP BY h.key_hash
+)
+SELECT n.place, coalesce(d.version > n.version, false) AS outdated
+FROM n
+LEFT JOIN LATERAL (
+    SELECT d.read_at, d.version FROM deltas d WHERE d.source_id = $1 AND d.key_hash = n.key_hash LIMIT 1
+) d ON true
+LEFT JOIN marked m ON m.key_hash = n.key_hash
+WHERE d.version > n.version OR d.read_at > n.read_at OR m.read_at > n.read_at
+    OR n.read_at < (SELECT s.deltas_from FROM sources s WHERE s.id = $1)
+UNION ALL
+SELECT NULL, NULL WHERE NOT EXISTS (SELECT 1 FROM sources s WHERE s.id = $1 AND NOT s.forgotten)

@@ -1,0 +1,6 @@
+-- The pages of this complete cycle were compared with every delta from before it began.
+UPDATE sources SET deltas_from = c.started_at
+FROM cycles AS c
+WHERE sources.id = ?1 AND c.source_id = ?1 AND c.number = ?2 AND c.started_at > sources.deltas_from;
+DELETE FROM deltas WHERE source_id = ?1 AND version IS NULL
+    AND read_at < (SELECT c.started_at FROM cycles AS c WHERE c.source_id = ?1 AND c.number = ?2)
