@@ -14,7 +14,7 @@ use tideline_queue::in_process::InProcessQueue;
 use tideline_runtime::{LoopReport, Runtime};
 use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_store::Store;
-use tideline_worker::{IngestHandler, Source, Worker, WorkerParts, sources};
+use tideline_worker::{IngestHandler, RefreshHandler, Source, Worker, WorkerParts, sources};
 
 use crate::hostile::{
     ChangeRates, Counts, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, SOURCE, Shape,
@@ -149,13 +149,19 @@ impl Embedded {
         let specs: Vec<_> = settings.iter().map(SourceSettings::spec).collect();
         store.sync_sources(&specs, clock.now()).await?;
         let runtime = Runtime::new(Arc::clone(&clock));
+        let refresh = RefreshHandler::new(
+            Arc::clone(&store),
+            Arc::clone(&queue),
+            Arc::clone(&clock),
+            parts.sources.clone(),
+        );
         let ingest = IngestHandler::new(Arc::clone(&store), Arc::clone(&clock), parts.sources);
         let worker = Worker::new(WorkerParts {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             clock: Arc::clone(&clock),
             settings: parts.worker,
-            handlers: vec![Arc::new(ingest)],
+            handlers: vec![Arc::new(ingest), Arc::new(refresh)],
         });
         let id = worker.id().clone();
         runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));

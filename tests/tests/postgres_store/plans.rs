@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use crate::database::Database;
 
 /// Name, text, parameters, and the index it has to use for its table.
-const HOT: [(&str, &str, &str, &str); 14] = [
+const HOT: [(&str, &str, &str, &str); 16] = [
     (
         "claim_due_jobs",
         include_str!("../../../shared/store/src/postgres/sql/claim_due_jobs.sql"),
@@ -52,14 +52,14 @@ const HOT: [(&str, &str, &str, &str); 14] = [
     (
         "touch_pages",
         include_str!("../../../shared/store/src/postgres/sql/touch_pages.sql"),
-        "1, 1, 1, 1, 'c', 'p', 1, 0, '{0,1}', 2",
+        "1, 1, 1, 1, 'c', 'p', 1, 0, '{0,1}', 2, 1, false",
         "pages_pkey",
     ),
     (
         "write_pages",
         include_str!("../../../shared/store/src/postgres/sql/write_pages.sql"),
         r"1, 1, 1, 1, 'c', 'p', 1, 0, '{0}', 2, '{1}', '{\\x00}', '{1}', '{0}', '{a}', '{a}', '{\\x00}', '{a}', '{a}',
-            '{\\x00}', '{1}', '{1}', '{5}'",
+            '{\\x00}', '{1}', '{1}', '{5}', 1, false",
         "pages_pkey",
     ),
     (
@@ -91,6 +91,18 @@ const HOT: [(&str, &str, &str, &str); 14] = [
         include_str!("../../../shared/store/src/postgres/sql/list_changes.sql"),
         "0, 100",
         "entities_sequence",
+    ),
+    (
+        "find_deltas",
+        include_str!("../../../shared/store/src/postgres/sql/find_deltas.sql"),
+        "1, '{1,2}', 1, '{0,1}', '{1,1}'",
+        "pages_pkey",
+    ),
+    (
+        "judge_deltas",
+        include_str!("../../../shared/store/src/postgres/sql/judge_deltas.sql"),
+        "1, '{1,2}', '{1,1}', '{1,1}', 1",
+        "pages_pkey",
     ),
 ];
 

@@ -7,9 +7,13 @@ WITH n AS MATERIALIZED (
 ), marked AS MATERIALIZED (
     SELECT h.key_hash, max(p.read_at) AS read_at
     FROM jobs j
-    JOIN pages p ON p.partition_id = j.id AND p.read_at > $5
+    CROSS JOIN LATERAL (
+        SELECT p.key_hashes, p.read_at FROM pages p
+        WHERE p.partition_id = j.id AND p.read_at > $5 AND by_index(p.partition_id)
+        OFFSET 0
+    ) p
     CROSS JOIN LATERAL unnest(p.key_hashes) AS h (key_hash)
-    WHERE j.source_id = $1 AND j.kind = 'ingest' AND j.updated_at >= $5 AND h.key_hash = ANY ($2::BIGINT[])
+    WHERE j.source_id = $1 AND by_index(j.id) AND j.kind = 'ingest' AND j.updated_at >= $5 AND h.key_hash = ANY ($2::BIGINT[])
         AND EXISTS (
             SELECT 1 FROM sources s JOIN cycles c ON c.source_id = s.id AND c.number = s.cycle
             WHERE s.id = $1 AND (c.ended_at IS NULL OR c.ended_at >= $5 OR c.started_at >= $5)

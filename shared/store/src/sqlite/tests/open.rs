@@ -82,7 +82,10 @@ async fn a_schema_newer_than_the_program_is_named_and_not_touched() {
     let error = refused_untouched(&place).await;
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("99") && text.contains(&format!("up to {}", super::super::schema::VERSION)), "{text}");
+    assert!(
+        text.contains("99") && text.contains(&format!("up to {}", super::super::schema::VERSION)),
+        "{text}"
+    );
 }
 
 #[tokio::test]
