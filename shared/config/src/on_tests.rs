@@ -57,7 +57,7 @@ fn a_rule_that_names_an_unknown_resource_is_told_the_nearest_one() {
     .unwrap_err();
     assert_eq!(
         errors,
-        [r#"11:36 sources[0].on[0].resource: unknown resource "servces"; did you mean "services"?"#]
+        [r#"11:42 sources[0].on[0].resource: unknown resource "servces"; did you mean "services"?"#]
     );
 }
 
