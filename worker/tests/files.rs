@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tideline_config::settings::{FilesSettings, SourceKind, SourceSettings};
 use tideline_core::clock::{Clock, ManualClock, SystemClock};
-use tideline_core::words::{Fingerprint, PageMemory};
+use tideline_core::words::{Fingerprint, PageMemory, Timestamp};
 use tideline_worker::sources::{open, open_with_clock};
 use tideline_worker::{ErrorClass, Item, Page, PageContent, PageRequest, Source};
 

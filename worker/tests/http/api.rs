@@ -14,7 +14,7 @@ use tideline_config::settings::{
     Auth, EntityShape, HttpSettings, PageSize, Pagination, RateLimitHeaders, Resource, SourceKind, SourceSettings,
 };
 use tideline_core::clock::SystemClock;
-use tideline_core::words::{ChildPartition, Fingerprint, PageMemory};
+use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Timestamp};
 use tideline_worker::sources::http::HttpSource;
 use tideline_worker::{Item, Page, PageContent, PageRequest, Source, SourceError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
