@@ -7,6 +7,7 @@ mod entities;
 pub mod extract;
 pub mod page;
 pub mod problem;
+mod push;
 pub mod role;
 mod sources;
 pub mod types;
@@ -52,6 +53,7 @@ pub struct ApiParts {
 
 pub(crate) struct ApiState {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) producer: Producer,
     pub(crate) stop: CancellationToken,
     pub(crate) waiters: Semaphore,
@@ -70,7 +72,8 @@ impl Api {
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
         let state = Arc::new(ApiState {
-            producer: Producer::new(Arc::clone(&parts.store), parts.queue, parts.clock),
+            producer: Producer::new(Arc::clone(&parts.store), parts.queue, Arc::clone(&parts.clock)),
+            clock: parts.clock,
             store: parts.store,
             stop: parts.stop,
             waiters: Semaphore::new(MAX_WAITERS),
@@ -111,6 +114,7 @@ fn nouns() -> ApiRouter {
     OpenApiRouter::new()
         .merge(sources::router())
         .merge(entities::router())
+        .merge(push::router())
         .merge(changes::router())
 }
 

@@ -1,0 +1,191 @@
+//! `PUT /v1/sources/{name}/entities`: programs write the entities of a source of type `push` themselves.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Json as Answer;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tideline_core::rules::{Volatile, canonical_entity, key_hash};
+use tideline_core::words::{Delta, DeltaBasis, DeltaChange, DeltaOutcome, Entity, EntityRef};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Json, Path};
+use super::problem::{Code, Problem};
+use super::role::{By, Push};
+use super::sources::find;
+use super::{ApiRouter, ApiState};
+
+/// Most entities in one request.
+const MAX_BATCH: usize = 1_000;
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new().routes(routes!(push))
+}
+
+/// What is to be written: at most 1,000 entities, each once.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PushRequest {
+    /// Entities that are new or changed.
+    #[serde(default)]
+    upserts: Vec<PushedEntity>,
+    /// Entities that are gone.
+    #[serde(default)]
+    removals: Vec<PushedRemoval>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PushedEntity {
+    /// `kind:namespace/name`; none: as `kind` and `metadata` of the body say.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// The entity.
+    body: Value,
+    /// May not go back: an older one than the store has is not written.
+    version: Option<i64>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PushedRemoval {
+    /// `kind:namespace/name`.
+    #[serde(rename = "ref")]
+    reference: String,
+    /// As of an upsert.
+    version: Option<i64>,
+}
+
+/// What became of each entity.
+#[derive(Serialize, ToSchema)]
+struct PushAnswer {
+    /// In the order of the upserts.
+    upserts: Vec<PushResult>,
+    /// In the order of the removals.
+    removals: Vec<PushResult>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct PushResult {
+    #[serde(rename = "ref")]
+    reference: String,
+    /// `added`, `modified`, `removed`, `unchanged`, or `outdated`: the store has a newer version.
+    outcome: &'static str,
+}
+
+/// Writes entities of a push source, all of them or (with a problem) none. Sending the same again changes nothing.
+#[utoipa::path(
+    put, path = "/sources/{name}/entities", tag = "sources", security(("token" = ["push"])),
+    request_body = PushRequest,
+    responses((status = 200, body = PushAnswer)),
+)]
+async fn push(
+    State(api): State<Arc<ApiState>>,
+    by: By<Push>,
+    Path(name): Path<String>,
+    Json(request): Json<PushRequest>,
+) -> Result<Answer<PushAnswer>, Problem> {
+    let source = find(&api, &by.principal, &name).await?;
+    if source.source_type != "push" {
+        let detail = format!(
+            "{name} is of type {}: what it has is read at its source. Entities are written to sources of type push only",
+            source.source_type
+        );
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    let upserts = request.upserts.len();
+    let deltas = deltas_of(request)?;
+    let outcomes = api.store.write_deltas(source.id, &deltas, api.clock.now()).await?;
+    let mut results: Vec<PushResult> = (deltas.iter().zip(outcomes))
+        .map(|(delta, outcome)| PushResult {
+            reference: delta.change.reference().to_string(),
+            outcome: word(outcome),
+        })
+        .collect();
+    let removals = results.split_off(upserts);
+    Ok(Answer(PushAnswer {
+        upserts: results,
+        removals,
+    }))
+}
+
+fn word(outcome: DeltaOutcome) -> &'static str {
+    match outcome {
+        DeltaOutcome::Added => "added",
+        DeltaOutcome::Modified => "modified",
+        DeltaOutcome::Removed => "removed",
+        DeltaOutcome::Unchanged => "unchanged",
+        DeltaOutcome::Overtaken | DeltaOutcome::Outdated => "outdated",
+    }
+}
+
+fn deltas_of(request: PushRequest) -> Result<Vec<Delta>, Problem> {
+    let count = request.upserts.len() + request.removals.len();
+    if count > MAX_BATCH {
+        let detail = format!("a request has at most {MAX_BATCH} entities, not {count}");
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
+    let mut deltas = Vec::with_capacity(count);
+    for (place, entity) in request.upserts.into_iter().enumerate() {
+        let invalid = |why: String| Problem::new(Code::InvalidRequest, format!("upserts[{place}]: {why}"));
+        let version = entity.version;
+        let change = DeltaChange::Upsert(entity_of(entity).map_err(invalid)?);
+        let basis = DeltaBasis::Pushed(version);
+        deltas.push(Delta { change, basis });
+    }
+    for (place, removal) in request.removals.iter().enumerate() {
+        let reference = removal.reference.parse::<EntityRef>();
+        let reference = reference.map_err(|error| {
+            let detail = format!("removals[{place}].ref: {error}");
+            Problem::new(Code::InvalidRequest, detail)
+        })?;
+        let (change, basis) = (DeltaChange::Remove(reference), DeltaBasis::Pushed(removal.version));
+        deltas.push(Delta { change, basis });
+    }
+    let mut seen = HashSet::with_capacity(count);
+    match deltas.iter().find(|delta| !seen.insert(delta.change.reference())) {
+        None => Ok(deltas),
+        Some(twice) => {
+            let detail = format!("{} is in the request twice", twice.change.reference());
+            Err(Problem::new(Code::InvalidRequest, detail))
+        }
+    }
+}
+
+fn entity_of(entity: PushedEntity) -> Result<Entity, String> {
+    let reference = match &entity.reference {
+        Some(reference) => reference
+            .parse::<EntityRef>()
+            .map_err(|error| format!("ref: {error}"))?,
+        None => named(&entity.body)?,
+    };
+    if !entity.body.is_object() {
+        return Err("body is not an object".to_owned());
+    }
+    let (body, fingerprint) =
+        canonical_entity(&entity.body.to_string(), &Volatile::default()).map_err(|error| format!("body: {error}"))?;
+    Ok(Entity {
+        key_hash: key_hash(&reference),
+        reference,
+        fingerprint,
+        body,
+    })
+}
+
+/// The reference of a Backstage-like object.
+fn named(body: &Value) -> Result<EntityRef, String> {
+    let text = |place: &str| body.pointer(place).and_then(Value::as_str);
+    let (Some(kind), Some(name)) = (text("/kind"), text("/metadata/name")) else {
+        return Err("give ref, or a body with kind and metadata.name".to_owned());
+    };
+    let namespace = text("/metadata/namespace").unwrap_or("default");
+    EntityRef::new(kind, namespace, name).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+#[path = "push_tests.rs"]
+mod tests;
