@@ -52,6 +52,22 @@ fn an_approved_sweep_is_done_by_the_next_run() {
 }
 
 #[test]
+fn a_script_approves_only_the_sweep_that_it_saw() {
+    let home = home_with_held_sweep();
+    let approve = |cycle: &str, removals: &str| {
+        home.run(&["sources", "approve", "folder", "--cycle", cycle, "--removals", removals])
+    };
+    for (cycle, removals) in [("1", "5"), ("2", "4"), ("2", "6")] {
+        let refused = approve(cycle, removals).with_code(6);
+        assert!(
+            refused.err.contains("that of cycle 2, which would remove 5 entities"),
+            "{refused:?}"
+        );
+    }
+    approve("2", "5").with_code(0);
+}
+
+#[test]
 fn an_approved_sweep_waits_for_nobody() {
     let home = home_with_held_sweep();
     let shown = home.run(&["sources", "show", "folder"]).with_code(0);

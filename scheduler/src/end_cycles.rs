@@ -1,4 +1,5 @@
-//! Ends the bursting of cycles on which no partition works any more: on to the sweep if everything was read, else without.
+//! Ends the bursting of cycles on which no partition works any more: on to the sweep, which keeps what partitions that failed
+//! may own; without one if the cycle was given up or nothing was read to its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -93,17 +94,14 @@ fn decide(cycle: &FinishedCycle, next_cycle_at: Option<Timestamp>, now: Timestam
         // After the last rung: no sweep, and a fresh cycle at once.
         return end(CycleState::Cancelled, Some(error()), Some(now));
     }
-    if totals.partitions_parked > 0 {
+    if totals.partitions_done == 0 {
+        // Nothing was read to its end, so nothing may be missed.
         let reason = format!(
-            "{} of {} partitions are parked: {}",
+            "{} of {} partitions failed: {}",
             totals.partitions_parked,
             totals.partitions,
             error()
         );
-        return end(CycleState::Incomplete, Some(reason), next_cycle_at);
-    }
-    if totals.unidentified > 0 {
-        let reason = format!("{} malformed items have no name: nothing is swept", totals.unidentified);
         return end(CycleState::Incomplete, Some(reason), next_cycle_at);
     }
     end(CycleState::Sweeping, None, None)
@@ -114,7 +112,7 @@ fn report(cycle: &FinishedCycle, end: &CycleEnd) {
     match &end.reason {
         None => tracing::info!(
             source = cycle.source_name, cycle = %cycle.number, pages = totals.pages, entities = totals.entities,
-            "all partitions finished"
+            "no partition works any more"
         ),
         Some(reason) => tracing::warn!(
             source = cycle.source_name, cycle = %cycle.number, state = ?end.state, reason, "cycle ended without a sweep"
@@ -143,27 +141,30 @@ mod tests {
     }
 
     #[test]
-    fn only_a_cycle_that_read_everything_goes_on_to_the_sweep() {
+    fn a_cycle_goes_on_to_the_sweep_unless_nothing_was_read_to_its_end() {
         let done = CycleTotals {
             partitions: 3,
             partitions_done: 3,
             ..CycleTotals::default()
         };
         assert_eq!(state_of(done).state, CycleState::Sweeping);
-        let parked = state_of(CycleTotals {
+        let some_failed = CycleTotals {
             partitions_parked: 1,
             partitions_done: 2,
-            ..done
-        });
-        assert_eq!((parked.state, parked.next_cycle_at), (CycleState::Incomplete, NEXT));
-        let unidentified = state_of(CycleTotals {
             unidentified: 1,
+            ..done
+        };
+        assert_eq!(state_of(some_failed).state, CycleState::Sweeping);
+        let all_failed = state_of(CycleTotals {
+            partitions_parked: 3,
+            partitions_done: 0,
             ..done
         });
         assert_eq!(
-            (unidentified.state, unidentified.next_cycle_at),
+            (all_failed.state, all_failed.next_cycle_at),
             (CycleState::Incomplete, NEXT)
         );
+        assert_eq!(all_failed.reason.as_deref(), Some("3 of 3 partitions failed: broken"));
     }
 
     #[test]

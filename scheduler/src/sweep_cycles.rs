@@ -101,14 +101,88 @@ impl SweepCycles {
         }
         let end = CycleEnd {
             state: CycleState::Complete,
-            reason: None,
+            reason: gaps(cycle, plan.kept),
             next_cycle_at: next_cycle_of(&self.sources, &cycle.source_name, now),
         };
         if self.store.end_cycle(source, number, &end, now).await? {
             metrics::cycle_ended(&cycle.source_name, "complete");
-            tracing::info!(source = cycle.source_name, cycle = %number, removed, "cycle complete");
+            match &end.reason {
+                None => tracing::info!(source = cycle.source_name, cycle = %number, removed, "cycle complete"),
+                Some(gaps) => tracing::warn!(
+                    source = cycle.source_name, cycle = %number, removed, kept = plan.kept, gaps, "cycle complete with gaps"
+                ),
+            }
             self.queue.wake().await;
         }
         Ok(false)
+    }
+}
+
+/// What of the source could not be read, and so kept entities from the sweep; none: everything was.
+fn gaps(cycle: &FinishedCycle, kept: u64) -> Option<String> {
+    let totals = &cycle.totals;
+    if !totals.has_gaps() {
+        return None;
+    }
+    let mut what = Vec::new();
+    if totals.partitions_parked > 0 {
+        what.push(format!(
+            "{} of {} partitions failed",
+            totals.partitions_parked, totals.partitions
+        ));
+    }
+    match totals.unidentified {
+        0 => {}
+        1 => what.push("1 malformed item has no name".to_owned()),
+        many => what.push(format!("{many} malformed items have no name")),
+    }
+    let entities = match kept {
+        0 => "no entity was kept for that".to_owned(),
+        1 => "1 entity that it may own was kept".to_owned(),
+        many => format!("up to {many} entities that it may own were kept"),
+    };
+    let error = cycle
+        .error
+        .as_ref()
+        .map_or(String::new(), |error| format!(" ({error})"));
+    Some(format!("{}: {entities}{error}", what.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_core::words::{CycleNumber, CycleTotals, SourceId};
+
+    use super::*;
+
+    fn note(totals: CycleTotals, error: Option<&str>, kept: u64) -> Option<String> {
+        let cycle = FinishedCycle {
+            source: SourceId(1),
+            source_name: "s".into(),
+            number: CycleNumber(1),
+            totals,
+            error: error.map(str::to_owned),
+        };
+        gaps(&cycle, kept)
+    }
+
+    #[test]
+    fn a_complete_cycle_says_what_it_could_not_read_and_what_it_kept() {
+        let totals = CycleTotals {
+            partitions: 40,
+            partitions_done: 38,
+            ..CycleTotals::default()
+        };
+        assert_eq!(note(totals, None, 0), None);
+        let failed = CycleTotals {
+            partitions_parked: 2,
+            unidentified: 1,
+            ..totals
+        };
+        assert_eq!(
+            note(failed, Some("500"), 12).as_deref(),
+            Some(
+                "2 of 40 partitions failed, 1 malformed item has no name: up to 12 entities that it may own were kept (500)"
+            )
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What `tideline sources` does to a source.
 
 use serde_json::json;
-use tideline_core::words::{SourceRecord, SourceState, Trigger};
+use tideline_core::words::{CycleNumber, HeldSweep, SourceRecord, SourceState, Trigger};
 use tideline_store::{SourceCommand, Store, StoreError};
 
 use super::confirm::confirm;
@@ -20,8 +20,13 @@ pub(crate) enum Action {
     Pause,
     Resume,
     Cancel,
-    Reset { delete: bool },
-    Approve,
+    Reset {
+        delete: bool,
+    },
+    Approve {
+        /// The cycle and the number of removals that a script saw; none: those that the question shows.
+        seen: Option<(CycleNumber, u64)>,
+    },
     Reject,
 }
 
@@ -38,7 +43,8 @@ pub(crate) async fn act(
     if let Some(question) = question(&source, action)? {
         confirm(&question, yes)?;
     }
-    store.command_source(name, action.command(), context.now()).await?;
+    let command = action.command(&source)?;
+    store.command_source(name, command, context.now()).await?;
     let mut deleted = 0;
     if action == (Action::Reset { delete: true }) {
         deleted = delete_entities(context, &*store, &source).await?;
@@ -53,17 +59,21 @@ pub(crate) async fn act(
 }
 
 impl Action {
-    fn command(self) -> SourceCommand {
-        match self {
+    fn command(self, source: &SourceRecord) -> Result<SourceCommand, StoreError> {
+        Ok(match self {
             Self::Refresh => SourceCommand::Refresh(Trigger::Manual),
             Self::Pause => SourceCommand::Pause,
             Self::Resume => SourceCommand::Resume,
             Self::Cancel => SourceCommand::Cancel,
             Self::Reset { delete: false } => SourceCommand::Reset,
             Self::Reset { delete: true } => SourceCommand::ResetAndDelete,
-            Self::Approve => SourceCommand::ApproveSweep,
+            Self::Approve { seen } => {
+                let held = held(source)?;
+                let (cycle, removals) = seen.unwrap_or((held.cycle, held.would_remove));
+                SourceCommand::ApproveSweep { cycle, removals }
+            }
             Self::Reject => SourceCommand::RejectSweep,
-        }
+        })
     }
 
     fn word(self) -> &'static str {
@@ -73,10 +83,15 @@ impl Action {
             Self::Resume => "resume",
             Self::Cancel => "cancel",
             Self::Reset { .. } => "reset",
-            Self::Approve => "approve",
+            Self::Approve { .. } => "approve",
             Self::Reject => "reject",
         }
     }
+}
+
+/// The sweep that waits for a person.
+fn held(source: &SourceRecord) -> Result<&HeldSweep, StoreError> {
+    (source.held.as_ref()).ok_or_else(|| StoreError::Refused(format!("no sweep of {} is held", source.name)))
 }
 
 /// What to ask before something is lost; none: nothing is.
@@ -88,11 +103,8 @@ fn question(source: &SourceRecord, action: Action) -> Result<Option<String>, Sto
             count(source.entities)
         )),
         Action::Reset { delete: false } => Some(format!("Forget all cursors and page memories of {name}?")),
-        Action::Approve => {
-            let held = source
-                .held
-                .as_ref()
-                .ok_or_else(|| StoreError::Refused(format!("no sweep of {name} is held")))?;
+        Action::Approve { .. } => {
+            let held = held(source)?;
             if held.approved {
                 return Err(StoreError::Refused(format!(
                     "the held sweep of {name} is approved already"
@@ -135,10 +147,10 @@ fn sentence(source: &SourceRecord, action: Action, deleted: u64) -> String {
         }
         Action::Reset { delete: true } => format!("reset; {} entities deleted", count(deleted)),
         // As the store decides: a newer cycle may have begun, whose end does the sweep.
-        Action::Approve if source.held.as_ref().is_some_and(|held| held.cycle != source.cycle) => {
+        Action::Approve { .. } if source.held.as_ref().is_some_and(|held| held.cycle != source.cycle) => {
             "approved; the sweep is done at the end of the next complete cycle".to_owned()
         }
-        Action::Approve => "approved; the sweep goes on".to_owned(),
+        Action::Approve { .. } => "approved; the sweep goes on".to_owned(),
         Action::Reject => "rejected; the entities stay".to_owned(),
     }
 }
@@ -163,7 +175,7 @@ pub(crate) async fn delete_entities(
 
 #[cfg(test)]
 mod tests {
-    use tideline_core::words::{CycleNumber, HeldSweep, SourceId, Timestamp};
+    use tideline_core::words::{SourceId, Timestamp};
 
     use super::*;
 
@@ -210,7 +222,7 @@ mod tests {
             (SourceState::Orphaned, reset, "no cycle comes"),
             (
                 SourceState::Active,
-                Action::Approve,
+                Action::Approve { seen: None },
                 "at the end of the next complete cycle",
             ),
         ] {

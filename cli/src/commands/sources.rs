@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use tideline_core::words::{CycleRecord, CycleState, HeldSweep, MalformedRecord, SourceRecord, Timestamp};
+use tideline_core::words::{CycleNumber, CycleRecord, CycleState, HeldSweep, MalformedRecord, SourceRecord, Timestamp};
 use tideline_store::{SourceStore, StoreError};
 
 use super::source_actions::{self, Action};
@@ -38,8 +38,8 @@ enum SourcesCommand {
     Cancel(Named),
     /// Forget cursors and page memories: the next cycle reads everything
     Reset(ResetArgs),
-    /// Do the held sweep
-    Approve(Confirmed),
+    /// Do the held sweep, after showing what it would delete
+    Approve(ApproveArgs),
     /// Drop the held sweep: its entities stay
     Reject(Named),
 }
@@ -51,11 +51,17 @@ struct Named {
     name: String,
 }
 
-/// Which source, and whether to ask.
+/// Which source, which sweep of it, and whether to ask.
 #[derive(Args, Debug)]
-struct Confirmed {
+struct ApproveArgs {
     /// Name of the source
     name: String,
+    /// Approve only the held sweep of this cycle, as `sources show` shows it
+    #[arg(long, requires = "removals")]
+    cycle: Option<i64>,
+    /// Approve only a sweep that would delete this many entities
+    #[arg(long, requires = "cycle")]
+    removals: Option<u64>,
     /// Do it without a question
     #[arg(long, short)]
     yes: bool,
@@ -92,7 +98,10 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: SourcesArgs) -> 
         SourcesCommand::Resume(named) => (named.name, Action::Resume, true),
         SourcesCommand::Cancel(named) => (named.name, Action::Cancel, true),
         SourcesCommand::Reject(named) => (named.name, Action::Reject, true),
-        SourcesCommand::Approve(confirmed) => (confirmed.name, Action::Approve, confirmed.yes),
+        SourcesCommand::Approve(approve) => {
+            let seen = approve.cycle.map(CycleNumber).zip(approve.removals);
+            (approve.name, Action::Approve { seen }, approve.yes || seen.is_some())
+        }
         SourcesCommand::Reset(reset) => (reset.name, Action::Reset { delete: reset.delete }, reset.yes),
     };
     source_actions::act(context, out, &name, action, yes).await
@@ -248,6 +257,7 @@ pub(crate) fn cycle_state(cycle: &CycleRecord) -> Piece {
     let tone = match cycle.state {
         CycleState::Bursting | CycleState::Sweeping => Tone::Busy,
         CycleState::Held => Tone::Warn,
+        CycleState::Complete if cycle.totals.has_gaps() => Tone::Warn,
         CycleState::Complete => Tone::Good,
         CycleState::Incomplete | CycleState::Cancelled => Tone::Bad,
     };

@@ -57,6 +57,7 @@ impl Once {
                 && ended.cycle.number >= target.cycle
             {
                 target.ended = Some(match ended.cycle.state {
+                    CycleState::Complete if ended.cycle.totals.has_gaps() => Code::Failed,
                     CycleState::Complete => Code::Done,
                     CycleState::Held => Code::Held,
                     _ => Code::Failed,

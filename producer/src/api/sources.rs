@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tideline_core::words::{SourceRecord, Trigger};
+use tideline_core::words::{CycleNumber, SourceRecord, Trigger};
 use tideline_store::SourceCommand;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::Path;
+use super::extract::{Path, Query};
 use super::problem::{Code, Problem};
 use super::role::{By, Operate, Principal, Read};
 use super::types::{Accepted, Page, Source};
@@ -70,6 +70,13 @@ struct ActPath {
     act: String,
 }
 
+/// The held sweep that an approval is for.
+#[derive(Deserialize)]
+struct Seen {
+    cycle: Option<i64>,
+    removals: Option<u64>,
+}
+
 /// Does something to a source: refresh, pause, resume, cancel, approve or reject. The answer says that the store has it; what
 /// follows from it takes its time.
 #[utoipa::path(
@@ -80,13 +87,21 @@ async fn act(
     State(api): State<Arc<ApiState>>,
     by: By<Operate>,
     Path(path): Path<ActPath>,
+    Query(seen): Query<Seen>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let command = match path.act.as_str() {
         "refresh" => SourceCommand::Refresh(Trigger::Manual),
         "pause" => SourceCommand::Pause,
         "resume" => SourceCommand::Resume,
         "cancel" => SourceCommand::Cancel,
-        "approve" => SourceCommand::ApproveSweep,
+        "approve" => {
+            let (Some(cycle), Some(removals)) = (seen.cycle, seen.removals) else {
+                let detail = "an approval names what was seen: ?cycle=…&removals=… as in `held` of the source";
+                return Err(Problem::new(Code::InvalidRequest, detail));
+            };
+            let cycle = CycleNumber(cycle);
+            SourceCommand::ApproveSweep { cycle, removals }
+        }
         "reject" => SourceCommand::RejectSweep,
         act => {
             let known = "refresh, pause, resume, cancel, approve, reject";

@@ -91,8 +91,9 @@ fn read_reading(source: &Section<'_>, settings: &mut SourceSettings) {
     settings.page_timeout = source.duration("page_timeout", settings.page_timeout, shortest..=SECONDS(600), doc);
     let doc = "How often a partition may start over in one cycle because its cursor expired.";
     settings.max_restarts = source.count("max_restarts", settings.max_restarts, 0..=1_000, doc);
-    let doc = "The ladder: waits after the first, second, … failure in a row, each varied by 10 %. After the last one the cycle \
-               is cancelled, nothing is deleted, and a fresh cycle starts.";
+    let doc = "The ladder: waits after the first, second, … failure in a row, each varied by 10 %. After the last one the partition \
+               is parked and what it owns is kept; if it is the root, the cycle is cancelled, nothing is deleted, and a fresh \
+               cycle starts.";
     let default = [30, 60, 300, 1_800].map(SECONDS);
     settings.backoff = Ladder::new(source.durations("backoff", &default, Duration::ZERO..=7 * DAY, 20, doc));
 }

@@ -170,8 +170,13 @@ pub enum SourceCommand {
     /// As `Reset`, and delete every entity it owns (in steps, see [`SourceStore::delete_source_entities`]
     /// (super::SourceStore::delete_source_entities)). An orphaned source is forgotten with its last entity.
     ResetAndDelete,
-    /// Do the held sweep.
-    ApproveSweep,
+    /// Do the held sweep, if it still is the one that the person saw.
+    ApproveSweep {
+        /// The cycle whose sweep is held.
+        cycle: CycleNumber,
+        /// How many entities it would remove.
+        removals: u64,
+    },
     /// Drop the held sweep: its entities stay until the source shows them again and drops them again.
     RejectSweep,
 }

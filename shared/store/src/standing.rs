@@ -1,7 +1,7 @@
 //! Which commands fit a source, whatever store it is in.
 
 use super::SourceCommand;
-use tideline_core::words::{CycleState, SourceState};
+use tideline_core::words::{CycleNumber, CycleState, SourceState};
 
 /// Why a reset ends a cycle.
 pub(super) const RESET: &str = "reset by a person";
@@ -15,11 +15,33 @@ pub(super) struct Standing {
     pub(super) held_state: Option<CycleState>,
     /// Others write its entities: there is nothing to read.
     pub(super) pushed: bool,
+    pub(super) held_removals: Option<i64>,
 }
 
 impl Standing {
     /// Why the command does not fit, if it does not. Whether there is a cycle to cancel shows when it is tried.
-    pub(super) fn refusal(&self, command: SourceCommand) -> Option<&'static str> {
+    pub(super) fn refusal(&self, command: SourceCommand) -> Option<String> {
+        if let SourceCommand::ApproveSweep { cycle, removals } = command
+            && self.held_cycle.is_some()
+            && (self.held_cycle != Some(cycle.0) || self.held_removals.map(u64::try_from) != Some(Ok(removals)))
+        {
+            return Some(self.another_sweep(cycle, removals));
+        }
+        self.misfit(command).map(str::to_owned)
+    }
+
+    /// Why an approval covers nothing: something else is held by now.
+    pub(super) fn another_sweep(&self, cycle: CycleNumber, removals: u64) -> String {
+        let held = self.held_cycle.zip(self.held_removals);
+        let now = held.map_or("no sweep is held".to_owned(), |(held, removals)| {
+            format!("the held sweep is that of cycle {held}, which would remove {removals} entities")
+        });
+        format!(
+            "{now}; the approval is for cycle {cycle} and {removals} entities. Look again, then approve what you see"
+        )
+    }
+
+    fn misfit(&self, command: SourceCommand) -> Option<&'static str> {
         let orphaned = self.state == SourceState::Orphaned;
         match command {
             SourceCommand::Refresh(_) | SourceCommand::Pause if orphaned => {
@@ -29,10 +51,10 @@ impl Standing {
                 Some("it is of type push: nothing is read, others write its entities")
             }
             SourceCommand::Resume if self.state != SourceState::Paused => Some("it is not paused"),
-            SourceCommand::ApproveSweep | SourceCommand::RejectSweep if self.held_cycle.is_none() => {
+            SourceCommand::ApproveSweep { .. } | SourceCommand::RejectSweep if self.held_cycle.is_none() => {
                 Some("no sweep of it is held")
             }
-            SourceCommand::ApproveSweep if orphaned => Some("it is no longer in the configuration"),
+            SourceCommand::ApproveSweep { .. } if orphaned => Some("it is no longer in the configuration"),
             SourceCommand::RejectSweep if self.held_state == Some(CycleState::Sweeping) => {
                 Some("its sweep was approved and is being done")
             }

@@ -28,7 +28,7 @@ const HOT: [(&str, &str, &str, &str); 16] = [
     (
         "settle_jobs",
         include_str!("../../../shared/store/src/postgres/sql/settle_jobs.sql"),
-        "'{1,2}', '{1,1}', '{done,done}', '{1,1}', '{1,1}', '{e,e}', 100, false",
+        "'{1,2}', '{1,1}', '{done,done}', '{1,1}', '{1,1}', '{e,e}', 100, false, 4611686018427387904",
         "jobs_pkey",
     ),
     (

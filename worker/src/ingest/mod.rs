@@ -128,7 +128,8 @@ impl Handler for IngestHandler {
         let started = self.clock.now();
         let ended = burst.run().await;
         let rung = attempt.rung();
-        let (end, ended) = conclude(rung, &readable.settings, ended);
+        let is_root = job.key == readable.settings.name;
+        let (end, ended) = conclude(rung, is_root, &readable.settings, ended);
         metrics::burst(&readable.settings.name, end, self.clock.now().since(started));
         metrics::rung(
             &readable.settings.name,
@@ -141,6 +142,7 @@ impl Handler for IngestHandler {
 /// What the end of a burst means for its job, and its name in metrics.
 fn conclude(
     rung: u32,
+    is_root: bool,
     settings: &SourceSettings,
     ended: Result<BurstEnd, HandlerError>,
 ) -> (&'static str, Result<Outcome, HandlerError>) {
@@ -155,8 +157,9 @@ fn conclude(
                 "the source asked to be left alone (its limits)".to_owned(),
             )),
         ),
-        // After the last rung a cycle is given up without a sweep, and a fresh one starts.
-        Err(HandlerError::Transient { message, .. }) if rung >= settings.backoff.rungs() => (
+        // After the root's last rung the cycle is given up without a sweep, and a fresh one starts. A child that fails for so
+        // long is parked: its siblings are read all the same, and what it owns is kept.
+        Err(HandlerError::Transient { message, .. }) if is_root && rung >= settings.backoff.rungs() => (
             "given_up",
             Err(HandlerError::GivenUp(format!("failed on the last rung: {message}"))),
         ),

@@ -55,7 +55,7 @@ mod tests {
             owned,
             marked,
             candidates,
-            approved: None,
+            ..SweepPlan::default()
         }
     }
 

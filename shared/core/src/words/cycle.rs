@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CycleNumber, SourceId, Timestamp, Trigger};
+use super::{CycleNumber, EntityRef, SourceId, Timestamp, Trigger};
 
 /// Where a cycle stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -8,13 +8,13 @@ use super::{CycleNumber, SourceId, Timestamp, Trigger};
 pub enum CycleState {
     /// Partitions are being read.
     Bursting,
-    /// All partitions finished; what is gone is being deleted.
+    /// No partition works any more; what is gone is being deleted.
     Sweeping,
-    /// All partitions finished; the sweep waits for a person.
+    /// No partition works any more; the sweep waits for a person.
     Held,
-    /// Ended, swept (or there was nothing to sweep, or a person rejected the sweep).
+    /// Ended, swept (or there was nothing to sweep, or a person rejected the sweep). What failed partitions may own was kept.
     Complete,
-    /// Ended without a sweep: something was parked, skipped or malformed beyond naming.
+    /// Ended without a sweep: nothing of the source could be read to its end.
     Incomplete,
     /// Given up: last rung, a person, or a changed source.
     Cancelled,
@@ -43,6 +43,7 @@ pub struct CycleRecord {
 
 /// Sums over the partitions of a cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CycleTotals {
     /// Partitions revealed so far.
     pub partitions: u64,
@@ -70,6 +71,47 @@ pub struct CycleTotals {
     pub malformed: u64,
     /// Malformed items without a name.
     pub unidentified: u64,
+    /// Entities that the sweep kept although the cycle did not see them, because a partition that failed, or that had an item
+    /// without a name, may own them. An upper bound: some of them may have been seen elsewhere.
+    pub kept: u64,
+    /// Entities that the cycle did not see, and that go if another complete cycle does not see them either.
+    pub unconfirmed: u64,
+    /// References that more than one item gave; see [`Collision`].
+    pub collisions: u64,
+}
+
+impl CycleTotals {
+    /// Whether something of the source could not be read: the sweep then keeps what that may own.
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
+        self.partitions_parked > 0 || self.unidentified > 0
+    }
+}
+
+/// A reference that more than one item of a source gave: only one of them can be in the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collision {
+    /// The reference.
+    #[serde(rename = "ref")]
+    pub reference: EntityRef,
+    /// How many items gave it.
+    pub items: u64,
+    /// Key of the partition whose item is in the catalog: the lowest one.
+    pub partition: String,
+    /// Its page: the lowest one of that partition that has it.
+    pub page: u32,
+}
+
+/// An entity that complete cycles did not see, and that was not removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Miss {
+    /// Its reference.
+    #[serde(rename = "ref")]
+    pub reference: EntityRef,
+    /// Complete cycles in a row that did not see it. 0: kept so far, because what dropped it could not be read as a whole.
+    pub cycles: u32,
+    /// A person rejected its removal: it stays until the source shows it again.
+    pub rejected: bool,
 }
 
 /// A bursting cycle that no partition works on any more, or that a partition gave up.
@@ -83,7 +125,7 @@ pub struct FinishedCycle {
     pub number: CycleNumber,
     /// Sums over its partitions.
     pub totals: CycleTotals,
-    /// Error of a parked or cancelled partition, if any.
+    /// Error of a partition that failed or was given up, if any.
     pub error: Option<String>,
 }
 
@@ -98,6 +140,12 @@ pub struct SweepPlan {
     pub candidates: u64,
     /// A person approved the deletion of up to this many.
     pub approved: Option<u64>,
+    /// See [`CycleTotals::kept`].
+    pub kept: u64,
+    /// See [`CycleTotals::unconfirmed`].
+    pub unconfirmed: u64,
+    /// See [`CycleTotals::collisions`].
+    pub collisions: u64,
 }
 
 /// How a cycle ends.

@@ -28,6 +28,7 @@ pub mod ingest;
 pub mod jobs;
 pub mod leases;
 pub mod operators;
+pub mod ownership;
 pub mod pages;
 pub mod places;
 pub mod settling;
@@ -54,6 +55,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_jobs!($open);
         $crate::store_conformance_leases!($open);
         $crate::store_conformance_operators!($open);
+        $crate::store_conformance_ownership!($open);
         $crate::store_conformance_pages!($open);
         $crate::store_conformance_places!($open);
         $crate::store_conformance_settling!($open);
@@ -103,6 +105,7 @@ mod tests {
             ("jobs", include_str!("jobs.rs")),
             ("leases", include_str!("leases.rs")),
             ("operators", include_str!("operators.rs")),
+            ("ownership", include_str!("ownership.rs")),
             ("pages", include_str!("pages.rs")),
             ("places", include_str!("places.rs")),
             ("settling", include_str!("settling.rs")),

@@ -70,11 +70,6 @@ pub async fn a_partition_between_two_bursts_keeps_its_place(store: Arc<dyn Store
     revealed(&store, 1, 2).await;
     for settlement in [
         Settlement::Again { due_at: t(10) },
-        Settlement::Retry {
-            due_at: t(10),
-            rung: 1,
-            error: "e".to_owned(),
-        },
         Settlement::Postponed {
             due_at: t(10),
             reason: "r".to_owned(),
@@ -85,6 +80,53 @@ pub async fn a_partition_between_two_bursts_keeps_its_place(store: Arc<dyn Store
         Reader::new(first).settle(&store, settlement, t(10)).await;
         assert_eq!(open(&store).await, 1);
     }
+}
+
+pub async fn a_partition_on_its_ladder_gives_its_place_to_a_sibling(store: Arc<dyn Store>) {
+    revealed(&store, 1, 3).await;
+    let retry = |due_at| Settlement::Retry {
+        due_at,
+        rung: 1,
+        error: "500".to_owned(),
+    };
+    let failing = only(claim_ingest(&store, "w", 10, t(1)).await);
+    assert_eq!(failing.key, "s/p000");
+    Reader::new(failing.clone()).settle(&store, retry(t(100)), t(1)).await;
+    for key in ["s/p001", "s/p002"] {
+        let sibling = only(claim_ingest(&store, "w", 10, t(2)).await);
+        assert_eq!(sibling.key, key);
+        assert_eq!(open(&store).await, 1);
+        assert_eq!(job(&store, failing.id).await.due_at, None, "it waits for a place");
+        Reader::new(sibling).settle(&store, Settlement::Done, t(2)).await;
+    }
+    // Nobody else wants the place: it has it back, and runs when its wait is over, not before.
+    assert_eq!(job(&store, failing.id).await.due_at, Some(t(100)));
+    assert_eq!(store.next_due(t(4)).await.unwrap(), Some(t(100)));
+    assert!(claim_ingest(&store, "w", 10, t(99)).await.is_empty());
+    let again = only(claim_ingest(&store, "w", 10, t(100)).await);
+    assert_eq!((again.id, again.rung), (failing.id, 1));
+}
+
+pub async fn a_partition_on_its_ladder_yields_to_one_that_is_revealed_later(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 2).await;
+    let page = |number, key: &str| written_with(number, vec![], vec![child(key)], vec![], vec![]);
+    root.commit(&store, vec![page(0, "a")], Some("1"), T0).await;
+    let failing = only(claim_ingest(&store, "w", 10, T0).await);
+    let retry = Settlement::Retry {
+        due_at: t(100),
+        rung: 1,
+        error: "500".to_owned(),
+    };
+    Reader::new(failing.clone()).settle(&store, retry, T0).await;
+    assert_eq!(job(&store, failing.id).await.due_at, Some(t(100)));
+    root.commit(&store, vec![page(1, "b")], Some("2"), t(1)).await;
+    let later = only(claim_ingest(&store, "w", 10, t(1)).await);
+    assert_eq!(later.key, "s/b");
+    assert_eq!(open(&store).await, 2);
+    // Its wait is over before a place is free: it is due as soon as there is one.
+    assert!(claim_ingest(&store, "w", 10, t(150)).await.is_empty());
+    Reader::new(later).settle(&store, Settlement::Done, t(160)).await;
+    assert_eq!(only(claim_ingest(&store, "w", 10, t(160)).await).id, failing.id);
 }
 
 pub async fn a_parked_or_cancelled_partition_leaves_its_place(store: Arc<dyn Store>) {
@@ -218,6 +260,8 @@ macro_rules! store_conformance_places {
             children_get_places_in_the_order_of_their_rows,
             the_root_partition_takes_a_place_itself,
             a_partition_between_two_bursts_keeps_its_place,
+            a_partition_on_its_ladder_gives_its_place_to_a_sibling,
+            a_partition_on_its_ladder_yields_to_one_that_is_revealed_later,
             a_parked_or_cancelled_partition_leaves_its_place,
             a_partition_parked_for_killing_its_workers_leaves_its_place,
             more_places_in_the_configuration_open_partitions_at_once,

@@ -5,8 +5,14 @@ use std::sync::Arc;
 use super::*;
 use crate::{SourceCommand, Store, StoreError};
 use tideline_core::words::{
-    Commit, CycleEnd, CycleState, Entity, EntityRef, Fingerprint, JobState, Settled, Settlement, SourceSpec,
-    SourceState, Timestamp, Trigger,
+    Commit, CycleEnd, CycleNumber, CycleState, Entity, EntityRef, Fingerprint, JobState, Settled, Settlement,
+    SourceSpec, SourceState, Timestamp, Trigger,
+};
+
+/// An approval of a sweep that nobody holds.
+const APPROVE: SourceCommand = SourceCommand::ApproveSweep {
+    cycle: CycleNumber(1),
+    removals: 1,
 };
 
 async fn command(store: &Arc<dyn Store>, name: &str, command: SourceCommand, now: Timestamp) {
@@ -151,7 +157,7 @@ pub async fn a_source_that_left_the_configuration_is_an_orphan_and_keeps_its_ent
         SourceCommand::Refresh(Trigger::Manual),
         SourceCommand::Pause,
         SourceCommand::Resume,
-        SourceCommand::ApproveSweep,
+        APPROVE,
     ] {
         refused(&store, "a", command).await;
     }
@@ -197,7 +203,7 @@ pub async fn a_command_that_does_not_fit_is_refused(store: Arc<dyn Store>) {
     for command in [
         SourceCommand::Resume,
         SourceCommand::Cancel,
-        SourceCommand::ApproveSweep,
+        APPROVE,
         SourceCommand::RejectSweep,
     ] {
         refused(&store, "a", command).await;

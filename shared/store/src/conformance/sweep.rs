@@ -34,7 +34,7 @@ pub(super) async fn plan(store: &Arc<dyn Store>, root: &Reader, now: Timestamp, 
 }
 
 /// Sweeps to the end and completes the cycle; says how many entities went.
-async fn sweep(store: &Arc<dyn Store>, root: &Reader, now: Timestamp, confirm: u32) -> u64 {
+pub(super) async fn sweep(store: &Arc<dyn Store>, root: &Reader, now: Timestamp, confirm: u32) -> u64 {
     let mut removed = 0;
     loop {
         let step = store.sweep(root.source(), root.cycle(), confirm, 2, now).await.unwrap();
@@ -55,13 +55,13 @@ async fn sweep(store: &Arc<dyn Store>, root: &Reader, now: Timestamp, confirm: u
 }
 
 /// Starts the next cycle and claims its root.
-async fn next(store: &Arc<dyn Store>, at: i64) -> Reader {
+pub(super) async fn next(store: &Arc<dyn Store>, at: i64) -> Reader {
     start_cycle(store, t(at)).await;
     Reader::new(only(claim_ingest(store, "w", 1, t(at)).await))
 }
 
 /// Writes these pages as the whole cycle.
-async fn read(store: &Arc<dyn Store>, root: &mut Reader, pages: Vec<Vec<Entity>>, at: i64) {
+pub(super) async fn read(store: &Arc<dyn Store>, root: &mut Reader, pages: Vec<Vec<Entity>>, at: i64) {
     let last = pages.len() - 1;
     for (number, page) in pages.into_iter().enumerate() {
         let cursor = (number < last).then_some("1");
@@ -226,9 +226,8 @@ pub async fn a_cycle_with_an_unfinished_partition_does_not_sweep(store: Arc<dyn 
             .await
             .unwrap()
     );
-    child
-        .settle(&store, Settlement::Parked { error: "no".to_owned() }, t(4))
-        .await;
+    let cancelled = Settlement::Cancelled { error: "no".to_owned() };
+    child.settle(&store, cancelled, t(4)).await;
     assert!(
         !store
             .end_cycle(root.source(), root.cycle(), &sweeping, t(4))
@@ -294,7 +293,7 @@ pub async fn a_rejected_sweep_keeps_its_entities_until_they_are_seen_and_dropped
 }
 
 /// Four entities, then a cycle with one of them whose sweep is held.
-async fn held(store: &Arc<dyn Store>) -> Reader {
+pub(super) async fn held(store: &Arc<dyn Store>) -> Reader {
     let mut root = begin(store, "s", 1).await;
     read(store, &mut root, vec![entities(0, 4, 1)], 1).await;
     plan(store, &root, t(2), 1).await;
@@ -317,6 +316,13 @@ async fn held(store: &Arc<dyn Store>) -> Reader {
     root
 }
 
+/// Approves the sweep that [`held`] left.
+async fn approve(store: &Arc<dyn Store>, root: &Reader, now: Timestamp) {
+    let cycle = root.cycle();
+    let command = SourceCommand::ApproveSweep { cycle, removals: 3 };
+    store.command_source("s", command, now).await.unwrap();
+}
+
 pub async fn a_held_sweep_is_shown_and_nothing_is_deleted(store: Arc<dyn Store>) {
     let root = held(&store).await;
     let shown = source(&store, "s").await;
@@ -335,10 +341,7 @@ pub async fn a_held_sweep_is_shown_and_nothing_is_deleted(store: Arc<dyn Store>)
 
 pub async fn an_approved_sweep_is_done_at_once_while_the_source_rests(store: Arc<dyn Store>) {
     let root = held(&store).await;
-    store
-        .command_source("s", SourceCommand::ApproveSweep, t(14))
-        .await
-        .unwrap();
+    approve(&store, &root, t(14)).await;
     assert_eq!(store.stats(t(14)).await.unwrap().held_sweeps, 0, "it waits for nobody");
     // No other cycle starts before it is done.
     assert!(store.start_cycles(10, t(30)).await.unwrap().is_empty());
@@ -354,10 +357,7 @@ pub async fn an_approved_sweep_is_done_at_once_while_the_source_rests(store: Arc
 pub async fn an_approval_during_the_next_cycle_covers_no_more_than_was_seen(store: Arc<dyn Store>) {
     let first = held(&store).await;
     let mut root = next(&store, 20).await;
-    store
-        .command_source("s", SourceCommand::ApproveSweep, t(21))
-        .await
-        .unwrap();
+    approve(&store, &first, t(21)).await;
     // The sweep has grown meanwhile: the last one is gone too, and a new one came.
     read(&store, &mut root, vec![vec![entity("component:default/new", "{}")]], 22).await;
     let planned = plan(&store, &root, t(23), 1).await;

@@ -10,7 +10,7 @@ use crate::{SourceCommand, StoreError};
 use tideline_core::words::Timestamp;
 
 /// Why a command does not fit.
-type Refusal = Option<&'static str>;
+type Refusal = Option<String>;
 
 pub(super) async fn command_source(
     store: &PostgresStore,
@@ -44,7 +44,7 @@ async fn command_once(
     match command {
         SourceCommand::Cancel => {
             let cancelled = act.cancel_running_cycle(found.id, "cancelled by a person", now).await?;
-            return Ok((!cancelled).then_some("no cycle of it is running"));
+            return Ok((!cancelled).then(|| "no cycle of it is running".to_owned()));
         }
         SourceCommand::Reset | SourceCommand::ResetAndDelete => {
             act.cancel_running_cycle(found.id, RESET, now).await?;
@@ -73,9 +73,14 @@ async fn command_once(
             act.run(sqlx::query(include_str!("sql/resume_source.sql")).bind(source.id))
                 .await?;
         }
-        SourceCommand::ApproveSweep => {
-            act.run(sqlx::query(include_str!("sql/approve_sweep.sql")).bind(source.id))
-                .await?;
+        SourceCommand::ApproveSweep { cycle, removals } => {
+            let statement = sqlx::query(include_str!("sql/approve_sweep.sql")).bind(source.id);
+            let statement = statement
+                .bind(cycle.0)
+                .bind(i64::try_from(removals).unwrap_or(i64::MAX));
+            if act.run(statement).await? == 0 {
+                return Ok(Some(source.another_sweep(cycle, removals)));
+            }
             if let Some(held) = source.resumable() {
                 let statement = sqlx::query(include_str!("sql/resume_held_cycle.sql")).bind(source.id);
                 act.run(statement.bind(held)).await?;
@@ -103,6 +108,7 @@ async fn find(act: &mut Act, name: &str) -> Result<Standing, StoreError> {
             .map(cycle_state_of)
             .transpose()?,
         pushed: column(&row, "pushed")?,
+        held_removals: column(&row, "held_removals")?,
     })
 }
 

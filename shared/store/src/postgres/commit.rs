@@ -264,6 +264,12 @@ async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> 
         .bind(NO_PLACE)
         .bind(now.0);
     act.run(statement).await?;
+    let statement = sqlx::query(include_str!("sql/share_partitions.sql"))
+        .bind(children.iter().map(|child| child.key.as_str()).collect::<Vec<&str>>())
+        .bind(batch.source.0)
+        .bind(batch.cycle.0)
+        .bind(batch.lease.job.0);
+    act.run(statement).await?;
     act.lock_sources(&[batch.source.0]).await?;
     act.open_places(&[batch.source.0], now).await
 }

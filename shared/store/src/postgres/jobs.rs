@@ -91,7 +91,7 @@ impl JobStore for PostgresStore {
         let requests: Vec<&SettleRequest> = firsts.iter().map(|place| &settlements[*place]).collect();
         let mut act = self.writing("settle").await?;
         settle_rows(&mut act, &requests, now, false, &mut settled).await?;
-        // Partitions that leave their place, or leases that are gone.
+        // Partitions that leave their place (on their ladder, for a while), or leases that are gone.
         let rest: Vec<&SettleRequest> = requests
             .into_iter()
             .filter(|request| leaves(&request.settlement) && !settled.contains_key(&request.lease))
@@ -259,7 +259,7 @@ fn due_job(row: &PgRow) -> Result<DueJob, StoreError> {
 fn leaves(settlement: &Settlement) -> bool {
     matches!(
         settlement,
-        Settlement::Done | Settlement::Parked { .. } | Settlement::Cancelled { .. }
+        Settlement::Done | Settlement::Retry { .. } | Settlement::Parked { .. } | Settlement::Cancelled { .. }
     )
 }
 
@@ -303,7 +303,8 @@ async fn settle_rows(
                 .collect::<Vec<Option<Cow<'_, str>>>>(),
         )
         .bind(now.0)
-        .bind(leaving);
+        .bind(leaving)
+        .bind(NO_PLACE);
     let mut sources = vec![];
     for row in act.rows(statement).await? {
         let lease = Lease {
@@ -320,7 +321,7 @@ async fn settle_rows(
             },
         );
         if let Some(source) = column::<Option<i64>>(&row, "source_id")?
-            && column::<&str>(&row, "state")? != "waiting"
+            && column::<bool>(&row, "leaves")?
         {
             sources.push(source);
         }

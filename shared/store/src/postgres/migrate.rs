@@ -4,7 +4,7 @@ use super::rows::column;
 use crate::StoreError;
 
 /// Forward only; the number is the place in the list, from 1.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
     (
         "readers and wishes",
@@ -13,6 +13,10 @@ const MIGRATIONS: [(&str, &str); 3] = [
     (
         "deltas",
         include_str!("../../../../migrations/postgres/0003_deltas.sql"),
+    ),
+    (
+        "ownership",
+        include_str!("../../../../migrations/postgres/0004_ownership.sql"),
     ),
 ];
 

@@ -75,6 +75,9 @@ impl OperatorStore for PostgresStore {
             let totals = match column::<Option<&str>>(row, "totals")? {
                 Some(text) => CycleTotals {
                     removed: count(row, "removed")?,
+                    kept: count(row, "kept")?,
+                    unconfirmed: count(row, "unconfirmed")?,
+                    collisions: count(row, "collisions")?,
                     ..totals_of(text)?
                 },
                 None => {
@@ -143,7 +146,7 @@ impl OperatorStore for PostgresStore {
 
 fn job_record(row: &PgRow) -> Result<JobRecord, StoreError> {
     let state = job_state_of(column(row, "state")?)?;
-    let due_at = moment(row, "due_at")?.filter(|due| state == JobState::Waiting && due.0 != NO_PLACE);
+    let due_at = moment(row, "due_at")?.filter(|due| state == JobState::Waiting && due.0 < NO_PLACE);
     Ok(JobRecord {
         id: JobId(column(row, "id")?),
         kind: column(row, "kind")?,

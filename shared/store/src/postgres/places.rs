@@ -14,15 +14,16 @@ impl Act {
         Ok(())
     }
 
-    /// Gives free places of these sources to their oldest partitions without one. Comes after [`Act::lock_sources`].
+    /// Gives free places of these sources to their oldest partitions without one. Those on their ladder come last, and keep no
+    /// place from the others. Comes after [`Act::lock_sources`].
     pub(super) async fn open_places(&mut self, sources: &[i64], now: Timestamp) -> Result<(), StoreError> {
-        self.run(
-            sqlx::query(include_str!("sql/open_places.sql"))
-                .bind(sources)
-                .bind(now.0)
-                .bind(NO_PLACE),
-        )
-        .await?;
+        for statement in [
+            include_str!("sql/yield_places.sql"),
+            include_str!("sql/open_places.sql"),
+        ] {
+            self.run(sqlx::query(statement).bind(sources).bind(now.0).bind(NO_PLACE))
+                .await?;
+        }
         Ok(())
     }
 }

@@ -9,8 +9,8 @@ use super::error::broken;
 use crate::StoreError;
 use tideline_core::words::{CycleState, Fingerprint, JobState, SourceState, Timestamp, Trigger};
 
-/// The greatest `due_at`: a partition that waits for a place.
-pub(super) const NO_PLACE: i64 = i64::MAX;
+/// From this `due_at` on a partition waits for a place; what it has more is the moment until which it waits on its ladder.
+pub(super) const NO_PLACE: i64 = 1 << 62;
 
 /// A column of a row.
 pub(super) fn column<'r, T>(row: &'r PgRow, name: &'static str) -> Result<T, StoreError>

@@ -24,21 +24,32 @@ pub(super) async fn plan(
         .await?;
     if !planned {
         for statement in [
+            include_str!("sql/keep_partitions.sql"),
             include_str!("sql/drop_old_pages.sql"),
-            include_str!("sql/delete_old_partitions.sql"),
+        ] {
+            act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
+        }
+        for statement in [
             include_str!("sql/delete_marked_misses.sql"),
+            include_str!("sql/resolve_misses.sql"),
+            include_str!("sql/delete_unresolved_misses.sql"),
+        ] {
+            act.run(sqlx::query(statement).bind(source)).await?;
+        }
+        for statement in [
             include_str!("sql/count_misses.sql"),
+            include_str!("sql/delete_old_partitions.sql"),
+        ] {
+            act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
+        }
+        act.run(sqlx::query(include_str!("sql/forget_dropping_partitions.sql")).bind(source))
+            .await?;
+        for statement in [
             include_str!("sql/forget_deltas.sql"),
             include_str!("sql/note_planned_sweep.sql"),
         ] {
             act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
         }
-    }
-    for statement in [
-        include_str!("sql/resolve_misses.sql"),
-        include_str!("sql/delete_unresolved_misses.sql"),
-    ] {
-        act.run(sqlx::query(statement).bind(source).bind(confirm)).await?;
     }
     let statement = sqlx::query(include_str!("sql/count_sweep.sql"));
     let row = act.row(statement.bind(source).bind(cycle).bind(confirm)).await?;
@@ -48,11 +59,27 @@ pub(super) async fn plan(
             marked: count(&row, "marked")?,
             candidates: count(&row, "candidates")?,
             approved: column::<Option<i64>>(&row, "approved")?.and_then(|approved| u64::try_from(approved).ok()),
+            kept: count(&row, "kept")?,
+            unconfirmed: count(&row, "unconfirmed")?,
+            collisions: count(&row, "collisions")?,
         })
     });
     let plan = plan.transpose()?;
+    if let Some(plan) = plan {
+        let statement = sqlx::query(include_str!("sql/note_kept_entities.sql"))
+            .bind(source)
+            .bind(cycle)
+            .bind(signed(plan.kept))
+            .bind(signed(plan.unconfirmed))
+            .bind(signed(plan.collisions));
+        act.run(statement).await?;
+    }
     act.commit().await?;
     Ok(plan)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 pub(super) async fn sweep(
@@ -90,7 +117,8 @@ async fn step(
         return Ok(None);
     }
     let statement = sqlx::query(include_str!("sql/take_candidates.sql")).bind(source);
-    let rows = act.rows(statement.bind(confirm).bind(i64::from(limit.max(1)))).await?;
+    let statement = statement.bind(confirm).bind(i64::from(limit.max(1))).bind(cycle);
+    let rows = act.rows(statement).await?;
     if rows.is_empty() {
         act.rollback().await?;
         return Ok(None);
@@ -144,7 +172,6 @@ pub(super) async fn hold(
     let statement = sqlx::query(include_str!("sql/supersede_held_cycle.sql")).bind(source);
     act.run(statement.bind(cycle).bind(format!("superseded by cycle {cycle}")))
         .await?;
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let statement = sqlx::query(include_str!("sql/note_held_sweep.sql"))
         .bind(source)
         .bind(cycle)

@@ -39,6 +39,9 @@ fn totals(row: &PgRow) -> Result<CycleTotals, StoreError> {
             .unwrap_or(0),
         malformed: count(row, "malformed")?,
         unidentified: count(row, "unidentified")?,
+        kept: 0,
+        unconfirmed: 0,
+        collisions: 0,
     })
 }
 

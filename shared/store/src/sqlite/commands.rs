@@ -21,7 +21,8 @@ fn standing(row: &SqliteRow) -> Result<Standing, sqlx::Error> {
         cycle: row.try_get(2)?,
         held_cycle: row.try_get(3)?,
         held_state: optional_word(row, 4)?,
-        pushed: row.try_get(5)?,
+        held_removals: row.try_get(5)?,
+        pushed: row.try_get(6)?,
     })
 }
 
@@ -56,7 +57,7 @@ async fn act(
     source: &Standing,
     command: SourceCommand,
     now: Timestamp,
-) -> Result<Option<&'static str>, StoreError> {
+) -> Result<Option<String>, StoreError> {
     match command {
         SourceCommand::Refresh(trigger) => {
             let trigger = word_of(trigger).map_err(failed(ACT))?;
@@ -72,11 +73,14 @@ async fn act(
             let cancelled = cancel_running_cycle(tx, source.id, "cancelled by a person", now)
                 .await
                 .map_err(failed(ACT))?;
-            return Ok((!cancelled).then_some("no cycle of it is running"));
+            return Ok((!cancelled).then(|| "no cycle of it is running".to_owned()));
         }
         SourceCommand::Reset | SourceCommand::ResetAndDelete => reset(tx, source, now).await?,
-        SourceCommand::ApproveSweep => {
-            run(tx, sql!("approve_sweep"), &[&source.id], None).await?;
+        SourceCommand::ApproveSweep { cycle, removals } => {
+            let seen = i64::try_from(removals).unwrap_or(i64::MAX);
+            if run(tx, sql!("approve_sweep"), &[&source.id, &cycle.0, &seen], None).await? == 0 {
+                return Ok(Some(source.another_sweep(cycle, removals)));
+            }
             if let Some(held) = source.resumable() {
                 run(tx, sql!("resume_held_cycle"), &[&source.id, &held], None).await?;
             }

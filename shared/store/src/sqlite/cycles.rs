@@ -257,6 +257,6 @@ fn sweeping(row: &SqliteRow) -> Result<FinishedCycle, sqlx::Error> {
             removed: count(row, 4)?,
             ..totals
         },
-        error: None,
+        error: row.try_get(5)?,
     })
 }

@@ -271,5 +271,11 @@ async fn reveal_children(
         .bind(batch.lease.job.0)
         .execute(&mut *connection)
         .await?;
+    query(sql!("share_partitions"))
+        .bind(to_json(&rows)?)
+        .bind(fence.cycle)
+        .bind(batch.lease.job.0)
+        .execute(&mut *connection)
+        .await?;
     open_places(connection, fence.source, fence.cycle, now).await
 }

@@ -191,6 +191,9 @@ fn cycle_record(row: &SqliteRow, source: SourceId) -> Result<CycleRecord, sqlx::
         reason: row.try_get(5)?,
         totals: CycleTotals {
             removed: count(row, 7)?,
+            kept: count(row, 8)?,
+            unconfirmed: count(row, 9)?,
+            collisions: count(row, 10)?,
             ..totals
         },
     })

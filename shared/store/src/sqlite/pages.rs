@@ -173,7 +173,7 @@ pub(super) async fn write_pages(
             .execute(&mut *connection)
             .await?;
     }
-    add_misses(connection, batch.source.0, &dropped).await
+    add_misses(connection, batch.source.0, batch.lease.job.0, &dropped).await
 }
 
 fn marks<'a>(entities: &'a [Entity], kept: &'a [KeyHash]) -> impl Iterator<Item = KeyHash> + 'a {

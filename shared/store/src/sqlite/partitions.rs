@@ -7,20 +7,22 @@ use super::rows::{count, optional_count, to_json};
 use super::sql;
 use tideline_core::words::{CycleTotals, Timestamp};
 
-/// Gives free places to partitions that wait for one.
+/// Gives free places to partitions that wait for one. Those on their ladder come last, and keep no place from the others.
 pub(super) async fn open_places(
     connection: &mut SqliteConnection,
     source: i64,
     cycle: i64,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    query(sql!("open_places"))
-        .bind(source)
-        .bind(cycle)
-        .bind(now.0)
-        .execute(connection)
-        .await
-        .map(drop)
+    for statement in [sql!("yield_places"), sql!("open_places")] {
+        query(statement)
+            .bind(source)
+            .bind(cycle)
+            .bind(now.0)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Fences off and cancels what is unfinished of a cycle.
@@ -69,6 +71,9 @@ fn totals(row: &SqliteRow) -> Result<CycleTotals, sqlx::Error> {
         removed: 0,
         malformed: sum(10)?,
         unidentified: sum(11)?,
+        kept: 0,
+        unconfirmed: 0,
+        collisions: 0,
     })
 }
 

@@ -9,10 +9,11 @@ use super::{begin, commit, sql};
 use crate::StoreError;
 
 /// In order; the place is the version.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../migrations/sqlite/0001_model.sql"),
     include_str!("../../../../migrations/sqlite/0002_readers_and_wishes.sql"),
     include_str!("../../../../migrations/sqlite/0003_deltas.sql"),
+    include_str!("../../../../migrations/sqlite/0004_ownership.sql"),
 ];
 
 /// The version this program knows.

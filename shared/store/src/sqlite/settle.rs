@@ -74,7 +74,7 @@ pub(super) async fn settle(
 fn leaves_its_place(settlement: &Settlement) -> bool {
     matches!(
         settlement,
-        Settlement::Done | Settlement::Parked { .. } | Settlement::Cancelled { .. }
+        Settlement::Done | Settlement::Retry { .. } | Settlement::Parked { .. } | Settlement::Cancelled { .. }
     )
 }
 

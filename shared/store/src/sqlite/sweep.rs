@@ -1,7 +1,7 @@
 //! What a complete cycle did not see. Misses are found once per cycle by set differences of key hashes; neither all hashes
 //! nor all misses are ever in memory.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::TryStreamExt;
 use sqlx::sqlite::SqliteConnection;
@@ -42,12 +42,25 @@ pub(super) async fn plan_sweep(
             .bind(confirm_cycles)
             .fetch_one(&mut *tx)
             .await?;
-        Ok(Some(SweepPlan {
+        let plan = SweepPlan {
             owned: count(&row, 0)?,
             marked: count(&row, 1)?,
             candidates: count(&row, 2)?,
             approved: optional_count(&row, 3)?,
-        }))
+            kept: count(&row, 4)?,
+            unconfirmed: count(&row, 5)?,
+            collisions: count(&row, 6)?,
+        };
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        query(sql!("note_kept_entities"))
+            .bind(source.0)
+            .bind(cycle.0)
+            .bind(signed(plan.kept))
+            .bind(signed(plan.unconfirmed))
+            .bind(signed(plan.collisions))
+            .execute(&mut *tx)
+            .await?;
+        Ok(Some(plan))
     };
     let plan = plan.await.map_err(failed(ACT))?;
     commit(tx, ACT).await?;
@@ -75,18 +88,10 @@ async fn sweeping(
 }
 
 async fn find_misses(connection: &mut SqliteConnection, source: i64, cycle: i64) -> Result<(), sqlx::Error> {
+    run(connection, sql!("keep_partitions"), source, cycle).await?;
     miss_old_pages(connection, source, cycle).await?;
-    query(sql!("delete_old_partitions"))
-        .bind(source)
-        .bind(cycle)
-        .execute(&mut *connection)
-        .await?;
-    forget_marked_misses(connection, source, cycle).await?;
-    query(sql!("forget_deltas"))
-        .bind(source)
-        .bind(cycle)
-        .execute(&mut *connection)
-        .await?;
+    forget_marked_misses(connection, source).await?;
+    run(connection, sql!("forget_deltas"), source, cycle).await?;
     let unresolved: bool = query_scalar(sql!("find_unresolved_misses"))
         .bind(source)
         .fetch_one(&mut *connection)
@@ -101,12 +106,25 @@ async fn find_misses(connection: &mut SqliteConnection, source: i64, cycle: i64)
             .execute(&mut *connection)
             .await?;
     }
-    query(sql!("count_misses"))
-        .bind(source)
-        .bind(cycle)
-        .execute(&mut *connection)
-        .await?;
-    query(sql!("note_planned_sweep"))
+    for statement in [
+        sql!("count_misses"),
+        sql!("delete_old_partitions"),
+        sql!("forget_dropping_partitions"),
+        sql!("note_planned_sweep"),
+    ] {
+        run(connection, statement, source, cycle).await?;
+    }
+    Ok(())
+}
+
+/// A statement about a cycle of a source.
+async fn run(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    source: i64,
+    cycle: i64,
+) -> Result<(), sqlx::Error> {
+    query(statement)
         .bind(source)
         .bind(cycle)
         .execute(connection)
@@ -126,13 +144,19 @@ async fn miss_old_pages(connection: &mut SqliteConnection, source: i64, cycle: i
         if old.is_empty() {
             return Ok(());
         }
-        let mut hashes = Vec::new();
+        let mut dropped: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         let mut pages: Vec<(i64, i64)> = Vec::with_capacity(old.len());
         for row in &old {
-            pages.push((row.try_get(0)?, row.try_get(1)?));
-            hashes.extend(unpack_hashes(row.try_get(2)?));
+            let partition = row.try_get(0)?;
+            pages.push((partition, row.try_get(1)?));
+            dropped
+                .entry(partition)
+                .or_default()
+                .extend(unpack_hashes(row.try_get(2)?));
         }
-        add_misses(connection, source, &hashes).await?;
+        for (partition, hashes) in &dropped {
+            add_misses(connection, source, *partition, hashes).await?;
+        }
         query(sql!("delete_pages"))
             .bind(to_json(&pages)?)
             .execute(&mut *connection)
@@ -140,10 +164,11 @@ async fn miss_old_pages(connection: &mut SqliteConnection, source: i64, cycle: i
     }
 }
 
-/// Notes that some page dropped these.
+/// Notes that some page of a partition dropped these.
 pub(super) async fn add_misses(
     connection: &mut SqliteConnection,
     source: i64,
+    partition: i64,
     hashes: &[i64],
 ) -> Result<(), sqlx::Error> {
     if hashes.is_empty() {
@@ -152,13 +177,14 @@ pub(super) async fn add_misses(
     query(sql!("insert_misses"))
         .bind(source)
         .bind(to_json(&hashes)?)
+        .bind(partition)
         .execute(connection)
         .await
         .map(drop)
 }
 
-/// What another page of this cycle has is not missed.
-async fn forget_marked_misses(connection: &mut SqliteConnection, source: i64, cycle: i64) -> Result<(), sqlx::Error> {
+/// What another page has is not missed: one of this cycle, or one of a partition that is kept.
+async fn forget_marked_misses(connection: &mut SqliteConnection, source: i64) -> Result<(), sqlx::Error> {
     let mut after = None;
     loop {
         let chunk: Vec<i64> = query_scalar(sql!("list_misses"))
@@ -172,12 +198,9 @@ async fn forget_marked_misses(connection: &mut SqliteConnection, source: i64, cy
         };
         let suspects: HashSet<i64> = chunk.into_iter().collect();
         let mut seen = HashSet::new();
-        let mut manifests = query(sql!("list_marks"))
-            .bind(source)
-            .bind(cycle)
-            .fetch(&mut *connection);
+        let mut manifests = query(sql!("list_marks")).bind(source).fetch(&mut *connection);
         while let Some(row) = manifests.try_next().await? {
-            seen.extend(unpack_hashes(row.try_get(0)?).filter(|hash| suspects.contains(hash)));
+            seen.extend(unpack_hashes(row.try_get(2)?).filter(|hash| suspects.contains(hash)));
         }
         drop(manifests);
         if !seen.is_empty() {
@@ -210,6 +233,7 @@ pub(super) async fn sweep(
             .bind(source.0)
             .bind(confirm_cycles)
             .bind(limit)
+            .bind(cycle.0)
             .fetch_all(&mut *tx)
             .await?;
         let doomed = candidates.iter().map(Doomed::read).collect::<Result<Vec<_>, _>>()?;

@@ -7,9 +7,9 @@ use serde_json::json;
 use tideline_core::rules::RescuePolicy;
 use tideline_core::rules::{fingerprint, key_hash, page_fingerprint};
 use tideline_core::words::{
-    ChildPartition, CycleEnd, CycleRecord, CycleState, Delta, DeltaBasis, DeltaChange, JobRecord, JobState, KeyHash,
-    MalformedItem, NewJob, PageMemory, PageWrite, Progress, Settlement, SourceState, SweepPlan, Timestamp, Trigger,
-    Validators, WorkerId,
+    ChildPartition, CycleEnd, CycleNumber, CycleRecord, CycleState, Delta, DeltaBasis, DeltaChange, JobRecord,
+    JobState, KeyHash, MalformedItem, NewJob, PageMemory, PageWrite, Progress, Settlement, SourceState, SweepPlan,
+    Timestamp, Trigger, Validators, WorkerId,
 };
 use tideline_store::SourceCommand;
 use tideline_store::conformance::{T0, child, entity, spec, worker};
@@ -173,7 +173,7 @@ impl Author {
     fn settle(&mut self, attempt: Attempt) -> Act {
         let (due_at, error) = (self.soon(), "no luck".to_owned());
         let settlement = match self.random.random_range(0..20) {
-            0 if self.one_in(3) => Settlement::Parked { error },
+            0 if self.one_in(2) => Settlement::Parked { error },
             1 if self.one_in(3) => Settlement::Cancelled { error },
             0..6 => Settlement::HandedBack,
             6..10 => Settlement::Retry { due_at, rung: 1, error },
@@ -304,8 +304,8 @@ impl Author {
                     Some(cycle) if cycle.totals.partitions_cancelled > 0 => {
                         end(CycleState::Cancelled, Some("given up"))
                     }
-                    Some(cycle) if cycle.totals.partitions_parked + cycle.totals.unidentified > 0 => {
-                        end(CycleState::Incomplete, Some("parked"))
+                    Some(cycle) if cycle.totals.partitions_done == 0 || self.one_in(10) => {
+                        end(CycleState::Incomplete, Some("nothing was read"))
                     }
                     Some(_) => end(CycleState::Sweeping, None),
                     None => Act::Claim(self.worker(), vec!["ingest".into()], 2),
@@ -346,7 +346,15 @@ impl Author {
             6 => command(SourceCommand::Cancel),
             7 => command(SourceCommand::Reset),
             8 => Act::Delete(name),
-            9 => command(SourceCommand::ApproveSweep),
+            9 => {
+                let held = view.sources.iter().filter(|source| source.name == name);
+                let held = held.filter_map(|source| source.held.as_ref()).next();
+                let unseen = u64::from(self.one_in(4));
+                command(SourceCommand::ApproveSweep {
+                    cycle: held.map_or(CycleNumber(1), |held| held.cycle),
+                    removals: held.map_or(0, |held| held.would_remove + unseen),
+                })
+            }
             10 => command(SourceCommand::RejectSweep),
             11 => Act::Block(name),
             12 => Act::Prune(self.now),

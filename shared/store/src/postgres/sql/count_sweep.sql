@@ -1,9 +1,14 @@
--- What a sweep would do: owned, marked, candidates, approved.
+-- What a sweep would do: owned, marked, candidates, approved; what it keeps (pages that this cycle did not reach are those
+-- of kept partitions); what waits for another cycle without it.
 SELECT
     coalesce((SELECT c.value FROM counters c WHERE c.name = 'entities/' || s.id), 0)::BIGINT AS owned,
     (SELECT coalesce(sum(p.entities), 0)::BIGINT FROM pages p WHERE p.source_id = $1 AND p.cycle = $2) AS marked,
-    (SELECT count(*) FROM misses m WHERE m.source_id = $1 AND m.missed >= $3 AND NOT m.kept AND m.ref IS NOT NULL)
-        AS candidates,
-    s.approved
+    (SELECT count(*) FROM misses m WHERE m.source_id = $1 AND m.missed >= $3 AND m.last_cycle = $2 AND NOT m.kept) AS candidates,
+    s.approved,
+    (SELECT coalesce(sum(p.entities), 0)::BIGINT FROM pages p WHERE p.source_id = $1 AND p.cycle < $2)
+        + (SELECT count(*) FROM misses m WHERE m.source_id = $1 AND m.last_cycle < $2) AS kept,
+    (SELECT count(*) FROM misses m WHERE m.source_id = $1 AND m.missed >= 1 AND m.missed < $3 AND m.last_cycle = $2
+        AND NOT m.kept) AS unconfirmed,
+    (SELECT count(*) FROM collisions c WHERE c.source_id = $1 AND c.places > 1) AS collisions
 FROM sources s
 WHERE s.id = $1

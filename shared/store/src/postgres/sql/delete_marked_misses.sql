@@ -1,6 +1,6 @@
--- These are back, or were elsewhere: not missed.
+-- These are back, or were elsewhere, or are on a page that is kept: not missed.
 DELETE FROM misses m USING (
     SELECT DISTINCT h.key_hash FROM pages p CROSS JOIN LATERAL unnest(p.key_hashes) AS h (key_hash)
-    WHERE p.source_id = $1 AND p.cycle = $2 AND EXISTS (SELECT 1 FROM misses x WHERE x.source_id = $1)
+    WHERE p.source_id = $1 AND EXISTS (SELECT 1 FROM misses x WHERE x.source_id = $1)
 ) h
 WHERE m.source_id = $1 AND m.key_hash = h.key_hash

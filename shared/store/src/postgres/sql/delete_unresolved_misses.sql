@@ -1,2 +1,2 @@
 -- Misses without a live entity mean nothing.
-DELETE FROM misses WHERE source_id = $1 AND missed >= $2 AND ref IS NULL
+DELETE FROM misses WHERE source_id = $1 AND ref IS NULL

@@ -1,8 +1,8 @@
--- While places are free, the oldest partitions of the running cycle without one become due. The source rows are locked by
--- the caller.
-UPDATE jobs j SET due_at = $2, hinted_at = 0, updated_at = $2
+-- While places are free, the oldest partitions of the running cycle without one become due, those on their ladder last and
+-- not before its wait is over. The source rows are locked by the caller.
+UPDATE jobs j SET due_at = greatest($2, n.due_at - $3), hinted_at = 0, updated_at = $2
 FROM (
-    SELECT w.id FROM sources s
+    SELECT w.id, w.due_at FROM sources s
     JOIN cycles c ON c.source_id = s.id AND c.number = s.cycle AND c.state = 'bursting'
     CROSS JOIN LATERAL (
         SELECT count(*) AS taken FROM jobs o
@@ -10,9 +10,9 @@ FROM (
             AND by_index(o.id)
     ) o
     CROSS JOIN LATERAL (
-        SELECT p.id FROM jobs p
-        WHERE p.source_id = s.id AND p.cycle = s.cycle AND p.due_at = $3 AND p.state = 'waiting' AND by_index(p.id)
-        ORDER BY p.id
+        SELECT p.id, p.due_at FROM jobs p
+        WHERE p.source_id = s.id AND p.cycle = s.cycle AND p.due_at >= $3 AND p.state = 'waiting' AND by_index(p.id)
+        ORDER BY p.due_at, p.id
         LIMIT greatest(s.parallel - o.taken, 0)
         FOR UPDATE OF p SKIP LOCKED
     ) w

@@ -1,7 +1,7 @@
--- Finds the live entities of misses that are about to be swept: one walk through the index of the source's entities, which
+-- Finds the live entities of misses: one walk through the index of the source's entities, which
 -- holds their hashes, however many misses there are; none if there is nothing to find.
 WITH wanted AS MATERIALIZED (
-    SELECT m.key_hash FROM misses m WHERE m.source_id = $1 AND m.ref IS NULL AND m.missed >= $2
+    SELECT m.key_hash FROM misses m WHERE m.source_id = $1 AND m.ref IS NULL
 ), found AS MATERIALIZED (
     SELECT e.ref, e.key_hash FROM entities e
     JOIN wanted w ON w.key_hash = e.key_hash

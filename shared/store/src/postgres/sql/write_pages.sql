@@ -19,12 +19,13 @@ WITH fence AS (
     WHERE p.partition_id = $1 AND p.page >= $8 AND p.page < $8 + $10 AND p.page = ANY ($11::INTEGER[])
         AND by_index(p.partition_id)
 ), dropped AS (
-    INSERT INTO misses (source_id, key_hash)
-    SELECT $3, d.key_hash FROM (
+    INSERT INTO misses (source_id, key_hash, partition_id)
+    SELECT $3, d.key_hash, $1 FROM (
         SELECT unnest(b.key_hashes) AS key_hash FROM before b EXCEPT SELECT unnest($23::BIGINT[])
     ) d
     ORDER BY d.key_hash
-    ON CONFLICT (source_id, key_hash) DO NOTHING
+    ON CONFLICT (source_id, key_hash) DO UPDATE SET partition_id = 0
+        WHERE misses.partition_id <> excluded.partition_id
 ), written AS (
     INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, next, children,
         request, etag, last_modified, content, key_hashes, read_at)

@@ -1,2 +1,2 @@
--- A person approved the deletion of as many entities as they saw.
-UPDATE sources SET approved = held_removals WHERE id = ?1
+-- A person approved the deletion of as many entities as they saw in this cycle. No row: something else is held now.
+UPDATE sources SET approved = held_removals WHERE id = ?1 AND held_cycle = ?2 AND held_removals = ?3

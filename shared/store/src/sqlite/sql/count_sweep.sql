@@ -1,8 +1,13 @@
--- What a sweep would do: owned, marked, candidates, approved.
+-- What a sweep would do: owned, marked, candidates, approved; what it keeps (pages that this cycle did not reach are those
+-- of kept partitions); what waits for another cycle without it.
 SELECT
     s.entities,
     (SELECT coalesce(sum(p.entities), 0) FROM pages AS p INDEXED BY pages_source WHERE p.source_id = ?1 AND p.cycle = ?2),
-    (SELECT count(*) FROM misses AS m WHERE m.source_id = ?1 AND m.missed >= ?3 AND m.kept = 0),
-    s.approved
+    (SELECT count(*) FROM misses AS m WHERE m.source_id = ?1 AND m.missed >= ?3 AND m.last_cycle = ?2 AND m.kept = 0),
+    s.approved,
+    (SELECT coalesce(sum(p.entities), 0) FROM pages AS p INDEXED BY pages_source WHERE p.source_id = ?1 AND p.cycle < ?2)
+        + (SELECT count(*) FROM misses AS m WHERE m.source_id = ?1 AND m.last_cycle < ?2),
+    (SELECT count(*) FROM misses AS m WHERE m.source_id = ?1 AND m.missed >= 1 AND m.missed < ?3 AND m.last_cycle = ?2 AND m.kept = 0),
+    (SELECT count(*) FROM collisions AS c WHERE c.source_id = ?1 AND c.places > 1)
 FROM sources AS s
 WHERE s.id = ?1

@@ -13,7 +13,8 @@ FROM (
     SELECT min(max(j.due_at, s.hold_until))
     FROM sources AS s
     CROSS JOIN jobs AS j ON j.source_id = s.id AND j.cycle = s.cycle
-    WHERE s.state = 'active' AND j.state = 'waiting' AND j.due_at IS NOT NULL AND max(j.due_at, s.hold_until) > ?1
+    WHERE s.state = 'active' AND j.state = 'waiting' AND j.due_at < 4611686018427387904
+      AND max(j.due_at, s.hold_until) > ?1
     UNION ALL
     SELECT min(s.next_cycle_at)
     FROM sources AS s

@@ -1,6 +1,6 @@
 -- Jobs after a row, by row: of a kind, with a key, in a state, of a source.
 SELECT
-    j.id, j.kind, j.key, j.state, CASE WHEN j.state = 'waiting' THEN j.due_at END, j.attempt, j.rung, j.token, j.worker,
+    j.id, j.kind, j.key, j.state, CASE WHEN j.state = 'waiting' AND j.due_at < 4611686018427387904 THEN j.due_at END, j.attempt, j.rung, j.token, j.worker,
     w.alive_until, j.last_error, j.trigger, j.args, j.cursor, j.progress, j.trace, s.name, j.cycle, j.created_at,
     j.updated_at
 FROM jobs AS j

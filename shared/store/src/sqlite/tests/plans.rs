@@ -49,7 +49,7 @@ async fn assert_plans(store: &SqliteStore) {
         ("look_up", "SEARCH entities USING PRIMARY KEY (source_id=? AND ref=?)"),
         ("list_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)"),
         ("list_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref>?)"),
-        ("list_marks", "INDEX pages_source (source_id=? AND cycle=?)"),
+        ("list_marks", "INDEX pages_source (source_id=?)"),
         (
             "resolve_misses",
             "SEARCH m USING PRIMARY KEY (source_id=? AND key_hash=?)",
