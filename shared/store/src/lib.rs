@@ -5,6 +5,8 @@
 mod batch;
 mod deltas;
 mod error;
+mod event_seams;
+mod events;
 mod requests;
 mod seams;
 mod standing;
@@ -15,5 +17,7 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use error::StoreError;
+pub use event_seams::EventStore;
+pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};
 pub use requests::*;
 pub use seams::*;

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 
+use super::event_seams::EventStore;
 use super::{
     ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter, Rescue, SettleRequest,
     SourceCommand, SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
@@ -15,12 +16,20 @@ type Answer<T> = Result<T, StoreError>;
 
 /// Everything a store can do; components ask for the narrowest part they need.
 pub trait Store:
-    JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + DeltaStore + CatalogStore + OperatorStore
+    JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + DeltaStore + CatalogStore + OperatorStore + EventStore
 {
 }
 
-impl<T: JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + DeltaStore + CatalogStore + OperatorStore>
-    Store for T
+impl<T> Store for T where
+    T: JobStore
+        + WorkerStore
+        + SourceStore
+        + CycleStore
+        + IngestStore
+        + DeltaStore
+        + CatalogStore
+        + OperatorStore
+        + EventStore
 {
 }
 

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod cursor_watch;
+mod event_retention;
 mod feed;
 mod guard;
 mod ladder;
@@ -10,10 +11,12 @@ mod page_fingerprint;
 mod rescue;
 mod schedule;
 mod scrub;
+mod topic;
 mod why;
 
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
 pub use cursor_watch::{came_twice, keep_cursor};
+pub use event_retention::{EventRetention, OldEvent};
 pub use feed::FeedBounds;
 pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
 pub use ladder::{Ladder, LadderStep};
@@ -22,4 +25,5 @@ pub use page_fingerprint::page_fingerprint;
 pub use rescue::RescuePolicy;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
 pub use scrub::{REDACTED, scrub_urls};
+pub use topic::{TopicError, TopicGlob, check_topic, topic_word};
 pub use why::{Facts, Why, why};

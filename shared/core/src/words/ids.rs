@@ -37,6 +37,10 @@ number!(
     /// The place of a change in the change feed; later commits have higher numbers.
     Sequence
 );
+number!(
+    /// The place of an event in the log of events; later commits have higher numbers. 0: before the first one.
+    EventSequence
+);
 
 /// One run of one worker process, unique among all runs: `name-of-host/random`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::{ClaimRequest, SettleRequest, StartedCycle, Store};
 use tideline_core::rules::{fingerprint, key_hash, page_fingerprint};
 use tideline_core::words::{
-    Change, ChildPartition, ClaimedJob, Commit, CycleNumber, Enqueued, Entity, FeedPosition, Fingerprint, JobId,
-    JobRecord, KeyHash, Lease, MalformedItem, NewJob, PageBatch, PageMemory, PageWrite, Progress, Sequence, Settled,
-    Settlement, SourceId, SourceRecord, SourceSpec, Timestamp, Trigger, Validators, WorkerId,
+    Change, ChildPartition, ClaimedJob, Commit, CycleNumber, DeliveryId, Enqueued, Entity, FeedPosition, Fingerprint,
+    JobId, JobRecord, KeyHash, Lease, MalformedItem, NewEvent, NewJob, PageBatch, PageMemory, PageWrite, Progress,
+    Sequence, Settled, Settlement, SourceId, SourceRecord, SourceSpec, Timestamp, Trigger, Validators, Verdict,
+    WorkerId,
 };
 
 /// When a case begins.
@@ -190,6 +191,23 @@ pub fn padded(first: u32, count: u32, bytes: usize) -> Vec<Entity> {
             )
         })
         .collect()
+}
+
+/// A verified delivery with this id, about something of its own.
+pub fn delivery(hook: &str, id: &str) -> NewEvent {
+    NewEvent {
+        topic: "github.push".to_owned(),
+        key: format!("about-{id}"),
+        delivery: Some(DeliveryId {
+            hook: hook.to_owned(),
+            id: id.to_owned(),
+        }),
+        verdict: Verdict::Verified,
+        malformed: false,
+        headers: vec![],
+        body: b"{}".to_vec(),
+        trace: None,
+    }
 }
 
 /// A child partition with this key and empty args.

@@ -23,6 +23,7 @@ mod builders;
 pub mod catalog;
 pub mod cycles;
 pub mod deltas;
+pub mod events;
 pub mod feed;
 pub mod ingest;
 pub mod jobs;
@@ -50,6 +51,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_catalog!($open);
         $crate::store_conformance_cycles!($open);
         $crate::store_conformance_deltas!($open);
+        $crate::store_conformance_events!($open);
         $crate::store_conformance_feed!($open);
         $crate::store_conformance_ingest!($open);
         $crate::store_conformance_jobs!($open);
@@ -100,6 +102,7 @@ mod tests {
             ("catalog", include_str!("catalog.rs")),
             ("cycles", include_str!("cycles.rs")),
             ("deltas", include_str!("deltas.rs")),
+            ("events", include_str!("events.rs")),
             ("feed", include_str!("feed.rs")),
             ("ingest", include_str!("ingest.rs")),
             ("jobs", include_str!("jobs.rs")),

@@ -327,6 +327,12 @@ pub async fn a_held_sweep_is_shown_and_nothing_is_deleted(store: Arc<dyn Store>)
     let root = held(&store).await;
     let shown = source(&store, "s").await;
     assert_eq!(shown.next_cycle_at, Some(t(20)));
+    let held_events = crate::EventFilter {
+        topics: vec!["sweep.held".parse().unwrap()],
+        ..Default::default()
+    };
+    let told = store.list_events_before(None, &held_events, 10).await.unwrap();
+    assert_eq!(only(told.events).created_at, t(13));
     let sweep_held = shown.held.unwrap();
     assert_eq!(
         (sweep_held.cycle, sweep_held.would_remove, sweep_held.owned),

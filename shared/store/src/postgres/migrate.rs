@@ -4,7 +4,7 @@ use super::rows::column;
 use crate::StoreError;
 
 /// Forward only; the number is the place in the list, from 1.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
     (
         "readers and wishes",
@@ -17,6 +17,10 @@ const MIGRATIONS: [(&str, &str); 4] = [
     (
         "ownership",
         include_str!("../../../../migrations/postgres/0004_ownership.sql"),
+    ),
+    (
+        "events",
+        include_str!("../../../../migrations/postgres/0005_events.sql"),
     ),
 ];
 

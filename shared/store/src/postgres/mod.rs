@@ -16,6 +16,7 @@ mod connect;
 mod cycles;
 mod delta;
 mod error;
+mod events;
 mod ingest;
 mod jobs;
 mod migrate;

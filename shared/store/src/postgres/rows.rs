@@ -7,7 +7,7 @@ use sqlx::{Decode, Postgres, Row, Type};
 
 use super::error::broken;
 use crate::StoreError;
-use tideline_core::words::{CycleState, Fingerprint, JobState, SourceState, Timestamp, Trigger};
+use tideline_core::words::{CycleState, Fingerprint, JobState, SourceState, Timestamp, Trigger, Verdict};
 
 /// From this `due_at` on a partition waits for a place; what it has more is the moment until which it waits on its ladder.
 pub(super) const NO_PLACE: i64 = 1 << 62;
@@ -83,6 +83,16 @@ words!(
     Manual = "manual",
     Drift = "drift",
     Start = "start"
+);
+words!(
+    Verdict,
+    verdict_text,
+    verdict_of,
+    Verified = "verified",
+    Unsigned = "unsigned",
+    Fetched = "fetched",
+    Published = "published",
+    Own = "own"
 );
 words!(
     JobState,

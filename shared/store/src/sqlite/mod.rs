@@ -9,6 +9,7 @@ mod commands;
 mod cycles;
 mod delta;
 mod entities;
+mod events;
 mod failure;
 mod ingest;
 mod jobs;
