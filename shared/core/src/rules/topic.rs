@@ -30,7 +30,8 @@ fn check(text: &str, star: bool) -> Result<(), TopicError> {
     if text.len() > NewEvent::MAX_TOPIC_BYTES {
         return Err(TopicError::Long);
     }
-    match text.chars().find(|c| !is_topic_character(*c) && !(star && *c == '*')) {
+    let is_allowed = |c: &char| is_topic_character(*c) || (star && *c == '*');
+    match text.chars().find(|c| !is_allowed(c)) {
         Some(other) => Err(TopicError::Character(other)),
         None => Ok(()),
     }
