@@ -182,7 +182,8 @@ fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
         clock: Arc::clone(&ground.clock),
         settings: ground.settings.worker.clone(),
         handlers: vec![Arc::new(ingest), Arc::new(refresh)],
-    });
+    })
+    .watched_by(runtime);
     runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
     Ok(())
 }

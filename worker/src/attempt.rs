@@ -19,16 +19,16 @@ use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 /// How long a job waits when the store failed under it: not the job's fault, so no attempt is spent.
 const STORE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Runs one attempt. `None`: the lease was lost, there is nothing to settle.
+/// Runs one attempt. `None`: the lease was lost, there is nothing to settle. `lost` is cancelled when another worker has the
+/// job: the handler is dropped where it waits.
 pub(crate) async fn run(
     handler: Arc<dyn Handler>,
     mut job: ClaimedJob,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
+    lost: CancellationToken,
 ) -> Option<Settlement> {
-    let ladder = handler.ladder(&job);
-    let deadline = handler.deadline(&job);
     let (id, kind, key) = (job.id, job.kind.clone(), job.key.clone());
     metrics::due_lag(&kind, clock.now().since(job.due_at));
     let span = begin(&mut job);
@@ -40,24 +40,24 @@ pub(crate) async fn run(
         progressed: Arc::default(),
     };
     // A panic ends this attempt and nothing else.
-    let running = AssertUnwindSafe(async { handler.run(&attempt).await }).catch_unwind();
-    let ended = match tokio::time::timeout(deadline, running.instrument(span.clone())).await {
-        Ok(Ok(ended)) => ended,
-        Ok(Err(panic)) => Err(HandlerError::Transient {
-            message: panicked(panic.as_ref()),
-            not_before: None,
-        }),
-        Err(_) => Err(HandlerError::Transient {
-            message: format!("the handler took longer than its deadline of {deadline:?} and was stopped"),
-            not_before: None,
-        }),
+    let running = AssertUnwindSafe(within_deadline(&*handler, &attempt)).catch_unwind();
+    let ended = tokio::select! {
+        biased;
+        () = lost.cancelled() => Err(HandlerError::LeaseLost),
+        ended = running.instrument(span.clone()) => ended.unwrap_or_else(|panic| Err(of_panic(panic.as_ref()))),
     };
     let rung = attempt.rung();
     if let Err(error) = &ended {
         tracing::warn!(job = %id, kind, key, rung, error = error as &dyn std::error::Error, "attempt failed");
     }
     let failure = ended.as_ref().err().map(failure);
-    let settlement = settlement(ended, &ladder, rung, clock.now(), rand::random());
+    let settlement = settlement(
+        ended,
+        || ladder_of(&*handler, &attempt.job),
+        rung,
+        clock.now(),
+        rand::random(),
+    );
     let outcome = settlement.as_ref().map_or("lease_lost", outcome);
     metrics::attempts(&kind, outcome, 1);
     spans::ended(&span, outcome, failure);
@@ -65,6 +65,32 @@ pub(crate) async fn run(
         metrics::lease_lost(&kind);
     }
     settlement
+}
+
+async fn within_deadline(handler: &dyn Handler, attempt: &Attempt) -> Result<Outcome, HandlerError> {
+    let deadline = handler.deadline(&attempt.job);
+    let running = tokio::time::timeout(deadline, handler.run(attempt));
+    running.await.unwrap_or_else(|_| {
+        Err(HandlerError::Transient {
+            message: format!("the handler took longer than its deadline of {deadline:?} and was stopped"),
+            not_before: None,
+        })
+    })
+}
+
+/// The handler's ladder; the default one if it panics over the question.
+fn ladder_of(handler: &dyn Handler, job: &ClaimedJob) -> Ladder {
+    std::panic::catch_unwind(AssertUnwindSafe(|| handler.ladder(job))).unwrap_or_else(|panic| {
+        tracing::error!(job = %job.id, kind = job.kind, error = panicked(panic.as_ref()), "no ladder; the default one is used");
+        Ladder::default()
+    })
+}
+
+fn of_panic(panic: &(dyn Any + Send)) -> HandlerError {
+    HandlerError::Transient {
+        message: panicked(panic),
+        not_before: None,
+    }
 }
 
 /// The span of an attempt. A burst is linked to the one that committed the partition's newest page, and leaves its own trace
@@ -113,7 +139,7 @@ fn outcome(settlement: &Settlement) -> &'static str {
 /// What an ended attempt settles as.
 fn settlement(
     ended: Result<Outcome, HandlerError>,
-    ladder: &Ladder,
+    ladder: impl FnOnce() -> Ladder,
     rung: u32,
     now: Timestamp,
     random: f64,
@@ -135,7 +161,7 @@ fn settlement(
         Err(HandlerError::Transient { message, not_before }) => (message, not_before),
         Err(error @ (HandlerError::Store(_) | HandlerError::Other(_))) => (full_text(&error), None),
     };
-    Some(match ladder.after_failure(rung, now, not_before, random) {
+    Some(match ladder().after_failure(rung, now, not_before, random) {
         LadderStep::Wait { due_at, rung } => Settlement::Retry { due_at, rung, error },
         LadderStep::Exhausted => Settlement::Parked {
             error: format!("failed on the last rung: {error}"),
@@ -152,12 +178,18 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use std::time::Duration;
 
+    use async_trait::async_trait;
+    use tideline_core::clock::SystemClock;
+    use tideline_core::words::{Fingerprint, NewJob, Trigger, WorkerId};
+    use tideline_store::sqlite::SqliteStore;
+    use tideline_store::{ClaimRequest, JobStore as _, WorkerStore as _};
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn settle(ended: Result<Outcome, HandlerError>, rung: u32) -> Option<Settlement> {
-        settlement(ended, &Ladder::new(vec![Duration::from_secs(10)]), rung, NOW, 0.5)
+        settlement(ended, || Ladder::new(vec![Duration::from_secs(10)]), rung, NOW, 0.5)
     }
 
     #[test]
@@ -206,5 +238,96 @@ mod tests {
                 due_at: Timestamp(1_003_000)
             })
         );
+    }
+
+    /// Panics where it is told to; otherwise it never ends.
+    struct Panicking(&'static str);
+
+    #[async_trait]
+    impl Handler for Panicking {
+        fn kind(&self) -> &'static str {
+            "k"
+        }
+
+        fn ladder(&self, _: &ClaimedJob) -> Ladder {
+            assert_ne!(self.0, "ladder", "no ladder");
+            Ladder::default()
+        }
+
+        fn deadline(&self, _: &ClaimedJob) -> Duration {
+            assert_ne!(self.0, "deadline", "no deadline");
+            Duration::from_secs(3_600)
+        }
+
+        async fn run(&self, _: &Attempt) -> Result<Outcome, HandlerError> {
+            if self.0 == "ladder" {
+                return Err(HandlerError::Transient {
+                    message: "failed".into(),
+                    not_before: None,
+                });
+            }
+            std::future::pending().await
+        }
+    }
+
+    async fn run_one(panics: &'static str, lost: CancellationToken) -> Option<Settlement> {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store = SqliteStore::open(&url).await.unwrap();
+        let (worker, now) = (WorkerId("w/1".into()), SystemClock.now());
+        let job = NewJob {
+            kind: "k".into(),
+            key: "one".into(),
+            fingerprint: Fingerprint([1; 32]),
+            args: "{}".into(),
+            due_at: now,
+            trigger: Trigger::Manual,
+            trace: None,
+        };
+        store
+            .heartbeat(&worker, now.plus(Duration::from_secs(60)), now)
+            .await
+            .unwrap();
+        store.enqueue(&[job], now).await.unwrap();
+        let request = ClaimRequest {
+            worker,
+            kinds: vec!["k".into()],
+            hinted: None,
+            limit: 1,
+        };
+        let job = store.claim(&request, now).await.unwrap().remove(0);
+        let stop = CancellationToken::new();
+        run(
+            Arc::new(Panicking(panics)),
+            job,
+            Arc::new(store),
+            Arc::new(SystemClock),
+            stop,
+            lost,
+        )
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_panic_over_deadline_or_ladder_is_a_failed_attempt() {
+        let settlement = run_one("deadline", CancellationToken::new()).await;
+        assert!(
+            matches!(&settlement, Some(Settlement::Retry { rung: 1, error, .. }) if error.contains("no deadline")),
+            "{settlement:?}"
+        );
+        let settlement = run_one("ladder", CancellationToken::new()).await;
+        assert!(
+            matches!(&settlement, Some(Settlement::Retry { rung: 1, error, .. }) if error == "failed"),
+            "{settlement:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_lost_lease_drops_a_handler_where_it_waits() {
+        let lost = CancellationToken::new();
+        let attempt = tokio::spawn(run_one("nowhere", lost.clone()));
+        lost.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(20), attempt).await;
+        assert_eq!(ended.unwrap().unwrap(), None, "nothing is settled");
     }
 }

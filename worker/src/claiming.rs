@@ -1,13 +1,17 @@
 //! The claim loop: turns hints (or the passing of time) into attempts, never more than `worker.concurrency` at a time.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tideline_config::settings::WorkerSettings;
 use tideline_core::clock::Clock;
+use tideline_core::full_text;
 use tideline_core::words::{ClaimedJob, JobId, Token, WorkerId};
 use tideline_queue::{Delivery, Queue, QueueError, QueueHealth};
+use tideline_runtime::LoopStatus;
 use tideline_store::{ClaimRequest, SettleRequest, Store};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -53,45 +57,86 @@ pub(crate) struct Claims {
     pub(crate) settled: Arc<Notify>,
     pub(crate) attempts: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(crate) status: Arc<LoopStatus>,
+}
+
+/// The hands: how many are free, and who is told when one becomes free.
+struct Slots {
+    all: usize,
+    free: Arc<Semaphore>,
+    freed: Arc<Notify>,
+}
+
+impl Slots {
+    fn new(all: usize) -> Self {
+        Self {
+            all,
+            free: Arc::new(Semaphore::new(all)),
+            freed: Arc::default(),
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.free.available_permits()
+    }
 }
 
 impl Claims {
-    /// Claims until it is stopped.
+    /// Claims until it is stopped. A panic ends nothing: what a claim may have brought is handed back, and it goes on.
     pub(crate) async fn run(self) {
         let kinds: Vec<String> = self.handlers.keys().cloned().collect();
-        let concurrency = self.settings.concurrency.max(1) as usize;
-        let slots = Arc::new(Semaphore::new(concurrency));
-        let freed = Arc::new(Notify::new());
+        let slots = Slots::new(self.settings.concurrency.max(1) as usize);
+        while let Err(panic) = AssertUnwindSafe(self.claim_until_stopped(&kinds, &slots))
+            .catch_unwind()
+            .await
+        {
+            self.status.panicked(panic.as_ref());
+            let now = self.clock.now();
+            self.holding.doubt(now);
+            self.clock.sleep_until(now.plus(FAILED_WAIT)).await;
+        }
+        self.status.ended();
+    }
+
+    async fn claim_until_stopped(&self, kinds: &[String], slots: &Slots) {
         // At the start there may be work that nobody will hint at again.
         let mut more = true;
         while !self.stop.is_cancelled() {
+            self.status.starts_a_run(self.clock.now());
             more |= self.hand_back_unknown().await;
-            let free = slots.available_permits();
+            let free = slots.free();
             if more && free > 0 {
-                if free < concurrency.div_ceil(FEW) {
+                if free < slots.all.div_ceil(FEW) {
                     // Few slots: a moment later there may be more, and one statement fills them all.
-                    let _ = tokio::time::timeout(GATHER, freed.notified()).await;
-                    if slots.available_permits() > free {
+                    let _ = tokio::time::timeout(GATHER, slots.freed.notified()).await;
+                    if slots.free() > free {
                         continue;
                     }
                 }
-                more = self.claim_due(&kinds, slots.available_permits(), &slots, &freed).await;
+                more = self.claim_due(kinds, slots).await;
                 continue;
             }
-            match self.wait(&kinds, free, &freed).await {
-                Woken::Hints(hints) => more |= self.claim_hinted(&kinds, hints, &slots, &freed).await,
+            match self.wait(kinds, free, &slots.freed).await {
+                Woken::Hints(hints) => more |= self.claim_hinted(kinds, hints, slots).await,
                 Woken::Look => more = true,
                 Woken::Freed => {}
             }
         }
     }
 
-    /// Waits for hints, a freed slot, or the poll.
+    /// Waits for hints, a freed slot, the poll, or the end of hints.
     async fn wait(&self, kinds: &[String], free: usize, freed: &Notify) -> Woken {
-        let poll = match self.queue.health() {
-            QueueHealth::Healthy => self.settings.poll,
-            QueueHealth::Degraded(_) => DEGRADED_POLL.min(self.settings.poll),
+        let hints_flow = self.queue.health() == QueueHealth::Healthy;
+        let poll = if hints_flow {
+            self.settings.poll
+        } else {
+            DEGRADED_POLL.min(self.settings.poll)
         };
+        let now = self.clock.now();
+        self.status.succeeded(now);
+        if free > 0 {
+            self.status.waits_until(now.plus(poll));
+        }
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Woken::Freed,
@@ -105,35 +150,32 @@ impl Claims {
                     Woken::Look
                 }
             },
-            () = self.clock.sleep_until(self.clock.now().plus(poll)), if free > 0 => Woken::Look,
+            // What would have been hinted at from now on has to be looked for.
+            () = self.queue.degraded(), if free > 0 && hints_flow => Woken::Look,
+            () = self.clock.sleep_until(now.plus(poll)), if free > 0 => Woken::Look,
         }
     }
 
     /// Claims what the hints name, if there is room for all of it; says whether more may be due.
-    async fn claim_hinted(
-        &self,
-        kinds: &[String],
-        hints: Vec<Box<dyn Delivery>>,
-        slots: &Arc<Semaphore>,
-        freed: &Arc<Notify>,
-    ) -> bool {
+    async fn claim_hinted(&self, kinds: &[String], hints: Vec<Box<dyn Delivery>>, slots: &Slots) -> bool {
         let hinted: Vec<(JobId, Token)> = hints.iter().flat_map(|hint| hint.hint().jobs.iter().copied()).collect();
-        let free = slots.available_permits();
+        let free = slots.free();
         let more = hinted.len() > free;
         let hinted = (!more).then_some(hinted);
-        let claimed = self.claim(kinds, hinted, free, slots, freed).await;
-        if claimed.is_some() {
-            for hint in &hints {
-                hint.ack().await;
-            }
+        if self.claim(kinds, hinted, free, slots).await.is_none() {
+            // The hints told of work; it is still there.
+            return true;
+        }
+        for hint in &hints {
+            hint.ack().await;
         }
         more
     }
 
     /// Claims whatever is due; says whether more may be due. A claim may leave out what somebody else just touched, so only
-    /// one that finds nothing says that nothing is left.
-    async fn claim_due(&self, kinds: &[String], free: usize, slots: &Arc<Semaphore>, freed: &Arc<Notify>) -> bool {
-        self.claim(kinds, None, free, slots, freed).await > Some(0)
+    /// one that finds nothing says that nothing is left. One that failed says nothing.
+    async fn claim_due(&self, kinds: &[String], slots: &Slots) -> bool {
+        self.claim(kinds, None, slots.free(), slots).await != Some(0)
     }
 
     /// How many jobs were claimed; `None`: the store failed.
@@ -142,8 +184,7 @@ impl Claims {
         kinds: &[String],
         hinted: Option<Vec<(JobId, Token)>>,
         limit: usize,
-        slots: &Arc<Semaphore>,
-        freed: &Arc<Notify>,
+        slots: &Slots,
     ) -> Option<usize> {
         let request = ClaimRequest {
             worker: self.worker.clone(),
@@ -160,19 +201,17 @@ impl Claims {
         match self.store.claim(&request, self.clock.now().plus(ahead)).await {
             Ok(jobs) => {
                 let count = jobs.len();
-                for job in &jobs {
-                    self.holding.take(job.lease());
-                }
                 for job in jobs {
                     // There is a permit for each: only this loop takes them.
-                    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
-                        self.start(job, slot, Arc::clone(freed));
+                    if let Ok(slot) = Arc::clone(&slots.free).try_acquire_owned() {
+                        self.start(job, slot, Arc::clone(&slots.freed));
                     }
                 }
                 Some(count)
             }
             Err(error) => {
                 tracing::warn!(worker = %self.worker, error = &error as &dyn std::error::Error, "claim failed");
+                self.status.failed(full_text(&error));
                 if error.might_have_happened() {
                     self.holding.doubt(self.clock.now());
                 }
@@ -211,9 +250,10 @@ impl Claims {
         let settlements = self.settlements.clone();
         let holding = Arc::clone(&self.holding);
         let stop = self.stop.child_token();
+        let lost = self.holding.take(job.lease());
         self.attempts.spawn(async move {
             let (lease, of_source) = (job.lease(), job.source.is_some());
-            match attempt::run(handler, job, store, clock, stop).await {
+            match attempt::run(handler, job, store, clock, stop, lost).await {
                 Some(settlement) => {
                     settlements
                         .send(Ended {

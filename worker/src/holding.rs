@@ -1,21 +1,26 @@
 //! What this worker holds. The answer to a claim may be lost after the store did it: jobs are then leased to a worker that
 //! does not know of them, and since it is alive, nobody rescues them. So after such a claim it looks for a while whether the
-//! store gave it more than it knows, and hands that back.
+//! store gave it more than it knows, and hands that back. The other way round, what it holds may have been given to another
+//! worker: such attempts are cancelled.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tideline_core::words::{Lease, Settlement, Timestamp, WorkerId};
 use tideline_store::{SettleRequest, Store, StoreError};
+use tokio_util::sync::CancellationToken;
 
 /// The server may still be at a claim whose connection is gone; after so long it is not.
 const DOUBT: Duration = Duration::from_secs(90);
 
-/// Leases in use, and until when there may be others.
+/// The store looks for what was due by its clock; ours may be a little behind.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
+
+/// Leases in use, each with what cancels its attempt, and until when there may be others.
 #[derive(Default)]
 pub(crate) struct Holding {
-    held: Mutex<HashSet<Lease>>,
+    held: Mutex<HashMap<Lease, CancellationToken>>,
     doubt: Mutex<Option<Doubt>>,
 }
 
@@ -26,13 +31,42 @@ struct Doubt {
 }
 
 impl Holding {
-    pub(crate) fn take(&self, lease: Lease) {
-        self.held.lock().insert(lease);
+    /// What it returns is cancelled when the lease is lost.
+    pub(crate) fn take(&self, lease: Lease) -> CancellationToken {
+        let lost = CancellationToken::new();
+        self.held.lock().insert(lease, lost.clone());
+        lost
     }
 
     /// It is settled, or was lost.
     pub(crate) fn let_go(&self, lease: Lease) {
         self.held.lock().remove(&lease);
+    }
+
+    /// Cancels the attempts whose jobs the store says are no longer ours; says how many.
+    pub(crate) async fn cancel_lost(
+        &self,
+        store: &dyn Store,
+        worker: &WorkerId,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        // What is claimed from here on is not in the answer.
+        let held: Vec<Lease> = self.held.lock().keys().copied().collect();
+        if held.is_empty() {
+            return Ok(0);
+        }
+        let ours = store.held_leases(worker, now.plus(CLOCKS_DIFFER)).await?;
+        let mut lost = 0;
+        for lease in held.iter().filter(|lease| !ours.contains(lease)) {
+            // An attempt that ended meanwhile was let go, or is being settled and has nothing left to cancel.
+            if let Some(token) = self.held.lock().get(lease)
+                && !token.is_cancelled()
+            {
+                token.cancel();
+                lost += 1;
+            }
+        }
+        Ok(lost)
     }
 
     /// The store may have given us something that we do not know of.
@@ -65,7 +99,7 @@ impl Holding {
             let held = self.held.lock();
             leases
                 .into_iter()
-                .filter(|lease| !held.contains(lease))
+                .filter(|lease| !held.contains_key(lease))
                 .map(|lease| SettleRequest {
                     lease,
                     settlement: Settlement::HandedBack,
@@ -122,7 +156,7 @@ mod tests {
         let claimed = store.claim(&request, now).await.unwrap();
         let holding = Holding::default();
         for job in claimed.iter().filter(|job| job.key == "known") {
-            holding.take(job.lease());
+            let _ = holding.take(job.lease());
         }
         assert!(!holding.wants_a_look(now), "there is no doubt");
         holding.doubt(now);
@@ -153,5 +187,38 @@ mod tests {
         let late = now.plus(DOUBT);
         holding.hand_back_unknown(&store, &worker, late, every).await.unwrap();
         assert!(!holding.wants_a_look(late.plus(every)), "the doubt is over");
+    }
+
+    #[tokio::test]
+    async fn a_lost_lease_cancels_its_attempt_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store = SqliteStore::open(&url).await.unwrap();
+        let (now, worker) = (Timestamp(1_000), WorkerId("us/1".into()));
+        store.heartbeat(&worker, Timestamp(60_000), now).await.unwrap();
+        store.enqueue(&[job("kept"), job("lost")], now).await.unwrap();
+        let request = ClaimRequest {
+            worker: worker.clone(),
+            kinds: vec!["k".into()],
+            hinted: None,
+            limit: 2,
+        };
+        let holding = Holding::default();
+        let claimed = store.claim(&request, now).await.unwrap();
+        let tokens: Vec<_> = claimed
+            .iter()
+            .map(|job| (job.key.clone(), job.lease(), holding.take(job.lease())))
+            .collect();
+        assert_eq!(holding.cancel_lost(&store, &worker, now).await.unwrap(), 0);
+        let (_, lease, _) = tokens.iter().find(|(key, ..)| key == "lost").unwrap();
+        let taken = SettleRequest {
+            lease: *lease,
+            settlement: Settlement::HandedBack,
+        };
+        store.settle(&[taken], now).await.unwrap();
+        assert_eq!(holding.cancel_lost(&store, &worker, now).await.unwrap(), 1);
+        for (key, _, token) in &tokens {
+            assert_eq!(token.is_cancelled(), key == "lost", "{key}");
+        }
     }
 }

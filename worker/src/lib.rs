@@ -6,6 +6,7 @@ mod claiming;
 mod handler;
 mod holding;
 mod ingest;
+mod leasing;
 mod refresh;
 mod settling;
 mod source;

@@ -1,14 +1,18 @@
 //! Ends attempts in the store, many with one statement. What cannot be written now is tried again until it is written or
 //! the worker is stopped hard: the lease then ends by itself and the job is rescued.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tideline_core::clock::Clock;
+use tideline_core::full_text;
 use tideline_core::words::{Settled, Settlement};
 use tideline_queue::Queue;
+use tideline_runtime::LoopStatus;
 use tideline_store::{SettleRequest, Store};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +58,7 @@ struct Writer {
     clock: Arc<dyn Clock>,
     settled: Arc<Notify>,
     holding: Arc<Holding>,
+    status: Arc<LoopStatus>,
 }
 
 impl Settler {
@@ -64,6 +69,7 @@ impl Settler {
         clock: Arc<dyn Clock>,
         settled: Arc<Notify>,
         holding: Arc<Holding>,
+        status: Arc<LoopStatus>,
     ) -> (Self, Settlements) {
         let (sender, incoming) = mpsc::channel(BATCH);
         let writer = Writer {
@@ -72,6 +78,7 @@ impl Settler {
             clock,
             settled,
             holding,
+            status,
         };
         (Self { incoming, writer }, Settlements(sender))
     }
@@ -88,15 +95,21 @@ impl Settler {
                 statements => statements < STATEMENTS && batch.len() >= MANY,
             };
             if free {
+                writer.status.starts_a_run(writer.clock.now());
                 under_way.push(writer.settle(std::mem::take(&mut batch)));
             }
             let room = BATCH - batch.len();
             tokio::select! {
-                () = hard.cancelled() => return,
-                Some(()) = under_way.next() => {}
+                () = hard.cancelled() => break,
+                Some(()) = under_way.next() => {
+                    if under_way.is_empty() {
+                        writer.status.succeeded(writer.clock.now());
+                    }
+                }
                 count = incoming.recv_many(&mut batch, room), if open && room > 0 => open = count > 0,
             }
         }
+        writer.status.ended();
     }
 }
 
@@ -104,7 +117,12 @@ impl Writer {
     async fn settle(&self, batch: Vec<Ended>) {
         let (requests, of_source): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|ended| (ended.request, ended.of_source)).unzip();
-        self.write(&requests, of_source.contains(&true)).await;
+        let writing = self.write(&requests, of_source.contains(&true));
+        if let Err(panic) = AssertUnwindSafe(writing).catch_unwind().await {
+            self.status.panicked(panic.as_ref());
+            // Whether they are in the store is not known: what is still ours there is handed back.
+            self.holding.doubt(self.clock.now());
+        }
         for request in requests {
             self.holding.let_go(request.lease);
         }
@@ -131,10 +149,13 @@ impl Writer {
                     return;
                 }
                 Err(error) if error.may_retry() => {
+                    let failures = self.status.failed(full_text(&error));
                     tracing::warn!(
+                        failures,
                         error = &error as &dyn std::error::Error,
                         "settling failed; trying again"
                     );
+                    self.status.starts_a_run(self.clock.now());
                     self.clock.sleep_until(self.clock.now().plus(RETRY)).await;
                 }
                 Err(error) if requests.len() > 1 => {

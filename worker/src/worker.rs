@@ -7,6 +7,7 @@ use tideline_config::settings::WorkerSettings;
 use tideline_core::clock::Clock;
 use tideline_core::words::WorkerId;
 use tideline_queue::Queue;
+use tideline_runtime::{LoopStatus, Runtime};
 use tideline_store::Store;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::claiming::Claims;
 use crate::handler::Handler;
 use crate::holding::Holding;
+use crate::leasing::LeaseKeeper;
 use crate::settling::Settler;
 
 /// What a worker is made of.
@@ -35,6 +37,24 @@ pub struct WorkerParts {
 pub struct Worker {
     id: WorkerId,
     parts: WorkerParts,
+    loops: Loops,
+}
+
+/// How its loops are, for `/livez`.
+struct Loops {
+    lease: Arc<LoopStatus>,
+    claims: Arc<LoopStatus>,
+    settlements: Arc<LoopStatus>,
+}
+
+impl Loops {
+    fn new(status: impl Fn(&'static str) -> Arc<LoopStatus>) -> Self {
+        Self {
+            lease: status("worker lease"),
+            claims: status("worker claims"),
+            settlements: status("worker settlements"),
+        }
+    }
 }
 
 impl Worker {
@@ -45,6 +65,16 @@ impl Worker {
         Self {
             id: WorkerId(format!("{host}/{:016x}", rand::random::<u64>())),
             parts,
+            loops: Loops::new(|name| Arc::new(LoopStatus::new(name))),
+        }
+    }
+
+    /// Shows its loops in `/livez` of this runtime.
+    #[must_use]
+    pub fn watched_by(self, runtime: &Runtime) -> Self {
+        Self {
+            loops: Loops::new(|name| runtime.watch(name)),
+            ..self
         }
     }
 
@@ -57,28 +87,31 @@ impl Worker {
     /// Runs until `stop`, then lets the attempts finish or hand back; `hard` drops what is still running then. Its jobs are
     /// runnable elsewhere as soon as this returns.
     pub async fn run(self, stop: CancellationToken, hard: CancellationToken) {
+        let Self { id, parts, loops } = self;
         let WorkerParts {
             store,
             queue,
             clock,
             settings,
             handlers,
-        } = self.parts;
+        } = parts;
         let handlers: HashMap<String, Arc<dyn Handler>> = handlers
             .into_iter()
             .map(|handler| (handler.kind().to_owned(), handler))
             .collect();
 
-        let (alive, leased) = (CancellationToken::new(), CancellationToken::new());
-        let lease = tokio::spawn(keep_lease(
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            self.id.clone(),
-            settings.lease,
-            alive.clone(),
-            leased.clone(),
-        ));
         let holding = Arc::new(Holding::default());
+        let (alive, leased) = (CancellationToken::new(), CancellationToken::new());
+        let keeper = LeaseKeeper {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            worker: id.clone(),
+            lease: settings.lease,
+            holding: Arc::clone(&holding),
+            leased: leased.clone(),
+            status: loops.lease,
+        };
+        let lease = tokio::spawn(keeper.run(alive.clone()));
         let settled = Arc::new(Notify::new());
         let (settler, settlements) = Settler::new(
             Arc::clone(&store),
@@ -86,11 +119,12 @@ impl Worker {
             Arc::clone(&clock),
             Arc::clone(&settled),
             Arc::clone(&holding),
+            loops.settlements,
         );
         let settling = tokio::spawn(settler.run(hard.clone()));
         let attempts = TaskTracker::new();
         let claims = Claims {
-            worker: self.id.clone(),
+            worker: id.clone(),
             store: Arc::clone(&store),
             queue,
             clock: Arc::clone(&clock),
@@ -101,6 +135,7 @@ impl Worker {
             settled,
             attempts: attempts.clone(),
             stop: stop.clone(),
+            status: loops.claims,
         };
         tokio::select! {
             biased;
@@ -111,37 +146,14 @@ impl Worker {
         attempts.close();
         tokio::select! {
             () = attempts.wait() => {}
-            () = hard.cancelled() => tracing::warn!(worker = %self.id, "stopped at once; running attempts are dropped"),
+            () = hard.cancelled() => tracing::warn!(worker = %id, "stopped at once; running attempts are dropped"),
         }
         // The last sender of settlements is gone with the attempts, so this ends when all of them are in the store.
         let _ = settling.await;
         alive.cancel();
         let _ = lease.await;
-        if let Err(error) = store.retire(&self.id, clock.now()).await {
-            tracing::warn!(worker = %self.id, %error, "could not give the lease back; its jobs are rescued when it is over");
-        }
-    }
-}
-
-/// Prolongs the worker's lease three times within its length. `leased` tells of the first success: what is claimed before
-/// would be taken for a dead worker's.
-async fn keep_lease(
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    worker: WorkerId,
-    lease: std::time::Duration,
-    alive: CancellationToken,
-    leased: CancellationToken,
-) {
-    loop {
-        let now = clock.now();
-        match store.heartbeat(&worker, now.plus(lease), now).await {
-            Ok(()) => leased.cancel(),
-            Err(error) => tracing::warn!(%worker, %error, "heartbeat failed"),
-        }
-        tokio::select! {
-            () = alive.cancelled() => return,
-            () = clock.sleep_until(now.plus(lease / 3)) => {}
+        if let Err(error) = store.retire(&id, clock.now()).await {
+            tracing::warn!(worker = %id, %error, "could not give the lease back; its jobs are rescued when it is over");
         }
     }
 }

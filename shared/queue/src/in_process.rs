@@ -137,6 +137,11 @@ impl Queue for InProcessQueue {
         self.shared.alarm.waiter()
     }
 
+    async fn degraded(&self) {
+        // Hints in memory always flow.
+        std::future::pending().await
+    }
+
     fn health(&self) -> QueueHealth {
         QueueHealth::Healthy
     }

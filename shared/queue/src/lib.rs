@@ -108,6 +108,9 @@ pub trait Queue: Send + Sync {
     /// How it is.
     fn health(&self) -> QueueHealth;
 
+    /// Returns when hints do not flow; at once if they do not now. Cancel-safe.
+    async fn degraded(&self);
+
     /// Whether wake-ups pass between processes now. Where they do not, whoever waits for one looks into the store more often.
     fn reaches_others(&self) -> bool;
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +15,16 @@ use tideline_core::Wakeups;
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
 use tideline_core::words::Timestamp;
+
+tokio::task_local! {
+    /// The loop whose run this is.
+    static RUNNING: (Arc<LoopStatus>, Arc<dyn Clock>);
+}
+
+/// Says that a long run of a loop gets on, so that `/livez` does not take it for hung. Outside of a run it does nothing.
+pub fn note_progress() {
+    let _ = RUNNING.try_with(|(status, clock)| status.progresses(clock.now()));
+}
 
 /// Why a run of a loop failed.
 pub type LoopError = Box<dyn Error + Send + Sync>;
@@ -37,8 +46,6 @@ pub enum Pace {
 pub enum Wake {
     /// Nothing does.
     Never,
-    /// `notify_one` does.
-    Notify(Arc<Notify>),
     /// A wake-up of the queue does.
     Queue(Box<dyn Wakeups>),
 }
@@ -47,7 +54,6 @@ impl Wake {
     async fn next(&mut self) {
         match self {
             Self::Never => future::pending().await,
-            Self::Notify(notify) => notify.notified().await,
             Self::Queue(wakeups) => wakeups.next().await,
         }
     }
@@ -84,7 +90,9 @@ impl LoopDriver {
         while !self.stop.is_cancelled() {
             self.status.starts_a_run(self.clock.now());
             let started = Instant::now();
-            let outcome = AssertUnwindSafe(async { run_once().await }).catch_unwind().await;
+            let running = AssertUnwindSafe(async { run_once().await }).catch_unwind();
+            let watched = (Arc::clone(&self.status), Arc::clone(&self.clock));
+            let outcome = RUNNING.scope(watched, running).await;
             let outcome =
                 outcome.unwrap_or_else(|panic| Err(Box::new(Panicked(panic_text(panic.as_ref()).to_owned()))));
             match outcome {

@@ -1,12 +1,26 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio::sync::mpsc;
+use async_trait::async_trait;
+use tokio::sync::{Notify, mpsc};
 
 use super::*;
 use tideline_core::clock::{ManualClock, SystemClock};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_secs(3600);
+
+struct Notified(Arc<Notify>);
+
+#[async_trait]
+impl Wakeups for Notified {
+    async fn next(&mut self) {
+        self.0.notified().await;
+    }
+}
+
+fn woken_by(notify: &Arc<Notify>) -> Wake {
+    Wake::Queue(Box::new(Notified(Arc::clone(notify))))
+}
 
 fn driver(wake: Wake, interval: Duration, clock: Arc<dyn Clock>) -> (LoopDriver, CancellationToken, Arc<LoopStatus>) {
     let stop = CancellationToken::new();
@@ -58,7 +72,7 @@ async fn failures(status: &LoopStatus, wanted: u32) -> crate::LoopReport {
 #[tokio::test]
 async fn again_runs_at_once_and_a_wake_up_ends_the_wait() {
     let notify = Arc::new(Notify::new());
-    let (driver, stop, _) = driver(Wake::Notify(Arc::clone(&notify)), HOUR, Arc::new(SystemClock));
+    let (driver, stop, _) = driver(woken_by(&notify), HOUR, Arc::new(SystemClock));
     let (run_once, mut seen) = scripted(vec![Ok(Pace::Again), Ok(Pace::After(HOUR))]);
     let task = tokio::spawn(driver.drive(run_once));
     assert_eq!(next_run(&mut seen).await, 1);
@@ -72,7 +86,7 @@ async fn again_runs_at_once_and_a_wake_up_ends_the_wait() {
 #[tokio::test]
 async fn a_wake_up_during_a_run_leads_to_another_run() {
     let notify = Arc::new(Notify::new());
-    let (driver, stop, _) = driver(Wake::Notify(Arc::clone(&notify)), HOUR, Arc::new(SystemClock));
+    let (driver, stop, _) = driver(woken_by(&notify), HOUR, Arc::new(SystemClock));
     let (report, mut seen) = mpsc::unbounded_channel();
     let runs = Arc::new(AtomicU32::new(0));
     let task = tokio::spawn(driver.drive(move || {
@@ -175,11 +189,39 @@ async fn a_hung_run_is_reported_as_not_alive() {
     task.abort();
 }
 
+#[tokio::test]
+async fn a_long_run_that_gets_on_is_not_reported_as_hung() {
+    let clock = ManualClock::new(Timestamp(0));
+    let (driver, _stop, status) = driver(Wake::Never, HOUR, Arc::new(clock.clone()));
+    let (entered, mut seen) = mpsc::unbounded_channel();
+    let step = Arc::new(Notify::new());
+    let steps = Arc::clone(&step);
+    let task = tokio::spawn(driver.drive(move || {
+        let (entered, steps) = (entered.clone(), Arc::clone(&steps));
+        async move {
+            let _ = entered.send(1);
+            steps.notified().await;
+            note_progress();
+            let _ = entered.send(2);
+            future::pending().await
+        }
+    }));
+    assert_eq!(next_run(&mut seen).await, 1);
+    clock.advance(LoopStatus::PATIENCE);
+    step.notify_one();
+    assert_eq!(next_run(&mut seen).await, 2);
+    clock.advance(Duration::from_secs(1));
+    assert!(status.report(clock.now()).alive, "it got on a second ago");
+    clock.advance(LoopStatus::PATIENCE);
+    assert!(!status.report(clock.now()).alive, "now it does not");
+    task.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn wake_ups_that_never_stop_get_a_loop_a_tenth_of_the_time() {
     const RUN: Duration = Duration::from_millis(10);
     let notify = Arc::new(Notify::new());
-    let (driver, stop, _) = driver(Wake::Notify(Arc::clone(&notify)), HOUR, Arc::new(SystemClock));
+    let (driver, stop, _) = driver(woken_by(&notify), HOUR, Arc::new(SystemClock));
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
     let task = tokio::spawn(driver.drive(move || {

@@ -11,7 +11,7 @@ mod status;
 pub mod telemetry;
 
 pub use backoff::Backoff;
-pub use driver::{LoopDriver, LoopError, Pace, Wake};
+pub use driver::{LoopDriver, LoopError, Pace, Wake, note_progress};
 pub use panic::panic_text;
 pub use shutdown::{Runtime, ShutdownOutcome, stop_signals};
 pub use status::{LoopReport, LoopStatus};

@@ -75,8 +75,7 @@ impl Runtime {
         F: FnMut() -> R + Send + 'static,
         R: Future<Output = Result<Pace, LoopError>> + Send + 'static,
     {
-        let status = Arc::new(LoopStatus::new(name));
-        self.loops.lock().push(Arc::clone(&status));
+        let status = self.watch(name);
         let driver = LoopDriver {
             name,
             interval,
@@ -86,6 +85,14 @@ impl Runtime {
             status,
         };
         self.spawn(driver.drive(run_once));
+    }
+
+    /// Shows a loop in `/livez` that is not driven by [`LoopDriver`] and says itself how it is.
+    #[must_use]
+    pub fn watch(&self, name: &'static str) -> Arc<LoopStatus> {
+        let status = Arc::new(LoopStatus::new(name));
+        self.loops.lock().push(Arc::clone(&status));
+        status
     }
 
     /// How each loop is, in the order they were started.

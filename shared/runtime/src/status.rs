@@ -1,8 +1,10 @@
+use std::any::Any;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::panic_text;
 use tideline_core::words::Timestamp;
 
 /// How one loop is doing. Written by its driver, read by `/livez`.
@@ -14,6 +16,7 @@ pub struct LoopStatus {
 
 #[derive(Debug, Default)]
 struct State {
+    /// When the run began, or last said that it gets on.
     running_since: Option<Timestamp>,
     /// When it turns next at the latest; none before the first turn and after the end.
     turns_by: Option<Timestamp>,
@@ -39,23 +42,27 @@ pub struct LoopReport {
 }
 
 impl LoopStatus {
-    /// A run, or the delay of a due one, may last so long before the loop counts as hung.
+    /// A run without progress, or the delay of a due one, may last so long before the loop counts as hung.
     pub const PATIENCE: Duration = Duration::from_secs(60);
 
-    pub(super) fn new(name: &'static str) -> Self {
+    /// Of a loop that does not run yet.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
         Self {
             name,
             state: Mutex::default(),
         }
     }
 
-    pub(super) fn starts_a_run(&self, now: Timestamp) {
+    /// A run begins.
+    pub fn starts_a_run(&self, now: Timestamp) {
         let mut state = self.state.lock();
         state.running_since = Some(now);
         state.turns_by = None;
     }
 
-    pub(super) fn succeeded(&self, now: Timestamp) {
+    /// The run ended well.
+    pub fn succeeded(&self, now: Timestamp) {
         let mut state = self.state.lock();
         state.running_since = None;
         state.last_success_at = Some(now);
@@ -63,7 +70,8 @@ impl LoopStatus {
         state.last_error = None;
     }
 
-    pub(super) fn failed(&self, error: String) -> u32 {
+    /// The run failed; returns how many did in a row.
+    pub fn failed(&self, error: String) -> u32 {
         let mut state = self.state.lock();
         state.running_since = None;
         state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
@@ -71,11 +79,33 @@ impl LoopStatus {
         state.failures_in_a_row
     }
 
-    pub(super) fn waits_until(&self, moment: Timestamp) {
+    /// The run panicked: logged, and counted as failed. Whoever drives the loop begins it again.
+    pub fn panicked(&self, panic: &(dyn Any + Send)) {
+        let error = format!("it panicked: {}", panic_text(panic));
+        let failures = self.failed(error.clone());
+        tracing::error!(
+            task = self.name,
+            failures,
+            error,
+            "a loop panicked and is started again"
+        );
+    }
+
+    /// The next run begins at this moment at the latest.
+    pub fn waits_until(&self, moment: Timestamp) {
         self.state.lock().turns_by = Some(moment);
     }
 
-    pub(super) fn ended(&self) {
+    /// The run is long and gets on: it is not hung.
+    pub fn progresses(&self, now: Timestamp) {
+        let mut state = self.state.lock();
+        if state.running_since.is_some() {
+            state.running_since = Some(now);
+        }
+    }
+
+    /// It turns no more.
+    pub fn ended(&self) {
         let mut state = self.state.lock();
         state.ended = true;
         state.running_since = None;

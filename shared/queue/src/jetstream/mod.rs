@@ -49,6 +49,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Waits between tries while something is wrong.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
+/// How often whoever waits for trouble looks by itself.
+const RECHECK: Duration = Duration::from_secs(1);
+
 /// Hints over NATS JetStream.
 pub struct JetStreamQueue {
     inner: Arc<Inner>,
@@ -284,8 +287,20 @@ impl Queue for JetStreamQueue {
     }
 
     fn reaches_others(&self) -> bool {
-        // Wake-ups are plain messages: they need no JetStream.
-        self.inner.is_connected()
+        // Wake-ups are plain messages and need no JetStream, but a server that hangs looks connected for a while.
+        self.health() == QueueHealth::Healthy
+    }
+
+    async fn degraded(&self) {
+        let mut troubles = self.inner.status.troubles();
+        loop {
+            troubles.mark_unchanged();
+            if self.health() != QueueHealth::Healthy {
+                return;
+            }
+            // The client tells of a lost connection a little before its state does.
+            let _ = tokio::time::timeout(RECHECK, troubles.changed()).await;
+        }
     }
 
     fn health(&self) -> QueueHealth {

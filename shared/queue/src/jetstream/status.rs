@@ -26,6 +26,8 @@ pub(super) struct Status {
     refused: Mutex<Option<String>>,
     /// Rises with every connection made.
     connections: watch::Sender<u64>,
+    /// Rises with everything that began to be wrong.
+    troubles: watch::Sender<u64>,
     /// Something failed that making the stream anew may heal.
     pub(super) repair: Notify,
     pub(super) alarm: Alarm,
@@ -37,6 +39,7 @@ impl Status {
             problems: Mutex::new([const { None }; 4]),
             refused: Mutex::new(None),
             connections: watch::Sender::new(0),
+            troubles: watch::Sender::new(0),
             repair: Notify::new(),
             alarm: Alarm::new(),
         }
@@ -52,6 +55,7 @@ impl Status {
                 // Wake-ups may have been lost while it was away.
                 self.alarm.ring();
             }
+            Event::Disconnected => self.in_trouble(),
             Event::ClientError(ClientError::Other(text)) => self.failed(Part::Connection, text),
             Event::ServerError(ServerError::Other(text)) => *self.refused.lock() = Some(text),
             _ => {}
@@ -62,10 +66,17 @@ impl Status {
         let before = self.problems.lock()[part as usize].replace(why.clone());
         if before.is_none() {
             tracing::warn!(?part, why, "the queue is degraded: work goes on from the store");
+            self.in_trouble();
         }
         if part != Part::Connection {
             self.repair.notify_one();
         }
+    }
+
+    /// Whoever trusts in being told of work looks for it now.
+    fn in_trouble(&self) {
+        self.troubles.send_modify(|count| *count += 1);
+        self.alarm.ring();
     }
 
     pub(super) fn healed(&self, part: Part) {
@@ -96,5 +107,9 @@ impl Status {
 
     pub(super) fn connections(&self) -> watch::Receiver<u64> {
         self.connections.subscribe()
+    }
+
+    pub(super) fn troubles(&self) -> watch::Receiver<u64> {
+        self.troubles.subscribe()
     }
 }
