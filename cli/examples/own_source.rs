@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tideline_config::settings::{SchedulerSettings, SourceSettings, WorkerSettings};
+use tideline_config::settings::{RetentionSettings, SchedulerSettings, SourceSettings, WorkerSettings};
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{EntityRef, Validators};
@@ -75,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
         sources: vec![source],
         rescue: RescuePolicy::default(),
         changes_retention: Duration::from_secs(3600),
+        retention: RetentionSettings::default(),
     })
     .start(&runtime);
 

@@ -197,6 +197,7 @@ fn start_scheduler(ground: &Ground, runtime: &Runtime) {
         sources: ground.settings.sources.clone(),
         rescue: ground.settings.rescue,
         changes_retention: ground.settings.changes_retention,
+        retention: ground.settings.retention,
     })
     .start(runtime);
 }

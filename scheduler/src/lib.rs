@@ -5,6 +5,7 @@
 mod dispatch;
 mod end_cycles;
 mod prune_changes;
+mod prune_history;
 mod rescue_jobs;
 mod rest_sources;
 mod scheduler;
@@ -14,7 +15,8 @@ mod sweep_cycles;
 pub use dispatch::Dispatch;
 pub use end_cycles::EndCycles;
 pub use prune_changes::PruneChanges;
-pub use rescue_jobs::RescueJobs;
+pub use prune_history::PruneHistory;
+pub use rescue_jobs::{Absence, RescueJobs};
 pub use rest_sources::RestSources;
 pub use scheduler::{Scheduler, SchedulerParts, Task};
 pub use start_cycles::StartCycles;

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tideline_config::settings::{SourceKind, SourceSettings};
@@ -18,6 +19,9 @@ use tideline_runtime::Pace;
 use tideline_store::{Store, StoreError};
 
 use crate::scheduler::Task;
+
+/// A cycle that ended so far in the future ended by a clock that has been set since.
+const CLOCK_WAS_AHEAD: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct RestSources {
@@ -63,10 +67,57 @@ fn moved(source: &SourceRecord, settings: &SourceSettings, now: Timestamp) -> Op
         return None;
     }
     let ended_at = source.cycle_ended_at?;
+    if ended_at > now.plus(CLOCK_WAS_AHEAD) {
+        // By a clock that was set back since. The rest counts from now, once.
+        let latest = resting_until(now, now, settings.rest, settings.schedule.as_ref());
+        let too_late = source.next_cycle_at.is_none() || source.next_cycle_at > latest;
+        let rests = source.state == SourceState::Active && source.requested.is_none();
+        return (rests && too_late && latest.is_some()).then_some(latest);
+    }
     let waits = source.next_cycle_at.is_none_or(|next| next > now && next > ended_at);
     if source.state != SourceState::Active || source.requested.is_some() || !waits {
         return None;
     }
     let next = resting_until(ended_at, now, settings.rest, settings.schedule.as_ref());
     (next != source.next_cycle_at).then_some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tideline_core::words::{CycleNumber, SourceId};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn a_clock_that_was_years_ahead_for_a_while_makes_no_source_rest_until_then() {
+        let yaml = "sources: [{name: a, type: files, path: ., rest: 30m}]";
+        let settings = tideline_config::parse(yaml, Path::new("tideline.yaml"), &|_| None).unwrap();
+        let settings = &settings.sources[0];
+        let now = Timestamp(1_000_000_000);
+        let ahead = now.plus(2 * 365 * 24 * HOUR);
+        let rests = |next_cycle_at| SourceRecord {
+            id: SourceId(1),
+            name: "a".into(),
+            source_type: "files".into(),
+            state: SourceState::Active,
+            blocked_reason: None,
+            cycle: CycleNumber(1),
+            cycle_ended_at: Some(ahead),
+            next_cycle_at: Some(next_cycle_at),
+            requested: None,
+            hold_until: None,
+            entities: 0,
+            held: None,
+        };
+        let rest = settings.rest;
+        let moved_to = moved(&rests(ahead.plus(rest)), settings, now);
+        assert_eq!(moved_to, Some(Some(now.plus(rest))));
+        // Later looks do not move it on and on.
+        assert_eq!(moved(&rests(now.plus(rest)), settings, now.plus(rest / 2)), None);
+        assert_eq!(moved(&rests(now.plus(rest)), settings, now.plus(2 * rest)), None);
+    }
 }

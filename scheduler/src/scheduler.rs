@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tideline_config::settings::{SchedulerSettings, SourceSettings};
+use tideline_config::settings::{RetentionSettings, SchedulerSettings, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::RescuePolicy;
 use tideline_queue::Queue;
 use tideline_runtime::{Pace, Runtime, Wake};
 use tideline_store::{Store, StoreError};
 
-use crate::{Dispatch, EndCycles, PruneChanges, RescueJobs, RestSources, StartCycles, SweepCycles};
+use crate::rescue_jobs::{self, Absence};
+use crate::{Dispatch, EndCycles, PruneChanges, PruneHistory, RescueJobs, RestSources, StartCycles, SweepCycles};
 
 /// Tombstones are looked at so often.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -46,6 +47,8 @@ pub struct SchedulerParts {
     pub rescue: RescuePolicy,
     /// `changes.retention`.
     pub changes_retention: Duration,
+    /// What is forgotten when it is old.
+    pub retention: RetentionSettings,
 }
 
 /// Makes time pass. Any number of them may run at once.
@@ -138,6 +141,7 @@ impl Scheduler {
             settings,
             rescue,
             changes_retention,
+            retention,
             ..
         } = self.parts;
         let every = settings.poll;
@@ -156,11 +160,20 @@ impl Scheduler {
         );
         let task = RescueJobs {
             store: store.clone(),
-            queue,
+            queue: Arc::clone(&queue),
             clock: Arc::clone(&clock),
             policy: rescue,
+            absence: Absence::default(),
         };
-        spawn(runtime, "rescue jobs", every, Wake::Never, Arc::new(task));
+        spawn(
+            runtime,
+            "rescue jobs",
+            rescue_jobs::LOOK_EVERY,
+            Wake::Never,
+            Arc::new(task),
+        );
+        let history = PruneHistory::new(store.clone(), queue, Arc::clone(&clock), retention);
+        spawn(runtime, "prune history", PRUNE_EVERY, Wake::Never, Arc::new(history));
         let prune = PruneChanges {
             store,
             clock,

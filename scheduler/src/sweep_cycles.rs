@@ -10,8 +10,8 @@ use tideline_core::full_text;
 use tideline_core::rules::{SweepDecision, decide_sweep};
 use tideline_core::words::{CycleEnd, CycleState, FinishedCycle};
 use tideline_queue::Queue;
-use tideline_runtime::Pace;
 use tideline_runtime::telemetry::metrics;
+use tideline_runtime::{Pace, note_progress};
 use tideline_store::{CycleStore, StoreError};
 
 use crate::end_cycles::next_cycle_of;
@@ -92,6 +92,7 @@ impl SweepCycles {
                 if count == 0 {
                     break;
                 }
+                note_progress();
                 removed += count;
                 metrics::entities(&cycle.source_name, "removed", count);
                 if step == STEPS {

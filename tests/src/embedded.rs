@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use tideline_config::settings::{SchedulerSettings, Settings, SourceSettings, WorkerSettings};
+use tideline_config::settings::{RetentionSettings, SchedulerSettings, Settings, SourceSettings, WorkerSettings};
 use tideline_core::clock::{Clock, ManualClock, SystemClock};
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::WorkerId;
@@ -173,6 +173,7 @@ impl Embedded {
             sources: settings,
             rescue: parts.rescue,
             changes_retention: parts.changes_retention,
+            retention: RetentionSettings::default(),
         })
         .start(&runtime);
         Ok(Self { runtime, worker: id })

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use serde_json::json;
-use tideline_config::settings::{SchedulerSettings, WorkerSettings};
+use tideline_config::settings::{RetentionSettings, SchedulerSettings, WorkerSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::RescuePolicy;
 use tideline_producer::{JobSpec, Producer};
@@ -151,6 +151,7 @@ impl Jobs {
             sources: Vec::new(),
             rescue: RescuePolicy::default(),
             changes_retention: Duration::from_secs(3_600),
+            retention: RetentionSettings::default(),
         })
         .start(runtime);
         let worker = Worker::new(WorkerParts {

@@ -69,7 +69,7 @@ fn console_is_terminal() -> bool {
 /// Shows until `stop`, or until every cycle of `once` has ended: then says how.
 ///
 /// # Errors
-/// Output fails, or the store does in a way that will not pass.
+/// Output fails, or, with `once`, the store does in a way that will not pass.
 pub(crate) async fn follow(
     watcher: &mut Watcher,
     view: &mut View,
@@ -89,7 +89,8 @@ pub(crate) async fn follow(
                     }
                 }
             }
-            Err(error) if StoreError::may_retry(&error) => {}
+            // A service lives on whatever the store answers, as its roles do; they log it.
+            Err(error) if once.is_none() || StoreError::may_retry(&error) => {}
             Err(error) => return Err(error.into()),
         }
         if stopping {

@@ -6,7 +6,10 @@ use std::time::Duration;
 use url::form_urlencoded;
 
 use super::reader::Section;
-use super::settings::{ExpressionSettings, LogFormat, SchedulerSettings, Settings, TelemetrySettings, WorkerSettings};
+use super::settings::{
+    DatabaseSettings, ExpressionSettings, LogFormat, RetentionSettings, SchedulerSettings, Settings, TelemetrySettings,
+    WorkerSettings,
+};
 use super::source::read_sources;
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{NatsAddress, POSTGRES_TLS_FILES, Secret, parse_postgres_url};
@@ -33,10 +36,18 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
                        HTTP 410, exit code 6 of `tideline changes`.";
             changes.duration("retention", 7 * DAY, MINUTE..=3_650 * DAY, doc)
         }),
-        database_connections: root.section("database", "The connection to the store.", |database| {
-            let doc = "Connections to Postgres that this process opens at most.";
-            database.count("max_connections", 10, 2..=1_000, doc)
-        }),
+        database: root.section("database", "The connection to Postgres.", read_database),
+        retention: RetentionSettings {
+            jobs: root.section("jobs", "Jobs that no source made.", |jobs| {
+                let doc = "How long a job that is done or cancelled is remembered. Until then the same job with the same \
+                           fingerprint is not done again.";
+                jobs.duration("retention", RetentionSettings::default().jobs, MINUTE..=3_650 * DAY, doc)
+            }),
+            cycles: root.section("cycles", "Cycles of sources.", |cycles| {
+                let doc = "How long cycles that ended are listed. The newest ten of each source always are.";
+                cycles.duration("retention", RetentionSettings::default().cycles, HOUR..=3_650 * DAY, doc)
+            }),
+        },
         expressions: root.section("expressions", "How jq expressions are evaluated: in child processes with limits.", read_expressions),
         shutdown_grace: root.section("shutdown", "How the process stops.", |shutdown| {
             let doc = "How long running work may take to end after SIGTERM, before it is dropped.";
@@ -66,6 +77,20 @@ fn read_expressions(expressions: &Section<'_>) -> ExpressionSettings {
         memory_bytes,
         stack_bytes,
         timeout,
+    }
+}
+
+fn read_database(database: &Section<'_>) -> DatabaseSettings {
+    let doc = "Connections to Postgres that this process opens at most; a worker opens one more for its heartbeats.";
+    let max_connections = database.count("max_connections", 10, 2..=1_000, doc);
+    let doc = "How long an act waits for a free connection, and connecting may take.";
+    let acquire_timeout = database.duration("acquire_timeout", SECONDS(10), MS(100)..=5 * MINUTE, doc);
+    let doc = "How long a statement may take before Postgres ends it. Migrations have no limit.";
+    let statement_timeout = database.duration("statement_timeout", MINUTE, SECONDS(1)..=HOUR, doc);
+    DatabaseSettings {
+        max_connections,
+        acquire_timeout,
+        statement_timeout,
     }
 }
 

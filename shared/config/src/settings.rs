@@ -27,14 +27,46 @@ pub struct Settings {
     pub expressions: ExpressionSettings,
     /// `shutdown.grace`, default 25 s.
     pub shutdown_grace: Duration,
-    /// Connections of this process to the database (`database.max_connections`, default 10).
-    pub database_connections: u32,
+    /// How this process uses Postgres.
+    pub database: DatabaseSettings,
+    /// What is forgotten when it is old.
+    pub retention: RetentionSettings,
     /// What happens to the jobs of dead workers (`rescue.free`, `rescue.delay`, `rescue.park_after`).
     pub rescue: RescuePolicy,
     /// `telemetry`.
     pub telemetry: TelemetrySettings,
     /// The sources, in order of the file.
     pub sources: Vec<SourceSettings>,
+}
+
+/// How a process uses Postgres.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// Connections at most, beside one for heartbeats (`database.max_connections`, default 10).
+    pub max_connections: u32,
+    /// How long an act waits for a free connection, and connecting may take (`database.acquire_timeout`, default 10 s).
+    pub acquire_timeout: Duration,
+    /// How long a statement may take, migrations excepted (`database.statement_timeout`, default 1 min).
+    pub statement_timeout: Duration,
+}
+
+/// What is forgotten when it is old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Jobs that are done or cancelled and belong to no source (`jobs.retention`, default 30 days).
+    pub jobs: Duration,
+    /// Cycles that ended, but for the newest of each source (`cycles.retention`, default 90 days).
+    pub cycles: Duration,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            jobs: 30 * DAY,
+            cycles: 90 * DAY,
+        }
+    }
 }
 
 /// Settings of workers.

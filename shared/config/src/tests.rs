@@ -54,7 +54,7 @@ fn an_empty_file_has_every_default() {
     assert_eq!(settings.worker.lease, Duration::from_secs(5));
     assert_eq!(settings.changes_retention, Duration::from_secs(7 * 86_400));
     assert_eq!(settings.shutdown_grace, Duration::from_secs(25));
-    assert_eq!(settings.database_connections, 10);
+    assert_eq!(settings.database.max_connections, 10);
     assert!(settings.sources.is_empty());
     assert_eq!(read("worker:\nlisten: none\n").listen, None);
 }

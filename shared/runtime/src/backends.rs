@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Backoff, Pace, Runtime, Wake};
-use tideline_config::settings::Settings;
+use tideline_config::settings::{DatabaseSettings, Settings};
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::full_text;
 use tideline_core::words::NatsAddress;
@@ -108,7 +108,7 @@ async fn try_patiently<T>(
 async fn open_once(settings: &Settings, mode: &Mode) -> Result<Opened, StoreError> {
     let url = settings.store.reveal();
     if !url.starts_with("sqlite:") {
-        return open_postgres(url, settings.database_connections, mode).await;
+        return open_postgres(url, settings.database, mode).await;
     }
     let store = match mode {
         Mode::Role { command } => SqliteStore::open_owned(url, command).await?,
@@ -122,9 +122,11 @@ async fn open_once(settings: &Settings, mode: &Mode) -> Result<Opened, StoreErro
     })
 }
 
-async fn open_postgres(url: &str, connections: u32, mode: &Mode) -> Result<Opened, StoreError> {
+async fn open_postgres(url: &str, database: DatabaseSettings, mode: &Mode) -> Result<Opened, StoreError> {
     let options = PostgresOptions {
-        pool_size: connections,
+        pool_size: database.max_connections,
+        acquire_timeout: database.acquire_timeout,
+        statement_timeout: database.statement_timeout,
         ..PostgresOptions::default()
     };
     let store = PostgresStore::connect(url, options).await?;

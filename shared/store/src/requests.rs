@@ -240,3 +240,12 @@ pub struct StoreStats {
     /// The last sequence number given.
     pub last_sequence: Sequence,
 }
+
+/// What [`UpkeepStore::prune_jobs`](crate::UpkeepStore::prune_jobs) did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrunedJobs {
+    /// Jobs forgotten.
+    pub pruned: u64,
+    /// The last job it looked at; none: there are no more.
+    pub last: Option<JobId>,
+}

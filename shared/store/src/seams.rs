@@ -2,8 +2,8 @@ use async_trait::async_trait;
 
 use super::event_seams::EventStore;
 use super::{
-    ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter, Rescue, SettleRequest,
-    SourceCommand, SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
+    ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter, PrunedJobs, Rescue,
+    SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
 };
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{
@@ -16,7 +16,16 @@ type Answer<T> = Result<T, StoreError>;
 
 /// Everything a store can do; components ask for the narrowest part they need.
 pub trait Store:
-    JobStore + WorkerStore + SourceStore + CycleStore + IngestStore + DeltaStore + CatalogStore + OperatorStore + EventStore
+    JobStore
+    + WorkerStore
+    + SourceStore
+    + CycleStore
+    + IngestStore
+    + DeltaStore
+    + CatalogStore
+    + OperatorStore
+    + EventStore
+    + UpkeepStore
 {
 }
 
@@ -30,6 +39,7 @@ impl<T> Store for T where
         + CatalogStore
         + OperatorStore
         + EventStore
+        + UpkeepStore
 {
 }
 
@@ -207,6 +217,23 @@ pub trait CatalogStore: Send + Sync {
 
     /// Deletes up to `limit` tombstones from before `before`; says how many. Readers that may miss one are told from then on.
     async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Answer<u64>;
+}
+
+/// What keeps the store small and its times sound.
+#[async_trait]
+pub trait UpkeepStore: Send + Sync {
+    /// Looks at the `limit` jobs after `after` and forgets those that no source made and that were done or cancelled before
+    /// `before`.
+    async fn prune_jobs(&self, after: JobId, limit: u32, before: Timestamp) -> Answer<PrunedJobs>;
+
+    /// Forgets up to `limit` cycles that ended before `before`, but for the newest ten of each source; says how many. One that is
+    /// held stays.
+    async fn prune_cycles(&self, limit: u32, before: Timestamp) -> Answer<u64>;
+
+    /// Makes good what a clock wrote that ran ahead and was set back: waiting jobs that were written later than a minute from now
+    /// are due now, a hold of more than thirty days is over, and no lease lasts longer than the longest that can be configured.
+    /// Says how many rows that were.
+    async fn forget_future(&self, now: Timestamp) -> Answer<u64>;
 }
 
 /// What operators look at and do.

@@ -88,6 +88,32 @@ async fn a_fleet_goes_on_when_nats_is_lost_or_its_stream_its_consumer_or_its_who
     .await;
 }
 
+/// How soon a worker that waits for hints finds work in the store: a server that hangs is noticed within five seconds, and
+/// work is looked for every 50 ms from then on. Some bursts follow each other until the catalog is the source.
+const FOUND: Duration = Duration::from_secs(12);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_nats_dies_or_hangs_work_is_claimed_from_the_store_within_seconds() {
+    let test = "when_nats_dies_or_hangs_work_is_claimed_from_the_store_within_seconds";
+    on_stage(test, Wanted::default(), async |stage| {
+        stage.catches_up("at first").await?;
+        for mode in [Mode::Refuse, Mode::HalfOpen] {
+            stage.hints_flow().await.context("before")?;
+            stage.to_nats.set(mode);
+            if mode == Mode::Refuse {
+                stage.to_nats.cut();
+            }
+            stage.change();
+            let found = tokio::time::timeout(crowded(FOUND), stage.catches_up("from the store")).await;
+            found.with_context(|| format!("nothing was claimed for long: {mode:?}"))??;
+            stage.to_nats.cut();
+            stage.to_nats.set(Mode::Forward);
+        }
+        stage.hints_flow().await
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hints_that_are_garbage_doubled_or_dropped_change_nothing() {
     let test = "hints_that_are_garbage_doubled_or_dropped_change_nothing";

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
 mod database;
+mod faults;
 mod histories;
 mod plans;
 mod server;

@@ -37,6 +37,7 @@ pub mod sharing;
 pub mod sources;
 pub mod supersede;
 pub mod sweep;
+pub mod upkeep;
 
 use std::sync::Arc;
 
@@ -65,6 +66,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_sources!($open);
         $crate::store_conformance_supersede!($open);
         $crate::store_conformance_sweep!($open);
+        $crate::store_conformance_upkeep!($open);
     };
 }
 
@@ -116,6 +118,7 @@ mod tests {
             ("sources", include_str!("sources.rs")),
             ("supersede", include_str!("supersede.rs")),
             ("sweep", include_str!("sweep.rs")),
+            ("upkeep", include_str!("upkeep.rs")),
         ] {
             let (cases, list) = text.split_once("macro_rules!").unwrap();
             for case in cases.split("\npub async fn ").skip(1) {

@@ -331,6 +331,18 @@ pub async fn a_blocked_source_runs_again_when_its_identity_changes(store: Arc<dy
     assert_eq!(start_cycle(&store, t(1)).await.source_name, "a");
 }
 
+pub async fn a_blocked_source_is_tried_again_when_the_configuration_is_read_anew(store: Arc<dyn Store>) {
+    let id = add_source(&store, "a", 1).await;
+    store.block_source(id, "401: the token is wrong").await.unwrap();
+    assert!(store.start_cycles(10, T0).await.unwrap().is_empty());
+    // Another token changes nothing that identifies the source.
+    let sync = store.sync_sources(&[spec("a", 1)], t(1)).await.unwrap();
+    assert!(sync.restarted.is_empty(), "{sync:?}");
+    let row = source(&store, "a").await;
+    assert_eq!((row.state, row.blocked_reason), (SourceState::Active, None));
+    assert_eq!(start_cycle(&store, t(1)).await.source_name, "a");
+}
+
 pub async fn a_block_outlasts_a_pause(store: Arc<dyn Store>) {
     let id = add_source(&store, "a", 1).await;
     command(&store, "a", SourceCommand::Pause, T0).await;
@@ -467,6 +479,7 @@ macro_rules! store_conformance_sources {
             a_held_back_source_runs_nothing_until_then,
             a_blocked_source_runs_nothing_until_it_is_refreshed,
             a_blocked_source_runs_again_when_its_identity_changes,
+            a_blocked_source_is_tried_again_when_the_configuration_is_read_anew,
             a_block_outlasts_a_pause,
             a_reset_forgets_pages_and_cursors_and_keeps_the_entities,
             what_a_source_dropped_around_a_reset_is_still_swept,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Executor, Postgres};
+use sqlx::{AssertSqlSafe, Executor, PgPool, Postgres};
 
 use super::PostgresStore;
 use super::error::{classify, timed_out};
@@ -15,6 +15,9 @@ pub(super) const COPY_BYTES: usize = 256 * 1024;
 /// A copy sends rows in messages of so many bytes at least.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
+/// The server ends a statement that takes too long, and says so; only a server that says nothing is not waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
 /// One act on one connection. A connection whose act failed or was dropped on the way is closed, not given back: nothing
@@ -25,7 +28,8 @@ pub(super) struct Act {
     connection: Option<PoolConnection<Postgres>>,
     open: bool,
     whole: bool,
-    timeout: Duration,
+    /// None: as long as it takes.
+    timeout: Option<Duration>,
     begin: String,
     prepares: bool,
 }
@@ -33,27 +37,36 @@ pub(super) struct Act {
 impl PostgresStore {
     /// An act that only reads.
     pub(super) async fn reading(&self, name: &'static str) -> Result<Act, StoreError> {
-        self.act(name, false).await
+        self.act(&self.pool, name, false).await
     }
 
     /// An act that writes: outside of a transaction, a lost answer leaves open whether it was done.
     pub(super) async fn writing(&self, name: &'static str) -> Result<Act, StoreError> {
-        self.act(name, true).await
+        self.act(&self.pool, name, true).await
     }
 
-    async fn act(&self, name: &'static str, writes: bool) -> Result<Act, StoreError> {
-        let connection = self
-            .pool
-            .acquire()
-            .await
-            .map_err(|error| classify(name, false, error))?;
+    /// A heartbeat, on a connection that nothing else uses.
+    pub(super) async fn beating(&self, name: &'static str) -> Result<Act, StoreError> {
+        self.act(&self.pulse, name, true).await
+    }
+
+    /// An act that may take as long as it wants, and says so to the server when it begins.
+    pub(super) async fn unlimited(&self, name: &'static str) -> Result<Act, StoreError> {
+        let mut act = self.act(&self.pool, name, true).await?;
+        act.timeout = None;
+        act.begin.push_str("; SET LOCAL statement_timeout = 0");
+        Ok(act)
+    }
+
+    async fn act(&self, pool: &PgPool, name: &'static str, writes: bool) -> Result<Act, StoreError> {
+        let connection = pool.acquire().await.map_err(|error| classify(name, false, error))?;
         Ok(Act {
             name,
             writes,
             connection: Some(connection),
             open: false,
             whole: true,
-            timeout: self.options.statement_timeout,
+            timeout: Some(self.options.statement_timeout),
             begin: self.begin.clone(),
             prepares: self.prepares,
         })
@@ -96,7 +109,7 @@ impl Act {
         let (name, maybe_done, timeout) = (self.name, self.writes && !self.open, self.timeout);
         let statement = statement.persistent(self.prepares);
         let connection = self.connection()?;
-        let answer = tokio::time::timeout(timeout, statement.fetch_all(connection)).await;
+        let answer = within(timeout, statement.fetch_all(connection)).await;
         let answer = self.judge(name, maybe_done, answer);
         self.end_alone(alone, answer).await
     }
@@ -112,7 +125,7 @@ impl Act {
         let (name, maybe_done, timeout) = (self.name, self.writes && !self.open, self.timeout);
         let statement = statement.persistent(self.prepares);
         let connection = self.connection()?;
-        let answer = tokio::time::timeout(timeout, statement.execute(connection)).await;
+        let answer = within(timeout, statement.execute(connection)).await;
         let answer = self.judge(name, maybe_done, answer);
         Ok(self.end_alone(alone, answer).await?.rows_affected())
     }
@@ -145,7 +158,7 @@ impl Act {
             copy.send(&data[..]).await?;
             copy.finish().await
         };
-        let answer = tokio::time::timeout(timeout, copied).await;
+        let answer = within(timeout, copied).await;
         self.judge(name, false, answer).map(|_| ())
     }
 
@@ -153,7 +166,7 @@ impl Act {
     pub(super) async fn say(&mut self, text: String, commits: bool) -> Result<(), StoreError> {
         let (name, timeout) = (self.name, self.timeout);
         let connection = self.connection()?;
-        let answer = tokio::time::timeout(timeout, connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await;
+        let answer = within(timeout, connection.execute(sqlx::raw_sql(AssertSqlSafe(text)))).await;
         self.judge(name, commits, answer).map(|_| ())
     }
 
@@ -191,7 +204,7 @@ impl Act {
         &mut self,
         name: &'static str,
         maybe_done: bool,
-        answer: Result<Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
+        answer: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, StoreError> {
         match answer {
             Ok(Ok(value)) => {
@@ -204,8 +217,20 @@ impl Act {
                 self.whole = code.is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"));
                 Err(classify(name, maybe_done, error))
             }
-            Err(_) => Err(timed_out(name, maybe_done, self.timeout)),
+            Err(Elapsed(limit)) => Err(timed_out(name, maybe_done, limit)),
         }
+    }
+}
+
+/// The limit that was over.
+struct Elapsed(Duration);
+
+async fn within<T>(limit: Option<Duration>, answer: impl Future<Output = T>) -> Result<T, Elapsed> {
+    match limit {
+        None => Ok(answer.await),
+        Some(limit) => tokio::time::timeout(limit + GRACE, answer)
+            .await
+            .map_err(|_| Elapsed(limit)),
     }
 }
 

@@ -1,8 +1,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Row};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool, Row};
 
 use super::error::{classify, message};
 use super::{PostgresOptions, PostgresStore};
@@ -11,6 +11,9 @@ use tideline_core::words::{POSTGRES_TLS_FILES, PostgresUrlError, parse_postgres_
 
 /// A connection that lay idle for longer is asked whether it still lives before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// A heartbeat that waits longer than this for its connection comes too late anyway.
+const PULSE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl PostgresStore {
     /// Connects to a database, with TLS as `sslmode` of the URL says (`prefer` unless it says more; `verify-full` to be
@@ -22,67 +25,100 @@ impl PostgresStore {
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         let (connect, prepares) = read_url(url)?;
         let place = describe(&connect);
-        let pool = PgPoolOptions::new()
-            .max_connections(options.pool_size.max(1))
-            .min_connections(0)
-            .acquire_timeout(options.acquire_timeout)
-            .idle_timeout(Duration::from_secs(300))
-            .max_lifetime(Duration::from_secs(3600))
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > TRUSTED_IDLE {
-                        let asked = tokio::time::timeout(Duration::from_secs(2), sqlx::Connection::ping(connection));
-                        return Ok(matches!(asked.await, Ok(Ok(()))));
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(connect.clone());
+        let connect = greet(connect, &options, &place).await?;
         // A dead host is noticed within ten seconds, and not after the two hours of TCP.
         let begin = format!(
-            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL tcp_keepalives_idle = 5; \
-             SET LOCAL tcp_keepalives_interval = 1; SET LOCAL tcp_keepalives_count = 5",
-            options.idle_in_transaction.as_millis().max(1)
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL statement_timeout = {}; \
+             SET LOCAL tcp_keepalives_idle = 5; SET LOCAL tcp_keepalives_interval = 1; SET LOCAL tcp_keepalives_count = 5",
+            options.idle_in_transaction.as_millis().max(1),
+            options.statement_timeout.as_millis().max(1),
         );
-        let store = Self {
-            pool,
+        Ok(Self {
+            pool: pool(&connect, options.pool_size, options.acquire_timeout),
+            pulse: pool(&connect, 1, PULSE_PATIENCE.min(options.acquire_timeout)),
             options,
             begin,
             prepares,
-        };
-        store.greet(&connect, &place).await?;
-        Ok(store)
+        })
     }
 
     /// Closes all connections, after the acts that are under way.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.pulse.close().await;
     }
+}
 
-    async fn greet(&self, connect: &PgConnectOptions, place: &str) -> Result<(), StoreError> {
-        // Not through the pool: it would try again until its time is over, whatever the answer was.
-        let limit = self.options.acquire_timeout;
-        let mut connection = match tokio::time::timeout(limit, connect.connect()).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(refused(place, error)),
-            Err(_) => return Err(silent(place, &format!("no answer within {} s", limit.as_secs_f32()))),
-        };
-        // Never a prepared statement: behind a pooler it would stay on a connection that others get.
-        let version = sqlx::raw_sql(include_str!("sql/read_server_version.sql"))
-            .fetch_one(&mut connection)
-            .await
-            .and_then(|row| row.try_get::<String, _>(0))
-            .map_err(|error| classify("connect", false, error))?;
-        drop(sqlx::Connection::close(connection).await);
-        match version.parse::<u32>() {
-            Ok(number) if number < 130_000 => Err(StoreError::Config(format!(
-                "store: {place} runs Postgres {}; Tideline needs 13 or newer",
-                number / 10_000
-            ))),
-            _ => Ok(()),
+fn pool(connect: &PgConnectOptions, size: u32, patience: Duration) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(size.max(1))
+        .min_connections(0)
+        .acquire_timeout(patience)
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(3600))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED_IDLE {
+                    let asked = tokio::time::timeout(Duration::from_secs(2), sqlx::Connection::ping(connection));
+                    return Ok(matches!(asked.await, Ok(Ok(()))));
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(connect.clone())
+}
+
+/// Whether the server is there and new enough; returns how to connect to it. It is asked to end statements that take too long,
+/// unless a pooler stands before it that does not know the parameter: then only transactions ask for it.
+async fn greet(
+    connect: PgConnectOptions,
+    options: &PostgresOptions,
+    place: &str,
+) -> Result<PgConnectOptions, StoreError> {
+    let limit = options.statement_timeout.as_millis().max(1).to_string();
+    let limited = connect.clone().options([("statement_timeout", limit.as_str())]);
+    let (connect, mut connection) = match open(&limited, options, place).await? {
+        Ok(connection) => (limited, connection),
+        Err(error) if is_unknown_parameter(&error) => {
+            let connection = open(&connect, options, place).await?;
+            (connect, connection.map_err(|error| refused(place, error))?)
         }
+        Err(error) => return Err(refused(place, error)),
+    };
+    // Never a prepared statement: behind a pooler it would stay on a connection that others get.
+    let version = sqlx::raw_sql(include_str!("sql/read_server_version.sql"))
+        .fetch_one(&mut connection)
+        .await
+        .and_then(|row| row.try_get::<String, _>(0))
+        .map_err(|error| classify("connect", false, error))?;
+    drop(sqlx::Connection::close(connection).await);
+    match version.parse::<u32>() {
+        Ok(number) if number < 130_000 => Err(StoreError::Config(format!(
+            "store: {place} runs Postgres {}; Tideline needs 13 or newer",
+            number / 10_000
+        ))),
+        _ => Ok(connect),
     }
+}
+
+/// Not through a pool: it would try again until its time is over, whatever the answer was.
+async fn open(
+    connect: &PgConnectOptions,
+    options: &PostgresOptions,
+    place: &str,
+) -> Result<Result<PgConnection, sqlx::Error>, StoreError> {
+    let limit = options.acquire_timeout;
+    tokio::time::timeout(limit, connect.connect())
+        .await
+        .map_err(|_| silent(place, &format!("no answer within {} s", limit.as_secs_f32())))
+}
+
+/// What PgBouncer answers to a parameter that it does not know (protocol_violation).
+fn is_unknown_parameter(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|database| {
+        database.code().as_deref() == Some("08P01") && database.message().contains("startup parameter")
+    })
 }
 
 /// What the URL says, and whether statements may stay prepared (`statement-cache-capacity` is not 0).

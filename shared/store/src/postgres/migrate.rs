@@ -39,7 +39,7 @@ impl PostgresStore {
     /// # Errors
     /// `Schema`: the database is newer than this program. `Config`: the user may not create tables.
     pub async fn migrate(&self) -> Result<Vec<i64>, StoreError> {
-        let mut act = self.writing("migrate").await?;
+        let mut act = self.unlimited("migrate").await?;
         if version(&mut act).await? == Some(newest()) {
             return Ok(vec![]);
         }
@@ -80,6 +80,18 @@ impl PostgresStore {
             found => Err(differs(found.unwrap_or(0))),
         }
     }
+}
+
+/// The tables that the migrations make.
+pub(super) fn tables() -> Vec<&'static str> {
+    let after = |line: &'static str, words| {
+        line.strip_prefix(words)
+            .and_then(|rest: &str| rest.split([' ', '(', ';']).next())
+    };
+    let lines = || MIGRATIONS.iter().flat_map(|(_, text)| text.lines());
+    let dropped: Vec<&str> = lines().filter_map(|line| after(line, "DROP TABLE ")).collect();
+    let made = lines().filter_map(|line| after(line, "CREATE TABLE "));
+    made.filter(|table| !dropped.contains(table)).collect()
 }
 
 async fn version(act: &mut Act) -> Result<Option<i64>, StoreError> {

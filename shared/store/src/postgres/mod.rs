@@ -26,6 +26,7 @@ mod rows;
 mod sources;
 mod sweep;
 mod totals;
+mod upkeep;
 mod workers;
 
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub struct PostgresOptions {
     pub pool_size: u32,
     /// How long an act waits for a free connection, and connecting may take.
     pub acquire_timeout: Duration,
-    /// How long one statement may take before its connection is given up.
+    /// How long one statement may take before the server ends it and its connection is given up. Migrations have no limit.
     pub statement_timeout: Duration,
     /// The server ends a transaction whose process says nothing for so long: a stopped process must not hold locks.
     pub idle_in_transaction: Duration,
@@ -62,6 +63,8 @@ impl Default for PostgresOptions {
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     pool: PgPool,
+    /// For heartbeats alone: a worker whose connections are all busy is not dead.
+    pulse: PgPool,
     options: PostgresOptions,
     begin: String,
     /// Whether statements are prepared once and kept by their connection.

@@ -3,6 +3,7 @@ use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::error::broken;
+use super::migrate::tables;
 use super::rows::{NO_PLACE, column, count, cycle_state_of, job_state_of, job_state_text, moment, small, trigger_of};
 use super::totals::totals_of;
 use crate::{JobFilter, OperatorStore, StoreError, StoreStats, WorkerRecord};
@@ -138,6 +139,23 @@ impl OperatorStore for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.check_schema().await?;
         let mut act = self.reading("ping").await?;
+        let statement = sqlx::query(include_str!("sql/find_missing_tables.sql")).bind(tables());
+        if let Some(row) = act.row(statement).await? {
+            let missing: Vec<String> = column(&row, "missing")?;
+            if !missing.is_empty() {
+                return Err(StoreError::Schema(format!(
+                    "the database lacks the table {}; restore it from a backup",
+                    missing.join(", ")
+                )));
+            }
+            if column(&row, "read_only")? {
+                return Err(StoreError::Config(
+                    "Postgres is read-only (a standby, or default_transaction_read_only is on); let the URL name the \
+                     primary, or make the database writable"
+                        .to_owned(),
+                ));
+            }
+        }
         let row = act.row(sqlx::query(include_str!("sql/ping.sql"))).await?;
         row.map(drop)
             .ok_or_else(|| broken("ping", "the counter of changes is gone"))

@@ -8,7 +8,7 @@ use tideline_core::words::{JobId, Lease, Timestamp, Token, WorkerId};
 #[async_trait]
 impl WorkerStore for PostgresStore {
     async fn heartbeat(&self, worker: &WorkerId, alive_until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        let mut act = self.writing("heartbeat").await?;
+        let mut act = self.beating("heartbeat").await?;
         act.run(
             sqlx::query(include_str!("sql/prolong_lease.sql"))
                 .bind(&worker.0)

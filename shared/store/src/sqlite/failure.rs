@@ -35,7 +35,9 @@ fn classify(act: &'static str, committing: bool, error: sqlx::Error) -> StoreErr
     match code {
         Some(BUSY | LOCKED) => StoreError::Conflict { act, source },
         Some(READ_ONLY) => StoreError::Config(
-            "the database file cannot be written; check its rights and those of its folder".to_owned(),
+            "the database file cannot be written: its rights or those of its folder forbid it, or it was deleted or replaced \
+             while tideline ran; put it right and start tideline again"
+                .to_owned(),
         ),
         Some(NO_MEMORY | IO | FULL | CANNOT_OPEN) => StoreError::Unavailable {
             act,
@@ -44,7 +46,13 @@ fn classify(act: &'static str, committing: bool, error: sqlx::Error) -> StoreErr
         },
         None if matches!(
             *source,
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed
+            // The last two: a connection whose transaction could not be ended, which is replaced as soon as one can be made.
+            sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::BeginFailed
+                | sqlx::Error::InvalidSavePointStatement
         ) =>
         {
             StoreError::Unavailable {

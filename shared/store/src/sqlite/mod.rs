@@ -24,16 +24,19 @@ mod schema;
 mod settle;
 mod sources;
 mod sweep;
+mod upkeep;
 mod workers;
+mod writer;
 
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{Connection, Sqlite, Transaction};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use self::failure::failed;
 use self::ownership::Ownership;
+use self::writer::FileIdentity;
 use super::StoreError;
 
 /// The statement in `sql/{name}.sql`.
@@ -48,9 +51,13 @@ use sql;
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    /// What the path named when it was opened.
+    file: FileIdentity,
+    /// How connections that write are made.
+    options: SqliteConnectOptions,
     writer: Mutex<SqliteConnection>,
     readers: SqlitePool,
-    _ownership: Option<Ownership>,
+    ownership: Option<Ownership>,
 }
 
 impl SqliteStore {
@@ -58,10 +65,6 @@ impl SqliteStore {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.writer.lock().await
     }
 }
 

@@ -11,6 +11,7 @@ use super::SqliteStore;
 use super::failure::{failed, primary_code};
 use super::ownership::Ownership;
 use super::schema::{self, HEADER_BYTES, Schema};
+use super::writer::FileIdentity;
 use crate::StoreError;
 
 /// How long a statement waits for another process that writes.
@@ -42,8 +43,17 @@ impl SqliteStore {
     pub async fn open_owned(location: &str, command: &str) -> Result<Self, StoreError> {
         let path = path_of(location)?;
         inspect(&path).await?;
-        let ownership = Ownership::take(&path, command)?;
-        Self::open_path(path, Some(ownership)).await
+        let mut ownership = Ownership::take(&path, command)?;
+        // Before it is opened: SQLite would give another name of the file a write-ahead log of its own.
+        let file = FileIdentity::of(&path);
+        if let Some(file) = file {
+            ownership.extend_to(file, &path)?;
+        }
+        let mut store = Self::open_path(path, Some(ownership)).await?;
+        if let (None, Some(ownership)) = (file, &mut store.ownership) {
+            ownership.extend_to(store.file, &store.path)?;
+        }
+        Ok(store)
     }
 
     /// Opens a file that is there already, for an operator's command, also while another process runs roles on it.
@@ -92,12 +102,20 @@ impl SqliteStore {
             .min_connections(0)
             .acquire_timeout(BUSY_TIMEOUT)
             .test_before_acquire(false)
-            .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
+            .connect_lazy_with(options.clone().create_if_missing(false).pragma("query_only", "ON"));
+        let file = FileIdentity::of(&path).ok_or_else(|| {
+            StoreError::Config(format!(
+                "the database file {} vanished while it was opened",
+                path.display()
+            ))
+        })?;
         Ok(Self {
             path,
+            file,
+            options: options.create_if_missing(false),
             writer: Mutex::new(writer),
             readers,
-            _ownership: ownership,
+            ownership,
         })
     }
 

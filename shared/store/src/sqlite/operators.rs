@@ -144,6 +144,7 @@ impl OperatorStore for SqliteStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         const ACT: &str = "ping";
+        self.check_file()?;
         let mut reader = self.readers.acquire().await.map_err(failed(ACT))?;
         let found = schema::inspect(&mut reader).await.map_err(failed(ACT))?;
         schema::check(found)?;

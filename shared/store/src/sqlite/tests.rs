@@ -1,5 +1,6 @@
 //! The conformance suite on SQLite files, and what only files have: opening, owning, query plans.
 
+mod faults;
 mod open;
 mod plans;
 
