@@ -185,6 +185,7 @@ impl Queue for NoQueue {
     fn health(&self) -> QueueHealth {
         QueueHealth::Degraded("down".into())
     }
+    async fn degraded(&self) {}
 }
 
 #[tokio::test]
