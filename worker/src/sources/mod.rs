@@ -43,6 +43,27 @@ pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>, OpenError> {
     open_with_clock(settings, Arc::new(SystemClock))
 }
 
+/// As [`open_with_clock`]; an `http` source shows what it sends and receives to `observer`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_observed(
+    settings: &SourceSettings,
+    clock: Arc<dyn Clock>,
+    observer: http::Observer,
+) -> Result<Arc<dyn Source>, OpenError> {
+    match &settings.kind {
+        SourceKind::Http(http) => match http::HttpSource::new(settings, http, clock) {
+            Ok(source) => Ok(Arc::new(source.observed(observer))),
+            Err(problems) => Err(OpenError {
+                source_name: settings.name.clone(),
+                problems,
+            }),
+        },
+        _ => open_with_clock(settings, clock),
+    }
+}
+
 /// As [`open`], with a clock of the caller's.
 ///
 /// # Errors

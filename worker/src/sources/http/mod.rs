@@ -6,6 +6,7 @@
 
 mod auth;
 mod blocking;
+mod exchange;
 mod expression;
 mod extract;
 mod hidden;
@@ -31,6 +32,8 @@ use sha2::{Digest, Sha256};
 use tideline_config::settings::{HttpSettings, Pagination, Resource, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Validators};
+
+pub use self::exchange::{Exchange, Observer};
 
 use self::blocking::{Blocking, NoResult};
 use self::paging::{Asked, Signs};
@@ -107,6 +110,13 @@ impl HttpSource {
             page_timeout: source.page_timeout,
             blocking: Blocking::default(),
         })
+    }
+
+    /// Shows every exchange to `observer`, without credentials.
+    #[must_use]
+    pub fn observed(mut self, observer: Observer) -> Self {
+        self.transport.observer = Some(observer);
+        self
     }
 
     /// SHA-256 over what is asked, by whom, and what becomes of the answer.

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::super::redact::Redactor;
 use super::auth::{self, ClientCredentials, Credential};
+use super::exchange::{Observer, Shown};
 use super::hidden::{self, MIN_SECRET_BYTES};
 use super::paging::Asked;
 use super::plan::Problem;
@@ -49,6 +50,7 @@ pub(super) struct Transport {
     max_body_bytes: u64,
     pub(super) redactor: Arc<Redactor>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) observer: Option<Observer>,
 }
 
 impl Transport {
@@ -93,6 +95,7 @@ impl Transport {
             max_body_bytes: settings.max_body_bytes,
             redactor,
             clock,
+            observer: None,
         })
     }
 
@@ -160,7 +163,11 @@ impl Transport {
         request: reqwest::RequestBuilder,
         limit: u64,
     ) -> Result<Answer, SourceError> {
-        let mut response = request.send().await.map_err(|error| self.no_answer(asked, error))?;
+        let request = request.build().map_err(|error| self.no_answer(asked, error))?;
+        let shown = self.observer.as_ref().map(|_| Shown::new(&request, &self.redactor));
+        let started = self.clock.now();
+        let sent = self.client.execute(request).await;
+        let mut response = sent.map_err(|error| self.no_answer(asked, error))?;
         let status = response.status();
         let limit = if status.is_success() {
             limit
@@ -185,6 +192,10 @@ impl Transport {
                 Err(_) if !status.is_success() => break,
                 Err(error) => return Err(self.no_answer(asked, error)),
             }
+        }
+        if let (Some(observer), Some(shown)) = (&self.observer, shown) {
+            let took = self.clock.now().since(started);
+            observer(shown.answered(status, response.headers(), &body, took, &self.redactor));
         }
         Ok(Answer {
             status,
