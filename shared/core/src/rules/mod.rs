@@ -2,6 +2,7 @@
 
 mod canonical;
 mod cursor_watch;
+mod difference;
 mod event_retention;
 mod feed;
 mod guard;
@@ -16,6 +17,7 @@ mod why;
 
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
 pub use cursor_watch::{came_twice, keep_cursor};
+pub use difference::{Difference, differences};
 pub use event_retention::{EventRetention, OldEvent};
 pub use feed::FeedBounds;
 pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
