@@ -5,6 +5,12 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 /// Columns of a terminal below which its width counts as unknown.
 const NARROWEST: u16 = 20;
 
+/// Columns between two columns of a table.
+const GAP: usize = 2;
+
+/// Width that a wrapped text needs to be readable.
+const READABLE: usize = 24;
+
 /// What a piece of text means; decides its colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tone {
@@ -121,8 +127,66 @@ impl Grid {
         self.rows.is_empty()
     }
 
-    /// As text. On a terminal long cells are wrapped to its width.
+    /// As text. On a terminal long cells are wrapped to its width; a table with too many columns for it becomes a block of
+    /// names and values per row.
     pub(crate) fn render(&self, colour: bool, terminal: bool) -> String {
+        let width = if terminal { Table::new().width() } else { None };
+        self.render_within(colour, terminal, width.filter(|width| *width >= NARROWEST))
+    }
+
+    fn render_within(&self, colour: bool, terminal: bool, width: Option<u16>) -> String {
+        if let Some(width) = width
+            && self.needs() > usize::from(width)
+        {
+            let blocks: Vec<String> = self
+                .blocks()
+                .iter()
+                .map(|block| block.table(colour, terminal, Some(width)))
+                .collect();
+            return blocks.join("\n\n");
+        }
+        self.table(colour, terminal, width)
+    }
+
+    /// The narrowest width at which the table can be read: its last column may be wrapped, the others are not.
+    fn needs(&self) -> usize {
+        let Some(last) = self.header.len().checked_sub(1) else {
+            return 0;
+        };
+        let cell = |row: &Vec<Piece>, column: usize| row.get(column).map_or(0, |piece| piece.text.chars().count());
+        let widest = |column: usize| {
+            let header = self.header[column].chars().count();
+            self.rows
+                .iter()
+                .map(|row| cell(row, column))
+                .max()
+                .unwrap_or(0)
+                .max(header)
+        };
+        (0..last).map(|column| widest(column) + GAP).sum::<usize>() + widest(last).min(READABLE)
+    }
+
+    /// A grid of pairs per row, without what is empty.
+    fn blocks(&self) -> Vec<Self> {
+        self.rows
+            .iter()
+            .map(|row| {
+                let mut block = Self::pairs();
+                for (name, piece) in self.header.iter().zip(row) {
+                    if !piece.text.is_empty() {
+                        let piece = Piece {
+                            number: false,
+                            ..piece.clone()
+                        };
+                        block.pair(name, piece);
+                    }
+                }
+                block
+            })
+            .collect()
+    }
+
+    fn table(&self, colour: bool, terminal: bool, width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         if colour {
@@ -131,7 +195,10 @@ impl Grid {
         if !terminal {
             table.force_no_tty();
         }
-        table.set_content_arrangement(arrangement(table.width()));
+        if let Some(width) = width {
+            table.set_width(width);
+        }
+        table.set_content_arrangement(arrangement(width));
         if !self.header.is_empty() {
             table.set_header(self.header.iter().enumerate().map(|(column, name)| {
                 let mut cell = Cell::new(name.to_uppercase());
@@ -211,6 +278,31 @@ mod tests {
     #[test]
     fn a_table_for_a_terminal_has_colours() {
         assert!(sample().render(true, true).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_table_fits_a_terminal_of_60_columns() {
+        let mut grid = Grid::new(&[
+            "source", "cycle", "state", "took", "pages", "added", "modified", "deleted", "reason",
+        ]);
+        grid.row(vec![
+            "platform".into(),
+            Piece::number(1_204),
+            "incomplete".into(),
+            "3 min 5 s".into(),
+            Piece::number(10_000),
+            Piece::number(1_000_000),
+            Piece::number(0),
+            Piece::number(12),
+            "a partition was parked because it answered HTML where JSON was expected".into(),
+        ]);
+        let narrow = grid.render_within(false, true, Some(60));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+        assert!(narrow.starts_with("source    platform\ncycle     1,204\n"), "{narrow}");
+        let wide = grid.render_within(false, true, Some(140));
+        assert!(wide.starts_with("SOURCE"), "{wide}");
+        assert!(wide.lines().all(|line| line.chars().count() <= 140), "{wide}");
+        assert_eq!(sample().render_within(false, true, Some(60)).lines().count(), 3);
     }
 
     #[test]
