@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, changes, check, demo, demo_api, entities, health, jobs, migrate, role, run, sources, status, why,
+    bench, changes, check, demo, demo_api, entities, export, health, init, jobs, migrate, plan, role, run, shell,
+    sources, status, try_source, why,
 };
 use crate::exit;
 
@@ -23,11 +24,11 @@ pub(crate) struct Cli {
 /// What every command understands.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
-    /// The configuration file [default: tideline.yaml]
+    /// Configuration file [default: tideline.yaml]
     #[arg(long, short, global = true, env = "TIDELINE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The store, in place of the configured one: sqlite://FILE, a plain FILE or postgres://…
+    /// Store to use instead of the configured one: sqlite://FILE, a plain FILE, or postgres://…
     #[arg(
         long,
         global = true,
@@ -37,7 +38,7 @@ pub(crate) struct Global {
     )]
     pub(crate) store: Option<String>,
 
-    /// JSON for programs: one document, or one record per line when following
+    /// Print JSON: one document, or one record per line when streaming
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -45,19 +46,21 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Watch it work: an HTTP API of about 20,000 entities, ingested into tideline.db
+    /// Watch Tideline work: ingest a demo API of about 20,000 entities into tideline.db
     Demo(demo::DemoArgs),
-    /// Serve the demo's HTTP API alone
+    /// Serve only the demo's HTTP API
     DemoApi(demo_api::DemoApiArgs),
+    /// Write a first configuration for an API, from one of its answers
+    Init(init::InitArgs),
     /// Run all roles in one process
     Run(run::RunArgs),
-    /// Run the front door alone: management API, change feed, health, metrics
+    /// Run only the producer: management API, change feed, health, metrics
     Producer(role::RoleArgs),
-    /// Run a worker alone
+    /// Run only a worker
     Worker(role::RoleArgs),
-    /// Run a scheduler alone
+    /// Run only a scheduler
     Scheduler(role::RoleArgs),
-    /// Find every error of the configuration, with file, line and key path
+    /// Validate the configuration; report every error with file, line and key path
     Check(check::CheckArgs),
     /// Show sources, jobs and workers at a glance
     Status(status::StatusArgs),
@@ -65,16 +68,26 @@ pub(crate) enum Command {
     Sources(sources::SourcesArgs),
     /// List jobs, or act on one
     Jobs(jobs::JobsArgs),
-    /// Look into the catalog
+    /// List entities of the catalog, or show one
     Entities(entities::EntitiesArgs),
+    /// Write the entities of the catalog as NDJSON or YAML
+    Export(export::ExportArgs),
     /// Read the change feed
     Changes(changes::ChangesArgs),
-    /// Say in one sentence why a source or a job does what it does
+    /// Explain in one sentence what a source or a job is waiting for
     Why(why::WhyArgs),
-    /// Bring the store's schema up to date
+    /// Show what the next cycle of a source would add, modify and remove
+    Plan(plan::PlanArgs),
+    /// Read one page of a source and show the requests, the items and the entities; needs no store
+    Try(try_source::TryArgs),
+    /// Migrate the store's schema to this version
     Migrate(migrate::MigrateArgs),
-    /// Measure ingestion and queue on this machine, beside the configured store
+    /// Benchmark ingestion and the queue on this machine, next to the configured store
     Bench(bench::BenchArgs),
-    /// Ask a running role whether it is healthy (for containers)
+    /// Print a completion script for a shell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(shell::ManArgs),
+    /// Check whether a running role is healthy (for containers)
     Health(health::HealthArgs),
 }

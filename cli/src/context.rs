@@ -148,13 +148,20 @@ impl Context {
         Ok(store.map_or_else(|| DEFAULT_STORE.to_owned(), |store| store.reveal().to_owned()))
     }
 
+    /// ` --store X` for a hint, if this command was told where its store is; else nothing. Never with a password.
+    pub(crate) fn store_option(&self) -> String {
+        match &self.global.store {
+            Some(store) => format!(" --store {}", redact_url(store)),
+            None => String::new(),
+        }
+    }
+
     async fn open(&self, settings: &Settings, mode: &Mode) -> anyhow::Result<Opened> {
         let opened = open_store(settings, mode).await?;
         let _ = self.clock.set(Arc::clone(&opened.clock));
         Ok(opened)
     }
 
-    /// An operator needs no more than a store.
     /// Makes what a command changed in the store happen now: the rests that follow from it are set, as a scheduler does at
     /// its next look, and the roles are woken. Without a configuration, or without NATS, the roles notice later.
     pub(crate) async fn follow_up(&self, store: Arc<dyn Store>) -> anyhow::Result<()> {
@@ -181,6 +188,7 @@ impl Context {
         Ok(())
     }
 
+    /// An operator needs no more than a store.
     fn operator_settings(&self) -> anyhow::Result<Settings> {
         let path = self.config_path();
         let no_file = self.global.config.is_none() && !path.exists();

@@ -13,15 +13,16 @@ use tideline_store::StoreError;
 /// The codes, as `--help` shows them.
 pub(crate) const TABLE: &str = "\
 Exit codes:
-  0  done; of `run --once` and `demo --once`: every cycle is complete
-  1  an error that fits none of the other codes
-  2  wrong arguments, configuration, store URL or schema: nothing was touched
-  3  a sweep is held for a person (`sources approve` or `sources reject`)
+  0  success; for `run --once` and `demo --once`: every cycle completed
+  1  any other error
+  2  invalid arguments, configuration, store URL or schema; nothing was changed
+  3  a sweep is held for approval (`sources approve` or `sources reject`)
   4  a source failed: its cycle is incomplete or cancelled, or the source is paused or blocked
-  5  no source, job or entity of that name
-  6  refused: it does not fit the state, or it was not confirmed; of `changes`: the reader must start over
-  7  not done in time (`--timeout`), interrupted by a signal, or not healthy (`health`)
-  130  stopped at once by a second signal";
+  5  no such source, job or entity
+  6  refused: not possible in the current state, or not confirmed; for `changes`: the reader must start over
+  7  timed out (`--timeout`), interrupted by a signal, or unhealthy (`health`)
+  8  the plan has changes (`plan`)
+  130  stopped immediately by a second signal";
 
 /// Why the program ends as it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,8 @@ pub(crate) enum Code {
     Refused = 6,
     /// Too late, or not healthy.
     NotInTime = 7,
+    /// A plan has changes.
+    Changes = 8,
     /// Second signal.
     Stopped = 130,
 }
@@ -137,6 +140,7 @@ mod tests {
             Code::NotFound,
             Code::Refused,
             Code::NotInTime,
+            Code::Changes,
             Code::Stopped,
         ] {
             let line = format!("\n  {}  ", code.number());

@@ -1,7 +1,8 @@
 //! The `tideline` command: every role in one process, each role alone, and the tools of operators.
 //!
 //! `args` has the command line, `commands/` one file per command, `output/` what they print, `exit` the exit codes.
-//! `bench/` measures; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle while it runs; `roles` starts
+//! `plan/` says what the next
+//! cycle would change; `bench/` measures; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle while it runs; `roles` starts
 //! and stops the roles.
 
 mod args;
@@ -12,7 +13,9 @@ mod demo;
 #[cfg(test)]
 mod docs;
 mod exit;
+mod init;
 mod output;
+mod plan;
 mod progress;
 mod roles;
 

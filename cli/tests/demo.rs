@@ -31,6 +31,10 @@ fn one_cycle_of_the_demo_fills_the_store_and_the_next_one_finds_what_changed() {
         first.out.contains("complete") && first.out.contains("ADDED"),
         "{first:?}"
     );
+    assert!(
+        first.out.contains("tideline status`, or continue with `tideline demo`"),
+        "{first:?}"
+    );
     let cycle = |number: usize| -> Value {
         let shown = home
             .run(&["sources", "show", "demo-7-4000", "--json"])
@@ -130,4 +134,18 @@ fn the_demo_api_alone_answers_health_checks() {
     assert_eq!(health.out.trim(), "200 ok");
     running.signal(Signal::SIGTERM);
     assert_eq!(running.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_hint_after_a_demo_names_the_store_it_was_told() {
+    let home = Home::empty();
+    let said = home.run(&demo(&["--once", "--store", "other.db"])).with_code(0);
+    assert!(
+        said.out.contains("tideline status --store other.db`") && said.out.contains("tideline demo --store other.db`"),
+        "{said:?}"
+    );
+    assert!(
+        !said.out.contains("next in"),
+        "a run of one cycle has no next one: {said:?}"
+    );
 }

@@ -420,7 +420,7 @@ fn a_run_that_is_interrupted_is_7_and_says_that_the_next_one_goes_on() {
         let said = run.end().with_code(7);
         assert!(
             said.err
-                .contains("interrupted before every cycle had ended; the next run goes on"),
+                .contains("interrupted before every cycle had ended; the next run resumes"),
             "{said:?}"
         );
     }

@@ -22,16 +22,16 @@ const SOURCE: &str = "bench";
 /// How much is measured.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
-    /// Entities of 600 bytes that the source has
+    /// Number of entities in the source, 600 bytes each
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=5_000_000))]
     entities: u32,
     /// Entities per page
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     page: u32,
-    /// No-op jobs
+    /// Number of no-op jobs
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     jobs: u32,
-    /// The queue: in-process or nats://… (with a prefix of its own)
+    /// Queue: in-process or nats://… (uses its own prefix)
     #[arg(long, default_value = "in-process", value_name = "URL")]
     queue: String,
 }

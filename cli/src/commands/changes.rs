@@ -19,14 +19,15 @@ const POLL: Duration = Duration::from_millis(500);
 /// Which changes.
 #[derive(Args, Debug)]
 pub(crate) struct ChangesArgs {
-    /// Only after this: what the last reading said (in JSON `next` of its last record); 0 begins. Exit code 6: the feed no longer
-    /// tells all that was removed since then, or ends before; forget what you have and start over with 0
+    /// Read changes after this position: the one that the last call printed (`next` of its last JSON record), or 0 for the
+    /// beginning. Exit code 6 means that the feed no longer goes back that far or was created anew: discard what you have and
+    /// start over with 0
     #[arg(long, default_value_t = FeedPosition::START, value_name = "N")]
     after: FeedPosition,
-    /// Go on with new changes as they come, until Ctrl-C
+    /// Wait for new changes and print them as they come, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// At most so many [default: 100, or no limit with --follow]
+    /// Maximum number of changes [default: 100, or no limit with --follow]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 }

@@ -15,7 +15,7 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
             Code::Refused,
-            format!("not confirmed: {question} Add --yes to do it without a question"),
+            format!("not confirmed: {question} Pass --yes to skip the confirmation prompt"),
         )
         .into());
     }
@@ -26,6 +26,6 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
-        Err(Failure::new(Code::Refused, "not confirmed: nothing was done").into())
+        Err(Failure::new(Code::Refused, "not confirmed; nothing was changed").into())
     }
 }

@@ -26,10 +26,10 @@ const PORT: u16 = 7071;
 /// Which demo.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// End after one complete cycle; with 7 if a signal came before
+    /// Exit after one complete cycle; exits with 7 if interrupted first
     #[arg(long)]
     once: bool,
-    /// Port of the demo's API [default: 7071, or any that is free]
+    /// Port of the demo API [default: 7071, or any free port]
     #[arg(long)]
     port: Option<u16>,
     #[command(flatten)]
@@ -40,6 +40,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let store = context.demo_store()?;
     let shown = redact_url(&store);
     let shown = shown.trim_start_matches("sqlite://");
+    let option = context.store_option();
     let name = source_name(args.world.seed, args.world.entities);
     let listener = listen(args.port).await?;
     let address = listener.local_addr()?;
@@ -61,7 +62,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let api_settings = args.world.api_settings(u64::try_from(cycle).unwrap_or(0));
     let server = tokio::spawn(serve(listener, api_settings, stop.clone()));
     if !out.is_json() {
-        greet(shown, out, &args, address)?;
+        greet(shown, &option, out, &args, address)?;
     }
     let names = [name];
     let watched = if args.once {
@@ -72,7 +73,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let code = run_cycles(&ground, out, watched).await;
     if !out.is_json() && code.is_ok() {
         out.line(format!(
-            "\n{shown} keeps it all: look around with `tideline status`, or go on with `tideline demo`."
+            "\nEverything is in {shown}. Look around with `tideline status{option}`, or continue with `tideline demo{option}`."
         ))?;
     }
     ground.close().await;
@@ -102,7 +103,7 @@ async fn forget_other_demos(context: &Context, store: &dyn Store, name: &str) ->
     Ok(())
 }
 
-fn greet(shown: &str, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> std::io::Result<()> {
+fn greet(shown: &str, option: &str, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> std::io::Result<()> {
     out.line(format!(
         "The demo API at http://{address}/v1/ has about {} entities: organisations, their projects, their components.",
         count(args.world.entities)
@@ -113,7 +114,10 @@ fn greet(shown: &str, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> st
     if !args.once {
         out.toned(
             Tone::Dim,
-            "In another terminal: tideline status, tideline entities list, tideline changes --follow. Ctrl-C ends.",
+            format!(
+                "In another terminal: tideline status{option}, tideline entities list{option}, \
+                 tideline changes --follow{option}. Press Ctrl-C to stop."
+            ),
         )?;
     }
     out.line("")

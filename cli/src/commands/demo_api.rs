@@ -26,16 +26,16 @@ pub(crate) struct DemoApiArgs {
 /// Which world.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct WorldArgs {
-    /// About how many entities
+    /// Approximate number of entities
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(3..=5_000_000))]
     pub(crate) entities: u64,
-    /// Which of the many worlds
+    /// Seed of the generated data
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
-    /// Mean latency of an answer, in milliseconds
+    /// Mean response latency in milliseconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     latency: u64,
-    /// No 500 and no 429
+    /// Never answer 500 or 429
     #[arg(long)]
     calm: bool,
 }

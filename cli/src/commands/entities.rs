@@ -24,12 +24,12 @@ pub(crate) struct EntitiesArgs {
 enum EntitiesCommand {
     /// List entities (the default)
     List(ListArgs),
-    /// Show the body of one entity, once per source that owns it
+    /// Show the body of one entity, once for each source that owns it
     Get {
         /// kind:namespace/name
         #[arg(value_name = "REF")]
         reference: EntityRef,
-        /// Only as this source has it
+        /// Only this source's version
         #[arg(long)]
         source: Option<String>,
     },
@@ -38,19 +38,19 @@ enum EntitiesCommand {
 /// Which entities.
 #[derive(Args, Clone, Debug)]
 struct ListArgs {
-    /// Only of this source
+    /// Only entities of this source
     #[arg(long)]
     source: Option<String>,
-    /// Only of this kind
+    /// Only entities of this kind
     #[arg(long)]
     kind: Option<String>,
-    /// Only with this reference: kind:namespace/name
+    /// Only the entity with this reference (kind:namespace/name)
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<EntityRef>,
-    /// At most so many
+    /// Maximum number of entities
     #[arg(long, default_value_t = 100, conflicts_with = "all", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
-    /// All of them
+    /// List all entities
     #[arg(long)]
     all: bool,
 }

@@ -18,10 +18,10 @@ const MAX_ANSWER: u64 = 64 * 1024;
 /// Whom to ask.
 #[derive(Args, Debug)]
 pub(crate) struct HealthArgs {
-    /// Where to ask: …/livez (its own loops turn) or …/readyz (store reachable, schema right)
+    /// URL to check: …/livez (its loops are running) or …/readyz (the store is reachable and its schema current)
     #[arg(default_value = "http://127.0.0.1:7070/livez")]
     url: Url,
-    /// Seconds to wait for the answer
+    /// Timeout in seconds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout: u64,
 }

@@ -27,14 +27,14 @@ pub(crate) struct JobsArgs {
 enum JobsCommand {
     /// List jobs (the default)
     List(ListArgs),
-    /// Show one job with its args, cursor, progress and last error
+    /// Show one job with its arguments, cursor, progress and last error
     Show {
-        /// Number of the job
+        /// ID of the job
         job: i64,
     },
-    /// Make parked, cancelled or waiting jobs due now, on rung 0
+    /// Make parked, cancelled or waiting jobs due now and reset their back-off
     Retry {
-        /// Numbers of the jobs
+        /// IDs of the jobs
         #[arg(required = true)]
         jobs: Vec<i64>,
     },
@@ -43,22 +43,22 @@ enum JobsCommand {
 /// Which jobs.
 #[derive(Args, Debug)]
 struct ListArgs {
-    /// Only of this kind
+    /// Only jobs of this kind
     #[arg(long)]
     kind: Option<String>,
-    /// Only in this state
+    /// Only jobs in this state
     #[arg(long)]
     state: Option<State>,
     /// Only partitions of this source
     #[arg(long)]
     source: Option<String>,
-    /// Only with this key
+    /// Only jobs with this key
     #[arg(long)]
     key: Option<String>,
-    /// Only later than this job
+    /// Only jobs with a higher ID
     #[arg(long, value_name = "JOB")]
     after: Option<i64>,
-    /// At most so many
+    /// Maximum number of jobs
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 }

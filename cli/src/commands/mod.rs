@@ -7,14 +7,19 @@ mod confirm;
 pub(crate) mod demo;
 pub(crate) mod demo_api;
 pub(crate) mod entities;
+pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod init;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
+pub(crate) mod plan;
 pub(crate) mod role;
 pub(crate) mod run;
+pub(crate) mod shell;
 mod source_actions;
 pub(crate) mod sources;
 pub(crate) mod status;
+pub(crate) mod try_source;
 pub(crate) mod view;
 pub(crate) mod why;
 
@@ -55,6 +60,12 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Entities(args) => entities::run(&context, &mut out, args).await,
         Command::Changes(args) => changes::run(&context, &mut out, args).await,
         Command::Why(args) => why::run(&context, &mut out, args).await,
+        Command::Plan(args) => plan::run(&context, &mut out, args).await,
+        Command::Try(args) => try_source::run(&context, &mut out, args).await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&mut out, &args),
+        Command::Export(args) => export::run(&context, &mut out, args).await,
+        Command::Init(args) => init::run(&mut out, args).await,
         Command::Migrate(args) => migrate::run(&context, &mut out, args).await,
         Command::Bench(args) => bench::run(&context, &mut out, args).await,
         Command::Health(args) => health::run(&mut out, args).await,

@@ -7,18 +7,18 @@ use clap::Args;
 use crate::context::{Context, Logs};
 use crate::exit::{Code, Failure};
 use crate::output::Out;
-use crate::progress::{Once, Watcher, follow, view};
+use crate::progress::{Once, Watcher, Watching, follow, view};
 use crate::roles::{Ground, Role, Running};
 
 /// For how long.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// Run one complete cycle of every source, then end; an interrupted cycle goes on, an approved sweep is done first
+    /// Run one complete cycle of every source, then exit; resumes an interrupted cycle and runs an approved sweep first
     ///
-    /// Stopped by a signal or by --timeout it ends with 7, and the next run goes on where it stopped.
+    /// If a signal or --timeout stops it, it exits with 7, and the next run resumes where it stopped.
     #[arg(long)]
     once: bool,
-    /// With --once: give up after so many seconds
+    /// Give up after this many seconds; has no effect without --once
     #[arg(long, requires = "once", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
 }
@@ -57,6 +57,8 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: RunArgs) -> anyh
 pub(crate) enum Watched<'a> {
     /// Until one cycle of each of these sources has ended, or the time is over.
     Once(&'a [String], Option<Duration>),
+    /// As `Once`, for a plan.
+    Rehearsal(&'a [String], Option<Duration>),
     /// Until a signal, step by step.
     Live,
     /// Until a signal; away from a terminal only what ended is told.
@@ -66,22 +68,28 @@ pub(crate) enum Watched<'a> {
 /// All roles, shown while they work.
 pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<'_>) -> anyhow::Result<Code> {
     let mut watcher = Watcher::new(ground.store.clone(), ground.clock.clone()).await?;
-    let (mut once, limit, roles) = match watched {
-        Watched::Once(names, limit) => {
+    let (watching, cycles) = match watched {
+        Watched::Once(names, limit) => (Watching::Once, Some((names, limit))),
+        Watched::Rehearsal(names, limit) => (Watching::Rehearsal, Some((names, limit))),
+        Watched::Live => (Watching::Live, None),
+        Watched::Service => (Watching::Service, None),
+    };
+    let (mut once, limit, roles) = match cycles {
+        Some((names, limit)) => {
             let once = Once::ask(&*ground.store, names, ground.clock.now()).await?;
             (Some(once), limit, Role::INGESTING)
         }
-        Watched::Live | Watched::Service => (None, None, Role::ALL),
+        None => (None, None, Role::ALL),
     };
     let running = Running::start(ground, roles).await?;
-    let mut view = view(out, matches!(watched, Watched::Service));
+    let mut view = view(out, watching);
     let stop = running.stop();
     let following = follow(&mut watcher, &mut view, out, once.as_mut(), &stop);
     let ended = match limit {
         None => following.await,
         Some(limit) => tokio::time::timeout(limit, following)
             .await
-            .unwrap_or_else(|_| Err(too_late(limit))),
+            .unwrap_or_else(|_| Err(too_late(limit, watching))),
     };
     view.close();
     let second_signal = running.second_signal();
@@ -89,7 +97,7 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<
     match ended? {
         _ if stopped == Code::Stopped && second_signal.is_cancelled() => Ok(Code::Stopped),
         Some(code) => Ok(code),
-        None if once.is_some() => Err(interrupted()),
+        None if once.is_some() => Err(interrupted(watching)),
         None => Ok(stopped),
     }
 }
@@ -100,20 +108,30 @@ fn greet(ground: &Ground, out: &mut Out) -> std::io::Result<()> {
         number => format!("{number} sources"),
     };
     let gateway = match &ground.settings.listen {
-        Some(address) => format!("the gateway listens on http://{address}"),
-        None => "without a gateway".to_owned(),
+        Some(address) => format!("gateway on http://{address}"),
+        None => "no gateway".to_owned(),
     };
-    out.line(format!("All roles run, {sources}, {gateway}. Ctrl-C ends.\n"))
+    out.line(format!(
+        "Running all roles ({sources}); {gateway}. Press Ctrl-C to stop.\n"
+    ))
 }
 
 /// A signal came before all cycles had ended: no source failed.
-fn interrupted() -> anyhow::Error {
-    let message = "interrupted before every cycle had ended; the next run goes on where this one stopped";
+fn interrupted(watching: Watching) -> anyhow::Error {
+    let message = format!("interrupted before every cycle had ended{}", resumes(watching));
     Failure::new(Code::NotInTime, message).into()
 }
 
-fn too_late(limit: Duration) -> anyhow::Error {
+fn too_late(limit: Duration, watching: Watching) -> anyhow::Error {
     let seconds = limit.as_secs();
-    let message = format!("not complete after {seconds} s; the next run goes on where this one stopped");
+    let message = format!("not complete after {seconds} s{}", resumes(watching));
     Failure::new(Code::NotInTime, message).into()
+}
+
+/// What an interruption costs.
+fn resumes(watching: Watching) -> &'static str {
+    match watching {
+        Watching::Rehearsal => "; the catalog is as it was",
+        _ => "; the next run resumes where this one stopped",
+    }
 }

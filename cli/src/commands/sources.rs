@@ -28,19 +28,19 @@ enum SourcesCommand {
     List,
     /// Show one source with its last cycles and malformed items
     Show(Named),
-    /// Ask for a cycle now; unblocks a blocked source
+    /// Request a cycle now; also unblocks a blocked source
     Refresh(Named),
-    /// Run nothing of it until it is resumed; a running burst stops after its page
+    /// Stop running the source until it is resumed; a running burst stops after its current page
     Pause(Named),
-    /// Go on after a pause
+    /// Resume a paused source
     Resume(Named),
-    /// Cancel the running cycle, without a sweep
+    /// Cancel the running cycle without a sweep
     Cancel(Named),
-    /// Forget cursors and page memories: the next cycle reads everything
+    /// Forget cursors and remembered pages, so that the next cycle reads everything
     Reset(ResetArgs),
-    /// Do the held sweep, after showing what it would delete
+    /// Approve the held sweep, after showing what it would delete
     Approve(ApproveArgs),
-    /// Drop the held sweep: its entities stay
+    /// Reject the held sweep: its entities stay
     Reject(Named),
 }
 
@@ -62,7 +62,7 @@ struct ApproveArgs {
     /// Approve only a sweep that would delete this many entities
     #[arg(long, requires = "cycle")]
     removals: Option<u64>,
-    /// Do it without a question
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
 }
@@ -72,10 +72,10 @@ struct ApproveArgs {
 struct ResetArgs {
     /// Name of the source
     name: String,
-    /// Delete all its entities too; an orphaned source is forgotten with them
+    /// Also delete all its entities; an orphaned source is then forgotten
     #[arg(long)]
     delete: bool,
-    /// Do it without a question
+    /// Skip the confirmation prompt
     #[arg(long, short)]
     yes: bool,
 }

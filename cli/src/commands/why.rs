@@ -15,7 +15,7 @@ use tideline_core::rules::{Facts, Why, why};
 /// What to explain.
 #[derive(Args, Debug)]
 pub(crate) struct WhyArgs {
-    /// Name of a source, number of a job, or key of a job
+    /// Name of a source, or ID or key of a job
     #[arg(value_name = "SOURCE|JOB")]
     subject: String,
 }

@@ -32,6 +32,17 @@ impl Out {
         }
     }
 
+    /// Standard error: notes beside what a command prints.
+    pub(crate) fn stderr() -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self {
+            json: false,
+            colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            terminal,
+            sink: Box::new(io::stderr()),
+        }
+    }
+
     /// Whether programs read it.
     pub(crate) fn is_json(&self) -> bool {
         self.json

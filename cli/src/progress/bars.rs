@@ -15,6 +15,7 @@ const DRAWS: u8 = 10;
 pub(super) struct Bars {
     all: MultiProgress,
     bars: BTreeMap<String, ProgressBar>,
+    once: bool,
 }
 
 /// What a source is doing.
@@ -26,10 +27,12 @@ pub(super) struct Sentence {
 }
 
 impl Bars {
-    pub(super) fn new() -> Self {
+    /// `once`: the next cycle is not for this process.
+    pub(super) fn new(once: bool) -> Self {
         Self {
             all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS)),
             bars: BTreeMap::new(),
+            once,
         }
     }
 
@@ -61,7 +64,7 @@ impl Show for Bars {
             let (done, all) = share(progress);
             bar.set_length(all);
             bar.set_position(done);
-            bar.set_message(sentence(progress, snapshot.now).text);
+            bar.set_message(sentence(progress, snapshot.now, self.once).text);
         }
         Ok(())
     }
@@ -91,8 +94,8 @@ fn share(progress: &SourceProgress) -> (u64, u64) {
     }
 }
 
-/// What the source is doing, in a few words.
-pub(super) fn sentence(progress: &SourceProgress, now: Timestamp) -> Sentence {
+/// What the source is doing, in a few words. `once`: without the next cycle, which this process will not run.
+pub(super) fn sentence(progress: &SourceProgress, now: Timestamp, once: bool) -> Sentence {
     let source = &progress.source;
     let plain = |text: String| Sentence {
         key: text.clone(),
@@ -111,7 +114,7 @@ pub(super) fn sentence(progress: &SourceProgress, now: Timestamp) -> Sentence {
         Some(cycle) if cycle.state == CycleState::Bursting => {
             let totals = &cycle.totals;
             let waits = match (&progress.waits, source.hold_until) {
-                (_, Some(until)) if until > now => " · held back by the source".to_owned(),
+                (_, Some(until)) if until > now => " · rate-limited by the source".to_owned(),
                 (Some(why), _) => format!(" · {why}"),
                 (None, _) => String::new(),
             };
@@ -135,12 +138,13 @@ pub(super) fn sentence(progress: &SourceProgress, now: Timestamp) -> Sentence {
             let phase = match (held, source.requested) {
                 (_, Some(_)) => "starting",
                 (Some(_), None) => "sweep held",
+                (None, None) if once => "done",
                 (None, None) => "resting",
             };
             let number = source.cycle.0 + i64::from(source.requested.is_some());
             let key = format!("cycle {number} · {phase} · {} entities", count(source.entities));
             let text = match source.next_cycle_at {
-                Some(next) if source.requested.is_none() => format!("{key} · next {}", moment(next, now)),
+                Some(next) if source.requested.is_none() && !once => format!("{key} · next {}", moment(next, now)),
                 _ => key.clone(),
             };
             Sentence { text, key }

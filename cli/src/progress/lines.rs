@@ -13,15 +13,25 @@ use crate::output::{Out, count};
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
 /// Plain lines for logs: when something changed, at most one per source and second.
-#[derive(Default)]
 pub(super) struct Lines {
+    once: bool,
     said: BTreeMap<String, (Timestamp, String)>,
+}
+
+impl Lines {
+    /// `once`: the next cycle is not for this process.
+    pub(super) fn new(once: bool) -> Self {
+        Self {
+            once,
+            said: BTreeMap::new(),
+        }
+    }
 }
 
 impl Show for Lines {
     fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()> {
         for progress in &snapshot.sources {
-            let text = sentence(progress, snapshot.now);
+            let text = sentence(progress, snapshot.now, self.once);
             let name = &progress.source.name;
             let due = self
                 .said

@@ -3,6 +3,7 @@
 mod bars;
 mod lines;
 mod once;
+mod reading;
 mod records;
 mod summary;
 mod watcher;
@@ -39,17 +40,33 @@ pub(crate) struct View {
     pause: Duration,
 }
 
-/// Bars on a terminal, lines elsewhere, one record per ended cycle for programs. A `service` away from a terminal tells only
-/// what ended.
-pub(crate) fn view(out: &Out, service: bool) -> View {
-    let (show, pause): (Box<dyn Show>, Duration) = if out.is_json() {
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watching {
+    /// Roles that run until a signal, step by step.
+    Live,
+    /// Roles that run until a signal; away from a terminal only what ended is shown.
+    Service,
+    /// One cycle per source; nothing is said of a cycle that this process will not run.
+    Once,
+    /// A source that is read for a plan.
+    Rehearsal,
+}
+
+/// Bars on a terminal, lines elsewhere, one record per ended cycle for programs.
+pub(crate) fn view(out: &Out, watching: Watching) -> View {
+    let terminal = out.is_terminal() && console_is_terminal();
+    let once = watching == Watching::Once;
+    let (show, pause): (Box<dyn Show>, Duration) = if watching == Watching::Rehearsal {
+        (Box::new(reading::Reading::new(terminal)), LOOK_TERMINAL)
+    } else if out.is_json() {
         (Box::new(records::Records), LOOK_PIPE)
-    } else if out.is_terminal() && console_is_terminal() {
-        (Box::new(bars::Bars::new()), LOOK_TERMINAL)
-    } else if service {
+    } else if terminal {
+        (Box::new(bars::Bars::new(once)), LOOK_TERMINAL)
+    } else if watching == Watching::Service {
         (Box::new(lines::Ended), LOOK_SERVICE)
     } else {
-        (Box::new(lines::Lines::default()), LOOK_PIPE)
+        (Box::new(lines::Lines::new(once)), LOOK_PIPE)
     };
     View { show, pause }
 }

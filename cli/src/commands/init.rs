@@ -1,0 +1,166 @@
+//! `tideline init`: writes a first configuration from one answer of an API.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::context::environment;
+use crate::exit::{Code, Failure};
+use crate::init::{Guess, config, guess};
+use crate::output::{Out, Tone};
+
+/// How long the answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may be.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// What to write, and from what.
+#[derive(Args, Debug)]
+pub(crate) struct InitArgs {
+    /// URL of a list in the API, such as https://api.example.com/v1/projects?per_page=100; asked for on a terminal
+    url: Option<Url>,
+    /// Name of the source [default: the first label of the host that is not "api" or "www"]
+    #[arg(long)]
+    name: Option<String>,
+    /// Environment variable that holds a bearer token
+    #[arg(long, value_name = "VARIABLE")]
+    token_env: Option<String>,
+    /// File to write
+    #[arg(long, short, default_value = "tideline.yaml", value_name = "FILE")]
+    output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+/// Fetches, guesses, writes.
+pub(crate) async fn run(out: &mut Out, args: InitArgs) -> anyhow::Result<Code> {
+    let shown = args.output.display().to_string();
+    if args.output.exists() && !args.force {
+        return Err(Failure::new(Code::Refused, format!("{shown} exists; pass --force to replace it")).into());
+    }
+    let (url, token_env) = match args.url {
+        Some(url) => (url, args.token_env),
+        None => ask(args.token_env)?,
+    };
+    let name = args.name.unwrap_or_else(|| source_name(&url));
+    let (body, link) = fetch(&url, token_env.as_deref()).await?;
+    let guess = guess(&body, link.as_deref()).ok_or_else(|| {
+        Failure::new(
+            Code::Failed,
+            "the answer has no list of objects; give the URL of a list",
+        )
+    })?;
+    let text = config(&name, &url, token_env.as_deref(), &guess);
+    tideline_config::parse(&text, &args.output, &environment)?;
+    std::fs::write(&args.output, text).with_context(|| format!("write {shown}"))?;
+    if out.is_json() {
+        out.document(&json!({"file": shown, "source": name, "items": guess.count}))?;
+    } else {
+        say(out, &shown, &name, &guess)?;
+    }
+    Ok(Code::Done)
+}
+
+fn say(out: &mut Out, file: &str, name: &str, guess: &Guess) -> io::Result<()> {
+    let list = guess.items.as_deref().unwrap_or("the answer's list");
+    out.line(format!("Found {} items in {list}.", guess.count))?;
+    out.toned(Tone::Good, format!("Wrote {file}."))?;
+    out.line(format!(
+        "Look at the first page with `tideline try {name}`, then run `tideline plan {name}`."
+    ))
+}
+
+/// Asks for what was not given.
+fn ask(token_env: Option<String>) -> anyhow::Result<(Url, Option<String>)> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(Code::Config, "give the URL of a list in the API: tideline init URL").into());
+    }
+    let url = question("URL of a list in the API: ")?;
+    let url = Url::parse(&url).map_err(|error| Failure::new(Code::Config, format!("{url} is not a URL: {error}")))?;
+    let token_env = match token_env {
+        Some(name) => Some(name),
+        None => Some(question("Environment variable with a bearer token (empty for none): ")?)
+            .filter(|name| !name.is_empty()),
+    };
+    Ok((url, token_env))
+}
+
+fn question(text: &str) -> anyhow::Result<String> {
+    eprint!("{text}");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim().to_owned())
+}
+
+/// The answer's body and its `Link` header.
+async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<(Value, Option<String>)> {
+    let failed = |why: String| Failure::new(Code::Failed, why);
+    // Whoever installed one before chose well enough.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let mut request = client.get(url.clone()).header("accept", "application/json");
+    if let Some(name) = token_env {
+        let token = environment(name).filter(|token| !token.is_empty());
+        let missing = || Failure::new(Code::Config, format!("the environment variable {name} is not set"));
+        request = request.bearer_auth(token.ok_or_else(missing)?);
+    }
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let mut response = request
+        .send()
+        .await
+        .map_err(|error| failed(format!("{host} did not answer: {}", error.without_url())))?;
+    let status = response.status();
+    if !status.is_success() {
+        let hint = match status.as_u16() {
+            401 | 403 => "; does it need a token (--token-env)?",
+            300..=399 => "; redirects are not followed, give the final URL",
+            _ => "",
+        };
+        return Err(failed(format!("{host} answered {status}{hint}")).into());
+    }
+    let link = response
+        .headers()
+        .get("link")
+        .and_then(|link| link.to_str().ok())
+        .map(str::to_owned);
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| failed(error.without_url().to_string()))?
+    {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BYTES {
+            return Err(failed("the answer is longer than 32 MiB; ask for a smaller page".to_owned()).into());
+        }
+    }
+    let body = serde_json::from_slice(&body).map_err(|error| failed(format!("the answer is not JSON: {error}")))?;
+    Ok((body, link))
+}
+
+fn source_name(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let mut labels = host.split('.').filter(|label| !matches!(*label, "api" | "www"));
+    let label: String = labels
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
+    if label.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        label.to_lowercase()
+    } else {
+        "api".to_owned()
+    }
+}

@@ -1,0 +1,261 @@
+//! `tideline try`: read a page of a source and show what becomes of it. For people who write a configuration; needs no store.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use clap::Args;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tideline_config::settings::{SourceKind, SourceSettings};
+use tideline_core::clock::SystemClock;
+use tideline_core::full_text;
+use tideline_core::rules::scrub_urls;
+use tideline_core::words::{ChildPartition, MalformedItem};
+use tideline_worker::sources::http::Exchange;
+use tideline_worker::sources::open_observed;
+use tideline_worker::{Item, PageContent, PageRequest, Source};
+
+use super::plan::configured;
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::output::{Out, Tone, count};
+
+/// Pages read on the way to a resource.
+const MAX_STEPS: usize = 20;
+
+/// What to try.
+#[derive(Args, Debug)]
+pub(crate) struct TryArgs {
+    /// Name of a source in the configuration
+    source: String,
+    /// Read this resource, by way of the first parents that lead to it [default: the first resource]
+    #[arg(long)]
+    resource: Option<String>,
+    /// Number of pages to read
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pages: u32,
+    /// Number of entities per page to show in full; the others are listed by reference
+    #[arg(long, default_value_t = 3)]
+    bodies: usize,
+}
+
+/// A page, as programs get it.
+#[derive(Serialize)]
+struct TriedPage {
+    partition: String,
+    requests: Vec<Exchange>,
+    entities: Vec<Value>,
+    malformed: Vec<MalformedItem>,
+    children: Vec<ChildPartition>,
+    next: Option<String>,
+}
+
+/// A source under trial, and what it sent and received since the last look.
+struct Trial {
+    source: Arc<dyn Source>,
+    settings: SourceSettings,
+    seen: Arc<Mutex<Vec<Exchange>>>,
+}
+
+/// Where a page starts.
+struct Start {
+    partition: String,
+    args: Value,
+    cursor: Option<Value>,
+}
+
+/// Reads and shows the pages.
+pub(crate) async fn run(context: &Context, out: &mut Out, args: TryArgs) -> anyhow::Result<Code> {
+    let settings = context.settings()?;
+    let trial = Trial::new(configured(&settings, &args.source)?)?;
+    let mut start = trial.start_of(out, args.resource.as_deref()).await?;
+    let mut pages = Vec::new();
+    for _ in 0..args.pages {
+        let (page, next, wait) = trial.read(out, &start).await?;
+        if out.is_json() {
+            pages.push(page);
+        } else {
+            show_page(out, &page, args.bodies)?;
+        }
+        let Some(next) = next else { break };
+        if wait {
+            note(
+                out,
+                "The source asks for a pause (its rate limit), so no further page is read.",
+            )?;
+            break;
+        }
+        start.cursor = Some(next);
+    }
+    if out.is_json() {
+        out.document(&json!({"source": args.source, "pages": pages}))?;
+    }
+    Ok(Code::Done)
+}
+
+impl Trial {
+    fn new(settings: &SourceSettings) -> anyhow::Result<Self> {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let observed = Arc::clone(&seen);
+        let observer = Arc::new(move |exchange| observed.lock().push(exchange));
+        Ok(Self {
+            source: open_observed(settings, Arc::new(SystemClock), observer)?,
+            settings: settings.clone(),
+            seen,
+        })
+    }
+
+    /// Reads one page. What was requested is shown even if it fails.
+    async fn read(&self, out: &mut Out, start: &Start) -> anyhow::Result<(TriedPage, Option<Value>, bool)> {
+        let request = PageRequest {
+            partition: &start.partition,
+            args: &start.args,
+            cursor: start.cursor.as_ref(),
+            memory: None,
+        };
+        let timeout = self.settings.page_timeout;
+        let answer = tokio::time::timeout(timeout, self.source.read_page(request)).await;
+        let requests = std::mem::take(&mut *self.seen.lock());
+        if !out.is_json() {
+            for exchange in &requests {
+                show_exchange(out, exchange)?;
+            }
+        }
+        let failed = |message: String| Failure::new(Code::Failed, message);
+        let page = answer
+            .map_err(|_| failed(format!("the page took longer than page_timeout ({timeout:?})")))?
+            .map_err(|error| failed(full_text(&error)))?;
+        let mut tried = TriedPage {
+            partition: start.partition.clone(),
+            requests,
+            entities: Vec::new(),
+            malformed: Vec::new(),
+            children: page.children,
+            next: page.next.as_ref().map(|next| scrub_urls(&next.to_string())),
+        };
+        if let PageContent::Items(items) = page.content {
+            for item in items {
+                match item {
+                    Item::Entity { reference, body } => {
+                        let body: Value = serde_json::from_str(&body).unwrap_or_else(|_| Value::from(body));
+                        tried.entities.push(json!({"ref": reference, "body": body}));
+                    }
+                    Item::Malformed(item) => tried.malformed.push(item),
+                }
+            }
+        }
+        Ok((tried, page.next, page.hold.is_some()))
+    }
+
+    /// The root partition, or one of the wanted resource: found by reading the first page of the first partition of each
+    /// resource on the way.
+    async fn start_of(&self, out: &mut Out, resource: Option<&str>) -> anyhow::Result<Start> {
+        let root = Start {
+            partition: self.settings.name.clone(),
+            args: json!({}),
+            cursor: None,
+        };
+        let Some(wanted) = resource else {
+            return Ok(root);
+        };
+        let known: Vec<&str> = match &self.settings.kind {
+            SourceKind::Http(http) => http.resources.iter().map(|resource| resource.name.as_str()).collect(),
+            _ => Vec::new(),
+        };
+        if !known.contains(&wanted) {
+            let message = match known.as_slice() {
+                [] => format!("a source of type {} has no resources", self.settings.source_type),
+                known => format!("there is no resource {wanted}; there are {}", known.join(", ")),
+            };
+            return Err(Failure::new(Code::NotFound, message).into());
+        }
+        if known.first() == Some(&wanted) {
+            return Ok(root);
+        }
+        let mut visited: HashSet<String> = HashSet::new();
+        let mut ahead = VecDeque::from([root]);
+        for _ in 0..MAX_STEPS {
+            let Some(start) = ahead.pop_front() else { break };
+            let (page, _, _) = self.read(out, &start).await?;
+            for child in page.children {
+                let resource = child.args["resource"].as_str().unwrap_or_default().to_owned();
+                let found = resource == wanted;
+                let child = Start {
+                    partition: child.key,
+                    args: child.args,
+                    cursor: None,
+                };
+                if found {
+                    return Ok(child);
+                }
+                if visited.insert(resource) {
+                    ahead.push_back(child);
+                }
+            }
+        }
+        let message = format!("the first pages of its parents reveal no partition of {wanted}");
+        Err(Failure::new(Code::Failed, message).into())
+    }
+}
+
+fn note(out: &mut Out, text: &str) -> std::io::Result<()> {
+    if out.is_json() {
+        return Ok(());
+    }
+    out.toned(Tone::Dim, text)
+}
+
+fn show_exchange(out: &mut Out, exchange: &Exchange) -> std::io::Result<()> {
+    out.toned(Tone::Busy, format!("> {} {}", exchange.method, exchange.url))?;
+    for (name, value) in &exchange.headers {
+        out.toned(Tone::Dim, format!("> {name}: {value}"))?;
+    }
+    if let Some(body) = &exchange.body {
+        out.toned(Tone::Dim, format!("> {body}"))?;
+    }
+    let tone = if exchange.status < 400 { Tone::Good } else { Tone::Bad };
+    let size = count(u64::try_from(exchange.answer_bytes).unwrap_or(u64::MAX));
+    out.toned(
+        tone,
+        format!("< {} in {} ms, {size} bytes", exchange.status, exchange.took_ms),
+    )?;
+    for (name, value) in &exchange.answer_headers {
+        out.toned(Tone::Dim, format!("< {name}: {value}"))?;
+    }
+    let beginning: String = exchange.answer.chars().take(400).collect();
+    out.toned(Tone::Dim, format!("< {beginning}"))?;
+    out.line("")
+}
+
+fn show_page(out: &mut Out, page: &TriedPage, bodies: usize) -> anyhow::Result<()> {
+    out.line(format!(
+        "{}: {} entities, {} malformed items, {} child partitions",
+        page.partition,
+        page.entities.len(),
+        page.malformed.len(),
+        page.children.len()
+    ))?;
+    for (place, entity) in page.entities.iter().enumerate() {
+        out.toned(Tone::Good, format!("+ {}", entity["ref"].as_str().unwrap_or_default()))?;
+        if place < bodies {
+            out.document(&entity["body"])?;
+        }
+    }
+    for item in &page.malformed {
+        out.toned(Tone::Bad, format!("! {}", item.error))?;
+        out.toned(Tone::Dim, format!("  {}", item.sample))?;
+    }
+    for child in page.children.iter().take(20) {
+        out.line(format!("child partition {}", child.key))?;
+    }
+    if let Some(more) = page.children.len().checked_sub(20).filter(|more| *more > 0) {
+        out.toned(Tone::Dim, format!("and {more} more child partitions"))?;
+    }
+    match &page.next {
+        Some(next) => out.line(format!("next page: {next}"))?,
+        None => out.line("This is the last page.")?,
+    }
+    out.line("")?;
+    Ok(())
+}

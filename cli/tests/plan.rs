@@ -1,0 +1,269 @@
+//! `tideline plan` says what the next cycle does, and does nothing; `tideline try` reads a page.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+
+use serde_json::{Value, json};
+use support::{Home, Said};
+
+/// Every step of a plan in JSON, and its summary.
+fn steps(said: &Said) -> (Vec<Value>, Value) {
+    let mut records: Vec<Value> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let last = records.pop().unwrap();
+    (records, last["summary"].clone())
+}
+
+/// Everything that operators can see of the store.
+fn everything(home: &Home) -> Vec<Value> {
+    [
+        &["sources", "show", "folder"][..],
+        &["jobs"],
+        &["entities", "list", "--all"],
+        &["changes", "--limit", "1000"],
+    ]
+    .iter()
+    .map(|arguments| {
+        let mut arguments = arguments.to_vec();
+        arguments.push("--json");
+        home.run(&arguments).with_code(0).json()
+    })
+    .collect()
+}
+
+#[test]
+fn a_plan_says_what_the_next_cycle_does_and_writes_nothing() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    home.record(10, "new");
+    home.record(3, "second");
+    home.remove_record(7);
+    let before = everything(&home);
+
+    let plan = home.run(&["plan", "folder", "--json"]).with_code(8);
+    let (steps, summary) = steps(&plan);
+    assert_eq!(
+        steps,
+        [
+            json!({"change": "added", "ref": "component:default/c10"}),
+            json!({"change": "modified", "ref": "component:default/c3", "differences": [
+                {"path": ".metadata.title", "before": "first", "after": "second"}
+            ]}),
+            json!({"change": "removed", "ref": "component:default/c7"}),
+        ]
+    );
+    assert_eq!(
+        (
+            &summary["added"],
+            &summary["modified"],
+            &summary["removed"],
+            &summary["unchanged"]
+        ),
+        (&json!(1), &json!(1), &json!(1), &json!(8))
+    );
+    assert_eq!(summary["sweep"], json!({"decision": "sweep"}));
+    assert_eq!(everything(&home), before, "the plan wrote to the store");
+
+    let text = home.run(&["plan", "folder"]).with_code(8).out;
+    for part in [
+        "+ component:default/c10\n",
+        "~ component:default/c3\n    .metadata.title: \"first\" → \"second\"\n",
+        "- component:default/c7\n",
+        "Plan for folder: 1 to add, 1 to modify, 1 to remove, 8 unchanged",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+
+    home.run(&["run", "--once"]).with_code(0);
+    let shown = home.run(&["sources", "show", "folder", "--json"]).with_code(0).json();
+    let totals = &shown["cycles"][0]["totals"];
+    assert_eq!(
+        (&totals["added"], &totals["modified"], &totals["removed"]),
+        (&json!(1), &json!(1), &json!(1)),
+        "the cycle did not do what the plan said"
+    );
+    let nothing = home.run(&["plan", "folder", "--summary"]).with_code(0);
+    assert!(
+        nothing.out.contains("0 to add, 0 to modify, 0 to remove, 10 unchanged"),
+        "{nothing:?}"
+    );
+}
+
+#[test]
+fn a_plan_before_the_first_cycle_adds_everything_and_makes_no_store() {
+    let home = Home::with_files();
+    let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(8).json();
+    assert_eq!((&plan["added"], &plan["owned"]), (&json!(10), &json!(0)));
+    assert!(!home.path("t.db").exists(), "the plan made a store");
+}
+
+#[test]
+fn a_plan_says_that_the_guard_would_hold_the_sweep() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    for number in 0..5 {
+        home.remove_record(number);
+    }
+    let plan = home.run(&["plan", "folder"]).with_code(8);
+    assert!(
+        plan.out
+            .contains("The removal guard would hold the sweep for approval: would delete 50.0 % (5 of 10)"),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn a_plan_whose_cycle_would_not_complete_says_that_nothing_is_removed() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    home.write("records/c4.yaml", "kind: Component\nmetadata:\n  name: \"a b\"\n");
+    let plan = home.run(&["plan", "folder", "--summary", "--json"]);
+    let summary = plan.json();
+    assert_eq!(summary["malformed"], 1, "{plan:?}");
+    // A malformed item without a name keeps the cycle from sweeping; the plan says so.
+    assert_eq!(summary["sweep"]["decision"], "incomplete", "{plan:?}");
+    assert_eq!(plan.code, 4);
+}
+
+#[test]
+fn a_plan_of_a_source_that_is_not_configured_names_those_that_are() {
+    let home = Home::with_files();
+    let plan = home.run(&["plan", "foldr"]).with_code(5);
+    assert!(
+        plan.err
+            .contains("source foldr is not in the configuration; it has folder"),
+        "{plan:?}"
+    );
+}
+
+/// The demo's API on a port of its own, and a source that reads it with a token.
+fn home_with_api() -> (Home, support::Running) {
+    let home = Home::empty();
+    let api = [
+        "demo-api",
+        "--listen",
+        "127.0.0.1:0",
+        "--calm",
+        "--latency",
+        "0",
+        "--entities",
+        "300",
+    ];
+    let mut api = home.start(&api);
+    let mut line = String::new();
+    let mut reader = BufReader::new(api.child.stdout.take().unwrap());
+    reader.read_line(&mut line).unwrap();
+    let url = line.split_whitespace().last().unwrap();
+    home.write(
+        "tideline.yaml",
+        &format!(
+            "store: sqlite://t.db\nlisten: none\nsources:\n  - name: api\n    type: http\n    base_url: {url}\n    \
+             auth: {{ bearer: hunter2-and-more }}\n    resources:\n      - name: organisations\n        path: organisations\n        \
+             pagination: {{ type: link_header }}\n        entity: {{ kind: '\"organisation\"', name: .name }}\n      \
+             - name: projects\n        parent: organisations\n        values: {{ organisation: .name }}\n        \
+             path: organisations/{{organisation}}/projects\n        pagination: {{ type: next_url, next: .next_url }}\n        \
+             items: .projects\n        entity: {{ kind: '\"project\"', namespace: .organisation, name: .name }}\n"
+        ),
+    );
+    (home, api)
+}
+
+#[test]
+fn trying_a_source_shows_the_request_without_its_secret_and_the_entities() {
+    let (home, _api) = home_with_api();
+    let said = home.run(&["try", "api"]).with_code(0);
+    for part in [
+        "> GET http://127.0.0.1:",
+        "/v1/organisations",
+        "> authorization: ",
+        "< 200 in ",
+        "+ organisation:default/",
+    ] {
+        assert!(said.out.contains(part), "{part:?} is not in {said:?}");
+    }
+    assert!(!format!("{said:?}").contains("hunter2"), "{said:?}");
+    assert!(!home.path("t.db").exists(), "it needs no store");
+}
+
+#[test]
+fn trying_a_resource_goes_by_way_of_its_parents() {
+    let (home, _api) = home_with_api();
+    let said = home
+        .run(&["try", "api", "--resource", "projects", "--json"])
+        .with_code(0)
+        .json();
+    let page = &said["pages"][0];
+    assert!(page["partition"].as_str().unwrap().starts_with("projects/"), "{page}");
+    assert!(
+        page["entities"][0]["ref"].as_str().unwrap().starts_with("project:"),
+        "{page}"
+    );
+    assert!(
+        page["requests"][0]["url"].as_str().unwrap().ends_with("/projects"),
+        "{page}"
+    );
+    let unknown = home.run(&["try", "api", "--resource", "teams"]).with_code(5);
+    assert!(unknown.err.contains("there are organisations, projects"), "{unknown:?}");
+}
+
+#[test]
+fn a_plan_follows_the_partitions_of_an_api() {
+    let (home, _api) = home_with_api();
+    let plan = home.run(&["plan", "api", "--summary", "--json"]).with_code(8).json();
+    assert!(plan["partitions"].as_u64().unwrap() > 1, "{plan}");
+    assert_eq!(plan["added"], plan["entities"], "{plan}");
+    assert!(!home.path("t.db").exists());
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    let home = Home::empty();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = home.run(&["completions", shell]).with_code(0).out;
+        assert!(script.contains("entities") && script.contains("plan"), "{shell}");
+    }
+    assert!(home.run(&["man"]).with_code(0).out.contains("tideline"));
+    home.run(&["man", "--dir", "pages"]).with_code(0);
+    assert!(home.path("pages/tideline-plan.1").exists());
+}
+
+#[test]
+fn init_writes_a_configuration_that_can_be_tried() {
+    let (home, api) = home_with_api();
+    let config = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
+    let base = config
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("base_url: "))
+        .unwrap();
+    let url = format!("{base}organisations");
+    let refused = home.run(&["init", &url]).with_code(6);
+    assert!(refused.err.contains("--force"), "{refused:?}");
+    home.run(&["init", &url, "--name", "demo", "--output", "new.yaml"])
+        .with_code(0);
+    let tried = home
+        .run(&["try", "demo", "--config", "new.yaml", "--json"])
+        .with_code(0)
+        .json();
+    assert!(!tried["pages"][0]["entities"].as_array().unwrap().is_empty(), "{tried}");
+    drop(api);
+}
+
+#[test]
+fn an_export_is_a_stream_of_bodies() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    let lines = home.run(&["export", "--kind", "component"]).with_code(0).out;
+    assert_eq!(lines.lines().count(), 10);
+    let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(first["metadata"]["name"], "c0");
+    let yaml = home
+        .run(&["export", "--source", "folder", "--format", "yaml"])
+        .with_code(0)
+        .out;
+    assert_eq!(yaml.matches("---\n").count(), 10, "{yaml}");
+    home.run(&["export", "--source", "nope"]).with_code(5);
+}
