@@ -53,13 +53,13 @@ pub(crate) struct Summary {
     /// Partitions read.
     pub(crate) partitions: u64,
     /// What becomes of the removals.
-    pub(crate) sweep: Sweep,
+    pub(crate) sweep: Removals,
 }
 
 /// What becomes of the removals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
-pub(crate) enum Sweep {
+pub(crate) enum Removals {
     /// There are none.
     Nothing,
     /// They are deleted at the end of the next complete cycle.
@@ -153,13 +153,13 @@ impl Report {
             approved: None,
         };
         let sweep = match (rehearsal.cycle.state, decide_sweep(settings.guard, plan)) {
-            (CycleState::Complete, _) if removed == 0 => Sweep::Nothing,
-            (CycleState::Complete, SweepDecision::Hold(reason)) => Sweep::Hold { reason },
-            (CycleState::Complete, SweepDecision::Sweep) if settings.confirm_cycles > 1 => Sweep::Confirm {
+            (CycleState::Complete, _) if removed == 0 => Removals::Nothing,
+            (CycleState::Complete, SweepDecision::Hold(reason)) => Removals::Hold { reason },
+            (CycleState::Complete, SweepDecision::Sweep) if settings.confirm_cycles > 1 => Removals::Confirm {
                 cycles: settings.confirm_cycles,
             },
-            (CycleState::Complete, SweepDecision::Sweep) => Sweep::Sweep,
-            _ => Sweep::Incomplete {
+            (CycleState::Complete, SweepDecision::Sweep) => Removals::Sweep,
+            _ => Removals::Incomplete {
                 reason: rehearsal.cycle.reason.clone().unwrap_or_default(),
             },
         };
@@ -187,7 +187,7 @@ impl Summary {
 
     /// Whether the source was read whole.
     pub(crate) fn is_complete(&self) -> bool {
-        !matches!(self.sweep, Sweep::Incomplete { .. })
+        !matches!(self.sweep, Removals::Incomplete { .. })
     }
 
     /// For people.
@@ -217,15 +217,15 @@ impl Summary {
             out.toned(Tone::Warn, text)?;
         }
         match &self.sweep {
-            Sweep::Nothing | Sweep::Sweep => Ok(()),
-            Sweep::Confirm { cycles } => out.line(format!(
+            Removals::Nothing | Removals::Sweep => Ok(()),
+            Removals::Confirm { cycles } => out.line(format!(
                 "Removals take effect once {cycles} complete cycles in a row did not see the entity (removals.confirm_cycles)."
             )),
-            Sweep::Hold { reason } => out.toned(
+            Removals::Hold { reason } => out.toned(
                 Tone::Warn,
                 format!("The removal guard would hold the sweep for approval: {reason}."),
             ),
-            Sweep::Incomplete { reason } => out.toned(
+            Removals::Incomplete { reason } => out.toned(
                 Tone::Bad,
                 format!("The cycle would not complete, so nothing would be removed: {reason}."),
             ),
