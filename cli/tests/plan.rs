@@ -1,5 +1,7 @@
 //! `tideline plan` says what the next cycle does, and does nothing; `tideline try` reads a page.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::io::{BufRead, BufReader};
