@@ -119,14 +119,14 @@ fn a_plan_says_that_the_guard_would_hold_the_sweep() {
 }
 
 #[test]
-fn a_plan_whose_cycle_would_not_complete_says_that_nothing_is_removed() {
+fn a_plan_of_a_source_that_cannot_be_read_whole_says_that_removals_may_be_kept() {
     let home = Home::with_files();
     home.run(&["run", "--once"]).with_code(0);
     home.write("records/c4.yaml", "kind: Component\nmetadata:\n  name: \"a b\"\n");
     let plan = home.run(&["plan", "folder", "--summary", "--json"]);
     let summary = plan.json();
     assert_eq!(summary["malformed"], 1, "{plan:?}");
-    // A malformed item without a name keeps the cycle from sweeping; the plan says so.
+    // A malformed item without a name: whose entity it is cannot be told.
     assert_eq!(summary["sweep"]["decision"], "incomplete", "{plan:?}");
     assert_eq!(plan.code, 4);
 }

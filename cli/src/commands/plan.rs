@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use tideline_config::settings::{Settings, SourceSettings};
+use tideline_config::settings::{Settings, SourceKind, SourceSettings};
 use tideline_core::words::SourceRecord;
 use tideline_store::{CatalogStore, Store};
 
@@ -79,9 +79,16 @@ async fn show(
     Ok(summary)
 }
 
-/// The source of this name, or an error that names those there are.
+/// The source of this name, if it can be read.
+///
+/// # Errors
+/// It is not configured (the error names those that are), or programs write it.
 pub(crate) fn configured<'a>(settings: &'a Settings, name: &str) -> anyhow::Result<&'a SourceSettings> {
     let found = settings.sources.iter().find(|source| source.name == name);
+    if found.is_some_and(|source| matches!(source.kind, SourceKind::Push)) {
+        let message = format!("programs write the entities of {name} (type push): there is nothing to read");
+        return Err(Failure::new(Code::Refused, message).into());
+    }
     found.ok_or_else(|| {
         let names: Vec<&str> = settings.sources.iter().map(|source| source.name.as_str()).collect();
         let known = if names.is_empty() {

@@ -74,7 +74,7 @@ pub(crate) enum Removals {
         /// Why.
         reason: String,
     },
-    /// The cycle would not complete, so nothing is deleted.
+    /// Not everything could be read: what the unread parts may own is kept.
     Incomplete {
         /// Why.
         reason: String,
@@ -150,9 +150,16 @@ impl Report {
             owned,
             marked: totals.entities,
             candidates: removed,
-            approved: None,
+            ..SweepPlan::default()
         };
         let sweep = match (rehearsal.cycle.state, decide_sweep(settings.guard, plan)) {
+            (CycleState::Complete, _) if totals.has_gaps() => Removals::Incomplete {
+                reason: format!(
+                    "{} partitions failed, {} items have no name",
+                    count(totals.partitions_parked),
+                    count(totals.unidentified)
+                ),
+            },
             (CycleState::Complete, _) if removed == 0 => Removals::Nothing,
             (CycleState::Complete, SweepDecision::Hold(reason)) => Removals::Hold { reason },
             (CycleState::Complete, SweepDecision::Sweep) if settings.confirm_cycles > 1 => Removals::Confirm {
@@ -227,7 +234,7 @@ impl Summary {
             ),
             Removals::Incomplete { reason } => out.toned(
                 Tone::Bad,
-                format!("The cycle would not complete, so nothing would be removed: {reason}."),
+                format!("Not everything could be read, so what the unread parts may own would be kept: {reason}."),
             ),
         }
     }
