@@ -157,7 +157,7 @@ pub struct SourceSync {
 /// What a person asks of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceCommand {
-    /// Start a cycle as soon as none is running; unblocks a blocked source.
+    /// Start a cycle as soon as none is running; unblocks a blocked source and lifts a hold.
     Refresh(Trigger),
     /// Run nothing; a running burst stops after its page.
     Pause,

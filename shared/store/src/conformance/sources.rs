@@ -300,6 +300,16 @@ pub async fn a_held_back_source_runs_nothing_until_then(store: Arc<dyn Store>) {
     );
 }
 
+pub async fn a_refresh_lifts_a_hold(store: Arc<dyn Store>) {
+    let reader = begin(&store, "a", 1).await;
+    store.hold_back(reader.source(), t(500)).await.unwrap();
+    reader.settle(&store, Settlement::Again { due_at: t(500) }, t(1)).await;
+    command(&store, "a", SourceCommand::Refresh(Trigger::Manual), t(2)).await;
+    assert_eq!(source(&store, "a").await.hold_until, None);
+    let claimed = claim_ingest(&store, "w", 1, t(2)).await;
+    assert_eq!(claimed.len(), 1, "what waited for the end of the hold is due");
+}
+
 pub async fn a_blocked_source_runs_nothing_until_it_is_refreshed(store: Arc<dyn Store>) {
     let reader = begin(&store, "a", 1).await;
     reader.settle(&store, Settlement::HandedBack, T0).await;
@@ -477,6 +487,7 @@ macro_rules! store_conformance_sources {
             a_pause_stops_a_burst_after_its_page_and_starts_no_cycle,
             cancelling_fences_off_a_running_burst,
             a_held_back_source_runs_nothing_until_then,
+            a_refresh_lifts_a_hold,
             a_blocked_source_runs_nothing_until_it_is_refreshed,
             a_blocked_source_runs_again_when_its_identity_changes,
             a_blocked_source_is_tried_again_when_the_configuration_is_read_anew,

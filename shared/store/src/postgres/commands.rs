@@ -62,6 +62,8 @@ async fn command_once(
     }
     match command {
         SourceCommand::Refresh(trigger) => {
+            let statement = sqlx::query(include_str!("sql/release_held_jobs.sql")).bind(source.id);
+            act.run(statement.bind(now.0)).await?;
             let statement = sqlx::query(include_str!("sql/refresh_source.sql")).bind(source.id);
             act.run(statement.bind(trigger_text(trigger))).await?;
         }

@@ -61,6 +61,7 @@ async fn act(
     match command {
         SourceCommand::Refresh(trigger) => {
             let trigger = word_of(trigger).map_err(failed(ACT))?;
+            run(tx, sql!("release_held_jobs"), &[&source.id, &now.0], None).await?;
             run(tx, sql!("refresh_source"), &[&source.id], Some(&trigger)).await?;
         }
         SourceCommand::Pause => {

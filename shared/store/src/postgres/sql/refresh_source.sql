@@ -1,4 +1,5 @@
--- A cycle starts as soon as none is running; unblocks.
+-- A cycle starts as soon as none is running; unblocks, and lifts a hold.
 UPDATE sources SET
-    requested = $2, blocked_reason = NULL, state = CASE WHEN state = 'blocked' THEN 'active' ELSE state END
+    requested = $2, blocked_reason = NULL, hold_until = 0,
+    state = CASE WHEN state = 'blocked' THEN 'active' ELSE state END
 WHERE id = $1
