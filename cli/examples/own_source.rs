@@ -42,6 +42,7 @@ impl Source for Counting {
             children: vec![],
             validators: Validators::default(),
             hold: None,
+            failure: None,
         })
     }
 }

@@ -79,6 +79,7 @@ impl Source for Slow {
             children: vec![],
             validators: Validators::default(),
             hold: None,
+            failure: None,
         })
     }
 }

@@ -55,7 +55,7 @@ pub struct PageRequest<'a> {
     pub partition: &'a str,
     /// What its parent handed to it; `{}` for the root partition.
     pub args: &'a Value,
-    /// Where the page starts; none: the partition's first page.
+    /// Where the page starts; none: the partition's first page. Never null.
     pub cursor: Option<&'a Value>,
     /// What is remembered of the page with this number from last time. Its validators are for the same request only.
     pub memory: Option<&'a PageMemory>,
@@ -74,6 +74,9 @@ pub struct Page {
     pub validators: Validators,
     /// No further request to this source for so long (its own limits).
     pub hold: Option<Duration>,
+    /// Why nobody can tell what follows this page, although it is not the last one. The page is stored first; `next` is of no
+    /// meaning then.
+    pub failure: Option<SourceError>,
 }
 
 /// What is on a page.

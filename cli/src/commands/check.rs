@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 use tideline_config::ConfigErrors;
+use tideline_config::settings::Settings;
 
 use crate::context::Context;
 use crate::exit::Code;
@@ -30,7 +31,8 @@ pub(crate) fn run(context: &Context, out: &mut Out, _args: CheckArgs) -> anyhow:
             .iter()
             .map(|source| json!({"name": source.name, "type": source.source_type}))
             .collect();
-        out.document(&json!({"ok": true, "errors": [], "sources": sources}))?;
+        let warnings: Vec<String> = warnings(&settings).collect();
+        out.document(&json!({"ok": true, "errors": [], "warnings": warnings, "sources": sources}))?;
         return Ok(Code::Done);
     }
     out.toned(Tone::Good, format!("{} is good.", context.config_path().display()))?;
@@ -46,5 +48,16 @@ pub(crate) fn run(context: &Context, out: &mut Out, _args: CheckArgs) -> anyhow:
     if !grid.is_empty() {
         out.grid(&grid)?;
     }
+    for warning in warnings(&settings) {
+        out.toned(Tone::Warn, format!("Warning: {warning}"))?;
+    }
     Ok(Code::Done)
+}
+
+/// What is allowed, but surely not meant.
+fn warnings(settings: &Settings) -> impl Iterator<Item = String> + '_ {
+    settings.sources.iter().enumerate().flat_map(|(index, source)| {
+        let warnings = source.warnings().into_iter();
+        warnings.map(move |(key, why)| format!("sources[{index}].{key} {why}"))
+    })
 }

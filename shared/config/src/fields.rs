@@ -185,6 +185,34 @@ impl Section<'_> {
         text.into_iter().collect()
     }
 
+    /// A list of texts of a form of their own.
+    pub(super) fn parsed_texts(
+        &self,
+        key: &'static str,
+        kind: &str,
+        most: usize,
+        doc: &'static str,
+        parse: &Parse<'_, String>,
+    ) -> Vec<String> {
+        let spec = spec(key, kind, "[]", format!("at most {most}"), doc);
+        self.list(&spec, most, parse).unwrap_or_default()
+    }
+
+    /// A list of HTTP statuses that are errors.
+    pub(super) fn statuses(&self, key: &'static str, default: &str, doc: &'static str) -> Option<Vec<u16>> {
+        let spec = spec(
+            key,
+            "list of HTTP statuses",
+            default,
+            "400 to 599 each, at most 20",
+            doc,
+        );
+        self.list(&spec, 20, &|text| {
+            let status = text.parse::<u16>().ok().filter(|status| (400..=599).contains(status));
+            status.ok_or_else(|| "must be a whole number from 400 to 599".to_owned())
+        })
+    }
+
     fn list<T>(&self, spec: &Spec, most: usize, parse: &Parse<'_, T>) -> Option<Vec<T>> {
         let node = self.declare(spec)?;
         let Kind::List(items) = &node.kind else {

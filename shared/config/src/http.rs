@@ -1,12 +1,15 @@
 //! The `http` source: requests and resources. How a resource goes from page to page is in `pagination.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use url::Url;
 
-use super::pagination::read_pagination;
+use super::pagination::{Paging, read_pagination};
 use super::reader::{Section, Spec, unknown};
-use super::settings::{AnswerPattern, Auth, EntityShape, HttpSettings, Pagination, RateLimitHeaders, Resource};
+use super::settings::{
+    AnswerFormat, AnswerPattern, Auth, EntityShape, FailIf, HttpSettings, NextUrls, RateLimitHeaders, Resource,
+};
 
 const AUTH_WAYS: [&str; 4] = ["bearer", "basic", "header", "oauth2"];
 
@@ -47,6 +50,10 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
     let doc = "Answers that mean that the cursor expired, besides 410. The partition then starts over.";
     let cursor_expired = rest.sections(list("cursor_expired", "none", doc), |pattern, _| read_pattern(pattern));
     let rate_limit = rest.section("rate_limit", "Headers that tell the API's limits.", read_rate_limit);
+    let doc = "Requests of each worker process to this source per second. A request waits for its turn within `page_timeout`.";
+    let max_requests_per_second = rest.optional_number("max_requests_per_second", None, 0.01..=10_000.0, doc);
+    let doc = "Next URLs of an API behind a proxy. Whatever they name, requests go to the scheme, host and port of `base_url`.";
+    let next_urls = rest.section("next_urls", doc, read_next_urls);
     let doc = "Ask with `If-None-Match` and `If-Modified-Since`, so that an unchanged page costs nothing. A last page is read \
                again where a header tells the next page and a 304 comes without it.";
     let conditional = rest.flag("conditional", true, doc);
@@ -72,6 +79,8 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
         max_body_bytes,
         cursor_expired,
         rate_limit,
+        max_requests_per_second,
+        next_urls,
         conditional,
         resources,
         variables,
@@ -128,6 +137,26 @@ fn read_oauth2(oauth2: &Section<'_>) -> Option<Auth> {
     })
 }
 
+fn read_next_urls(next: &Section<'_>) -> NextUrls {
+    let doc = "Hosts (`name` or `name:port`) that next URLs may name besides that of `base_url`.";
+    let hosts = next.parsed_texts("hosts", "list of hosts", 100, doc, &|text| {
+        let url = Url::parse(&format!("http://{text}/"));
+        let is_host = url.is_ok_and(|url| {
+            url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+        });
+        let wrong = || "must be a host such as api.internal or api.internal:8080".to_owned();
+        is_host.then(|| text.to_ascii_lowercase()).ok_or_else(wrong)
+    });
+    let doc = "Path under which the API believes itself to be. In next URLs the path of `base_url` takes its place.";
+    let base_path = next.parsed("base_path", "path", "none", doc, &|text| {
+        let wrong = || "must be a path such as / or /internal/v1".to_owned();
+        (text.starts_with('/') && !text.contains(['?', '#']))
+            .then(|| text.trim_end_matches('/').to_owned())
+            .ok_or_else(wrong)
+    });
+    NextUrls { hosts, base_path }
+}
+
 fn read_pattern(pattern: &Section<'_>) -> AnswerPattern {
     let status = pattern.required_parsed("status", "whole number", "400 to 599", "HTTP status.", &|text| {
         let status = text.parse::<u16>().ok().filter(|status| (400..=599).contains(status));
@@ -143,7 +172,9 @@ fn read_rate_limit(limits: &Section<'_>) -> RateLimitHeaders {
     let default = RateLimitHeaders::default();
     let remaining =
         "Header with the number of requests left. The IETF `RateLimit` fields and `Retry-After` count as well.";
-    let reset = "Header with the time of the reset: Unix seconds, or seconds from now.";
+    let reset = "Header with the time of the reset: Unix time (in whatever unit), or seconds from now.";
+    let hold = "No answer holds the source back for longer, whatever it asks for. `tideline refresh` lifts a hold.";
+    let longest = Duration::from_secs(86_400);
     RateLimitHeaders {
         remaining: limits
             .optional_header("remaining", "x-ratelimit-remaining", remaining)
@@ -151,6 +182,7 @@ fn read_rate_limit(limits: &Section<'_>) -> RateLimitHeaders {
         reset: limits
             .optional_header("reset", "x-ratelimit-reset", reset)
             .unwrap_or(default.reset),
+        max_hold: limits.duration("max_hold", default.max_hold, Duration::from_secs(1)..=longest, hold),
     }
 }
 
@@ -187,10 +219,22 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
         resource.fail("body", "needs `method: POST`");
     }
     let doc = "How to get from page to page.";
-    let pagination = resource.section("pagination", doc, read_pagination);
-    if matches!(&pagination, Pagination::Cursor { in_body: true, .. }) && !post {
+    let Paging {
+        pagination,
+        end,
+        stable,
+    } = resource.section("pagination", doc, read_pagination);
+    if pagination.in_body() && !post {
         resource.fail_in("pagination", "in", "body needs `method: POST`");
     }
+    let absent = read_absent(resource, parent.is_some());
+    let fail_if = read_fail_if(resource);
+    let doc = "`ndjson`: one JSON text per line, each an item. `auto`: by the answer's `Content-Type`.";
+    let format = match resource.choice("format", Some("auto"), &["auto", "json", "ndjson"], doc) {
+        Some("json") => AnswerFormat::Json,
+        Some("ndjson") => AnswerFormat::Ndjson,
+        _ => AnswerFormat::Auto,
+    };
     Resource {
         name,
         parent,
@@ -200,6 +244,11 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
         query,
         body,
         pagination,
+        end,
+        stable,
+        absent,
+        fail_if,
+        format,
         items: resource.optional_jq(
             "items",
             "the answer if it is a list, else `.items`",
@@ -229,6 +278,25 @@ fn read_item(resource: &Section<'_>) -> Option<String> {
         );
     }
     Some(item)
+}
+
+fn read_absent(resource: &Section<'_>, is_child: bool) -> Vec<u16> {
+    let doc = "Statuses that say that there is nothing to read, such as the issues of a repository that has them switched off. The \
+               partition is then read as empty and finished; what it owned goes by the rules of the sweep.";
+    let default = "[404, 410] with a parent; else none";
+    let given = resource.statuses("absent", default, doc);
+    given.unwrap_or_else(|| if is_child { vec![404, 410] } else { Vec::new() })
+}
+
+fn read_fail_if(resource: &Section<'_>) -> FailIf {
+    let doc = "jq expression over a successful answer. Unless it makes false, null, \"\" or nothing, the page failed and is tried \
+               again; a text that it makes is shown. `none`: no such check.";
+    let default = "GraphQL: `.errors`; else none";
+    match resource.optional_jq("fail_if", default, doc) {
+        None => FailIf::Default,
+        Some(text) if text == "none" => FailIf::Never,
+        Some(text) => FailIf::Expression(text),
+    }
 }
 
 /// Checks name, parent and values; answers the names of all values that a partition of it has, if that can be known.

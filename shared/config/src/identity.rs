@@ -65,10 +65,12 @@ fn pagination_json(pagination: &Pagination) -> Value {
         } => json!(["cursor", next, parameter, in_body, optional(size)]),
         Pagination::NextUrl { next, size } => json!(["next_url", next, optional(size)]),
         Pagination::LinkHeader { size } => json!(["link_header", optional(size)]),
+        Pagination::NextUrlHeader { header, size } => json!(["next_url_header", header, optional(size)]),
         Pagination::Header {
             header,
             parameter,
             size,
+            ..
         } => json!(["header", header, parameter, optional(size)]),
         Pagination::Page {
             parameter,
@@ -76,11 +78,13 @@ fn pagination_json(pagination: &Pagination) -> Value {
             size,
             total_pages,
             total,
+            ..
         } => json!(["page", parameter, first, optional(size), total_pages, total]),
         Pagination::Offset {
             parameter,
             size: by,
             total,
+            ..
         } => json!(["offset", parameter, size(by), total]),
     }
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod paging;
+
+pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
 use tideline_core::rules::{Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
 use tideline_core::words::{Fingerprint, Secret, SourceSpec};
 
@@ -191,7 +194,7 @@ pub struct SourceSettings {
     pub backoff: Ladder,
     /// `removals.reject_above_percent`, `removals.reject_empty`.
     pub guard: RemovalGuard,
-    /// `removals.confirm_cycles`, 1–10; default 2 for page-number and offset paging, else 1.
+    /// `removals.confirm_cycles`, 1–10; default 2 if items may move between pages while they are read, else 1.
     pub confirm_cycles: u32,
     /// `parallel_partitions`, 1–1,000, default 1.
     pub parallel_partitions: u32,
@@ -199,6 +202,8 @@ pub struct SourceSettings {
     pub page_timeout: Duration,
     /// `max_restarts`: restarts of a partition after an expired cursor in one cycle, default 3.
     pub max_restarts: u32,
+    /// `max_pages`: pages of a partition in one cycle, default 100,000.
+    pub max_pages: u32,
     /// `volatile_annotations`.
     pub volatile: Volatile,
     /// `commit.max_pages`: pages that may share one commit while a burst lasts, 1–100, default 16.
@@ -235,6 +240,7 @@ impl SourceSettings {
             parallel_partitions: 1,
             page_timeout: Duration::from_secs(30),
             max_restarts: 3,
+            max_pages: 100_000,
             volatile: Volatile::default(),
             commit_pages: 16,
             malformed_keep: 1_000,
@@ -295,6 +301,10 @@ pub struct HttpSettings {
     pub cursor_expired: Vec<AnswerPattern>,
     /// `rate_limit`: names of the headers.
     pub rate_limit: RateLimitHeaders,
+    /// `max_requests_per_second`, of each worker; none: as many as it can.
+    pub max_requests_per_second: Option<f64>,
+    /// `next_urls`.
+    pub next_urls: NextUrls,
     /// `conditional`: send If-None-Match / If-Modified-Since, default true.
     pub conditional: bool,
     /// `allow_private_redirects` is not a thing: redirects to another host are never followed with credentials.
@@ -323,6 +333,16 @@ pub struct Resource {
     pub body: Option<serde_json::Value>,
     /// `pagination`.
     pub pagination: Pagination,
+    /// `pagination.end`: what ends the pages besides what the type of pagination says.
+    pub end: PageEnd,
+    /// `pagination.stable`: items never move between pages while they are read.
+    pub stable: bool,
+    /// `absent`: statuses that say that there is nothing to read; default 404 and 410 for children, else none.
+    pub absent: Vec<u16>,
+    /// `fail_if`: what of a successful answer says that it failed.
+    pub fail_if: FailIf,
+    /// `format` of the answer.
+    pub format: AnswerFormat,
     /// `items`: jq expression over the answer; default `.` for an array, `.items` otherwise.
     pub items: Option<String>,
     /// `entity`: none means that items are not stored (only their children are).
@@ -383,85 +403,6 @@ pub enum EntityShape {
     Shaped(String),
 }
 
-/// How to get from page to page.
-#[derive(Clone, Debug)]
-pub enum Pagination {
-    /// One page.
-    None,
-    /// `type: cursor`: jq expression `next` over the answer; sent as query parameter `parameter` (or, with `in: body`, as
-    /// that member of the POST body). Absent, null or "" ends.
-    Cursor {
-        /// jq expression.
-        next: String,
-        /// Query parameter, or member of the body.
-        parameter: String,
-        /// It goes into the body.
-        in_body: bool,
-        /// Page size, if the API takes one.
-        size: Option<PageSize>,
-    },
-    /// `type: next_url`: jq expression over the answer for a URL, absolute or relative, of the same host.
-    NextUrl {
-        /// jq expression.
-        next: String,
-        /// Page size for the first request.
-        size: Option<PageSize>,
-    },
-    /// `type: link_header`: RFC 8288, `rel="next"`.
-    LinkHeader {
-        /// Page size for the first request.
-        size: Option<PageSize>,
-    },
-    /// `type: header`: the next cursor in an answer's header, sent as query parameter.
-    Header {
-        /// Name of the header.
-        header: String,
-        /// Query parameter.
-        parameter: String,
-        /// Page size.
-        size: Option<PageSize>,
-    },
-    /// `type: page`: page number. Ends at a short page, an empty page, or after `total_pages` / `total`.
-    Page {
-        /// Query parameter.
-        parameter: String,
-        /// The first page's number, 0 or 1 (default).
-        first: u64,
-        /// Page size: needed for the short-page rule.
-        size: Option<PageSize>,
-        /// jq expression for the number of pages.
-        total_pages: Option<String>,
-        /// jq expression for the number of items.
-        total: Option<String>,
-    },
-    /// `type: offset`. Ends at a short page, an empty page, or at `total`.
-    Offset {
-        /// Query parameter.
-        parameter: String,
-        /// Page size: needed.
-        size: PageSize,
-        /// jq expression for the number of items.
-        total: Option<String>,
-    },
-}
-
-impl Pagination {
-    /// Whether items that move between pages while paging may be missed.
-    #[must_use]
-    pub fn drifts(&self) -> bool {
-        matches!(self, Self::Page { .. } | Self::Offset { .. })
-    }
-}
-
-/// A page size and the parameter that asks for it.
-#[derive(Clone, Debug)]
-pub struct PageSize {
-    /// Query parameter (or member of the body with `in: body`).
-    pub parameter: String,
-    /// Items per page, 1–10,000.
-    pub size: u32,
-}
-
 /// An answer that means something special.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerPattern {
@@ -476,8 +417,10 @@ pub struct AnswerPattern {
 pub struct RateLimitHeaders {
     /// Default `x-ratelimit-remaining`.
     pub remaining: String,
-    /// Default `x-ratelimit-reset`: Unix seconds, or seconds from now if less than 10^8.
+    /// Default `x-ratelimit-reset`: Unix time, or seconds from now if less than 10^8.
     pub reset: String,
+    /// `max_hold`: no answer holds the source for longer; default 1 h.
+    pub max_hold: Duration,
 }
 
 impl Default for RateLimitHeaders {
@@ -485,6 +428,7 @@ impl Default for RateLimitHeaders {
         Self {
             remaining: "x-ratelimit-remaining".into(),
             reset: "x-ratelimit-reset".into(),
+            max_hold: Duration::from_secs(3600),
         }
     }
 }

@@ -58,7 +58,7 @@ fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
     read_pauses(source, &mut settings);
     let drifts = rest
         .as_ref()
-        .is_some_and(|rest| rest.resources.iter().any(|resource| resource.pagination.drifts()));
+        .is_some_and(|rest| rest.resources.iter().any(super::settings::Resource::drifts));
     source.section("removals", "When something is missing at the source.", |removals| {
         read_removals(removals, &mut settings, drifts);
     });
@@ -71,10 +71,30 @@ fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
     read_on(source, &mut settings, resources, source_type);
     let push = (source_type == Some("push")).then_some(SourceKind::Push);
     settings.kind = rest.or(files.map(SourceKind::Files)).or(push)?;
+    check_rate(source, &settings);
     settings.source_type = source_type?.to_owned();
     settings.identity = identity(&settings.source_type, &settings.kind);
     source.examine(&settings);
     Some(settings)
+}
+
+/// A request waits for its turn within `page_timeout`.
+fn check_rate(source: &Section<'_>, settings: &SourceSettings) {
+    let SourceKind::Http(http) = &settings.kind else { return };
+    let Some(rate) = http.max_requests_per_second else {
+        return;
+    };
+    let wait = f64::from(settings.parallel_partitions) / rate;
+    if wait > settings.page_timeout.as_secs_f64() {
+        source.fail(
+            "max_requests_per_second",
+            format!(
+                "with parallel_partitions: {} a request may wait {wait:.0} s for its turn, longer than page_timeout; raise \
+                 page_timeout or lower parallel_partitions",
+                settings.parallel_partitions
+            ),
+        );
+    }
 }
 
 fn read_reading(source: &Section<'_>, settings: &mut SourceSettings) {
@@ -91,6 +111,8 @@ fn read_reading(source: &Section<'_>, settings: &mut SourceSettings) {
     settings.page_timeout = source.duration("page_timeout", settings.page_timeout, shortest..=SECONDS(600), doc);
     let doc = "How often a partition may start over in one cycle because its cursor expired.";
     settings.max_restarts = source.count("max_restarts", settings.max_restarts, 0..=1_000, doc);
+    let doc = "Pages of one partition in one cycle. More are an error: an API that hands out new cursors for ever has no end.";
+    settings.max_pages = source.count("max_pages", settings.max_pages, 1..=100_000_000, doc);
     let doc = "The ladder: waits after the first, second, … failure in a row, each varied by 10 %. After the last one the partition \
                is parked and what it owns is kept; if it is the root, the cycle is cancelled, nothing is deleted, and a fresh \
                cycle starts.";
@@ -156,7 +178,7 @@ fn read_removals(removals: &Section<'_>, settings: &mut SourceSettings, drifts: 
         removals.optional_number("reject_above_percent", guard.reject_above_percent, 0.0..=100.0, doc);
     let doc = "Hold the sweep of a cycle that saw nothing at all.";
     guard.reject_empty = removals.flag("reject_empty", guard.reject_empty, doc);
-    let default = "1; 2 with `page` or `offset` pagination, where moving items may be missed";
+    let default = "2 if a resource has several pages that are not said to be `stable`; else 1";
     let doc = "Complete cycles in a row that must miss an entity before it is deleted.";
     let confirm_cycles = removals.optional_count("confirm_cycles", default, 1..=10, doc);
     settings.confirm_cycles = confirm_cycles.unwrap_or(if drifts { 2 } else { settings.confirm_cycles });

@@ -82,13 +82,17 @@ fn the_example_is_read_as_it_says() {
     assert!(matches!(&rest.auth, Auth::Bearer(token) if token.reveal() == "s3cret-token"));
     assert_eq!(rest.cursor_expired[0].status, 500);
     assert_eq!(platform.parallel_partitions, 4);
-    assert_eq!(platform.confirm_cycles, 2, "one of its resources has page numbers");
+    assert_eq!(platform.confirm_cycles, 2, "items may move between its pages");
     assert!(matches!(rest.resources[0].entity, EntityShape::None));
     assert!(matches!(&rest.resources[0].pagination, Pagination::Cursor { size: Some(size), .. } if size.size == 500));
     assert_eq!(rest.resources[2].parent.as_deref(), Some("projects"));
     assert_eq!(rest.resources[1].parent_values["org"], ".name");
     assert!(matches!(&rest.resources[1].entity, EntityShape::Named { namespace, .. } if namespace == "default"));
-    assert_eq!((inventory.rest, inventory.confirm_cycles), (None, 1));
+    assert_eq!(
+        (inventory.rest, inventory.confirm_cycles),
+        (None, 1),
+        "it is said to be stable"
+    );
     assert_eq!(
         inventory.schedule.as_ref().unwrap().to_string(),
         "30 2 * * * (Europe/Berlin)"
@@ -434,3 +438,6 @@ proptest! {
         }
     }
 }
+
+#[path = "http_tests.rs"]
+mod http;

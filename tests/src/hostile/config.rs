@@ -107,7 +107,7 @@ impl Paging {
             Self::Cursor => format!("{{ type: cursor, next: .next, parameter: cursor, {size} }}"),
             Self::CursorInBody => format!("{{ type: cursor, in: body, next: .next, parameter: cursor, {size} }}"),
             Self::NextUrl => format!("{{ type: next_url, next: .next, {size} }}"),
-            Self::LinkHeader => format!("{{ type: link_header, {size} }}"),
+            Self::LinkHeader => format!("{{ type: link_header, {size}, end: {{ no_link: true }} }}"),
             Self::Header => format!("{{ type: header, header: x-next-cursor, parameter: cursor, {size} }}"),
             Self::Page => format!("{{ type: page, parameter: page, {size}, total: .total }}"),
             Self::Offset => format!("{{ type: offset, parameter: offset, {size}, total: .total }}"),

@@ -137,3 +137,46 @@ async fn a_circle_of_signed_next_urls_is_told_without_their_queries() -> Result<
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn a_page_whose_next_cursor_came_before_is_stored_before_it_is_refused() -> Result<()> {
+    let script = |asked: Asked| {
+        Ok(match number(&asked) {
+            0 => page(&["a"], Some(1)),
+            _ => page(&["b"], Some(1)),
+        })
+    };
+    let stage = Stage::start(|_| (), script).await?;
+    stage.job(NAME, |job| job.state == JobState::Parked).await?;
+    assert_eq!(stage.names().await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_behind_which_nobody_can_tell_what_follows_is_stored_and_its_partition_parked() -> Result<()> {
+    let script = |_| {
+        Ok(Page {
+            failure: Some(SourceError::new(ErrorClass::Permanent, "the next URL is refused")),
+            ..page(&["a", "b"], None)
+        })
+    };
+    let stage = Stage::start(|_| (), script).await?;
+    let parked = stage.job(NAME, |job| job.state == JobState::Parked).await?;
+    assert!(parked.last_error.is_some_and(|error| error.contains("refused")));
+    stage.reaches(1, CycleState::Incomplete).await?;
+    assert_eq!(stage.names().await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn new_cursors_without_end_are_read_up_to_max_pages() -> Result<()> {
+    let script = |asked: Asked| {
+        let number = number(&asked);
+        Ok(page(&[format!("e{number}").as_str()], Some(number + 1)))
+    };
+    let stage = Stage::start(|settings| settings.max_pages = 5, script).await?;
+    let parked = stage.job(NAME, |job| job.state == JobState::Parked).await?;
+    assert!(parked.last_error.is_some_and(|error| error.contains("max_pages")));
+    assert_eq!(stage.names().await?.len(), 5);
+    Ok(())
+}

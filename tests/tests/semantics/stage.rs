@@ -66,6 +66,7 @@ pub(crate) fn page(names: &[&str], next: Option<u64>) -> Page {
         children: vec![],
         validators: Validators::default(),
         hold: None,
+        failure: None,
     }
 }
 

@@ -132,6 +132,7 @@ mod tests {
             children: vec![],
             validators: Validators::default(),
             hold: None,
+            failure: None,
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct ReadPage {
     pub(crate) next: Option<Value>,
     /// The source wants no further request for so long.
     pub(crate) hold: Option<Duration>,
+    /// Why reading does not go on behind it.
+    pub(crate) failure: Option<SourceError>,
 }
 
 /// Why reading ended before the partition did.
@@ -71,8 +73,12 @@ impl Reader {
             if let Ok(page) = &mut read {
                 page.room = take_room(&room, &page.write).await;
             }
-            let last = match &read {
-                Ok(page) => page.next.is_none() || page.hold.is_some(),
+            let mut failure = None;
+            let last = match &mut read {
+                Ok(page) => {
+                    failure = page.failure.take();
+                    failure.is_some() || page.next.is_none() || page.hold.is_some()
+                }
                 Err(_) => true,
             };
             if let Ok(page) = &read {
@@ -83,7 +89,15 @@ impl Reader {
                 }
             }
             // Without a receiver the burst has ended: nothing more is wanted.
-            if pages.send(read).await.is_err() || last {
+            if pages.send(read).await.is_err() {
+                return;
+            }
+            if let Some(failure) = failure {
+                // The page is on its way to the store; only what follows it is missing.
+                let _ = pages.send(Err(ReadError::Source(failure))).await;
+                return;
+            }
+            if last {
                 return;
             }
             if self.stop.is_cancelled() || self.clock.now() >= self.ends_at {
@@ -100,7 +114,7 @@ impl Reader {
         let request = PageRequest {
             partition: &self.partition.partition,
             args: &self.partition.args,
-            cursor: self.cursor.as_ref(),
+            cursor: self.cursor.as_ref().filter(|cursor| !cursor.is_null()),
             memory: memory.as_ref(),
         };
         let timeout = self.readable.settings.page_timeout;
@@ -115,19 +129,22 @@ impl Reader {
             class_of(&page),
             self.clock.now().since(asked_at),
         );
-        let page = page.map_err(ReadError::Source)?;
+        let mut page = page.map_err(ReadError::Source)?;
         let hold = page.hold;
+        let mut failure = page.failure.take();
         let next = match (&page.content, &memory) {
+            // Not finished: whoever tries again reads this page again.
+            _ if failure.is_some() => Some(self.cursor.clone().unwrap_or(Value::Null)),
             (PageContent::Unchanged, Some(memory)) => match &memory.next {
                 Some(text) => Some(serde_json::from_str(text).map_err(|error| broken_memory(&error))?),
                 None => None,
             },
             _ => page.next.clone(),
         };
-        if let Some(next) = next.as_ref().map(Value::to_string)
-            && came_twice(self.kept_cursor, &next)
+        if let Some(next) = &next
+            && failure.is_none()
         {
-            return Err(ReadError::Source(circle(&next)));
+            failure = self.refuse(&next.to_string());
         }
         let write =
             page_write(self.next_page, page, memory, &self.readable.settings.volatile, asked_at).ok_or_else(|| {
@@ -141,6 +158,19 @@ impl Reader {
             write,
             next,
             hold,
+            failure,
+        })
+    }
+
+    /// Why there must be no page at this cursor.
+    fn refuse(&self, next: &str) -> Option<SourceError> {
+        let most = self.readable.settings.max_pages;
+        if came_twice(self.kept_cursor, next) {
+            return Some(circle(next));
+        }
+        (self.next_page.saturating_add(1) >= most).then(|| {
+            let why = format!("the partition has more than {most} pages (max_pages); do its cursors ever end?");
+            SourceError::new(ErrorClass::Permanent, why)
         })
     }
 }

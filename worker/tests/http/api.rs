@@ -11,7 +11,8 @@ use http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tideline_config::settings::{
-    Auth, EntityShape, HttpSettings, PageSize, Pagination, RateLimitHeaders, Resource, SourceKind, SourceSettings,
+    AnswerFormat, Auth, EntityShape, FailIf, HttpSettings, NextUrls, PageEnd, PageSize, Pagination, RateLimitHeaders,
+    Resource, SourceKind, SourceSettings,
 };
 use tideline_core::clock::SystemClock;
 use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Timestamp};
@@ -26,6 +27,7 @@ pub(crate) struct Seen {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
+    pub(crate) raw_query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
@@ -65,6 +67,7 @@ impl Api {
                 let seen = Seen {
                     method: parts.method,
                     path: parts.uri.path().to_owned(),
+                    raw_query: query.to_owned(),
                     query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
                     headers: parts.headers,
                     body: String::from_utf8(body.to_vec()).unwrap(),
@@ -141,11 +144,24 @@ pub(crate) fn resource(name: &str, path: &str, pagination: Pagination) -> Resour
         path: path.into(),
         query: BTreeMap::new(),
         body: None,
+        end: end_of(&pagination),
+        stable: false,
+        absent: Vec::new(),
+        fail_if: FailIf::Default,
+        format: AnswerFormat::Auto,
         pagination,
         items: None,
         entity: EntityShape::AsIs,
         item: None,
         item_values: BTreeMap::new(),
+    }
+}
+
+/// As the configuration has it by default.
+fn end_of(pagination: &Pagination) -> PageEnd {
+    PageEnd {
+        status: if pagination.counts() { vec![404] } else { Vec::new() },
+        ..PageEnd::default()
     }
 }
 
@@ -157,6 +173,8 @@ pub(crate) fn rest(base_url: &Url, resources: Vec<Resource>) -> HttpSettings {
         max_body_bytes: 1 << 20,
         cursor_expired: Vec::new(),
         rate_limit: RateLimitHeaders::default(),
+        max_requests_per_second: None,
+        next_urls: NextUrls::default(),
         conditional: true,
         resources,
         variables: Vec::new(),
@@ -256,6 +274,7 @@ pub(crate) async fn pass(source: &HttpSource) -> Pass {
                 memory: None,
             };
             let page = source.read_page(request).await.unwrap();
+            assert!(page.failure.is_none(), "{:?}", page.failure);
             pass.pages += 1;
             assert!(pass.pages < 1000, "pages without end");
             pass.names.extend(references(&page).iter().map(|reference| {

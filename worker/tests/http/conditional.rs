@@ -155,6 +155,7 @@ async fn grows_silently(header: &'static str, next: &'static str) -> Api {
 #[tokio::test]
 async fn a_304_without_the_header_that_tells_the_next_page_does_not_hide_a_successor() {
     let by_header = Pagination::Header {
+        in_body: false,
         header: "x-next".into(),
         parameter: "after".into(),
         size: None,
@@ -212,6 +213,7 @@ async fn a_full_last_page_of_numbered_pages_is_followed_by_one_more_request() {
     };
     for pagination in [
         Pagination::Page {
+            in_body: false,
             parameter: "page".into(),
             first: 1,
             size: Some(size.clone()),
@@ -219,6 +221,7 @@ async fn a_full_last_page_of_numbered_pages_is_followed_by_one_more_request() {
             total: None,
         },
         Pagination::Offset {
+            in_body: false,
             parameter: "offset".into(),
             size,
             total: None,

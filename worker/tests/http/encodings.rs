@@ -9,7 +9,7 @@ use tideline_worker::ErrorClass;
 use crate::api::*;
 
 /// RFC 1952 around one stored block of RFC 1951, section 3.2.4.
-fn gzip(data: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
     let length = u16::try_from(data.len()).unwrap();
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
     out.extend(length.to_le_bytes());

@@ -61,6 +61,18 @@ async fn each_status_has_its_class() {
 }
 
 #[tokio::test]
+async fn a_secondary_rate_limit_that_only_the_text_tells_is_no_lack_of_rights() {
+    for body in [
+        "{\"message\":\"You have exceeded a secondary rate limit. Please wait a few minutes before you try again.\"}",
+        "{\"message\":\"You have triggered an abuse detection mechanism.\"}",
+    ] {
+        let error = error_of(403, &[], body).await;
+        assert_eq!(error.class, after(60), "{error}");
+        assert!(!error.message.contains("credentials"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn retry_after_may_be_a_date_compared_with_the_answers_own() {
     let headers = &[
         ("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),

@@ -92,7 +92,9 @@ async fn a_cursor_that_repeats_the_credential_is_refused() {
     };
     let mut settings = things(&api.url, pagination);
     settings.auth = Auth::Bearer(Secret::new("hush-hush"));
-    let error = first(&open(settings)).await.unwrap_err();
+    let page = first(&open(settings)).await.unwrap();
+    assert_eq!(page.next, None);
+    let error = page.failure.unwrap();
     assert_eq!(error.class, ErrorClass::Permanent);
     assert!(!error.message.contains("hush-hush"), "{error}");
 }
@@ -153,6 +155,7 @@ async fn a_cursor_may_hold_what_a_variable_stands_for_but_no_key() {
     let page = first(&open(with_variables(&api.url, pagination()))).await.unwrap();
     assert_eq!(page.next, Some(json!("/orgs/acme-corp/things?after=1")));
     let api = Api::start(|_| answer(json!({"items": [], "next": "/things?after=1&k=k3y/from=env"}))).await;
-    let error = first(&open(with_variables(&api.url, pagination()))).await.unwrap_err();
+    let page = first(&open(with_variables(&api.url, pagination()))).await.unwrap();
+    let error = page.failure.unwrap();
     assert!(error.message.contains("repeats a credential"), "{error}");
 }

@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod answers;
 mod api;
 mod auth;
 mod children;
 mod conditional;
+mod connections;
 mod encodings;
 mod errors;
 mod hygiene;
 mod items;
 mod paging;
+mod paging_ends;
+mod paging_next;
 mod shapes;

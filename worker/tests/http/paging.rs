@@ -159,7 +159,8 @@ async fn a_next_url_of_another_host_is_refused_and_never_asked() {
         next: ".next".into(),
         size: None,
     };
-    let error = first(&open(things(&api.url, pagination))).await.unwrap_err();
+    let page = first(&open(things(&api.url, pagination))).await.unwrap();
+    let error = page.failure.unwrap();
     assert_eq!(error.class, ErrorClass::Permanent);
     assert!(
         error.message.contains("another host") && !error.message.contains("token"),
@@ -182,6 +183,7 @@ async fn a_next_cursor_in_a_header_is_followed_until_the_header_is_gone() {
     })
     .await;
     let pagination = Pagination::Header {
+        in_body: false,
         header: "X-Next-Page".into(),
         parameter: "after".into(),
         size: None,
@@ -198,6 +200,7 @@ fn by_page(total: usize, first: usize) -> impl Fn(&Seen) -> Response + Send + Sy
 
 fn page_number(first: u64, sized: bool, total_pages: Option<&str>, total: Option<&str>) -> Pagination {
     Pagination::Page {
+        in_body: false,
         parameter: "page".into(),
         first,
         size: if sized { size(3) } else { None },
@@ -207,10 +210,10 @@ fn page_number(first: u64, sized: bool, total_pages: Option<&str>, total: Option
 }
 
 #[tokio::test]
-async fn page_numbers_end_at_a_short_page_an_empty_page_or_the_total() {
+async fn page_numbers_end_at_an_empty_page_or_the_total() {
     // (items, first page, pagination, pages asked for)
     let cases = [
-        (7, 1, page_number(1, true, None, None), 3),
+        (7, 1, page_number(1, true, None, None), 4),
         (6, 1, page_number(1, true, None, None), 3),
         (6, 0, page_number(0, false, None, None), 3),
         (6, 1, page_number(1, true, Some(".pages"), None), 2),
@@ -237,14 +240,15 @@ async fn with_a_total_a_server_that_gives_less_than_asked_is_read_to_the_end() {
 }
 
 #[tokio::test]
-async fn offsets_end_at_a_short_page_an_empty_page_or_the_total() {
-    for (total, expression, pages) in [(7, None, 3), (6, None, 3), (6, Some(".total"), 2), (0, None, 1)] {
+async fn offsets_end_at_an_empty_page_or_the_total() {
+    for (total, expression, pages) in [(7, None, 4), (6, None, 3), (6, Some(".total"), 2), (0, None, 1)] {
         let api = Api::start(move |seen| {
             let (from, limit) = (seen.number("offset").unwrap(), seen.number("limit").unwrap());
             answer(json!({"items": slice(from, limit, total), "total": total.to_string()}))
         })
         .await;
         let pagination = Pagination::Offset {
+            in_body: false,
             parameter: "offset".into(),
             size: size(3).unwrap(),
             total: expression.map(Into::into),

@@ -110,6 +110,7 @@ fn page(content: PageContent, next: Option<Value>, validators: Validators) -> Pa
         children: Vec::new(),
         validators,
         hold: None,
+        failure: None,
     }
 }
 

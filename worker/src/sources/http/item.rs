@@ -23,7 +23,7 @@ impl HttpSource {
         };
         let plan = &self.inner.plans[index];
         let asked = plan
-            .asked(&self.inner.base, &place, None)
+            .request(&self.inner.base, &place, None)
             .map_err(|why| permanent(format!("item: {why}")))?;
         let answer = self.transport.fetch(&asked, None).await?;
         if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
@@ -31,7 +31,7 @@ impl HttpSource {
                 reference: self.reference_of(request),
             });
         }
-        self.rules.judge(&asked, &answer, false, &self.transport)?;
+        self.rules.judge(&asked, &answer, (false, false), &self.transport)?;
         let read = self.read(index, &place, &answer).await;
         let read = read.map_err(|error| self.unreadable(error, &asked, &answer))?;
         Ok(ItemContent::Found(read.items))
@@ -60,7 +60,13 @@ impl HttpSource {
         let body = item.to_string();
         let read = self
             .inner
-            .read(index, &place, &self.transport.redactor, body.as_bytes(), &|| true)
+            .read(
+                index,
+                &place,
+                &self.transport.redactor,
+                (body.as_bytes(), false),
+                &|| true,
+            )
             .ok()?;
         read.items.into_iter().find_map(|item| match item {
             Item::Entity { reference, .. } => Some(reference),

@@ -9,23 +9,26 @@ use http::header::{DATE, RETRY_AFTER};
 use tideline_config::settings::RateLimitHeaders;
 use tideline_core::words::Timestamp;
 
-/// No answer holds a source back for longer.
-const MAX_HOLD: Duration = Duration::from_secs(24 * 3600);
+/// A number below this is seconds from now, above it Unix time.
+const UNIX_FROM: u64 = 100_000_000;
 
-/// A reset below this is seconds from now, above it Unix seconds.
-const UNIX_SECONDS_FROM: u64 = 100_000_000;
+/// Unix time above this is in milliseconds, above a thousand times this in microseconds, and so on: as seconds it would be
+/// the year 5138.
+const SECONDS_BELOW: u64 = 100_000_000_000;
 
-/// The wait that `Retry-After` asks for: seconds, or a date compared with the answer's own `Date` (else with `now`).
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+/// The wait that `Retry-After` asks for: seconds, or a date compared with the answer's own `Date` (else with `now`). A number
+/// that is Unix time is read as such, in whatever unit.
+pub(super) fn retry_after(headers: &HeaderMap, limits: &RateLimitHeaders, now: Timestamp) -> Option<Duration> {
     let text = text(headers, RETRY_AFTER.as_str())?;
     let wait = match text.parse::<f64>() {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => {
-            Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(MAX_HOLD)
+            let seconds = Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX);
+            until(seconds.as_secs(), headers, now)
         }
         Ok(_) => return None,
         Err(_) => Duration::from_secs(unix_seconds(text)?.saturating_sub(server_now(headers, now))),
     };
-    Some(wait.min(MAX_HOLD))
+    Some(wait.min(limits.max_hold))
 }
 
 /// The wait until the source's limit is reset, if the answer says that nothing is left of it.
@@ -43,7 +46,7 @@ pub(super) fn hold(headers: &HeaderMap, names: &RateLimitHeaders, now: Timestamp
         .into_iter()
         .flatten()
         .max()
-        .map(|wait| wait.min(MAX_HOLD))
+        .map(|wait| wait.min(names.max_hold))
         .filter(|wait| !wait.is_zero())
 }
 
@@ -55,8 +58,12 @@ pub(super) fn exhausted(headers: &HeaderMap, names: &RateLimitHeaders) -> bool {
 }
 
 fn until(reset: u64, headers: &HeaderMap, now: Timestamp) -> Duration {
-    if reset >= UNIX_SECONDS_FROM {
-        Duration::from_secs(reset.saturating_sub(server_now(headers, now)))
+    if reset >= UNIX_FROM {
+        let mut seconds = reset;
+        while seconds >= SECONDS_BELOW {
+            seconds /= 1000;
+        }
+        Duration::from_secs(seconds.saturating_sub(server_now(headers, now)))
     } else {
         Duration::from_secs(reset)
     }
@@ -87,7 +94,7 @@ fn whole(text: &str) -> Option<u64> {
     let text = text.split([',', ';']).next().unwrap_or_default().trim();
     text.parse().ok().or_else(|| {
         let value: f64 = text.parse().ok()?;
-        (value.is_finite() && (0.0..1e15).contains(&value)).then(|| {
+        (value.is_finite() && (0.0..1e19).contains(&value)).then(|| {
             // In range by the check above.
             Duration::from_secs_f64(value.ceil()).as_secs()
         })
@@ -200,7 +207,7 @@ mod tests {
     }
 
     fn retry(pairs: &[(&str, &str)]) -> Option<u64> {
-        retry_after(&headers(pairs), NOW).map(|wait| wait.as_secs())
+        retry_after(&headers(pairs), &RateLimitHeaders::default(), NOW).map(|wait| wait.as_secs())
     }
 
     fn held(pairs: &[(&str, &str)]) -> Option<u64> {
@@ -221,8 +228,40 @@ mod tests {
         );
         assert_eq!(retry(&[("retry-after", "soon")]), None);
         assert_eq!(retry(&[("retry-after", "-5")]), None);
-        assert_eq!(retry(&[("retry-after", "99999999999")]), Some(24 * 3600));
+        assert_eq!(
+            retry(&[("retry-after", "99999999")]),
+            Some(3600),
+            "never longer than max_hold"
+        );
         assert_eq!(retry(&[]), None);
+    }
+
+    #[test]
+    fn unix_time_in_any_unit_is_read_as_what_it_is() {
+        for text in [
+            "784111800",
+            "784111800.5",
+            "784111800000",
+            "784111800000000",
+            "784111800000000000",
+        ] {
+            let wait = retry(&[("retry-after", text)]).unwrap();
+            assert!((23..=24).contains(&wait), "{text}: {wait}");
+            let pairs = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", text)];
+            let wait = held(&pairs).unwrap();
+            assert!((23..=24).contains(&wait), "{text}: {wait}");
+        }
+        assert_eq!(retry(&[("retry-after", "784111000")]), Some(0), "it is over");
+    }
+
+    #[test]
+    fn the_longest_hold_is_configured() {
+        let limits = RateLimitHeaders {
+            max_hold: Duration::from_secs(10),
+            ..RateLimitHeaders::default()
+        };
+        let wait = retry_after(&headers(&[("retry-after", "60")]), &limits, NOW);
+        assert_eq!(wait, Some(limits.max_hold));
     }
 
     #[test]
@@ -266,8 +305,9 @@ mod tests {
                 if headers.is_empty() {
                     continue;
                 }
-                let wait = retry_after(&headers, NOW).max(hold(&headers, &RateLimitHeaders::default(), NOW));
-                proptest::prop_assert!(wait.unwrap_or_default() <= MAX_HOLD);
+                let limits = RateLimitHeaders::default();
+                let wait = retry_after(&headers, &limits, NOW).max(hold(&headers, &limits, NOW));
+                proptest::prop_assert!(wait.unwrap_or_default() <= limits.max_hold);
             }
         }
     }

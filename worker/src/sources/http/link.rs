@@ -5,15 +5,30 @@ use http::header::LINK;
 
 use super::limits::split_outside_quotes;
 
+/// What the header says of the next page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NextLink {
+    Target(String),
+    /// There is no next page.
+    None,
+    /// There is no such header at all.
+    NoHeader,
+}
+
 /// The target of the first link whose relation is `next` (section 3.3: relations are separated by spaces and compared
-/// without case; a link with an `anchor` speaks of another resource).
-pub(super) fn next(headers: &HeaderMap) -> Option<String> {
+/// without case; a link with an `anchor` speaks of another resource). A link with `results="false"` leads to an empty page:
+/// Sentry always names a next one.
+pub(super) fn next(headers: &HeaderMap) -> NextLink {
+    if !headers.contains_key(LINK) {
+        return NextLink::NoHeader;
+    }
     headers
         .get_all(LINK)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(links)
         .find_map(|(target, parameters)| is_next(parameters).then(|| target.to_owned()))
+        .map_or(NextLink::None, NextLink::Target)
 }
 
 fn is_next(parameters: &str) -> bool {
@@ -28,6 +43,7 @@ fn is_next(parameters: &str) -> bool {
                     .any(|relation| relation.eq_ignore_ascii_case("next"))
             }
             "anchor" => return false,
+            "results" if value.eq_ignore_ascii_case("false") => return false,
             _ => {}
         }
     }
@@ -64,7 +80,10 @@ mod tests {
         for value in values {
             headers.append(LINK, HeaderValue::from_str(value).unwrap());
         }
-        next(&headers)
+        match next(&headers) {
+            NextLink::Target(target) => Some(target),
+            NextLink::None | NextLink::NoHeader => None,
+        }
     }
 
     #[test]
@@ -90,6 +109,14 @@ mod tests {
         ] {
             assert_eq!(next_of(&[value]), None, "{value}");
         }
-        assert_eq!(next_of(&[]), None);
+        assert_eq!(next(&HeaderMap::new()), NextLink::NoHeader);
+    }
+
+    #[test]
+    fn a_next_link_without_results_ends_the_pages() {
+        let sentry =
+            |results| format!("<https://h/?cursor=0:100:0>; rel=\"next\"; results=\"{results}\"; cursor=\"0:100:0\"");
+        assert_eq!(next_of(&[&sentry("false")]), None);
+        assert_eq!(next_of(&[&sentry("true")]).unwrap(), "https://h/?cursor=0:100:0");
     }
 }

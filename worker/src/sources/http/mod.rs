@@ -1,17 +1,20 @@
 //! The `http` source: any JSON API, described by configuration alone.
 //!
-//! [`plan`] compiles the settings once; [`paging`] makes a request of a cursor and a cursor of an answer; [`transport`] sends
-//! it with its credentials; [`verdict`] says what the status means; [`reading`] makes items and child partitions of the body,
+//! [`plan`] compiles the settings once; [`paging`] makes a request of a cursor and a cursor of an answer, [`ending`] says when
+//! counted pages end; [`transport`] sends it with its credentials; [`verdict`] says what the status means; [`reading`] makes items and child partitions of the body,
 //! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
 
 mod auth;
 mod blocking;
+mod ending;
 mod exchange;
 mod expression;
 mod extract;
+mod failure;
 mod hidden;
 mod item;
 mod limits;
+mod lines;
 mod link;
 mod paging;
 mod partition;
@@ -36,7 +39,8 @@ use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Validators};
 pub use self::exchange::{Exchange, Observer};
 
 use self::blocking::{Blocking, NoResult};
-use self::paging::{Asked, Signs};
+use self::ending::Failure;
+use self::paging::{HttpRequest, PageFacts};
 use self::partition::Place;
 use self::plan::{Plan, Problem};
 use self::reading::{Read, ReadError, Reader};
@@ -120,7 +124,7 @@ impl HttpSource {
     }
 
     /// SHA-256 over what is asked, by whom, and what becomes of the answer.
-    fn request_print(&self, plan: &Plan, asked: &Asked, request: &PageRequest<'_>) -> Fingerprint {
+    fn request_print(&self, plan: &Plan, asked: &HttpRequest, request: &PageRequest<'_>) -> Fingerprint {
         let mut hasher = Sha256::new();
         let cursor = request.cursor.map(Value::to_string).unwrap_or_default();
         for part in [
@@ -139,18 +143,52 @@ impl HttpSource {
         Fingerprint(hasher.finalize().into())
     }
 
+    /// An answer that can be read, or one whose status the resource names.
     async fn fetch(
         &self,
-        asked: &Asked,
+        plan: &Plan,
+        asked: &HttpRequest,
         memory: Option<&PageMemory>,
-        with_cursor: bool,
+        cursor: Option<&Value>,
     ) -> Result<Answer, SourceError> {
         let condition = memory
             .map(|memory| &memory.validators)
             .filter(|validators| self.conditional && (validators.etag.is_some() || validators.last_modified.is_some()));
         let answer = self.transport.fetch(asked, condition).await?;
-        self.rules.judge(asked, &answer, with_cursor, &self.transport)?;
+        if self.says_nothing(plan, &answer, cursor) {
+            return Ok(answer);
+        }
+        // Gone while it was read: its first page will tell, so it starts over.
+        let gone = cursor.is_some() && plan.absent.contains(&answer.status.as_u16());
+        self.rules
+            .judge(asked, &answer, (cursor.is_some(), gone), &self.transport)?;
         Ok(answer)
+    }
+
+    /// Whether the status is one by which the resource says that there is no such page, or nothing to read at all.
+    fn says_nothing(&self, plan: &Plan, answer: &Answer, cursor: Option<&Value>) -> bool {
+        let status = answer.status.as_u16();
+        let named = match cursor {
+            Some(_) => plan.end.status.contains(&status),
+            None => plan.absent.contains(&status),
+        };
+        named && !self.rules.is_transient(answer, self.transport.clock.now())
+    }
+
+    /// The empty page that a status tells of.
+    fn nothing(&self, plan: &Plan, request: &PageRequest<'_>, answer: &Answer) -> Result<Page, Failure> {
+        let next = match request.cursor {
+            Some(cursor) => plan.next_after_refusal(cursor)?,
+            None => None,
+        };
+        Ok(Page {
+            content: PageContent::Items(Vec::new()),
+            next,
+            children: siblings(plan, request),
+            validators: Validators::default(),
+            hold: self.hold(answer),
+            failure: None,
+        })
     }
 
     async fn read(&self, index: usize, place: &Place, answer: &Answer) -> Result<Read, NoPage> {
@@ -161,23 +199,25 @@ impl HttpSource {
                 ..Read::default()
             });
         }
+        let by_line = lines::is_by_line(plan.format, &answer.headers);
         if !plan.needs_jq() && answer.body.len() <= INLINE_BYTES {
             let redactor = &self.transport.redactor;
             return self
                 .inner
-                .read(index, place, redactor, &answer.body, &|| true)
+                .read(index, place, redactor, (&answer.body, by_line), &|| true)
                 .map_err(NoPage::from);
         }
         let (inner, place, body) = (Arc::clone(&self.inner), place.clone(), answer.body.clone());
         let redactor = Arc::clone(&self.transport.redactor);
         if !plan.needs_jq() {
-            let work = move || inner.read(index, &place, &redactor, &body, &|| true);
+            let work = move || inner.read(index, &place, &redactor, (&body, by_line), &|| true);
             return match tokio::task::spawn_blocking(work).await {
                 Ok(read) => read.map_err(NoPage::from),
                 Err(_) => Err(NoPage::Cut("reading it was stopped".to_owned())),
             };
         }
-        let work = move |watch: &blocking::Watch| inner.read(index, &place, &redactor, &body, &|| watch.go_on());
+        let work =
+            move |watch: &blocking::Watch| inner.read(index, &place, &redactor, (&body, by_line), &|| watch.go_on());
         match self.blocking.run(self.page_timeout, work).await {
             Ok(read) => read.map_err(NoPage::from),
             Err(NoResult::TooLong) => Err(NoPage::Permanent(
@@ -194,7 +234,7 @@ impl Inner {
         index: usize,
         place: &Place,
         redactor: &super::redact::Redactor,
-        body: &[u8],
+        (body, by_line): (&[u8], bool),
         go_on: &dyn Fn() -> bool,
     ) -> Result<Read, ReadError> {
         Reader {
@@ -203,6 +243,7 @@ impl Inner {
             redactor,
             go_on,
             max_bytes: self.max_body_bytes,
+            by_line,
         }
         .read(body)
     }
@@ -225,7 +266,7 @@ enum NoPage {
 impl From<ReadError> for NoPage {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Cut(why) => Self::Cut(why),
+            ReadError::Cut(why) | ReadError::Failed(why) => Self::Cut(why),
             ReadError::Wrong(why) => Self::Permanent(why),
         }
     }
@@ -244,19 +285,25 @@ impl Source for HttpSource {
         };
         let plan = &self.inner.plans[index];
         let asked = plan
-            .asked(&self.inner.base, &place, request.cursor)
+            .request(&self.inner.base, &place, request.cursor)
             .map_err(|why| permanent(format!("partition {}: {why}", request.partition)))?;
         let print = self.request_print(plan, &asked, &request);
         let memory = request.memory.filter(|memory| memory.validators.request == Some(print));
-        let with_cursor = request.cursor.is_some();
+        let failed = |failure: Failure| {
+            let text = format!("{}: {}", address(&asked.url), failure.why);
+            SourceError::new(failure.class, self.transport.redactor.text(&text))
+        };
 
-        let mut answer = self.fetch(&asked, memory, with_cursor).await?;
+        let mut answer = self.fetch(plan, &asked, memory, request.cursor).await?;
+        if self.says_nothing(plan, &answer, request.cursor) {
+            return self.nothing(plan, &request, &answer).map_err(failed);
+        }
         if answer.status == StatusCode::NOT_MODIFIED {
             match memory {
                 Some(memory) if self.next_is_as_remembered(plan, &place, &answer, memory) => {
                     return Ok(self.unchanged(print, memory, &answer));
                 }
-                _ => answer = self.fetch(&asked, None, with_cursor).await?,
+                _ => answer = self.fetch(plan, &asked, None, request.cursor).await?,
             }
         }
         if answer.status == StatusCode::NOT_MODIFIED {
@@ -271,8 +318,19 @@ impl Source for HttpSource {
         }
         let read = self.read(index, &place, &answer).await;
         let read = read.map_err(|error| self.unreadable(error, &asked, &answer))?;
-        self.page(plan, &place, &request, (print, content), &answer, read)
-            .map_err(|why| permanent(format!("{}: {why}", address(&asked.url))))
+        let (page, failure) = self.page(plan, &place, &request, (print, content), &answer, read);
+        match failure {
+            None => Ok(page),
+            // Its items are kept: they were read, whatever follows.
+            Some(failure) if failure.class == ErrorClass::Permanent => Ok(Page {
+                next: None,
+                // Whatever was wrong may be mended: the page is read again next time.
+                validators: Validators::default(),
+                failure: Some(failed(failure)),
+                ..page
+            }),
+            Some(failure) => Err(failed(failure)),
+        }
     }
 
     async fn read_item(&self, request: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
@@ -293,41 +351,44 @@ impl HttpSource {
         (print, content): (Fingerprint, Fingerprint),
         answer: &Answer,
         read: Read,
-    ) -> Result<Page, String> {
-        let signs = Signs {
+    ) -> (Page, Option<Failure>) {
+        let facts = PageFacts {
             cursor: request.cursor,
             count: read.count,
             picked: read.picked,
+            digest: read.digest,
             headers: &answer.headers,
             url: &answer.url,
             next: read.next,
             total: read.total,
             total_pages: read.total_pages,
+            said_last: read.said_last,
         };
-        let next = plan.next(&signs, &self.inner.base, place)?;
-        if let Some(next) = &next
-            && self.transport.redactor.touches(&next.to_string())
-        {
-            return Err("the next cursor repeats a credential, which may not be stored".to_owned());
-        }
+        let next = plan.next(&facts, &self.inner.base, place).and_then(|next| match next {
+            Some(next) if self.transport.redactor.touches(&next.to_string()) => Err(Failure::permanent(
+                "the next cursor repeats a credential, which may not be stored",
+            )),
+            next => Ok(next),
+        });
+        let (next, failure) = match next {
+            Ok(next) => (next, None),
+            Err(failure) => (None, Some(failure)),
+        };
         let mut children = read.children;
-        if request.cursor.is_none() {
-            children.extend(plan.siblings.iter().map(|name| ChildPartition {
-                key: name.clone(),
-                args: serde_json::json!({"resource": name, "values": {}}),
-            }));
-        }
-        Ok(Page {
+        children.extend(siblings(plan, request));
+        let page = Page {
             content: PageContent::Items(read.items),
             next,
             children,
             validators: validators(print, Some(content), answer, None),
             hold: self.hold(answer),
-        })
+            failure: None,
+        };
+        (page, failure)
     }
 
     /// What a body that makes no page means.
-    fn unreadable(&self, error: NoPage, asked: &Asked, answer: &Answer) -> SourceError {
+    fn unreadable(&self, error: NoPage, asked: &HttpRequest, answer: &Answer) -> SourceError {
         let (class, text) = match error {
             NoPage::Cut(why) => (
                 ErrorClass::Transient { retry_after: None },
@@ -349,6 +410,7 @@ impl HttpSource {
             children: Vec::new(),
             validators: validators(print, memory.validators.content, answer, Some(&memory.validators)),
             hold: self.hold(answer),
+            failure: None,
         }
     }
 
@@ -367,18 +429,20 @@ impl HttpSource {
         if !answer.headers.contains_key(telling) {
             return memory.next.is_some();
         }
-        let signs = Signs {
+        let facts = PageFacts {
             cursor: None,
             count: None,
             picked: 0,
+            digest: None,
             headers: &answer.headers,
             url: &answer.url,
             next: None,
             total: None,
             total_pages: None,
+            said_last: false,
         };
         let remembered: Option<Value> = memory.next.as_deref().and_then(|next| serde_json::from_str(next).ok());
-        plan.next(&signs, &self.inner.base, place)
+        plan.next(&facts, &self.inner.base, place)
             .is_ok_and(|next| next == remembered)
     }
 }
@@ -387,9 +451,20 @@ impl HttpSource {
 fn telling_header(pagination: &Pagination) -> Option<&str> {
     match pagination {
         Pagination::LinkHeader { .. } => Some(LINK.as_str()),
-        Pagination::Header { header, .. } => Some(header.as_str()),
+        Pagination::Header { header, .. } | Pagination::NextUrlHeader { header, .. } => Some(header.as_str()),
         _ => None,
     }
+}
+
+/// Other resources without a parent, which the root partition's first page reveals.
+fn siblings(plan: &Plan, request: &PageRequest<'_>) -> Vec<ChildPartition> {
+    let names = plan.siblings.iter().filter(|_| request.cursor.is_none());
+    names
+        .map(|name| ChildPartition {
+            key: name.clone(),
+            args: serde_json::json!({"resource": name, "values": {}}),
+        })
+        .collect()
 }
 
 /// SHA-256 over the body and the headers that decide what comes next.

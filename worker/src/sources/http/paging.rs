@@ -1,15 +1,17 @@
-//! From a cursor to a request, and from an answer to the next cursor.
+//! From a cursor to a request, and from an answer to the next cursor. What ends counted pages is decided in
+//! [`ending`](super::ending).
 //!
-//! Cursors: of `cursor` and `header` pagination what the API gave; of `next_url` and `link_header` path and query of the next
-//! URL (never a host, and without the query parameters of the configuration, which may be secret); of `page` the page's
-//! number, of `offset` the offset.
+//! Cursors: of `cursor` and `header` pagination what the API gave; of next URLs path and query of the next one (never a host,
+//! and without the query parameters of the configuration, which may be secret); of `page` and `offset` a
+//! [`Position`].
 
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
-use tideline_config::settings::{PageSize, Pagination};
+use tideline_config::settings::{NextUrls, PageSize, Pagination};
 use url::Url;
 
-use super::link;
+use super::ending::{Came, Counting, Failure, Position, Step};
+use super::link::{self, NextLink};
 use super::partition::Place;
 use super::plan::Plan;
 use super::template::{fill_body, scalar_text, set_member};
@@ -17,28 +19,34 @@ use super::template::{fill_body, scalar_text, set_member};
 /// A cursor with more bytes is refused: it would not be one, but a page.
 const MAX_CURSOR_BYTES: usize = 8 * 1024;
 
+const FOREIGN: &str = "the cursor was made by another kind of pagination";
+
 /// A request, without credentials.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(super) struct HttpRequest {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) body: Option<Vec<u8>>,
 }
 
 /// What an answer says about the next page.
-pub(super) struct Signs<'a> {
+pub(super) struct PageFacts<'a> {
     /// The cursor of this page.
     pub(super) cursor: Option<&'a Value>,
     /// Items that the answer had, before any was left out; none if jq picked them.
     pub(super) count: Option<u64>,
     /// Items that were picked.
     pub(super) picked: u64,
+    /// Of the items; none if there are none, or nobody compares them.
+    pub(super) digest: Option<String>,
     pub(super) headers: &'a HeaderMap,
     /// Where the answer came from.
     pub(super) url: &'a Url,
     pub(super) next: Option<Value>,
     pub(super) total: Option<Value>,
     pub(super) total_pages: Option<Value>,
+    /// The answer says that this is the last page.
+    pub(super) said_last: bool,
 }
 
 impl Plan {
@@ -46,15 +54,15 @@ impl Plan {
     ///
     /// # Errors
     /// A value is missing or cannot stand where it should, or the cursor is not of this pagination.
-    pub(super) fn asked(&self, base: &Url, place: &Place, cursor: Option<&Value>) -> Result<Asked, String> {
-        let mut query = Vec::new();
-        for (name, template) in &self.query {
-            query.push((name.clone(), template.fill(&place.values)?));
-        }
+    pub(super) fn request(&self, base: &Url, place: &Place, cursor: Option<&Value>) -> Result<HttpRequest, String> {
+        let mut query = self.own_query(place)?;
         let mut body = self.body.as_ref().map(|body| fill_body(body, &place.values));
         let mut url = self.address(base, place)?;
         match (&self.pagination, cursor) {
-            (Pagination::NextUrl { .. } | Pagination::LinkHeader { .. }, Some(cursor)) => {
+            (
+                Pagination::NextUrl { .. } | Pagination::NextUrlHeader { .. } | Pagination::LinkHeader { .. },
+                Some(cursor),
+            ) => {
                 url = next_url_of(base, cursor, &query)?;
             }
             (pagination, cursor) => {
@@ -68,7 +76,7 @@ impl Plan {
             Some(body) if self.post => Some(body.to_string().into_bytes()),
             _ => None,
         };
-        Ok(Asked {
+        Ok(HttpRequest {
             method: if self.post { Method::POST } else { Method::GET },
             url,
             body,
@@ -92,6 +100,14 @@ impl Plan {
         Ok(url)
     }
 
+    /// The query of the configuration. What the pagination sets itself is left to it.
+    fn own_query(&self, place: &Place) -> Result<Vec<(String, String)>, String> {
+        let set = self.pagination.query_parameters();
+        let own = self.query.iter().filter(|(name, _)| !set.contains(&name.as_str()));
+        own.map(|(name, template)| Ok((name.clone(), template.fill(&place.values)?)))
+            .collect()
+    }
+
     fn add_paging(
         &self,
         pagination: &Pagination,
@@ -99,105 +115,160 @@ impl Plan {
         query: &mut Vec<(String, String)>,
         body: &mut Option<Value>,
     ) -> Result<(), String> {
-        let foreign = || "the cursor was made by another kind of pagination".to_owned();
-        let text = |cursor: &Value| scalar_text(cursor).ok_or_else(foreign);
-        let sized = |size: &Option<PageSize>, query: &mut Vec<(String, String)>| {
-            if let Some(size) = size {
-                query.push((size.parameter.clone(), size.size.to_string()));
+        let mut set = |size: Option<&PageSize>, parameter: Option<(&String, Value)>| -> Result<(), String> {
+            let size = size.map(|size| (&size.parameter, Value::from(size.size)));
+            for (name, value) in size.into_iter().chain(parameter) {
+                if pagination.in_body() {
+                    set_member(body.get_or_insert_with(|| json!({})), name, value);
+                } else {
+                    query.push((name.clone(), scalar_text(&value).ok_or(FOREIGN)?));
+                }
             }
+            Ok(())
         };
         match pagination {
-            Pagination::None => {}
-            Pagination::Cursor {
-                parameter,
-                in_body: true,
-                size,
-                ..
-            } => {
-                let body = body.get_or_insert_with(|| json!({}));
-                if let Some(size) = size {
-                    set_member(body, &size.parameter, size.size.into());
-                }
-                if let Some(cursor) = cursor {
-                    set_member(body, parameter, cursor.clone());
-                }
-            }
+            Pagination::None => Ok(()),
             Pagination::Cursor { parameter, size, .. } | Pagination::Header { parameter, size, .. } => {
-                sized(size, query);
-                if let Some(cursor) = cursor {
-                    query.push((parameter.clone(), text(cursor)?));
-                }
+                set(size.as_ref(), cursor.map(|cursor| (parameter, cursor.clone())))
             }
-            Pagination::NextUrl { size, .. } | Pagination::LinkHeader { size } => sized(size, query),
-            Pagination::Page {
-                parameter, first, size, ..
-            } => {
-                sized(size, query);
-                let page = cursor.map_or(Some(*first), |cursor| page_of(cursor).map(|(page, _)| page));
-                query.push((parameter.clone(), page.ok_or_else(foreign)?.to_string()));
-            }
-            Pagination::Offset { parameter, size, .. } => {
-                query.push((size.parameter.clone(), size.size.to_string()));
-                let offset = cursor.map_or(Some(0), Value::as_u64).ok_or_else(foreign)?;
-                query.push((parameter.clone(), offset.to_string()));
+            Pagination::NextUrl { size, .. }
+            | Pagination::NextUrlHeader { size, .. }
+            | Pagination::LinkHeader { size } => set(size.as_ref(), None),
+            Pagination::Page { parameter, .. } | Pagination::Offset { parameter, .. } => {
+                let here = self.counting().and_then(|counting| Position::of(cursor, &counting));
+                let here = here.ok_or(FOREIGN)?;
+                set(pagination.size(), Some((parameter, here.at.into())))
             }
         }
-        Ok(())
+    }
+
+    /// How pages are counted, if they are.
+    fn counting(&self) -> Option<Counting<'_>> {
+        let (first, by_offset) = match &self.pagination {
+            Pagination::Page { first, .. } => (*first, false),
+            Pagination::Offset { .. } => (0, true),
+            _ => return None,
+        };
+        Some(Counting {
+            first,
+            by_offset,
+            size: self.pagination.size().map(|size| size.size.into()),
+            end: &self.end,
+        })
     }
 
     /// The cursor of the next page; none if this was the last one.
     ///
     /// # Errors
-    /// The answer's sign cannot be used: another host, not a text, too long.
-    pub(super) fn next(&self, signs: &Signs<'_>, base: &Url, place: &Place) -> Result<Option<Value>, String> {
-        let next = match &self.pagination {
-            Pagination::None => None,
-            Pagination::Cursor { in_body, .. } => cursor_value(signs.next.clone(), *in_body)?,
-            Pagination::NextUrl { .. } => match cursor_value(signs.next.clone(), false)? {
+    /// What follows cannot be told, or not be used: another host, not a text, too long, the page itself.
+    pub(super) fn next(&self, facts: &PageFacts<'_>, base: &Url, place: &Place) -> Result<Option<Value>, Failure> {
+        let next = match self.counting() {
+            Some(counting) => counted(&counting, facts)?,
+            None if facts.said_last => None,
+            None => self.named_next(facts, base, place).map_err(Failure::permanent)?,
+        };
+        match next {
+            Some(next) if !self.pagination.counts() && self.is_own(&next, facts, base, place) => {
+                if self.end.repeat {
+                    return Ok(None);
+                }
+                Err(Failure::permanent(
+                    "the next cursor or URL of the page is its own; if the API ends so, set pagination.end.repeat: true",
+                ))
+            }
+            Some(next) if next.to_string().len() > MAX_CURSOR_BYTES => Err(Failure::permanent(format!(
+                "the next cursor is longer than {MAX_CURSOR_BYTES} bytes"
+            ))),
+            next => Ok(next),
+        }
+    }
+
+    /// What follows if the API says by its status that there is no such page.
+    ///
+    /// # Errors
+    /// Before it told of more.
+    pub(super) fn next_after_refusal(&self, cursor: &Value) -> Result<Option<Value>, Failure> {
+        let Some(counting) = self.counting() else {
+            return Ok(None);
+        };
+        let here = Position::of(Some(cursor), &counting).ok_or_else(|| Failure::permanent(FOREIGN))?;
+        to_cursor(&counting, counting.after_refusal(&here))
+    }
+
+    /// The next page as the answer names it.
+    fn named_next(&self, facts: &PageFacts<'_>, base: &Url, place: &Place) -> Result<Option<Value>, String> {
+        let header = |name: &str| {
+            let value = facts.headers.get(name).and_then(|value| value.to_str().ok());
+            value.map(str::trim).filter(|value| !value.is_empty())
+        };
+        let target = match &self.pagination {
+            Pagination::None | Pagination::Page { .. } | Pagination::Offset { .. } => return Ok(None),
+            Pagination::Cursor { in_body, .. } => return cursor_value(facts.next.clone(), *in_body),
+            Pagination::Header { header: name, .. } => return Ok(header(name).map(Value::from)),
+            Pagination::NextUrl { .. } => match cursor_value(facts.next.clone(), false)? {
                 None => None,
-                Some(Value::String(target)) => Some(self.url_cursor(&target, signs.url, base, place)?),
+                Some(Value::String(target)) => Some(target),
                 Some(other) => return Err(format!("the next URL is {other}, not a text")),
             },
-            Pagination::LinkHeader { .. } => match link::next(signs.headers) {
-                None => None,
-                Some(target) => Some(self.url_cursor(&target, signs.url, base, place)?),
+            Pagination::NextUrlHeader { header: name, .. } => header(name).map(str::to_owned),
+            Pagination::LinkHeader { size } => match link::next(facts.headers) {
+                NextLink::Target(target) => Some(target),
+                NextLink::None => None,
+                NextLink::NoHeader => {
+                    self.check_only_page(facts, size.as_ref())?;
+                    None
+                }
             },
-            Pagination::Header { header, .. } => signs
-                .headers
-                .get(header.as_str())
-                .and_then(|value| value.to_str().ok())
-                .map(str::trim)
-                .filter(|value| !value.is_empty())
-                .map(Value::from),
-            Pagination::Page { first, size, .. } => {
-                next_page(signs, *first, size.as_ref(), self.paging.total.is_some())?
-            }
-            Pagination::Offset { size, .. } => next_offset(signs, size)?,
         };
-        match &next {
-            Some(cursor) if cursor.to_string().len() > MAX_CURSOR_BYTES => {
-                Err(format!("the next cursor is longer than {MAX_CURSOR_BYTES} bytes"))
+        target
+            .map(|target| self.url_cursor(&target, facts.url, base, place))
+            .transpose()
+    }
+
+    /// A full first page without any `Link` header: it may be the only one, or something took the header out.
+    fn check_only_page(&self, facts: &PageFacts<'_>, size: Option<&PageSize>) -> Result<(), String> {
+        let count = facts.count.unwrap_or(facts.picked);
+        match size {
+            Some(size) if facts.cursor.is_none() && !self.end.no_link && count >= size.size.into() => Err(format!(
+                "the first page is full ({count} items), but there is no Link header: does a proxy take it out, or does the API \
+                 page in another way? If one full page may be all there is, as at GitHub, set pagination.end.no_link: true"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a cursor leads to the page that it came from.
+    fn is_own(&self, next: &Value, facts: &PageFacts<'_>, base: &Url, place: &Place) -> bool {
+        match (facts.cursor, &self.pagination) {
+            (Some(cursor), _) => cursor == next,
+            (None, Pagination::Cursor { .. } | Pagination::Header { .. }) => false,
+            (None, _) => {
+                let own = self.request(base, place, None).ok();
+                let target = self.request(base, place, Some(next)).ok();
+                own.zip(target).is_some_and(|(own, target)| own.url == target.url)
             }
-            _ => Ok(next),
         }
     }
 
     /// Path and query of the next URL, without what the configuration adds anyway.
     fn url_cursor(&self, target: &str, from: &Url, base: &Url, place: &Place) -> Result<Value, String> {
-        let url = from
+        let mut url = from
             .join(target)
             .map_err(|error| format!("the next URL cannot be read: {error}"))?;
-        if !same_host(base, &url) {
+        if !same_host(base, &url) && !allows(&self.next_urls, &url) {
             return Err(format!(
-                "the next URL points to another host ({}); only {} is asked",
+                "the next URL points to another host ({}); only {} is asked (if a proxy is in between, name that host in \
+                 next_urls.hosts)",
                 origin_text(&url),
                 origin_text(base)
             ));
         }
-        let mut ours = Vec::new();
-        for (name, template) in &self.query {
-            ours.push((name.clone(), template.fill(&place.values)?));
+        if let Some(base_path) = &self.next_urls.base_path
+            && !target.starts_with(['?', '.'])
+        {
+            move_below(base, base_path, &mut url);
         }
+        let ours = self.own_query(place)?;
         let is_ours = |name: &str, value: &str| ours.iter().any(|(ours, text)| ours == name && text == value);
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         let with: Vec<&str> = pairs
@@ -229,14 +300,6 @@ fn cursor_value(value: Option<Value>, any: bool) -> Result<Option<Value>, String
     }
 }
 
-/// Number of the page, and items seen before it.
-fn page_of(cursor: &Value) -> Option<(u64, u64)> {
-    match cursor.as_u64() {
-        Some(page) => Some((page, 0)),
-        None => Some((cursor.get("page")?.as_u64()?, cursor.get("seen")?.as_u64()?)),
-    }
-}
-
 fn number(value: Option<&Value>) -> Option<u64> {
     match value? {
         Value::String(text) => text.trim().parse().ok(),
@@ -244,55 +307,28 @@ fn number(value: Option<&Value>) -> Option<u64> {
     }
 }
 
-/// A total that is told decides; else a short or empty page is the last one.
-fn next_page(signs: &Signs<'_>, first: u64, size: Option<&PageSize>, counts: bool) -> Result<Option<Value>, String> {
-    let foreign = "the cursor was made by another kind of pagination";
-    let (page, seen) = signs.cursor.map_or(Some((first, 0)), page_of).ok_or(foreign)?;
-    let count = signs.count.unwrap_or(signs.picked);
-    let seen = seen.saturating_add(count);
-    let (total, pages) = (number(signs.total.as_ref()), number(signs.total_pages.as_ref()));
-    let last = match (total, pages, signs.count) {
-        (_, Some(pages), _) => page.saturating_sub(first).saturating_add(1) >= pages,
-        (Some(total), None, Some(count)) => seen >= total || count == 0,
-        (Some(total), None, None) => {
-            // jq picked some of the items: only full pages can be counted.
-            let size = size.ok_or("with a total and items picked by jq a page size is needed")?;
-            (page.saturating_sub(first).saturating_add(1)).saturating_mul(size.size.into()) >= total
-        }
-        (None, None, Some(count)) => count == 0 || size.is_some_and(|size| count < size.size.into()),
-        (None, None, None) => {
-            return Err("the answer has no total, and items picked by jq cannot be counted".to_owned());
-        }
+fn counted(counting: &Counting<'_>, facts: &PageFacts<'_>) -> Result<Option<Value>, Failure> {
+    let here = Position::of(facts.cursor, counting).ok_or_else(|| Failure::permanent(FOREIGN))?;
+    let came = Came {
+        count: facts.count,
+        digest: facts.digest.clone(),
+        said_last: facts.said_last,
+        total: number(facts.total.as_ref()),
+        total_pages: number(facts.total_pages.as_ref()),
     };
-    let next = page.checked_add(1).ok_or("the page number is too large")?;
-    Ok((!last).then(|| {
-        if counts {
-            json!({"page": next, "seen": seen})
-        } else {
-            json!(next)
-        }
-    }))
+    to_cursor(counting, counting.after(&here, &came))
 }
 
-fn next_offset(signs: &Signs<'_>, size: &PageSize) -> Result<Option<Value>, String> {
-    let foreign = "the cursor was made by another kind of pagination";
-    let offset = signs.cursor.map_or(Some(0), Value::as_u64).ok_or(foreign)?;
-    let full = u64::from(size.size);
-    let next = offset.saturating_add(signs.count.unwrap_or(full));
-    let last = match (number(signs.total.as_ref()), signs.count) {
-        (Some(total), count) => next >= total || count == Some(0),
-        (None, Some(count)) => count < full,
-        (None, None) => return Err("the answer has no total, and items picked by jq cannot be counted".to_owned()),
-    };
-    Ok((!last).then(|| json!(next)))
+fn to_cursor(counting: &Counting<'_>, step: Step) -> Result<Option<Value>, Failure> {
+    match step {
+        Step::Next(position) => Ok(Some(position.cursor(counting.by_offset))),
+        Step::End => Ok(None),
+        Step::Failed(failure) => Err(failure),
+    }
 }
 
 fn next_url_of(base: &Url, cursor: &Value, query: &[(String, String)]) -> Result<Url, String> {
-    let foreign = || "the cursor was made by another kind of pagination".to_owned();
-    let text = cursor
-        .as_str()
-        .or_else(|| cursor.get("url")?.as_str())
-        .ok_or_else(foreign)?;
+    let text = cursor.as_str().or_else(|| cursor.get("url")?.as_str()).ok_or(FOREIGN)?;
     let (path, rest) = match text.split_once('?') {
         Some((path, rest)) => (path, Some(rest)),
         None => (text, None),
@@ -322,6 +358,29 @@ fn same_host(base: &Url, other: &Url) -> bool {
     let web = |url: &Url| matches!(url.scheme(), "http" | "https");
     base.origin() == other.origin()
         || (web(other) && base.host() == other.host() && base.port().is_none() && other.port().is_none())
+}
+
+/// Whether the configuration names the host of a next URL. What is asked is the configured origin in any case.
+fn allows(next_urls: &NextUrls, url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    matches!(url.scheme(), "http" | "https") && next_urls.hosts.contains(&host)
+}
+
+/// Puts the path of `base` in the place of `base_path`, under which the API believes itself to be.
+fn move_below(base: &Url, base_path: &str, url: &mut Url) {
+    let below = |path: &str, above: &str| {
+        let rest = path.strip_prefix(above)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+    };
+    let own = base.path().trim_end_matches('/');
+    let is_there = base_path.is_empty() && !own.is_empty() && below(url.path(), own).is_some();
+    if !is_there && let Some(rest) = below(url.path(), base_path) {
+        url.set_path(&format!("{own}{rest}"));
+    }
 }
 
 /// Scheme, host and port.

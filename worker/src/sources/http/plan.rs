@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tideline_config::settings::{EntityShape, HttpSettings, Pagination, Resource};
+use tideline_config::settings::{
+    AnswerFormat, EntityShape, FailIf, HttpSettings, NextUrls, PageEnd, Pagination, Resource,
+};
 
 use super::expression::{Expression, Program};
 use super::extract::{Path, Wants};
@@ -21,6 +23,11 @@ pub(super) struct Plan {
     pub(super) query: Vec<(String, Template)>,
     pub(super) body: Option<Value>,
     pub(super) pagination: Pagination,
+    pub(super) end: PageEnd,
+    pub(super) next_urls: NextUrls,
+    /// Statuses that say that there is nothing to read.
+    pub(super) absent: Vec<u16>,
+    pub(super) format: AnswerFormat,
     pub(super) items: ItemsAt,
     pub(super) paging: PagingPulls,
     pub(super) shape: Shape,
@@ -57,12 +64,22 @@ pub(super) enum Pull {
     Jq(Box<Program>),
 }
 
-/// Values that decide the next page.
+/// Values of an answer that decide the next page, or that it is none.
 #[derive(Default)]
 pub(super) struct PagingPulls {
+    pub(super) fail_if: Option<FailPull>,
+    pub(super) last: Option<Pull>,
     pub(super) next: Option<Pull>,
     pub(super) total: Option<Pull>,
     pub(super) total_pages: Option<Pull>,
+}
+
+/// What says that an answer failed.
+pub(super) enum FailPull {
+    /// The `errors` of a GraphQL answer.
+    GraphQl(Pull),
+    /// What the configuration says.
+    Expression(Pull),
 }
 
 /// How items become entities.
@@ -87,8 +104,11 @@ pub(super) struct ChildPlan {
 impl Plan {
     /// Whether jq must run for the answer as a whole.
     pub(super) fn answer_needs_jq(&self) -> bool {
-        let pulls = [&self.paging.next, &self.paging.total, &self.paging.total_pages];
-        matches!(self.items, ItemsAt::Jq(_)) || pulls.iter().any(|pull| matches!(pull, Some(Pull::Jq(_))))
+        let paging = &self.paging;
+        let pulls = [&paging.next, &paging.total, &paging.total_pages, &paging.last];
+        matches!(self.items, ItemsAt::Jq(_))
+            || matches!(paging.fail_if, Some(FailPull::Expression(Pull::Jq(_))))
+            || pulls.iter().any(|pull| matches!(pull, Some(Pull::Jq(_))))
     }
 
     /// Whether jq must run at all.
@@ -181,6 +201,7 @@ fn compile_item(settings: &HttpSettings, resource: &Resource, salt: &str) -> Opt
         path,
         body: None,
         pagination: Pagination::None,
+        end: PageEnd::default(),
         items: Some(".".to_owned()),
         ..resource.clone()
     };
@@ -206,7 +227,7 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
         paths: Vec::new(),
         problems: &mut *problems,
     };
-    let paging = paging_pulls(&resource.pagination, &mut answer);
+    let paging = paging_pulls(resource, &mut answer);
     let answer_paths = answer.paths;
     let mut item = Collector {
         at: at.clone(),
@@ -232,6 +253,10 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
         query,
         body: resource.body.clone(),
         pagination: resource.pagination.clone(),
+        end: resource.end.clone(),
+        next_urls: settings.next_urls.clone(),
+        absent: resource.absent.clone(),
+        format: resource.format,
         paging: paging?,
         shape: shape?,
         children,
@@ -254,7 +279,11 @@ fn salt_of(settings: &HttpSettings, resource: &Resource, index: usize, salt: &st
         .filter(|child| child.parent.as_ref() == Some(&resource.name) || (index == 0 && child.parent.is_none()))
         .map(|child| (&child.name, &child.parent_values))
         .collect();
-    let text = format!("{salt}\n{}\n{resource:?}\n{children:?}", env!("CARGO_PKG_VERSION"));
+    let next_urls = &settings.next_urls;
+    let text = format!(
+        "{salt}\n{}\n{resource:?}\n{children:?}\n{next_urls:?}",
+        env!("CARGO_PKG_VERSION")
+    );
     Sha256::digest(text.as_bytes()).into()
 }
 
@@ -281,13 +310,23 @@ fn items_at(resource: &Resource, at: &str, problems: &mut Vec<Problem>) -> Optio
     }
 }
 
-fn paging_pulls(pagination: &Pagination, answer: &mut Collector<'_>) -> Option<PagingPulls> {
+fn paging_pulls(resource: &Resource, answer: &mut Collector<'_>) -> Option<PagingPulls> {
     let mut optional = |key: &str, text: &Option<String>| match text {
         None => Some(None),
         Some(text) => answer.pull(key, text).map(Some),
     };
-    let mut pulls = PagingPulls::default();
-    match pagination {
+    let mut pulls = PagingPulls {
+        last: optional("pagination.end.when", &resource.end.when)?,
+        ..PagingPulls::default()
+    };
+    pulls.fail_if = match &resource.fail_if {
+        FailIf::Expression(text) => optional("fail_if", &Some(text.clone()))?.map(FailPull::Expression),
+        FailIf::Default if is_graphql(resource) => {
+            optional("fail_if", &Some(".errors".to_owned()))?.map(FailPull::GraphQl)
+        }
+        FailIf::Default | FailIf::Never => None,
+    };
+    match &resource.pagination {
         Pagination::Cursor { next, .. } | Pagination::NextUrl { next, .. } => {
             pulls.next = optional("pagination.next", &Some(next.clone()))?;
         }
@@ -296,12 +335,21 @@ fn paging_pulls(pagination: &Pagination, answer: &mut Collector<'_>) -> Option<P
             pulls.total = optional("pagination.total", total)?;
         }
         Pagination::Offset { total, .. } => pulls.total = optional("pagination.total", total)?,
-        Pagination::None | Pagination::LinkHeader { .. } | Pagination::Header { .. } => {}
+        Pagination::None
+        | Pagination::NextUrlHeader { .. }
+        | Pagination::LinkHeader { .. }
+        | Pagination::Header { .. } => {}
     }
     Some(pulls)
 }
 
-/// Page numbers and offsets end at a short page. If jq picks the items, nobody knows how many there were.
+/// Whether the body is that of a GraphQL query: a member `query` with a selection.
+fn is_graphql(resource: &Resource) -> bool {
+    let query = resource.body.as_ref().and_then(|body| body.get("query")?.as_str());
+    resource.post && query.is_some_and(|query| query.contains('{'))
+}
+
+/// Page numbers and offsets end at an empty page. If jq picks the items, nobody knows how many there were.
 fn check_counting(pagination: &Pagination, items: &ItemsAt, at: &str, problems: &mut Vec<Problem>) {
     let uncounted = match pagination {
         Pagination::Page { total_pages, total, .. } => total_pages.is_none() && total.is_none(),

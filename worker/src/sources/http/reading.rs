@@ -12,10 +12,12 @@ use tideline_core::words::{ChildPartition, EntityRef, MalformedItem};
 use super::super::backstage;
 use super::super::redact::Redactor;
 use super::super::text::Text;
+use super::ending::digest;
 use super::expression::MAX_OUTPUTS;
 use super::extract::{Found, List, extract};
+use super::failure::check_failure;
 use super::partition::Place;
-use super::plan::{ItemsAt, Plan, Pull, Shape};
+use super::plan::{FailPull, ItemsAt, Plan, Pull, Shape};
 use crate::source::Item;
 
 /// Sample of a malformed item, in bytes.
@@ -28,6 +30,8 @@ pub(super) enum ReadError {
     Cut(String),
     /// It is not what the configuration says.
     Wrong(String),
+    /// It says that the request failed; it may work later.
+    Failed(String),
 }
 
 /// What a body holds.
@@ -42,6 +46,10 @@ pub(super) struct Read {
     pub(super) next: Option<Value>,
     pub(super) total: Option<Value>,
     pub(super) total_pages: Option<Value>,
+    /// The answer says that this is the last page.
+    pub(super) said_last: bool,
+    /// Of the items, where pages are counted; none if there are none.
+    pub(super) digest: Option<String>,
 }
 
 /// A value that was pulled.
@@ -61,6 +69,15 @@ enum Picked<'a> {
     Made(Val),
 }
 
+impl Picked<'_> {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Slice(text) => Cow::Borrowed(text),
+            Self::Made(value) => Cow::Owned(value.to_string()),
+        }
+    }
+}
+
 /// Reads bodies of one partition.
 pub(super) struct Reader<'p> {
     pub(super) plan: &'p Plan,
@@ -70,6 +87,8 @@ pub(super) struct Reader<'p> {
     pub(super) go_on: &'p dyn Fn() -> bool,
     /// All bodies that jq shaped together, in bytes.
     pub(super) max_bytes: u64,
+    /// The body is one JSON text per line.
+    pub(super) by_line: bool,
 }
 
 impl Reader<'_> {
@@ -83,6 +102,9 @@ impl Reader<'_> {
             None => ReadError::Cut("the answer ends within a character".to_owned()),
             Some(_) => ReadError::Wrong("the answer is not UTF-8".to_owned()),
         })?;
+        if self.by_line {
+            return self.read_lines(text);
+        }
         let is_array = text.trim_start().starts_with('[');
         let wants = if is_array {
             &self.plan.array_wants
@@ -104,12 +126,44 @@ impl Reader<'_> {
             parent: &parent,
         };
         let paging = &self.plan.paging;
+        answer.check_failure(paging.fail_if.as_ref())?;
+        let last = answer.optional(paging.last.as_ref(), "pagination.end.when")?;
+        read.said_last = last == Some(Value::Bool(true));
         read.next = answer.optional(paging.next.as_ref(), "pagination.next")?;
         read.total = answer.optional(paging.total.as_ref(), "pagination.total")?;
         read.total_pages = answer.optional(paging.total_pages.as_ref(), "pagination.total_pages")?;
         let picked = self.pick(&answer, is_array, &mut read)?;
+        self.finish(picked, &parent, read)
+    }
+
+    /// Reads one item per line. A line that is no JSON is a malformed item; only a last one may have been cut.
+    fn read_lines(&self, text: &str) -> Result<Read, ReadError> {
+        let lines: Vec<&str> = text
+            .split('\n')
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        if let Some(last) = lines.last()
+            && !text.ends_with('\n')
+            && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(last)
+            && error.is_eof()
+        {
+            return Err(json_error(error));
+        }
+        let parent: Val = serde_json::from_value(Value::Object(self.place.values.clone())).map_err(json_error)?;
+        let read = Read {
+            count: Some(lines.len() as u64),
+            ..Read::default()
+        };
+        self.finish(lines.into_iter().map(Picked::Slice).collect(), &parent, read)
+    }
+
+    fn finish(&self, picked: Vec<Picked<'_>>, parent: &Val, mut read: Read) -> Result<Read, ReadError> {
         read.picked = picked.len() as u64;
-        self.convert(picked, &parent, &mut read)?;
+        if self.plan.pagination.counts() {
+            read.digest = digest(picked.iter().map(Picked::text));
+        }
+        self.convert(picked, parent, &mut read)?;
         Ok(read)
     }
 
@@ -393,6 +447,16 @@ impl<'a> View<'a, '_> {
                 Ok(Some(text))
             }
         }
+    }
+
+    /// Whether the answer says that the request failed, although its status does not.
+    fn check_failure(&self, fail_if: Option<&FailPull>) -> Result<(), ReadError> {
+        let pull = match fail_if {
+            None => return Ok(()),
+            Some(FailPull::GraphQl(pull) | FailPull::Expression(pull)) => pull,
+        };
+        let found = self.optional(Some(pull), "fail_if")?;
+        check_failure(matches!(fail_if, Some(FailPull::GraphQl(_))), found, self.text)
     }
 
     fn optional(&self, pull: Option<&Pull>, key: &str) -> Result<Option<Value>, ReadError> {

@@ -1,22 +1,31 @@
 //! Sends requests and reads answers: one pool of connections per source, credentials, bounded bodies, redirects within the
 //! origin only.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_compression::tokio::bufread::GzipDecoder;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use futures::TryStreamExt;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tideline_config::settings::HttpSettings;
+use tideline_config::settings::{HttpSettings, RateLimitHeaders};
 use tideline_core::clock::Clock;
 use tideline_core::words::Validators;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::Mutex;
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::super::redact::Redactor;
 use super::auth::{self, ClientCredentials, Credential};
 use super::exchange::{Observer, Shown};
 use super::hidden::{self, MIN_SECRET_BYTES};
-use super::paging::Asked;
+use super::paging::HttpRequest;
 use super::plan::Problem;
 use crate::source::{ErrorClass, SourceError};
 
@@ -48,6 +57,8 @@ pub(super) struct Transport {
     headers: HeaderMap,
     credential: Credential,
     max_body_bytes: u64,
+    rate_limit: RateLimitHeaders,
+    pace: Option<Pace>,
     pub(super) redactor: Arc<Redactor>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Option<Observer>,
@@ -79,6 +90,8 @@ impl Transport {
             .read_timeout(page_timeout)
             .timeout(page_timeout)
             .referer(false)
+            // Unpacked here: an answer may be several members one after the other, of which it reads one.
+            .no_gzip()
             .redirect(same_origin_only())
             .build()
             .map_err(|error| {
@@ -93,6 +106,8 @@ impl Transport {
             headers,
             credential,
             max_body_bytes: settings.max_body_bytes,
+            rate_limit: settings.rate_limit.clone(),
+            pace: settings.max_requests_per_second.map(Pace::new),
             redactor,
             clock,
             observer: None,
@@ -103,7 +118,11 @@ impl Transport {
     ///
     /// # Errors
     /// Transient: no answer, or one that was cut. Answers of any status are no errors here.
-    pub(super) async fn fetch(&self, asked: &Asked, condition: Option<&Validators>) -> Result<Answer, SourceError> {
+    pub(super) async fn fetch(
+        &self,
+        asked: &HttpRequest,
+        condition: Option<&Validators>,
+    ) -> Result<Answer, SourceError> {
         let (answer, used) = self.send(asked, condition).await?;
         if answer.status == StatusCode::UNAUTHORIZED
             && let (Credential::Client(client), Some(used)) = (&self.credential, used)
@@ -120,7 +139,7 @@ impl Transport {
 
     async fn send(
         &self,
-        asked: &Asked,
+        asked: &HttpRequest,
         condition: Option<&Validators>,
     ) -> Result<(Answer, Option<tideline_core::words::Secret>), SourceError> {
         let mut headers = self.headers.clone();
@@ -159,51 +178,71 @@ impl Transport {
 
     async fn receive(
         &self,
-        asked: &Asked,
+        asked: &HttpRequest,
         request: reqwest::RequestBuilder,
         limit: u64,
     ) -> Result<Answer, SourceError> {
         let request = request.build().map_err(|error| self.no_answer(asked, error))?;
         let shown = self.observer.as_ref().map(|_| Shown::new(&request, &self.redactor));
         let started = self.clock.now();
-        let sent = self.client.execute(request).await;
-        let mut response = sent.map_err(|error| self.no_answer(asked, error))?;
+        let response = self.first_byte(request).await;
+        let response = response.map_err(|error| self.no_answer(asked, error))?;
         let status = response.status();
         let limit = if status.is_success() {
             limit
         } else {
             limit.min(MAX_SMALL_BODY)
         };
+        let (headers, url) = (response.headers().clone(), response.url().clone());
         let expected = response.content_length().unwrap_or(0).min(limit);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        let mut endless = false;
-        loop {
-            match response.chunk().await {
-                Ok(None) => break,
-                Ok(Some(chunk)) => {
-                    body.extend_from_slice(&chunk);
-                    if body.len() as u64 > limit {
-                        body.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-                        endless = true;
-                        break;
-                    }
-                }
-                // The status of an error says enough, whatever became of its text.
-                Err(_) if !status.is_success() => break,
-                Err(error) => return Err(self.no_answer(asked, error)),
-            }
+        // One more than allowed tells whether there is more.
+        let most = limit.saturating_add(1);
+        match unpacked(response).take(most).read_to_end(&mut body).await {
+            Ok(_) => {}
+            // The status of an error says enough, whatever became of its text.
+            Err(_) if !status.is_success() => {}
+            Err(error) => return Err(self.cut(asked, error)),
+        }
+        let endless = body.len() as u64 > limit;
+        if endless {
+            body.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         }
         if let (Some(observer), Some(shown)) = (&self.observer, shown) {
             let took = self.clock.now().since(started);
-            observer(shown.answered(status, response.headers(), &body, took, &self.redactor));
+            observer(shown.answered(status, &headers, &body, took, &self.redactor));
         }
         Ok(Answer {
             status,
-            headers: response.headers().clone(),
-            url: response.url().clone(),
+            headers,
+            url,
             body: body.into(),
             endless,
         })
+    }
+
+    /// Sends the request when it is its turn. A kept connection that the server closed just before is no failure of the
+    /// server's: the request goes out again, once, at once (RFC 9110, section 9.2.2; a source is only read, by POST too).
+    async fn first_byte(&self, request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
+        if let Some(pace) = &self.pace {
+            pace.turn().await;
+        }
+        let again = request.try_clone();
+        match (self.client.execute(request).await, again) {
+            (Err(error), Some(again)) if was_closed(&error) => self.client.execute(again).await,
+            (answer, _) => answer,
+        }
+    }
+
+    fn cut(&self, asked: &HttpRequest, error: std::io::Error) -> SourceError {
+        match error.downcast::<reqwest::Error>() {
+            Ok(error) => self.no_answer(asked, error),
+            Err(error) => {
+                let why = self.redactor.text(&chain(&error));
+                let text = format!("{} sent an answer that was cut or broken: {why}", address(&asked.url));
+                SourceError::new(ErrorClass::Transient { retry_after: None }, text)
+            }
+        }
     }
 
     /// The token of the client: the one there is, or a new one. Only one is fetched at a time.
@@ -221,7 +260,8 @@ impl Transport {
         }
         let shown = address(&client.token_url);
         if !answer.status.is_success() {
-            return Err(token_refused(&shown, &answer, self.clock.now()));
+            let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
+            return Err(token_refused(&shown, &answer, retry_after));
         }
         let token = auth::read_token(&answer.body, self.clock.now())
             .map_err(|why| SourceError::new(ErrorClass::Permanent, format!("no token from {shown}: {why}")))?;
@@ -236,7 +276,7 @@ impl Transport {
 
     async fn ask_token(&self, client: &ClientCredentials, in_body: bool) -> Result<Answer, SourceError> {
         let (form, authorization) = client.request(in_body);
-        let asked = Asked {
+        let asked = HttpRequest {
             method: http::Method::POST,
             url: client.token_url.clone(),
             body: None,
@@ -253,7 +293,7 @@ impl Transport {
         self.receive(&asked, request, MAX_SMALL_BODY).await
     }
 
-    fn no_answer(&self, asked: &Asked, error: reqwest::Error) -> SourceError {
+    fn no_answer(&self, asked: &HttpRequest, error: reqwest::Error) -> SourceError {
         let what = if error.is_timeout() {
             "did not answer in time"
         } else if error.is_connect() {
@@ -283,6 +323,73 @@ pub(super) fn address(url: &Url) -> String {
     format!("{}{}", super::paging::origin_text(url), url.path())
 }
 
+/// The connection was closed before anything of an answer came: hyper finds that out only when it writes.
+fn was_closed(error: &reqwest::Error) -> bool {
+    if error.is_timeout() || error.is_connect() || error.is_builder() || error.is_redirect() {
+        return false;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_incomplete_message() || error.is_canceled())
+        {
+            return true;
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            return matches!(
+                error.kind(),
+                ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof
+            );
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The body, with all members of a gzip answer unpacked (RFC 1952, section 2.2); other encodings are unpacked already.
+fn unpacked(response: reqwest::Response) -> Pin<Box<dyn AsyncRead + Send>> {
+    let encoding = response
+        .headers()
+        .get(CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok());
+    let is_gzip = encoding.is_some_and(|name| matches!(name.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip"));
+    let bytes = StreamReader::new(response.bytes_stream().map_err(std::io::Error::other));
+    if is_gzip {
+        let mut decoder = GzipDecoder::new(bytes);
+        decoder.multiple_members(true);
+        Box::pin(decoder)
+    } else {
+        Box::pin(bytes)
+    }
+}
+
+/// Lets so many requests out per second, evenly.
+struct Pace {
+    every: Duration,
+    interval: Mutex<Option<Interval>>,
+}
+
+impl Pace {
+    fn new(per_second: f64) -> Self {
+        Self {
+            every: Duration::try_from_secs_f64(1.0 / per_second).unwrap_or(Duration::from_secs(1)),
+            interval: Mutex::new(None),
+        }
+    }
+
+    /// Waits for the next turn; whoever came first goes first.
+    async fn turn(&self) {
+        let mut interval = self.interval.lock().await;
+        let interval = interval.get_or_insert_with(|| {
+            let mut interval = tokio::time::interval(self.every);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        });
+        interval.tick().await;
+    }
+}
+
 fn same_origin_only() -> reqwest::redirect::Policy {
     reqwest::redirect::Policy::custom(|attempt| {
         let within = attempt
@@ -300,6 +407,7 @@ fn same_origin_only() -> reqwest::redirect::Policy {
 fn fixed_headers(settings: &HttpSettings, redactor: &Redactor, problems: &mut Vec<Problem>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br, zstd"));
     for (name, value) in &settings.headers {
         let at = format!("headers.{name}");
         // Which headers hold secrets nobody says; these hold none.
@@ -339,9 +447,8 @@ fn wants_body(answer: &Answer) -> bool {
     }
 }
 
-fn token_refused(shown: &str, answer: &Answer, now: tideline_core::words::Timestamp) -> SourceError {
+fn token_refused(shown: &str, answer: &Answer, retry_after: Option<Duration>) -> SourceError {
     let status = answer.status;
-    let retry_after = super::limits::retry_after(&answer.headers, now);
     let (class, advice) = match status.as_u16() {
         408 | 425 | 429 | 500..=599 => (ErrorClass::Transient { retry_after }, ""),
         _ => (

@@ -3,9 +3,11 @@
 //! | Answer | Class |
 //! |---|---|
 //! | 410, or what `cursor_expired` names, to a request with a cursor | cursor expired |
-//! | 408, 425, 429, 5xx; 403 with `Retry-After` or nothing left of a limit | transient |
+//! | 408, 425, 429, 5xx; 403 with `Retry-After`, with nothing left of a limit, or whose text tells of a rate limit | transient |
 //! | 401, 403: this request is not allowed; the partition is parked, and the next cycle tries again | permanent |
 //! | a redirect to another origin, any other status | permanent |
+
+use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, LOCATION};
@@ -13,9 +15,13 @@ use tideline_config::settings::{AnswerPattern, RateLimitHeaders};
 use tideline_core::words::Timestamp;
 
 use super::limits;
-use super::paging::{Asked, origin_text};
+use super::paging::{HttpRequest, origin_text};
 use super::transport::{Answer, Transport, address};
 use crate::source::{ErrorClass, SourceError};
+
+/// The wait after a rate limit that only the text of a 403 tells. GitHub's documentation of its secondary limits: "wait for at
+/// least one minute before retrying".
+const UNTOLD_WAIT: Duration = Duration::from_secs(60);
 
 /// What the configuration says about answers.
 pub(super) struct Rules {
@@ -31,9 +37,9 @@ impl Rules {
     /// As the table of this module says.
     pub(super) fn judge(
         &self,
-        asked: &Asked,
+        asked: &HttpRequest,
         answer: &Answer,
-        with_cursor: bool,
+        (with_cursor, gone): (bool, bool),
         transport: &Transport,
     ) -> Result<(), SourceError> {
         let shown = address(&asked.url);
@@ -43,7 +49,8 @@ impl Rules {
         if answer.status.is_success() {
             return self.judge_body(&shown, answer, transport);
         }
-        if with_cursor && self.says_expired(answer) {
+        let gone = gone && !self.is_transient(answer, transport.clock.now());
+        if with_cursor && (gone || self.says_expired(answer)) {
             let why = format!(
                 "{} {shown} answered {}: the cursor expired",
                 asked.method, answer.status
@@ -91,6 +98,11 @@ impl Rules {
         Ok(())
     }
 
+    /// Whether the answer says that the request may work later, whatever its status says besides.
+    pub(super) fn is_transient(&self, answer: &Answer, now: Timestamp) -> bool {
+        matches!(self.class(answer, now), ErrorClass::Transient { .. })
+    }
+
     fn says_expired(&self, answer: &Answer) -> bool {
         answer.status == StatusCode::GONE
             || self.cursor_expired.iter().any(|pattern| {
@@ -104,16 +116,27 @@ impl Rules {
 
     fn class(&self, answer: &Answer, now: Timestamp) -> ErrorClass {
         let headers = &answer.headers;
-        let wait = limits::retry_after(headers, now);
+        let wait = limits::retry_after(headers, &self.rate_limit, now);
         let retry_after = wait.or_else(|| limits::hold(headers, &self.rate_limit, now));
         match answer.status.as_u16() {
             408 | 425 | 429 | 500..=599 => ErrorClass::Transient { retry_after },
             403 if wait.is_some() || limits::exhausted(headers, &self.rate_limit) => {
                 ErrorClass::Transient { retry_after }
             }
+            403 if tells_of_a_rate_limit(&answer.body) => ErrorClass::Transient {
+                retry_after: Some(UNTOLD_WAIT.min(self.rate_limit.max_hold)),
+            },
             _ => ErrorClass::Permanent,
         }
     }
+}
+
+/// GitHub tells its secondary limits, and its older "abuse detection", in the text of a 403 alone.
+fn tells_of_a_rate_limit(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    ["rate limit", "ratelimit", "abuse detection"]
+        .iter()
+        .any(|words| text.contains(words))
 }
 
 fn redirect_target(answer: &Answer) -> Option<String> {
