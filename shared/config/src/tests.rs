@@ -265,8 +265,8 @@ fn a_key_of_another_variant_is_unknown() {
     assert_eq!(
         errors_of(&text),
         [
-            "8:31 sources[0].resources[0].pagination.next: unknown key \"next\"; known are type, parameter, first, size, \
-          total_pages, total"
+            "8:31 sources[0].resources[0].pagination.next: unknown key \"next\"; known are type, parameter, first, in, size, \
+          total_pages, total, end, stable"
         ]
     );
 }

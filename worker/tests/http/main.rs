@@ -15,4 +15,5 @@ mod items;
 mod paging;
 mod paging_ends;
 mod paging_next;
+mod recipes;
 mod shapes;

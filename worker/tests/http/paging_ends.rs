@@ -58,7 +58,7 @@ async fn failure(settings: HttpSettings) -> (usize, SourceError) {
                 if let Some(error) = page.failure {
                     return (read, error);
                 }
-                cursor = Some(page.next.expect("a failure, not an end"));
+                cursor = Some(page.next.unwrap());
             }
         }
     }

@@ -1,0 +1,177 @@
+//! The recipes of `docs/recipes.md`, each against a server that pages as the API does.
+
+use axum::response::Response;
+use serde_json::{Value, json};
+use tideline_config::settings::{SourceKind, SourceSettings};
+use url::Url;
+
+use crate::api::*;
+
+const RECIPES: &str = include_str!("../../../docs/recipes.md");
+
+/// Things in each list: three pages of ten, the last of which is short.
+const THINGS: usize = 25;
+
+fn recipe(name: &str, base: &Url) -> SourceSettings {
+    let block = RECIPES
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .find(|block| block.starts_with(&format!("- name: {name}\n")))
+        .unwrap_or_else(|| panic!("no recipe {name}"));
+    let base = base.as_str().trim_end_matches('/');
+    let text = format!("sources:\n{}", block.replace("https://api.example.com", base));
+    let settings = tideline_config::parse(&text, std::path::Path::new("recipe.yaml"), &|_| None);
+    settings.unwrap_or_else(|errors| panic!("{errors}")).sources.remove(0)
+}
+
+/// Reads a recipe and says what it found, and with how many requests.
+async fn read(name: &str, serve: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> (Vec<String>, usize) {
+    let api = Api::start(serve).await;
+    let settings = recipe(name, &api.url);
+    let SourceKind::Http(http) = settings.kind else {
+        panic!("{name} is no http source")
+    };
+    let mut names = pass(&open(*http)).await.names;
+    names.sort();
+    (names, api.count())
+}
+
+fn expected() -> Vec<String> {
+    let mut names: Vec<String> = (0..THINGS).map(|number| format!("t{number}")).collect();
+    names.sort();
+    names
+}
+
+fn slice(from: usize, key: &str) -> Vec<Value> {
+    (from.min(THINGS)..(from + 10).min(THINGS))
+        .map(|number| json!({"type": "thing", key: format!("t{number}")}))
+        .collect()
+}
+
+fn more(from: usize) -> bool {
+    from + 10 < THINGS
+}
+
+fn from(seen: &Seen) -> usize {
+    seen.number("from").unwrap_or(0)
+}
+
+/// An absolute URL of the next page.
+fn next(seen: &Seen, from: usize) -> Option<String> {
+    let host = seen.header("host").unwrap();
+    more(from).then(|| format!("http://{host}{}?from={}", seen.path, from + 10))
+}
+
+#[tokio::test]
+async fn json_api_odata_and_hal_are_read_by_their_recipes() {
+    let found = read("json-api", |seen| {
+        answer(json!({"data": slice(from(seen), "id"), "links": {"next": next(seen, from(seen))}}))
+    });
+    assert_eq!(found.await, (expected(), 3));
+    let found = read("odata", |seen| {
+        let mut body = json!({"value": slice(from(seen), "ID")});
+        if let Some(next) = next(seen, from(seen)) {
+            body["@odata.nextLink"] = next.into();
+        }
+        answer(body)
+    });
+    assert_eq!(found.await, (expected(), 3));
+    let found = read("hal", |seen| {
+        let mut links = json!({"self": {"href": "/orders"}});
+        if let Some(next) = next(seen, from(seen)) {
+            links["next"] = json!({"href": next});
+        }
+        answer(json!({"_embedded": {"orders": slice(from(seen), "id")}, "_links": links}))
+    });
+    assert_eq!(found.await, (expected(), 3));
+}
+
+#[tokio::test]
+async fn graphql_is_read_by_its_recipe() {
+    let found = read("graphql", |seen| {
+        let body: Value = serde_json::from_str(&seen.body).unwrap();
+        // As a server does that knows its schema: what is not declared is refused.
+        let variables = body["variables"].as_object().unwrap();
+        if variables.get("first").and_then(Value::as_u64) != Some(10) || body.get("after").is_some() {
+            return answer(
+                json!({"errors": [{"message": "Variable \"$first\" of required type \"Int!\" was not provided."}]}),
+            );
+        }
+        let from: usize = variables
+            .get("after")
+            .map_or(0, |after| after.as_str().unwrap().parse().unwrap());
+        let page_info = json!({"hasNextPage": more(from), "endCursor": (from + 10).to_string()});
+        answer(json!({"data": {"machines": {"nodes": slice(from, "id"), "pageInfo": page_info}}}))
+    });
+    assert_eq!(found.await, (expected(), 3));
+}
+
+#[tokio::test]
+async fn django_and_prefect_are_read_by_their_recipes() {
+    let found = read("django", |seen| {
+        let from = (seen.number("page").unwrap() - 1) * seen.number("page_size").unwrap();
+        if from >= THINGS {
+            return status(404, &[], "{\"detail\":\"Invalid page.\"}");
+        }
+        answer(json!({"count": THINGS, "results": slice(from, "id")}))
+    });
+    assert_eq!(found.await, (expected(), 3));
+    let found = read("prefect", |seen| {
+        let body: Value = serde_json::from_str(&seen.body).unwrap();
+        assert_eq!(body["limit"], json!(10));
+        answer(slice(usize::try_from(body["offset"].as_u64().unwrap()).unwrap(), "name").into())
+    });
+    assert_eq!(
+        found.await,
+        (expected(), 4),
+        "nothing but an empty page says that it ends"
+    );
+}
+
+#[tokio::test]
+async fn github_and_sentry_are_read_by_their_recipes() {
+    let link = |mut response: Response, link: String| {
+        response.headers_mut().insert("link", link.parse().unwrap());
+        response
+    };
+    let found = read("github", move |seen| match seen.path.as_str() {
+        "/orgs/acme/repos" => answer(json!(
+            (0..10).map(|n| json!({"name": format!("r{n}")})).collect::<Vec<_>>()
+        )),
+        "/repos/acme/r0/commits" => {
+            let response = answer(slice(from(seen), "sha").into());
+            match next(seen, from(seen)) {
+                Some(next) => link(response, format!("<{next}>; rel=\"next\"")),
+                None => response,
+            }
+        }
+        _ => status(409, &[], "{\"message\":\"Git Repository is empty.\"}"),
+    });
+    let (names, requests) = found.await;
+    assert_eq!((names.len(), requests), (10 + THINGS, 1 + 3 + 9));
+    let found = read("sentry", move |seen| {
+        let results = more(from(seen));
+        let next = format!(
+            "<{}?from={}>; rel=\"next\"; results=\"{results}\"",
+            seen.path,
+            from(seen) + 10
+        );
+        link(answer(slice(from(seen), "slug").into()), next)
+    });
+    assert_eq!(found.await, (expected(), 3));
+}
+
+#[tokio::test]
+async fn an_api_behind_a_proxy_is_read_by_its_recipe() {
+    let found = read("behind-a-proxy", |seen| {
+        assert_eq!(seen.path, "/gateway/things/list");
+        let mut response = answer(slice(from(seen), "id").into());
+        if more(from(seen)) {
+            let next = format!("http://api.internal:8080/v1/list?from={}", from(seen) + 10);
+            response.headers_mut().insert("x-next-page", next.parse().unwrap());
+        }
+        response
+    });
+    assert_eq!(found.await, (expected(), 3));
+}
