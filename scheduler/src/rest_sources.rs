@@ -113,7 +113,7 @@ mod tests {
             entities: 0,
             held: None,
         };
-        let rest = settings.rest;
+        let rest = settings.rest.unwrap();
         let moved_to = moved(&rests(ahead.plus(rest)), settings, now);
         assert_eq!(moved_to, Some(Some(now.plus(rest))));
         // Later looks do not move it on and on.
