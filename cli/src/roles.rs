@@ -219,6 +219,7 @@ async fn start_gateway(ground: &Ground, roles: &[Role], runtime: &Runtime) -> an
         token: environment(TOKEN_VARIABLE)
             .filter(|token| !token.is_empty())
             .map(Secret::new),
+        settings: Some(Arc::clone(&ground.settings)),
     };
     match Gateway::bind(listen, parts).await {
         Ok(gateway) => {

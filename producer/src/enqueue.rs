@@ -8,7 +8,7 @@ use tideline_core::rules::{CanonicalError, canonical_json, fingerprint};
 use tideline_core::words::{EnqueueOutcome, Enqueued, JobId, NewJob, Timestamp, Token, Trigger};
 use tideline_queue::{Hint, Queue, QueueError};
 use tideline_runtime::telemetry::{context, metrics, spans};
-use tideline_store::{SourceCommand, Store, StoreError};
+use tideline_store::{Deed, OperatorAct, Outcome, Performed, SourceCommand, Store, StoreError};
 use tracing::Instrument;
 
 /// A job as its producer wants it. (kind, key) names it; the same args again are nothing to do.
@@ -112,11 +112,7 @@ impl Producer {
     /// Nothing was enqueued, or (`Store`) only a part.
     pub async fn enqueue(&self, specs: Vec<JobSpec>) -> Result<Vec<Enqueued>, EnqueueError> {
         let now = self.clock.now();
-        let trace = context::current();
-        let jobs = specs
-            .into_iter()
-            .map(|spec| job_of(spec, now, trace.as_deref()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let jobs = self.new_jobs(specs)?;
         let mut enqueued = Vec::with_capacity(jobs.len());
         for batch in batches(&jobs) {
             let outcomes = self
@@ -132,6 +128,38 @@ impl Producer {
             enqueued.extend(outcomes);
         }
         Ok(enqueued)
+    }
+
+    /// The jobs as the store takes them, with canonical args and their fingerprints.
+    ///
+    /// # Errors
+    /// Kind, key or args of one are not allowed.
+    pub fn new_jobs(&self, specs: Vec<JobSpec>) -> Result<Vec<NewJob>, EnqueueError> {
+        let (now, trace) = (self.clock.now(), context::current());
+        specs
+            .into_iter()
+            .map(|spec| job_of(spec, now, trace.as_deref()))
+            .collect()
+    }
+
+    /// Does what an operator asks, writes it down, and wakes whoever must know: in one transaction of the store, then by
+    /// hints and wake-ups.
+    ///
+    /// # Errors
+    /// The store refused or failed.
+    pub async fn perform(&self, act: &OperatorAct) -> Result<Performed, StoreError> {
+        let now = self.clock.now();
+        let performed = self.store.perform(act, now).await?;
+        match (&act.deed, &performed.outcome) {
+            (Deed::Enqueue(jobs), Outcome::Enqueued { jobs: enqueued }) => {
+                let enqueued: Vec<Enqueued> = enqueued.iter().copied().map(Into::into).collect();
+                measure(jobs, &enqueued);
+                self.hint(jobs, &enqueued, now).await;
+            }
+            (Deed::CreateToken(_) | Deed::RevokeToken(_), _) => {}
+            _ => self.queue.wake().await,
+        }
+        Ok(performed)
     }
 
     /// Asks for a cycle of the source as soon as none is running.

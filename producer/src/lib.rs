@@ -2,6 +2,7 @@
 //! ask and do, and [`gateway`] offers it over HTTP, with health and metrics. It decides nothing: the store does.
 
 pub mod api;
+mod compat;
 mod enqueue;
 pub mod gateway;
 

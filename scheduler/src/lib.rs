@@ -4,6 +4,7 @@
 
 mod dispatch;
 mod end_cycles;
+mod prune_audit;
 mod prune_changes;
 mod prune_history;
 mod rescue_jobs;
@@ -14,6 +15,7 @@ mod sweep_cycles;
 
 pub use dispatch::Dispatch;
 pub use end_cycles::EndCycles;
+pub use prune_audit::PruneAudit;
 pub use prune_changes::PruneChanges;
 pub use prune_history::PruneHistory;
 pub use rescue_jobs::{Absence, RescueJobs};

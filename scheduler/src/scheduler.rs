@@ -13,7 +13,9 @@ use tideline_runtime::{Pace, Runtime, Wake};
 use tideline_store::{Store, StoreError};
 
 use crate::rescue_jobs::{self, Absence};
-use crate::{Dispatch, EndCycles, PruneChanges, PruneHistory, RescueJobs, RestSources, StartCycles, SweepCycles};
+use crate::{
+    Dispatch, EndCycles, PruneAudit, PruneChanges, PruneHistory, RescueJobs, RestSources, StartCycles, SweepCycles,
+};
 
 /// Tombstones are looked at so often.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -174,6 +176,11 @@ impl Scheduler {
         );
         let history = PruneHistory::new(store.clone(), queue, Arc::clone(&clock), retention);
         spawn(runtime, "prune history", PRUNE_EVERY, Wake::Never, Arc::new(history));
+        let audit = PruneAudit {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+        };
+        spawn(runtime, "prune audit", PRUNE_EVERY, Wake::Never, Arc::new(audit));
         let prune = PruneChanges {
             store,
             clock,

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
+use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 use tideline_core::words::EntityRef;
-use tideline_store::EntityFilter;
+use tideline_store::{EntityFilter, EntityRecord};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::Query;
-use super::page::{key_of, limit_of, token_of};
+use super::extract::{Path, Query};
+use super::page::{MAX_LIMIT, key_of, limit_of, token_of};
 use super::problem::{Code, Problem};
-use super::role::{By, Read};
+use super::role::{By, Principal, Read};
+use super::stream::{Chunk, List, respond};
 use super::types::{Entity, Page};
 use super::{ApiRouter, ApiState};
 
 pub(super) fn router() -> ApiRouter {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -30,12 +34,19 @@ struct EntitiesQuery {
     source: Option<String>,
     /// Of this kind.
     kind: Option<String>,
+    /// In this namespace.
+    namespace: Option<String>,
+    /// Whose name matches this glob, as in `payments-*`.
+    name: Option<String>,
+    /// With this label: `key=value`, or `key` alone for any value.
+    label: Option<String>,
     /// With exactly this reference.
     #[serde(rename = "ref")]
     reference: Option<String>,
     /// `next_page_token` of the answer before.
     page_token: Option<String>,
-    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Records of one answer, 1 to 1,000; 100 unless said otherwise. Large ones make it fewer, and so do filters that leave
+    /// most out: go on as long as there is a `next_page_token`.
     limit: Option<u32>,
 }
 
@@ -48,31 +59,176 @@ async fn list(
     State(api): State<Arc<ApiState>>,
     by: By<Read>,
     Query(query): Query<EntitiesQuery>,
-) -> Result<Json<Page<Entity>>, Problem> {
+) -> Result<Response, Problem> {
     let limit = limit_of(query.limit)?;
-    let reference_of = |text: &str| {
-        text.parse::<EntityRef>()
-            .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
-    };
     let after = match key_of::<(String, String)>(query.page_token.as_deref())? {
         Some((source, reference)) => Some((source, reference_of(&reference)?)),
         None => None,
     };
+    let entities = Entities {
+        matching: Matching::new(&query)?,
+        filter: EntityFilter {
+            source: query.source,
+            kind: query.kind.map(|kind| kind.to_lowercase()),
+            reference: query.reference.as_deref().map(reference_of).transpose()?,
+            after,
+            limit,
+        },
+        api: Arc::clone(&api),
+        principal: by.principal,
+    };
+    respond(&api, entities, limit).await
+}
+
+fn reference_of(text: &str) -> Result<EntityRef, Problem> {
+    text.parse::<EntityRef>()
+        .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
+}
+
+/// What the store does not filter by itself.
+struct Matching {
+    namespace: Option<String>,
+    name: Option<GlobMatcher>,
+    label: Option<(String, Option<String>)>,
+}
+
+#[derive(Deserialize)]
+struct Labelled {
+    metadata: Option<Labels>,
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    labels: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Matching {
+    fn new(query: &EntitiesQuery) -> Result<Self, Problem> {
+        let glob = |text: &String| {
+            Glob::new(&text.to_lowercase())
+                .map(|glob| glob.compile_matcher())
+                .map_err(|error| Problem::new(Code::InvalidRequest, format!("name: {}", error.kind())))
+        };
+        let label = query.label.as_ref().map(|label| match label.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (label.clone(), None),
+        });
+        Ok(Self {
+            namespace: query.namespace.as_ref().map(|namespace| namespace.to_lowercase()),
+            name: query.name.as_ref().map(glob).transpose()?,
+            label,
+        })
+    }
+
+    fn matches(&self, entity: &EntityRecord) -> bool {
+        let reference = entity.reference.as_str().to_lowercase();
+        let rest = reference.split_once(':').map_or(reference.as_str(), |(_, rest)| rest);
+        let (namespace, name) = rest.split_once('/').unwrap_or(("", rest));
+        self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
+            && self.name.as_ref().is_none_or(|glob| glob.is_match(name))
+            && self
+                .label
+                .as_ref()
+                .is_none_or(|(key, value)| has_label(&entity.body, key, value.as_deref()))
+    }
+}
+
+fn has_label(body: &str, key: &str, wanted: Option<&str>) -> bool {
+    let labels = serde_json::from_str::<Labelled>(body).ok();
+    let labels = labels
+        .and_then(|body| body.metadata)
+        .and_then(|metadata| metadata.labels);
+    match (labels.as_ref().and_then(|labels| labels.get(key)), wanted) {
+        (Some(_), None) => true,
+        (Some(serde_json::Value::String(value)), Some(wanted)) => value == wanted,
+        (Some(value), Some(wanted)) => value.to_string() == wanted,
+        (None, _) => false,
+    }
+}
+
+struct Entities {
+    api: Arc<ApiState>,
+    principal: Principal,
+    filter: EntityFilter,
+    matching: Matching,
+}
+
+#[async_trait]
+impl List for Entities {
+    type Record = Entity;
+
+    async fn read(&mut self, limit: u32) -> Result<Chunk<Entity>, Problem> {
+        self.filter.limit = limit;
+        let found = self.api.store.list_entities(&self.filter).await?;
+        if let Some(last) = found.last() {
+            self.filter.after = Some((last.source.clone(), last.reference.clone()));
+        }
+        let largest = found.iter().map(|entity| entity.body.len()).max().unwrap_or(0);
+        let examined = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let records = found
+            .into_iter()
+            .filter(|entity| self.principal.covers(&entity.source) && self.matching.matches(entity))
+            .map(Entity::try_from)
+            .collect::<Result<_, _>>()?;
+        Ok(Chunk {
+            records,
+            examined,
+            largest,
+        })
+    }
+
+    fn head(&self) -> &'static str {
+        "{\"items\":["
+    }
+
+    fn tail(&self, finished: bool) -> String {
+        match &self.filter.after {
+            Some((source, reference)) if !finished => {
+                let token = token_of(&(source, reference.as_str()));
+                format!("],\"next_page_token\":\"{token}\"}}")
+            }
+            _ => "]}".to_owned(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct EntityPath {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+/// The entities of one reference: one for each source that owns it.
+#[utoipa::path(
+    get, path = "/entities/{kind}/{namespace}/{name}", tag = "catalog", security(("token" = ["read"])),
+    params(
+        ("kind" = String, Path, description = "Its kind"),
+        ("namespace" = String, Path, description = "Its namespace"),
+        ("name" = String, Path, description = "Its name"),
+    ),
+    responses((status = 200, body = Page<Entity>)),
+)]
+async fn get(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(path): Path<EntityPath>,
+) -> Result<Json<Page<Entity>>, Problem> {
+    let reference = reference_of(&format!("{}:{}/{}", path.kind, path.namespace, path.name))?;
     let filter = EntityFilter {
-        source: query.source,
-        kind: query.kind.map(|kind| kind.to_lowercase()),
-        reference: query.reference.as_deref().map(reference_of).transpose()?,
-        after,
-        limit,
+        reference: Some(reference.clone()),
+        limit: MAX_LIMIT,
+        ..EntityFilter::default()
     };
     let found = api.store.list_entities(&filter).await?;
-    let full = found.len() >= limit as usize;
-    let last = found.last().filter(|_| full);
-    let next_page_token = last.map(|entity| token_of(&(&entity.source, entity.reference.as_str())));
-    let items = found
+    let items: Vec<Entity> = found
         .into_iter()
         .filter(|entity| by.principal.covers(&entity.source))
         .map(Entity::try_from)
         .collect::<Result<_, _>>()?;
-    Ok(Json(Page { items, next_page_token }))
+    if items.is_empty() {
+        let detail = format!("entity {reference} does not exist");
+        return Err(Problem::new(Code::NotFound, detail));
+    }
+    Ok(Json(Page::whole(items)))
 }

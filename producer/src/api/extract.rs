@@ -56,9 +56,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(Problem::new(Code::BodyTooLarge, "send less at once"))
             }
+            Err(error) if timed_out(&error) => Err(Problem::new(
+                Code::RequestTimeout,
+                "the body did not arrive in time; send it again",
+            )),
             Err(error) => Err(explain(&error.body_text())),
         }
     }
+}
+
+/// Whether the body of a request stopped coming.
+fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// Says which field is wrong, and which one was probably meant.

@@ -2,25 +2,38 @@
 //! and the command line inside its own process ([`Api::call`]). Who asks is a [`Principal`] in the request's extensions; which
 //! role a route needs is in its handler's signature ([`By`]). The OpenAPI document is made from the routes.
 
+mod audit;
 mod changes;
+mod docs;
 mod entities;
 pub mod extract;
+mod feed_bell;
+mod jobs;
+mod operations;
 pub mod page;
+pub(crate) mod place;
 pub mod problem;
 mod push;
 pub mod role;
-mod sources;
+pub(crate) mod sources;
+mod stream;
+pub(crate) mod tokens;
 pub mod types;
+mod why;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::header::ETAG;
+use axum::http::{HeaderValue, Request};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tideline_config::settings::Settings;
 use tideline_core::clock::Clock;
 use tideline_queue::Queue;
-use tideline_store::Store;
-use tokio::sync::Semaphore;
+use tideline_store::{Deed, Idempotency, OperatorAct, Performed, Store};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use utoipa::OpenApi;
@@ -34,7 +47,10 @@ use crate::Producer;
 pub(crate) use self::changes::MAX_WAIT;
 
 /// Requests that may wait for changes.
-pub(crate) const MAX_WAITERS: usize = 64;
+pub(crate) const MAX_WAITERS: usize = 16_384;
+
+/// Answers with entities or changes that are made or sent at a time; each holds up to [`page::MAX_PAGE_BYTES`].
+const MAX_READERS: usize = 32;
 
 /// A router of one noun.
 pub(crate) type ApiRouter = OpenApiRouter<Arc<ApiState>>;
@@ -47,16 +63,58 @@ pub struct ApiParts {
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Shown, without secrets, as the configuration.
+    pub settings: Option<Arc<Settings>>,
     /// Ends requests that wait.
     pub stop: CancellationToken,
 }
 
 pub(crate) struct ApiState {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) producer: Producer,
+    pub(crate) settings: Option<Arc<Settings>>,
     pub(crate) stop: CancellationToken,
     pub(crate) waiters: Semaphore,
+    pub(crate) readers: Arc<Semaphore>,
+    pub(crate) bell: feed_bell::FeedBell,
+    /// The id of the token that was revoked last, for those who remember tokens.
+    pub(crate) revoked: watch::Sender<String>,
+}
+
+impl ApiState {
+    /// Does what the principal of a request asks, and writes it down.
+    pub(crate) async fn perform<R>(&self, by: &By<R>, deed: Deed) -> Result<Performed, Problem> {
+        let idempotency = by.idempotency_key.clone().map(|key| Idempotency {
+            key,
+            fingerprint: deed.fingerprint(),
+        });
+        let act = OperatorAct {
+            deed,
+            actor: by.principal.actor.clone(),
+            expected: by.if_match.as_deref().map(|tag| tag.trim_matches('"').to_owned()),
+            idempotency,
+        };
+        let performed = self.producer.perform(&act).await?;
+        tracing::info!(
+            act = act.deed.name(),
+            target = act.deed.target(),
+            actor = act.actor.name,
+            repeated = performed.repeated,
+            "an operator acted"
+        );
+        Ok(performed)
+    }
+}
+
+/// A single record with its version.
+pub(crate) fn etag(version: &str, record: impl Serialize) -> Response {
+    let mut response = axum::Json(record).into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(ETAG, value);
+    }
+    response
 }
 
 /// The API, to be asked over HTTP or inside this process.
@@ -72,15 +130,25 @@ impl Api {
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
         let state = Arc::new(ApiState {
-            producer: Producer::new(Arc::clone(&parts.store), parts.queue, Arc::clone(&parts.clock)),
-            clock: parts.clock,
+            producer: Producer::new(
+                Arc::clone(&parts.store),
+                Arc::clone(&parts.queue),
+                Arc::clone(&parts.clock),
+            ),
             store: parts.store,
+            queue: parts.queue,
+            clock: parts.clock,
+            settings: parts.settings,
             stop: parts.stop,
             waiters: Semaphore::new(MAX_WAITERS),
+            readers: Arc::new(Semaphore::new(MAX_READERS)),
+            bell: feed_bell::FeedBell::default(),
+            revoked: watch::Sender::default(),
         });
-        let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
             .nest("/v1", nouns())
             .split_for_parts();
+        docs::describe_problems(&mut document);
         Self {
             router: router.with_state(Arc::clone(&state)),
             document: Arc::new(document),
@@ -99,8 +167,13 @@ impl Api {
         &self.document
     }
 
+    /// `/openapi.json` and `/docs`, which need no principal.
+    pub(crate) fn docs(&self) -> Router {
+        docs::router(&self.document)
+    }
+
     /// Answers a request inside this process.
-    pub async fn call(&self, principal: Principal, mut request: Request<Body>) -> Response<Body> {
+    pub async fn call(&self, principal: Principal, mut request: Request<Body>) -> Response {
         request.extensions_mut().insert(principal);
         match self.router().oneshot(request).await {
             Ok(response) => response,
@@ -116,6 +189,11 @@ fn nouns() -> ApiRouter {
         .merge(entities::router())
         .merge(push::router())
         .merge(changes::router())
+        .merge(jobs::router())
+        .merge(operations::router())
+        .merge(why::router())
+        .merge(tokens::router())
+        .merge(audit::router())
 }
 
 #[derive(OpenApi)]
@@ -139,3 +217,6 @@ impl utoipa::Modify for TokenScheme {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

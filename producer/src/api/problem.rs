@@ -165,6 +165,8 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { what: "source", .. } => Code::UnknownSource,
             StoreError::NotFound { .. } => Code::NotFound,
             StoreError::Refused(_) => Code::Conflict,
+            StoreError::Changed { .. } => Code::PreconditionFailed,
+            StoreError::KeyReused => Code::IdempotencyKeyReused,
             StoreError::StartOver(_) => Code::StartOver,
             StoreError::Unavailable { .. } | StoreError::Conflict { .. } => Code::Unavailable,
             _ => Code::Internal,

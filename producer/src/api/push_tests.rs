@@ -31,6 +31,7 @@ async fn api() -> (tempfile::TempDir, Api) {
         queue: Arc::new(InProcessQueue::default()),
         clock: Arc::new(SystemClock),
         stop: CancellationToken::new(),
+        settings: None,
     };
     (folder, Api::new(parts))
 }

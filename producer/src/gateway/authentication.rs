@@ -41,35 +41,58 @@ impl Access {
         }
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+    /// Who asks without an API token of the store; none: the token that was given may be one.
+    fn check(&self, headers: &HeaderMap) -> Option<Principal> {
         match self {
-            Self::Token(token) => {
-                let given = text(headers, AUTHORIZATION)
-                    .and_then(|value| value.split_once(' '))
-                    .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-                    .map(|(_, given)| given.trim());
-                match given {
-                    Some(given) if same(given, token.reveal()) => Ok(administrator(ActorKind::Token, TOKEN_VARIABLE)),
-                    _ => Err(Problem::new(Code::Unauthenticated, "a bearer token is needed")),
-                }
-            }
+            Self::Token(token) => bearer(headers)
+                .filter(|given| same(given, token.reveal()))
+                .map(|_| administrator(ActorKind::Token, TOKEN_VARIABLE)),
             Self::Local => {
                 let host = text(headers, HOST).unwrap_or_default();
                 let origin =
                     text(headers, ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
-                if is_loopback(host) && origin.is_none_or(|origin| origin == host) {
-                    return Ok(administrator(ActorKind::Local, "loopback"));
-                }
-                Err(Problem::new(
-                    Code::LocalOnly,
-                    "only programs of this machine may ask, at its loopback address",
-                ))
+                let local = is_loopback(host) && origin.is_none_or(|origin| origin == host);
+                local.then(|| administrator(ActorKind::Local, "loopback"))
             }
-            Self::Closed => Err(Problem::new(
-                Code::LocalOnly,
-                format!("set {TOKEN_VARIABLE} to open /v1 on an address that others can reach"),
-            )),
+            Self::Closed => None,
         }
+    }
+
+    /// What to say to whoever shows nothing.
+    fn refusal(&self, tokens: bool) -> Problem {
+        match self {
+            Self::Local if !tokens => Problem::new(
+                Code::LocalOnly,
+                "only programs of this machine may ask, at its loopback address",
+            ),
+            Self::Closed if !tokens => Problem::new(
+                Code::LocalOnly,
+                format!("create a token, or set {TOKEN_VARIABLE}, to open /v1 on an address that others can reach"),
+            ),
+            _ => Problem::new(Code::Unauthenticated, "a bearer token is needed"),
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    text(headers, AUTHORIZATION)
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, given)| given.trim())
+}
+
+async fn principal(state: &GatewayState, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Principal, Problem> {
+    let administrator = state.access.check(headers);
+    match (bearer(headers), administrator) {
+        (Some(_), Some(administrator)) if matches!(state.access, Access::Token(_)) => Ok(administrator),
+        (Some(token), _) => {
+            if !token.starts_with("tdl_") {
+                state.tokens.admit(address)?;
+            }
+            state.tokens.check(token, address).await
+        }
+        (None, Some(local)) if !state.tokens.exist().await? => Ok(local),
+        (None, _) => Err(state.access.refusal(state.tokens.exist().await?)),
     }
 }
 
@@ -89,14 +112,13 @@ fn administrator(kind: ActorKind, name: &str) -> Principal {
 
 /// Finds out who asks, or refuses.
 pub(super) async fn authenticate(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
-    let address = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|ConnectInfo(address)| address.ip().to_string());
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address = address.map(|ConnectInfo(address)| address.ip().to_canonical());
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-    match state.access.check(request.headers()) {
+    match principal(&state, request.headers(), address).await {
         Ok(principal) => {
-            request.extensions_mut().insert(principal.in_request(address, id));
+            let principal = principal.in_request(address.map(|address| address.to_string()), id);
+            request.extensions_mut().insert(principal);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
@@ -130,7 +152,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.clone(), value.parse().unwrap()))
             .collect();
-        access.check(&headers).is_ok()
+        access.check(&headers).is_some()
     }
 
     #[test]

@@ -7,13 +7,19 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{GatewayState, TIMEOUT};
+use crate::api::place::Place;
 use crate::api::{Code, Problem};
 
 /// Refuses what is too much at once.
-pub(super) async fn limit(State(state): State<Arc<GatewayState>>, request: Request, next: Next) -> Response {
-    match state.requests.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => Problem::new(Code::Overloaded, "too many requests at once").into_response(),
+pub(super) async fn limit(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
+    match Place::take(&state.requests) {
+        Ok(place) => {
+            request.extensions_mut().insert(place.clone());
+            let response = next.run(request).await;
+            drop(place);
+            response
+        }
+        Err(problem) => problem.into_response(),
     }
 }
 

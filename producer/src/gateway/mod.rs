@@ -7,6 +7,8 @@ mod authentication;
 mod health;
 mod limits;
 mod requests;
+mod server;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use tideline_config::settings::Settings;
 use tideline_core::clock::Clock;
 use tideline_core::words::Secret;
 use tideline_queue::Queue;
@@ -28,7 +31,10 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 pub use authentication::{Access, TOKEN_VARIABLE};
 
-use crate::api::{Api, ApiParts, Code, MAX_WAIT, MAX_WAITERS, Problem};
+use self::server::ConnectionLimits;
+use self::tokens::Tokens;
+use crate::api::{Api, ApiParts, Code, MAX_WAIT, Problem};
+use crate::compat;
 
 /// Requests at a time, besides those that wait for changes.
 const MAX_REQUESTS: usize = 256;
@@ -53,8 +59,10 @@ pub struct GatewayParts {
     pub metrics: MetricsPage,
     /// Whether there is a `/v1`; without it only health and metrics (workers and schedulers).
     pub api: bool,
-    /// Bearer token for `/v1`, from [`TOKEN_VARIABLE`].
+    /// Token of the first administrator, from [`TOKEN_VARIABLE`].
     pub token: Option<Secret>,
+    /// Shown, without secrets, as the configuration.
+    pub settings: Option<Arc<Settings>>,
 }
 
 struct GatewayState {
@@ -64,7 +72,8 @@ struct GatewayState {
     runtime: Runtime,
     metrics: MetricsPage,
     access: Access,
-    requests: Semaphore,
+    tokens: Tokens,
+    requests: Arc<Semaphore>,
 }
 
 /// Why the gateway cannot start.
@@ -81,6 +90,7 @@ pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
     api: bool,
+    limits: ConnectionLimits,
     state: Arc<GatewayState>,
 }
 
@@ -100,13 +110,15 @@ impl Gateway {
         if parts.api && matches!(access, Access::Closed) {
             tracing::warn!(
                 %address,
-                "/v1 is closed: others can reach this address, and {TOKEN_VARIABLE} is not set"
+                "/v1 is open to API tokens only: others can reach this address, and {TOKEN_VARIABLE} is not set"
             );
         }
+        let tokens = Tokens::new(Arc::clone(&parts.store), Arc::clone(&parts.clock));
         let api = Api::new(ApiParts {
             store: parts.store,
             queue: Arc::clone(&parts.queue),
             clock: Arc::clone(&parts.clock),
+            settings: parts.settings,
             stop: parts.runtime.stop(),
         });
         let state = Arc::new(GatewayState {
@@ -116,12 +128,14 @@ impl Gateway {
             runtime: parts.runtime,
             metrics: parts.metrics,
             access,
-            requests: Semaphore::new(MAX_REQUESTS + MAX_WAITERS),
+            tokens,
+            requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
         });
         Ok(Self {
             listener,
             address,
             api: parts.api,
+            limits: ConnectionLimits::default(),
             state,
         })
     }
@@ -135,33 +149,55 @@ impl Gateway {
     /// Answers until the soft stop; requests that are being answered then are finished.
     pub async fn serve(self) {
         let stop = self.state.runtime.stop();
-        let service = router(self.state, self.api).into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(self.listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the gateway ended");
+        let mut revoked = self.state.api.state.revoked.subscribe();
+        let state = Arc::clone(&self.state);
+        let forgetting = async move {
+            while revoked.changed().await.is_ok() {
+                state.tokens.forget();
+            }
+        };
+        let above = health(Arc::clone(&self.state))
+            .fallback(async || Problem::new(Code::Overloaded, "too many connections"))
+            .layer(from_fn(requests::identify));
+        let routes = router(self.state, self.api);
+        tokio::select! {
+            () = server::serve(self.listener, routes, above, self.limits, stop) => {}
+            () = forgetting => {}
         }
     }
 }
 
-fn router(state: Arc<GatewayState>, api: bool) -> Router {
-    let routes = if api { state.api.router() } else { Router::new() };
-    let limited = routes
-        .fallback(async || Problem::new(Code::NotFound, ""))
-        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
-        .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .layer(CompressionLayer::new().gzip(true))
-        .layer(from_fn(limits::time_out))
-        .layer(from_fn_with_state(Arc::clone(&state), limits::limit))
-        .layer(from_fn(requests::trace));
+/// What is outside of every limit.
+fn health(state: Arc<GatewayState>) -> Router {
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
         .with_state(state)
-        .fallback_service(limited)
-        .layer(from_fn(requests::identify))
+}
+
+fn router(state: Arc<GatewayState>, api: bool) -> Router {
+    let health = health(Arc::clone(&state));
+    let not_found = async || Problem::new(Code::NotFound, "");
+    let routes = if api {
+        state.api.router().merge(compat::router(&state.api))
+    } else {
+        Router::new()
+    };
+    let protected = routes
+        .fallback(not_found)
+        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
+        .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
+        .layer(from_fn(requests::trace));
+    let open = if api { state.api.docs() } else { Router::new() };
+    let limited = open
+        .fallback_service(protected)
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(from_fn(limits::time_out))
+        .layer(from_fn_with_state(state, limits::limit));
+    health.fallback_service(limited).layer(from_fn(requests::identify))
 }
 
 #[cfg(test)]

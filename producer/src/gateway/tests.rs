@@ -23,6 +23,10 @@ struct Bench {
 }
 
 async fn bench(listen: &str, token: Option<&str>) -> Bench {
+    limited(listen, token, ConnectionLimits::default()).await
+}
+
+async fn limited(listen: &str, token: Option<&str>, limits: ConnectionLimits) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path.to_str().unwrap()).await.unwrap());
@@ -42,8 +46,10 @@ async fn bench(listen: &str, token: Option<&str>) -> Bench {
         metrics: MetricsPage::default(),
         api: true,
         token: token.map(Secret::new),
+        settings: None,
     };
-    let gateway = Gateway::bind(listen, parts).await.unwrap();
+    let mut gateway = Gateway::bind(listen, parts).await.unwrap();
+    gateway.limits = limits;
     let (address, state) = (gateway.address(), Arc::clone(&gateway.state));
     runtime.spawn(gateway.serve());
     Bench {
@@ -69,10 +75,15 @@ impl Answer {
 
 impl Bench {
     async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+        self.send(method, path, headers, "").await
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let length = body.len();
         let to = SocketAddr::from(([127, 0, 0, 1], self.address.port()));
         let mut stream = TcpStream::connect(to).await.unwrap();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: 0\r\n{headers}\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
@@ -119,8 +130,7 @@ async fn what_cannot_be_done_is_a_problem_document() {
         ("GET", "/v1/sources/nowhere", 404),
         ("POST", "/v1/sources/nowhere/refresh", 404),
         ("POST", "/v1/sources/platform%20one/explode", 404),
-        ("POST", "/v1/sources/platform%20one/approve", 400),
-        ("POST", "/v1/sources/platform%20one/approve?cycle=1&removals=5", 409),
+        ("POST", "/v1/sources/platform%20one/approve", 415),
         ("GET", "/v1/nothing", 404),
         ("GET", "/nothing", 404),
         ("DELETE", "/v1/sources", 405),
@@ -212,7 +222,7 @@ async fn a_shutdown_answers_who_waits_and_ends() {
     let started = tokio::time::Instant::now();
     let waiting = bench.get("/v1/changes?wait=30");
     let stopping = async {
-        while bench.state.api.state.waiters.available_permits() == MAX_WAITERS {
+        while bench.state.api.state.waiters.available_permits() == crate::api::MAX_WAITERS {
             tokio::task::yield_now().await;
         }
         runtime.shut_down(Duration::from_secs(10)).await
@@ -267,10 +277,206 @@ async fn an_address_in_use_is_a_clear_error() {
         metrics: MetricsPage::default(),
         api: true,
         token: None,
+        settings: None,
     };
     let error = Gateway::bind(&bench.address.to_string(), parts).await.err().unwrap();
     assert!(
         error.to_string().starts_with("listen: cannot listen on 127.0.0.1:"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_half_request_does_not_hold_the_shutdown() {
+    let bench = bench("127.0.0.1:0", None).await;
+    let mut half = Vec::new();
+    for text in [
+        "",
+        "GET /v1/sour",
+        "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{",
+    ] {
+        let mut stream = TcpStream::connect(bench.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        half.push(stream);
+    }
+    assert_eq!(bench.get("/livez").await.status, 200);
+    let started = tokio::time::Instant::now();
+    let outcome = bench.runtime.shut_down(Duration::from_secs(10)).await;
+    assert_eq!(outcome, tideline_runtime::ShutdownOutcome::Finished);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_head_or_no_body_is_cut_off() {
+    let limits = ConnectionLimits {
+        head: Duration::from_millis(200),
+        body: Duration::from_millis(200),
+        ..ConnectionLimits::default()
+    };
+    let bench = limited("127.0.0.1:0", None, limits).await;
+    for (text, answer) in [
+        ("GET /livez HT", ""),
+        (
+            "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
+            "HTTP/1.1 408",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(bench.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        let reading = stream.read_to_end(&mut read);
+        let ended = tokio::time::timeout(Duration::from_secs(10), reading).await;
+        assert!(ended.is_ok(), "{text} holds the connection");
+        let read = String::from_utf8_lossy(&read).into_owned();
+        assert!(read.starts_with(answer), "{text}: {read}");
+    }
+}
+
+#[tokio::test]
+async fn health_is_answered_above_the_limit_of_connections() {
+    let limits = ConnectionLimits {
+        per_address: 1,
+        ..ConnectionLimits::default()
+    };
+    let bench = limited("127.0.0.1:0", None, limits).await;
+    let held = TcpStream::connect(bench.address).await.unwrap();
+    let refused = bench.get("/v1/sources").await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (503, &Value::from("overloaded"))
+    );
+    assert_eq!(bench.get("/livez").await.status, 200);
+    assert_eq!(bench.get("/readyz").await.status, 200);
+    drop(held);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while bench.get("/v1/sources").await.status != 200 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the place of the closed connection is not free"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_busy_gateway_still_answers_health() {
+    let bench = bench("127.0.0.1:0", None).await;
+    let _all = bench
+        .state
+        .requests
+        .acquire_many(u32::try_from(MAX_REQUESTS).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(bench.get("/v1/sources").await.status, 503);
+    assert_eq!(bench.get("/livez").await.status, 200);
+    assert_eq!(bench.get("/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_slowed_down_per_address() {
+    let bench = bench("127.0.0.1:0", Some("s3cr3t")).await;
+    let header = "authorization: Bearer tdl_000000000000_wrong\r\n";
+    let mut statuses = Vec::new();
+    for _ in 0..8 {
+        statuses.push(bench.ask("GET", "/v1/sources", header).await);
+    }
+    assert_eq!(statuses[0].status, 401);
+    let last = &statuses[7];
+    assert_eq!(
+        (last.status, &last.json()["code"]),
+        (429, &Value::from("too_many_attempts"))
+    );
+    assert!(last.head.contains("retry-after: "), "{}", last.head);
+    let right = "authorization: Bearer s3cr3t\r\n";
+    assert_eq!(bench.ask("GET", "/v1/sources", right).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_of_the_store_opens_what_its_role_allows_until_it_is_revoked() {
+    let bench = bench("127.0.0.1:0", None).await;
+    assert_eq!(bench.get("/v1/sources").await.status, 200);
+    let body = r#"{"name":"viewer","role":"read"}"#;
+    let created = bench
+        .send("POST", "/v1/tokens", "content-type: application/json\r\n", body)
+        .await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    let bearer = format!(
+        "authorization: Bearer {}\r\n",
+        created.json()["secret"].as_str().unwrap()
+    );
+    assert_eq!(bench.ask("GET", "/v1/sources", &bearer).await.status, 200);
+    let pause = "/v1/sources/platform%20one/pause";
+    assert_eq!(bench.ask("POST", pause, &bearer).await.status, 403);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while bench.get("/v1/sources").await.status != 401 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "who shows no token still gets in"
+        );
+        tokio::task::yield_now().await;
+    }
+    let token = created.json()["id"].as_str().unwrap().to_owned();
+    let act = tideline_store::Deed::RevokeToken(token.clone());
+    let act = tideline_store::OperatorAct::new(act, tideline_core::words::Actor::local("test"));
+    bench.store.perform(&act, SystemClock.now()).await.unwrap();
+    bench.state.tokens.forget();
+    let refused = bench.ask("GET", "/v1/sources", &bearer).await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (401, &Value::from("token_revoked"))
+    );
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id_and_large_ones_are_compressed() {
+    let bench = bench("127.0.0.1:0", None).await;
+    let given = bench.ask("GET", "/v1/sources", "x-request-id: r-7\r\n").await;
+    assert!(given.head.contains("x-request-id: r-7"), "{}", given.head);
+    let random = bench.get("/nothing").await;
+    assert!(random.head.contains("x-request-id: "), "{}", random.head);
+    let mut stream = TcpStream::connect(bench.address).await.unwrap();
+    let request = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept-encoding: gzip\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut read = Vec::new();
+    stream.read_to_end(&mut read).await.unwrap();
+    let head = String::from_utf8_lossy(&read[..400]).to_lowercase();
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+}
+
+#[tokio::test]
+async fn old_scripts_find_their_routes() {
+    let bench = bench("127.0.0.1:0", None).await;
+    let base = "/api/catalog/incremental";
+    let provider = format!("{base}/providers/platform%20one");
+    let listed = bench.get(&format!("{base}/providers")).await.json();
+    assert_eq!(
+        listed,
+        serde_json::json!({"success": true, "providers": ["platform one"]})
+    );
+    assert_eq!(bench.get(&format!("{base}/health")).await.json()["healthy"], true);
+    let shown = bench.get(&provider).await.json();
+    assert_eq!(shown["status"]["current_action"], "rest complete, waiting to start");
+    assert_eq!(shown, bench.get(&format!("{provider}/status")).await.json());
+    for (method, path, status) in [
+        ("POST", format!("{provider}/trigger"), 200),
+        ("POST", format!("{provider}/refresh"), 200),
+        ("POST", format!("{provider}/start"), 200),
+        ("POST", format!("{provider}/cancel"), 409),
+        ("POST", format!("{provider}/reset"), 200),
+        ("GET", format!("{provider}/marks"), 200),
+        ("DELETE", format!("{provider}/marks"), 200),
+        ("DELETE", provider.clone(), 200),
+        ("POST", format!("{base}/cleanup"), 200),
+        ("POST", format!("{base}/health"), 200),
+        ("GET", format!("{base}/providers/nowhere"), 404),
+        ("POST", format!("{base}/providers/nowhere/trigger"), 404),
+    ] {
+        let answer = bench.ask(method, &path, "").await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        assert_eq!(
+            answer.json()["success"],
+            status == 200,
+            "{method} {path}: {}",
+            answer.body
+        );
+    }
 }

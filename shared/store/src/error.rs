@@ -44,6 +44,17 @@ pub enum StoreError {
     /// The act does not fit the row's state; the text says why.
     #[error("{0}")]
     Refused(String),
+    /// The act was to be done only to the record as it was read, and it has changed since.
+    #[error("{what} {name} has changed since it was read")]
+    Changed {
+        /// `source`, `job`.
+        what: &'static str,
+        /// Which one.
+        name: String,
+    },
+    /// The idempotency key was used for another act.
+    #[error("the idempotency key was used for another act or other arguments")]
+    KeyReused,
     /// A reader of the change feed cannot go on where it stands: it forgets what it has and starts over from 0.
     #[error("{0}; start over from 0")]
     StartOver(FeedGap),
@@ -63,6 +74,30 @@ impl StoreError {
     #[must_use]
     pub fn may_retry(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Conflict { .. })
+    }
+
+    /// Why an act was refused by what the store holds; none: it failed for another reason.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::NotFound { .. } | Self::Refused(_) | Self::Changed { .. } | Self::KeyReused => Some(self.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Whether a record has the version that the act expects.
+    pub(super) fn expect(
+        what: &'static str,
+        name: &str,
+        version: &str,
+        expected: Option<&str>,
+    ) -> Result<(), StoreError> {
+        match expected {
+            Some(expected) if expected != version => Err(Self::Changed {
+                what,
+                name: name.to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Might the act have been done although it failed?

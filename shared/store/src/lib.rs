@@ -2,6 +2,7 @@
 //! type leaks through. Only this folder knows the tables. Backends: [`sqlite`] and [`postgres`]; one conformance suite
 //! ([`conformance`]) holds for both. Look next at [`IngestStore::commit_pages`].
 
+mod acts;
 mod batch;
 mod deltas;
 mod error;
@@ -16,6 +17,7 @@ pub mod conformance;
 pub mod postgres;
 pub mod sqlite;
 
+pub use acts::*;
 pub use error::StoreError;
 pub use event_seams::EventStore;
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};

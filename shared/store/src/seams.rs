@@ -2,8 +2,9 @@ use async_trait::async_trait;
 
 use super::event_seams::EventStore;
 use super::{
-    ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter, PrunedJobs, Rescue,
-    SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError, StoreStats, WorkerRecord,
+    AuditFilter, AuditRecord, ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter,
+    OperatorAct, Performed, PrunedJobs, Rescue, SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError,
+    StoreStats, TokenRecord, WorkerRecord,
 };
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{
@@ -26,6 +27,8 @@ pub trait Store:
     + OperatorStore
     + EventStore
     + UpkeepStore
+    + AuditStore
+    + TokenStore
 {
 }
 
@@ -40,6 +43,8 @@ impl<T> Store for T where
         + OperatorStore
         + EventStore
         + UpkeepStore
+        + AuditStore
+        + TokenStore
 {
 }
 
@@ -259,4 +264,32 @@ pub trait OperatorStore: Send + Sync {
 
     /// A small read that proves the store can be reached and the schema is right.
     async fn ping(&self) -> Answer<()>;
+}
+
+/// Acts of people and programs, and the log of them.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Does what an operator asks and writes down who did it, in one transaction. An act that is refused (`NotFound`, `Refused`,
+    /// `Changed`, `KeyReused`) is written down too. An act whose idempotency key was used by its actor before is not done
+    /// again: the answer is that of the first time.
+    async fn perform(&self, act: &OperatorAct, now: Timestamp) -> Answer<Performed>;
+
+    /// What was done and refused, newest first.
+    async fn list_audit(&self, filter: &AuditFilter) -> Answer<Vec<AuditRecord>>;
+
+    /// Forgets up to `limit` acts from before `acts` and as many idempotency keys from before `keys`; says how many.
+    async fn prune_audit(&self, acts: Timestamp, keys: Timestamp, limit: u32) -> Answer<u64>;
+}
+
+/// API tokens. They are created and revoked by [`AuditStore::perform`].
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    /// The token of this id, revoked or not.
+    async fn find_token(&self, id: &str) -> Answer<Option<TokenRecord>>;
+
+    /// All tokens by when they were made, revoked ones too; at most 10,000.
+    async fn list_tokens(&self) -> Answer<Vec<TokenRecord>>;
+
+    /// The token was used; an earlier moment than the last one changes nothing.
+    async fn note_token_use(&self, id: &str, now: Timestamp) -> Answer<()>;
 }

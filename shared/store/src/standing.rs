@@ -1,7 +1,7 @@
 //! Which commands fit a source, whatever store it is in.
 
-use super::SourceCommand;
-use tideline_core::words::{CycleNumber, CycleState, SourceState};
+use super::{SourceCommand, StoreError};
+use tideline_core::words::{CycleNumber, CycleState, JobId, JobState, SourceState};
 
 /// Why a reset ends a cycle.
 pub(super) const RESET: &str = "reset by a person";
@@ -67,4 +67,19 @@ impl Standing {
         self.held_cycle
             .filter(|held| *held == self.cycle && self.held_state == Some(CycleState::Held))
     }
+}
+
+/// Whether an operator may cancel a job in this state.
+pub(super) fn check_cancel(job: JobId, state: JobState, partition: bool) -> Result<(), StoreError> {
+    if partition {
+        return Err(StoreError::Refused(format!(
+            "job {job} is a partition of a source; cancel the cycle of the source instead"
+        )));
+    }
+    let ended = match state {
+        JobState::Done => "done",
+        JobState::Cancelled => "cancelled",
+        JobState::Waiting | JobState::Running | JobState::Parked | JobState::Paused => return Ok(()),
+    };
+    Err(StoreError::Refused(format!("job {job} is {ended} already")))
 }

@@ -5,12 +5,7 @@ use tideline_store::EntityRecord;
 use utoipa::ToSchema;
 
 use super::super::problem::Problem;
-use super::{Time, words};
-
-/// A body of the store as JSON in JSON.
-fn raw(body: String) -> Result<Box<RawValue>, Problem> {
-    RawValue::from_string(body).map_err(|error| Problem::internal("a stored body is not JSON", &error))
-}
+use super::{Time, raw, words};
 
 /// A live entity of the catalog.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -1,18 +1,32 @@
 //! Requests and responses of the API as they go over the wire. Each can be read back from what it writes, so that a client in
 //! Rust needs nothing else. Times are RFC 3339 in UTC; a list is a [`Page`].
 
+mod access;
 mod catalog;
+mod job;
+mod operations;
 mod source;
 mod time;
-mod words;
+pub mod words;
 
+pub use access::*;
 pub use catalog::*;
+pub use job::*;
+pub use operations::*;
 pub use source::*;
 pub use time::Time;
-pub use words::*;
+
+use serde_json::value::RawValue;
+
+use super::problem::Problem;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// A JSON text of the store as JSON in JSON.
+fn raw(text: String) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(text).map_err(|error| Problem::internal("a stored value is not JSON", &error))
+}
 
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

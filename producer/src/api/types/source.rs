@@ -180,4 +180,43 @@ pub struct Accepted {
     pub source: String,
     /// What was asked of it.
     pub act: String,
+    /// Entities that were deleted, by a reset with `delete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<u64>,
+    /// Entities that are left to delete: repeat the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u64>,
+}
+
+impl Accepted {
+    /// Of an act on a source.
+    #[must_use]
+    pub fn new(source: String, act: String) -> Self {
+        Self {
+            source,
+            act,
+            deleted: None,
+            remaining: None,
+        }
+    }
+}
+
+/// How to reset a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// Delete every entity it owns, too. A source that is no longer configured is forgotten with its last entity.
+    #[serde(default)]
+    pub delete: bool,
+}
+
+/// The held sweep that a person saw and approves: `held` of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Its cycle.
+    #[schema(value_type = i64)]
+    pub cycle: CycleNumber,
+    /// How many entities it would delete.
+    pub would_remove: u64,
 }

@@ -48,3 +48,7 @@ word!(
     /// What an actor is.
     ActorKind: Token Local System
 );
+word!(
+    /// What enqueueing a job did.
+    EnqueueOutcome: Inserted Superseded Unchanged
+);

@@ -13,6 +13,7 @@ mod rescue;
 mod schedule;
 mod scrub;
 mod topic;
+mod version;
 mod why;
 
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
@@ -28,4 +29,5 @@ pub use rescue::RescuePolicy;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
 pub use scrub::{REDACTED, scrub_urls};
 pub use topic::{TopicError, TopicGlob, check_topic, topic_word};
+pub use version::{JobVersion, SourceVersion};
 pub use why::{Facts, Why, why};

@@ -19,6 +19,7 @@
     reason = "all of this is test code"
 )]
 
+pub mod acts;
 mod builders;
 pub mod catalog;
 pub mod cycles;
@@ -49,6 +50,7 @@ use super::Store;
 #[macro_export]
 macro_rules! store_conformance {
     ($open:path) => {
+        $crate::store_conformance_acts!($open);
         $crate::store_conformance_catalog!($open);
         $crate::store_conformance_cycles!($open);
         $crate::store_conformance_deltas!($open);
@@ -101,6 +103,7 @@ mod tests {
     #[test]
     fn no_case_is_forgotten() {
         for (file, text) in [
+            ("acts", include_str!("acts.rs")),
             ("catalog", include_str!("catalog.rs")),
             ("cycles", include_str!("cycles.rs")),
             ("deltas", include_str!("deltas.rs")),

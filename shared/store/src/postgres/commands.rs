@@ -21,6 +21,7 @@ pub(super) async fn command_source(
     let mut tries = 1;
     loop {
         let mut act = store.writing("command a source").await?;
+        act.begin().await?;
         match command_once(&mut act, name, command, now).await {
             Ok(None) => return act.commit().await,
             Ok(Some(why)) => {
@@ -33,13 +34,25 @@ pub(super) async fn command_source(
     }
 }
 
+/// The same as a part of a transaction.
+pub(super) async fn command_in(
+    act: &mut Act,
+    name: &str,
+    command: SourceCommand,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match command_once(act, name, command, now).await? {
+        None => Ok(()),
+        Some(why) => Err(StoreError::Refused(format!("source {name}: {why}"))),
+    }
+}
+
 async fn command_once(
     act: &mut Act,
     name: &str,
     command: SourceCommand,
     now: Timestamp,
 ) -> Result<Refusal, StoreError> {
-    act.begin().await?;
     let found = find(act, name).await?;
     match command {
         SourceCommand::Cancel => {

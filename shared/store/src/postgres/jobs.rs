@@ -22,25 +22,11 @@ const FORGET_WORKER_MS: i64 = 60_000;
 #[async_trait]
 impl JobStore for PostgresStore {
     async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, StoreError> {
-        check_jobs(jobs)?;
         if jobs.is_empty() {
             return Ok(vec![]);
         }
         let mut act = self.writing("enqueue").await?;
-        let rows = enqueue_rows(&mut act, jobs, now).await?;
-        let mut answers = Vec::with_capacity(jobs.len());
-        for (job, row) in jobs.iter().zip(&rows) {
-            answers.push(match enqueued(row)? {
-                Some(answer) => answer,
-                // Another process inserted the same job in this moment, out of this statement's sight.
-                None => {
-                    let again = enqueue_rows(&mut act, std::slice::from_ref(job), now).await?;
-                    let found = again.first().map(enqueued).transpose()?.flatten();
-                    found.ok_or_else(|| broken("enqueue", "a job was neither written nor found"))?
-                }
-            });
-        }
-        Ok(answers)
+        enqueue_in(&mut act, jobs, now).await
     }
 
     async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Result<Vec<ClaimedJob>, StoreError> {
@@ -185,6 +171,28 @@ impl JobStore for PostgresStore {
         act.commit().await?;
         Ok(rescue)
     }
+}
+
+/// Inserts or supersedes jobs, as a part of an act.
+pub(super) async fn enqueue_in(act: &mut Act, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, StoreError> {
+    check_jobs(jobs)?;
+    if jobs.is_empty() {
+        return Ok(vec![]);
+    }
+    let rows = enqueue_rows(act, jobs, now).await?;
+    let mut answers = Vec::with_capacity(jobs.len());
+    for (job, row) in jobs.iter().zip(&rows) {
+        answers.push(match enqueued(row)? {
+            Some(answer) => answer,
+            // Another process inserted the same job in this moment, out of this statement's sight.
+            None => {
+                let again = enqueue_rows(act, std::slice::from_ref(job), now).await?;
+                let found = again.first().map(enqueued).transpose()?.flatten();
+                found.ok_or_else(|| broken("enqueue", "a job was neither written nor found"))?
+            }
+        });
+    }
+    Ok(answers)
 }
 
 async fn enqueue_rows(act: &mut Act, jobs: &[NewJob], now: Timestamp) -> Result<Vec<PgRow>, StoreError> {

@@ -4,7 +4,7 @@ use super::rows::column;
 use crate::StoreError;
 
 /// Forward only; the number is the place in the list, from 1.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
     (
         "readers and wishes",
@@ -21,6 +21,10 @@ const MIGRATIONS: [(&str, &str); 5] = [
     (
         "events",
         include_str!("../../../../migrations/postgres/0005_events.sql"),
+    ),
+    (
+        "operators",
+        include_str!("../../../../migrations/postgres/0006_operators.sql"),
     ),
 ];
 

@@ -7,6 +7,7 @@
 //! (the page commit), then at `act.rs` (connections and errors).
 
 mod act;
+mod acts;
 mod catalog;
 mod changes;
 mod clock;
@@ -25,6 +26,7 @@ mod places;
 mod rows;
 mod sources;
 mod sweep;
+mod tokens;
 mod totals;
 mod upkeep;
 mod workers;

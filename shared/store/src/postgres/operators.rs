@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
+use super::act::Act;
 use super::error::broken;
 use super::migrate::tables;
 use super::rows::{NO_PLACE, column, count, cycle_state_of, job_state_of, job_state_text, moment, small, trigger_of};
@@ -29,41 +30,15 @@ impl OperatorStore for PostgresStore {
     async fn retry_job(&self, job: JobId, now: Timestamp) -> Result<(), StoreError> {
         let mut act = self.writing("retry a job").await?;
         act.begin().await?;
-        let found = act
-            .row(sqlx::query(include_str!("sql/find_job_standing.sql")).bind(job.0))
-            .await?
-            .ok_or_else(|| StoreError::NotFound {
-                what: "job",
-                name: job.to_string(),
-            })?;
-        let state = job_state_of(column(&found, "state")?)?;
-        if !matches!(state, JobState::Waiting | JobState::Parked | JobState::Cancelled) {
-            act.rollback().await?;
-            let state = job_state_text(state);
-            return Err(StoreError::Refused(format!(
-                "job {job} is {state}; only a waiting, parked or cancelled job can be retried"
-            )));
-        }
-        let partition: Option<i64> = column(&found, "source_id")?;
-        if let Some(source) = partition {
-            act.lock_sources(&[source]).await?;
-            let statement = sqlx::query(include_str!("sql/find_cycle_state.sql")).bind(source);
-            let row = act.row(statement.bind(column::<Option<i64>>(&found, "cycle")?)).await?;
-            if row.map(|row| column::<bool>(&row, "bursts")).transpose()? != Some(true) {
-                act.rollback().await?;
-                return Err(StoreError::Refused(format!(
-                    "job {job} is a partition of a cycle that has ended; refresh its source instead"
-                )));
+        match retry_in(&mut act, job, now).await {
+            Ok(()) => act.commit().await,
+            Err(error) => {
+                if matches!(error, StoreError::Refused(_)) {
+                    act.rollback().await?;
+                }
+                Err(error)
             }
         }
-        // A partition gets its place like any other.
-        let due_at = partition.map_or(now.0, |_| NO_PLACE);
-        let statement = sqlx::query(include_str!("sql/retry_job.sql")).bind(job.0);
-        act.run(statement.bind(due_at).bind(now.0)).await?;
-        if let Some(source) = partition {
-            act.open_places(&[source], now).await?;
-        }
-        act.commit().await
     }
 
     async fn list_cycles(&self, source: SourceId, limit: u32) -> Result<Vec<CycleRecord>, StoreError> {
@@ -160,6 +135,43 @@ impl OperatorStore for PostgresStore {
         row.map(drop)
             .ok_or_else(|| broken("ping", "the counter of changes is gone"))
     }
+}
+
+/// A job becomes due now, as a part of a transaction.
+pub(super) async fn retry_in(act: &mut Act, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+    let found = act
+        .row(sqlx::query(include_str!("sql/find_job_standing.sql")).bind(job.0))
+        .await?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "job",
+            name: job.to_string(),
+        })?;
+    let state = job_state_of(column(&found, "state")?)?;
+    if !matches!(state, JobState::Waiting | JobState::Parked | JobState::Cancelled) {
+        let state = job_state_text(state);
+        return Err(StoreError::Refused(format!(
+            "job {job} is {state}; only a waiting, parked or cancelled job can be retried"
+        )));
+    }
+    let partition: Option<i64> = column(&found, "source_id")?;
+    if let Some(source) = partition {
+        act.lock_sources(&[source]).await?;
+        let statement = sqlx::query(include_str!("sql/find_cycle_state.sql")).bind(source);
+        let row = act.row(statement.bind(column::<Option<i64>>(&found, "cycle")?)).await?;
+        if row.map(|row| column::<bool>(&row, "bursts")).transpose()? != Some(true) {
+            return Err(StoreError::Refused(format!(
+                "job {job} is a partition of a cycle that has ended; refresh its source instead"
+            )));
+        }
+    }
+    // A partition gets its place like any other.
+    let due_at = partition.map_or(now.0, |_| NO_PLACE);
+    let statement = sqlx::query(include_str!("sql/retry_job.sql")).bind(job.0);
+    act.run(statement.bind(due_at).bind(now.0)).await?;
+    if let Some(source) = partition {
+        act.open_places(&[source], now).await?;
+    }
+    Ok(())
 }
 
 fn job_record(row: &PgRow) -> Result<JobRecord, StoreError> {

@@ -34,6 +34,17 @@ pub(super) async fn command_source(
 ) -> Result<(), StoreError> {
     let mut writer = store.writer().await;
     let mut tx = begin(&mut writer, ACT).await?;
+    command_in(&mut tx, name, command, now).await?;
+    commit(tx, ACT).await
+}
+
+/// The same as a part of a transaction.
+pub(super) async fn command_in(
+    tx: &mut SqliteConnection,
+    name: &str,
+    command: SourceCommand,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let row = query(sql!("find_source_standing"))
         .bind(name)
         .fetch_optional(&mut *tx)
@@ -43,11 +54,11 @@ pub(super) async fn command_source(
     let source = standing(&row).map_err(failed(ACT))?;
     let refusal = match source.refusal(command) {
         Some(why) => Some(why),
-        None => act(&mut tx, &source, command, now).await?,
+        None => act(tx, &source, command, now).await?,
     };
     match refusal {
         Some(why) => Err(StoreError::Refused(format!("source {name}: {why}"))),
-        None => commit(tx, ACT).await,
+        None => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
 
 use super::failure::{broken, failed};
@@ -19,48 +19,14 @@ use tideline_core::words::{
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, StoreError> {
-        const ACT: &str = "enqueue";
-        check_jobs(jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = enqueue_json(jobs).map_err(failed(ACT))?;
         let mut writer = self.writer().await;
-        let mut tx = begin(&mut writer, ACT).await?;
-        let named = query(sql!("find_enqueued"))
-            .bind(&batch)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(failed(ACT))?;
-        let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
-        let mut known = HashSet::new();
-        for row in &named {
-            let (place, answer) = unchanged(row).map_err(failed(ACT))?;
-            known.insert(answer.job);
-            if row.try_get(3).map_err(failed(ACT))? {
-                answers[place] = Some(answer);
-            }
-        }
-        if answers.iter().any(Option::is_none) {
-            let places: HashMap<(&str, &str), usize> = (jobs.iter().enumerate())
-                .map(|(place, job)| ((job.kind.as_str(), job.key.as_str()), place))
-                .collect();
-            let written = query(sql!("enqueue_jobs"))
-                .bind(&batch)
-                .bind(now.0)
-                .fetch_all(&mut *tx)
-                .await
-                .map_err(failed(ACT))?;
-            for row in &written {
-                let (place, answer) = enqueued(row, &places, &known).map_err(failed(ACT))?;
-                answers[place] = Some(answer);
-            }
-        }
-        commit(tx, ACT).await?;
-        answers
-            .into_iter()
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| broken(ACT, "a job of the batch has no row"))
+        let mut tx = begin(&mut writer, ENQUEUE).await?;
+        let answers = enqueue_in(&mut tx, jobs, now).await?;
+        commit(tx, ENQUEUE).await?;
+        Ok(answers)
     }
 
     async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Result<Vec<ClaimedJob>, StoreError> {
@@ -164,6 +130,54 @@ impl JobStore for SqliteStore {
     async fn rescue(&self, policy: RescuePolicy, limit: u32, now: Timestamp) -> Result<Rescue, StoreError> {
         rescue(self, policy, limit, now).await
     }
+}
+
+const ENQUEUE: &str = "enqueue";
+
+/// Inserts or supersedes jobs, as a part of a transaction.
+pub(super) async fn enqueue_in(
+    tx: &mut SqliteConnection,
+    jobs: &[NewJob],
+    now: Timestamp,
+) -> Result<Vec<Enqueued>, StoreError> {
+    check_jobs(jobs)?;
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let batch = enqueue_json(jobs).map_err(failed(ENQUEUE))?;
+    let named = query(sql!("find_enqueued"))
+        .bind(&batch)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed(ENQUEUE))?;
+    let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
+    let mut known = HashSet::new();
+    for row in &named {
+        let (place, answer) = unchanged(row).map_err(failed(ENQUEUE))?;
+        known.insert(answer.job);
+        if row.try_get(3).map_err(failed(ENQUEUE))? {
+            answers[place] = Some(answer);
+        }
+    }
+    if answers.iter().any(Option::is_none) {
+        let places: HashMap<(&str, &str), usize> = (jobs.iter().enumerate())
+            .map(|(place, job)| ((job.kind.as_str(), job.key.as_str()), place))
+            .collect();
+        let written = query(sql!("enqueue_jobs"))
+            .bind(&batch)
+            .bind(now.0)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(failed(ENQUEUE))?;
+        for row in &written {
+            let (place, answer) = enqueued(row, &places, &known).map_err(failed(ENQUEUE))?;
+            answers[place] = Some(answer);
+        }
+    }
+    answers
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| broken(ENQUEUE, "a job of the batch has no row"))
 }
 
 fn enqueue_json(jobs: &[NewJob]) -> Result<String, sqlx::Error> {

@@ -4,6 +4,7 @@
 //! ten rows. One process may run roles on a file ([`SqliteStore::open_owned`]); any other may look and send operators'
 //! commands ([`SqliteStore::open_existing`]). Look next at `ingest.rs`.
 
+mod acts;
 mod catalog;
 mod commands;
 mod cycles;
@@ -24,6 +25,7 @@ mod schema;
 mod settle;
 mod sources;
 mod sweep;
+mod tokens;
 mod upkeep;
 mod workers;
 mod writer;

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
 
 use super::failure::{broken, failed};
@@ -37,43 +37,10 @@ impl OperatorStore for SqliteStore {
     }
 
     async fn retry_job(&self, job: JobId, now: Timestamp) -> Result<(), StoreError> {
-        const ACT: &str = "retry a job";
         let mut writer = self.writer().await;
-        let mut tx = begin(&mut writer, ACT).await?;
-        let row = query(sql!("find_job_standing"))
-            .bind(job.0)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(ACT))?
-            .ok_or_else(|| StoreError::NotFound {
-                what: "job",
-                name: job.to_string(),
-            })?;
-        let read = || -> Result<(JobState, Option<i64>, Option<i64>, bool), sqlx::Error> {
-            Ok((word(&row, 0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
-        };
-        let (state, source, cycle, bursting) = read().map_err(failed(ACT))?;
-        if !matches!(state, JobState::Parked | JobState::Cancelled | JobState::Waiting) {
-            let state = word_of(state).map_err(failed(ACT))?;
-            return Err(StoreError::Refused(format!(
-                "job {job} is {state}; only a waiting, parked or cancelled job can be retried"
-            )));
-        }
-        if source.is_some() && !bursting {
-            return Err(StoreError::Refused(format!(
-                "job {job} is a partition of a cycle that has ended; refresh its source instead"
-            )));
-        }
-        query(sql!("retry_job"))
-            .bind(job.0)
-            .bind(now.0)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(ACT))?;
-        if let (Some(source), Some(cycle)) = (source, cycle) {
-            open_places(&mut tx, source, cycle, now).await.map_err(failed(ACT))?;
-        }
-        commit(tx, ACT).await
+        let mut tx = begin(&mut writer, RETRY).await?;
+        retry_in(&mut tx, job, now).await?;
+        commit(tx, RETRY).await
     }
 
     async fn list_cycles(&self, source: SourceId, limit: u32) -> Result<Vec<CycleRecord>, StoreError> {
@@ -153,6 +120,46 @@ impl OperatorStore for SqliteStore {
         }
         Ok(())
     }
+}
+
+const RETRY: &str = "retry a job";
+
+/// A job becomes due now, as a part of a transaction.
+pub(super) async fn retry_in(tx: &mut SqliteConnection, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+    let row = query(sql!("find_job_standing"))
+        .bind(job.0)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(RETRY))?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "job",
+            name: job.to_string(),
+        })?;
+    let read = || -> Result<(JobState, Option<i64>, Option<i64>, bool), sqlx::Error> {
+        Ok((word(&row, 0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+    };
+    let (state, source, cycle, bursting) = read().map_err(failed(RETRY))?;
+    if !matches!(state, JobState::Parked | JobState::Cancelled | JobState::Waiting) {
+        let state = word_of(state).map_err(failed(RETRY))?;
+        return Err(StoreError::Refused(format!(
+            "job {job} is {state}; only a waiting, parked or cancelled job can be retried"
+        )));
+    }
+    if source.is_some() && !bursting {
+        return Err(StoreError::Refused(format!(
+            "job {job} is a partition of a cycle that has ended; refresh its source instead"
+        )));
+    }
+    query(sql!("retry_job"))
+        .bind(job.0)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(RETRY))?;
+    if let (Some(source), Some(cycle)) = (source, cycle) {
+        open_places(tx, source, cycle, now).await.map_err(failed(RETRY))?;
+    }
+    Ok(())
 }
 
 fn job_record(row: &SqliteRow) -> Result<JobRecord, sqlx::Error> {

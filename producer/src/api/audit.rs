@@ -1,0 +1,74 @@
+//! `/v1/audit`: who did what.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use tideline_store::AuditFilter;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::Query;
+use super::page::{key_of, limit_of, token_of};
+use super::problem::Problem;
+use super::role::{By, Operate};
+use super::types::{AuditEntry, Page, Time};
+use super::{ApiRouter, ApiState};
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AuditQuery {
+    /// By the token or user of this name.
+    actor: Option<String>,
+    /// Of this act, as in `sources.pause`.
+    act: Option<String>,
+    /// That concern this source.
+    source: Option<String>,
+    /// Not before this moment.
+    since: Option<Time>,
+    /// `next_page_token` of the answer before.
+    page_token: Option<String>,
+    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    limit: Option<u32>,
+}
+
+/// What people and programs did, and what they were refused, newest first. A token that is limited to sources sees the acts
+/// on them alone.
+#[utoipa::path(
+    get, path = "/audit", tag = "access", params(AuditQuery), security(("token" = ["operate"])),
+    responses((status = 200, body = Page<AuditEntry>)),
+)]
+async fn list(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Query(query): Query<AuditQuery>,
+) -> Result<Json<Page<AuditEntry>>, Problem> {
+    let limit = limit_of(query.limit)?;
+    let filter = AuditFilter {
+        actor: query.actor,
+        act: query.act,
+        source: query.source,
+        since: query.since.map(|since| since.0),
+        before: key_of(query.page_token.as_deref())?,
+        limit,
+    };
+    let found = api.store.list_audit(&filter).await?;
+    let full = found.len() >= limit as usize;
+    let next_page_token = found.last().filter(|_| full).map(|record| token_of(&record.id));
+    let items = found
+        .into_iter()
+        .filter(|record| match &record.source {
+            Some(source) => by.principal.covers(source),
+            None => by.principal.require_all_sources().is_ok(),
+        })
+        .map(AuditEntry::try_from)
+        .collect::<Result<_, _>>()?;
+    Ok(Json(Page { items, next_page_token }))
+}

@@ -1,0 +1,67 @@
+//! Wakes everyone who waits for a change, however many they are, with one look at the store. A wake-up of the queue rings at
+//! once; commits of other processes are noticed within [`LOOK`]. While nobody waits, nobody looks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tideline_core::full_text;
+use tideline_core::words::{FeedPosition, Sequence};
+use tokio::sync::watch;
+
+use super::ApiState;
+
+/// How often one task looks on behalf of all who wait.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Rings when the change feed has grown.
+#[derive(Debug, Default)]
+pub(crate) struct FeedBell {
+    rung: watch::Sender<u64>,
+    watching: Mutex<bool>,
+}
+
+impl FeedBell {
+    /// A waiter. Somebody looks from now on, until nobody waits any more.
+    pub(crate) fn listen(api: &Arc<ApiState>, from: FeedPosition) -> watch::Receiver<u64> {
+        let mut watching = api.bell.watching.lock();
+        let waiter = api.bell.rung.subscribe();
+        if !*watching {
+            *watching = true;
+            let api = Arc::clone(api);
+            tokio::spawn(async move { watch(&api, from.sequence()).await });
+        }
+        waiter
+    }
+}
+
+async fn watch(api: &ApiState, mut seen: Sequence) {
+    let mut wakeups = api.queue.wakeups();
+    loop {
+        tokio::select! {
+            () = wakeups.next() => {}
+            () = tokio::time::sleep(LOOK) => {}
+            () = api.stop.cancelled() => {}
+        }
+        {
+            let mut watching = api.bell.watching.lock();
+            if api.bell.rung.receiver_count() == 0 || api.stop.is_cancelled() {
+                *watching = false;
+                return;
+            }
+        }
+        match api.store.list_changes(FeedPosition::after(seen), 1).await {
+            Ok(reading) if reading.changes.is_empty() => continue,
+            Err(error) if error.may_retry() => {
+                tracing::debug!(error = full_text(&error), "the change feed cannot be watched");
+                continue;
+            }
+            // Something is there, or the feed is not what it was: whoever waits finds out.
+            Ok(_) | Err(_) => {}
+        }
+        if let Ok(stats) = api.store.stats(api.clock.now()).await {
+            seen = stats.last_sequence;
+        }
+        api.bell.rung.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}

@@ -1,0 +1,210 @@
+//! `/v1/jobs`: the queue. Any program can be a producer.
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use tideline_core::rules::JobVersion;
+use tideline_core::words::{JobId, JobRecord, JobState, Trigger};
+use tideline_store::{Deed, JobFilter, Outcome};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Json, Path, Query};
+use super::page::{key_of, limit_of, token_of};
+use super::problem::{Code, Problem};
+use super::role::{By, Operate, Principal, Read};
+use super::types::{Enqueue, EnqueueAnswer, Job, Page, Why, words};
+use super::{ApiRouter, ApiState, etag, why};
+use crate::{EnqueueError, JobSpec, Producer};
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(list, enqueue))
+        .routes(routes!(show))
+        .routes(routes!(explain))
+        .routes(routes!(retry))
+        .routes(routes!(cancel))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct JobsQuery {
+    /// Of this kind.
+    kind: Option<String>,
+    /// In this state.
+    #[param(value_type = Option<words::JobState>)]
+    state: Option<JobState>,
+    /// Partitions of this source.
+    source: Option<String>,
+    /// With this key.
+    key: Option<String>,
+    /// `next_page_token` of the answer before.
+    page_token: Option<String>,
+    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    limit: Option<u32>,
+}
+
+/// Jobs by number.
+#[utoipa::path(
+    get, path = "/jobs", tag = "jobs", params(JobsQuery), security(("token" = ["read"])),
+    responses((status = 200, body = Page<Job>)),
+)]
+async fn list(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Query(query): Query<JobsQuery>,
+) -> Result<Answer<Page<Job>>, Problem> {
+    let limit = limit_of(query.limit)?;
+    let filter = JobFilter {
+        kind: query.kind,
+        state: query.state,
+        source: query.source,
+        key: query.key,
+        after: key_of(query.page_token.as_deref())?,
+        limit,
+    };
+    let found = api.store.list_jobs(&filter).await?;
+    let full = found.len() >= limit as usize;
+    let next_page_token = found.last().filter(|_| full).map(|job| token_of(&job.id));
+    let items = found
+        .into_iter()
+        .filter(|job| covers(&by.principal, job))
+        .map(Job::try_from)
+        .collect::<Result<_, _>>()?;
+    Ok(Answer(Page { items, next_page_token }))
+}
+
+/// A principal that is limited to some sources sees their partitions alone.
+fn covers(principal: &Principal, job: &JobRecord) -> bool {
+    match &job.source {
+        Some(source) => principal.covers(source),
+        None => principal.require_all_sources().is_ok(),
+    }
+}
+
+async fn find(api: &ApiState, principal: &Principal, id: i64) -> Result<JobRecord, Problem> {
+    let filter = JobFilter {
+        after: Some(JobId(id.saturating_sub(1))),
+        limit: 1,
+        ..JobFilter::default()
+    };
+    let found = api.store.list_jobs(&filter).await?;
+    found
+        .into_iter()
+        .find(|job| job.id == JobId(id) && covers(principal, job))
+        .ok_or_else(|| Problem::new(Code::NotFound, format!("job {id} does not exist")))
+}
+
+/// One job.
+#[utoipa::path(
+    get, path = "/jobs/{id}", tag = "jobs", security(("token" = ["read"])),
+    params(("id" = i64, Path, description = "Its number")),
+    responses((status = 200, body = Job)),
+)]
+async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(id): Path<i64>) -> Result<Response, Problem> {
+    let job = find(&api, &by.principal, id).await?;
+    let version = version(&job);
+    Ok(etag(&version, Job::try_from(job)?))
+}
+
+fn version(job: &JobRecord) -> String {
+    let version = JobVersion {
+        state: job.state,
+        token: job.token,
+        updated_at: job.updated_at,
+    };
+    version.tag()
+}
+
+/// Why a job does what it does, or does nothing.
+#[utoipa::path(
+    get, path = "/jobs/{id}/why", tag = "jobs", security(("token" = ["read"])),
+    params(("id" = i64, Path, description = "Its number")),
+    responses((status = 200, body = Why)),
+)]
+async fn explain(State(api): State<Arc<ApiState>>, by: By<Read>, Path(id): Path<i64>) -> Result<Answer<Why>, Problem> {
+    let job = find(&api, &by.principal, id).await?;
+    Ok(Answer(why::of_job(&api, &job).await?))
+}
+
+/// Makes a parked, cancelled or waiting job due now.
+#[utoipa::path(
+    post, path = "/jobs/{id}/retry", tag = "jobs", security(("token" = ["operate"])),
+    params(("id" = i64, Path, description = "Its number")),
+    responses((status = 202, body = Job)),
+)]
+async fn retry(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(id): Path<i64>,
+) -> Result<(StatusCode, Answer<Job>), Problem> {
+    let job = find(&api, &by.principal, id).await?;
+    let deed = Deed::RetryJob {
+        job: job.id,
+        source: job.source,
+    };
+    api.perform(&by, deed).await?;
+    let job = find(&api, &by.principal, id).await?;
+    Ok((StatusCode::ACCEPTED, Answer(job.try_into()?)))
+}
+
+/// Gives up a job that is not a partition of a source; whoever runs it writes nothing more.
+#[utoipa::path(
+    post, path = "/jobs/{id}/cancel", tag = "jobs", security(("token" = ["operate"])),
+    params(("id" = i64, Path, description = "Its number")),
+    responses((status = 202, body = Job)),
+)]
+async fn cancel(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(id): Path<i64>,
+) -> Result<(StatusCode, Answer<Job>), Problem> {
+    let job = find(&api, &by.principal, id).await?;
+    api.perform(&by, Deed::CancelJob { job: job.id }).await?;
+    let job = find(&api, &by.principal, id).await?;
+    Ok((StatusCode::ACCEPTED, Answer(job.try_into()?)))
+}
+
+/// Inserts or supersedes jobs. A job whose args are as they were is nothing to do: `unchanged`.
+#[utoipa::path(
+    post, path = "/jobs", tag = "jobs", security(("token" = ["operate"])), request_body = Enqueue,
+    responses((status = 202, body = EnqueueAnswer)),
+)]
+async fn enqueue(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Json(request): Json<Enqueue>,
+) -> Result<(StatusCode, Answer<EnqueueAnswer>), Problem> {
+    by.principal.require_all_sources()?;
+    if !(1..=Producer::BATCH).contains(&request.jobs.len()) {
+        let detail = format!("jobs takes 1 to {} jobs", Producer::BATCH);
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
+    let specs = request.jobs.into_iter().map(|job| JobSpec {
+        kind: job.kind,
+        key: job.key,
+        args: job.args.get().to_owned(),
+        due_at: job.due_at.map(|due| due.0),
+        trigger: Trigger::Manual,
+    });
+    let jobs = api.producer.new_jobs(specs.collect()).map_err(invalid)?;
+    let performed = api.perform(&by, Deed::Enqueue(jobs)).await?;
+    let jobs = match performed.outcome {
+        Outcome::Enqueued { jobs } => jobs.into_iter().map(Into::into).collect(),
+        Outcome::Done => Vec::new(),
+    };
+    Ok((StatusCode::ACCEPTED, Answer(EnqueueAnswer { jobs })))
+}
+
+fn invalid(error: EnqueueError) -> Problem {
+    match error {
+        EnqueueError::Store { source, .. } => source.into(),
+        other => Problem::new(Code::InvalidRequest, tideline_core::full_text(&other)),
+    }
+}

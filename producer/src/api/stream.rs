@@ -1,0 +1,136 @@
+//! Lists whose records may be large: written to the client while they are read from the store, a chunk at a time. An answer is
+//! bounded by records and by bytes, a chunk by the largest record seen so far, and only so many answers are made at a time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::{Body, Bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::ApiState;
+use super::page::MAX_PAGE_BYTES;
+use super::problem::{Code, Problem};
+
+/// Records of the first chunk, when nobody knows how large they are.
+const FIRST_CHUNK: u32 = 8;
+
+/// Bytes that a chunk should not exceed.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Records that one answer looks at, if a filter leaves most of them out.
+const MAX_EXAMINED: u32 = 20_000;
+
+/// Records of one reading.
+pub(super) struct Chunk<T> {
+    /// Those that pass the filters.
+    pub(super) records: Vec<T>,
+    /// How many were read.
+    pub(super) examined: u32,
+    /// The largest body among them, in bytes.
+    pub(super) largest: usize,
+}
+
+/// A list in the store.
+#[async_trait]
+pub(super) trait List: Send + 'static {
+    /// What it has.
+    type Record: Serialize + Send;
+
+    /// The next records, at most `limit`; fewer: the list is at its end.
+    async fn read(&mut self, limit: u32) -> Result<Chunk<Self::Record>, Problem>;
+
+    /// What comes before the records, in JSON.
+    fn head(&self) -> &'static str;
+
+    /// What comes after them; `finished`: the list is at its end.
+    fn tail(&self, finished: bool) -> String;
+}
+
+struct Writing<L> {
+    list: L,
+    left: u32,
+    examined: u32,
+    bytes: u64,
+    chunk: u32,
+    /// The head is written.
+    begun: bool,
+    /// A record is written, so that a comma comes before the next one.
+    follows: bool,
+    ended: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<L: List> Writing<L> {
+    /// The next piece of the answer.
+    async fn piece(&mut self) -> Result<Bytes, Problem> {
+        let asked = self.chunk.min(self.left);
+        let chunk = self.list.read(asked).await?;
+        let mut text = Vec::new();
+        if !std::mem::replace(&mut self.begun, true) {
+            text.extend_from_slice(self.list.head().as_bytes());
+        }
+        for record in &chunk.records {
+            if std::mem::replace(&mut self.follows, true) {
+                text.push(b',');
+            }
+            serde_json::to_writer(&mut text, record)
+                .map_err(|error| Problem::internal("a record cannot be written", &error))?;
+        }
+        self.left = self
+            .left
+            .saturating_sub(u32::try_from(chunk.records.len()).unwrap_or(u32::MAX));
+        self.examined = self.examined.saturating_add(chunk.examined);
+        self.bytes += text.len() as u64;
+        let fitting = u32::try_from(CHUNK_BYTES / chunk.largest.max(1)).unwrap_or(u32::MAX);
+        self.chunk = fitting.clamp(1, self.chunk.saturating_mul(2));
+        let finished = chunk.examined < asked;
+        if finished || self.left == 0 || self.bytes >= MAX_PAGE_BYTES || self.examined >= MAX_EXAMINED {
+            self.ended = true;
+            text.extend_from_slice(self.list.tail(finished).as_bytes());
+        }
+        Ok(Bytes::from(text))
+    }
+}
+
+/// Answers with up to `limit` records of the list. What fails before the first of them is a problem; what fails later breaks
+/// the answer off, so that nobody takes it for a whole one.
+pub(super) async fn respond<L: List>(api: &ApiState, list: L, limit: u32) -> Result<Response, Problem> {
+    let permit = Arc::clone(&api.readers)
+        .acquire_owned()
+        .await
+        .map_err(|_| Problem::new(Code::Unavailable, "the gateway stops"))?;
+    let mut writing = Writing {
+        list,
+        left: limit,
+        examined: 0,
+        bytes: 0,
+        chunk: FIRST_CHUNK,
+        begun: false,
+        follows: false,
+        ended: false,
+        _permit: permit,
+    };
+    let first = writing.piece().await?;
+    let json = [(CONTENT_TYPE, "application/json")];
+    if writing.ended {
+        return Ok((json, first).into_response());
+    }
+    let pieces = stream::unfold((Some(first), writing), |(first, mut writing)| async move {
+        if let Some(first) = first {
+            return Some((Ok(first), (None, writing)));
+        }
+        if writing.ended {
+            return None;
+        }
+        let piece = writing.piece().await.map_err(|problem| {
+            writing.ended = true;
+            std::io::Error::other(problem.detail)
+        });
+        Some((piece, (None, writing)))
+    });
+    Ok((json, Body::from_stream(pieces)).into_response())
+}

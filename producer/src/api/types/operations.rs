@@ -1,0 +1,182 @@
+use serde::{Deserialize, Serialize};
+use tideline_core::rules;
+use tideline_store::{StoreStats, WorkerRecord};
+use utoipa::ToSchema;
+
+use super::{Cycle, Source, Time};
+
+/// A live worker process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Worker {
+    /// Its host and a random part.
+    pub worker: String,
+    /// Its leases last until then.
+    pub alive_until: Time,
+    /// When it was first seen.
+    pub started_at: Time,
+    /// Jobs it runs.
+    pub running: u64,
+}
+
+impl From<WorkerRecord> for Worker {
+    fn from(worker: WorkerRecord) -> Self {
+        Self {
+            worker: worker.worker.0,
+            alive_until: Time(worker.alive_until),
+            started_at: Time(worker.started_at),
+            running: worker.running,
+        }
+    }
+}
+
+/// Why a source or a job does what it does, or does nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Why {
+    /// `source NAME`, or `job NUMBER (KIND KEY)`.
+    pub subject: String,
+    /// For people.
+    pub sentence: String,
+    /// For programs: which sentence of the closed list, and what it says.
+    #[schema(value_type = Object)]
+    pub reason: rules::Why,
+}
+
+impl Why {
+    /// About a subject.
+    #[must_use]
+    pub fn new(subject: impl Into<String>, reason: rules::Why) -> Self {
+        Self {
+            subject: subject.into(),
+            sentence: reason.to_string(),
+            reason,
+        }
+    }
+}
+
+/// What holds for everything of a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Explanation {
+    /// The source of that name, or the jobs of that number or key.
+    pub subjects: Vec<Why>,
+}
+
+/// A source with its newest cycle and what it waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SourceStatus {
+    /// The source.
+    pub source: Source,
+    /// Its newest cycle.
+    pub newest_cycle: Option<Cycle>,
+    /// What it waits for.
+    pub why: Why,
+}
+
+/// The whole store in a few numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// When this was read.
+    pub now: Time,
+    /// Jobs.
+    pub jobs: JobNumbers,
+    /// Held sweeps that wait for a person.
+    pub held_sweeps: u64,
+    /// The number of the last change.
+    pub last_sequence: i64,
+    /// `healthy`, or why the queue is degraded.
+    pub queue: String,
+    /// Live worker processes.
+    pub workers: Vec<Worker>,
+    /// Sources by name.
+    pub sources: Vec<SourceStatus>,
+}
+
+/// How many jobs there are of what needs attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobNumbers {
+    /// Waiting jobs that are due.
+    pub due: u64,
+    /// When the oldest of them became due.
+    pub oldest_due_at: Option<Time>,
+    /// Running jobs.
+    pub running: u64,
+    /// Parked jobs.
+    pub parked: u64,
+}
+
+impl From<StoreStats> for JobNumbers {
+    fn from(stats: StoreStats) -> Self {
+        Self {
+            due: stats.due,
+            oldest_due_at: stats.oldest_due_at.map(Time::from),
+            running: stats.running,
+            parked: stats.parked,
+        }
+    }
+}
+
+/// The configuration as the process that answers sees it. Secrets are hidden.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Configuration {
+    /// The store's URL, without user, password and parameters.
+    pub store: String,
+    /// The queue's URL, without user, password and parameters.
+    pub queue: String,
+    /// Address of the gateway.
+    pub listen: Option<String>,
+    /// `worker`.
+    pub worker: WorkerConfiguration,
+    /// `scheduler`.
+    pub scheduler: SchedulerConfiguration,
+    /// `changes.retention`, in seconds.
+    pub changes_retention_seconds: u64,
+    /// `shutdown.grace`, in seconds.
+    pub shutdown_grace_seconds: u64,
+    /// `database.max_connections`.
+    pub database_max_connections: u32,
+    /// Sources, in the order of the file.
+    pub sources: Vec<SourceConfiguration>,
+}
+
+/// `worker` of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerConfiguration {
+    /// Jobs at a time.
+    pub concurrency: u32,
+    /// The lease, in milliseconds.
+    pub lease_ms: u64,
+    /// How often it looks for due jobs, in milliseconds.
+    pub poll_ms: u64,
+}
+
+/// `scheduler` of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SchedulerConfiguration {
+    /// How often it looks, in milliseconds.
+    pub poll_ms: u64,
+    /// A hint is sent again after so long, in milliseconds.
+    pub resend_after_ms: u64,
+    /// Entities deleted in one transaction of a sweep.
+    pub sweep_batch: u32,
+}
+
+/// A source of the configuration: what it reads is left out, since URLs, headers and queries may hold secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SourceConfiguration {
+    /// Its name.
+    pub name: String,
+    /// `type`.
+    #[serde(rename = "type")]
+    pub source_type: String,
+    /// `burst.length`, in milliseconds.
+    pub burst_length_ms: u64,
+    /// `burst.interval`, in milliseconds.
+    pub burst_interval_ms: u64,
+    /// `rest`, in milliseconds; null: only by schedule.
+    pub rest_ms: Option<u64>,
+    /// `removals.confirm_cycles`.
+    pub confirm_cycles: u32,
+    /// `parallel_partitions`.
+    pub parallel_partitions: u32,
+    /// `page_timeout`, in milliseconds.
+    pub page_timeout_ms: u64,
+}

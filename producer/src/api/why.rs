@@ -1,0 +1,169 @@
+//! `/v1/why` and `/v1/status`: what is going on, and why not more.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use tideline_core::rules::{Facts, why};
+use tideline_core::words::{CycleState, JobId, JobRecord, JobState, SourceRecord};
+use tideline_queue::QueueHealth;
+use tideline_store::JobFilter;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::Query;
+use super::problem::{Code, Problem};
+use super::role::{By, Principal, Read};
+use super::types::{Cycle, Explanation, Source, SourceStatus, Status, Time, Why};
+use super::{ApiRouter, ApiState};
+
+/// Partitions looked at to explain a bursting source.
+const PARTITIONS: u32 = 200;
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new().routes(routes!(explain)).routes(routes!(status))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct WhyQuery {
+    /// Name of a source, number of a job, or key of a job.
+    subject: String,
+}
+
+/// Why a source or a job does what it does, or does nothing. Looks for a source first, then for a job of that number or key.
+#[utoipa::path(
+    get, path = "/why", tag = "operations", params(WhyQuery), security(("token" = ["read"])),
+    responses((status = 200, body = Explanation)),
+)]
+async fn explain(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Query(query): Query<WhyQuery>,
+) -> Result<Json<Explanation>, Problem> {
+    let subject = query.subject;
+    if by.principal.covers(&subject)
+        && let Some(source) = api.store.find_source(&subject).await?
+    {
+        let status = of_source(&api, source).await?;
+        return Ok(Json(Explanation {
+            subjects: vec![status.why],
+        }));
+    }
+    let mut subjects = Vec::new();
+    for job in jobs_of(&api, &by.principal, &subject).await? {
+        subjects.push(of_job(&api, &job).await?);
+    }
+    if subjects.is_empty() {
+        let detail = format!("no source and no job is called {subject}");
+        return Err(Problem::new(Code::NotFound, detail));
+    }
+    Ok(Json(Explanation { subjects }))
+}
+
+async fn jobs_of(api: &ApiState, principal: &Principal, subject: &str) -> Result<Vec<JobRecord>, Problem> {
+    let mut jobs = Vec::new();
+    if let Ok(number) = subject.parse::<i64>() {
+        let filter = JobFilter {
+            after: Some(JobId(number.saturating_sub(1))),
+            limit: 1,
+            ..JobFilter::default()
+        };
+        jobs = api.store.list_jobs(&filter).await?;
+        jobs.retain(|job| job.id == JobId(number));
+    }
+    if jobs.is_empty() {
+        let filter = JobFilter {
+            key: Some(subject.to_owned()),
+            limit: 10,
+            ..JobFilter::default()
+        };
+        jobs = api.store.list_jobs(&filter).await?;
+    }
+    jobs.retain(|job| match &job.source {
+        Some(source) => principal.covers(source),
+        None => principal.require_all_sources().is_ok(),
+    });
+    Ok(jobs)
+}
+
+/// What a job waits for.
+pub(super) async fn of_job(api: &ApiState, job: &JobRecord) -> Result<Why, Problem> {
+    let source = match &job.source {
+        Some(name) => api.store.find_source(name).await?,
+        None => None,
+    };
+    let facts = Facts::Job {
+        job,
+        source: source.as_ref(),
+    };
+    let subject = format!("job {} ({} {})", job.id, job.kind, job.key);
+    Ok(Why::new(subject, why(facts, api.clock.now())))
+}
+
+/// A source with its newest cycle and what it waits for.
+pub(super) async fn of_source(api: &ApiState, source: SourceRecord) -> Result<SourceStatus, Problem> {
+    let newest_cycle = api.store.list_cycles(source.id, 1).await?.into_iter().next();
+    let partitions = match &newest_cycle {
+        Some(cycle) if cycle.state == CycleState::Bursting => open_partitions(api, &source).await?,
+        _ => Vec::new(),
+    };
+    let facts = Facts::Source {
+        source: &source,
+        cycle: newest_cycle.as_ref(),
+        partitions: &partitions,
+    };
+    let why = Why::new(format!("source {}", source.name), why(facts, api.clock.now()));
+    Ok(SourceStatus {
+        source: Source::from(source),
+        newest_cycle: newest_cycle.map(Cycle::from),
+        why,
+    })
+}
+
+async fn open_partitions(api: &ApiState, source: &SourceRecord) -> Result<Vec<JobRecord>, Problem> {
+    let mut partitions = Vec::new();
+    for state in [JobState::Running, JobState::Waiting, JobState::Parked] {
+        let filter = JobFilter {
+            source: Some(source.name.clone()),
+            state: Some(state),
+            limit: PARTITIONS,
+            ..JobFilter::default()
+        };
+        partitions.extend(api.store.list_jobs(&filter).await?);
+    }
+    partitions.retain(|job| job.cycle == Some(source.cycle));
+    Ok(partitions)
+}
+
+/// The whole store in a few numbers, and every source with what it waits for.
+#[utoipa::path(
+    get, path = "/status", tag = "operations", security(("token" = ["read"])),
+    responses((status = 200, body = Status)),
+)]
+async fn status(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Json<Status>, Problem> {
+    let now = api.clock.now();
+    let stats = api.store.stats(now).await?;
+    let workers = api.store.list_workers().await?;
+    let mut sources = Vec::new();
+    for source in api.store.list_sources().await? {
+        if by.principal.covers(&source.name) {
+            sources.push(of_source(&api, source).await?);
+        }
+    }
+    Ok(Json(Status {
+        now: Time(now),
+        jobs: stats.into(),
+        held_sweeps: stats.held_sweeps,
+        last_sequence: stats.last_sequence.0,
+        queue: match api.queue.health() {
+            QueueHealth::Healthy => "healthy".to_owned(),
+            QueueHealth::Degraded(reason) => reason,
+        },
+        workers: workers.into_iter().map(Into::into).collect(),
+        sources,
+    }))
+}

@@ -1,0 +1,183 @@
+//! The routes that scripts for Backstage's incremental ingestion and OpenChoreo's module know, below
+//! `/api/catalog/incremental`: a thin translation onto the API, with the meaning their documents give. docs/migrating.md lists
+//! old and new side by side. Roles, audit and limits are those of `/v1`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tideline_core::words::{CycleRecord, CycleState, SourceRecord, SourceState, Trigger};
+use tideline_store::{Deed, JobFilter, SourceCommand};
+
+use crate::api::extract::Path;
+use crate::api::role::{By, Operate, Read};
+use crate::api::types::Time;
+use crate::api::{Api, ApiState, Problem, sources};
+
+/// Marks shown of one cycle.
+const MARKS: u32 = 1_000;
+
+type ApiOf = State<Arc<ApiState>>;
+
+/// A problem in the shape those scripts know.
+struct Failure(Problem);
+
+impl<E: Into<Problem>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(json!({"success": false, "error": self.0.detail}))).into_response()
+    }
+}
+
+type Answer = Result<Json<Value>, Failure>;
+
+pub(crate) fn router(api: &Api) -> Router {
+    let routes = Router::new()
+        .route("/health", get(health).post(cleanup))
+        .route("/cleanup", post(cleanup))
+        .route("/providers", get(providers))
+        .route("/providers/{name}", get(status).delete(reset))
+        .route("/providers/{name}/status", get(status))
+        .route("/providers/{name}/trigger", post(trigger))
+        .route("/providers/{name}/refresh", post(trigger))
+        .route("/providers/{name}/start", post(start))
+        .route("/providers/{name}/cancel", post(cancel))
+        .route("/providers/{name}/reset", post(reset))
+        .route("/providers/{name}/marks", get(marks).delete(reset));
+    Router::new()
+        .nest("/api/catalog/incremental", routes)
+        .with_state(Arc::clone(&api.state))
+}
+
+/// No source is blocked. Two cycles of a source at once, which is all that the old route looked for, cannot happen.
+async fn health(State(api): ApiOf, by: By<Read>) -> Answer {
+    let sources = api.store.list_sources().await?;
+    let healthy = sources
+        .iter()
+        .filter(|source| by.principal.covers(&source.name))
+        .all(|source| source.state != SourceState::Blocked);
+    Ok(Json(json!({"healthy": healthy, "duplicateIngestions": []})))
+}
+
+/// Resets every source: the next cycle of each reads everything. Entities stay.
+async fn cleanup(State(api): ApiOf, by: By<Operate>) -> Answer {
+    let mut reset = Vec::new();
+    for source in api.store.list_sources().await? {
+        if by.principal.covers(&source.name) {
+            command(&api, &by, &source.name, SourceCommand::Reset).await?;
+            reset.push(source.name);
+        }
+    }
+    Ok(Json(json!({"success": true, "providers": reset})))
+}
+
+async fn providers(State(api): ApiOf, by: By<Read>) -> Answer {
+    let sources = api.store.list_sources().await?;
+    let names = sources.into_iter().map(|source| source.name);
+    let names: Vec<_> = names.filter(|name| by.principal.covers(name)).collect();
+    Ok(Json(json!({"success": true, "providers": names})))
+}
+
+async fn status(State(api): ApiOf, by: By<Read>, Path(name): Path<String>) -> Answer {
+    let source = sources::find(&api, &by.principal, &name).await?;
+    let cycle = api.store.list_cycles(source.id, 1).await?.into_iter().next();
+    let next = source.next_cycle_at.map(Time);
+    let last_error = source
+        .blocked_reason
+        .clone()
+        .or_else(|| cycle.as_ref().and_then(|cycle| cycle.reason.clone()));
+    Ok(Json(json!({
+        "success": true,
+        "status": {"current_action": action(&source, cycle.as_ref()), "next_action_at": next},
+        "last_error": last_error,
+    })))
+}
+
+/// The old name of what a source does.
+fn action(source: &SourceRecord, cycle: Option<&CycleRecord>) -> &'static str {
+    match (source.state, cycle.map(|cycle| cycle.state)) {
+        (SourceState::Paused, _) => "paused",
+        (SourceState::Blocked, _) => "backing off",
+        (SourceState::Orphaned, _) => "complete",
+        (SourceState::Active, Some(CycleState::Bursting | CycleState::Sweeping)) => "bursting",
+        (SourceState::Active, Some(CycleState::Cancelled)) => "canceling",
+        (SourceState::Active, Some(_)) => "resting",
+        (SourceState::Active, None) => "rest complete, waiting to start",
+    }
+}
+
+async fn command<R>(api: &ApiState, by: &By<R>, name: &str, command: SourceCommand) -> Result<(), Problem> {
+    sources::find(api, &by.principal, name).await?;
+    let deed = Deed::CommandSource {
+        source: name.to_owned(),
+        command,
+    };
+    api.perform(by, deed).await.map(drop)
+}
+
+/// The next cycle starts as soon as none is running.
+async fn trigger(State(api): ApiOf, by: By<Operate>, Path(name): Path<String>) -> Answer {
+    command(&api, &by, &name, SourceCommand::Refresh(Trigger::Manual)).await?;
+    done(format!("{name}: Next action triggered."))
+}
+
+/// A fresh cycle: the one that runs is cancelled first.
+async fn start(State(api): ApiOf, by: By<Operate>, Path(name): Path<String>) -> Answer {
+    let source = sources::find(&api, &by.principal, &name).await?;
+    let cycle = api.store.list_cycles(source.id, 1).await?.into_iter().next();
+    if cycle.is_some_and(|cycle| matches!(cycle.state, CycleState::Bursting | CycleState::Sweeping)) {
+        command(&api, &by, &name, SourceCommand::Cancel).await?;
+    }
+    command(&api, &by, &name, SourceCommand::Refresh(Trigger::Manual)).await?;
+    done(format!("{name}: Next cycle triggered."))
+}
+
+/// Cancels the running cycle without a sweep; the source rests as configured.
+async fn cancel(State(api): ApiOf, by: By<Operate>, Path(name): Path<String>) -> Answer {
+    command(&api, &by, &name, SourceCommand::Cancel).await?;
+    done(format!("{name}: Current ingestion canceled."))
+}
+
+/// Forgets cycles, cursors and marks; entities stay, and the next cycle reads everything.
+async fn reset(State(api): ApiOf, by: By<Operate>, Path(name): Path<String>) -> Answer {
+    command(&api, &by, &name, SourceCommand::Reset).await?;
+    done(format!("{name}: All records of the provider are reset."))
+}
+
+fn done(message: String) -> Answer {
+    Ok(Json(json!({"success": true, "message": message})))
+}
+
+/// The partitions of the newest cycle with their cursors, newest first.
+async fn marks(State(api): ApiOf, by: By<Read>, Path(name): Path<String>) -> Answer {
+    let source = sources::find(&api, &by.principal, &name).await?;
+    let filter = JobFilter {
+        source: Some(source.name.clone()),
+        limit: MARKS,
+        ..JobFilter::default()
+    };
+    let mut jobs = api.store.list_jobs(&filter).await?;
+    jobs.retain(|job| job.cycle == Some(source.cycle));
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
+    let records: Vec<_> = jobs
+        .iter()
+        .map(|job| {
+            let cursor = job
+                .cursor
+                .as_deref()
+                .and_then(|cursor| serde_json::from_str::<Value>(cursor).ok());
+            json!({"id": job.id, "cursor": cursor, "sequence": job.token, "created_at": Time(job.created_at)})
+        })
+        .collect();
+    Ok(Json(json!({"success": true, "records": records})))
+}

@@ -1,0 +1,253 @@
+//! Serves connections: HTTP/1.1 with limits that hold against slow and greedy clients. `axum::serve` has none of them.
+//!
+//! A connection has so long for the head of a request, also between two requests, and a request so long for its body; an
+//! address has so many connections. What is above the limit of connections is still told of health, since a busy gateway is
+//! alive. After the soft stop, requests that have arrived are answered; a half one is not waited for.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Request};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// What connections may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectionLimits {
+    /// Connections at a time.
+    pub(super) connections: usize,
+    /// Connections of one address at a time.
+    pub(super) per_address: usize,
+    /// How long the head of a request may take, from the end of the request before.
+    pub(super) head: Duration,
+    /// How long the body of a request may take.
+    pub(super) body: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            per_address: 12_000,
+            head: Duration::from_secs(15),
+            body: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Connections above the limit that are told of health.
+const RESERVE: usize = 64;
+
+/// How long what is above the limit may take.
+const RESERVE_HEAD: Duration = Duration::from_secs(2);
+
+/// How long a half request may still take after the soft stop.
+const STOP_PATIENCE: Duration = Duration::from_millis(300);
+
+/// Pause after a failed accept: too many open files, as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stop`, then until what has arrived is answered. `health` answers what is above the limits.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    health: Router,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+) {
+    let (open, tasks) = (Arc::new(Open::default()), TaskTracker::new());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (total, of_address) = open.count(address.ip());
+        let above = total >= limits.connections || of_address >= limits.per_address;
+        if above && total >= limits.connections + RESERVE {
+            continue;
+        }
+        let place = Open::take(&open, address.ip());
+        let (routes, limits) = if above {
+            let limits = ConnectionLimits {
+                head: RESERVE_HEAD,
+                body: RESERVE_HEAD,
+                ..limits
+            };
+            (health.clone(), limits)
+        } else {
+            (router.clone(), limits)
+        };
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            connection(stream, address, routes, limits, !above, stop).await;
+            drop(place);
+        });
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Open connections, by address.
+#[derive(Default)]
+struct Open(Mutex<HashMap<IpAddr, usize>>, AtomicUsize);
+
+struct OpenPlace {
+    open: Arc<Open>,
+    address: IpAddr,
+}
+
+impl Open {
+    fn count(&self, address: IpAddr) -> (usize, usize) {
+        let of_address = self.0.lock().get(&address).copied().unwrap_or(0);
+        (self.1.load(Ordering::Relaxed), of_address)
+    }
+
+    fn take(open: &Arc<Self>, address: IpAddr) -> OpenPlace {
+        *open.0.lock().entry(address).or_default() += 1;
+        open.1.fetch_add(1, Ordering::Relaxed);
+        OpenPlace {
+            open: Arc::clone(open),
+            address,
+        }
+    }
+}
+
+impl Drop for OpenPlace {
+    fn drop(&mut self) {
+        self.open.1.fetch_sub(1, Ordering::Relaxed);
+        let mut addresses = self.open.0.lock();
+        if let Some(count) = addresses.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Whether a request of a connection has arrived and is not answered yet.
+#[derive(Default)]
+struct Progress {
+    /// Its head has arrived, and its answer is not written yet.
+    begun: AtomicBool,
+    /// Its body is still to come.
+    arriving: AtomicBool,
+}
+
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    routes: Router,
+    limits: ConnectionLimits,
+    keep_alive: bool,
+    stop: CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    let progress = Arc::new(Progress::default());
+    let of_requests = Arc::clone(&progress);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (routes, progress) = (routes.clone(), Arc::clone(&of_requests));
+        async move {
+            progress.begun.store(true, Ordering::Release);
+            let mut request: Request = request.map(|body| arriving(body, Arc::clone(&progress), limits.body));
+            request.extensions_mut().insert(ConnectInfo(address));
+            let response = routes.oneshot(request).await;
+            response.map(|response| response.map(|body| answering(body, progress)))
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .keep_alive(keep_alive)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        served = serving.as_mut() => return log(served),
+        () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    // A request that has arrived is answered, however long it takes; a half one is given a moment.
+    loop {
+        tokio::select! {
+            served = serving.as_mut() => return log(served),
+            () = tokio::time::sleep(STOP_PATIENCE) => {}
+        }
+        let arrived = progress.begun.load(Ordering::Acquire) && !progress.arriving.load(Ordering::Acquire);
+        if !arrived {
+            return;
+        }
+    }
+}
+
+/// Ends the request when it is dropped.
+struct Answering(Arc<Progress>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.begun.store(false, Ordering::Release);
+    }
+}
+
+/// The body of a response: while it is written, the request is not over.
+fn answering(body: Body, progress: Arc<Progress>) -> Body {
+    let ends = Answering(progress);
+    Body::new(body.map_frame(move |frame| {
+        let _ = &ends;
+        frame
+    }))
+}
+
+fn log(served: Result<(), hyper::Error>) {
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// The body of a request, with a limit of time, and what tells whether it has arrived.
+fn arriving(body: Incoming, progress: Arc<Progress>, longest: Duration) -> Body {
+    use hyper::body::Body as _;
+    let waits = !body.is_end_stream();
+    progress.arriving.store(waits, Ordering::Release);
+    if !waits {
+        return Body::empty();
+    }
+    let deadline = tokio::time::Instant::now() + longest;
+    let frames = futures::stream::unfold(Some(body), move |body| {
+        let progress = Arc::clone(&progress);
+        async move {
+            let mut body = body?;
+            let frame: Option<Result<Frame<Bytes>, std::io::Error>> =
+                match tokio::time::timeout_at(deadline, body.frame()).await {
+                    Ok(Some(frame)) => Some(frame.map_err(std::io::Error::other)),
+                    Ok(None) => None,
+                    Err(_) => Some(Err(std::io::Error::from(std::io::ErrorKind::TimedOut))),
+                };
+            if body.is_end_stream() || frame.is_none() {
+                progress.arriving.store(false, Ordering::Release);
+            }
+            let next = matches!(frame, Some(Ok(_))).then_some(body);
+            frame.map(|frame| (frame, next))
+        }
+    });
+    Body::new(http_body_util::StreamBody::new(frames))
+}

@@ -1,0 +1,214 @@
+//! Which token a request shows, and what it opens. What the store says of a token is remembered for a few seconds; wrong tokens
+//! are slowed down per address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::words::{Actor, ActorKind, Timestamp};
+use tideline_store::{Store, TokenRecord};
+use tokio::time::Instant;
+
+use crate::api::role::{Principal, SourceScope};
+use crate::api::tokens::{hash_of, id_of};
+use crate::api::{Code, Problem};
+
+/// How long what the store said of a token counts. A token revoked elsewhere opens for so long at most.
+const REMEMBER: Duration = Duration::from_secs(5);
+
+/// Tokens remembered.
+const MAX_TOKENS: usize = 1_000;
+
+/// How often the use of a token is noted.
+const NOTE_USE: Duration = Duration::from_secs(60);
+
+/// Wrong tokens that an address may show before it has to wait.
+const FREE_ATTEMPTS: u32 = 5;
+
+/// Longest wait of an address.
+const MAX_PENALTY: Duration = Duration::from_secs(60);
+
+/// Addresses whose wrong tokens are counted.
+const MAX_ADDRESSES: usize = 10_000;
+
+pub(super) struct Tokens {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    known: Mutex<HashMap<String, Known>>,
+    exist: Mutex<Option<(Instant, bool)>>,
+    attempts: Mutex<HashMap<IpAddr, Attempts>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    record: Arc<TokenRecord>,
+    principal: Principal,
+    read_at: Instant,
+    noted_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+struct Attempts {
+    wrong: u32,
+    until: Instant,
+}
+
+impl Tokens {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            known: Mutex::default(),
+            exist: Mutex::default(),
+            attempts: Mutex::default(),
+        }
+    }
+
+    /// Whether the store has a token that was not revoked: then nobody gets in without one.
+    pub(super) async fn exist(&self) -> Result<bool, Problem> {
+        if let Some((read_at, exist)) = *self.exist.lock()
+            && read_at.elapsed() < REMEMBER
+        {
+            return Ok(exist);
+        }
+        let tokens = self.store.list_tokens().await?;
+        let exist = tokens.iter().any(|token| token.revoked_at.is_none());
+        *self.exist.lock() = Some((Instant::now(), exist));
+        Ok(exist)
+    }
+
+    /// Forgets what is remembered: tokens were created or revoked in this process.
+    pub(super) fn forget(&self) {
+        self.known.lock().clear();
+        *self.exist.lock() = None;
+    }
+
+    /// Who holds the token.
+    pub(super) async fn check(&self, token: &str, address: Option<IpAddr>) -> Result<Principal, Problem> {
+        let hash = hash_of(token);
+        let same = |record: &TokenRecord| bool::from(record.hash.0.ct_eq(&hash.0));
+        let Some(id) = id_of(token) else {
+            return Err(self.wrong(address));
+        };
+        let known = self.known.lock().get(id).cloned();
+        let fresh = known.filter(|known| known.read_at.elapsed() < REMEMBER && same(&known.record));
+        let known = match fresh {
+            Some(known) => known,
+            None => {
+                self.admit(address)?;
+                match self.store.find_token(id).await? {
+                    Some(record) if same(&record) => self.remember(record)?,
+                    _ => return Err(self.wrong(address)),
+                }
+            }
+        };
+        usable(&known.record, self.clock.now())?;
+        self.note_use(id, &known);
+        Ok(known.principal)
+    }
+
+    fn remember(&self, record: TokenRecord) -> Result<Known, Problem> {
+        let sources = SourceScope::new(&record.sources).map_err(|detail| {
+            tracing::error!(token = record.id, detail, "a stored token has a wrong glob");
+            Problem::new(Code::Internal, "a stored token cannot be read")
+        })?;
+        let actor = Actor {
+            kind: ActorKind::Token,
+            name: record.name.clone(),
+            address: None,
+            request: None,
+        };
+        let principal = Principal {
+            actor,
+            role: record.role,
+            sources,
+        };
+        let mut tokens = self.known.lock();
+        if tokens.len() >= MAX_TOKENS {
+            tokens.clear();
+        }
+        let id = record.id.clone();
+        let known = Known {
+            record: Arc::new(record),
+            principal,
+            read_at: Instant::now(),
+            noted_at: tokens.get(&id).and_then(|known| known.noted_at),
+        };
+        tokens.insert(id, known.clone());
+        Ok(known)
+    }
+
+    /// Once a minute, and nobody waits for it.
+    fn note_use(&self, id: &str, known: &Known) {
+        if known.noted_at.is_some_and(|noted| noted.elapsed() < NOTE_USE) {
+            return;
+        }
+        if let Some(known) = self.known.lock().get_mut(id) {
+            known.noted_at = Some(Instant::now());
+        }
+        let (store, now, id) = (Arc::clone(&self.store), self.clock.now(), id.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = store.note_token_use(&id, now).await {
+                tracing::debug!(error = full_text(&error), "the use of a token was not noted");
+            }
+        });
+    }
+
+    /// Refuses an address that has to wait.
+    pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+        let Some(address) = address else { return Ok(()) };
+        let attempts = self.attempts.lock().get(&address).copied();
+        match attempts {
+            Some(attempts) if attempts.wrong > FREE_ATTEMPTS && attempts.until > Instant::now() => {
+                let wait = attempts.until.duration_since(Instant::now()).as_secs() + 1;
+                let mut problem = Problem::new(
+                    Code::TooManyAttempts,
+                    format!("too many wrong tokens came from this address; wait {wait} s"),
+                );
+                problem.retry_after = Some(wait);
+                Err(problem)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a wrong token: after the first few, each doubles the wait of its address.
+    pub(super) fn wrong(&self, address: Option<IpAddr>) -> Problem {
+        if let Some(address) = address {
+            let now = Instant::now();
+            let mut attempts = self.attempts.lock();
+            if attempts.len() >= MAX_ADDRESSES {
+                attempts.retain(|_, attempts| attempts.until > now);
+            }
+            if attempts.len() < MAX_ADDRESSES {
+                let entry = attempts.entry(address).or_insert(Attempts { wrong: 0, until: now });
+                if now.duration_since(entry.until) > MAX_PENALTY {
+                    entry.wrong = 0;
+                }
+                entry.wrong = entry.wrong.saturating_add(1);
+                let doublings = entry.wrong.saturating_sub(FREE_ATTEMPTS).min(10);
+                entry.until = now + Duration::from_secs(1 << doublings).min(MAX_PENALTY);
+            }
+        }
+        Problem::new(Code::Unauthenticated, "the token is not known")
+    }
+}
+
+fn usable(token: &TokenRecord, now: Timestamp) -> Result<(), Problem> {
+    if let Some(revoked_at) = token.revoked_at {
+        let detail = format!("the token {} was revoked at {revoked_at}", token.name);
+        return Err(Problem::new(Code::TokenRevoked, detail));
+    }
+    match token.expires_at {
+        Some(expires_at) if expires_at <= now => {
+            let detail = format!("the token {} expired at {expires_at}", token.name);
+            Err(Problem::new(Code::TokenExpired, detail))
+        }
+        _ => Ok(()),
+    }
+}

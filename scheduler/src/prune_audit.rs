@@ -1,0 +1,47 @@
+//! Forgets old acts of the audit log, and idempotency keys that nobody will repeat any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tideline_core::clock::Clock;
+use tideline_core::words::Timestamp;
+use tideline_runtime::Pace;
+use tideline_store::{AuditStore, StoreError};
+
+use crate::scheduler::Task;
+
+/// How long acts are kept.
+const ACTS: Duration = Duration::from_secs(365 * 86_400);
+
+/// How long an idempotency key counts.
+const KEYS: Duration = Duration::from_secs(86_400);
+
+/// Rows of each kind deleted in one statement.
+const BATCH: u32 = 1_000;
+
+/// Prunes the audit log.
+pub struct PruneAudit {
+    /// Where it is.
+    pub store: Arc<dyn AuditStore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Task for PruneAudit {
+    /// Deletes one batch.
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        let now = self.clock.now();
+        let before = |kept: Duration| {
+            let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+            Timestamp(now.0.saturating_sub(kept))
+        };
+        let pruned = self.store.prune_audit(before(ACTS), before(KEYS), BATCH).await?;
+        Ok(if pruned >= u64::from(BATCH) {
+            Pace::Again
+        } else {
+            Pace::Idle
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! The version of a record that people act on: its ETag. It changes when something changes that an act is decided by, and not
+//! with every page that is read.
+
+use sha2::{Digest, Sha256};
+
+use crate::words::{CycleNumber, JobState, SourceState, Timestamp, Token, Trigger};
+
+/// What acts on a source are decided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceVersion {
+    /// Where it stands.
+    pub state: SourceState,
+    /// Its newest cycle.
+    pub cycle: CycleNumber,
+    /// What was asked for.
+    pub requested: Option<Trigger>,
+    /// The held sweep: its cycle, how many entities it would remove, whether it was approved.
+    pub held: Option<(CycleNumber, u64, bool)>,
+}
+
+impl SourceVersion {
+    /// As a text.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        short(&format!("source {self:?}"))
+    }
+}
+
+/// What acts on a job are decided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobVersion {
+    /// Where it stands.
+    pub state: JobState,
+    /// Claims so far.
+    pub token: Token,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+}
+
+impl JobVersion {
+    /// As a text.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        short(&format!("job {self:?}"))
+    }
+}
+
+fn short(text: &str) -> String {
+    hex::encode(&Sha256::digest(text.as_bytes())[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_held_sweep_is_another_version() {
+        let version = |removals| {
+            SourceVersion {
+                state: SourceState::Active,
+                cycle: CycleNumber(3),
+                requested: None,
+                held: Some((CycleNumber(2), removals, false)),
+            }
+            .tag()
+        };
+        assert_eq!(version(5), version(5));
+        assert_ne!(version(5), version(6));
+    }
+}

@@ -1,0 +1,348 @@
+//! What operators do, as one request: the deed, who does it, and under which conditions. The store does it and writes it down
+//! in one transaction ([`AuditStore::perform`](super::AuditStore::perform)).
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tideline_core::rules::fingerprint;
+use tideline_core::words::{
+    Actor, ActorKind, EnqueueOutcome, Enqueued, Fingerprint, JobId, NewJob, Role, Timestamp, Token,
+};
+
+use super::{SourceCommand, StoreError};
+
+/// A deed with who does it.
+#[derive(Clone, Debug)]
+pub struct OperatorAct {
+    /// What is done.
+    pub deed: Deed,
+    /// Who does it.
+    pub actor: Actor,
+    /// Only if the record has this version ([`SourceVersion`](tideline_core::rules::SourceVersion),
+    /// [`JobVersion`](tideline_core::rules::JobVersion)).
+    pub expected: Option<String>,
+    /// Only once for this key of this actor.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl OperatorAct {
+    /// Without conditions.
+    #[must_use]
+    pub fn new(deed: Deed, actor: Actor) -> Self {
+        Self {
+            deed,
+            actor,
+            expected: None,
+            idempotency: None,
+        }
+    }
+}
+
+impl OperatorAct {
+    /// Whose key it is: two actors may choose the same one.
+    pub(super) fn key_owner(&self) -> String {
+        format!("{:?} {}", self.actor.kind, self.actor.name).to_lowercase()
+    }
+}
+
+/// A key under which an act is done once.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    /// Chosen by the client.
+    pub key: String,
+    /// Over what is asked: another one under the same key is a mistake.
+    pub fingerprint: Fingerprint,
+}
+
+impl Idempotency {
+    /// What came of the act that was done under the key before.
+    pub(super) fn repeat(&self, kept: Fingerprint, outcome: &str) -> Result<Performed, StoreError> {
+        if kept != self.fingerprint {
+            return Err(StoreError::KeyReused);
+        }
+        let outcome = serde_json::from_str(outcome).map_err(|error| StoreError::Broken {
+            act: "repeat an act",
+            source: Box::new(error),
+        })?;
+        Ok(Performed {
+            outcome,
+            repeated: true,
+        })
+    }
+}
+
+/// What an operator does.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// Something to a source.
+    CommandSource {
+        /// Its name.
+        source: String,
+        /// What.
+        command: SourceCommand,
+    },
+    /// A parked, cancelled or waiting job becomes due now, on rung 0.
+    RetryJob {
+        /// The row.
+        job: JobId,
+        /// The source whose partition it is.
+        source: Option<String>,
+    },
+    /// A job that is no partition is given up; whoever runs it writes nothing more.
+    CancelJob {
+        /// The row.
+        job: JobId,
+    },
+    /// Inserts or supersedes jobs, as [`JobStore::enqueue`](super::JobStore::enqueue).
+    Enqueue(Vec<NewJob>),
+    /// A new API token.
+    CreateToken(NewToken),
+    /// The token of this id opens nothing any more.
+    RevokeToken(String),
+}
+
+impl Deed {
+    /// Its name in the audit log.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CommandSource { command, .. } => match command {
+                SourceCommand::Refresh(_) => "sources.refresh",
+                SourceCommand::Pause => "sources.pause",
+                SourceCommand::Resume => "sources.resume",
+                SourceCommand::Cancel => "sources.cancel",
+                SourceCommand::Reset => "sources.reset",
+                SourceCommand::ResetAndDelete => "sources.reset_and_delete",
+                SourceCommand::ApproveSweep { .. } => "sources.approve",
+                SourceCommand::RejectSweep => "sources.reject",
+            },
+            Self::RetryJob { .. } => "jobs.retry",
+            Self::CancelJob { .. } => "jobs.cancel",
+            Self::Enqueue(_) => "jobs.enqueue",
+            Self::CreateToken(_) => "tokens.create",
+            Self::RevokeToken(_) => "tokens.revoke",
+        }
+    }
+
+    /// What it is done to.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match self {
+            Self::CommandSource { source, .. } => source.clone(),
+            Self::RetryJob { job, .. } | Self::CancelJob { job } => job.to_string(),
+            Self::Enqueue(jobs) => match jobs.as_slice() {
+                [job] => format!("{} {}", job.kind, job.key),
+                jobs => format!("{} jobs", jobs.len()),
+            },
+            Self::CreateToken(token) => token.id.clone(),
+            Self::RevokeToken(id) => id.clone(),
+        }
+    }
+
+    /// The source it concerns.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        match self {
+            Self::CommandSource { source, .. } => Some(source),
+            Self::RetryJob { source, .. } => source.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Over what is asked, for idempotency keys: without what differs when the same is asked again.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut text = format!("{} {}", self.name(), self.arguments());
+        match self {
+            Self::Enqueue(jobs) => {
+                for job in jobs {
+                    text.push_str(&format!("\n{} {} {}", job.kind, job.key, job.fingerprint));
+                }
+            }
+            // Its id is random.
+            Self::CreateToken(token) => {
+                text = format!("{} {} {} {:?}", self.name(), token.name, token.role, token.sources)
+            }
+            _ => text.push_str(&self.target()),
+        }
+        fingerprint(text.as_bytes())
+    }
+
+    /// What else was asked, as JSON text. Args of jobs may hold anything, so they are left out.
+    #[must_use]
+    pub fn arguments(&self) -> String {
+        let arguments = match self {
+            Self::CommandSource {
+                command: SourceCommand::ApproveSweep { cycle, removals },
+                ..
+            } => json!({"cycle": cycle, "removals": removals}),
+            Self::Enqueue(jobs) => {
+                let first = jobs.iter().take(10);
+                let named: Vec<_> = first.map(|job| json!({"kind": job.kind, "key": job.key})).collect();
+                json!({"jobs": named})
+            }
+            Self::CreateToken(token) => json!({
+                "name": token.name, "role": token.role, "sources": token.sources, "expires_at": token.expires_at,
+            }),
+            _ => json!({}),
+        };
+        arguments.to_string()
+    }
+}
+
+/// What came of a deed. Kept with its idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// These jobs were written, in the order of the deed.
+    Enqueued {
+        /// What happened to each.
+        jobs: Vec<EnqueuedJob>,
+    },
+}
+
+/// What enqueueing one job did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnqueuedJob {
+    /// The job's row.
+    pub job: JobId,
+    /// Its token, for the hint.
+    pub token: Token,
+    /// What happened.
+    pub outcome: EnqueueOutcome,
+    /// Whether it can be claimed as soon as it is due.
+    pub claimable: bool,
+}
+
+impl From<Enqueued> for EnqueuedJob {
+    fn from(enqueued: Enqueued) -> Self {
+        Self {
+            job: enqueued.job,
+            token: enqueued.token,
+            outcome: enqueued.outcome,
+            claimable: enqueued.claimable,
+        }
+    }
+}
+
+impl From<EnqueuedJob> for Enqueued {
+    fn from(enqueued: EnqueuedJob) -> Self {
+        Self {
+            job: enqueued.job,
+            token: enqueued.token,
+            outcome: enqueued.outcome,
+            claimable: enqueued.claimable,
+        }
+    }
+}
+
+/// An act that was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Performed {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// It was done before, under the same idempotency key; nothing was done now.
+    pub repeated: bool,
+}
+
+/// A token to create. The secret itself never reaches the store.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// Public, a part of the token: finds the row.
+    pub id: String,
+    /// SHA-256 of the whole token.
+    pub hash: Fingerprint,
+    /// For people; unique among the tokens that are not revoked.
+    pub name: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// Globs of the sources it is limited to; none: all sources.
+    pub sources: Vec<String>,
+    /// From when on it opens nothing.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl NewToken {
+    pub(super) fn name_is_taken(&self) -> StoreError {
+        StoreError::Refused(format!(
+            "there is a token called {} already; revoke it first, or choose another name",
+            self.name
+        ))
+    }
+}
+
+/// A token as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Public part.
+    pub id: String,
+    /// SHA-256 of the whole token.
+    pub hash: Fingerprint,
+    /// For people.
+    pub name: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// Globs of the sources it is limited to; none: all sources.
+    pub sources: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// From when on it opens nothing.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Which audit records to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// By the actor of this name.
+    pub actor: Option<String>,
+    /// Of this act, for example `sources.pause`.
+    pub act: Option<String>,
+    /// That concern the source of this name.
+    pub source: Option<String>,
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// Older than this record.
+    pub before: Option<i64>,
+    /// At most this many, 1 to 1,000.
+    pub limit: u32,
+}
+
+/// One act, as it was written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Rises with time.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What: [`Deed::name`].
+    pub act: String,
+    /// To what.
+    pub target: String,
+    /// The source it concerns.
+    pub source: Option<String>,
+    /// What else was asked, JSON text.
+    pub arguments: String,
+    /// Why it was refused; none: it was done.
+    pub refused: Option<String>,
+}
+
+impl AuditRecord {
+    /// The actor from its columns.
+    pub(super) fn actor(kind: ActorKind, name: String, address: Option<String>, request: Option<String>) -> Actor {
+        Actor {
+            kind,
+            name,
+            address,
+            request,
+        }
+    }
+}

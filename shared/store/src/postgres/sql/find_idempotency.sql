@@ -1,0 +1,2 @@
+-- What came of the act that an actor did under a key.
+SELECT fingerprint, outcome FROM idempotency WHERE actor = $1 AND key = $2
