@@ -11,6 +11,7 @@ mod refresh;
 mod settling;
 mod source;
 pub mod sources;
+pub mod targets;
 mod worker;
 
 pub use handler::{Attempt, Handler, HandlerError, Outcome};

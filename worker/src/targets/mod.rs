@@ -1,0 +1,3 @@
+//! External systems that are kept in step with the catalog.
+
+pub mod microcks;
