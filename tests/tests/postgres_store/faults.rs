@@ -63,7 +63,8 @@ async fn a_worker_whose_connections_are_all_busy_still_says_that_it_lives() {
     loop {
         let waiting =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let count: i64 = look.fetch_one(waiting).await.expect("a number").get(0);
+        let row = look.fetch_one(waiting).await.expect("a number");
+        let count: i64 = row.get(0);
         if count >= 2 {
             break;
         }
