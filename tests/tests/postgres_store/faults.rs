@@ -63,14 +63,17 @@ async fn a_worker_whose_connections_are_all_busy_still_says_that_it_lives() {
     loop {
         let waiting =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let row = look.fetch_one(waiting).await.expect("a number");
-        let count: i64 = row.get(0);
+        let count: i64 = sqlx::query_scalar(waiting)
+            .fetch_one(&mut look)
+            .await
+            .expect("a number");
         if count >= 2 {
             break;
         }
         tokio::task::yield_now().await;
     }
-    let beating = store.heartbeat(&worker("busy"), t(60_000), t(0));
+    let name = worker("busy");
+    let beating = store.heartbeat(&name, t(60_000), t(0));
     let beaten = tokio::time::timeout(Duration::from_secs(2), beating).await;
     beaten.expect("in time").expect("it beats");
     lock.close().await.expect("it closes");
