@@ -55,6 +55,7 @@ impl Source for Things {
             children: vec![],
             validators: Validators::default(),
             hold: None,
+            failure: None,
         })
     }
 
