@@ -1,7 +1,7 @@
 //! Canonical JSON: object keys sorted by their bytes, no white space, strings escaped the one way `serde_json` does it,
-//! numbers as 64-bit integers or IEEE 754 doubles in their shortest form (as in RFC 8785). Texts that differ only in key
-//! order or white space become equal; of a key that occurs twice the last one counts. Written for speed: one borrowed tree,
-//! no map.
+//! numbers as 64-bit integers or IEEE 754 doubles in their shortest form (as in RFC 8785). A number of which neither keeps all
+//! digits stays as it is written: ids beyond 2^64 must not become one. Texts that differ only in key order or white space
+//! become equal; of a key that occurs twice the last one counts. Written for speed: one borrowed tree, no map.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,7 +58,7 @@ pub fn fingerprint(bytes: &[u8]) -> Fingerprint {
 /// # Errors
 /// The text is not JSON, or nested deeper than 128 levels.
 pub fn canonical_json(text: &str) -> Result<String, CanonicalError> {
-    let mut tree: Node<'_> = serde_json::from_str(text)?;
+    let mut tree = Node::read(text)?;
     tree.sort();
     let mut out = String::with_capacity(text.len());
     tree.write(&mut out);
@@ -70,7 +70,7 @@ pub fn canonical_json(text: &str) -> Result<String, CanonicalError> {
 /// # Errors
 /// As [`canonical_json`].
 pub fn canonical_entity(text: &str, volatile: &Volatile) -> Result<(String, Fingerprint), CanonicalError> {
-    let mut tree: Node<'_> = serde_json::from_str(text)?;
+    let mut tree = Node::read(text)?;
     tree.sort();
     let mut body = String::with_capacity(text.len());
     tree.write(&mut body);
@@ -91,8 +91,109 @@ enum Node<'a> {
     Integer(i64),
     Unsigned(u64),
     Float(f64),
+    /// A number as it is written, because a double would lose digits.
+    Digits(&'a str),
     Bool(bool),
     Null,
+}
+
+impl<'a> Node<'a> {
+    fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        let mut tree: Self = serde_json::from_str(text)?;
+        if tree.has_float() {
+            tree.keep_digits(&mut Numbers(text));
+        }
+        Ok(tree)
+    }
+
+    fn has_float(&self) -> bool {
+        match self {
+            Node::Object(fields) => fields.iter().any(|(_, value)| value.has_float()),
+            Node::Array(items) => items.iter().any(Node::has_float),
+            Node::Float(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Goes through the numbers in the order of the text.
+    fn keep_digits(&mut self, numbers: &mut Numbers<'a>) {
+        match self {
+            Node::Object(fields) => fields.iter_mut().for_each(|(_, value)| value.keep_digits(numbers)),
+            Node::Array(items) => items.iter_mut().for_each(|item| item.keep_digits(numbers)),
+            Node::Integer(_) | Node::Unsigned(_) => {
+                numbers.next();
+            }
+            Node::Float(number) => {
+                if let Some(digits) = numbers.next()
+                    && decimal(digits) != decimal(&shortest(*number))
+                {
+                    *self = Node::Digits(digits);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The numbers of a JSON text, in order.
+struct Numbers<'a>(&'a str);
+
+impl<'a> Iterator for Numbers<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.0.as_bytes();
+        let mut at = 0;
+        loop {
+            match bytes.get(at)? {
+                b'"' => {
+                    at += 1;
+                    while *bytes.get(at)? != b'"' {
+                        at += if bytes[at] == b'\\' { 2 } else { 1 };
+                    }
+                    at += 1;
+                }
+                b'-' | b'0'..=b'9' => break,
+                _ => at += 1,
+            }
+        }
+        let is_part = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
+        let length = bytes[at..].iter().take_while(|byte| is_part(byte)).count();
+        let (number, rest) = self.0[at..].split_at(length);
+        self.0 = rest;
+        Some(number)
+    }
+}
+
+/// Sign, digits without zeros at either end, and the power of ten of the first one: equal for equal values.
+fn decimal(number: &str) -> Option<(bool, String, i64)> {
+    let (mantissa, power) = match number.split_once(['e', 'E']) {
+        Some((mantissa, power)) => (mantissa, power.parse::<i64>().ok()?),
+        None => (number, 0),
+    };
+    let (whole, fraction) = mantissa
+        .trim_start_matches('-')
+        .split_once('.')
+        .unwrap_or((mantissa.trim_start_matches('-'), ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    if digits.is_empty() {
+        return Some((false, String::new(), 0));
+    }
+    let leading = i64::try_from(all.len() - digits.len()).ok()?;
+    let first = i64::try_from(whole.len())
+        .ok()?
+        .checked_sub(leading)?
+        .checked_add(power)?;
+    Some((
+        mantissa.starts_with('-'),
+        digits.trim_end_matches('0').to_owned(),
+        first,
+    ))
+}
+
+fn shortest(number: f64) -> String {
+    serde_json::Value::from(number).to_string()
 }
 
 impl Node<'_> {
@@ -141,7 +242,8 @@ impl Node<'_> {
             Node::Text(text) => write_text(text, out),
             Node::Integer(number) => out.push_str(itoa::Buffer::new().format(*number)),
             Node::Unsigned(number) => out.push_str(itoa::Buffer::new().format(*number)),
-            Node::Float(number) => out.push_str(&serde_json::Value::from(*number).to_string()),
+            Node::Float(number) => out.push_str(&shortest(*number)),
+            Node::Digits(digits) => out.push_str(digits),
             Node::Bool(true) => out.push_str("true"),
             Node::Bool(false) => out.push_str("false"),
             Node::Null => out.push_str("null"),
@@ -287,6 +389,30 @@ mod tests {
         assert_eq!(print_one, print_two);
         let (_, other) = canonical_entity(&with("1").replace("stay", "gone"), &volatile).unwrap();
         assert_ne!(print_one, other);
+    }
+
+    #[test]
+    fn numbers_beyond_64_bits_keep_their_digits_and_ordinary_ones_their_form() {
+        for (text, canonical) in [
+            (
+                "[18446744073709551616,18446744073709551617]",
+                "[18446744073709551616,18446744073709551617]",
+            ),
+            (
+                r#"{"b":"\"1.5","a":-123456789012345678901234567890}"#,
+                r#"{"a":-123456789012345678901234567890,"b":"\"1.5"}"#,
+            ),
+            ("[0.12345678901234567890123, 1]", "[0.12345678901234567890123,1]"),
+            (
+                "[1.10, 1e2, 100.0, 0.1, -0, 18446744073709551615, 1E-7, 0.0]",
+                "[1.1,100.0,100.0,0.1,-0.0,18446744073709551615,1e-7,0.0]",
+            ),
+            ("[10000000000000000000000]", "[1e+22]"),
+        ] {
+            let found = canonical_json(text).unwrap();
+            assert_eq!(found, canonical, "{text}");
+            assert_eq!(canonical_json(&found).unwrap(), found, "{text}");
+        }
     }
 
     #[test]
