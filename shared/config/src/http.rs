@@ -62,7 +62,7 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
     let mut variables = Vec::new();
     let resources = rest.sections(list("resources", "", doc), |resource, _| {
         let read = read_resource(resource, &mut seen);
-        variables.extend(["query", "body"].iter().flat_map(|key| resource.variables_in(key)));
+        variables.extend(["path", "query", "body"].iter().flat_map(|key| resource.variables_in(key)));
         read
     });
     if !rest.has("resources") {
@@ -423,7 +423,9 @@ fn read_shape(entity: &Section<'_>) -> EntityShape {
         "Kind of the reference: a jq expression over the item, or a word.",
     );
     let namespace = entity.optional_jq("namespace", "default", "Namespace of the reference, as `kind`.");
-    let name = entity.optional_jq("name", "required without `shape`", "Name of the reference, as `kind`.");
+    let doc = "Name of the reference, as `kind`. Any text: `:`, `/`, `%`, blanks and control characters are percent-encoded, so \
+               that `@babel/core` becomes `@babel%2fcore`.";
+    let name = entity.optional_jq("name", "required without `shape`", doc);
     let body = entity.optional_jq(
         "body",
         "the item as it is",

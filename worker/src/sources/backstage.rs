@@ -38,7 +38,7 @@ pub(super) fn reference(text: &str) -> Result<EntityRef, String> {
         .namespace
         .as_ref()
         .map_or("default", |namespace| namespace.0.as_ref());
-    EntityRef::new(&kind.0, namespace, &name.0).map_err(|error| error.to_string())
+    EntityRef::encode(&kind.0, namespace, &name.0).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
             ("{}", "kind"),
             (r#"{"kind":"A"}"#, "metadata"),
             (r#"{"kind":"A","metadata":{}}"#, "metadata.name"),
-            (r#"{"kind":"A","metadata":{"name":"a b"}}"#, "name"),
+            (r#"{"kind":"A","metadata":{"name":""}}"#, "name"),
             (r#"{"kind":7,"metadata":{"name":"a"}}"#, "kind"),
             ("[]", "object"),
             ("7", "object"),

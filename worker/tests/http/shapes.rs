@@ -104,7 +104,7 @@ async fn one_expression_may_make_several_entities_or_none() {
 #[tokio::test]
 async fn a_malformed_item_is_reported_beside_the_good_ones() {
     let long = "x".repeat(2000);
-    let body = json!([component("ok"), {"kind": "X"}, 7, {"kind": "A", "metadata": {"name": "a b", "token": "t0p", "l": long}}]);
+    let body = json!([component("ok"), {"kind": "X"}, 7, {"kind": "A", "metadata": {"name": "", "token": "t0p", "l": long}}]);
     let page = read(body, None, EntityShape::AsIs).await.unwrap();
     let malformed: Vec<_> = items(&page)
         .iter()
@@ -167,4 +167,14 @@ async fn an_expression_that_never_ends_is_an_error_and_the_source_stays_alive() 
         .await
         .unwrap_err();
     assert!(endless.message.contains("outputs"), "{endless}");
+}
+
+#[tokio::test]
+async fn names_with_slashes_and_blanks_are_encoded_and_not_refused() {
+    let body = json!([
+        {"kind": "NPM", "metadata": {"name": "@babel/core"}},
+        {"kind": "Repo", "metadata": {"name": "a b"}}
+    ]);
+    let page = read(body, None, EntityShape::AsIs).await.unwrap();
+    assert_eq!(references(&page), ["npm:default/@babel%2fcore", "repo:default/a%20b"]);
 }

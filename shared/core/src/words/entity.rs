@@ -1,6 +1,8 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Sequence, Timestamp};
@@ -13,7 +15,10 @@ pub struct EntityRef(String);
 
 /// Why a text is no entity reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{text}\" is not an entity reference: {reason}; write kind:namespace/name")]
+#[error(
+    "\"{text}\" is not an entity reference: {reason}; write kind:namespace/name, and percent-encode `:`, `/`, `%`, blanks and \
+     control characters in each part"
+)]
 pub struct EntityRefError {
     text: String,
     reason: &'static str,
@@ -22,6 +27,16 @@ pub struct EntityRefError {
 impl EntityRef {
     /// The longest reference in bytes; longer ones are malformed (an index row of either store must hold it).
     pub const MAX_BYTES: usize = 1024;
+
+    /// Joins the three parts as a source has them: any text may be part of a reference. What is not allowed in one (`:`, `/`,
+    /// white space, control characters, and `%` itself) is percent-encoded, so that `@babel/core` becomes `@babel%2fcore` and
+    /// different texts stay different.
+    ///
+    /// # Errors
+    /// A part is empty, or the whole is too long.
+    pub fn encode(kind: &str, namespace: &str, name: &str) -> Result<Self, EntityRefError> {
+        Self::new(&encode_part(kind), &encode_part(namespace), &encode_part(name))
+    }
 
     /// Joins the three parts. Each must be non-empty and free of `:`, `/`, white space and control characters.
     ///
@@ -53,10 +68,7 @@ impl EntityRef {
             if part.is_empty() {
                 return Err(wrong(empty));
             }
-            if part
-                .chars()
-                .any(|c| c == ':' || c == '/' || c.is_whitespace() || c.is_control())
-            {
+            if part.contains(needs_encoding) {
                 return Err(wrong(bad));
             }
         }
@@ -81,6 +93,26 @@ impl EntityRef {
     pub fn kind(&self) -> &str {
         self.0.split_once(':').map_or("", |(kind, _)| kind)
     }
+}
+
+fn needs_encoding(c: char) -> bool {
+    c == ':' || c == '/' || c.is_whitespace() || c.is_control()
+}
+
+fn encode_part(part: &str) -> Cow<'_, str> {
+    let wrong = |c: char| c == '%' || needs_encoding(c);
+    if !part.contains(wrong) {
+        return Cow::Borrowed(part);
+    }
+    let mut out = String::with_capacity(part.len() + 8);
+    for c in part.chars() {
+        if wrong(c) {
+            out.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 impl FromStr for EntityRef {
@@ -181,4 +213,40 @@ pub struct Change {
     /// Canonical JSON text; none for a removed entity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use percent_encoding::percent_decode_str;
+
+    use super::*;
+
+    #[test]
+    fn names_with_slashes_colons_and_blanks_are_encoded_and_can_be_read_back() {
+        let names = [
+            "@babel/core",
+            "owner/repo",
+            "arn:aws:s3:::bucket/key",
+            "a b",
+            "a%20b",
+            "100%",
+            "ä\u{a0}ö",
+            "line\nbreak",
+            "plain-name_1.x",
+        ];
+        let mut seen = HashSet::new();
+        for name in names {
+            let reference = EntityRef::encode("component", "default", name).unwrap();
+            let encoded = reference.as_str().strip_prefix("component:default/").unwrap();
+            assert_eq!(percent_decode_str(encoded).decode_utf8().unwrap(), name);
+            assert_eq!(reference.as_str().parse::<EntityRef>().unwrap(), reference);
+            assert!(seen.insert(reference), "{name}");
+        }
+        let reference = EntityRef::encode("npm", "default", "@babel/core").unwrap();
+        assert_eq!(reference.as_str(), "npm:default/@babel%2fcore");
+        let error = EntityRef::encode("npm", "default", "").unwrap_err().to_string();
+        assert!(error.contains("the name is empty"), "{error}");
+    }
 }

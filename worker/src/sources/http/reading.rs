@@ -341,7 +341,7 @@ impl Reader<'_> {
         };
         let [kind, namespace, name] = parts;
         let (kind, namespace, name) = (text("kind", kind)?, text("namespace", namespace)?, text("name", name)?);
-        EntityRef::new(&kind, &namespace, &name).map_err(|error| error.to_string())
+        EntityRef::encode(&kind, &namespace, &name).map_err(|error| error.to_string())
     }
 
     fn shaped(&self, view: &View<'_, '_>, pull: &Pull, read: &mut Read, made_bytes: &mut u64) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use percent::encode_segment;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 /// A text with places for values.
@@ -76,7 +76,7 @@ impl Template {
             if text.is_empty() || text == "." || text == ".." {
                 Err(format!("the value \"{text}\" cannot stand in a path"))
             } else {
-                Ok(encode_segment(text))
+                Ok(utf8_percent_encode(text, RESERVED).to_string())
             }
         })
     }
@@ -155,23 +155,11 @@ pub(super) fn scalar_text(value: &Value) -> Option<String> {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-mod percent {
-    /// Everything but the unreserved characters of RFC 3986, section 2.3, percent-encoded.
-    pub(super) fn encode_segment(text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        for byte in text.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                out.push(char::from(byte));
-            } else {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        }
-        out
-    }
-}
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[cfg(test)]
 mod tests {
@@ -193,6 +181,14 @@ mod tests {
     fn a_value_of_dots_cannot_climb_to_another_path() {
         let values = json!({"org": ".."}).as_object().unwrap().clone();
         assert!(Template::parse("/orgs/{org}").fill_path(&values).is_err());
+    }
+
+    #[test]
+    fn braces_around_what_is_no_name_are_text_as_the_configuration_says() {
+        for text in ["{a-b}", "{}", "{a b}", "{"] {
+            assert!(Template::parse(text).unknown(&BTreeSet::new()).is_empty(), "{text}");
+            assert_eq!(Template::parse(text).fill(&values()).unwrap(), text);
+        }
     }
 
     #[test]
