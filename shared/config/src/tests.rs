@@ -114,7 +114,7 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
-fn what_variables_stand_for_in_queries_and_bodies_is_known_as_secret() {
+fn what_variables_stand_for_in_paths_queries_and_bodies_is_known_as_secret() {
     let text = rest_source(
         "  headers: { X-Key: \"${INVENTORY_SECRET}\" }\n  resources:\n  - { name: r, path: \"/r/${INVENTORY_SECRET}\", \
          query: { a.b: \"x ${API_TOKEN}\", c: plain } }\n  - { name: s, path: /s, method: POST, \
@@ -125,7 +125,7 @@ fn what_variables_stand_for_in_queries_and_bodies_is_known_as_secret() {
         panic!("an http source")
     };
     let known: Vec<&str> = rest.variables.iter().map(Secret::reveal).collect();
-    assert_eq!(known, ["s3cret-token", "17"]);
+    assert_eq!(known, ["s3cret-client", "s3cret-token", "17"]);
     assert!(!format!("{:?}", rest.variables).contains("s3cret"));
 }
 

@@ -2,7 +2,7 @@
 //! their user information and query, and members of a JSON text whose names sound secret lose their values.
 
 use parking_lot::RwLock;
-use tideline_core::rules::{REDACTED, scrub_urls};
+use tideline_core::rules::{REDACTED, scrub_tokens, scrub_urls};
 
 /// Forms of secrets that are known at a time; each has up to three.
 const MAX_NEEDLES: usize = 1_024;
@@ -75,7 +75,7 @@ impl Redactor {
 
     /// A text for people: without known secrets, user information and queries of URLs.
     pub(super) fn text(&self, text: &str) -> String {
-        let mut out = scrub_urls(text);
+        let mut out = scrub_tokens(&scrub_urls(text));
         for needle in self.needles.read().iter() {
             if out.contains(needle.text.as_str()) {
                 out = out.replace(needle.text.as_str(), REDACTED);

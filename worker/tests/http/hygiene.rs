@@ -159,3 +159,16 @@ async fn a_cursor_may_hold_what_a_variable_stands_for_but_no_key() {
     let error = page.failure.unwrap();
     assert!(error.message.contains("repeats a credential"), "{error}");
 }
+
+#[tokio::test]
+async fn a_variable_in_a_path_is_shown_in_no_error_and_no_sample() {
+    for code in [400, 404, 500, 200] {
+        let api = Api::start(move |seen| status(code, &[], &format!("no such thing: {}", seen.path))).await;
+        let mut settings = things(&api.url, Pagination::None);
+        settings.resources[0].path = "/hook/pa-th-se-cret/things".into();
+        settings.variables = vec![Secret::new("pa-th-se-cret")];
+        let error = first(&open(settings)).await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("pa-th-se-cret"), "{code}: {text}");
+    }
+}

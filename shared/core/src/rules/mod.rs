@@ -27,7 +27,7 @@ pub use page_batch::DeltaReadings;
 pub use page_fingerprint::page_fingerprint;
 pub use rescue::RescuePolicy;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
-pub use scrub::{REDACTED, scrub_urls};
+pub use scrub::{REDACTED, scrub_tokens, scrub_urls};
 pub use topic::{TopicError, TopicGlob, check_topic, topic_word};
 pub use version::{JobVersion, SourceVersion};
 pub use why::{Facts, Why, why};

@@ -8,6 +8,36 @@ pub fn scrub_urls(text: &str) -> String {
     scrub_queries(&scrub_absolute(text))
 }
 
+/// What GitHub's tokens begin with. Source: GitHub, "Behind GitHub's new authentication token formats".
+const GITHUB_PREFIXES: [&str; 6] = ["ghs_", "ghp_", "gho_", "ghu_", "ghr_", "github_pat_"];
+
+/// A shorter word with such a beginning is no token.
+const MIN_TOKEN_BYTES: usize = 24;
+
+/// A text for people without GitHub's tokens, known or not. Those of installations may have dots and some 520 characters.
+#[must_use]
+pub fn scrub_tokens(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_part) {
+        let (before, word) = rest.split_at(start);
+        let (word, tail) = word.split_at(word.find(|c| !is_part(c)).unwrap_or(word.len()));
+        out.push_str(before);
+        let token = GITHUB_PREFIXES.iter().filter_map(|prefix| word.find(prefix)).min();
+        match token {
+            Some(at) if word.len() - at >= MIN_TOKEN_BYTES => {
+                out.push_str(&word[..at]);
+                out.push_str(REDACTED);
+            }
+            _ => out.push_str(word),
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
 fn scrub_absolute(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -68,6 +98,18 @@ fn word_end(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_of_github_are_recognised_also_long_ones_with_dots() {
+        let long = format!("ghs_{}.{}.{}", "aB3".repeat(50), "x-Y".repeat(70), "z_9".repeat(52));
+        assert!(long.len() > 500);
+        let text = format!("token {long}, and (ghp_{}) but no ghs_short", "a".repeat(36));
+        assert_eq!(
+            scrub_tokens(&text),
+            "token [redacted], and ([redacted]) but no ghs_short"
+        );
+        assert_eq!(scrub_tokens("nothing. to-see_here é"), "nothing. to-see_here é");
+    }
 
     #[test]
     fn urls_lose_user_information_and_query() {

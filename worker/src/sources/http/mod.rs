@@ -275,6 +275,28 @@ impl From<ReadError> for NoPage {
 #[async_trait]
 impl Source for HttpSource {
     async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
+        self.request_page(request).await.map_err(|error| self.redacted(error))
+    }
+
+    async fn read_item(&self, request: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
+        self.read_one(request).await.map_err(|error| self.redacted(error))
+    }
+
+    fn partition(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<ChildPartition> {
+        self.inner.partition(resource, values)
+    }
+}
+
+impl HttpSource {
+    /// A path may hold a secret, and any text of an error may hold the path: no error leaves without a look at it.
+    fn redacted(&self, error: SourceError) -> SourceError {
+        SourceError {
+            message: self.transport.redactor.text(&error.message),
+            ..error
+        }
+    }
+
+    async fn request_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
         let permanent = |why: String| SourceError::new(ErrorClass::Permanent, self.transport.redactor.text(&why));
         let place = Place::of(request.partition, request.args);
         let Some(index) = self.inner.plan_of(&place) else {
@@ -333,16 +355,6 @@ impl Source for HttpSource {
         }
     }
 
-    async fn read_item(&self, request: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
-        self.read_one(request).await
-    }
-
-    fn partition(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<ChildPartition> {
-        self.inner.partition(resource, values)
-    }
-}
-
-impl HttpSource {
     fn page(
         &self,
         plan: &Plan,
