@@ -133,6 +133,41 @@ async fn a_broken_file_is_reported_beside_the_good_ones() {
     }
 }
 
+#[tokio::test]
+async fn a_tab_a_null_and_a_latin_1_byte_cost_only_their_own_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).unwrap();
+    let yaml = |name: &str| format!("kind: Component\nmetadata:\n  name: {name}\n");
+    let mut text = format!(
+        "{}---\nkind: Component\nmetadata:\n\tname: tab\n---\n{}---\n",
+        yaml("a1"),
+        yaml("a2")
+    )
+    .into_bytes();
+    text.extend(b"kind: Component\nmetadata:\n  name: l\xe4tin\n---\n");
+    text.extend(yaml("a3").into_bytes());
+    write("a.yaml", &text);
+    write(
+        "b.json",
+        format!("[{}, null, {}]", entity("b1"), entity("b2")).as_bytes(),
+    );
+    let mut lines = format!("{}\n", entity("c1")).into_bytes();
+    lines.extend(b"{\"kind\": \"\xe4\"}\n");
+    lines.extend(entity("c2").into_bytes());
+    write("c.ndjson", &lines);
+    let source = open(&settings(folder.path(), 100, 10_000)).unwrap();
+    let page = read(&*source, None, None).await;
+    let (references, errors) = told(&page);
+    let expected = ["a1", "a2", "a3", "b1", "b2", "c1", "c2"].map(|name| format!("component:default/{name}"));
+    assert_eq!(references, expected);
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert!(
+        errors[0].contains("(line ") && errors[1].contains("UTF-8"),
+        "{errors:?}"
+    );
+    assert!(errors[3].contains("line 2"), "{errors:?}");
+}
+
 /// A clock that is far behind the files' times counts them as changed just now; one far ahead counts them as settled.
 fn later() -> Arc<dyn Clock> {
     let clock = ManualClock::new(SystemClock.now());

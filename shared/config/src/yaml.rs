@@ -11,6 +11,8 @@ use super::error::Location;
 const MAX_DEPTH: usize = 64;
 /// Scalars, lists and mappings allowed, those that aliases repeat counted each time.
 const MAX_NODES: usize = 200_000;
+/// Bytes of all texts together, those that aliases repeat counted each time.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// A part of the document.
 #[derive(Clone, Debug)]
@@ -68,11 +70,16 @@ impl Node {
         }
     }
 
-    fn count(&self) -> usize {
+    /// How many values it has, and bytes of text.
+    fn size(&self) -> (usize, usize) {
+        let sum = |one: (usize, usize), other: (usize, usize)| (one.0 + other.0, one.1 + other.1);
         match &self.kind {
-            Kind::Scalar { .. } => 1,
-            Kind::List(items) => items.iter().map(Self::count).sum::<usize>() + 1,
-            Kind::Map(entries) => entries.iter().map(|entry| entry.value.count()).sum::<usize>() + 1,
+            Kind::Scalar { text, .. } => (1, text.len()),
+            Kind::List(items) => items.iter().map(Self::size).fold((1, 0), sum),
+            Kind::Map(entries) => entries
+                .iter()
+                .map(|entry| sum(entry.value.size(), (0, entry.key.len())))
+                .fold((1, 0), sum),
         }
     }
 }
@@ -126,6 +133,7 @@ struct Builder {
     document: Option<Node>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    bytes: usize,
     problems: Vec<Problem>,
 }
 
@@ -135,6 +143,7 @@ impl Builder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let text_tag = self.check_tag(tag.as_deref(), at)?;
+                self.grow(at, 1, text.len())?;
                 let kind = Kind::Scalar {
                     text: text.into_owned(),
                     plain: style == ScalarStyle::Plain && !text_tag,
@@ -147,13 +156,16 @@ impl Builder {
                 Some(frame) => self.add(frame.node, frame.anchor),
                 None => Ok(()),
             },
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some(node) => {
-                    self.nodes += node.count();
-                    self.add(Node { at, ..node }, 0)
+            Event::Alias(anchor) => {
+                let Some((nodes, bytes)) = self.anchors.get(&anchor).map(Node::size) else {
+                    return Err(self.problem(at, "an alias may not stand inside of what it names"));
+                };
+                self.grow(at, nodes, bytes)?;
+                match self.anchors.get(&anchor).cloned() {
+                    Some(node) => self.add(Node { at, ..node }, 0),
+                    None => Ok(()),
                 }
-                None => Err(self.problem(at, "an alias may not stand inside of what it names")),
-            },
+            }
             Event::DocumentStart(_) if self.document.is_some() => {
                 Err(self.problem(at, "only one YAML document is wanted, here starts another one"))
             }
@@ -163,6 +175,7 @@ impl Builder {
 
     fn start(&mut self, kind: Kind, anchor: usize, tag: Option<&Tag>, at: Location) -> Result<(), Problem> {
         self.check_tag(tag, at)?;
+        self.grow(at, 1, 0)?;
         if self.open.len() >= MAX_DEPTH {
             return Err(self.problem(at, &format!("nested deeper than {MAX_DEPTH} levels")));
         }
@@ -177,14 +190,21 @@ impl Builder {
         Ok(())
     }
 
-    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
-        self.nodes += 1;
+    /// Counts what is about to be added.
+    fn grow(&mut self, at: Location, nodes: usize, bytes: usize) -> Result<(), Problem> {
+        self.nodes += nodes;
+        self.bytes += bytes;
         if self.nodes > MAX_NODES {
-            return Err(self.problem(
-                node.at,
-                &format!("more than {MAX_NODES} values, aliases counted each time"),
-            ));
+            return Err(self.problem(at, &format!("more than {MAX_NODES} values, aliases counted each time")));
         }
+        if self.bytes > MAX_BYTES {
+            let why = format!("more than {MAX_BYTES} bytes of text, aliases counted each time");
+            return Err(self.problem(at, &why));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }

@@ -66,3 +66,11 @@ proptest! {
         let _ = (parse(&text), parse(&yaml));
     }
 }
+
+#[test]
+fn aliases_of_one_long_text_in_the_configuration_are_bounded_by_bytes() {
+    let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1_000].join(", "));
+    let (document, problems) = parse(&text);
+    assert!(document.is_none());
+    assert!(problems[0].message.contains("bytes"), "{problems:?}");
+}

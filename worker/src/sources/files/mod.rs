@@ -1,7 +1,7 @@
 //! The `files` source: entities in YAML (many documents), JSON and NDJSON files below a folder, in pages of files in sorted
 //! order; the cursor is the last file's path. Names, sizes and times of its files are a page's validators: an unchanged page
-//! is not read. Of a broken file nobody knows which entities it had, so it counts as a malformed item without a name, and
-//! the cycle does not sweep.
+//! is not read. Of a broken document nobody knows which entity it had, so it counts as a malformed item without a name; the other
+//! documents of its file are read.
 
 mod list;
 mod yaml;
@@ -136,7 +136,7 @@ fn read_all(files: &[Listed], max_bytes: u64) -> (Vec<Item>, bool) {
                 let why = format!("has more than {max_bytes} bytes (max_file_bytes)");
                 items.push(malformed(file, &why, b"", &redactor));
             }
-            Ok(bytes) => read_items(file, &bytes, &redactor, &mut items),
+            Ok(bytes) => read_items(file, &bytes, max_bytes, &redactor, &mut items),
             Err(why) => {
                 whole = false;
                 items.push(malformed(file, &why, b"", &redactor));
@@ -158,33 +158,44 @@ fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// A file is read whole or not at all; of NDJSON each line stands for itself.
-fn read_items(file: &Listed, bytes: &[u8], redactor: &Redactor, items: &mut Vec<Item>) {
+/// Of YAML each document stands for itself, of NDJSON each line; a JSON file is read whole or not at all.
+fn read_items(file: &Listed, bytes: &[u8], max_bytes: u64, redactor: &Redactor, items: &mut Vec<Item>) {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            items.push(malformed(file, &format!("is not UTF-8: {error}"), bytes, redactor));
-            return;
+    let documents: Vec<Result<String, String>> = match file.format {
+        Format::Yaml => yaml::documents(bytes, max_bytes.saturating_mul(2))
+            .into_iter()
+            .map(|document| document.map_err(|why| format!("has YAML that cannot be read: {why}")))
+            .collect(),
+        Format::Json => {
+            match utf8(bytes).and_then(|text| json_documents(text).map_err(|why| format!("is not JSON: {why}"))) {
+                Ok(documents) => documents.into_iter().map(Ok).collect(),
+                Err(why) => vec![Err(why)],
+            }
         }
+        Format::Lines => bytes
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty())
+            .map(|(index, line)| match utf8(line) {
+                Ok(line) => Ok(line.to_owned()),
+                Err(why) => Err(format!("line {} {why}", index + 1)),
+            })
+            .collect(),
     };
-    let documents = match file.format {
-        Format::Yaml => yaml::documents(text).map_err(|why| format!("is not YAML that can be read: {why}")),
-        Format::Json => json_documents(text).map_err(|why| format!("is not JSON: {why}")),
-        Format::Lines => Ok(text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned)
-            .collect()),
-    };
-    match documents {
-        Ok(documents) => items.extend(documents.into_iter().map(|body| match backstage::reference(&body) {
-            Ok(reference) => Item::Entity { reference, body },
-            Err(why) => malformed(file, &why, body.as_bytes(), redactor),
-        })),
-        Err(why) => items.push(malformed(file, &why, bytes, redactor)),
+    for document in documents {
+        items.push(match document {
+            Ok(body) => match backstage::reference(&body) {
+                Ok(reference) => Item::Entity { reference, body },
+                Err(why) => malformed(file, &why, body.as_bytes(), redactor),
+            },
+            Err(why) => malformed(file, &why, bytes, redactor),
+        });
     }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| format!("is not UTF-8: {error}"))
 }
 
 /// One object, or a list of objects.
