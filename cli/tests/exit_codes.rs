@@ -245,6 +245,30 @@ fn a_wrong_jq_expression_is_found_by_check_with_its_line() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_and_no_sources_are_warned_of_by_check() {
+    let home = Home::with("sources:\n  - name: docs\n    type: files\n    path: nowhere\n");
+    let value = home.run(&["check", "--json"]).with_code(0).json();
+    let warning = value["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.starts_with("sources[0].path") && warning.contains("nowhere"),
+        "{value}"
+    );
+    let home = Home::with("sources: []\n");
+    let value = home.run(&["check", "--json"]).with_code(0).json();
+    assert_eq!(value["warnings"].as_array().unwrap().len(), 1, "{value}");
+}
+
+#[test]
+fn an_expression_that_imports_is_refused_by_check() {
+    let home = Home::with(
+        "sources:\n  - name: api\n    type: http\n    base_url: http://localhost/\n    resources:\n      - name: things\n        \
+         path: things\n        items: 'import \"a\" as $a; $a'\n",
+    );
+    let said = home.run(&["check"]).with_code(2);
+    assert!(said.err.contains("import"), "{said:?}");
+}
+
+#[test]
 fn a_wrong_jq_expression_is_told_together_with_all_other_errors() {
     let home = Home::with(
         "stroe: sqlite://t.db\nsources:\n  - name: api\n    type: http\n    base_url: ${NO_SUCH_VARIABLE}\n    resources:\n      \

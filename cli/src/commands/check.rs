@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 use tideline_config::ConfigErrors;
-use tideline_config::settings::Settings;
+use tideline_config::settings::{Settings, SourceKind, SourceSettings};
 
 use crate::context::Context;
 use crate::exit::Code;
@@ -56,8 +56,20 @@ pub(crate) fn run(context: &Context, out: &mut Out, _args: CheckArgs) -> anyhow:
 
 /// What is allowed, but surely not meant.
 fn warnings(settings: &Settings) -> impl Iterator<Item = String> + '_ {
-    settings.sources.iter().enumerate().flat_map(|(index, source)| {
-        let warnings = source.warnings().into_iter();
+    let empty = settings.sources.is_empty();
+    let none = empty.then(|| "sources is empty: nothing is read".to_owned());
+    let each = settings.sources.iter().enumerate().flat_map(|(index, source)| {
+        let warnings = source.warnings().into_iter().chain(missing_folder(source));
         warnings.map(move |(key, why)| format!("sources[{index}].{key} {why}"))
-    })
+    });
+    none.into_iter().chain(each)
+}
+
+/// The folder may come later, or be on another machine: no error.
+fn missing_folder(source: &SourceSettings) -> Option<(String, String)> {
+    let SourceKind::Files(files) = &source.kind else {
+        return None;
+    };
+    let why = || format!("names {}, which is no folder on this machine", files.path.display());
+    (!files.path.is_dir()).then(|| ("path".to_owned(), why()))
 }
