@@ -8,6 +8,7 @@ use tideline_config::settings::{Settings, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::Secret;
 use tideline_core::words::SourceSpec;
+use tideline_expression::{Evaluator, Limits};
 use tideline_producer::gateway::{Gateway, GatewayParts, TOKEN_VARIABLE};
 use tideline_queue::Queue;
 use tideline_runtime::backends::{self, Opened};
@@ -164,9 +165,17 @@ async fn watch_signals(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
 }
 
 fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
+    let limits = ground.settings.expressions;
+    let evaluator = Arc::new(Evaluator::new(Limits {
+        processes: limits.processes,
+        memory_bytes: limits.memory_bytes,
+        stack_bytes: limits.stack_bytes,
+        timeout: limits.timeout,
+        ..Limits::default()
+    }));
     let mut sources = Vec::new();
     for settings in &ground.settings.sources {
-        let source = tideline_worker::sources::open_with_clock(settings, Arc::clone(&ground.clock))?;
+        let source = tideline_worker::sources::open_with(settings, Arc::clone(&ground.clock), &evaluator)?;
         sources.push((settings.clone(), source));
     }
     let refresh = RefreshHandler::new(

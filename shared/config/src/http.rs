@@ -62,7 +62,11 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
     let mut variables = Vec::new();
     let resources = rest.sections(list("resources", "", doc), |resource, _| {
         let read = read_resource(resource, &mut seen);
-        variables.extend(["path", "query", "body"].iter().flat_map(|key| resource.variables_in(key)));
+        variables.extend(
+            ["path", "query", "body"]
+                .iter()
+                .flat_map(|key| resource.variables_in(key)),
+        );
         read
     });
     if !rest.has("resources") {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -108,12 +109,7 @@ impl Evaluator {
     pub fn new(limits: Limits) -> Self {
         match this_program() {
             Ok(program) if child::serves() => Self::with_command(limits, program),
-            _ => {
-                tracing::warn!(
-                    "jq expressions run without limits of memory: call tideline_expression::serve_if_child() first in main"
-                );
-                Self::at(limits, Place::Threads(Threads::default()))
-            }
+            _ => Self::at(limits, Place::Threads(Threads::default())),
         }
     }
 
@@ -187,6 +183,13 @@ impl Evaluator {
     }
 
     async fn on_threads(&self, threads: &Threads, batch: Batch) -> Result<Vec<Vec<Outcome>>, EvaluateError> {
+        static WARNED: Once = Once::new();
+
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "jq expressions run without limits of memory: call tideline_expression::serve_if_child() first in main"
+            );
+        });
         let max_bytes = batch.max_bytes;
         match threads.run(batch, self.limits.stack_bytes).await {
             Ok(Reply::Done(outcomes)) => Ok(outcomes),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tideline_config::settings::{SourceKind, SourceSettings};
 use tideline_core::clock::{Clock, SystemClock};
+use tideline_expression::{Evaluator, Limits};
 
 use crate::source::Source;
 
@@ -53,13 +54,15 @@ pub fn open_observed(
     observer: http::Observer,
 ) -> Result<Arc<dyn Source>, OpenError> {
     match &settings.kind {
-        SourceKind::Http(http) => match http::HttpSource::new(settings, http, clock) {
-            Ok(source) => Ok(Arc::new(source.observed(observer))),
-            Err(problems) => Err(OpenError {
-                source_name: settings.name.clone(),
-                problems,
-            }),
-        },
+        SourceKind::Http(http) => {
+            match http::HttpSource::new(settings, http, clock, Arc::new(Evaluator::new(Limits::default()))) {
+                Ok(source) => Ok(Arc::new(source.observed(observer))),
+                Err(problems) => Err(OpenError {
+                    source_name: settings.name.clone(),
+                    problems,
+                }),
+            }
+        }
         _ => open_with_clock(settings, clock),
     }
 }
@@ -69,6 +72,18 @@ pub fn open_observed(
 /// # Errors
 /// As [`open`].
 pub fn open_with_clock(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Source>, OpenError> {
+    open_with(settings, clock, &Arc::new(Evaluator::new(Limits::default())))
+}
+
+/// As [`open`], with a clock and with an evaluator of expressions, which sources share.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(
+    settings: &SourceSettings,
+    clock: Arc<dyn Clock>,
+    evaluator: &Arc<Evaluator>,
+) -> Result<Arc<dyn Source>, OpenError> {
     match &settings.kind {
         SourceKind::Push => Ok(Arc::new(push::PushSource)),
         SourceKind::Own => Err(OpenError {
@@ -78,7 +93,7 @@ pub fn open_with_clock(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Resu
                 "is written in Rust: the program hands it over".to_owned(),
             )],
         }),
-        SourceKind::Http(http) => match http::HttpSource::new(settings, http, clock) {
+        SourceKind::Http(http) => match http::HttpSource::new(settings, http, clock, Arc::clone(evaluator)) {
             Ok(source) => Ok(Arc::new(source)),
             Err(problems) => Err(OpenError {
                 source_name: settings.name.clone(),

@@ -16,6 +16,7 @@ use tideline_config::settings::{
 };
 use tideline_core::clock::SystemClock;
 use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Timestamp};
+use tideline_expression::{Evaluator, Limits};
 use tideline_worker::sources::http::HttpSource;
 use tideline_worker::{Item, Page, PageContent, PageRequest, Source, SourceError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -196,7 +197,13 @@ pub(crate) fn open_within(settings: HttpSettings, page_timeout: Duration) -> Htt
         kind: SourceKind::Http(Box::new(settings.clone())),
         ..SourceSettings::new("test")
     };
-    HttpSource::new(&source, &settings, Arc::new(SystemClock)).unwrap_or_else(|problems| panic!("{problems:?}"))
+    HttpSource::new(
+        &source,
+        &settings,
+        Arc::new(SystemClock),
+        Arc::new(Evaluator::new(Limits::default())),
+    )
+    .unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 pub(crate) async fn first(source: &HttpSource) -> Result<Page, SourceError> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tideline_config::settings::{EntityShape, Pagination};
-use tideline_worker::{ErrorClass, Item, Page, SourceError};
+use tideline_worker::{ErrorClass, Item, Page, PageContent, SourceError};
 
 use crate::api::*;
 
@@ -104,7 +104,8 @@ async fn one_expression_may_make_several_entities_or_none() {
 #[tokio::test]
 async fn a_malformed_item_is_reported_beside_the_good_ones() {
     let long = "x".repeat(2000);
-    let body = json!([component("ok"), {"kind": "X"}, 7, {"kind": "A", "metadata": {"name": "", "token": "t0p", "l": long}}]);
+    let body =
+        json!([component("ok"), {"kind": "X"}, 7, {"kind": "A", "metadata": {"name": "", "token": "t0p", "l": long}}]);
     let page = read(body, None, EntityShape::AsIs).await.unwrap();
     let malformed: Vec<_> = items(&page)
         .iter()
@@ -152,14 +153,14 @@ async fn an_item_whose_body_fails_keeps_its_name() {
 }
 
 #[tokio::test]
-async fn an_expression_that_never_ends_is_an_error_and_the_source_stays_alive() {
+async fn a_page_whose_expressions_never_end_is_transient_and_the_source_stays_alive() {
     let api = Api::start(|_| answer(json!([{"id": "a"}]))).await;
     let mut settings = things(&api.url, Pagination::None);
     settings.resources[0].items =
         Some("[last(range(1000000000000))] | map({kind: \"A\", metadata: {name: \"x\"}})".into());
     let source = open_within(settings, std::time::Duration::from_millis(100));
     let error = first(&source).await.unwrap_err();
-    assert_eq!(error.class, ErrorClass::Permanent);
+    assert_eq!(error.class, ErrorClass::Transient { retry_after: None });
     assert!(error.message.contains("page_timeout"), "{error}");
     let again = first(&source).await.unwrap_err();
     assert!(again.message.contains("still run"), "{again}");
@@ -170,11 +171,49 @@ async fn an_expression_that_never_ends_is_an_error_and_the_source_stays_alive() 
 }
 
 #[tokio::test]
+async fn ids_beyond_64_bits_do_not_merge() {
+    let api = Api::start(|_| {
+        let body = r#"[{"id": 18446744073709551616, "n": 1}, {"id": 18446744073709551617, "n": 1}]"#;
+        status(200, &[("content-type", "application/json")], body)
+    })
+    .await;
+    for (name, body) in [(".id", None), ("(.id | tostring)", None), (".id", Some("{id, n}"))] {
+        let mut settings = things(&api.url, Pagination::None);
+        settings.resources[0].entity = EntityShape::Named {
+            kind: "thing".into(),
+            namespace: "default".into(),
+            name: name.into(),
+            body: body.map(str::to_owned),
+        };
+        let page = first(&open(settings)).await.unwrap();
+        let expected = [
+            "thing:default/18446744073709551616",
+            "thing:default/18446744073709551617",
+        ];
+        assert_eq!(references(&page), expected, "{name}");
+        let PageContent::Items(items) = page.content else {
+            panic!()
+        };
+        for (item, digits) in items.iter().zip(["18446744073709551616", "18446744073709551617"]) {
+            assert!(
+                matches!(item, Item::Entity { body, .. } if body.contains(digits)),
+                "{item:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn names_with_slashes_and_blanks_are_encoded_and_not_refused() {
-    let body = json!([
-        {"kind": "NPM", "metadata": {"name": "@babel/core"}},
-        {"kind": "Repo", "metadata": {"name": "a b"}}
-    ]);
-    let page = read(body, None, EntityShape::AsIs).await.unwrap();
+    let page = read(
+        json!([
+            {"kind": "NPM", "metadata": {"name": "@babel/core"}},
+            {"kind": "Repo", "metadata": {"name": "a b"}}
+        ]),
+        None,
+        EntityShape::AsIs,
+    )
+    .await
+    .unwrap();
     assert_eq!(references(&page), ["npm:default/@babel%2fcore", "repo:default/a%20b"]);
 }

@@ -6,10 +6,9 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::super::text::Text;
+use tideline_expression::Path;
 
-/// Member names from the outside in; empty: the whole text.
-pub(super) type Path = Vec<String>;
+use super::super::text::Text;
 
 /// Which values are wanted, as a tree of member names.
 #[derive(Debug, Clone, Default)]

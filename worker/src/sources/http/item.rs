@@ -3,8 +3,9 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tideline_core::words::{ChildPartition, EntityRef};
+use tideline_expression::Expression;
+use tokio::time::Instant;
 
-use super::expression::Expression;
 use super::partition::Place;
 use super::plan::item_plan;
 use super::{HttpSource, Inner};
@@ -28,7 +29,7 @@ impl HttpSource {
         let answer = self.transport.fetch(&asked, None).await?;
         if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(ItemContent::Missing {
-                reference: self.reference_of(request),
+                reference: self.reference_of(request).await,
             });
         }
         self.rules.judge(&asked, &answer, (false, false), &self.transport)?;
@@ -39,7 +40,7 @@ impl HttpSource {
 
     /// Whose entity an item is, made of the values that name it: those of the resource's `values` that are plain paths are
     /// put where they come from, and the reference is made of that.
-    fn reference_of(&self, request: ItemRequest<'_>) -> Option<EntityRef> {
+    async fn reference_of(&self, request: ItemRequest<'_>) -> Option<EntityRef> {
         let resource = self.inner.resource(request.resource)?;
         if resource.item_values.is_empty() {
             return None;
@@ -65,8 +66,9 @@ impl HttpSource {
                 &place,
                 &self.transport.redactor,
                 (body.as_bytes(), false),
-                &|| true,
+                Instant::now() + self.page_timeout,
             )
+            .await
             .ok()?;
         read.items.into_iter().find_map(|item| match item {
             Item::Entity { reference, .. } => Some(reference),

@@ -5,10 +5,8 @@
 //! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
 
 mod auth;
-mod blocking;
 mod ending;
 mod exchange;
-mod expression;
 mod extract;
 mod failure;
 mod hidden;
@@ -35,10 +33,11 @@ use sha2::{Digest, Sha256};
 use tideline_config::settings::{HttpSettings, Pagination, Resource, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Validators};
+use tideline_expression::Evaluator;
+use tokio::time::Instant;
 
 pub use self::exchange::{Exchange, Observer};
 
-use self::blocking::{Blocking, NoResult};
 use self::ending::Failure;
 use self::paging::{HttpRequest, PageFacts};
 use self::partition::Place;
@@ -48,8 +47,8 @@ use self::transport::{Answer, Transport, address};
 use self::verdict::Rules;
 use crate::source::{ErrorClass, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError};
 
-/// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work, all that need jq on one of
-/// their own.
+/// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work. Expressions run in processes
+/// of their own.
 const INLINE_BYTES: usize = 64 * 1024;
 
 /// What a validator may measure; longer ones are not worth keeping.
@@ -69,7 +68,6 @@ pub struct HttpSource {
     identity: String,
     conditional: bool,
     page_timeout: Duration,
-    blocking: Blocking,
 }
 
 struct Inner {
@@ -77,6 +75,7 @@ struct Inner {
     plans: Vec<Plan>,
     resources: Vec<Resource>,
     max_body_bytes: u64,
+    evaluator: Arc<Evaluator>,
 }
 
 impl HttpSource {
@@ -84,7 +83,12 @@ impl HttpSource {
     ///
     /// # Errors
     /// All problems of the settings at once.
-    pub fn new(source: &SourceSettings, settings: &HttpSettings, clock: Arc<dyn Clock>) -> Result<Self, Vec<Problem>> {
+    pub fn new(
+        source: &SourceSettings,
+        settings: &HttpSettings,
+        clock: Arc<dyn Clock>,
+        evaluator: Arc<Evaluator>,
+    ) -> Result<Self, Vec<Problem>> {
         let salt = format!("{:?}", source.volatile);
         let plans = plan::compile(settings, &salt);
         let transport = Transport::new(settings, source.page_timeout, clock);
@@ -102,6 +106,7 @@ impl HttpSource {
                 plans,
                 resources: settings.resources.clone(),
                 max_body_bytes: settings.max_body_bytes,
+                evaluator,
             }),
             transport,
             rules: Rules {
@@ -112,7 +117,6 @@ impl HttpSource {
             identity: auth::identity(&settings.auth),
             conditional: settings.conditional,
             page_timeout: source.page_timeout,
-            blocking: Blocking::default(),
         })
     }
 
@@ -192,60 +196,55 @@ impl HttpSource {
     }
 
     async fn read(&self, index: usize, place: &Place, answer: &Answer) -> Result<Read, NoPage> {
-        let plan = &self.inner.plans[index];
         if answer.status == StatusCode::NO_CONTENT {
             return Ok(Read {
                 count: Some(0),
                 ..Read::default()
             });
         }
-        let by_line = lines::is_by_line(plan.format, &answer.headers);
-        if !plan.needs_jq() && answer.body.len() <= INLINE_BYTES {
-            let redactor = &self.transport.redactor;
-            return self
-                .inner
-                .read(index, place, redactor, (&answer.body, by_line), &|| true)
-                .map_err(NoPage::from);
+        let by_line = lines::is_by_line(self.inner.plans[index].format, &answer.headers);
+        let deadline = Instant::now() + self.page_timeout;
+        if answer.body.len() <= INLINE_BYTES {
+            let read = self.inner.read(
+                index,
+                place,
+                &self.transport.redactor,
+                (&answer.body, by_line),
+                deadline,
+            );
+            return read.await.map_err(NoPage::from);
         }
         let (inner, place, body) = (Arc::clone(&self.inner), place.clone(), answer.body.clone());
         let redactor = Arc::clone(&self.transport.redactor);
-        if !plan.needs_jq() {
-            let work = move || inner.read(index, &place, &redactor, (&body, by_line), &|| true);
-            return match tokio::task::spawn_blocking(work).await {
-                Ok(read) => read.map_err(NoPage::from),
-                Err(_) => Err(NoPage::Cut("reading it was stopped".to_owned())),
-            };
-        }
-        let work =
-            move |watch: &blocking::Watch| inner.read(index, &place, &redactor, (&body, by_line), &|| watch.go_on());
-        match self.blocking.run(self.page_timeout, work).await {
+        let runtime = tokio::runtime::Handle::current();
+        let work = move || runtime.block_on(inner.read(index, &place, &redactor, (&body, by_line), deadline));
+        match tokio::task::spawn_blocking(work).await {
             Ok(read) => read.map_err(NoPage::from),
-            Err(NoResult::TooLong) => Err(NoPage::Permanent(
-                "its expressions took longer than page_timeout (or still run since then): do they end?".to_owned(),
-            )),
-            Err(NoResult::Failed) => Err(NoPage::Permanent("an expression failed and left no word".to_owned())),
+            Err(_) => Err(NoPage::Cut("reading it was stopped".to_owned())),
         }
     }
 }
 
 impl Inner {
-    fn read(
+    async fn read(
         &self,
         index: usize,
         place: &Place,
         redactor: &super::redact::Redactor,
         (body, by_line): (&[u8], bool),
-        go_on: &dyn Fn() -> bool,
+        deadline: Instant,
     ) -> Result<Read, ReadError> {
         Reader {
             plan: &self.plans[index],
             place,
             redactor,
-            go_on,
+            evaluator: &self.evaluator,
+            deadline,
             max_bytes: self.max_body_bytes,
             by_line,
         }
         .read(body)
+        .await
     }
 
     /// The plan of a partition's resource.

@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use tideline_config::settings::{
     AnswerFormat, EntityShape, FailIf, HttpSettings, NextUrls, PageEnd, Pagination, Resource,
 };
+use tideline_expression::{Call, CompileError, Expression, Path, Take};
 
-use super::expression::{Expression, Program};
-use super::extract::{Path, Wants};
+use super::extract::Wants;
 use super::template::Template;
 
 /// Where in the configuration, and what is wrong there.
@@ -40,6 +40,10 @@ pub(super) struct Plan {
     pub(super) array_wants: Wants,
     /// What is wanted of an item.
     pub(super) item_wants: Wants,
+    /// Programs that run on an answer.
+    pub(super) answer_calls: Vec<Call>,
+    /// Programs that run on an item.
+    pub(super) item_calls: Vec<Call>,
     /// Over everything that decides what an answer becomes: other settings must read an unchanged answer again.
     pub(super) salt: [u8; 32],
 }
@@ -50,8 +54,8 @@ pub(super) enum ItemsAt {
     Default,
     /// At a path; `each`: the path ends with `[]`, so that the members of an object are the items.
     Path { path: Path, each: bool },
-    /// What jq makes.
-    Jq(Box<Program>),
+    /// What the program with this number makes of the answer.
+    Jq(usize),
 }
 
 /// A value to take from an answer or item.
@@ -60,8 +64,8 @@ pub(super) enum Pull {
     Text(String),
     /// The slice with this number of the walk.
     Slice(usize),
-    /// What jq makes.
-    Jq(Box<Program>),
+    /// What the program with this number makes of it.
+    Jq(usize),
 }
 
 /// Values of an answer that decide the next page, or that it is none.
@@ -101,60 +105,40 @@ pub(super) struct ChildPlan {
     pub(super) values: Vec<(String, Pull)>,
 }
 
-impl Plan {
-    /// Whether jq must run for the answer as a whole.
-    pub(super) fn answer_needs_jq(&self) -> bool {
-        let paging = &self.paging;
-        let pulls = [&paging.next, &paging.total, &paging.total_pages, &paging.last];
-        matches!(self.items, ItemsAt::Jq(_))
-            || matches!(paging.fail_if, Some(FailPull::Expression(Pull::Jq(_))))
-            || pulls.iter().any(|pull| matches!(pull, Some(Pull::Jq(_))))
-    }
-
-    /// Whether jq must run at all.
-    pub(super) fn needs_jq(&self) -> bool {
-        let is_jq = |pull: &Pull| matches!(pull, Pull::Jq(_));
-        let shape = match &self.shape {
-            Shape::None | Shape::AsIs => false,
-            Shape::Named {
-                kind,
-                namespace,
-                name,
-                body,
-            } => is_jq(kind) || is_jq(namespace) || is_jq(name) || body.as_ref().is_some_and(is_jq),
-            Shape::Shaped(pull) => is_jq(pull),
-        };
-        let mut values = self.children.iter().flat_map(|child| &child.values);
-        shape || self.answer_needs_jq() || values.any(|(_, pull)| is_jq(pull))
-    }
-}
-
-/// Collects the paths that one walk must find, and the problems.
+/// Collects the paths that one walk must find, the programs that one round trip must run, and the problems.
 struct Collector<'p> {
     at: String,
     paths: Vec<Path>,
+    calls: Vec<Call>,
     problems: &'p mut Vec<Problem>,
 }
 
 impl Collector<'_> {
     fn pull(&mut self, key: &str, text: &str) -> Option<Pull> {
-        self.take(key, Expression::compile(text))
+        self.take(key, Take::First, Expression::compile(text))
+    }
+
+    fn pull_all(&mut self, key: &str, text: &str) -> Option<Pull> {
+        self.take(key, Take::All, Expression::compile(text))
     }
 
     fn pull_or_text(&mut self, key: &str, text: &str) -> Option<Pull> {
-        self.take(key, Expression::compile_or_text(text))
+        self.take(key, Take::First, Expression::compile_or_text(text))
     }
 
-    fn take(&mut self, key: &str, compiled: Result<Expression, String>) -> Option<Pull> {
+    fn take(&mut self, key: &str, take: Take, compiled: Result<Expression, CompileError>) -> Option<Pull> {
         match compiled {
             Ok(Expression::Text(text)) => Some(Pull::Text(text)),
-            Ok(Expression::Jq(program)) => Some(Pull::Jq(program)),
+            Ok(Expression::Jq(program)) => {
+                self.calls.push(program.call(take));
+                Some(Pull::Jq(self.calls.len() - 1))
+            }
             Ok(Expression::Path(path)) => {
                 self.paths.push(path);
                 Some(Pull::Slice(self.paths.len() - 1))
             }
             Err(why) => {
-                self.problems.push((format!("{}.{key}", self.at), why));
+                self.problems.push((format!("{}.{key}", self.at), why.to_string()));
                 None
             }
         }
@@ -221,22 +205,24 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
     let resource = &settings.resources[index];
     let at = format!("resources[{index}]");
     let (path, query) = templates(settings, resource, &at, problems);
-    let items = items_at(resource, &at, problems);
     let mut answer = Collector {
         at: at.clone(),
         paths: Vec::new(),
+        calls: Vec::new(),
         problems: &mut *problems,
     };
+    let items = items_at(resource, &mut answer);
     let paging = paging_pulls(resource, &mut answer);
-    let answer_paths = answer.paths;
+    let (answer_paths, answer_calls) = (answer.paths, answer.calls);
     let mut item = Collector {
         at: at.clone(),
         paths: Vec::new(),
+        calls: Vec::new(),
         problems: &mut *problems,
     };
     let shape = shape(&resource.entity, &mut item);
     let children = children(settings, &resource.name, &mut item);
-    let item_paths = item.paths;
+    let (item_paths, item_calls) = (item.paths, item.calls);
     let items = items?;
     check_counting(&resource.pagination, &items, &at, problems);
     let default_path = vec!["items".to_owned()];
@@ -267,6 +253,8 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
         object_wants: Wants::new(in_object, &answer_paths),
         array_wants: Wants::new(in_array.as_ref(), &answer_paths),
         item_wants: Wants::new(None, &item_paths),
+        answer_calls,
+        item_calls,
         salt: salt_of(settings, resource, index, salt),
         items,
     })
@@ -287,7 +275,7 @@ fn salt_of(settings: &HttpSettings, resource: &Resource, index: usize, salt: &st
     Sha256::digest(text.as_bytes()).into()
 }
 
-fn items_at(resource: &Resource, at: &str, problems: &mut Vec<Problem>) -> Option<ItemsAt> {
+fn items_at(resource: &Resource, answer: &mut Collector<'_>) -> Option<ItemsAt> {
     let Some(text) = &resource.items else {
         return Some(ItemsAt::Default);
     };
@@ -299,14 +287,9 @@ fn items_at(resource: &Resource, at: &str, problems: &mut Vec<Problem>) -> Optio
     if let Ok(Expression::Path(path)) = Expression::compile(list) {
         return Some(ItemsAt::Path { path, each });
     }
-    match Expression::compile(text) {
-        Ok(Expression::Jq(program)) => Some(ItemsAt::Jq(program)),
-        Ok(Expression::Path(path)) => Some(ItemsAt::Path { path, each: false }),
-        Ok(Expression::Text(_)) => None,
-        Err(why) => {
-            problems.push((format!("{at}.items"), why));
-            None
-        }
+    match answer.take("items", Take::Elements, Expression::compile(text))? {
+        Pull::Jq(program) => Some(ItemsAt::Jq(program)),
+        Pull::Text(_) | Pull::Slice(_) => None,
     }
 }
 
@@ -367,7 +350,7 @@ fn shape(shape: &EntityShape, item: &mut Collector<'_>) -> Option<Shape> {
     Some(match shape {
         EntityShape::None => Shape::None,
         EntityShape::AsIs => Shape::AsIs,
-        EntityShape::Shaped(text) => Shape::Shaped(item.pull("entity.shape", text)?),
+        EntityShape::Shaped(text) => Shape::Shaped(item.pull_all("entity.shape", text)?),
         EntityShape::Named {
             kind,
             namespace,

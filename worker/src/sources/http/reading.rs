@@ -1,19 +1,20 @@
 //! From an answer's body to items, child partitions and the values that decide the next page.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use jaq_json::Val;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tideline_core::full_text;
 use tideline_core::words::{ChildPartition, EntityRef, MalformedItem};
+use tideline_expression::{Batch, Call, EvaluateError, Evaluator, Input, Outcome};
+use tokio::time::Instant;
 
 use super::super::backstage;
 use super::super::redact::Redactor;
 use super::super::text::Text;
 use super::ending::digest;
-use super::expression::MAX_OUTPUTS;
 use super::extract::{Found, List, extract};
 use super::failure::check_failure;
 use super::partition::Place;
@@ -23,10 +24,13 @@ use crate::source::Item;
 /// Sample of a malformed item, in bytes.
 pub(super) const SAMPLE_BYTES: usize = 500;
 
+/// Outputs of one expression that are read at most.
+const MAX_OUTPUTS: u32 = 100_000;
+
 /// Why a body could not be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReadError {
-    /// It ends too early.
+    /// It ends too early, or its expressions took too long: another time it may be read.
     Cut(String),
     /// It is not what the configuration says.
     Wrong(String),
@@ -66,14 +70,14 @@ enum Pulled<'a> {
 /// One item: as it stands in the answer, or as jq made it.
 enum Picked<'a> {
     Slice(&'a str),
-    Made(Val),
+    Made(String),
 }
 
 impl Picked<'_> {
-    fn text(&self) -> Cow<'_, str> {
+    fn text(&self) -> &str {
         match self {
-            Self::Slice(text) => Cow::Borrowed(text),
-            Self::Made(value) => Cow::Owned(value.to_string()),
+            Self::Slice(text) => text,
+            Self::Made(text) => text,
         }
     }
 }
@@ -83,8 +87,10 @@ pub(super) struct Reader<'p> {
     pub(super) plan: &'p Plan,
     pub(super) place: &'p Place,
     pub(super) redactor: &'p Redactor,
-    /// Whether to go on: asked between items.
-    pub(super) go_on: &'p dyn Fn() -> bool,
+    /// Runs the expressions.
+    pub(super) evaluator: &'p Evaluator,
+    /// When they must be done.
+    pub(super) deadline: Instant,
     /// All bodies that jq shaped together, in bytes.
     pub(super) max_bytes: u64,
     /// The body is one JSON text per line.
@@ -96,14 +102,14 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// It was cut, is not JSON, has no items where they should be, or an expression failed on it.
-    pub(super) fn read(&self, body: &[u8]) -> Result<Read, ReadError> {
+    pub(super) async fn read(&self, body: &[u8]) -> Result<Read, ReadError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let text = std::str::from_utf8(body).map_err(|error| match error.error_len() {
             None => ReadError::Cut("the answer ends within a character".to_owned()),
             Some(_) => ReadError::Wrong("the answer is not UTF-8".to_owned()),
         })?;
         if self.by_line {
-            return self.read_lines(text);
+            return self.read_lines(text).await;
         }
         let is_array = text.trim_start().starts_with('[');
         let wants = if is_array {
@@ -112,18 +118,12 @@ impl Reader<'_> {
             &self.plan.object_wants
         };
         let found = extract(text, wants).map_err(json_error)?;
-        let parent: Val = serde_json::from_value(Value::Object(self.place.values.clone())).map_err(json_error)?;
-        let whole: Option<Val> = if self.plan.answer_needs_jq() {
-            Some(serde_json::from_str(text).map_err(json_error)?)
-        } else {
-            None
-        };
+        let outcomes = self.evaluate(&self.plan.answer_calls, [text]).await?;
         let mut read = Read::default();
         let answer = View {
             text,
             found: &found,
-            value: whole.map_or_else(OnceCell::new, OnceCell::from),
-            parent: &parent,
+            outcomes: outcomes.first().map_or(&[], Vec::as_slice),
         };
         let paging = &self.plan.paging;
         answer.check_failure(paging.fail_if.as_ref())?;
@@ -133,11 +133,11 @@ impl Reader<'_> {
         read.total = answer.optional(paging.total.as_ref(), "pagination.total")?;
         read.total_pages = answer.optional(paging.total_pages.as_ref(), "pagination.total_pages")?;
         let picked = self.pick(&answer, is_array, &mut read)?;
-        self.finish(picked, &parent, read)
+        self.finish(picked, read).await
     }
 
     /// Reads one item per line. A line that is no JSON is a malformed item; only a last one may have been cut.
-    fn read_lines(&self, text: &str) -> Result<Read, ReadError> {
+    async fn read_lines(&self, text: &str) -> Result<Read, ReadError> {
         let lines: Vec<&str> = text
             .split('\n')
             .map(str::trim)
@@ -150,30 +150,64 @@ impl Reader<'_> {
         {
             return Err(json_error(error));
         }
-        let parent: Val = serde_json::from_value(Value::Object(self.place.values.clone())).map_err(json_error)?;
         let read = Read {
             count: Some(lines.len() as u64),
             ..Read::default()
         };
-        self.finish(lines.into_iter().map(Picked::Slice).collect(), &parent, read)
+        self.finish(lines.into_iter().map(Picked::Slice).collect(), read).await
     }
 
-    fn finish(&self, picked: Vec<Picked<'_>>, parent: &Val, mut read: Read) -> Result<Read, ReadError> {
+    async fn finish(&self, picked: Vec<Picked<'_>>, mut read: Read) -> Result<Read, ReadError> {
         read.picked = picked.len() as u64;
         if self.plan.pagination.counts() {
             read.digest = digest(picked.iter().map(Picked::text));
         }
-        self.convert(picked, parent, &mut read)?;
+        self.convert(picked, &mut read).await?;
         Ok(read)
+    }
+
+    /// Runs programs on texts: one round trip for all of them, none if there are no programs.
+    async fn evaluate(
+        &self,
+        calls: &[Call],
+        texts: impl IntoIterator<Item = &str>,
+    ) -> Result<Vec<Vec<Outcome>>, ReadError> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        let numbers: Vec<u32> = (0..).take(calls.len()).collect();
+        let inputs = texts.into_iter().map(|text| Input {
+            text: text.to_owned(),
+            calls: numbers.clone(),
+        });
+        let batch = Batch {
+            calls: calls.to_vec(),
+            parent: Value::Object(self.place.values.clone()).to_string(),
+            inputs: inputs.collect(),
+            max_outputs: MAX_OUTPUTS,
+            max_bytes: self.max_bytes,
+        };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.evaluator.batch(batch, left).await.map_err(|error| match error {
+            EvaluateError::TimedOut(_) => {
+                ReadError::Cut("its expressions took longer than page_timeout: do they end?".to_owned())
+            }
+            EvaluateError::Unavailable(_) => ReadError::Cut(full_text(&error)),
+            EvaluateError::TooLarge(most) => ReadError::Wrong(format!(
+                "what the expressions make of one page has more than {most} bytes (max_body_bytes)"
+            )),
+            error => ReadError::Wrong(full_text(&error)),
+        })
     }
 
     fn pick<'a>(&self, answer: &View<'a, '_>, is_array: bool, read: &mut Read) -> Result<Vec<Picked<'a>>, ReadError> {
         let place = match &self.plan.items {
             ItemsAt::Jq(program) => {
-                let outputs = program
-                    .run(answer.value()?.clone(), answer.parent, MAX_OUTPUTS, self.go_on)
-                    .map_err(|why| ReadError::Wrong(format!("items: {why}")))?;
-                return picked_by_jq(outputs);
+                return match answer.outcome(*program) {
+                    Outcome::Values(outputs) => picked_by_jq(outputs),
+                    Outcome::Elements(items) => Ok(items.iter().cloned().map(Picked::Made).collect()),
+                    Outcome::Failed(why) => Err(ReadError::Wrong(format!("items: {why}"))),
+                };
             }
             ItemsAt::Default if is_array => ".".to_owned(),
             ItemsAt::Default => ".items".to_owned(),
@@ -212,20 +246,15 @@ impl Reader<'_> {
         }
     }
 
-    fn convert(&self, picked: Vec<Picked<'_>>, parent: &Val, read: &mut Read) -> Result<(), ReadError> {
+    async fn convert(&self, picked: Vec<Picked<'_>>, read: &mut Read) -> Result<(), ReadError> {
         let mut made_bytes: u64 = 0;
         read.items.reserve(picked.len());
-        for item in picked {
-            if !(self.go_on)() {
-                return Err(ReadError::Wrong("the expressions took too long".to_owned()));
-            }
-            match item {
-                Picked::Slice(text) => self.item(text, OnceCell::new(), parent, read, &mut made_bytes),
-                Picked::Made(value) => {
-                    let text = value.to_string();
-                    self.item(&text, OnceCell::from(value), parent, read, &mut made_bytes);
-                }
-            }
+        let outcomes = self
+            .evaluate(&self.plan.item_calls, picked.iter().map(Picked::text))
+            .await?;
+        for (index, item) in picked.iter().enumerate() {
+            let outcomes = outcomes.get(index).map_or(&[] as &[Outcome], Vec::as_slice);
+            self.item(item.text(), outcomes, read, &mut made_bytes);
             if made_bytes > self.max_bytes {
                 return Err(ReadError::Wrong(format!(
                     "the shaped entities of one page have more than {} bytes (max_body_bytes)",
@@ -238,7 +267,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn item(&self, text: &str, value: OnceCell<Val>, parent: &Val, read: &mut Read, made_bytes: &mut u64) {
+    fn item(&self, text: &str, outcomes: &[Outcome], read: &mut Read, made_bytes: &mut u64) {
         let found = if self.plan.item_wants.is_empty() {
             Ok(Found::default())
         } else {
@@ -254,8 +283,7 @@ impl Reader<'_> {
         let view = View {
             text,
             found: &found,
-            value,
-            parent,
+            outcomes,
         };
         match &self.plan.shape {
             Shape::None => {}
@@ -346,11 +374,10 @@ impl Reader<'_> {
 
     fn shaped(&self, view: &View<'_, '_>, pull: &Pull, read: &mut Read, made_bytes: &mut u64) {
         let outputs = match pull {
-            Pull::Jq(program) => view
-                .value()
-                .map_err(|error| format!("{error:?}"))
-                .and_then(|value| program.run(value.clone(), view.parent, MAX_OUTPUTS, self.go_on))
-                .map(|outputs| outputs.iter().map(ToString::to_string).collect()),
+            Pull::Jq(program) => match view.outcome(*program) {
+                Outcome::Values(texts) | Outcome::Elements(texts) => Ok(texts.clone()),
+                Outcome::Failed(why) => Err(why.clone()),
+            },
             pull => view.json(pull).map(|text| text.into_iter().collect::<Vec<_>>()),
         };
         match outputs {
@@ -375,38 +402,39 @@ impl Reader<'_> {
     }
 }
 
-/// One array is the list of items, null is an error, anything else is a stream of items.
-fn picked_by_jq<'a>(mut outputs: Vec<Val>) -> Result<Vec<Picked<'a>>, ReadError> {
-    if outputs.len() == 1 {
-        match outputs.remove(0) {
-            Val::Arr(list) => return Ok(list.iter().cloned().map(Picked::Made).collect()),
-            Val::Null => {
-                let why = "items: the expression makes null of the answer; write `… // []` if that means none";
-                return Err(ReadError::Wrong(why.to_owned()));
-            }
-            other => outputs.push(other),
+/// Null is an error, anything else is a stream of items.
+fn picked_by_jq<'a>(outputs: &[String]) -> Result<Vec<Picked<'a>>, ReadError> {
+    match outputs {
+        [null] if null == "null" => {
+            let why = "items: the expression makes null of the answer; write `… // []` if that means none";
+            Err(ReadError::Wrong(why.to_owned()))
         }
+        outputs => Ok(outputs.iter().cloned().map(Picked::Made).collect()),
     }
-    Ok(outputs.into_iter().map(Picked::Made).collect())
 }
+
+/// What is said of a program that the answer does not speak of.
+static NOT_RUN: LazyLock<Outcome> = LazyLock::new(|| Outcome::Failed("the expression was not run".to_owned()));
 
 /// An answer or item from which values are pulled.
 struct View<'a, 'v> {
     text: &'a str,
     found: &'v Found<'a>,
-    value: OnceCell<Val>,
-    parent: &'v Val,
+    /// What the programs made of it.
+    outcomes: &'v [Outcome],
 }
 
-impl<'a> View<'a, '_> {
-    /// As a tree, made when jq first needs it.
-    fn value(&self) -> Result<&Val, ReadError> {
-        if self.value.get().is_none() {
-            let value: Val = serde_json::from_str(self.text).map_err(json_error)?;
-            // Nobody else can have set it: this is one thread.
-            let _ = self.value.set(value);
+impl<'a, 'v> View<'a, 'v> {
+    fn outcome(&self, program: usize) -> &'v Outcome {
+        self.outcomes.get(program).unwrap_or(&NOT_RUN)
+    }
+
+    /// The first output of a program.
+    fn first(&self, program: usize) -> Result<Option<&'v str>, String> {
+        match self.outcome(program) {
+            Outcome::Values(texts) | Outcome::Elements(texts) => Ok(texts.first().map(String::as_str)),
+            Outcome::Failed(why) => Err(why.clone()),
         }
-        self.value.get().ok_or_else(|| ReadError::Wrong("not JSON".to_owned()))
     }
 
     fn slice(&self, slot: usize) -> Option<&'a RawValue> {
@@ -420,14 +448,11 @@ impl<'a> View<'a, '_> {
                 None | Some("null") => Ok(Pulled::Null),
                 Some(text) => pulled(text),
             },
-            Pull::Jq(program) => {
-                let input = self.value().map_err(|error| format!("{error:?}"))?.clone();
-                match program.first(input, self.parent)? {
-                    None => Ok(Pulled::Empty),
-                    Some(Val::Null) => Ok(Pulled::Null),
-                    Some(value) => owned(pulled(&value.to_string())?),
-                }
-            }
+            Pull::Jq(program) => match self.first(*program)? {
+                None => Ok(Pulled::Empty),
+                Some("null") => Ok(Pulled::Null),
+                Some(text) => pulled(text),
+            },
         }
     }
 
@@ -436,16 +461,7 @@ impl<'a> View<'a, '_> {
         match pull {
             Pull::Text(text) => Ok(Some(Value::from(text.as_str()).to_string())),
             Pull::Slice(slot) => Ok(self.slice(*slot).map(|slice| slice.get().to_owned())),
-            Pull::Jq(program) => {
-                let input = self.value().map_err(|error| format!("{error:?}"))?.clone();
-                let Some(value) = program.first(input, self.parent)? else {
-                    return Ok(None);
-                };
-                let text = value.to_string();
-                // jaq knows more than JSON does: numbers that are none, bytes, keys that are no texts.
-                serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| error.to_string())?;
-                Ok(Some(text))
-            }
+            Pull::Jq(program) => Ok(self.first(*program)?.map(str::to_owned)),
         }
     }
 
@@ -482,15 +498,6 @@ fn pulled(text: &str) -> Result<Pulled<'_>, String> {
         Value::Number(number) if number.is_f64() => Ok(Pulled::Text(Cow::Borrowed(text))),
         value => Ok(Pulled::Value(value)),
     }
-}
-
-fn owned<'s>(pulled: Pulled<'_>) -> Result<Pulled<'s>, String> {
-    Ok(match pulled {
-        Pulled::Empty => Pulled::Empty,
-        Pulled::Null => Pulled::Null,
-        Pulled::Text(text) => Pulled::Text(Cow::Owned(text.into_owned())),
-        Pulled::Value(value) => Pulled::Value(value),
-    })
 }
 
 fn json_error(error: serde_json::Error) -> ReadError {
