@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tideline_config::hooks::EventSettings;
 use tideline_config::settings::{RetentionSettings, SchedulerSettings, SourceSettings, WorkerSettings};
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::rules::RescuePolicy;
@@ -77,6 +78,7 @@ async fn main() -> anyhow::Result<()> {
         rescue: RescuePolicy::default(),
         changes_retention: Duration::from_secs(3600),
         retention: RetentionSettings::default(),
+        events: EventSettings::default(),
     })
     .start(&runtime);
 

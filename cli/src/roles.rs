@@ -10,6 +10,7 @@ use tideline_core::words::Secret;
 use tideline_core::words::SourceSpec;
 use tideline_expression::{Evaluator, Limits};
 use tideline_producer::gateway::{Gateway, GatewayParts, TOKEN_VARIABLE};
+use tideline_producer::hooks::{Hooks, HooksParts};
 use tideline_queue::Queue;
 use tideline_runtime::backends::{self, Opened};
 use tideline_runtime::telemetry::Guard;
@@ -207,6 +208,7 @@ fn start_scheduler(ground: &Ground, runtime: &Runtime) {
         rescue: ground.settings.rescue,
         changes_retention: ground.settings.changes_retention,
         retention: ground.settings.retention,
+        events: ground.settings.events.clone(),
     })
     .start(runtime);
 }
@@ -225,6 +227,7 @@ async fn start_gateway(ground: &Ground, roles: &[Role], runtime: &Runtime) -> an
         runtime: runtime.clone(),
         metrics: ground.telemetry.metrics_page(),
         api: is_producer,
+        hooks: is_producer.then(|| start_hooks(ground, runtime)),
         token: environment(TOKEN_VARIABLE)
             .filter(|token| !token.is_empty())
             .map(Secret::new),
@@ -239,6 +242,17 @@ async fn start_gateway(ground: &Ground, roles: &[Role], runtime: &Runtime) -> an
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+fn start_hooks(ground: &Ground, runtime: &Runtime) -> Arc<Hooks> {
+    let parts = HooksParts {
+        store: Arc::clone(&ground.store),
+        queue: Arc::clone(&ground.queue),
+        clock: Arc::clone(&ground.clock),
+        hooks: ground.settings.hooks.clone(),
+        events: ground.settings.events.clone(),
+    };
+    Hooks::start(parts, runtime)
 }
 
 /// Returns after the first SIGTERM or SIGINT.

@@ -5,5 +5,6 @@ pub mod api;
 mod compat;
 mod enqueue;
 pub mod gateway;
+pub mod hooks;
 
 pub use enqueue::{EnqueueError, JobSpec, Producer};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tideline_config::hooks::EventSettings;
 use tideline_config::settings::{RetentionSettings, SchedulerSettings, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::RescuePolicy;
@@ -14,11 +15,15 @@ use tideline_store::{Store, StoreError};
 
 use crate::rescue_jobs::{self, Absence};
 use crate::{
-    Dispatch, EndCycles, PruneAudit, PruneChanges, PruneHistory, RescueJobs, RestSources, StartCycles, SweepCycles,
+    Dispatch, EndCycles, PruneAudit, PruneChanges, PruneEvents, PruneHistory, RescueJobs, RestSources, StartCycles,
+    SweepCycles,
 };
 
 /// Tombstones are looked at so often.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// Events are looked at so often: they may come fast.
+const PRUNE_EVENTS_EVERY: Duration = Duration::from_secs(30);
 
 /// One periodic task. A run looks at what is due now, acts, and says when to look again.
 #[async_trait]
@@ -51,6 +56,8 @@ pub struct SchedulerParts {
     pub changes_retention: Duration,
     /// What is forgotten when it is old.
     pub retention: RetentionSettings,
+    /// `events`.
+    pub events: EventSettings,
 }
 
 /// Makes time pass. Any number of them may run at once.
@@ -144,6 +151,7 @@ impl Scheduler {
             rescue,
             changes_retention,
             retention,
+            events,
             ..
         } = self.parts;
         let every = settings.poll;
@@ -181,6 +189,18 @@ impl Scheduler {
             clock: Arc::clone(&clock),
         };
         spawn(runtime, "prune audit", PRUNE_EVERY, Wake::Never, Arc::new(audit));
+        let prune = PruneEvents {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            settings: events,
+        };
+        spawn(
+            runtime,
+            "prune events",
+            PRUNE_EVENTS_EVERY,
+            Wake::Never,
+            Arc::new(prune),
+        );
         let prune = PruneChanges {
             store,
             clock,

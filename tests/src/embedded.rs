@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use tideline_config::hooks::EventSettings;
 use tideline_config::settings::{RetentionSettings, SchedulerSettings, Settings, SourceSettings, WorkerSettings};
 use tideline_core::clock::{Clock, ManualClock, SystemClock};
 use tideline_core::rules::RescuePolicy;
@@ -174,6 +175,7 @@ impl Embedded {
             rescue: parts.rescue,
             changes_retention: parts.changes_retention,
             retention: RetentionSettings::default(),
+            events: EventSettings::default(),
         })
         .start(&runtime);
         Ok(Self { runtime, worker: id })

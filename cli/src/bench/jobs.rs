@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use serde_json::json;
+use tideline_config::hooks::EventSettings;
 use tideline_config::settings::{RetentionSettings, SchedulerSettings, WorkerSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::RescuePolicy;
@@ -152,6 +153,7 @@ impl Jobs {
             rescue: RescuePolicy::default(),
             changes_retention: Duration::from_secs(3_600),
             retention: RetentionSettings::default(),
+            events: EventSettings::default(),
         })
         .start(runtime);
         let worker = Worker::new(WorkerParts {

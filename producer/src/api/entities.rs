@@ -141,7 +141,7 @@ fn has_label(body: &str, key: &str, wanted: Option<&str>) -> bool {
     match (labels.as_ref().and_then(|labels| labels.get(key)), wanted) {
         (Some(_), None) => true,
         (Some(serde_json::Value::String(value)), Some(wanted)) => value == wanted,
-        (Some(value), Some(wanted)) => value.to_string() == wanted,
+        (Some(value), Some(wanted)) => format!("{value}") == wanted,
         (None, _) => false,
     }
 }

@@ -6,6 +6,7 @@ mod audit;
 mod changes;
 mod docs;
 mod entities;
+mod events;
 pub mod extract;
 mod feed_bell;
 mod jobs;
@@ -17,6 +18,7 @@ mod push;
 pub mod role;
 pub(crate) mod sources;
 mod stream;
+mod subscriptions;
 pub(crate) mod tokens;
 pub mod types;
 mod why;
@@ -194,6 +196,8 @@ fn nouns() -> ApiRouter {
         .merge(why::router())
         .merge(tokens::router())
         .merge(audit::router())
+        .merge(events::router())
+        .merge(subscriptions::router())
 }
 
 #[derive(OpenApi)]

@@ -35,6 +35,7 @@ use self::server::ConnectionLimits;
 use self::tokens::Tokens;
 use crate::api::{Api, ApiParts, Code, MAX_WAIT, Problem};
 use crate::compat;
+use crate::hooks::Hooks;
 
 /// Requests at a time, besides those that wait for changes.
 const MAX_REQUESTS: usize = 256;
@@ -63,6 +64,8 @@ pub struct GatewayParts {
     pub token: Option<Secret>,
     /// Shown, without secrets, as the configuration.
     pub settings: Option<Arc<Settings>>,
+    /// `/hooks`, which has limits of its own.
+    pub hooks: Option<Arc<Hooks>>,
 }
 
 struct GatewayState {
@@ -91,6 +94,7 @@ pub struct Gateway {
     address: SocketAddr,
     api: bool,
     limits: ConnectionLimits,
+    hooks: Option<Arc<Hooks>>,
     state: Arc<GatewayState>,
 }
 
@@ -136,6 +140,7 @@ impl Gateway {
             address,
             api: parts.api,
             limits: ConnectionLimits::default(),
+            hooks: parts.hooks,
             state,
         })
     }
@@ -159,7 +164,11 @@ impl Gateway {
         let above = health(Arc::clone(&self.state))
             .fallback(async || Problem::new(Code::Overloaded, "too many connections"))
             .layer(from_fn(requests::identify));
-        let routes = router(self.state, self.api);
+        let mut routes = router(self.state, self.api);
+        if let Some(hooks) = &self.hooks {
+            // Behind none of the API's layers: hooks have limits of their own, and a webhook is verified instead of a token.
+            routes = hooks.router().fallback_service(routes);
+        }
         tokio::select! {
             () = server::serve(self.listener, routes, above, self.limits, stop) => {}
             () = forgetting => {}

@@ -47,6 +47,7 @@ async fn limited(listen: &str, token: Option<&str>, limits: ConnectionLimits) ->
         api: true,
         token: token.map(Secret::new),
         settings: None,
+        hooks: None,
     };
     let mut gateway = Gateway::bind(listen, parts).await.unwrap();
     gateway.limits = limits;
@@ -278,6 +279,7 @@ async fn an_address_in_use_is_a_clear_error() {
         api: true,
         token: None,
         settings: None,
+        hooks: None,
     };
     let error = Gateway::bind(&bench.address.to_string(), parts).await.err().unwrap();
     assert!(

@@ -234,12 +234,23 @@ impl Section<'_> {
 
     /// A size in bytes.
     pub(super) fn size(&self, key: &'static str, default: u64, range: RangeInclusive<u64>, doc: &'static str) -> u64 {
+        self.optional_size(key, &format_size(default), range, doc)
+            .unwrap_or(default)
+    }
+
+    /// A size in bytes whose default is found elsewhere.
+    pub(super) fn optional_size(
+        &self,
+        key: &'static str,
+        default: &str,
+        range: RangeInclusive<u64>,
+        doc: &'static str,
+    ) -> Option<u64> {
         let allowed = shown_range(&range, |bytes| format_size(*bytes));
-        let value = self.read(&spec(key, "size", format_size(default), &allowed, doc), &|text| {
+        self.read(&spec(key, "size", default, &allowed, doc), &|text| {
             let bytes = parse_size(text).filter(|bytes| range.contains(bytes));
             bytes.ok_or_else(|| format!("must be a size such as 500KiB or 32MiB, from {allowed}"))
-        });
-        value.unwrap_or(default)
+        })
     }
 
     /// `true` or `false`.

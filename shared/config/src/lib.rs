@@ -6,6 +6,7 @@
 mod error;
 mod expand;
 mod fields;
+pub mod hooks;
 mod http;
 mod identity;
 mod json;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::form_urlencoded;
 
+use super::hooks::{read_events, read_hooks};
 use super::reader::Section;
 use super::settings::{
     DatabaseSettings, ExpressionSettings, LogFormat, RetentionSettings, SchedulerSettings, Settings, TelemetrySettings,
@@ -54,6 +55,8 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
             shutdown.duration("grace", SECONDS(25), Duration::ZERO..=HOUR, doc)
         }),
         telemetry: root.section("telemetry", "Logs, traces and metrics.", read_telemetry),
+        events: read_events(root),
+        hooks: read_hooks(root),
         sources: read_sources(root),
     };
     root.finish();

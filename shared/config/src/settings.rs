@@ -8,6 +8,7 @@ use std::time::Duration;
 mod paging;
 
 pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
+use super::hooks::{EventSettings, HookSettings};
 use tideline_core::rules::{Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
 use tideline_core::words::{Fingerprint, Secret, SourceSpec};
 
@@ -38,6 +39,10 @@ pub struct Settings {
     pub rescue: RescuePolicy,
     /// `telemetry`.
     pub telemetry: TelemetrySettings,
+    /// `events`.
+    pub events: EventSettings,
+    /// The hooks, in order of the file.
+    pub hooks: Vec<HookSettings>,
     /// The sources, in order of the file.
     pub sources: Vec<SourceSettings>,
 }

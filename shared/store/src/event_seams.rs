@@ -2,9 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::{EventBounds, EventFilter, EventPage, EventReading, EventStart, StoreError};
+use super::{EventBounds, EventFilter, EventPage, EventReading, EventStart, StoreError, SubscriptionCommand};
 use tideline_core::rules::EventRetention;
-use tideline_core::words::{Appended, DeliveryId, EventRecord, EventSequence, NewEvent, Timestamp};
+use tideline_core::words::{
+    Appended, DeadLetter, DeliveryId, EventRecord, EventSequence, NewEvent, SettleEvent, SubscriptionRecord,
+    SubscriptionSpec, TakeEvents, Taken, Timestamp,
+};
 
 type Answer<T> = Result<T, StoreError>;
 
@@ -41,4 +44,41 @@ pub trait EventStore: Send + Sync {
 
     /// Drops up to `limit` of the oldest events that need not be kept; says how many.
     async fn prune_events(&self, retention: &EventRetention, limit: u32) -> Answer<u64>;
+}
+
+/// Who follows the log of events, each from its own place: by asking, or by being sent to.
+#[async_trait]
+pub trait SubscriptionStore: Send + Sync {
+    /// Makes a subscription that begins at `start`, or changes what an existing one follows; that one stays where it stands.
+    async fn put_subscription(
+        &self,
+        spec: &SubscriptionSpec,
+        start: EventStart,
+        now: Timestamp,
+    ) -> Answer<SubscriptionRecord>;
+
+    /// All subscriptions, by name.
+    async fn list_subscriptions(&self) -> Answer<Vec<SubscriptionRecord>>;
+
+    /// The subscription of this name.
+    async fn find_subscription(&self, name: &str) -> Answer<Option<SubscriptionRecord>>;
+
+    /// Forgets a subscription with its dead letters.
+    async fn delete_subscription(&self, name: &str) -> Answer<()>;
+
+    /// Does what a person asks. `Refused` if it does not fit the subscription's state.
+    async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Answer<()>;
+
+    /// Hands out events for a while: first what is due again, then what follows. Those of one key are handed out in order,
+    /// and to one taker at a time. Nothing, if the subscription is paused or blocked.
+    async fn take_events(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Answer<Taken>;
+
+    /// Ends hand-outs, and answers in their order. `false`: the event is somebody else's by now, or done with.
+    async fn settle_events(&self, name: &str, settlements: &[SettleEvent], now: Timestamp) -> Answer<Vec<bool>>;
+
+    /// Events that were given up, after a place. At most `limit` (1 to 1,000).
+    async fn list_dead_letters(&self, name: &str, after: EventSequence, limit: u32) -> Answer<Vec<DeadLetter>>;
+
+    /// One of them (or up to a thousand) is due again, as if for the first time; says how many.
+    async fn retry_dead_letters(&self, name: &str, sequence: Option<EventSequence>) -> Answer<u64>;
 }

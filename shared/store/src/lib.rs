@@ -11,6 +11,7 @@ mod events;
 mod requests;
 mod seams;
 mod standing;
+mod subscriptions;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -19,7 +20,8 @@ pub mod sqlite;
 
 pub use acts::*;
 pub use error::StoreError;
-pub use event_seams::EventStore;
+pub use event_seams::{EventStore, SubscriptionStore};
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};
 pub use requests::*;
 pub use seams::*;
+pub use subscriptions::SubscriptionCommand;

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::event_seams::EventStore;
+use super::event_seams::{EventStore, SubscriptionStore};
 use super::{
     AuditFilter, AuditRecord, ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter,
     OperatorAct, Performed, PrunedJobs, Rescue, SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError,
@@ -29,6 +29,7 @@ pub trait Store:
     + UpkeepStore
     + AuditStore
     + TokenStore
+    + SubscriptionStore
 {
 }
 
@@ -45,6 +46,7 @@ impl<T> Store for T where
         + UpkeepStore
         + AuditStore
         + TokenStore
+        + SubscriptionStore
 {
 }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod catalog;
+mod event;
 mod job;
 mod operations;
 mod source;
@@ -11,6 +12,7 @@ pub mod words;
 
 pub use access::*;
 pub use catalog::*;
+pub use event::*;
 pub use job::*;
 pub use operations::*;
 pub use source::*;

@@ -1,5 +1,6 @@
 //! The rules as pure functions: now, randomness and ids come in as arguments; nothing here does I/O.
 
+mod book;
 mod canonical;
 mod cursor_watch;
 mod difference;
@@ -16,6 +17,7 @@ mod topic;
 mod version;
 mod why;
 
+pub use book::{Book, BookEnd, BookLease};
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
 pub use cursor_watch::{came_twice, keep_cursor};
 pub use difference::{Difference, differences};

@@ -15,6 +15,7 @@ mod postgres_url;
 mod refresh;
 mod secret;
 mod source;
+mod subscription;
 mod timestamp;
 mod trace;
 
@@ -33,5 +34,6 @@ pub use postgres_url::*;
 pub use refresh::*;
 pub use secret::*;
 pub use source::*;
+pub use subscription::*;
 pub use timestamp::*;
 pub use trace::*;

@@ -36,6 +36,7 @@ pub mod places;
 pub mod settling;
 pub mod sharing;
 pub mod sources;
+pub mod subscriptions;
 pub mod supersede;
 pub mod sweep;
 pub mod upkeep;
@@ -66,6 +67,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_settling!($open);
         $crate::store_conformance_sharing!($open);
         $crate::store_conformance_sources!($open);
+        $crate::store_conformance_subscriptions!($open);
         $crate::store_conformance_supersede!($open);
         $crate::store_conformance_sweep!($open);
         $crate::store_conformance_upkeep!($open);
@@ -119,6 +121,7 @@ mod tests {
             ("settling", include_str!("settling.rs")),
             ("sharing", include_str!("sharing.rs")),
             ("sources", include_str!("sources.rs")),
+            ("subscriptions", include_str!("subscriptions.rs")),
             ("supersede", include_str!("supersede.rs")),
             ("sweep", include_str!("sweep.rs")),
             ("upkeep", include_str!("upkeep.rs")),

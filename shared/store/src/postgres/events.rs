@@ -129,7 +129,13 @@ impl EventStore for PostgresStore {
         let statement = sqlx::query(include_str!("sql/list_oldest_events.sql"));
         let rows = act.rows(statement.bind(i64::from(limit))).await?;
         let oldest = rows.iter().map(old_event).collect::<Result<Vec<_>, _>>()?;
-        let Some(cut) = retention.prune_to(&oldest, total.bytes, total.last) else {
+        let row = act.row(sqlx::query(include_str!("sql/find_seen_events.sql"))).await?;
+        let seen = row
+            .map(|row| column::<Option<i64>>(&row, "seen"))
+            .transpose()?
+            .flatten();
+        let seen = seen.map_or(total.last, EventSequence);
+        let Some(cut) = retention.prune_to(&oldest, total.bytes, seen) else {
             return Ok(0);
         };
         let statement = sqlx::query(include_str!("sql/prune_events.sql"));
@@ -248,7 +254,7 @@ async fn find_deliveries(
     Ok(found)
 }
 
-async fn bounds(act: &mut Act) -> Result<EventBounds, StoreError> {
+pub(super) async fn bounds(act: &mut Act) -> Result<EventBounds, StoreError> {
     let row = act.row(sqlx::query(include_str!("sql/find_event_bounds.sql"))).await?;
     let row = row.ok_or_else(|| broken("read the bounds of the log", "the log has no row"))?;
     Ok(EventBounds {
@@ -259,7 +265,7 @@ async fn bounds(act: &mut Act) -> Result<EventBounds, StoreError> {
 }
 
 /// The events of these heads; none if one of them was dropped since.
-async fn with_bodies(act: &mut Act, heads: Vec<EventHead>) -> Result<Option<Vec<EventRecord>>, StoreError> {
+pub(super) async fn with_bodies(act: &mut Act, heads: Vec<EventHead>) -> Result<Option<Vec<EventRecord>>, StoreError> {
     if heads.is_empty() {
         return Ok(Some(vec![]));
     }

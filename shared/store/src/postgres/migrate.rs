@@ -4,7 +4,7 @@ use super::rows::column;
 use crate::StoreError;
 
 /// Forward only; the number is the place in the list, from 1.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 7] = [
     ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
     (
         "readers and wishes",
@@ -25,6 +25,10 @@ const MIGRATIONS: [(&str, &str); 6] = [
     (
         "operators",
         include_str!("../../../../migrations/postgres/0006_operators.sql"),
+    ),
+    (
+        "subscriptions",
+        include_str!("../../../../migrations/postgres/0007_subscriptions.sql"),
     ),
 ];
 

@@ -25,6 +25,7 @@ mod operators;
 mod places;
 mod rows;
 mod sources;
+mod subscriptions;
 mod sweep;
 mod tokens;
 mod totals;

@@ -7,7 +7,9 @@ use sqlx::{Decode, Postgres, Row, Type};
 
 use super::error::broken;
 use crate::StoreError;
-use tideline_core::words::{CycleState, Fingerprint, JobState, SourceState, Timestamp, Trigger, Verdict};
+use tideline_core::words::{
+    CycleState, Fingerprint, JobState, SourceState, SubscriptionKind, SubscriptionState, Timestamp, Trigger, Verdict,
+};
 
 /// From this `due_at` on a partition waits for a place; what it has more is the moment until which it waits on its ladder.
 pub(super) const NO_PLACE: i64 = 1 << 62;
@@ -83,6 +85,21 @@ words!(
     Manual = "manual",
     Drift = "drift",
     Start = "start"
+);
+words!(
+    SubscriptionKind,
+    subscription_kind_text,
+    subscription_kind_of,
+    Pull = "pull",
+    Push = "push"
+);
+words!(
+    SubscriptionState,
+    subscription_state_text,
+    subscription_state_of,
+    Active = "active",
+    Paused = "paused",
+    Blocked = "blocked"
 );
 words!(
     Verdict,

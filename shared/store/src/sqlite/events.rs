@@ -154,7 +154,9 @@ impl EventStore for SqliteStore {
                 .fetch_all(&mut *tx)
                 .await?;
             let oldest = rows.iter().map(old_event).collect::<Result<Vec<_>, _>>()?;
-            let Some(cut) = retention.prune_to(&oldest, total.bytes, total.last) else {
+            let seen: Option<i64> = query_scalar(sql!("find_seen_events")).fetch_one(&mut *tx).await?;
+            let seen = seen.map_or(total.last, EventSequence);
+            let Some(cut) = retention.prune_to(&oldest, total.bytes, seen) else {
                 return Ok(0);
             };
             let gone = oldest.iter().take_while(|event| event.sequence <= cut);
@@ -240,7 +242,7 @@ async fn known(
     Ok(EventSequence(sequence))
 }
 
-async fn bounds(connection: &mut SqliteConnection) -> Result<EventBounds, sqlx::Error> {
+pub(super) async fn bounds(connection: &mut SqliteConnection) -> Result<EventBounds, sqlx::Error> {
     let row = query(sql!("find_event_bounds")).fetch_one(connection).await?;
     Ok(EventBounds {
         last: EventSequence(row.try_get(0)?),
@@ -249,7 +251,7 @@ async fn bounds(connection: &mut SqliteConnection) -> Result<EventBounds, sqlx::
     })
 }
 
-async fn with_bodies(
+pub(super) async fn with_bodies(
     connection: &mut SqliteConnection,
     heads: Vec<EventHead>,
 ) -> Result<Vec<EventRecord>, sqlx::Error> {

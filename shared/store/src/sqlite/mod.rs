@@ -24,6 +24,7 @@ mod rows;
 mod schema;
 mod settle;
 mod sources;
+mod subscriptions;
 mod sweep;
 mod tokens;
 mod upkeep;

@@ -9,13 +9,14 @@ use super::{begin, commit, sql};
 use crate::StoreError;
 
 /// In order; the place is the version.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../../migrations/sqlite/0001_model.sql"),
     include_str!("../../../../migrations/sqlite/0002_readers_and_wishes.sql"),
     include_str!("../../../../migrations/sqlite/0003_deltas.sql"),
     include_str!("../../../../migrations/sqlite/0004_ownership.sql"),
     include_str!("../../../../migrations/sqlite/0005_events.sql"),
     include_str!("../../../../migrations/sqlite/0006_operators.sql"),
+    include_str!("../../../../migrations/sqlite/0007_subscriptions.sql"),
 ];
 
 /// The version this program knows.

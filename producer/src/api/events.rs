@@ -1,0 +1,183 @@
+//! `/v1/events`: the log of events, for people and for programs that keep their own position.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use tideline_core::rules::TopicGlob;
+use tideline_core::words::EventSequence;
+use tideline_store::EventFilter;
+use tokio::time::Instant;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::changes::MAX_WAIT;
+use super::extract::{Path, Query};
+use super::page::{key_of, limit_of, token_of};
+use super::problem::{Code, Problem};
+use super::role::{By, Read};
+use super::types::{Event, Events, Page, WholeEvent};
+use super::{ApiRouter, ApiState};
+
+/// How often a waiting request looks, unless it is woken.
+pub(super) const LOOK: Duration = Duration::from_millis(500);
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(follow))
+        .routes(routes!(show))
+}
+
+/// An event's id, or a position in the log.
+pub(super) fn sequence_of(text: &str) -> Result<EventSequence, Problem> {
+    match text.parse() {
+        Ok(number) if number >= 0 => Ok(EventSequence(number)),
+        _ => Err(Problem::new(Code::InvalidRequest, "an event's id is a number")),
+    }
+}
+
+/// Topics of a request, divided by commas.
+fn topics_of(topics: Option<&str>) -> Result<Vec<TopicGlob>, Problem> {
+    let topics = topics
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|topic| !topic.is_empty());
+    topics
+        .map(|topic| {
+            topic
+                .parse()
+                .map_err(|error| Problem::new(Code::InvalidRequest, format!("topics: {error}")))
+        })
+        .collect()
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Topics or patterns such as `github.*`, divided by commas.
+    topics: Option<String>,
+    /// Deliveries of this hook.
+    hook: Option<String>,
+    /// About this.
+    key: Option<String>,
+    /// Events of one answer, 1 to 1,000; 100 unless said otherwise.
+    limit: Option<u32>,
+    /// `next_page_token` of the answer before.
+    page_token: Option<String>,
+}
+
+/// Events without their content, newest first.
+#[utoipa::path(
+    get, path = "/events", tag = "events", params(ListQuery), security(("token" = ["read"])),
+    responses((status = 200, body = Page<Event>)),
+)]
+async fn list(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Event>>, Problem> {
+    by.principal.require_all_sources()?;
+    let filter = EventFilter {
+        topics: topics_of(query.topics.as_deref())?,
+        hook: query.hook,
+        key: query.key,
+    };
+    let before = key_of::<EventSequence>(query.page_token.as_deref())?;
+    let page = api
+        .store
+        .list_events_before(before, &filter, limit_of(query.limit)?)
+        .await?;
+    Ok(Json(Page {
+        items: page.events.into_iter().map(Event::from).collect(),
+        next_page_token: page.next.map(|next| token_of(&next)),
+    }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct FollowQuery {
+    /// `next` of the answer before; absent: the oldest event that is kept.
+    after: Option<String>,
+    /// Topics or patterns such as `github.*`, divided by commas.
+    topics: Option<String>,
+    /// Events of one answer, 1 to 1,000; 100 unless said otherwise.
+    limit: Option<u32>,
+    /// Seconds to wait for an event if there is none, 0 to 30.
+    #[serde(default)]
+    wait: u64,
+}
+
+/// Events after a position, in commit order, with their content. With `wait` and none there, the answer comes with the next one,
+/// or empty after so many seconds.
+#[utoipa::path(
+    get, path = "/events/log", tag = "events", params(FollowQuery), security(("token" = ["read"])),
+    responses((status = 200, body = Events)),
+)]
+async fn follow(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Query(query): Query<FollowQuery>,
+) -> Result<Json<Events>, Problem> {
+    by.principal.require_all_sources()?;
+    let limit = limit_of(query.limit)?;
+    if query.wait > MAX_WAIT {
+        let detail = format!("wait takes seconds from 0 to {MAX_WAIT}");
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
+    let after = query.after.as_deref().map(sequence_of).transpose()?.unwrap_or_default();
+    let filter = EventFilter {
+        topics: topics_of(query.topics.as_deref())?,
+        ..Default::default()
+    };
+    let deadline = Instant::now() + Duration::from_secs(query.wait);
+    let mut woken = api.queue.wakeups();
+    let mut found = api.store.list_events_after(after, &filter, limit).await?;
+    let missed = found.missed;
+    if found.events.is_empty() && query.wait > 0 {
+        let Ok(_place) = api.waiters.try_acquire() else {
+            return Err(Problem::new(
+                Code::Overloaded,
+                "too many requests wait; ask with wait=0",
+            ));
+        };
+        while found.events.is_empty() && Instant::now() < deadline {
+            tokio::select! {
+                () = woken.next(), if !found.more => {}
+                () = tokio::time::sleep_until(deadline.min(Instant::now() + LOOK)), if !found.more => {}
+                () = api.stop.cancelled() => break,
+                () = std::future::ready(()), if found.more => {}
+            }
+            found = api.store.list_events_after(found.next, &filter, limit).await?;
+        }
+    }
+    Ok(Json(Events {
+        events: found.events.into_iter().map(WholeEvent::from).collect(),
+        next: found.next.to_string(),
+        more: found.more,
+        missed_to: missed.map(|gap| gap.up_to.to_string()),
+    }))
+}
+
+/// One event with its content.
+#[utoipa::path(
+    get, path = "/events/{id}", tag = "events", security(("token" = ["read"])),
+    responses((status = 200, body = WholeEvent)),
+)]
+async fn show(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(id): Path<String>,
+) -> Result<Json<WholeEvent>, Problem> {
+    by.principal.require_all_sources()?;
+    let found = api.store.find_event(sequence_of(&id)?).await?;
+    let found =
+        found.ok_or_else(|| Problem::new(Code::NotFound, format!("event {id} does not exist, or was dropped")))?;
+    Ok(Json(found.into()))
+}

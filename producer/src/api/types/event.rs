@@ -1,0 +1,180 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tideline_core::words::{
+    DeadLetter as LetterRecord, EventHead, EventRecord, SubscriptionKind, SubscriptionRecord, SubscriptionState,
+    Verdict,
+};
+use utoipa::ToSchema;
+
+use super::Time;
+
+/// One event of the log, as it is listed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Its place in the log; later commits have higher ones.
+    pub id: String,
+    /// `github.push`.
+    pub topic: String,
+    /// What it is about; events of one key are handed out in order. Empty: nothing in particular.
+    pub key: String,
+    /// When it was stored.
+    pub created_at: Time,
+    /// The hook that took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
+    /// The provider's id of the delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
+    /// `verified`, `unsigned`, `fetched`, `published` or `own`.
+    #[schema(value_type = String)]
+    pub verdict: Verdict,
+    /// The body is not what the provider sends.
+    pub malformed: bool,
+    /// Length of the body.
+    pub body_bytes: u64,
+}
+
+impl From<EventHead> for Event {
+    fn from(head: EventHead) -> Self {
+        let (hook, delivery) = head.delivery.map(|of| (of.hook, of.id)).unzip();
+        Self {
+            id: head.sequence.to_string(),
+            topic: head.topic,
+            key: head.key,
+            created_at: head.created_at.into(),
+            hook,
+            delivery,
+            verdict: head.verdict,
+            malformed: head.malformed,
+            body_bytes: head.body_bytes,
+        }
+    }
+}
+
+/// An event with its content.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WholeEvent {
+    /// What it is.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Headers that were kept: name and value.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub body: Option<Box<RawValue>>,
+    /// The body, in base64, if it is no JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+}
+
+impl From<EventRecord> for WholeEvent {
+    fn from(record: EventRecord) -> Self {
+        let json = String::from_utf8(record.body).map_err(std::string::FromUtf8Error::into_bytes);
+        let json = json.and_then(|text| RawValue::from_string(text.clone()).map_err(|_| text.into_bytes()));
+        let (body, body_base64) = match json {
+            Ok(json) => (Some(json), None),
+            Err(bytes) => (None, Some(STANDARD.encode(bytes))),
+        };
+        Self {
+            event: record.head.into(),
+            headers: record.headers,
+            body,
+            body_base64,
+        }
+    }
+}
+
+/// Events after a position.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Events {
+    /// In commit order.
+    pub events: Vec<WholeEvent>,
+    /// `after` of the next request.
+    pub next: String,
+    /// There is more now.
+    pub more: bool,
+    /// Events up to here were dropped before the reader came to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_to: Option<String>,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Subscription {
+    /// Unique name.
+    pub name: String,
+    /// `pull` or `push`.
+    #[schema(value_type = String)]
+    pub kind: SubscriptionKind,
+    /// What it follows; none: every topic.
+    pub topics: Vec<String>,
+    /// `active`, `paused` or `blocked`.
+    #[schema(value_type = String)]
+    pub state: SubscriptionState,
+    /// Why it is blocked.
+    pub blocked_reason: Option<String>,
+    /// Everything up to here was looked at.
+    pub position: String,
+    /// Events handed out and not acknowledged, and those that wait behind them.
+    pub outstanding: u32,
+    /// Events that were given up.
+    pub dead_letters: u64,
+    /// Since when nothing has succeeded.
+    pub failing_since: Option<Time>,
+    /// What the last failure was.
+    pub last_error: Option<String>,
+    /// Events up to here were dropped before it came to them.
+    pub missed_to: Option<String>,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+impl From<SubscriptionRecord> for Subscription {
+    fn from(record: SubscriptionRecord) -> Self {
+        Self {
+            name: record.name,
+            kind: record.kind,
+            topics: record.topics.iter().map(ToString::to_string).collect(),
+            state: record.state,
+            blocked_reason: record.blocked_reason,
+            position: record.position.to_string(),
+            outstanding: record.outstanding,
+            dead_letters: record.dead_letters,
+            failing_since: record.failing_since.map(Time),
+            last_error: record.last_error,
+            missed_to: record.missed_to.map(|sequence| sequence.to_string()),
+            created_at: record.created_at.into(),
+        }
+    }
+}
+
+/// An event that was given up.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetter {
+    /// The event's id.
+    pub id: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was given up.
+    pub error: String,
+    /// When that was.
+    pub died_at: Time,
+    /// The event; absent: it was dropped from the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Event>,
+}
+
+impl From<LetterRecord> for DeadLetter {
+    fn from(letter: LetterRecord) -> Self {
+        Self {
+            id: letter.sequence.to_string(),
+            attempts: letter.attempts,
+            error: letter.error,
+            died_at: letter.died_at.into(),
+            event: letter.event.map(Event::from),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The endpoints that take webhooks, `/hooks/NAME`. A webhook is received in bounded memory (`body.rs`), verified over the bytes
+//! received (`scheme.rs`), understood (`providers/`), stored with others in one transaction (`intake.rs`), and only then
+//! answered 2xx; what cannot be stored is answered 503, so that its sender tries again.
+
+mod body;
+mod document;
+mod intake;
+mod providers;
+mod receive;
+mod scheme;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use axum::Router;
+use axum::routing::any;
+use tideline_config::hooks::{EventSettings, HookSettings};
+use tideline_core::clock::Clock;
+use tideline_queue::Queue;
+use tideline_runtime::Runtime;
+use tideline_store::Store;
+
+use self::body::Memory;
+use self::intake::{Intake, Writer, intake};
+use self::scheme::Verifier;
+
+/// What hooks stand on.
+pub struct HooksParts {
+    /// Webhooks go there.
+    pub store: Arc<dyn Store>,
+    /// Wakes who follows events.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// `hooks`.
+    pub hooks: Vec<HookSettings>,
+    /// `events`.
+    pub events: EventSettings,
+}
+
+/// One hook.
+struct Hook {
+    settings: HookSettings,
+    verifier: Verifier,
+    /// Webhooks refused since the last line about them in the log, and when that was.
+    refused: AtomicU64,
+    logged_at: AtomicU64,
+}
+
+/// The hooks of the configuration.
+pub struct Hooks {
+    hooks: HashMap<String, Hook>,
+    memory: Memory,
+    intake: Intake,
+    clock: Arc<dyn Clock>,
+}
+
+impl Hooks {
+    /// Hooks that store what they get for as long as the runtime runs.
+    #[must_use]
+    pub fn start(parts: HooksParts, runtime: &Runtime) -> Arc<Self> {
+        let (hooks, writer) = Self::new(parts);
+        // What was handed in before the stop is written; a request that still runs then is answered 503.
+        runtime.spawn(writer.run(runtime.stop()));
+        hooks
+    }
+
+    fn new(parts: HooksParts) -> (Arc<Self>, Writer) {
+        let (intake, writer) = intake(parts.store, parts.queue, Arc::clone(&parts.clock));
+        let hooks = parts.hooks.into_iter().map(|settings| {
+            let hook = Hook {
+                verifier: Verifier::new(&settings),
+                refused: AtomicU64::new(0),
+                logged_at: AtomicU64::new(0),
+                settings,
+            };
+            (hook.settings.name.clone(), hook)
+        });
+        let hooks = Self {
+            hooks: hooks.collect(),
+            memory: Memory::new(parts.events.max_bytes_in_flight),
+            intake,
+            clock: parts.clock,
+        };
+        (Arc::new(hooks), writer)
+    }
+
+    /// Their routes. They have limits of their own, and no token: a webhook is verified instead.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/hooks/{name}", any(receive::plain))
+            .route("/hooks/{name}/{id}", any(receive::with_id))
+            .with_state(Arc::clone(self))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! One request.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::{Path, Request, State};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tideline_config::hooks::HookProvider;
+use tideline_core::rules::{check_topic, topic_word};
+use tideline_core::words::{Appended, DeliveryId, NewEvent, Timestamp, Verdict};
+use url::form_urlencoded;
+
+use super::body::NotReceived;
+use super::document::Document;
+use super::intake::NotStored;
+use super::providers::{self, Id, Received, Understood};
+use super::scheme::{Refusal, header};
+use super::{Hook, Hooks};
+
+/// Lines about refused webhooks of one hook are so far apart, in milliseconds.
+const LOG_EVERY_MS: u64 = 10_000;
+/// Longest header that is kept, in bytes.
+const MAX_HEADER_BYTES: usize = 500;
+/// Headers that are kept; a name that ends with `-` stands for all that begin with it. Never signatures, tokens or cookies.
+const KEPT_HEADERS: [&str; 18] = [
+    "content-type",
+    "user-agent",
+    "x-github-event",
+    "x-github-delivery",
+    "x-github-hook-",
+    "x-github-enterprise-",
+    "x-gitlab-event",
+    "x-gitlab-event-uuid",
+    "x-gitlab-instance",
+    "x-gitlab-webhook-uuid",
+    "idempotency-key",
+    "x-event-key",
+    "x-request-uuid",
+    "x-hook-uuid",
+    "x-attempt-number",
+    "x-request-id",
+    "webhook-id",
+    "webhook-timestamp",
+];
+/// Headers with the moment of a webhook, for those without an id.
+const TIMESTAMP_HEADERS: [&str; 3] = ["webhook-timestamp", "x-timestamp", "x-request-timestamp"];
+
+/// Why a request is refused. A sender that does not prove itself learns nothing of it.
+enum Refused {
+    Unknown,
+    Method,
+    Unproven,
+    Type(&'static str),
+    Body(NotReceived),
+    Stored(NotStored),
+}
+
+pub(super) async fn plain(State(hooks): State<Arc<Hooks>>, Path(name): Path<String>, request: Request) -> Response {
+    answer(&hooks, &name, None, request).await
+}
+
+pub(super) async fn with_id(
+    State(hooks): State<Arc<Hooks>>,
+    Path((name, id)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    answer(&hooks, &name, Some(&id), request).await
+}
+
+async fn answer(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Request) -> Response {
+    match receive(hooks, name, path_id, request).await {
+        Ok(stored) => {
+            let id = stored.sequence.to_string();
+            let body = json!({ "status": "accepted", "id": id, "duplicate": stored.duplicate });
+            (StatusCode::ACCEPTED, axum::Json(body)).into_response()
+        }
+        Err(refused) => refused.into_response(),
+    }
+}
+
+async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Request) -> Result<Appended, Refused> {
+    let hook = hooks
+        .hooks
+        .get(name)
+        .filter(|hook| hook.has_path(path_id))
+        .ok_or(Refused::Unknown)?;
+    if request.method() != Method::POST {
+        return Err(Refused::Method);
+    }
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
+    let form = hook.takes(&headers)?;
+    if hooks.intake.is_down() {
+        return Err(Refused::Stored(NotStored::Down));
+    }
+    let length = header(&headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
+    let held = hooks.memory.receive(body, length, hook.settings.max_body_bytes).await;
+    let held = held.map_err(Refused::Body)?;
+    let now = hooks.clock.now();
+    if let Err(refusal) = hook.verifier.verify(&headers, &held.bytes, now) {
+        hook.log_refusal(refusal, now);
+        return Err(Refused::Unproven);
+    }
+    let (bytes, memory) = held.into_parts();
+    let event = hook.event(&headers, bytes, form, now);
+    let stored = hooks.intake.append(event).await.map_err(Refused::Stored);
+    drop(memory);
+    stored
+}
+
+impl Hook {
+    /// Whether the random part of the path is right.
+    fn has_path(&self, given: Option<&str>) -> bool {
+        match (&self.settings.path_id, given) {
+            (None, None) => true,
+            (Some(wanted), Some(given)) => wanted.reveal().as_bytes().ct_eq(given.as_bytes()).into(),
+            _ => false,
+        }
+    }
+
+    /// Whether the content is of a type that the hook takes; true: a form.
+    fn takes(&self, headers: &HeaderMap) -> Result<bool, Refused> {
+        let forms = self.settings.provider == HookProvider::Github;
+        let Some(given) = header(headers, CONTENT_TYPE.as_str()) else {
+            return Ok(false);
+        };
+        let given = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if given == "application/json" || (given.starts_with("application/") && given.ends_with("+json")) {
+            Ok(false)
+        } else if forms && given == "application/x-www-form-urlencoded" {
+            Ok(true)
+        } else if forms {
+            Err(Refused::Type("application/json, application/x-www-form-urlencoded"))
+        } else {
+            Err(Refused::Type("application/json"))
+        }
+    }
+
+    /// What is stored of a webhook.
+    fn event(&self, headers: &HeaderMap, received: Vec<u8>, form: bool, now: Timestamp) -> NewEvent {
+        // GitHub's form has the JSON in a field.
+        let payload = form.then(|| {
+            form_urlencoded::parse(&received)
+                .find(|(name, _)| name == "payload")
+                .map(|(_, value)| value.into_owned().into_bytes())
+        });
+        let hash = Sha256::digest(&received);
+        let body = payload.flatten().unwrap_or(received);
+        let document = Document::parse(&body);
+        let malformed = document.is_none();
+        let understood = {
+            let document = document.unwrap_or_default();
+            let received = Received {
+                headers,
+                document: &document,
+                id_header: self.settings.id_header.as_deref(),
+            };
+            providers::read(self.settings.provider, &received)
+        };
+        NewEvent {
+            topic: self.topic(&understood),
+            key: cut(&understood.key, NewEvent::MAX_KEY_BYTES),
+            delivery: Some(DeliveryId {
+                hook: self.settings.name.clone(),
+                id: self.id(headers, &understood.id, &hash, now),
+            }),
+            verdict: if self.verifier.verifies() {
+                Verdict::Verified
+            } else {
+                Verdict::Unsigned
+            },
+            malformed,
+            headers: kept(headers),
+            body,
+            trace: header(headers, "traceparent").map(|trace| cut(trace, 64)),
+        }
+    }
+
+    fn topic(&self, understood: &Understood) -> String {
+        if let Some(topic) = &self.settings.topic {
+            return topic.clone();
+        }
+        let name = topic_word(&self.settings.name);
+        let topic = match &understood.event {
+            Some(event) => format!("{name}.{}", topic_word(event)),
+            None => name,
+        };
+        let topic = cut(&topic, NewEvent::MAX_TOPIC_BYTES);
+        if check_topic(&topic).is_ok() {
+            topic
+        } else {
+            "unknown".to_owned()
+        }
+    }
+
+    fn id(&self, headers: &HeaderMap, id: &Id, body_hash: &[u8], now: Timestamp) -> String {
+        let usable = |given: &&String| given.len() <= NewEvent::MAX_ID_BYTES && !given.contains(char::is_control);
+        match id {
+            Id::Given(given) if usable(&given) => given.clone(),
+            Id::Each => format!("{}-{:016x}", now.0, rand::random::<u64>()),
+            Id::Given(_) | Id::Content => {
+                let mut hash = Sha256::new();
+                hash.update(self.settings.name.as_bytes());
+                for name in TIMESTAMP_HEADERS {
+                    hash.update(b"\n");
+                    hash.update(header(headers, name).unwrap_or_default().as_bytes());
+                }
+                if let Id::Given(given) = id {
+                    hash.update(given.as_bytes());
+                }
+                hash.update(body_hash);
+                format!("sha256-{}", hex::encode(hash.finalize()))
+            }
+        }
+    }
+
+    /// One line for many, so that a stranger cannot fill the log.
+    fn log_refusal(&self, refusal: Refusal, now: Timestamp) {
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = u64::try_from(now.0).unwrap_or(0);
+        let last = self.logged_at.load(Ordering::Relaxed);
+        if now < last.saturating_add(LOG_EVERY_MS) {
+            return;
+        }
+        let swapped = self
+            .logged_at
+            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
+        if swapped.is_ok() {
+            self.refused.fetch_sub(refused, Ordering::Relaxed);
+            let hook = self.settings.name.as_str();
+            let why = match refusal {
+                Refusal::Missing => "the signature is missing",
+                Refusal::Wrong => "the signature is wrong: is the secret the sender's?",
+                Refusal::Late => "the timestamp is too far from now: are the clocks right?",
+            };
+            tracing::warn!(hook, refused, why, "webhooks were refused");
+        }
+    }
+}
+
+fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+    let is_kept = |name: &str| {
+        KEPT_HEADERS
+            .iter()
+            .any(|kept| name == *kept || (kept.ends_with('-') && name.starts_with(kept)))
+    };
+    headers
+        .iter()
+        .filter(|(name, _)| is_kept(name.as_str()))
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), cut(value.to_str().ok()?, MAX_HEADER_BYTES))))
+        .collect()
+}
+
+/// At most so many bytes of a text.
+fn cut(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (status, detail) = match &self {
+            Self::Unknown => (StatusCode::NOT_FOUND, ""),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "webhooks are sent with POST"),
+            Self::Unproven => (StatusCode::UNAUTHORIZED, ""),
+            Self::Type(_) => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "see the header Accept for what is taken",
+            ),
+            Self::Body(NotReceived::Long) => (StatusCode::PAYLOAD_TOO_LARGE, "see max_body_bytes of the hook"),
+            Self::Body(NotReceived::Full) => (StatusCode::SERVICE_UNAVAILABLE, "too much comes in at once"),
+            Self::Body(NotReceived::Slow) => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+            Self::Body(NotReceived::Broken) => (StatusCode::BAD_REQUEST, "the body ended too early"),
+            Self::Stored(NotStored::Refused) => (StatusCode::INTERNAL_SERVER_ERROR, ""),
+            Self::Stored(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "it cannot be stored now; send it again",
+            ),
+        };
+        let title = status.canonical_reason().unwrap_or("Error");
+        let mut problem = json!({ "status": status.as_u16(), "title": title });
+        if !detail.is_empty() {
+            problem["detail"] = detail.into();
+        }
+        let mut response = (status, problem.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self {
+            Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
+            Self::Type(taken) => drop(headers.insert(axum::http::header::ACCEPT, HeaderValue::from_static(taken))),
+            Self::Body(NotReceived::Full) | Self::Stored(NotStored::Down | NotStored::Busy) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

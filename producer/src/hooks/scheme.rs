@@ -1,0 +1,208 @@
+//! How a webhook proves who sent it: one table, by provider. Everything is compared in constant time, over the bytes received.
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+use tideline_config::hooks::{HookAlgorithm, HookEncoding, HookProvider, HookSettings};
+use tideline_core::words::{Secret, Timestamp};
+
+/// Why a webhook is not taken. Its sender learns nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No signature, or an empty one.
+    Missing,
+    /// It does not fit.
+    Wrong,
+    /// It fits, and is too old or too new.
+    Late,
+}
+
+/// What proves who sent a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Proof {
+    /// An HMAC over the body.
+    Signature(Signature),
+    /// The secret itself, in this header.
+    Token(String),
+    /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
+    Standard { tolerance_ms: i64 },
+}
+
+/// An HMAC over the body, in a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signature {
+    header: String,
+    prefix: String,
+    encoding: HookEncoding,
+    algorithm: HookAlgorithm,
+}
+
+/// The table. Sources: docs.github.com "Validating webhook deliveries"; docs.gitlab.com "Webhooks"; support.atlassian.com "Manage
+/// webhooks" (secrets); developer.hashicorp.com "Notification configurations API".
+fn proof_of(hook: &HookSettings) -> Proof {
+    let hex = |header: &str, prefix: &str, algorithm| {
+        Proof::Signature(Signature {
+            header: header.to_owned(),
+            prefix: prefix.to_owned(),
+            encoding: HookEncoding::Hex,
+            algorithm,
+        })
+    };
+    match hook.provider {
+        HookProvider::Github => hex("x-hub-signature-256", "sha256=", HookAlgorithm::Sha256),
+        HookProvider::Bitbucket => hex("x-hub-signature", "sha256=", HookAlgorithm::Sha256),
+        HookProvider::Terraform => hex("x-tfe-notification-signature", "", HookAlgorithm::Sha512),
+        HookProvider::Gitlab => Proof::Token("x-gitlab-token".to_owned()),
+        HookProvider::AzureDevops | HookProvider::Gerrit | HookProvider::Openchoreo => {
+            Proof::Token(AUTHORIZATION.as_str().to_owned())
+        }
+        HookProvider::Standard => Proof::Standard {
+            tolerance_ms: i64::try_from(hook.tolerance.as_millis()).unwrap_or(i64::MAX),
+        },
+        HookProvider::Hmac => Proof::Signature(Signature {
+            header: hook.header.clone().unwrap_or_default(),
+            prefix: hook.prefix.clone(),
+            encoding: hook.encoding,
+            algorithm: hook.algorithm,
+        }),
+        HookProvider::Token => Proof::Token(hook.header.clone().unwrap_or_else(|| AUTHORIZATION.as_str().to_owned())),
+    }
+}
+
+/// Verifies the webhooks of one hook.
+#[derive(Clone, Debug)]
+pub(super) struct Verifier {
+    proof: Proof,
+    secrets: Vec<Secret>,
+}
+
+impl Verifier {
+    pub(super) fn new(hook: &HookSettings) -> Self {
+        Self {
+            proof: proof_of(hook),
+            secrets: hook.secrets.clone(),
+        }
+    }
+
+    /// Whether it has anything to verify with; without a secret the hook is `insecure`.
+    pub(super) fn verifies(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
+    /// Whether one of the secrets proves it.
+    pub(super) fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
+        if !self.verifies() {
+            return Ok(());
+        }
+        match &self.proof {
+            Proof::Signature(scheme) => {
+                let given = header(headers, &scheme.header).ok_or(Refusal::Missing)?;
+                let given = given.strip_prefix(scheme.prefix.as_str()).ok_or(Refusal::Wrong)?;
+                let given = decode(given, scheme.encoding).ok_or(Refusal::Wrong)?;
+                self.any(|secret| is_signature(scheme.algorithm, secret.as_bytes(), &[body], &given))
+            }
+            Proof::Token(name) => {
+                let given = header(headers, name).ok_or(Refusal::Missing)?;
+                let given = shown(name, given).ok_or(Refusal::Wrong)?;
+                self.any(|secret| is_same(secret.as_bytes(), given.as_bytes()))
+            }
+            Proof::Standard { tolerance_ms } => self.verify_standard(headers, body, *tolerance_ms, now),
+        }
+    }
+
+    fn verify_standard(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        tolerance_ms: i64,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let given = header(headers, "webhook-signature").ok_or(Refusal::Missing)?;
+        let id = header(headers, "webhook-id").ok_or(Refusal::Missing)?;
+        let moment = header(headers, "webhook-timestamp").ok_or(Refusal::Missing)?;
+        let content: [&[u8]; 5] = [id.as_bytes(), b".", moment.as_bytes(), b".", body];
+        // Several, divided by spaces, while the sender rotates its secret.
+        let signatures: Vec<Vec<u8>> = given
+            .split(' ')
+            .filter_map(|one| decode(one.strip_prefix("v1,")?, HookEncoding::Base64))
+            .take(20)
+            .collect();
+        self.any(|secret| {
+            let key = standard_key(secret);
+            let fits = |given: &Vec<u8>| is_signature(HookAlgorithm::Sha256, &key, &content, given);
+            signatures.iter().any(fits)
+        })?;
+        let seconds: i64 = moment.parse().map_err(|_| Refusal::Late)?;
+        let off = now.0.saturating_sub(seconds.saturating_mul(1_000)).saturating_abs();
+        if off > tolerance_ms { Err(Refusal::Late) } else { Ok(()) }
+    }
+
+    fn any(&self, fits: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+        // Each of them, so that the time does not tell which one it was.
+        let fitting = self.secrets.iter().filter(|secret| fits(secret.reveal())).count();
+        if fitting > 0 { Ok(()) } else { Err(Refusal::Wrong) }
+    }
+}
+
+/// A header that is there and not empty.
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    (!value.is_empty()).then_some(value)
+}
+
+/// The secret in a header: of `Authorization`, a bearer token or the password of basic authentication.
+fn shown(name: &str, value: &str) -> Option<String> {
+    if !name.eq_ignore_ascii_case(AUTHORIZATION.as_str()) {
+        return Some(value.to_owned());
+    }
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    let decoded = String::from_utf8(decode(rest.trim(), HookEncoding::Base64)?).ok()?;
+    let (_, password) = decoded.split_once(':')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| password.to_owned())
+}
+
+fn decode(text: &str, encoding: HookEncoding) -> Option<Vec<u8>> {
+    match encoding {
+        HookEncoding::Hex => hex::decode(text).ok(),
+        HookEncoding::Base64 => STANDARD.decode(text).ok(),
+    }
+}
+
+/// The key of a secret of Standard Webhooks: `whsec_` and base64, or the text itself.
+pub(crate) fn standard_key(secret: &str) -> Vec<u8> {
+    let decoded = secret
+        .strip_prefix("whsec_")
+        .and_then(|text| STANDARD.decode(text).ok());
+    decoded.unwrap_or_else(|| secret.as_bytes().to_vec())
+}
+
+fn is_signature(algorithm: HookAlgorithm, key: &[u8], content: &[&[u8]], given: &[u8]) -> bool {
+    fn fits<M: Mac + KeyInit>(key: &[u8], content: &[&[u8]], given: &[u8]) -> bool {
+        let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
+            return false;
+        };
+        content.iter().for_each(|part| mac.update(part));
+        // In constant time; another length is another signature.
+        mac.verify_slice(given).is_ok()
+    }
+    match algorithm {
+        HookAlgorithm::Sha256 => fits::<Hmac<Sha256>>(key, content, given),
+        HookAlgorithm::Sha512 => fits::<Hmac<Sha512>>(key, content, given),
+    }
+}
+
+/// Compares two texts through their hashes, so that not even the length shows.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    Sha256::digest(a).as_slice().ct_eq(Sha256::digest(b).as_slice()).into()
+}
+
+#[cfg(test)]
+#[path = "scheme_tests.rs"]
+mod tests;

@@ -1,0 +1,346 @@
+//! `hooks` and `events`: who may send webhooks, and how long they are kept.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::reader::{Section, Spec};
+use tideline_core::rules::check_topic;
+use tideline_core::words::Secret;
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// `events`: the log of events.
+#[derive(Clone, Debug)]
+pub struct EventSettings {
+    /// `retention`, default 7 days.
+    pub retention: Duration,
+    /// `max_bytes`, default 1 GiB.
+    pub max_bytes: u64,
+    /// `unseen_retention`, default 30 days.
+    pub unseen_retention: Duration,
+    /// `unseen_max_bytes`, default 4 GiB.
+    pub unseen_max_bytes: u64,
+    /// `max_bytes_in_flight`: bodies of webhooks in memory, default 128 MiB.
+    pub max_bytes_in_flight: u64,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            retention: 7 * DAY,
+            max_bytes: 1 << 30,
+            unseen_retention: 30 * DAY,
+            unseen_max_bytes: 4 << 30,
+            max_bytes_in_flight: 128 << 20,
+        }
+    }
+}
+
+/// Whose webhooks a hook takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookProvider {
+    /// GitHub, and GitHub Enterprise Server.
+    Github,
+    /// GitLab.
+    Gitlab,
+    /// Bitbucket Cloud.
+    Bitbucket,
+    /// Azure DevOps service hooks.
+    AzureDevops,
+    /// The webhooks plugin of Gerrit.
+    Gerrit,
+    /// HCP Terraform and Terraform Enterprise.
+    Terraform,
+    /// The event forwarder of OpenChoreo.
+    Openchoreo,
+    /// Standard Webhooks.
+    Standard,
+    /// Anything that signs its body with HMAC.
+    Hmac,
+    /// Anything that shows a constant header.
+    Token,
+}
+
+/// The words of the configuration, in the order of the documentation.
+const PROVIDERS: [(&str, HookProvider); 10] = [
+    ("github", HookProvider::Github),
+    ("gitlab", HookProvider::Gitlab),
+    ("bitbucket", HookProvider::Bitbucket),
+    ("azure-devops", HookProvider::AzureDevops),
+    ("gerrit", HookProvider::Gerrit),
+    ("terraform", HookProvider::Terraform),
+    ("openchoreo", HookProvider::Openchoreo),
+    ("standard", HookProvider::Standard),
+    ("hmac", HookProvider::Hmac),
+    ("token", HookProvider::Token),
+];
+
+impl HookProvider {
+    /// Its word in the configuration, which topics begin with.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        PROVIDERS
+            .iter()
+            .find(|(_, provider)| *provider == self)
+            .map_or("", |(word, _)| *word)
+    }
+
+    fn default_max_body_bytes(self) -> u64 {
+        if self == Self::Github { 25 << 20 } else { 5 << 20 }
+    }
+}
+
+/// What an HMAC is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookAlgorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// How a signature is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookEncoding {
+    /// Two hexadecimal digits a byte.
+    Hex,
+    /// Base64, RFC 4648 section 4.
+    Base64,
+}
+
+/// A hook.
+#[derive(Clone, Debug)]
+pub struct HookSettings {
+    /// Unique name; the path is `/hooks/NAME`.
+    pub name: String,
+    /// `provider`.
+    pub provider: HookProvider,
+    /// `secret` and `next_secret`: any of them verifies.
+    pub secrets: Vec<Secret>,
+    /// `path_id`: the path is `/hooks/NAME/ID`.
+    pub path_id: Option<Secret>,
+    /// `max_body_bytes`, default 25 MiB for GitHub, else 5 MiB.
+    pub max_body_bytes: u64,
+    /// `topic`: of every event of it; none: what the provider calls it.
+    pub topic: Option<String>,
+    /// `id_header`: where a delivery's id is, for `hmac` and `token`.
+    pub id_header: Option<String>,
+    /// `header` of `hmac` and `token`.
+    pub header: Option<String>,
+    /// `prefix` of `hmac`, before the signature.
+    pub prefix: String,
+    /// `algorithm` of `hmac`.
+    pub algorithm: HookAlgorithm,
+    /// `encoding` of `hmac`.
+    pub encoding: HookEncoding,
+    /// `tolerance` of `standard`: how far its timestamp may be off, default 5 min.
+    pub tolerance: Duration,
+}
+
+pub(super) fn read_events(root: &Section<'_>) -> EventSettings {
+    root.section(
+        "events",
+        "The log of events: webhooks, and what Tideline tells of itself.",
+        |events| {
+            let default = EventSettings::default();
+            let (most, range) = (1 << 50, HOUR..=3_650 * DAY);
+            let doc = "How long events are kept.";
+            let retention = events.duration("retention", default.retention, range.clone(), doc);
+            let doc = "How much the log may take; the oldest events go first.";
+            let max_bytes = events.size("max_bytes", default.max_bytes, 1 << 20..=most, doc);
+            let doc = "How long events are kept that a live subscription has not seen.";
+            let unseen_retention = events.duration("unseen_retention", default.unseen_retention, range, doc);
+            let doc = "How much the log may take with what a live subscription has not seen.";
+            let unseen_max_bytes = events.size("unseen_max_bytes", default.unseen_max_bytes, 1 << 20..=most, doc);
+            let doc =
+                "Bodies of webhooks in the memory of this process; what is more is answered 503 with Retry-After.";
+            let in_flight = events.size(
+                "max_bytes_in_flight",
+                default.max_bytes_in_flight,
+                1 << 20..=1 << 40,
+                doc,
+            );
+            EventSettings {
+                retention,
+                max_bytes,
+                unseen_retention,
+                unseen_max_bytes,
+                max_bytes_in_flight: in_flight,
+            }
+        },
+    )
+}
+
+pub(super) fn read_hooks(root: &Section<'_>) -> Vec<HookSettings> {
+    let spec = Spec {
+        key: "hooks",
+        kind: "list of sections".to_owned(),
+        default: "[]".to_owned(),
+        range: String::new(),
+        doc: "Endpoints that take webhooks, at `/hooks/NAME`.",
+    };
+    let mut names: HashMap<String, usize> = HashMap::new();
+    let hooks = root.sections(spec, |hook, index| {
+        let name = read_name(hook);
+        if let Some(first) = names.insert(name.clone(), index).filter(|_| !name.is_empty()) {
+            hook.fail("name", format!("hooks[{first}] has the name \"{name}\" already"));
+        }
+        read_hook(hook, name)
+    });
+    hooks.into_iter().flatten().collect()
+}
+
+fn read_name(hook: &Section<'_>) -> String {
+    let range = "letters, digits, `-`, `_`, `.`; at most 63";
+    let doc = "Unique name, and part of the URL.";
+    let name = hook.required_parsed("name", "text", range, doc, &|text| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if !text.is_empty() && text.len() <= 63 && text.chars().all(allowed) {
+            Ok(text.to_owned())
+        } else {
+            Err("must be 1 to 63 letters, digits, `-`, `_` or `.`".to_owned())
+        }
+    });
+    name.unwrap_or_default()
+}
+
+fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
+    let words = PROVIDERS.map(|(word, _)| word);
+    let doc = "Whose webhooks it takes. `standard`: Standard Webhooks. `hmac`: any other signature over the body. `token`: a \
+               constant header, or the password of basic authentication.";
+    let word = hook.choice("provider", None, &words, doc);
+    let provider = PROVIDERS
+        .iter()
+        .find(|(known, _)| Some(*known) == word)
+        .map(|(_, provider)| *provider);
+    let secrets = read_secrets(hook);
+    let own = hook.variant(word, "hmac", read_signed);
+    let own = hook.variant(word, "token", read_shown).or(own).unwrap_or_default();
+    let tolerance = hook.variant(word, "standard", |hook| {
+        let doc = "How far the timestamp of a webhook may be from now.";
+        hook.duration("tolerance", SECONDS(300), SECONDS(1)..=DAY, doc)
+    });
+    let doc = "A random part of the path, `/hooks/NAME/ID`, that nobody can guess.";
+    let path_id = hook.optional_secret("path_id", doc);
+    let default = "25MiB for `github`, else 5MiB";
+    let doc = "A longer body is answered 413.";
+    let max_body_bytes = hook.optional_size("max_body_bytes", default, 1_024..=1 << 30, doc);
+    let default = "what the provider calls it, such as `github.push`";
+    let topic = hook.parsed("topic", "topic", default, "The topic of all its events.", &|text| {
+        check_topic(text)
+            .map(|()| text.to_owned())
+            .map_err(|error| format!("is wrong: {error}"))
+    });
+    let provider = provider?;
+    Some(HookSettings {
+        name,
+        provider,
+        secrets,
+        path_id,
+        max_body_bytes: max_body_bytes.unwrap_or_else(|| provider.default_max_body_bytes()),
+        topic,
+        id_header: own.id_header,
+        header: own.header,
+        prefix: own.prefix,
+        algorithm: own.algorithm,
+        encoding: own.encoding,
+        tolerance: tolerance.unwrap_or(SECONDS(300)),
+    })
+}
+
+/// What a sender that Tideline does not know says of itself.
+struct OwnSender {
+    header: Option<String>,
+    prefix: String,
+    algorithm: HookAlgorithm,
+    encoding: HookEncoding,
+    id_header: Option<String>,
+}
+
+impl Default for OwnSender {
+    fn default() -> Self {
+        Self {
+            header: None,
+            prefix: String::new(),
+            algorithm: HookAlgorithm::Sha256,
+            encoding: HookEncoding::Hex,
+            id_header: None,
+        }
+    }
+}
+
+fn read_id_header(hook: &Section<'_>) -> Option<String> {
+    hook.optional_header(
+        "id_header",
+        "none: a hash of the request",
+        "The header with the delivery's id.",
+    )
+}
+
+fn read_signed(hook: &Section<'_>) -> OwnSender {
+    let header = hook.required_header("header", "The header with the signature.");
+    let doc = "What comes before the signature in the header, such as `sha256=`.";
+    let prefix = hook.optional_text("prefix", "none", doc).unwrap_or_default();
+    let hash = hook.choice(
+        "algorithm",
+        Some("sha256"),
+        &["sha256", "sha512"],
+        "The hash of the HMAC.",
+    );
+    let doc = "How the signature is written.";
+    let written = hook.choice("encoding", Some("hex"), &["hex", "base64"], doc);
+    OwnSender {
+        header: Some(header),
+        prefix,
+        algorithm: if hash == Some("sha512") {
+            HookAlgorithm::Sha512
+        } else {
+            HookAlgorithm::Sha256
+        },
+        encoding: if written == Some("base64") {
+            HookEncoding::Base64
+        } else {
+            HookEncoding::Hex
+        },
+        id_header: read_id_header(hook),
+    }
+}
+
+fn read_shown(hook: &Section<'_>) -> OwnSender {
+    let doc =
+        "The header with the token; with `Authorization` a bearer token, or the password of basic authentication.";
+    OwnSender {
+        header: hook.optional_header("header", "Authorization", doc),
+        id_header: read_id_header(hook),
+        ..OwnSender::default()
+    }
+}
+
+/// The secrets that verify. None at all must be said aloud.
+fn read_secrets(hook: &Section<'_>) -> Vec<Secret> {
+    let secret = hook.optional_secret("secret", "What its sender signs with.");
+    let next = hook.optional_secret(
+        "next_secret",
+        "Another one that is good too, while the secret is rotated.",
+    );
+    let doc = "Take webhooks without a secret: anyone who knows the URL can send one.";
+    let insecure = hook.flag("insecure", false, doc);
+    if insecure && (secret.is_some() || next.is_some()) {
+        hook.fail(
+            "insecure",
+            "must not be true where there is a secret: its signature is always verified",
+        );
+    }
+    if !insecure && secret.is_none() {
+        let hint =
+            "a secret is missing, so that anyone could send; give the secret of the sender, or say insecure: true";
+        hook.fail("secret", hint);
+    }
+    secret
+        .into_iter()
+        .chain(next)
+        .filter(|secret| !secret.reveal().is_empty())
+        .collect()
+}

@@ -1,0 +1,133 @@
+#![allow(clippy::unwrap_used, reason = "this is test code")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::words::{DeliveryId, Verdict};
+
+fn head(sequence: i64, key: &str) -> EventHead {
+    EventHead {
+        sequence: EventSequence(sequence),
+        topic: "t".to_owned(),
+        key: key.to_owned(),
+        created_at: Timestamp(0),
+        delivery: None::<DeliveryId>,
+        verdict: Verdict::Own,
+        malformed: false,
+        body_bytes: 0,
+        trace: None,
+    }
+}
+
+struct Follower {
+    book: Book,
+    position: EventSequence,
+    log: Vec<EventHead>,
+}
+
+impl Follower {
+    fn new(keys: &[&str]) -> Self {
+        Self {
+            book: Book::default(),
+            position: EventSequence(0),
+            log: (1..).zip(keys).map(|(sequence, key)| head(sequence, key)).collect(),
+        }
+    }
+
+    fn take(&mut self, max: usize, token: i64, now: i64) -> Vec<i64> {
+        let after = self.position;
+        let heads: Vec<EventHead> = self.log.iter().filter(|head| head.sequence > after).cloned().collect();
+        let lease = BookLease {
+            token,
+            until: Timestamp(now + 10),
+        };
+        let taken = self
+            .book
+            .take(&heads, &mut self.position, (max, 5), lease, Timestamp(now));
+        // What is stored reads back.
+        let text = serde_json::to_string(&self.book).unwrap();
+        assert_eq!(serde_json::from_str::<Book>(&text).unwrap(), self.book);
+        taken.into_iter().map(|(sequence, _)| sequence.0).collect()
+    }
+
+    fn settle(&mut self, sequence: i64, token: i64, end: BookEnd) -> Option<u32> {
+        self.book.settle(EventSequence(sequence), token, end)
+    }
+}
+
+#[test]
+fn events_of_one_key_wait_for_each_other_and_hold_up_no_other() {
+    let mut follower = Follower::new(&["a", "a", "b", "", "a"]);
+    assert_eq!(follower.take(1, 1, 0), [1]);
+    assert_eq!(follower.take(10, 2, 0), [3, 4]);
+    assert_eq!(follower.settle(1, 1, BookEnd::Again(Timestamp(5))), Some(1));
+    // Its time has not come, and what is behind it waits.
+    assert_eq!(follower.take(10, 3, 4), Vec::<i64>::new());
+    assert_eq!(follower.book.next_due(Timestamp(4)), Some(Timestamp(5)));
+    assert_eq!(follower.take(10, 4, 5), [1, 2, 5]);
+    assert_eq!(follower.settle(1, 4, BookEnd::Gone), Some(2));
+}
+
+#[test]
+fn what_is_not_settled_in_time_comes_again_and_the_old_token_settles_nothing() {
+    let mut follower = Follower::new(&["a"]);
+    assert_eq!(follower.take(10, 1, 0), [1]);
+    assert_eq!(follower.take(10, 2, 9), Vec::<i64>::new());
+    assert_eq!(follower.take(10, 2, 10), [1]);
+    assert_eq!(follower.settle(1, 1, BookEnd::Gone), None);
+    assert_eq!(follower.settle(1, 2, BookEnd::Gone), Some(2));
+    assert_eq!(follower.settle(1, 2, BookEnd::Gone), None);
+    assert_eq!(follower.book.seen(follower.position), EventSequence(1));
+}
+
+#[test]
+fn no_more_is_handed_out_than_may_be_outstanding() {
+    let mut follower = Follower::new(&[""; 9]);
+    assert_eq!(follower.take(10, 1, 0), [1, 2, 3, 4, 5]);
+    assert_eq!(follower.take(10, 2, 0), Vec::<i64>::new());
+    assert_eq!(follower.book.seen(follower.position), EventSequence(0));
+    follower.settle(2, 1, BookEnd::Gone);
+    assert_eq!(follower.take(10, 2, 0), [6]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_fails_in_whatever_order_every_event_is_done_once_and_each_key_in_order(
+        keys in prop::collection::vec("[ab]?", 1..20),
+        choices in prop::collection::vec((0..4_u8, 1..4_usize), 400),
+    ) {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let mut follower = Follower::new(&keys);
+        let mut done: Vec<i64> = Vec::new();
+        let mut choices = choices.into_iter().cycle();
+        let mut now = 0;
+        for token in 1..2_000 {
+            let (_, max) = choices.next().unwrap();
+            now += 1;
+            for sequence in follower.take(max, token, now) {
+                match choices.next().unwrap().0 {
+                    // Lost: its lease runs out, and so does that of what follows it in the batch.
+                    0 => break,
+                    1 => {
+                        follower.settle(sequence, token, BookEnd::Again(Timestamp(now + 3)));
+                        break;
+                    }
+                    _ => {
+                        prop_assert!(follower.settle(sequence, token, BookEnd::Gone).is_some());
+                        done.push(sequence);
+                    }
+                }
+            }
+            if done.len() == keys.len() {
+                break;
+            }
+        }
+        let mut once = done.clone();
+        once.sort_unstable();
+        prop_assert_eq!(once, (1..=i64::try_from(keys.len()).unwrap()).collect::<Vec<_>>());
+        for key in ["a", "b"] {
+            let of_key: Vec<i64> = done.iter().copied().filter(|n| keys[usize::try_from(n - 1).unwrap()] == key).collect();
+            prop_assert!(of_key.is_sorted(), "{key}: {of_key:?}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+use serde::{Deserialize, Serialize};
+
+use super::{EventHead, EventRecord, EventSequence, Timestamp};
+use crate::rules::TopicGlob;
+
+/// Where a subscription stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubscriptionState {
+    /// Events are handed out.
+    Active,
+    /// A person paused it.
+    Paused,
+    /// Switched off, because its URL has been failing for too long or is not allowed; resumed by a person.
+    Blocked,
+}
+
+/// How a subscription gets its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubscriptionKind {
+    /// It asks for them.
+    Pull,
+    /// They are sent to a URL of the configuration.
+    Push,
+}
+
+/// A subscription as it is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionSpec {
+    /// Unique name.
+    pub name: String,
+    /// How it gets its events.
+    pub kind: SubscriptionKind,
+    /// What it follows; empty: every topic.
+    pub topics: Vec<TopicGlob>,
+    /// Events that are handed out, or wait behind one of their key, at most.
+    pub max_outstanding: u32,
+}
+
+/// A subscription as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionRecord {
+    /// Unique name.
+    pub name: String,
+    /// How it gets its events.
+    pub kind: SubscriptionKind,
+    /// What it follows; empty: every topic.
+    pub topics: Vec<TopicGlob>,
+    /// Where it stands.
+    pub state: SubscriptionState,
+    /// Why it is blocked.
+    pub blocked_reason: Option<String>,
+    /// Everything up to here was looked at.
+    pub position: EventSequence,
+    /// Events handed out and not acknowledged, and those that wait behind them.
+    pub outstanding: u32,
+    /// Events that wait for a person after the last rung of the ladder.
+    pub dead_letters: u64,
+    /// Since when nothing has succeeded.
+    pub failing_since: Option<Timestamp>,
+    /// What the last failure was.
+    pub last_error: Option<String>,
+    /// Events up to here were dropped before it came to them; none: it missed nothing.
+    pub missed_to: Option<EventSequence>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Asks for events of a subscription.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeEvents {
+    /// At most this many.
+    pub max: u32,
+    /// They are this taker's until then; what is not settled by then is handed out again.
+    pub leased_until: Timestamp,
+    /// Names this taking, unlike any other; fences the settlement.
+    pub token: i64,
+}
+
+/// An event that was handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenEvent {
+    /// The event.
+    pub event: EventRecord,
+    /// How often it was handed out, 1 for the first time.
+    pub attempt: u32,
+}
+
+/// What was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// In order; those of one key are nobody else's until they are settled.
+    pub events: Vec<TakenEvent>,
+    /// Events up to here were dropped before the subscription came to them; told once.
+    pub missed_to: Option<EventSequence>,
+    /// There may be more to take now.
+    pub more: bool,
+    /// When the next event is due that waits for its time.
+    pub next_due: Option<Timestamp>,
+}
+
+impl Taken {
+    /// There is nothing to hand on: no event, and nothing to tell of.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.events.is_empty() && self.missed_to.is_none()
+    }
+}
+
+/// What became of an event that was handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventOutcome {
+    /// Done.
+    Acked,
+    /// Once more, at this moment.
+    Again {
+        /// When it is due.
+        due_at: Timestamp,
+        /// Why, for people.
+        error: Option<String>,
+    },
+    /// It was not tried: an earlier one of its key failed.
+    Untried,
+    /// Never again, unless a person says so.
+    Dead {
+        /// Why.
+        error: String,
+    },
+}
+
+/// The end of one hand-out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettleEvent {
+    /// The event.
+    pub sequence: EventSequence,
+    /// What it was taken with.
+    pub token: i64,
+    /// What became of it.
+    pub outcome: EventOutcome,
+}
+
+/// An event that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The event.
+    pub sequence: EventSequence,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was given up.
+    pub error: String,
+    /// When that was.
+    pub died_at: Timestamp,
+    /// The event itself; none: it was dropped from the log.
+    pub event: Option<EventHead>,
+}

@@ -1,0 +1,256 @@
+//! Cases: who follows the log of events.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{EventFilter, EventStart, Store, StoreError, SubscriptionCommand};
+use tideline_core::rules::EventRetention;
+use tideline_core::words::{
+    EventOutcome, EventSequence, NewEvent, SettleEvent, SubscriptionKind, SubscriptionRecord, SubscriptionSpec,
+    SubscriptionState, TakeEvents, Taken,
+};
+
+async fn subscribe(store: &Arc<dyn Store>, name: &str, topics: &[&str]) -> SubscriptionRecord {
+    let spec = SubscriptionSpec {
+        name: name.to_owned(),
+        kind: SubscriptionKind::Pull,
+        topics: topics.iter().map(|topic| topic.parse().unwrap()).collect(),
+        max_outstanding: 100,
+    };
+    store.put_subscription(&spec, EventStart::Beginning, T0).await.unwrap()
+}
+
+async fn append(store: &Arc<dyn Store>, id: &str, topic: &str, key: &str) -> EventSequence {
+    let event = NewEvent {
+        topic: topic.to_owned(),
+        key: key.to_owned(),
+        ..delivery("github", id)
+    };
+    only(store.append_events(&[event], T0).await.unwrap()).sequence
+}
+
+async fn take(store: &Arc<dyn Store>, name: &str, max: u32, token: i64, now: i64) -> Taken {
+    let request = TakeEvents {
+        max,
+        leased_until: t(now + 100),
+        token,
+    };
+    store.take_events(name, &request, t(now)).await.unwrap()
+}
+
+fn ids(taken: &Taken) -> Vec<String> {
+    let ids = taken
+        .events
+        .iter()
+        .filter_map(|taken| taken.event.head.delivery.clone());
+    ids.map(|delivery| delivery.id).collect()
+}
+
+async fn settle_one(
+    store: &Arc<dyn Store>,
+    name: &str,
+    (sequence, token): (EventSequence, i64),
+    outcome: EventOutcome,
+    now: i64,
+) -> bool {
+    let settlement = SettleEvent {
+        sequence,
+        token,
+        outcome,
+    };
+    only(store.settle_events(name, &[settlement], t(now)).await.unwrap())
+}
+
+async fn record(store: &Arc<dyn Store>, name: &str) -> SubscriptionRecord {
+    store.find_subscription(name).await.unwrap().unwrap()
+}
+
+pub async fn a_subscription_gets_its_topics_and_each_event_until_it_is_acknowledged(store: Arc<dyn Store>) {
+    let first = append(&store, "1", "github.push", "a").await;
+    append(&store, "2", "gitlab.push", "a").await;
+    subscribe(&store, "s", &["github.*"]).await;
+    append(&store, "3", "github.ping", "").await;
+    let taken = take(&store, "s", 10, 7, 0).await;
+    assert_eq!((ids(&taken), taken.more), (vec!["1".to_owned(), "3".to_owned()], false));
+    assert_eq!(taken.events[0].event.body, b"{}");
+    assert_eq!(take(&store, "s", 10, 8, 50).await.events, []);
+    // Nobody acknowledged the first one, so it comes again; whoever had it before is too late.
+    assert!(
+        settle_one(
+            &store,
+            "s",
+            (taken.events[1].event.head.sequence, 7),
+            EventOutcome::Acked,
+            60
+        )
+        .await
+    );
+    let again = take(&store, "s", 10, 9, 100).await;
+    assert_eq!((ids(&again), again.events[0].attempt), (vec!["1".to_owned()], 2));
+    assert!(!settle_one(&store, "s", (first, 7), EventOutcome::Acked, 101).await);
+    assert!(settle_one(&store, "s", (first, 9), EventOutcome::Acked, 101).await);
+    let shown = record(&store, "s").await;
+    assert_eq!(
+        (shown.outstanding, shown.position),
+        (0, store.event_bounds().await.unwrap().last)
+    );
+}
+
+pub async fn events_of_one_key_reach_a_subscription_in_order_and_a_failing_key_holds_up_no_other(
+    store: Arc<dyn Store>,
+) {
+    subscribe(&store, "s", &["t"]).await;
+    let first = append(&store, "1", "t", "a").await;
+    append(&store, "2", "t", "a").await;
+    append(&store, "3", "t", "b").await;
+    assert_eq!(ids(&take(&store, "s", 1, 1, 0).await), ["1"]);
+    assert_eq!(ids(&take(&store, "s", 10, 2, 0).await), ["3"]);
+    let failed = EventOutcome::Again {
+        due_at: t(50),
+        error: Some("500 Internal Server Error".to_owned()),
+    };
+    assert!(settle_one(&store, "s", (first, 1), failed, 1).await);
+    let waiting = take(&store, "s", 10, 3, 49).await;
+    assert_eq!((waiting.events.len(), waiting.next_due), (0, Some(t(50))));
+    let shown = record(&store, "s").await;
+    assert_eq!(shown.failing_since, Some(t(1)));
+    assert_eq!(shown.last_error.as_deref(), Some("500 Internal Server Error"));
+    assert_eq!(ids(&take(&store, "s", 10, 4, 50).await), ["1", "2"]);
+    assert!(settle_one(&store, "s", (first, 4), EventOutcome::Acked, 51).await);
+    assert_eq!(record(&store, "s").await.failing_since, None);
+    let failing = EventFilter {
+        topics: vec!["subscription.failing".parse().unwrap()],
+        ..Default::default()
+    };
+    let told = store.list_events_before(None, &failing, 10).await.unwrap().events;
+    assert_eq!(only(told).created_at, t(1));
+}
+
+pub async fn a_given_up_event_is_a_dead_letter_until_a_person_sends_it_again(store: Arc<dyn Store>) {
+    subscribe(&store, "s", &["t"]).await;
+    let first = append(&store, "1", "t", "a").await;
+    append(&store, "2", "t", "a").await;
+    assert_eq!(take(&store, "s", 10, 1, 0).await.events.len(), 2);
+    let dead = EventOutcome::Dead {
+        error: "400 Bad Request".to_owned(),
+    };
+    assert!(settle_one(&store, "s", (first, 1), dead, 5).await);
+    let letter = only(store.list_dead_letters("s", EventSequence(0), 10).await.unwrap());
+    assert_eq!((letter.sequence, letter.attempts, letter.died_at), (first, 1, t(5)));
+    assert_eq!(
+        (letter.error.as_str(), letter.event.unwrap().key.as_str()),
+        ("400 Bad Request", "a")
+    );
+    assert_eq!(record(&store, "s").await.dead_letters, 1);
+    let told = EventFilter {
+        topics: vec!["subscription.dead_letter".parse().unwrap()],
+        ..Default::default()
+    };
+    assert_eq!(store.list_events_before(None, &told, 10).await.unwrap().events.len(), 1);
+    assert_eq!(store.retry_dead_letters("s", Some(first)).await.unwrap(), 1);
+    assert_eq!(store.retry_dead_letters("s", None).await.unwrap(), 0);
+    let again = take(&store, "s", 10, 2, 6).await;
+    assert_eq!((ids(&again), again.events[0].attempt), (vec!["1".to_owned()], 1));
+}
+
+pub async fn a_paused_or_blocked_subscription_gets_nothing_and_goes_on_where_it_stopped(store: Arc<dyn Store>) {
+    subscribe(&store, "s", &["t"]).await;
+    append(&store, "1", "t", "").await;
+    let command = |command| {
+        let store = Arc::clone(&store);
+        async move { store.command_subscription("s", &command).await }
+    };
+    for stop in [
+        SubscriptionCommand::Pause,
+        SubscriptionCommand::Block("410 Gone".to_owned()),
+    ] {
+        command(stop).await.unwrap();
+        assert_eq!(take(&store, "s", 10, 1, 0).await.events, []);
+    }
+    let shown = record(&store, "s").await;
+    assert_eq!(shown.state, SubscriptionState::Blocked);
+    assert_eq!(shown.blocked_reason.as_deref(), Some("410 Gone"));
+    command(SubscriptionCommand::Resume).await.unwrap();
+    assert!(matches!(
+        command(SubscriptionCommand::Resume).await,
+        Err(StoreError::Refused(_))
+    ));
+    assert_eq!(ids(&take(&store, "s", 10, 1, 0).await), ["1"]);
+    // Once more from the beginning.
+    command(SubscriptionCommand::Replay(EventStart::Beginning))
+        .await
+        .unwrap();
+    assert_eq!(ids(&take(&store, "s", 10, 2, 0).await), ["1"]);
+    store.delete_subscription("s").await.unwrap();
+    assert!(matches!(
+        store.delete_subscription("s").await,
+        Err(StoreError::NotFound { .. })
+    ));
+    assert_eq!(store.list_subscriptions().await.unwrap(), []);
+}
+
+pub async fn a_subscription_that_exists_keeps_its_place_when_it_is_put_again(store: Arc<dyn Store>) {
+    append(&store, "1", "t", "").await;
+    let before = subscribe(&store, "s", &["t"]).await;
+    let taken = take(&store, "s", 10, 1, 0).await;
+    let sequence = taken.events[0].event.head.sequence;
+    settle_one(&store, "s", (sequence, 1), EventOutcome::Acked, 1).await;
+    let after = subscribe(&store, "s", &["t", "u"]).await;
+    assert_eq!((after.position, after.topics.len()), (sequence, 2));
+    assert_eq!(after.created_at, before.created_at);
+    append(&store, "2", "u", "").await;
+    assert_eq!(ids(&take(&store, "s", 10, 2, 2).await), ["2"]);
+}
+
+pub async fn what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is_told_once(store: Arc<dyn Store>) {
+    subscribe(&store, "s", &["t"]).await;
+    let first = append(&store, "1", "t", "").await;
+    append(&store, "2", "t", "").await;
+    let retention = EventRetention {
+        before: t(1_000),
+        max_bytes: 1 << 20,
+        unseen_before: t(-1_000),
+        unseen_max_bytes: 1 << 20,
+    };
+    assert_eq!(store.prune_events(&retention, 100).await.unwrap(), 0);
+    let taken = take(&store, "s", 1, 1, 0).await;
+    settle_one(
+        &store,
+        "s",
+        (taken.events[0].event.head.sequence, 1),
+        EventOutcome::Acked,
+        1,
+    )
+    .await;
+    assert_eq!(store.prune_events(&retention, 100).await.unwrap(), 1);
+    // After the limit it goes all the same.
+    let limit = EventRetention {
+        unseen_before: t(1_000),
+        ..retention
+    };
+    assert_eq!(store.prune_events(&limit, 100).await.unwrap(), 1);
+    let late = take(&store, "s", 10, 2, 2).await;
+    assert_eq!(
+        (late.missed_to, late.events.len()),
+        (Some(EventSequence(first.0 + 1)), 0)
+    );
+    assert_eq!(take(&store, "s", 10, 3, 3).await.missed_to, None);
+    assert_eq!(record(&store, "s").await.missed_to, Some(EventSequence(first.0 + 1)));
+}
+
+/// The cases of this file.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance_subscriptions {
+    ($open:path) => {
+        $crate::store_conformance_cases!(
+            $open,
+            subscriptions: a_subscription_gets_its_topics_and_each_event_until_it_is_acknowledged,
+            events_of_one_key_reach_a_subscription_in_order_and_a_failing_key_holds_up_no_other,
+            a_given_up_event_is_a_dead_letter_until_a_person_sends_it_again,
+            a_paused_or_blocked_subscription_gets_nothing_and_goes_on_where_it_stopped,
+            a_subscription_that_exists_keeps_its_place_when_it_is_put_again,
+            what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is_told_once,
+        );
+    };
+}

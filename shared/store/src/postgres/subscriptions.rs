@@ -1,0 +1,250 @@
+//! Who follows the log of events.
+
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+
+use super::PostgresStore;
+use super::act::Act;
+use super::error::broken;
+use super::events::{bounds, head, with_bodies};
+use super::rows::{
+    column, count, moment, small, storable, subscription_kind_of, subscription_kind_text, subscription_state_of,
+    subscription_state_text,
+};
+use crate::events::SCAN;
+use crate::subscriptions::{Row, no_subscription};
+use crate::{EventStart, EventStore, StoreError, SubscriptionCommand, SubscriptionStore};
+use tideline_core::words::{
+    DeadLetter, EventHead, EventRecord, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents,
+    Taken, Timestamp,
+};
+
+#[async_trait]
+impl SubscriptionStore for PostgresStore {
+    async fn put_subscription(
+        &self,
+        spec: &SubscriptionSpec,
+        start: EventStart,
+        now: Timestamp,
+    ) -> Result<SubscriptionRecord, StoreError> {
+        let after = self.find_event_start(start).await?;
+        let mut act = self.writing("put a subscription").await?;
+        let statement = sqlx::query(include_str!("sql/upsert_subscription.sql"))
+            .bind(&spec.name)
+            .bind(subscription_kind_text(spec.kind))
+            .bind(to_json(&spec.topics)?)
+            .bind(i32::try_from(spec.max_outstanding.max(1)).unwrap_or(i32::MAX))
+            .bind(after.0)
+            .bind(now.0);
+        act.run(statement).await?;
+        let rows = list(&mut act, Some(&spec.name)).await?;
+        let row = rows.into_iter().next().ok_or_else(|| no_subscription(&spec.name))?;
+        Ok(row.record)
+    }
+
+    async fn list_subscriptions(&self) -> Result<Vec<SubscriptionRecord>, StoreError> {
+        let mut act = self.reading("list subscriptions").await?;
+        Ok(list(&mut act, None).await?.into_iter().map(|row| row.record).collect())
+    }
+
+    async fn find_subscription(&self, name: &str) -> Result<Option<SubscriptionRecord>, StoreError> {
+        let mut act = self.reading("find a subscription").await?;
+        Ok(list(&mut act, Some(name))
+            .await?
+            .into_iter()
+            .next()
+            .map(|row| row.record))
+    }
+
+    async fn delete_subscription(&self, name: &str) -> Result<(), StoreError> {
+        let mut act = self.writing("delete a subscription").await?;
+        let statement = sqlx::query(include_str!("sql/delete_subscription.sql"));
+        match act.run(statement.bind(name)).await? {
+            0 => Err(no_subscription(name)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Result<(), StoreError> {
+        let start = match command {
+            SubscriptionCommand::Replay(start) => self.find_event_start(*start).await?,
+            _ => EventSequence(0),
+        };
+        let mut act = self.writing("command a subscription").await?;
+        let mut row = lock(&mut act, name).await?;
+        row.command(command, start)?;
+        save(&mut act, &row).await?;
+        act.commit().await
+    }
+
+    async fn take_events(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Result<Taken, StoreError> {
+        let mut act = self.writing("take events").await?;
+        let mut row = lock(&mut act, name).await?;
+        let missed_to = row.skip_pruned(bounds(&mut act).await?.pruned_to);
+        let statement = sqlx::query(include_str!("sql/list_event_heads.sql"));
+        let rows = act
+            .rows(statement.bind(row.record.position.0).bind(i64::from(SCAN)))
+            .await?;
+        let mut heads = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if column::<Option<i64>>(row, "sequence")?.is_some() {
+                heads.push(head(row)?);
+            }
+        }
+        let mut picked = row.pick(request, &heads, SCAN, now);
+        picked.missed_to = missed_to;
+        let wanted: Vec<i64> = picked.taken.iter().map(|(sequence, _)| sequence.0).collect();
+        let mut events = vec![];
+        if !wanted.is_empty() {
+            let heads = heads_of(&mut act, wanted).await?;
+            let fitting = row.within_bytes(&mut picked, heads, request.token);
+            events = bodies(&mut act, fitting).await?;
+        }
+        let taken = row.hand_out(&picked, events, now);
+        if picked.changed || taken.missed_to.is_some() {
+            save(&mut act, &row).await?;
+            act.commit().await?;
+        } else {
+            act.rollback().await?;
+        }
+        Ok(taken)
+    }
+
+    async fn settle_events(
+        &self,
+        name: &str,
+        settlements: &[SettleEvent],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut act = self.writing("settle events").await?;
+        let mut row = lock(&mut act, name).await?;
+        let (settled, died) = row.settle(settlements, now);
+        for letter in &died {
+            let statement = sqlx::query(include_str!("sql/insert_dead_letter.sql"))
+                .bind(name)
+                .bind(letter.sequence.0)
+                .bind(i32::try_from(letter.attempts).unwrap_or(i32::MAX))
+                .bind(&letter.error)
+                .bind(now.0);
+            act.run(statement).await?;
+        }
+        save(&mut act, &row).await?;
+        act.commit().await?;
+        Ok(settled)
+    }
+
+    async fn list_dead_letters(
+        &self,
+        name: &str,
+        after: EventSequence,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut act = self.reading("list dead letters").await?;
+        let statement = sqlx::query(include_str!("sql/list_dead_letters.sql"))
+            .bind(name)
+            .bind(after.0)
+            .bind(i64::from(limit.clamp(1, 1_000)));
+        act.rows(statement).await?.iter().map(letter).collect()
+    }
+
+    async fn retry_dead_letters(&self, name: &str, sequence: Option<EventSequence>) -> Result<u64, StoreError> {
+        let mut act = self.writing("retry dead letters").await?;
+        let mut row = lock(&mut act, name).await?;
+        let statement = sqlx::query(include_str!("sql/take_dead_letters.sql"));
+        let letters = act
+            .rows(statement.bind(name).bind(sequence.map(|sequence| sequence.0)))
+            .await?;
+        for letter in &letters {
+            row.book
+                .put_back(EventSequence(column(letter, "sequence")?), column(letter, "key")?);
+        }
+        save(&mut act, &row).await?;
+        act.commit().await?;
+        Ok(letters.len() as u64)
+    }
+}
+
+async fn list(act: &mut Act, name: Option<&str>) -> Result<Vec<Row>, StoreError> {
+    let statement = sqlx::query(include_str!("sql/list_subscriptions.sql"));
+    act.rows(statement.bind(name)).await?.iter().map(subscription).collect()
+}
+
+/// Begins a transaction that has the subscription to itself.
+async fn lock(act: &mut Act, name: &str) -> Result<Row, StoreError> {
+    act.begin().await?;
+    let statement = sqlx::query(include_str!("sql/lock_subscription.sql"));
+    let row = act.row(statement.bind(name)).await?;
+    subscription(&row.ok_or_else(|| no_subscription(name))?)
+}
+
+async fn save(act: &mut Act, row: &Row) -> Result<(), StoreError> {
+    let record = &row.record;
+    let statement = sqlx::query(include_str!("sql/save_subscription.sql"))
+        .bind(&record.name)
+        .bind(subscription_state_text(record.state))
+        .bind(record.blocked_reason.as_deref().map(storable))
+        .bind(record.position.0)
+        .bind(row.seen().0)
+        .bind(i32::try_from(row.book.len()).unwrap_or(i32::MAX))
+        .bind(record.failing_since.map(|moment| moment.0))
+        .bind(record.last_error.as_deref().map(storable))
+        .bind(record.missed_to.map(|sequence| sequence.0))
+        .bind(to_json(&row.book)?);
+    act.run(statement).await.map(drop)
+}
+
+async fn heads_of(act: &mut Act, sequences: Vec<i64>) -> Result<Vec<EventHead>, StoreError> {
+    let statement = sqlx::query(include_str!("sql/list_heads_of_events.sql")).bind(sequences);
+    act.rows(statement).await?.iter().map(head).collect()
+}
+
+/// The events of these heads. Those that were dropped in this moment are left out.
+async fn bodies(act: &mut Act, heads: Vec<EventHead>) -> Result<Vec<EventRecord>, StoreError> {
+    let sequences: Vec<i64> = heads.iter().map(|head| head.sequence.0).collect();
+    if let Some(events) = with_bodies(act, heads).await? {
+        return Ok(events);
+    }
+    let left = heads_of(act, sequences).await?;
+    let events = with_bodies(act, left).await?;
+    events.ok_or_else(|| broken("take events", "events vanish while they are read"))
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| broken("write a subscription", error.to_string()))
+}
+
+fn of_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| broken("read a subscription", error.to_string()))
+}
+
+fn subscription(row: &PgRow) -> Result<Row, StoreError> {
+    let sequence = |name| Ok::<_, StoreError>(column::<Option<i64>>(row, name)?.map(EventSequence));
+    Ok(Row {
+        record: SubscriptionRecord {
+            name: column(row, "name")?,
+            kind: subscription_kind_of(column(row, "kind")?)?,
+            topics: of_json(column(row, "topics")?)?,
+            state: subscription_state_of(column(row, "state")?)?,
+            blocked_reason: column(row, "blocked_reason")?,
+            position: EventSequence(column(row, "position")?),
+            outstanding: small(row, "outstanding")?,
+            dead_letters: count(row, "dead_letters")?,
+            failing_since: moment(row, "failing_since")?,
+            last_error: column(row, "last_error")?,
+            missed_to: sequence("missed_to")?,
+            created_at: Timestamp(column(row, "created_at")?),
+        },
+        max_outstanding: small(row, "max_outstanding")?,
+        book: of_json(column(row, "book")?)?,
+    })
+}
+
+fn letter(row: &PgRow) -> Result<DeadLetter, StoreError> {
+    Ok(DeadLetter {
+        event: column::<Option<i64>>(row, "sequence")?.map(|_| head(row)).transpose()?,
+        sequence: EventSequence(column(row, "dead_sequence")?),
+        attempts: small(row, "attempts")?,
+        error: column(row, "error")?,
+        died_at: Timestamp(column(row, "died_at")?),
+    })
+}

@@ -1,0 +1,260 @@
+//! Who follows the log of events.
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Row as _, query};
+
+use super::events::{bounds, head, with_bodies};
+use super::failure::failed;
+use super::rows::{count, json, moment, optional_moment, to_json, word, word_of};
+use super::{SqliteStore, begin, commit, sql};
+use crate::events::SCAN;
+use crate::subscriptions::{Row, no_subscription};
+use crate::{EventStart, EventStore, StoreError, SubscriptionCommand, SubscriptionStore};
+use tideline_core::words::{
+    DeadLetter, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken, Timestamp,
+};
+
+/// Most dead letters in one answer.
+const MAX_LETTERS: u32 = 1_000;
+
+#[async_trait]
+impl SubscriptionStore for SqliteStore {
+    async fn put_subscription(
+        &self,
+        spec: &SubscriptionSpec,
+        start: EventStart,
+        now: Timestamp,
+    ) -> Result<SubscriptionRecord, StoreError> {
+        const ACT: &str = "put a subscription";
+        let after = self.find_event_start(start).await?;
+        let topics = to_json(&spec.topics).map_err(failed(ACT))?;
+        let kind = word_of(spec.kind).map_err(failed(ACT))?;
+        let mut writer = self.writer().await;
+        query(sql!("upsert_subscription"))
+            .bind(&spec.name)
+            .bind(kind)
+            .bind(topics)
+            .bind(spec.max_outstanding.max(1))
+            .bind(after.0)
+            .bind(now.0)
+            .execute(&mut *writer)
+            .await
+            .map_err(failed(ACT))?;
+        Ok(load(&mut writer, &spec.name, ACT).await?.record)
+    }
+
+    async fn list_subscriptions(&self) -> Result<Vec<SubscriptionRecord>, StoreError> {
+        const ACT: &str = "list subscriptions";
+        let rows = query(sql!("list_subscriptions"))
+            .bind(None::<&str>)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed(ACT))?;
+        rows.iter()
+            .map(|row| subscription(row).map(|row| row.record))
+            .collect::<Result<_, _>>()
+            .map_err(failed(ACT))
+    }
+
+    async fn find_subscription(&self, name: &str) -> Result<Option<SubscriptionRecord>, StoreError> {
+        let mut reader = self.readers.acquire().await.map_err(failed("find a subscription"))?;
+        match load(&mut reader, name, "find a subscription").await {
+            Ok(row) => Ok(Some(row.record)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete_subscription(&self, name: &str) -> Result<(), StoreError> {
+        let mut writer = self.writer().await;
+        let deleted = query(sql!("delete_subscription"))
+            .bind(name)
+            .execute(&mut *writer)
+            .await
+            .map_err(failed("delete a subscription"))?;
+        if deleted.rows_affected() == 0 {
+            return Err(no_subscription(name));
+        }
+        Ok(())
+    }
+
+    async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Result<(), StoreError> {
+        const ACT: &str = "command a subscription";
+        let start = match command {
+            SubscriptionCommand::Replay(start) => self.find_event_start(*start).await?,
+            _ => EventSequence(0),
+        };
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
+        let mut row = load(&mut tx, name, ACT).await?;
+        row.command(command, start)?;
+        save(&mut tx, &row).await.map_err(failed(ACT))?;
+        commit(tx, ACT).await
+    }
+
+    async fn take_events(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Result<Taken, StoreError> {
+        const ACT: &str = "take events";
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
+        let mut row = load(&mut tx, name, ACT).await?;
+        let taking = async {
+            let pruned_to = bounds(&mut tx).await?.pruned_to;
+            let missed_to = row.skip_pruned(pruned_to);
+            let heads = query(sql!("list_event_heads"))
+                .bind(row.record.position.0)
+                .bind(SCAN)
+                .fetch_all(&mut *tx)
+                .await?;
+            let heads = heads.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+            let mut picked = row.pick(request, &heads, SCAN, now);
+            picked.missed_to = missed_to;
+            let wanted: Vec<EventSequence> = picked.taken.iter().map(|(sequence, _)| *sequence).collect();
+            let events = if wanted.is_empty() {
+                vec![]
+            } else {
+                let rows = query(sql!("list_heads_of_events"))
+                    .bind(to_json(&wanted)?)
+                    .fetch_all(&mut *tx)
+                    .await?;
+                let heads = rows.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+                with_bodies(&mut tx, row.within_bytes(&mut picked, heads, request.token)).await?
+            };
+            let taken = row.hand_out(&picked, events, now);
+            if picked.changed || taken.missed_to.is_some() {
+                save(&mut tx, &row).await?;
+            }
+            Ok(taken)
+        };
+        let taken = taking.await.map_err(failed(ACT))?;
+        commit(tx, ACT).await?;
+        Ok(taken)
+    }
+
+    async fn settle_events(
+        &self,
+        name: &str,
+        settlements: &[SettleEvent],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        const ACT: &str = "settle events";
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
+        let mut row = load(&mut tx, name, ACT).await?;
+        let (settled, died) = row.settle(settlements, now);
+        let writing = async {
+            for letter in &died {
+                query(sql!("insert_dead_letter"))
+                    .bind(name)
+                    .bind(letter.sequence.0)
+                    .bind(letter.attempts)
+                    .bind(&letter.error)
+                    .bind(now.0)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            save(&mut tx, &row).await
+        };
+        writing.await.map_err(failed(ACT))?;
+        commit(tx, ACT).await?;
+        Ok(settled)
+    }
+
+    async fn list_dead_letters(
+        &self,
+        name: &str,
+        after: EventSequence,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        const ACT: &str = "list dead letters";
+        let rows = query(sql!("list_dead_letters"))
+            .bind(name)
+            .bind(after.0)
+            .bind(limit.clamp(1, MAX_LETTERS))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed(ACT))?;
+        rows.iter().map(letter).collect::<Result<_, _>>().map_err(failed(ACT))
+    }
+
+    async fn retry_dead_letters(&self, name: &str, sequence: Option<EventSequence>) -> Result<u64, StoreError> {
+        const ACT: &str = "retry dead letters";
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
+        let mut row = load(&mut tx, name, ACT).await?;
+        let retrying = async {
+            let letters = query(sql!("take_dead_letters"))
+                .bind(name)
+                .bind(sequence.map(|sequence| sequence.0))
+                .fetch_all(&mut *tx)
+                .await?;
+            for letter in &letters {
+                row.book.put_back(EventSequence(letter.try_get(0)?), letter.try_get(1)?);
+            }
+            save(&mut tx, &row).await?;
+            Ok(u64::try_from(letters.len()).unwrap_or(u64::MAX))
+        };
+        let retried = retrying.await.map_err(failed(ACT))?;
+        commit(tx, ACT).await?;
+        Ok(retried)
+    }
+}
+
+async fn load(connection: &mut SqliteConnection, name: &str, act: &'static str) -> Result<Row, StoreError> {
+    let row = query(sql!("list_subscriptions"))
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed(act))?;
+    let row = row.ok_or_else(|| no_subscription(name))?;
+    subscription(&row).map_err(failed(act))
+}
+
+async fn save(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::Error> {
+    let record = &row.record;
+    query(sql!("save_subscription"))
+        .bind(&record.name)
+        .bind(word_of(record.state)?)
+        .bind(record.blocked_reason.as_deref())
+        .bind(record.position.0)
+        .bind(row.seen().0)
+        .bind(u32::try_from(row.book.len()).unwrap_or(u32::MAX))
+        .bind(record.failing_since.map(|moment| moment.0))
+        .bind(record.last_error.as_deref())
+        .bind(record.missed_to.map(|sequence| sequence.0))
+        .bind(to_json(&row.book)?)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+fn subscription(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    Ok(Row {
+        record: SubscriptionRecord {
+            name: row.try_get(0)?,
+            kind: word(row, 1)?,
+            topics: json(row, 2)?,
+            state: word(row, 3)?,
+            blocked_reason: row.try_get(4)?,
+            position: EventSequence(row.try_get(5)?),
+            outstanding: count(row, 6)?,
+            failing_since: optional_moment(row, 7)?,
+            last_error: row.try_get(8)?,
+            missed_to: row.try_get::<Option<i64>, _>(9)?.map(EventSequence),
+            created_at: moment(row, 10)?,
+            dead_letters: count(row, 13)?,
+        },
+        max_outstanding: count(row, 11)?,
+        book: json(row, 12)?,
+    })
+}
+
+fn letter(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
+    Ok(DeadLetter {
+        event: row.try_get::<Option<i64>, _>(0)?.map(|_| head(row)).transpose()?,
+        sequence: EventSequence(row.try_get(10)?),
+        attempts: count(row, 11)?,
+        error: row.try_get(12)?,
+        died_at: moment(row, 13)?,
+    })
+}

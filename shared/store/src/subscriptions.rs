@@ -1,0 +1,240 @@
+//! What is true of subscriptions whatever store they are in: the store locks the row, the rules decide, the store writes it.
+
+use std::collections::HashSet;
+
+use super::events::MAX_READING_BYTES;
+use super::{EventFilter, EventStart, StoreError};
+use tideline_core::rules::{Book, BookEnd, BookLease};
+use tideline_core::words::{
+    EventHead, EventOutcome, EventRecord, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionState,
+    TakeEvents, Taken, TakenEvent, Timestamp,
+};
+
+/// Most events of one taking.
+pub(super) const MAX_TAKEN: u32 = 1_000;
+/// Longest error that is kept, in bytes.
+const MAX_ERROR_BYTES: usize = 2_000;
+
+/// What a person, or the role that pushes, wants of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionCommand {
+    /// Hand out nothing.
+    Pause,
+    /// Go on, also after it was switched off.
+    Resume,
+    /// Switch it off.
+    Block(String),
+    /// Forget what is outstanding and go on from there.
+    Replay(EventStart),
+}
+
+/// A subscription's row.
+pub(super) struct Row {
+    pub(super) record: SubscriptionRecord,
+    pub(super) max_outstanding: u32,
+    pub(super) book: Book,
+}
+
+/// A dead letter to write.
+pub(super) struct Died {
+    pub(super) sequence: EventSequence,
+    pub(super) attempts: u32,
+    pub(super) error: String,
+}
+
+/// What was decided for a taking; bodies are still to be read.
+pub(super) struct Picked {
+    pub(super) taken: Vec<(EventSequence, u32)>,
+    pub(super) more: bool,
+    pub(super) missed_to: Option<EventSequence>,
+    /// The row is another one now.
+    pub(super) changed: bool,
+}
+
+impl Row {
+    /// What it follows.
+    fn filter(&self) -> EventFilter {
+        EventFilter {
+            topics: self.record.topics.clone(),
+            ..Default::default()
+        }
+    }
+
+    /// Moves on past what was dropped. Says so once.
+    pub(super) fn skip_pruned(&mut self, pruned_to: EventSequence) -> Option<EventSequence> {
+        if self.record.position >= pruned_to {
+            return None;
+        }
+        self.record.position = pruned_to;
+        self.record.missed_to = Some(pruned_to);
+        Some(pruned_to)
+    }
+
+    /// Takes of `heads`, which follow its position; `looked`: how many were asked for.
+    pub(super) fn pick(&mut self, request: &TakeEvents, heads: &[EventHead], looked: u32, now: Timestamp) -> Picked {
+        if self.record.state != SubscriptionState::Active {
+            return Picked {
+                taken: vec![],
+                more: false,
+                missed_to: None,
+                changed: false,
+            };
+        }
+        let filter = self.filter();
+        let wanted: Vec<EventHead> = heads.iter().filter(|head| filter.wants(head)).cloned().collect();
+        let before = self.record.position;
+        let lease = BookLease {
+            token: request.token,
+            until: request.leased_until,
+        };
+        let limits = (request.max.min(MAX_TAKEN) as usize, self.max_outstanding as usize);
+        let taken = self.book.take(&wanted, &mut self.record.position, limits, lease, now);
+        let all = wanted.last().is_none_or(|last| last.sequence <= self.record.position);
+        if let Some(last) = heads.last().filter(|_| all) {
+            self.record.position = self.record.position.max(last.sequence);
+        }
+        Picked {
+            more: !taken.is_empty() && !all || heads.len() >= looked as usize,
+            missed_to: None,
+            changed: !taken.is_empty() || before != self.record.position,
+            taken,
+        }
+    }
+
+    /// The heads of what was picked that fit into one answer, at least one of them; the others are as if nobody had taken them.
+    pub(super) fn within_bytes(&mut self, picked: &mut Picked, heads: Vec<EventHead>, token: i64) -> Vec<EventHead> {
+        let mut bytes = 0_u64;
+        let mut fitting = Vec::with_capacity(heads.len());
+        for head in heads {
+            bytes = bytes.saturating_add(head.body_bytes);
+            if bytes <= MAX_READING_BYTES || fitting.is_empty() {
+                fitting.push(head);
+                continue;
+            }
+            self.book.settle(head.sequence, token, BookEnd::Untried);
+            picked.taken.retain(|(sequence, _)| *sequence != head.sequence);
+            picked.more = true;
+        }
+        fitting
+    }
+
+    /// What is handed out. What was dropped from the log since is forgotten.
+    pub(super) fn hand_out(&mut self, picked: &Picked, events: Vec<EventRecord>, now: Timestamp) -> Taken {
+        let found: HashSet<EventSequence> = events.iter().map(|event| event.head.sequence).collect();
+        let gone: HashSet<_> = (picked.taken.iter().map(|(sequence, _)| *sequence))
+            .filter(|sequence| !found.contains(sequence))
+            .collect();
+        let lost = gone.iter().max().copied();
+        if let Some(lost) = lost {
+            self.book.forget(&gone);
+            self.record.missed_to = self.record.missed_to.max(Some(lost));
+        }
+        let attempt_of = |sequence: EventSequence| {
+            let found = picked.taken.iter().find(|(of, _)| *of == sequence);
+            found.map_or(1, |(_, attempt)| *attempt)
+        };
+        Taken {
+            missed_to: picked.missed_to.max(lost),
+            more: picked.more,
+            next_due: self.book.next_due(now),
+            events: events
+                .into_iter()
+                .map(|event| TakenEvent {
+                    attempt: attempt_of(event.head.sequence),
+                    event,
+                })
+                .collect(),
+        }
+    }
+
+    /// Ends hand-outs. Answers in order; `died`: what waits for a person now.
+    pub(super) fn settle(&mut self, settlements: &[SettleEvent], now: Timestamp) -> (Vec<bool>, Vec<Died>) {
+        let mut died = Vec::new();
+        let mut settled = Vec::with_capacity(settlements.len());
+        for SettleEvent {
+            sequence,
+            token,
+            outcome,
+        } in settlements
+        {
+            let end = match outcome {
+                EventOutcome::Acked | EventOutcome::Dead { .. } => BookEnd::Gone,
+                EventOutcome::Again { due_at, .. } => BookEnd::Again(*due_at),
+                EventOutcome::Untried => BookEnd::Untried,
+            };
+            let attempts = self.book.settle(*sequence, *token, end);
+            settled.push(attempts.is_some());
+            let Some(attempts) = attempts else { continue };
+            match outcome {
+                EventOutcome::Acked => self.succeeded(),
+                EventOutcome::Again { error, .. } => self.failed(error.as_deref(), now),
+                EventOutcome::Untried => {}
+                EventOutcome::Dead { error } => {
+                    self.failed(Some(error), now);
+                    died.push(Died {
+                        sequence: *sequence,
+                        attempts,
+                        error: cut(error),
+                    });
+                }
+            }
+        }
+        (settled, died)
+    }
+
+    fn succeeded(&mut self) {
+        self.record.failing_since = None;
+        self.record.last_error = None;
+    }
+
+    /// A subscriber that only asks for more time does not fail.
+    fn failed(&mut self, error: Option<&str>, now: Timestamp) {
+        if let Some(error) = error {
+            self.record.failing_since.get_or_insert(now);
+            self.record.last_error = Some(cut(error));
+        }
+    }
+
+    /// Does what is wanted; says why if it does not fit. `start`: where a replay begins.
+    pub(super) fn command(&mut self, command: &SubscriptionCommand, start: EventSequence) -> Result<(), StoreError> {
+        let record = &mut self.record;
+        match command {
+            SubscriptionCommand::Pause => record.state = SubscriptionState::Paused,
+            SubscriptionCommand::Block(reason) => {
+                record.state = SubscriptionState::Blocked;
+                record.blocked_reason = Some(cut(reason));
+            }
+            SubscriptionCommand::Resume if record.state == SubscriptionState::Active => {
+                let name = &record.name;
+                return Err(StoreError::Refused(format!("subscription {name}: it is not paused")));
+            }
+            SubscriptionCommand::Resume => {
+                record.state = SubscriptionState::Active;
+                record.blocked_reason = None;
+                record.failing_since = None;
+            }
+            SubscriptionCommand::Replay(_) => {
+                record.position = start;
+                record.missed_to = None;
+                self.book = Book::default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Up to where everything is done with.
+    pub(super) fn seen(&self) -> EventSequence {
+        self.book.seen(self.record.position)
+    }
+}
+
+pub(super) fn no_subscription(name: &str) -> StoreError {
+    StoreError::NotFound {
+        what: "subscription",
+        name: name.to_owned(),
+    }
+}
+
+fn cut(error: &str) -> String {
+    error[..error.floor_char_boundary(MAX_ERROR_BYTES)].replace('\0', "\u{fffd}")
+}
