@@ -152,7 +152,7 @@ fn a_job_that_is_retried_says_what_holds_it_back() {
     home.run(&["run", "--once", "--timeout", "2"]).with_code(7);
     let retried = home.run(&["jobs", "retry", "1"]).with_code(0);
     assert!(
-        retried.out.contains("job 1: retried; held back by the source until"),
+        retried.out.contains("job 1: retried; rate-limited by the source until"),
         "{retried:?}"
     );
     home.run(&["sources", "pause", "api"]).with_code(0);

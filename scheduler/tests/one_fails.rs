@@ -42,7 +42,11 @@ fn cycles() -> Vec<FinishedCycle> {
         source: SourceId(id),
         source_name: String::from(name),
         number: CycleNumber(1),
-        totals: CycleTotals::default(),
+        totals: CycleTotals {
+            partitions: 1,
+            partitions_done: 1,
+            ..CycleTotals::default()
+        },
         error: None,
     };
     NAMES.into_iter().zip(1..).map(cycle).collect()

@@ -130,7 +130,8 @@ async fn what_does_not_fit_is_refused_and_nothing_of_it_is_stored() {
         change(&mut request);
         request
     };
-    let cases: [(u16, fn(&mut Request<Body>)); 7] = [
+    type Change = fn(&mut Request<Body>);
+    let cases: [(u16, Change); 7] = [
         (401, |request| drop(request.headers_mut().remove("x-hub-signature-256"))),
         (401, |request| {
             drop(request.headers_mut().insert("x-hub-signature-256", "".parse().unwrap()))
