@@ -230,6 +230,7 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 fn examine(source: &SourceSettings) -> Vec<(String, String)> {
     let opened = tideline_worker::sources::open(source);
     let mut problems = opened.err().map(|error| error.problems).unwrap_or_default();
+    problems.extend(tideline_scheduler::check_rules(source));
     problems.retain(|(key, _)| {
         let key = key.split_once("].").map_or("", |(_, key)| key);
         key != "values" && !matches!(key.split('.').next(), Some("parent" | "path" | "query"))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tideline_config::settings::{Settings, SourceSettings};
+use tideline_config::settings::{ExpressionSettings, Settings, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::Secret;
 use tideline_core::words::SourceSpec;
@@ -198,6 +198,16 @@ fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn evaluator(settings: &ExpressionSettings) -> Arc<Evaluator> {
+    Arc::new(Evaluator::new(Limits {
+        processes: settings.processes,
+        memory_bytes: settings.memory_bytes,
+        stack_bytes: settings.stack_bytes,
+        timeout: settings.timeout,
+        ..Limits::default()
+    }))
+}
+
 fn start_scheduler(ground: &Ground, runtime: &Runtime) {
     Scheduler::new(SchedulerParts {
         store: Arc::clone(&ground.store),
@@ -210,6 +220,7 @@ fn start_scheduler(ground: &Ground, runtime: &Runtime) {
         retention: ground.settings.retention,
         events: ground.settings.events.clone(),
     })
+    .following_events(evaluator(&ground.settings.expressions))
     .start(runtime);
 }
 

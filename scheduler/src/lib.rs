@@ -4,10 +4,12 @@
 
 mod dispatch;
 mod end_cycles;
+mod follow_events;
 mod prune_audit;
 mod prune_changes;
 mod prune_events;
 mod prune_history;
+mod refresh_rules;
 mod rescue_jobs;
 mod rest_sources;
 mod scheduler;
@@ -16,10 +18,12 @@ mod sweep_cycles;
 
 pub use dispatch::Dispatch;
 pub use end_cycles::EndCycles;
+pub use follow_events::FollowEvents;
 pub use prune_audit::PruneAudit;
 pub use prune_changes::PruneChanges;
 pub use prune_events::PruneEvents;
 pub use prune_history::PruneHistory;
+pub use refresh_rules::check_rules;
 pub use rescue_jobs::{Absence, RescueJobs};
 pub use rest_sources::RestSources;
 pub use scheduler::{Scheduler, SchedulerParts, Task};

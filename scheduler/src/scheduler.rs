@@ -9,14 +9,15 @@ use tideline_config::hooks::EventSettings;
 use tideline_config::settings::{RetentionSettings, SchedulerSettings, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::RescuePolicy;
+use tideline_expression::Evaluator;
 use tideline_queue::Queue;
 use tideline_runtime::{Pace, Runtime, Wake};
 use tideline_store::{Store, StoreError};
 
 use crate::rescue_jobs::{self, Absence};
 use crate::{
-    Dispatch, EndCycles, PruneAudit, PruneChanges, PruneEvents, PruneHistory, RescueJobs, RestSources, StartCycles,
-    SweepCycles,
+    Dispatch, EndCycles, FollowEvents, PruneAudit, PruneChanges, PruneEvents, PruneHistory, RescueJobs, RestSources,
+    StartCycles, SweepCycles,
 };
 
 /// Tombstones are looked at so often.
@@ -64,6 +65,7 @@ pub struct SchedulerParts {
 pub struct Scheduler {
     parts: SchedulerParts,
     sources: Arc<HashMap<String, SourceSettings>>,
+    evaluator: Option<Arc<Evaluator>>,
 }
 
 impl Scheduler {
@@ -78,7 +80,15 @@ impl Scheduler {
         Self {
             parts,
             sources: Arc::new(sources),
+            evaluator: None,
         }
+    }
+
+    /// Follows events too, as the rules of the sources (`on`) say, whose expressions this evaluates.
+    #[must_use]
+    pub fn following_events(mut self, evaluator: Arc<Evaluator>) -> Self {
+        self.evaluator = Some(evaluator);
+        self
     }
 
     /// Starts a loop for each task; they run until the runtime's soft stop.
@@ -139,6 +149,13 @@ impl Scheduler {
             sources: Arc::clone(&self.sources),
         };
         on_wake("sweep cycles", Arc::new(sweep));
+        if let Some(evaluator) = &self.evaluator
+            && self.sources.values().any(|source| !source.on.is_empty())
+        {
+            let (store, queue, clock) = (Arc::clone(store), Arc::clone(queue), Arc::clone(clock));
+            let follow = FollowEvents::new(store, queue, clock, Arc::clone(evaluator), &self.sources);
+            on_wake("follow events", Arc::new(follow));
+        }
     }
 
     /// What has a pace of its own: sources that stand still, the end of the nearest lease, and old tombstones.

@@ -10,6 +10,7 @@ use tideline_config::settings::{RetentionSettings, SchedulerSettings, Settings, 
 use tideline_core::clock::{Clock, ManualClock, SystemClock};
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::WorkerId;
+use tideline_expression::{Evaluator, Limits};
 use tideline_queue::Queue;
 use tideline_queue::in_process::InProcessQueue;
 use tideline_runtime::{LoopReport, Runtime};
@@ -177,6 +178,7 @@ impl Embedded {
             retention: RetentionSettings::default(),
             events: EventSettings::default(),
         })
+        .following_events(Arc::new(Evaluator::new(Limits::default())))
         .start(&runtime);
         Ok(Self { runtime, worker: id })
     }

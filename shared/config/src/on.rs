@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tideline_core::rules::TopicGlob;
+
 use super::http::placeholders;
 use super::reader::{Section, Spec, unknown};
 use super::settings::{RefreshRule, RefreshScope, Resource, SourceSettings};
@@ -40,12 +42,8 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
         );
     }
     for topic in &topics {
-        let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/' | '*');
-        if topic.is_empty() || topic.len() > 200 || !topic.chars().all(fits) {
-            rule.fail(
-                "topic",
-                "must be 1 to 200 letters, digits and . - _ : / with * for any characters",
-            );
+        if let Err(error) = topic.parse::<TopicGlob>() {
+            rule.fail("topic", error.to_string());
         }
     }
     let doc =

@@ -82,3 +82,13 @@ pub trait SubscriptionStore: Send + Sync {
     /// One of them (or up to a thousand) is due again, as if for the first time; says how many.
     async fn retry_dead_letters(&self, name: &str, sequence: Option<EventSequence>) -> Answer<u64>;
 }
+
+/// Where those who follow the log of events from inside stand.
+#[async_trait]
+pub trait FollowerStore: Send + Sync {
+    /// Up to where a follower has applied the log. None: it never moved.
+    async fn find_position(&self, follower: &str) -> Answer<Option<EventSequence>>;
+
+    /// Moves a follower from where it stood. `false`: it no longer stands there (another process moved it).
+    async fn move_position(&self, follower: &str, from: Option<EventSequence>, to: EventSequence) -> Answer<bool>;
+}

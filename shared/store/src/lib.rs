@@ -20,7 +20,7 @@ pub mod sqlite;
 
 pub use acts::*;
 pub use error::StoreError;
-pub use event_seams::{EventStore, SubscriptionStore};
+pub use event_seams::{EventStore, FollowerStore, SubscriptionStore};
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};
 pub use requests::*;
 pub use seams::*;

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::event_seams::{EventStore, SubscriptionStore};
+use super::event_seams::{EventStore, FollowerStore, SubscriptionStore};
 use super::{
     AuditFilter, AuditRecord, ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter,
     OperatorAct, Performed, PrunedJobs, Rescue, SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError,
@@ -30,6 +30,7 @@ pub trait Store:
     + AuditStore
     + TokenStore
     + SubscriptionStore
+    + FollowerStore
 {
 }
 
@@ -47,6 +48,7 @@ impl<T> Store for T where
         + AuditStore
         + TokenStore
         + SubscriptionStore
+        + FollowerStore
 {
 }
 

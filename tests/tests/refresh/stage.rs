@@ -78,21 +78,32 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) queue: Arc<dyn Queue>,
     roles: Embedded,
-    _folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Stage {
-    /// The roles at work, after a first cycle that found these items.
+    /// The roles at work on SQLite, after a first cycle that found these items.
     pub(crate) async fn start(settings: SourceSettings, items: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("t.db").display());
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open_owned(&url, "test").await.unwrap());
+        let store = Arc::new(SqliteStore::open_owned(&url, "test").await.unwrap());
+        let mut stage = Self::on(store, Arc::new(InProcessQueue::default()), settings, items).await;
+        stage.folder = Some(folder);
+        stage
+    }
+
+    /// The same on this store and queue.
+    pub(crate) async fn on(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        settings: SourceSettings,
+        items: &[&str],
+    ) -> Self {
         let things = Arc::new(Things {
             items: Mutex::new(items.iter().map(|id| ((*id).to_owned(), 1)).collect()),
             readings: AtomicU32::new(0),
             gate: Semaphore::new(1_000_000),
         });
-        let queue: Arc<dyn Queue> = Arc::new(InProcessQueue::default());
         let roles = Embedded::of(Parts {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
@@ -110,7 +121,7 @@ impl Stage {
             store,
             queue,
             roles,
-            _folder: folder,
+            folder: None,
         };
         stage.complete_cycles(1).await;
         stage
@@ -205,5 +216,6 @@ impl Stage {
 
     pub(crate) async fn stop(self) {
         self.roles.stop().await;
+        drop(self.folder);
     }
 }

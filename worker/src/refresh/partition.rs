@@ -48,17 +48,21 @@ impl RefreshHandler {
                 memory: None,
             };
             let page = timeout(settings.page_timeout, ready.readable.source.read_page(request)).await;
-            let page = match page.unwrap_or_else(|_| Err(too_slow())) {
+            let mut page = match page.unwrap_or_else(|_| Err(too_slow())) {
                 Ok(page) => page,
                 Err(error) => return Err(failed(&*self.store, &*self.clock, ready.source, error).await),
             };
-            let (hold, next) = (page.hold, page.next.clone());
+            let (hold, next, failure) = (page.hold, page.next.clone(), page.failure.take());
             let basis = DeltaBasis::Read(began);
             let deltas: Vec<Delta> = (changes_of(ready, page)?.into_iter())
                 .map(|change| Delta { change, basis })
                 .collect();
             // What was overtaken has been read by somebody who began later: it is as new as it can be.
             self.write(ready, &deltas).await?;
+            // The page is written; nobody can tell what follows it.
+            if let Some(failure) = failure {
+                return Err(failed(&*self.store, &*self.clock, ready.source, failure).await);
+            }
             if let Some(hold) = hold {
                 self.store.hold_back(ready.source, self.clock.now().plus(hold)).await?;
             }

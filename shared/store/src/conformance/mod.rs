@@ -26,6 +26,7 @@ pub mod cycles;
 pub mod deltas;
 pub mod events;
 pub mod feed;
+pub mod followers;
 pub mod ingest;
 pub mod jobs;
 pub mod leases;
@@ -57,6 +58,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_deltas!($open);
         $crate::store_conformance_events!($open);
         $crate::store_conformance_feed!($open);
+        $crate::store_conformance_followers!($open);
         $crate::store_conformance_ingest!($open);
         $crate::store_conformance_jobs!($open);
         $crate::store_conformance_leases!($open);
@@ -111,6 +113,7 @@ mod tests {
             ("deltas", include_str!("deltas.rs")),
             ("events", include_str!("events.rs")),
             ("feed", include_str!("feed.rs")),
+            ("followers", include_str!("followers.rs")),
             ("ingest", include_str!("ingest.rs")),
             ("jobs", include_str!("jobs.rs")),
             ("leases", include_str!("leases.rs")),

@@ -4,7 +4,7 @@ use super::rows::column;
 use crate::StoreError;
 
 /// Forward only; the number is the place in the list, from 1.
-const MIGRATIONS: [(&str, &str); 7] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
     (
         "readers and wishes",
@@ -29,6 +29,10 @@ const MIGRATIONS: [(&str, &str); 7] = [
     (
         "subscriptions",
         include_str!("../../../../migrations/postgres/0007_subscriptions.sql"),
+    ),
+    (
+        "followers",
+        include_str!("../../../../migrations/postgres/0008_followers.sql"),
     ),
 ];
 

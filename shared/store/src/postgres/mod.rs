@@ -18,6 +18,7 @@ mod cycles;
 mod delta;
 mod error;
 mod events;
+mod followers;
 mod ingest;
 mod jobs;
 mod migrate;

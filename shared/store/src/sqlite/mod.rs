@@ -12,6 +12,7 @@ mod delta;
 mod entities;
 mod events;
 mod failure;
+mod followers;
 mod ingest;
 mod jobs;
 mod manifest;

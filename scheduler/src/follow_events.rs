@@ -1,0 +1,204 @@
+//! Turns events into refresh jobs, as the rules of sources (`on`) say.
+//!
+//! The follower goes on from its own stored position, which moves only when the jobs of all events up to there are in the
+//! store: each event is applied at least once, and applying it twice asks for the same reading. Any number of schedulers may
+//! follow at once. A rule that fails on an event is shown as a parked job of its own and holds up no other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tideline_config::settings::SourceSettings;
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::rules::{canonical_json, fingerprint};
+use tideline_core::words::{
+    EventRecord, EventSequence, JobId, NewJob, REFRESH_KIND, RefreshRequest, RefreshTarget, Timestamp, Token, Trigger,
+};
+use tideline_expression::Evaluator;
+use tideline_queue::{Hint, Queue};
+use tideline_runtime::Pace;
+use tideline_store::{EventFilter, Store, StoreError};
+
+use crate::refresh_rules::{Rule, RuleError, rules_of, seen};
+use crate::scheduler::Task;
+
+/// Under this name its position is stored.
+const NAME: &str = "refresh";
+/// Events that are applied at a time.
+const BATCH: u32 = 1_000;
+/// Things whose newest reading is remembered, for `refresh_spacing`.
+const REMEMBERED: usize = 10_000;
+/// How long the follower waits if expressions cannot be evaluated now.
+const UNAVAILABLE: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct FollowEvents {
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+    evaluator: Arc<Evaluator>,
+    rules: Vec<Rule>,
+    spacing: HashMap<String, Duration>,
+    /// When what was asked for last is due.
+    asked: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl FollowEvents {
+    /// A follower for the rules of these sources.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        evaluator: Arc<Evaluator>,
+        sources: &HashMap<String, SourceSettings>,
+    ) -> Self {
+        let spacing = sources
+            .values()
+            .map(|source| (source.name.clone(), source.refresh_spacing));
+        Self {
+            store,
+            queue,
+            clock,
+            evaluator,
+            rules: sources.values().flat_map(rules_of).collect(),
+            spacing: spacing.collect(),
+            asked: Mutex::default(),
+        }
+    }
+
+    /// What the events ask for, the newest request for each thing. None: expressions cannot be evaluated now.
+    async fn requests(&self, events: &[EventRecord]) -> Option<BTreeMap<String, (RefreshRequest, Option<String>)>> {
+        let mut requests = BTreeMap::new();
+        for event in events {
+            let mut text = None;
+            for rule in &self.rules {
+                if !rule.topics.iter().any(|topic| topic.matches(&event.head.topic)) {
+                    continue;
+                }
+                if text.is_none() {
+                    text = seen(event).ok();
+                }
+                let target = match rule.apply(&self.evaluator, text.as_deref().unwrap_or("null")).await {
+                    Ok(None) => continue,
+                    Ok(Some(target)) => target,
+                    Err(RuleError::Failed(error)) => {
+                        tracing::warn!(
+                            source = rule.source,
+                            rule = rule.place,
+                            error,
+                            "a rule failed on an event"
+                        );
+                        RefreshTarget::FailedRule {
+                            rule: rule.place,
+                            error,
+                        }
+                    }
+                    Err(RuleError::Unavailable(error)) => {
+                        tracing::warn!(error = full_text(&error), "the rules of events cannot be applied now");
+                        return None;
+                    }
+                };
+                let request = RefreshRequest {
+                    source: rule.source.clone(),
+                    target,
+                    event: event.head.sequence.0,
+                };
+                requests.insert(request.key(), (request, event.head.trace.clone()));
+            }
+        }
+        Some(requests)
+    }
+
+    /// When a request is due: at once, unless the same thing was asked for a moment ago. One that waits already stays where
+    /// it is, so that a burst is one reading at once and one after its last event.
+    fn due(&self, key: &str, source: &str, now: Timestamp) -> Timestamp {
+        let spacing = self.spacing.get(source).copied().unwrap_or_default();
+        let mut asked = self.asked.lock();
+        if asked.len() >= REMEMBERED {
+            asked.retain(|_, due| due.plus(spacing) > now);
+        }
+        let due = match asked.get(key) {
+            Some(last) if *last > now => *last,
+            Some(last) => last.plus(spacing).max(now),
+            None => now,
+        };
+        if asked.len() < REMEMBERED {
+            asked.insert(key.to_owned(), due);
+        }
+        due
+    }
+
+    async fn enqueue(&self, requests: BTreeMap<String, (RefreshRequest, Option<String>)>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let jobs: Vec<NewJob> = (requests.into_iter())
+            .filter_map(|(key, (request, trace))| {
+                let args = canonical_json(&serde_json::to_string(&request).ok()?).ok()?;
+                Some(NewJob {
+                    kind: REFRESH_KIND.to_owned(),
+                    fingerprint: fingerprint(args.as_bytes()),
+                    due_at: self.due(&key, &request.source, now),
+                    key,
+                    args,
+                    trigger: Trigger::Webhook,
+                    trace,
+                })
+            })
+            .collect();
+        for batch in jobs.chunks(BATCH as usize) {
+            let enqueued = self.store.enqueue(batch, now).await?;
+            let due: Vec<(JobId, Token)> = (batch.iter().zip(&enqueued))
+                .filter(|(job, answer)| answer.claimable && job.due_at <= now)
+                .map(|(_, answer)| (answer.job, answer.token))
+                .collect();
+            if let Err(error) = self.queue.publish(&Hint::spread(REFRESH_KIND, &due, None)).await {
+                let error = full_text(&error);
+                tracing::debug!(error, "hints not sent; workers claim from the store");
+            }
+            if batch.iter().any(|job| job.due_at > now) {
+                self.queue.wake().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Task for FollowEvents {
+    /// Applies the next events.
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        if self.rules.is_empty() {
+            return Ok(Pace::Idle);
+        }
+        let from = self.store.find_position(NAME).await?;
+        let filter = EventFilter {
+            topics: self.rules.iter().flat_map(|rule| rule.topics.clone()).collect(),
+            ..EventFilter::default()
+        };
+        let after = from.unwrap_or(EventSequence(0));
+        let reading = self.store.list_events_after(after, &filter, BATCH).await?;
+        if let Some(gap) = reading.missed {
+            tracing::warn!(
+                ?gap,
+                "events were dropped before they were applied; the next cycles find what they told of"
+            );
+        }
+        if reading.next == after {
+            return Ok(Pace::Idle);
+        }
+        let Some(requests) = self.requests(&reading.events).await else {
+            return Ok(Pace::After(UNAVAILABLE));
+        };
+        self.enqueue(requests).await?;
+        // If another scheduler was faster, there may be more from where it stands.
+        let moved = self.store.move_position(NAME, from, reading.next).await?;
+        Ok(if reading.more || !moved {
+            Pace::Again
+        } else {
+            Pace::Idle
+        })
+    }
+}
