@@ -99,12 +99,12 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server_and_a_migration_
     store.enqueue(&[job()], t(0)).await.expect("it goes on");
     // As a long migration would: whoever migrates waits for whoever does.
     let mut other = database.connection().await;
-    other
-        .execute(sqlx::raw_sql(
-            "DELETE FROM tideline_migrations WHERE version > 1; BEGIN; LOCK TABLE tideline_migrations",
-        ))
-        .await
-        .expect("it is locked");
+    for text in [
+        "DELETE FROM tideline_migrations WHERE version > 1",
+        "BEGIN; SELECT pg_advisory_xact_lock(8388346167727582821)",
+    ] {
+        other.execute(sqlx::raw_sql(text)).await.expect("it is locked");
+    }
     let migrating = tokio::time::timeout(Duration::from_millis(1_500), store.migrate()).await;
     assert!(migrating.is_err(), "it waits: {migrating:?}");
 }
