@@ -40,6 +40,7 @@ fn memory(page: &Page) -> PageMemory {
         fingerprint: Fingerprint::default(),
         entities: 0,
         unidentified: 0,
+        lost: vec![],
         next: page.next.as_ref().map(Value::to_string),
         children: Vec::new(),
         validators: page.validators.clone(),

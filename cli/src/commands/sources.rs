@@ -2,11 +2,13 @@
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use tideline_core::words::{CycleNumber, CycleRecord, CycleState, HeldSweep, MalformedRecord, SourceRecord, Timestamp};
+use tideline_core::words::{
+    Collision, CycleNumber, CycleRecord, CycleState, HeldSweep, MalformedRecord, SourceRecord, Timestamp, UnseenEntity,
+};
 use tideline_store::{SourceStore, StoreError};
 
 use super::source_actions::{self, Action};
-use super::view::{SourceView, view, view_all};
+use super::view::{Left, SourceView, view, view_all};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::{Grid, Out, Piece, Tone, count, moment, short, span};
@@ -86,6 +88,8 @@ struct Shown {
     view: SourceView,
     cycles: Vec<CycleRecord>,
     malformed: Vec<MalformedRecord>,
+    collisions: Vec<Collision>,
+    unseen: Vec<UnseenEntity>,
 }
 
 /// Lists, shows or acts.
@@ -151,6 +155,8 @@ async fn show(context: &Context, out: &mut Out, name: &str) -> anyhow::Result<Co
     let shown = Shown {
         cycles: store.list_cycles(source.id, SHOWN).await?,
         malformed: store.list_malformed(source.id, SHOWN).await?,
+        collisions: store.list_collisions(source.id, SHOWN).await?,
+        unseen: store.list_unseen_entities(source.id, SHOWN).await?,
         view: view(&*store, source, now).await?,
     };
     if out.is_json() {
@@ -166,6 +172,14 @@ async fn show(context: &Context, out: &mut Out, name: &str) -> anyhow::Result<Co
         out.line("")?;
         out.grid(&malformed_grid(&shown.malformed))?;
     }
+    if !shown.collisions.is_empty() {
+        out.line("")?;
+        out.grid(&collisions_grid(&shown.collisions))?;
+    }
+    if !shown.unseen.is_empty() {
+        out.line("")?;
+        out.grid(&unseen_grid(&shown.unseen))?;
+    }
     Ok(Code::Done)
 }
 
@@ -180,6 +194,9 @@ fn source_pairs(view: &SourceView, now: Timestamp) -> Grid {
     grid.pair("cycle", source.cycle.to_string());
     if let Some(next) = source.next_cycle_at {
         grid.pair("next cycle", format!("{next} ({})", moment(next, now)));
+    }
+    for sentence in view.left.iter().flat_map(Left::sentences) {
+        grid.pair("look at", Piece::toned(sentence, Tone::Warn));
     }
     if let Some(held) = &source.held {
         grid.pair("held sweep", held_sweep(source, held, view.newest_cycle.as_ref()));
@@ -279,6 +296,36 @@ pub(crate) fn cycle_word(state: CycleState) -> &'static str {
 /// One line of it is enough to find the item again; all of it is in the JSON.
 fn sample(text: &str) -> String {
     short(&text.split_whitespace().collect::<Vec<_>>().join(" "), 80)
+}
+
+fn collisions_grid(collisions: &[Collision]) -> Grid {
+    let mut grid = Grid::new(&["on more than one page", "pages", "in the catalog from", "page"]);
+    for collision in collisions {
+        grid.row(vec![
+            collision.reference.as_str().into(),
+            Piece::number(collision.places),
+            collision.partition.as_str().into(),
+            Piece::number(u64::from(collision.page)),
+        ]);
+    }
+    grid
+}
+
+fn unseen_grid(unseen: &[UnseenEntity]) -> Grid {
+    let mut grid = Grid::new(&["not seen", "complete cycles", "kept because"]);
+    for entity in unseen {
+        let because = match (entity.rejected, entity.cycles) {
+            (true, _) => "its removal was rejected",
+            (false, 0) => "what could not be read may own it",
+            (false, _) => "it waits for another complete cycle, or for an approval",
+        };
+        grid.row(vec![
+            entity.reference.as_str().into(),
+            Piece::number(u64::from(entity.cycles)),
+            because.into(),
+        ]);
+    }
+    grid
 }
 
 fn malformed_grid(items: &[MalformedRecord]) -> Grid {

@@ -6,7 +6,7 @@ use tideline_core::words::Timestamp;
 use tideline_store::{StoreStats, WorkerRecord};
 
 use super::sources::sources_grid;
-use super::view::{SourceView, view_all};
+use super::view::{Left, SourceView, view_all};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::{Grid, Out, Piece, Tone, count, moment, span};
@@ -43,6 +43,15 @@ pub(crate) async fn run(context: &Context, out: &mut Out, _args: StatusArgs) -> 
         out.line("No sources yet: `tideline run` takes them from the configuration.")?;
     } else {
         out.grid(&sources_grid(&status.sources))?;
+        for view in &status.sources {
+            for sentence in view.left.iter().flat_map(Left::sentences) {
+                let name = &view.source.name;
+                out.toned(
+                    Tone::Warn,
+                    format!("{name}: {sentence}; `tideline sources show {name}`"),
+                )?;
+            }
+        }
     }
     out.line("")?;
     if status.workers.is_empty() {

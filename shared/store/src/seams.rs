@@ -8,9 +8,9 @@ use super::{
 };
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{
-    ClaimedJob, Commit, CycleEnd, CycleNumber, CycleRecord, Delta, DeltaOutcome, Enqueued, FeedPosition, FinishedCycle,
-    JobId, JobRecord, Lease, MalformedRecord, NewJob, PageBatch, PageMemory, Settled, SourceId, SourceRecord,
-    SourceSpec, SweepPlan, Timestamp, WorkerId,
+    ClaimedJob, Collision, Commit, CycleEnd, CycleNumber, CycleRecord, Delta, DeltaOutcome, Enqueued, FeedPosition,
+    FinishedCycle, JobId, JobRecord, Lease, MalformedRecord, NewJob, PageBatch, PageMemory, Settled, SourceId,
+    SourceRecord, SourceSpec, SweepPlan, Timestamp, UnseenEntity, WorkerId,
 };
 
 type Answer<T> = Result<T, StoreError>;
@@ -259,6 +259,13 @@ pub trait OperatorStore: Send + Sync {
 
     /// The newest malformed items of a source.
     async fn list_malformed(&self, source: SourceId, limit: u32) -> Answer<Vec<MalformedRecord>>;
+
+    /// References that more than one page of a source shows, as its newest complete cycle found it; in order.
+    async fn list_collisions(&self, source: SourceId, limit: u32) -> Answer<Vec<Collision>>;
+
+    /// Entities that the newest cycles of a source did not see and that are still there: ones that wait for another cycle without
+    /// them, that something which could not be read may own, or whose removal is held or was rejected. By reference.
+    async fn list_unseen_entities(&self, source: SourceId, limit: u32) -> Answer<Vec<UnseenEntity>>;
 
     /// Workers with a lease.
     async fn list_workers(&self) -> Answer<Vec<WorkerRecord>>;

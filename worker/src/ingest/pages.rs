@@ -34,20 +34,29 @@ pub(crate) fn page_write(
         }
         PageContent::Items(items) => items,
     };
-    let (entities, malformed) = sort_out(items, volatile);
-    let kept: Vec<_> = malformed
+    let (mut entities, malformed) = sort_out(items, volatile);
+    let mut kept: Vec<_> = malformed
         .iter()
         .filter_map(|item| item.reference.as_ref().map(key_hash))
         .collect();
+    let unidentified = malformed.len() - kept.len();
+    // What another place wins is marked here and written there.
+    let lost = memory.as_ref().map(|memory| memory.lost.clone()).unwrap_or_default();
+    kept.extend(
+        entities
+            .extract_if(.., |entity| lost.contains(&entity.key_hash))
+            .map(|entity| entity.key_hash),
+    );
     let fresh = PageMemory {
         page: number,
         fingerprint: page_fingerprint(&entities, &kept, &malformed),
         entities: u32::try_from(entities.len() + kept.len()).unwrap_or(u32::MAX),
-        unidentified: u32::try_from(malformed.len() - kept.len()).unwrap_or(u32::MAX),
+        unidentified: u32::try_from(unidentified).unwrap_or(u32::MAX),
         next: next.map(|cursor| cursor.to_string()),
         children,
         validators,
         read_at,
+        lost,
     };
     let same = memory
         .as_ref()
@@ -69,7 +78,8 @@ pub(crate) fn page_write(
     })
 }
 
-/// Entities in canonical form, at most one per reference (the last one counts, as in the catalog), and what is malformed.
+/// Entities in canonical form, at most one per reference, and what is malformed. Of several items that give one reference the
+/// first one counts, and those that differ from it are reported.
 pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> (Vec<Entity>, Vec<MalformedItem>) {
     let mut entities: Vec<Entity> = Vec::with_capacity(items.len());
     let mut malformed = Vec::new();
@@ -101,8 +111,16 @@ pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> (Vec<Entity>, V
             body,
         };
         match places.get(&entity.key_hash.0) {
-            Some(place) if entities[*place].reference == entity.reference => entities[*place] = entity,
-            _ => {
+            Some(place) if entities[*place].fingerprint == entity.fingerprint => {}
+            Some(_) => malformed.push(MalformedItem {
+                error: format!(
+                    "an item before it on this page gives the same reference, {}",
+                    entity.reference
+                ),
+                reference: Some(entity.reference),
+                sample: entity.body.chars().take(SAMPLE / 4).collect(),
+            }),
+            None => {
                 places.insert(entity.key_hash.0, entities.len());
                 entities.push(entity);
             }
@@ -190,14 +208,40 @@ mod tests {
     }
 
     #[test]
-    fn of_two_items_with_one_reference_the_last_one_counts() {
-        let PageWrite::Written { entities, memory, .. } = write(page(vec![entity("a", 1), entity("a", 2)]), None)
+    fn of_two_items_with_one_reference_the_first_one_counts_and_the_other_is_reported() {
+        let items = vec![entity("a", 1), entity("a", 1), entity("a", 2)];
+        let PageWrite::Written {
+            entities, malformed, ..
+        } = write(page(items), None)
         else {
             panic!("a new page is written");
         };
         assert_eq!(entities.len(), 1);
-        assert_eq!(memory.entities, 1);
-        assert_eq!(entities[0].body, "{\"value\":2}");
+        assert_eq!(entities[0].body, "{\"value\":1}");
+        assert_eq!(malformed.len(), 1, "an item that is the same loses nothing");
+        assert!(
+            malformed[0].error.contains("component:default/a"),
+            "{}",
+            malformed[0].error
+        );
+    }
+
+    #[test]
+    fn an_entity_that_another_place_wins_is_marked_and_not_written() {
+        let mut memory = write(page(vec![entity("a", 1), entity("b", 1)]), None).memory().clone();
+        let a = key_hash(&EntityRef::new("component", "default", "a").unwrap());
+        memory.lost = vec![a];
+        let PageWrite::Written {
+            entities, kept, memory, ..
+        } = write(page(vec![entity("a", 2), entity("b", 1)]), Some(memory))
+        else {
+            panic!("another page is written");
+        };
+        assert_eq!(kept, vec![a]);
+        assert_eq!((entities.len(), memory.entities), (1, 2));
+        // What it loses may change as it likes: the page stays what it is.
+        let again = write(page(vec![entity("a", 3), entity("b", 1)]), Some(memory));
+        assert!(matches!(again, PageWrite::Touched { .. }));
     }
 
     #[test]

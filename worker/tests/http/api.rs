@@ -231,6 +231,7 @@ pub(crate) fn memory(page: &Page) -> PageMemory {
         fingerprint: Fingerprint::default(),
         entities: 0,
         unidentified: 0,
+        lost: vec![],
         next: page.next.as_ref().map(Value::to_string),
         children: page.children.clone(),
         validators: page.validators.clone(),

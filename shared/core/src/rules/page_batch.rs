@@ -1,6 +1,6 @@
 //! What is true of a batch of pages whatever store it goes to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::keep_cursor;
 use crate::words::{Entity, KeyHash, PageBatch, PageWrite, Progress, Timestamp};
@@ -55,6 +55,24 @@ impl PageBatch {
         progress.modified += modified;
         progress.unchanged += marked.saturating_sub(added + modified);
         progress
+    }
+
+    /// Keys that several of the written pages show, in order.
+    #[must_use]
+    pub fn repeated_keys(&self) -> Vec<i64> {
+        let written = self.pages.iter().filter_map(|page| match page {
+            PageWrite::Written { entities, .. } => Some(entities),
+            PageWrite::Touched { .. } => None,
+        });
+        let (mut seen, mut repeated) = (HashSet::new(), BTreeSet::new());
+        if self.pages.len() > 1 {
+            for entity in written.flatten() {
+                if !seen.insert(entity.key_hash.0) {
+                    repeated.insert(entity.key_hash.0);
+                }
+            }
+        }
+        repeated.into_iter().collect()
     }
 
     /// When the newest reading of these pages began.

@@ -76,7 +76,7 @@ pub struct CycleTotals {
     pub kept: u64,
     /// Entities that the cycle did not see, and that go if another complete cycle does not see them either.
     pub unconfirmed: u64,
-    /// References that more than one item gave; see [`Collision`].
+    /// References that more than one page shows; see [`Collision`].
     pub collisions: u64,
 }
 
@@ -88,23 +88,23 @@ impl CycleTotals {
     }
 }
 
-/// A reference that more than one item of a source gave: only one of them can be in the catalog.
+/// A reference that items on more than one page of a source give: only one of them can be in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collision {
     /// The reference.
     #[serde(rename = "ref")]
     pub reference: EntityRef,
-    /// How many items gave it.
-    pub items: u64,
+    /// How many pages show it.
+    pub places: u64,
     /// Key of the partition whose item is in the catalog: the lowest one.
     pub partition: String,
     /// Its page: the lowest one of that partition that has it.
     pub page: u32,
 }
 
-/// An entity that complete cycles did not see, and that was not removed.
+/// An entity that the newest cycles did not see, and that was not removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Miss {
+pub struct UnseenEntity {
     /// Its reference.
     #[serde(rename = "ref")]
     pub reference: EntityRef,

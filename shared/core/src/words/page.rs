@@ -43,6 +43,9 @@ pub struct PageMemory {
     pub validators: Validators,
     /// When its newest reading began, or a little later (the store keeps one moment for pages that are committed together).
     pub read_at: Timestamp,
+    /// Entities on it that are marked and not written from it, because another place of the source shows the same reference
+    /// and wins; as the newest complete cycle found it.
+    pub lost: Vec<KeyHash>,
 }
 
 impl PageMemory {

@@ -237,6 +237,7 @@ pub fn written_with(
         entities: u32::try_from(entities.len() + kept.len()).unwrap(),
         unidentified: u32::try_from(malformed.iter().filter(|item| item.reference.is_none()).count()).unwrap(),
         next: None,
+        lost: vec![],
         children,
         validators: Validators {
             request: Some(Fingerprint([1; 32])),

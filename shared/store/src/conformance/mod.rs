@@ -22,6 +22,7 @@
 pub mod acts;
 mod builders;
 pub mod catalog;
+pub mod collisions;
 pub mod cycles;
 pub mod deltas;
 pub mod events;
@@ -54,6 +55,7 @@ macro_rules! store_conformance {
     ($open:path) => {
         $crate::store_conformance_acts!($open);
         $crate::store_conformance_catalog!($open);
+        $crate::store_conformance_collisions!($open);
         $crate::store_conformance_cycles!($open);
         $crate::store_conformance_deltas!($open);
         $crate::store_conformance_events!($open);
@@ -109,6 +111,7 @@ mod tests {
         for (file, text) in [
             ("acts", include_str!("acts.rs")),
             ("catalog", include_str!("catalog.rs")),
+            ("collisions", include_str!("collisions.rs")),
             ("cycles", include_str!("cycles.rs")),
             ("deltas", include_str!("deltas.rs")),
             ("events", include_str!("events.rs")),

@@ -61,7 +61,7 @@ impl CatalogStore for PostgresStore {
     }
 }
 
-fn reference(row: &PgRow) -> Result<EntityRef, StoreError> {
+pub(super) fn reference(row: &PgRow) -> Result<EntityRef, StoreError> {
     column::<&str>(row, "ref")?
         .parse()
         .map_err(|error: tideline_core::words::EntityRefError| broken("read a reference", error.to_string()))

@@ -12,6 +12,8 @@ pub(super) struct Changes<'b> {
     new: Vec<&'b Entity>,
     /// With whether it is a tombstone now.
     changed: Vec<(&'b Entity, bool)>,
+    /// Keys of the entities that the catalog had, equal or not.
+    pub(super) live: Vec<i64>,
 }
 
 impl Changes<'_> {
@@ -85,8 +87,11 @@ pub(super) async fn compare<'b>(
         }
         Ok(found)
     };
-    mark("equal")?;
+    let equal = mark("equal")?;
     let (different, gone) = (mark("different")?, mark("gone")?);
+    changes.live = (equal.iter().chain(&different))
+        .map(|entity| entity.key_hash.0)
+        .collect();
     changes.new = entities
         .iter()
         .zip(&known)

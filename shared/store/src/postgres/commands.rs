@@ -134,6 +134,7 @@ async fn reset(act: &mut Act, source: &Standing) -> Result<(), StoreError> {
     for statement in [
         include_str!("sql/delete_manifests.sql"),
         include_str!("sql/delete_misses.sql"),
+        include_str!("sql/forget_collisions.sql"),
         include_str!("sql/suspect_all_entities.sql"),
         include_str!("sql/forget_cursors.sql"),
     ] {

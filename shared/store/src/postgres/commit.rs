@@ -66,7 +66,7 @@ pub(super) async fn commit_written(
     let entities = batch.newest_entities(&deltas);
     let changes = changes::compare(&mut act, batch.source, &entities).await?;
     let progress = batch.progress_after(changes.added(), changes.modified());
-    let Some(row) = write_manifests(&mut act, batch, &progress, look, now).await? else {
+    let Some(row) = write_manifests(&mut act, batch, &changes.live, &progress, look, now).await? else {
         act.rollback().await?;
         return Ok(Attempt::Fenced);
     };
@@ -113,12 +113,13 @@ pub(super) fn signed(number: u32) -> i32 {
 async fn write_manifests(
     act: &mut Act,
     batch: &PageBatch,
+    live: &[i64],
     progress: &Progress,
     look: bool,
     now: Timestamp,
 ) -> Result<Option<PgRow>, StoreError> {
     let mut hashes: Vec<i64> = vec![];
-    let (mut first, mut last) = (vec![], vec![]);
+    let (mut first, mut last, mut marked) = (vec![], vec![], vec![]);
     let mut written: Vec<&PageMemory> = vec![];
     for page in &batch.pages {
         if let PageWrite::Written {
@@ -130,6 +131,7 @@ async fn write_manifests(
             hashes.extend(entities.iter().map(|entity| entity.key_hash.0));
             hashes.extend(kept.iter().map(|hash| hash.0));
             last.push(i32::try_from(hashes.len()).unwrap_or(i32::MAX));
+            marked.push(i32::try_from(kept.len()).unwrap_or(i32::MAX));
             written.push(memory);
         }
     }
@@ -164,7 +166,10 @@ async fn write_manifests(
         .bind(last)
         .bind(hashes)
         .bind(batch.read_to().0)
-        .bind(look);
+        .bind(look)
+        .bind(marked)
+        .bind(live)
+        .bind(batch.repeated_keys());
     act.row(statement).await
 }
 

@@ -6,7 +6,9 @@ use super::commit::{Attempt, commit_touched, commit_written};
 use super::error::broken;
 use super::rows::{column, fingerprint, small};
 use crate::{IngestStore, StoreError};
-use tideline_core::words::{Commit, JobId, Lease, PageBatch, PageMemory, PageWrite, Progress, Timestamp, Validators};
+use tideline_core::words::{
+    Commit, JobId, KeyHash, Lease, PageBatch, PageMemory, PageWrite, Progress, Timestamp, Validators,
+};
 
 /// How often a page commit is tried when another transaction got in the way: two partitions may own the same reference.
 const TRIES: u32 = 5;
@@ -135,6 +137,9 @@ fn page_memory(row: &PgRow) -> Result<PageMemory, StoreError> {
             last_modified: column(row, "last_modified")?,
             content: digest("content")?,
         },
+        lost: (column::<Option<Vec<i64>>>(row, "lost")?.unwrap_or_default().into_iter())
+            .map(KeyHash)
+            .collect(),
         read_at: Timestamp(column(row, "read_at")?),
     };
     let stale: bool = column(row, "stale")?;

@@ -3,14 +3,15 @@ use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::act::Act;
+use super::catalog::reference;
 use super::error::broken;
 use super::migrate::tables;
 use super::rows::{NO_PLACE, column, count, cycle_state_of, job_state_of, job_state_text, moment, small, trigger_of};
 use super::totals::totals_of;
 use crate::{JobFilter, OperatorStore, StoreError, StoreStats, WorkerRecord};
 use tideline_core::words::{
-    CycleNumber, CycleRecord, CycleTotals, JobId, JobRecord, JobState, MalformedItem, MalformedRecord, Sequence,
-    SourceId, Timestamp, Token, WorkerId,
+    Collision, CycleNumber, CycleRecord, CycleTotals, JobId, JobRecord, JobState, MalformedItem, MalformedRecord,
+    Sequence, SourceId, Timestamp, Token, UnseenEntity, WorkerId,
 };
 
 #[async_trait]
@@ -80,6 +81,35 @@ impl OperatorStore for PostgresStore {
         let statement = sqlx::query(include_str!("sql/list_malformed.sql")).bind(source.0);
         let rows = act.rows(statement.bind(i64::from(limit))).await?;
         rows.iter().map(malformed_record).collect()
+    }
+
+    async fn list_collisions(&self, source: SourceId, limit: u32) -> Result<Vec<Collision>, StoreError> {
+        let mut act = self.reading("list collisions").await?;
+        let statement = sqlx::query(include_str!("sql/list_collisions.sql")).bind(source.0);
+        let rows = act.rows(statement.bind(i64::from(limit))).await?;
+        let collision = |row: &PgRow| -> Result<Collision, StoreError> {
+            Ok(Collision {
+                reference: reference(row)?,
+                places: count(row, "places")?,
+                partition: column(row, "partition")?,
+                page: small(row, "page")?,
+            })
+        };
+        rows.iter().map(collision).collect()
+    }
+
+    async fn list_unseen_entities(&self, source: SourceId, limit: u32) -> Result<Vec<UnseenEntity>, StoreError> {
+        let mut act = self.reading("list unseen entities").await?;
+        let statement = sqlx::query(include_str!("sql/list_unseen_entities.sql")).bind(source.0);
+        let rows = act.rows(statement.bind(i64::from(limit))).await?;
+        let unseen = |row: &PgRow| -> Result<UnseenEntity, StoreError> {
+            Ok(UnseenEntity {
+                reference: reference(row)?,
+                cycles: small(row, "missed")?,
+                rejected: column(row, "kept")?,
+            })
+        };
+        rows.iter().map(unseen).collect()
     }
 
     async fn list_workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {

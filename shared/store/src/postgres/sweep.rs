@@ -42,8 +42,13 @@ pub(super) async fn plan(
         ] {
             act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
         }
-        act.run(sqlx::query(include_str!("sql/forget_dropping_partitions.sql")).bind(source))
-            .await?;
+        for statement in [
+            include_str!("sql/forget_dropping_partitions.sql"),
+            include_str!("sql/count_collisions.sql"),
+            include_str!("sql/resolve_collisions.sql"),
+        ] {
+            act.run(sqlx::query(statement).bind(source)).await?;
+        }
         for statement in [
             include_str!("sql/forget_deltas.sql"),
             include_str!("sql/note_planned_sweep.sql"),

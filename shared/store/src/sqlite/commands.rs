@@ -131,6 +131,7 @@ async fn reset(connection: &mut SqliteConnection, source: &Standing, now: Timest
     end_held(connection, source, RESET).await?;
     run(connection, sql!("delete_manifests"), &[&source.id], None).await?;
     run(connection, sql!("delete_misses"), &[&source.id], None).await?;
+    run(connection, sql!("forget_collisions"), &[&source.id], None).await?;
     run(connection, sql!("suspect_all_entities"), &[&source.id], None).await?;
     run(connection, sql!("forget_cursors"), &[&source.id], None).await?;
     Ok(())

@@ -1,6 +1,6 @@
 //! The hot path. One transaction per batch of pages: the fence first, then what the pages change, then the cursor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
@@ -161,7 +161,11 @@ async fn commit_written(
             .execute(&mut *connection)
             .await?;
     }
-    write_pages(connection, batch, now).await?;
+    let live: HashSet<i64> = (entities.iter())
+        .filter(|entity| known.get(entity.reference.as_str()).is_some_and(|known| known.live))
+        .map(|entity| entity.key_hash.0)
+        .collect();
+    write_pages(connection, batch, &live, now).await?;
     Ok(batch.progress_after(added as u64, (written.len() - added) as u64))
 }
 

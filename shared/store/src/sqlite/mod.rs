@@ -6,6 +6,7 @@
 
 mod acts;
 mod catalog;
+mod collisions;
 mod commands;
 mod cycles;
 mod delta;

@@ -4,12 +4,12 @@ use sqlx::{Row, query};
 
 use super::failure::{broken, failed};
 use super::partitions::{open_places, sum_partitions};
-use super::rows::{count, json, moment, optional_moment, undecodable, word, word_of};
+use super::rows::{count, json, moment, optional_moment, reference, undecodable, word, word_of};
 use super::{SqliteStore, begin, commit, schema, sql};
 use crate::{JobFilter, OperatorStore, StoreError, StoreStats, WorkerRecord};
 use tideline_core::words::{
-    CycleNumber, CycleRecord, CycleState, CycleTotals, JobId, JobRecord, JobState, MalformedItem, MalformedRecord,
-    Sequence, SourceId, Timestamp, Token, WorkerId,
+    Collision, CycleNumber, CycleRecord, CycleState, CycleTotals, JobId, JobRecord, JobState, MalformedItem,
+    MalformedRecord, Sequence, SourceId, Timestamp, Token, UnseenEntity, WorkerId,
 };
 
 /// Most rows in one answer.
@@ -76,6 +76,45 @@ impl OperatorStore for SqliteStore {
         (rows.iter().map(malformed_record))
             .collect::<Result<_, _>>()
             .map_err(failed(ACT))
+    }
+
+    async fn list_collisions(&self, source: SourceId, limit: u32) -> Result<Vec<Collision>, StoreError> {
+        const ACT: &str = "list collisions";
+        let rows = query(sql!("list_collisions"))
+            .bind(source.0)
+            .bind(limit.clamp(1, MAX_ROWS))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed(ACT))?;
+        let collision = |row: &SqliteRow| -> Result<Collision, sqlx::Error> {
+            Ok(Collision {
+                reference: reference(row, 0)?,
+                places: count(row, 1)?,
+                partition: row.try_get(2)?,
+                page: count(row, 3)?,
+            })
+        };
+        (rows.iter().map(collision))
+            .collect::<Result<_, _>>()
+            .map_err(failed(ACT))
+    }
+
+    async fn list_unseen_entities(&self, source: SourceId, limit: u32) -> Result<Vec<UnseenEntity>, StoreError> {
+        const ACT: &str = "list unseen entities";
+        let rows = query(sql!("list_unseen_entities"))
+            .bind(source.0)
+            .bind(limit.clamp(1, MAX_ROWS))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed(ACT))?;
+        let unseen = |row: &SqliteRow| -> Result<UnseenEntity, sqlx::Error> {
+            Ok(UnseenEntity {
+                reference: reference(row, 0)?,
+                cycles: count(row, 1)?,
+                rejected: row.try_get(2)?,
+            })
+        };
+        (rows.iter().map(unseen)).collect::<Result<_, _>>().map_err(failed(ACT))
     }
 
     async fn list_workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {

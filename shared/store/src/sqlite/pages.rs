@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
 
+use super::collisions::add_suspects;
 use super::failure::{broken, failed};
 use super::manifest::{pack_hashes, unpack_hashes};
 use super::rows::{count, fingerprint, json, moment, optional_fingerprint, to_json};
@@ -78,6 +79,9 @@ fn memory(row: &SqliteRow) -> Result<PageMemory, sqlx::Error> {
             content: optional_fingerprint(row, 9)?,
         },
         read_at: moment(row, 10)?,
+        lost: (row.try_get::<Option<&[u8]>, _>(13)?)
+            .map(|bytes| unpack_hashes(bytes).map(KeyHash).collect())
+            .unwrap_or_default(),
     })
 }
 
@@ -120,10 +124,12 @@ pub(super) async fn touch_pages(connection: &mut SqliteConnection, batch: &PageB
     Ok(())
 }
 
-/// Writes the manifests of changed pages; what a page dropped is noted as missed until it is seen elsewhere.
+/// Writes the manifests of changed pages; what a page dropped is noted as missed until it is seen elsewhere. What it gained
+/// although the catalog had it (`live`) is noted too: another page may show it as well.
 pub(super) async fn write_pages(
     connection: &mut SqliteConnection,
     batch: &PageBatch,
+    live: &HashSet<i64>,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let numbers: Vec<u32> = (batch.pages.iter())
@@ -145,6 +151,7 @@ pub(super) async fn write_pages(
         before.insert(count(row, 0)?, row.try_get(1)?);
     }
     let mut dropped = Vec::new();
+    let mut suspects = batch.repeated_keys();
     let mut malformed_items = false;
     for page in &batch.pages {
         let PageWrite::Written {
@@ -156,10 +163,15 @@ pub(super) async fn write_pages(
         else {
             continue;
         };
-        if let Some(bytes) = before.get(&memory.page) {
-            let marked: HashSet<i64> = marks(entities, kept).map(|hash| hash.0).collect();
-            dropped.extend(unpack_hashes(bytes).filter(|hash| !marked.contains(hash)));
-        }
+        let old: HashSet<i64> = before
+            .get(&memory.page)
+            .into_iter()
+            .flat_map(|bytes| unpack_hashes(bytes))
+            .collect();
+        let marked: HashSet<i64> = marks(entities, kept).map(|hash| hash.0).collect();
+        dropped.extend(old.difference(&marked));
+        let gained = entities.iter().map(|entity| entity.key_hash.0);
+        suspects.extend(gained.filter(|hash| live.contains(hash) && !old.contains(hash)));
         write_page(connection, batch, memory, entities, kept).await?;
         for item in malformed {
             insert_malformed(connection, batch, memory.page, item, now).await?;
@@ -173,7 +185,8 @@ pub(super) async fn write_pages(
             .execute(&mut *connection)
             .await?;
     }
-    add_misses(connection, batch.source.0, batch.lease.job.0, &dropped).await
+    add_misses(connection, batch.source.0, batch.lease.job.0, &dropped).await?;
+    add_suspects(connection, batch.source.0, &suspects).await
 }
 
 fn marks<'a>(entities: &'a [Entity], kept: &'a [KeyHash]) -> impl Iterator<Item = KeyHash> + 'a {
@@ -211,6 +224,7 @@ async fn write_page(
         .bind(memory.validators.content.as_ref().map(|print| &print.0[..]))
         .bind(pack_hashes(marks(entities, kept).collect::<Vec<_>>().into_iter()))
         .bind(batch.read_to().0)
+        .bind(i64::try_from(kept.len()).unwrap_or(i64::MAX))
         .execute(connection)
         .await
         .map(drop)

@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, query, query_scalar};
 
+use super::collisions::count_collisions;
 use super::entities::{Doomed, remove_entities};
 use super::failure::failed;
 use super::manifest::unpack_hashes;
@@ -114,7 +115,7 @@ async fn find_misses(connection: &mut SqliteConnection, source: i64, cycle: i64)
     ] {
         run(connection, statement, source, cycle).await?;
     }
-    Ok(())
+    count_collisions(connection, source).await
 }
 
 /// A statement about a cycle of a source.

@@ -263,6 +263,7 @@ impl Author {
             .into_iter()
             .collect();
         let memory = PageMemory {
+            lost: vec![],
             page,
             fingerprint: page_fingerprint(&entities, &kept, &malformed),
             entities: u32::try_from(entities.len() + kept.len()).unwrap(),

@@ -221,6 +221,12 @@ impl Side {
             for item in store.list_malformed(source.id, 100).await.unwrap() {
                 let _ = writeln!(text, "{item:?}");
             }
+            for collision in store.list_collisions(source.id, 100).await.unwrap() {
+                let _ = writeln!(text, "{} {collision:?}", source.name);
+            }
+            for unseen in store.list_unseen_entities(source.id, 100).await.unwrap() {
+                let _ = writeln!(text, "{} {unseen:?}", source.name);
+            }
             let source = SourceRecord {
                 id: SourceId(0),
                 ..source.clone()

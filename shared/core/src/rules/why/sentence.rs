@@ -100,7 +100,7 @@ pub enum Why {
         /// The error.
         because: String,
     },
-    /// A partition of the current cycle needs a person, so the cycle will end incomplete.
+    /// A partition of the current cycle failed for good: the cycle will keep what it owns.
     PartitionParked {
         /// Number of the job.
         job: JobId,

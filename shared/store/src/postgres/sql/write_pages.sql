@@ -1,5 +1,6 @@
 -- As touch_pages for the remembered pages ($9), and the manifests of the others ($11 …): one row per page, replaced as a
--- whole. Keys that a page had before and none of these pages has now become misses.
+-- whole. Keys that a page had before and none of these pages has now become misses; keys that it gained although the catalog
+-- had them ($27), and those that several of the pages have ($28), are suspected to be on other pages too.
 WITH fence AS (
     UPDATE jobs j SET cursor = $5, progress = $6, rung = 0, rescues = 0, updated_at = $7
     FROM sources s, cycles c
@@ -26,21 +27,32 @@ WITH fence AS (
     ORDER BY d.key_hash
     ON CONFLICT (source_id, key_hash) DO UPDATE SET partition_id = 0
         WHERE misses.partition_id <> excluded.partition_id
+), suspected AS (
+    INSERT INTO collisions (source_id, key_hash)
+    SELECT $3, g.key_hash FROM (
+        (SELECT unnest($27::BIGINT[]) AS key_hash EXCEPT SELECT unnest(b.key_hashes) FROM before b)
+        UNION SELECT unnest($28::BIGINT[])
+    ) g, fence
+    ORDER BY g.key_hash
+    ON CONFLICT (source_id, key_hash) DO NOTHING
 ), written AS (
     INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, next, children,
-        request, etag, last_modified, content, key_hashes, read_at)
+        request, etag, last_modified, content, key_hashes, read_at, kept)
     SELECT $1, $3, n.page, $4, n.entities, n.unidentified, n.fingerprint, n.next, n.children,
-        n.request, n.etag, n.last_modified, n.content, ($23::BIGINT[])[n.first_hash : n.last_hash], $24
+        n.request, n.etag, n.last_modified, n.content, ($23::BIGINT[])[n.first_hash : n.last_hash], $24,
+        n.kept
     FROM fence
     CROSS JOIN unnest($11::INTEGER[], $12::BYTEA[], $13::INTEGER[], $14::INTEGER[], $15::TEXT[], $16::TEXT[],
-        $17::BYTEA[], $18::TEXT[], $19::TEXT[], $20::BYTEA[], $21::INTEGER[], $22::INTEGER[])
+        $17::BYTEA[], $18::TEXT[], $19::TEXT[], $20::BYTEA[], $21::INTEGER[], $22::INTEGER[],
+        $26::INTEGER[])
         AS n (page, fingerprint, entities, unidentified, next, children, request, etag, last_modified, content,
-            first_hash, last_hash)
+            first_hash, last_hash, kept)
     ON CONFLICT (partition_id, page) DO UPDATE SET
         cycle = excluded.cycle, entities = excluded.entities, unidentified = excluded.unidentified,
         fingerprint = excluded.fingerprint, next = excluded.next, children = excluded.children,
         request = excluded.request, etag = excluded.etag, last_modified = excluded.last_modified,
-        content = excluded.content, key_hashes = excluded.key_hashes, read_at = excluded.read_at
+        content = excluded.content, key_hashes = excluded.key_hashes, read_at = excluded.read_at,
+        kept = excluded.kept
 )
 SELECT f.hold_until, f.state,
     1 / CASE WHEN (SELECT count(*) FROM touched) = cardinality($9::INTEGER[]) THEN 1 ELSE 0 END AS all_touched

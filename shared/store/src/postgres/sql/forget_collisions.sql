@@ -1,0 +1,2 @@
+-- Forgets which references several places showed.
+DELETE FROM collisions WHERE source_id = $1

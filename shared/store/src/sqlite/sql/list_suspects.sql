@@ -1,0 +1,2 @@
+-- References that more than one place may show, those that did before first.
+SELECT key_hash, partition_id, page FROM collisions WHERE source_id = ?1 ORDER BY places DESC, key_hash LIMIT ?2
