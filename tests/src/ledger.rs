@@ -8,7 +8,8 @@ use tideline_store::postgres::{PostgresOptions, PostgresStore};
 
 use crate::hostile::HostileServer;
 
-/// A page may be written more than once by its own transaction (its validators come after it), never by two.
+/// A page may be written more than once by its own transaction (its validators come after it), never by two. Applying a page
+/// writes its cycle; settling a collision writes only what is remembered of it.
 const TRIGGERS: &str = "
 CREATE TABLE ledger_pages (partition_id BIGINT, page INTEGER, cycle BIGINT, act BIGINT,
     PRIMARY KEY (partition_id, page, cycle, act));
@@ -30,7 +31,7 @@ CREATE FUNCTION ledger_claim() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER ledger AFTER INSERT OR UPDATE ON pages FOR EACH ROW EXECUTE FUNCTION ledger_page();
+CREATE TRIGGER ledger AFTER INSERT OR UPDATE OF cycle ON pages FOR EACH ROW EXECUTE FUNCTION ledger_page();
 CREATE TRIGGER ledger AFTER INSERT OR UPDATE OF sequence ON entities FOR EACH ROW EXECUTE FUNCTION ledger_change();
 CREATE TRIGGER ledger AFTER UPDATE OF state ON jobs FOR EACH ROW
     WHEN (NEW.state = 'running' AND OLD.state <> 'running') EXECUTE FUNCTION ledger_claim();
