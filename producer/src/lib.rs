@@ -6,5 +6,6 @@ mod compat;
 mod enqueue;
 pub mod gateway;
 pub mod hooks;
+mod secrets;
 
 pub use enqueue::{EnqueueError, JobSpec, Producer};

@@ -10,13 +10,13 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use subtle::ConstantTimeEq;
 use tideline_core::words::{Actor, ActorKind, Role, Secret};
 
 use super::GatewayState;
 use super::requests::RequestId;
 use crate::api::role::{Principal, SourceScope};
 use crate::api::{Code, Problem};
+use crate::secrets::is_same;
 
 /// The variable that the token comes from.
 pub const TOKEN_VARIABLE: &str = "TIDELINE_API_TOKEN";
@@ -45,7 +45,7 @@ impl Access {
     fn check(&self, headers: &HeaderMap) -> Option<Principal> {
         match self {
             Self::Token(token) => bearer(headers)
-                .filter(|given| same(given, token.reveal()))
+                .filter(|given| !token.reveal().is_empty() && is_same(given.as_bytes(), token.reveal().as_bytes()))
                 .map(|_| administrator(ActorKind::Token, TOKEN_VARIABLE)),
             Self::Local => {
                 let host = text(headers, HOST).unwrap_or_default();
@@ -136,11 +136,6 @@ fn is_loopback(host: &str) -> bool {
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-/// Takes the same time wherever the texts differ.
-fn same(given: &str, wanted: &str) -> bool {
-    !wanted.is_empty() && bool::from(given.as_bytes().ct_eq(wanted.as_bytes()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use tideline_config::hooks::HookProvider;
 use tideline_core::rules::{check_topic, topic_word};
 use tideline_core::words::{Appended, DeliveryId, NewEvent, Timestamp, Verdict};
@@ -21,6 +20,7 @@ use super::intake::NotStored;
 use super::providers::{self, Id, Received, Understood};
 use super::scheme::{Refusal, header};
 use super::{Hook, Hooks};
+use crate::secrets::is_same;
 
 /// Lines about refused webhooks of one hook are so far apart, in milliseconds.
 const LOG_EVERY_MS: u64 = 10_000;
@@ -118,7 +118,7 @@ impl Hook {
     fn has_path(&self, given: Option<&str>) -> bool {
         match (&self.settings.path_id, given) {
             (None, None) => true,
-            (Some(wanted), Some(given)) => wanted.reveal().as_bytes().ct_eq(given.as_bytes()).into(),
+            (Some(wanted), Some(given)) => is_same(wanted.reveal().as_bytes(), given.as_bytes()),
             _ => false,
         }
     }

@@ -5,10 +5,11 @@ use axum::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256, Sha512};
-use subtle::ConstantTimeEq;
+use sha2::{Sha256, Sha512};
 use tideline_config::hooks::{HookAlgorithm, HookEncoding, HookProvider, HookSettings};
 use tideline_core::words::{Secret, Timestamp};
+
+use crate::secrets::is_same;
 
 /// Why a webhook is not taken. Its sender learns nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,11 +197,6 @@ fn is_signature(algorithm: HookAlgorithm, key: &[u8], content: &[&[u8]], given: 
         HookAlgorithm::Sha256 => fits::<Hmac<Sha256>>(key, content, given),
         HookAlgorithm::Sha512 => fits::<Hmac<Sha512>>(key, content, given),
     }
-}
-
-/// Compares two texts through their hashes, so that not even the length shows.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    Sha256::digest(a).as_slice().ct_eq(Sha256::digest(b).as_slice()).into()
 }
 
 #[cfg(test)]
