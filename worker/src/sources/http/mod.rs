@@ -20,17 +20,18 @@ mod plan;
 mod reading;
 mod template;
 mod transport;
+mod validators;
 mod verdict;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
-use http::header::{ETAG, LAST_MODIFIED, LINK};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tideline_config::settings::{HttpSettings, Pagination, Resource, SourceSettings};
+use tideline_config::settings::{HttpSettings, Resource, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Validators};
 use tideline_expression::Evaluator;
@@ -44,15 +45,13 @@ use self::partition::Place;
 use self::plan::{Plan, Problem};
 use self::reading::{Read, ReadError, Reader};
 use self::transport::{Answer, Transport, address};
+use self::validators::{content_print, telling_header, validators};
 use self::verdict::Rules;
 use crate::source::{ErrorClass, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError};
 
 /// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work. Expressions run in processes
 /// of their own.
 const INLINE_BYTES: usize = 64 * 1024;
-
-/// What a validator may measure; longer ones are not worth keeping.
-const MAX_VALIDATOR_BYTES: usize = 512;
 
 /// Problems of the settings that only compiling shows, each with its place within the source, such as `resources[0].items`.
 #[must_use]
@@ -458,15 +457,6 @@ impl HttpSource {
     }
 }
 
-/// The header that tells the next page, if one does.
-fn telling_header(pagination: &Pagination) -> Option<&str> {
-    match pagination {
-        Pagination::LinkHeader { .. } => Some(LINK.as_str()),
-        Pagination::Header { header, .. } | Pagination::NextUrlHeader { header, .. } => Some(header.as_str()),
-        _ => None,
-    }
-}
-
 /// Other resources without a parent, which the root partition's first page reveals.
 fn siblings(plan: &Plan, request: &PageRequest<'_>) -> Vec<ChildPartition> {
     let names = plan.siblings.iter().filter(|_| request.cursor.is_none());
@@ -476,37 +466,4 @@ fn siblings(plan: &Plan, request: &PageRequest<'_>) -> Vec<ChildPartition> {
             args: serde_json::json!({"resource": name, "values": {}}),
         })
         .collect()
-}
-
-/// SHA-256 over the body and the headers that decide what comes next.
-fn content_print(plan: &Plan, answer: &Answer) -> Fingerprint {
-    let mut hasher = Sha256::new();
-    if let Some(name) = telling_header(&plan.pagination) {
-        for value in answer.headers.get_all(name) {
-            hasher.update(value.as_bytes());
-            hasher.update([0]);
-        }
-    }
-    hasher.update(answer.url.as_str().as_bytes());
-    hasher.update([0]);
-    hasher.update(&answer.body);
-    Fingerprint(hasher.finalize().into())
-}
-
-fn validators(
-    print: Fingerprint,
-    content: Option<Fingerprint>,
-    answer: &Answer,
-    old: Option<&Validators>,
-) -> Validators {
-    let header = |name: &http::HeaderName| {
-        let value = answer.headers.get(name)?.to_str().ok()?;
-        (value.len() <= MAX_VALIDATOR_BYTES).then(|| value.to_owned())
-    };
-    Validators {
-        request: Some(print),
-        etag: header(&ETAG).or_else(|| old.and_then(|old| old.etag.clone())),
-        last_modified: header(&LAST_MODIFIED).or_else(|| old.and_then(|old| old.last_modified.clone())),
-        content,
-    }
 }

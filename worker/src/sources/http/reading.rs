@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,12 +12,11 @@ use tokio::time::Instant;
 
 use super::super::backstage;
 use super::super::redact::Redactor;
-use super::super::text::Text;
 use super::ending::digest;
 use super::extract::{Found, List, extract};
-use super::failure::check_failure;
 use super::partition::Place;
-use super::plan::{FailPull, ItemsAt, Plan, Pull, Shape};
+use super::plan::{ItemsAt, Plan, Pull, Shape};
+use super::view::{Pulled, View};
 use crate::source::Item;
 
 /// Sample of a malformed item, in bytes.
@@ -54,17 +52,6 @@ pub(super) struct Read {
     pub(super) said_last: bool,
     /// Of the items, where pages are counted; none if there are none.
     pub(super) digest: Option<String>,
-}
-
-/// A value that was pulled.
-enum Pulled<'a> {
-    /// jq said `empty`.
-    Empty,
-    /// Absent or null.
-    Null,
-    Text(Cow<'a, str>),
-    /// Anything else, as JSON.
-    Value(Value),
 }
 
 /// One item: as it stands in the answer, or as jq made it.
@@ -410,93 +397,6 @@ fn picked_by_jq<'a>(outputs: &[String]) -> Result<Vec<Picked<'a>>, ReadError> {
             Err(ReadError::Wrong(why.to_owned()))
         }
         outputs => Ok(outputs.iter().cloned().map(Picked::Made).collect()),
-    }
-}
-
-/// What is said of a program that the answer does not speak of.
-static NOT_RUN: LazyLock<Outcome> = LazyLock::new(|| Outcome::Failed("the expression was not run".to_owned()));
-
-/// An answer or item from which values are pulled.
-struct View<'a, 'v> {
-    text: &'a str,
-    found: &'v Found<'a>,
-    /// What the programs made of it.
-    outcomes: &'v [Outcome],
-}
-
-impl<'a, 'v> View<'a, 'v> {
-    fn outcome(&self, program: usize) -> &'v Outcome {
-        self.outcomes.get(program).unwrap_or(&NOT_RUN)
-    }
-
-    /// The first output of a program.
-    fn first(&self, program: usize) -> Result<Option<&'v str>, String> {
-        match self.outcome(program) {
-            Outcome::Values(texts) | Outcome::Elements(texts) => Ok(texts.first().map(String::as_str)),
-            Outcome::Failed(why) => Err(why.clone()),
-        }
-    }
-
-    fn slice(&self, slot: usize) -> Option<&'a RawValue> {
-        self.found.slices.get(slot).copied().flatten()
-    }
-
-    fn pull<'s>(&'s self, pull: &'s Pull) -> Result<Pulled<'s>, String> {
-        match pull {
-            Pull::Text(text) => Ok(Pulled::Text(Cow::Borrowed(text))),
-            Pull::Slice(slot) => match self.slice(*slot).map(RawValue::get) {
-                None | Some("null") => Ok(Pulled::Null),
-                Some(text) => pulled(text),
-            },
-            Pull::Jq(program) => match self.first(*program)? {
-                None => Ok(Pulled::Empty),
-                Some("null") => Ok(Pulled::Null),
-                Some(text) => pulled(text),
-            },
-        }
-    }
-
-    /// What is pulled, as JSON text; none if there is nothing.
-    fn json(&self, pull: &Pull) -> Result<Option<String>, String> {
-        match pull {
-            Pull::Text(text) => Ok(Some(Value::from(text.as_str()).to_string())),
-            Pull::Slice(slot) => Ok(self.slice(*slot).map(|slice| slice.get().to_owned())),
-            Pull::Jq(program) => Ok(self.first(*program)?.map(str::to_owned)),
-        }
-    }
-
-    /// Whether the answer says that the request failed, although its status does not.
-    fn check_failure(&self, fail_if: Option<&FailPull>) -> Result<(), ReadError> {
-        let pull = match fail_if {
-            None => return Ok(()),
-            Some(FailPull::GraphQl(pull) | FailPull::Expression(pull)) => pull,
-        };
-        let found = self.optional(Some(pull), "fail_if")?;
-        check_failure(matches!(fail_if, Some(FailPull::GraphQl(_))), found, self.text)
-    }
-
-    fn optional(&self, pull: Option<&Pull>, key: &str) -> Result<Option<Value>, ReadError> {
-        let Some(pull) = pull else {
-            return Ok(None);
-        };
-        match self.pull(pull) {
-            Ok(Pulled::Empty | Pulled::Null) => Ok(None),
-            Ok(Pulled::Text(text)) => Ok(Some(Value::from(text.into_owned()))),
-            Ok(Pulled::Value(value)) => Ok(Some(value)),
-            Err(why) => Err(ReadError::Wrong(format!("{key}: {why}"))),
-        }
-    }
-}
-
-/// A number that fits no 64 bits stays the text that it is: a cursor must come back digit by digit.
-fn pulled(text: &str) -> Result<Pulled<'_>, String> {
-    if text.starts_with('"') {
-        let text: Text<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        return Ok(Pulled::Text(text.0));
-    }
-    match serde_json::from_str(text).map_err(|error| error.to_string())? {
-        Value::Number(number) if number.is_f64() => Ok(Pulled::Text(Cow::Borrowed(text))),
-        value => Ok(Pulled::Value(value)),
     }
 }
 
