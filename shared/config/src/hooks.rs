@@ -142,20 +142,20 @@ pub struct HookSettings {
 pub(super) fn read_events(root: &Section<'_>) -> EventSettings {
     root.section(
         "events",
-        "The log of events: webhooks, and what Tideline tells of itself.",
+        "The event log: webhooks received, and Tideline's own events.",
         |events| {
             let default = EventSettings::default();
             let (most, range) = (1 << 50, HOUR..=3_650 * DAY);
             let doc = "How long events are kept.";
             let retention = events.duration("retention", default.retention, range.clone(), doc);
-            let doc = "How much the log may take; the oldest events go first.";
+            let doc = "Maximum size of the event log; the oldest events are dropped first.";
             let max_bytes = events.size("max_bytes", default.max_bytes, 1 << 20..=most, doc);
-            let doc = "How long events are kept that a live subscription has not seen.";
+            let doc = "How long to keep events that an active subscription has not seen yet.";
             let unseen_retention = events.duration("unseen_retention", default.unseen_retention, range, doc);
-            let doc = "How much the log may take with what a live subscription has not seen.";
+            let doc = "Maximum size of the event log including events that an active subscription has not seen yet.";
             let unseen_max_bytes = events.size("unseen_max_bytes", default.unseen_max_bytes, 1 << 20..=most, doc);
             let doc =
-                "Bodies of webhooks in the memory of this process; what is more is answered 503 with Retry-After.";
+                "Maximum memory for webhook bodies in this process. Beyond it, requests get 503 with Retry-After.";
             let in_flight = events.size(
                 "max_bytes_in_flight",
                 default.max_bytes_in_flight,
@@ -179,7 +179,7 @@ pub(super) fn read_hooks(root: &Section<'_>) -> Vec<HookSettings> {
         kind: "list of sections".to_owned(),
         default: "[]".to_owned(),
         range: String::new(),
-        doc: "Endpoints that take webhooks, at `/hooks/NAME`.",
+        doc: "Endpoints that receive webhooks, at `/hooks/NAME`.",
     };
     let mut names: HashMap<String, usize> = HashMap::new();
     let hooks = root.sections(spec, |hook, index| {
@@ -208,7 +208,7 @@ fn read_name(hook: &Section<'_>) -> String {
 
 fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
     let words = PROVIDERS.map(|(word, _)| word);
-    let doc = "Whose webhooks it takes. `standard`: Standard Webhooks. `hmac`: any other signature over the body. `token`: a \
+    let doc = "The sender. `standard`: Standard Webhooks. `hmac`: any other HMAC signature of the body. `token`: a \
                constant header, or the password of basic authentication.";
     let word = hook.choice("provider", None, &words, doc);
     let provider = PROVIDERS
@@ -219,16 +219,16 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
     let own = hook.variant(word, "hmac", read_signed);
     let own = hook.variant(word, "token", read_shown).or(own).unwrap_or_default();
     let tolerance = hook.variant(word, "standard", |hook| {
-        let doc = "How far the timestamp of a webhook may be from now.";
+        let doc = "Maximum difference between a webhook's timestamp and the current time.";
         hook.duration("tolerance", SECONDS(300), SECONDS(1)..=DAY, doc)
     });
-    let doc = "A random part of the path, `/hooks/NAME/ID`, that nobody can guess.";
+    let doc = "A random path segment that cannot be guessed: `/hooks/NAME/ID`.";
     let path_id = hook.optional_secret("path_id", doc);
     let default = "25MiB for `github`, else 5MiB";
-    let doc = "A longer body is answered 413.";
+    let doc = "Larger bodies are rejected with 413.";
     let max_body_bytes = hook.optional_size("max_body_bytes", default, 1_024..=1 << 30, doc);
-    let default = "what the provider calls it, such as `github.push`";
-    let topic = hook.parsed("topic", "topic", default, "The topic of all its events.", &|text| {
+    let default = "the provider's name for it, such as `github.push`";
+    let topic = hook.parsed("topic", "topic", default, "Topic of the events.", &|text| {
         check_topic(text)
             .map(|()| text.to_owned())
             .map_err(|error| format!("is wrong: {error}"))
@@ -275,13 +275,13 @@ fn read_id_header(hook: &Section<'_>) -> Option<String> {
     hook.optional_header(
         "id_header",
         "none: a hash of the request",
-        "The header with the delivery's id.",
+        "The header with the delivery id.",
     )
 }
 
 fn read_signed(hook: &Section<'_>) -> OwnSender {
     let header = hook.required_header("header", "The header with the signature.");
-    let doc = "What comes before the signature in the header, such as `sha256=`.";
+    let doc = "Text before the signature in the header, such as `sha256=`.";
     let prefix = hook.optional_text("prefix", "none", doc).unwrap_or_default();
     let hash = hook.choice(
         "algorithm",
@@ -289,7 +289,7 @@ fn read_signed(hook: &Section<'_>) -> OwnSender {
         &["sha256", "sha512"],
         "The hash of the HMAC.",
     );
-    let doc = "How the signature is written.";
+    let doc = "Encoding of the signature.";
     let written = hook.choice("encoding", Some("hex"), &["hex", "base64"], doc);
     OwnSender {
         header: Some(header),
@@ -310,7 +310,7 @@ fn read_signed(hook: &Section<'_>) -> OwnSender {
 
 fn read_shown(hook: &Section<'_>) -> OwnSender {
     let doc =
-        "The header with the token; with `Authorization` a bearer token, or the password of basic authentication.";
+        "The header with the token. With `Authorization`: a bearer token, or the password of basic authentication.";
     OwnSender {
         header: hook.optional_header("header", "Authorization", doc),
         id_header: read_id_header(hook),
@@ -320,12 +320,9 @@ fn read_shown(hook: &Section<'_>) -> OwnSender {
 
 /// The secrets that verify. None at all must be said aloud.
 fn read_secrets(hook: &Section<'_>) -> Vec<Secret> {
-    let secret = hook.optional_secret("secret", "What its sender signs with.");
-    let next = hook.optional_secret(
-        "next_secret",
-        "Another one that is good too, while the secret is rotated.",
-    );
-    let doc = "Take webhooks without a secret: anyone who knows the URL can send one.";
+    let secret = hook.optional_secret("secret", "The sender's signing secret.");
+    let next = hook.optional_secret("next_secret", "A second accepted secret, for rotation.");
+    let doc = "Accept unsigned webhooks. Anyone who knows the URL can send them.";
     let insecure = hook.flag("insecure", false, doc);
     if insecure && (secret.is_some() || next.is_some()) {
         hook.fail(

@@ -20,7 +20,7 @@ struct Seen {
 }
 
 pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
-    let base_url = rest.required_url("base_url", "Paths of resources are joined to it.");
+    let base_url = rest.required_url("base_url", "Base URL for the paths of resources.");
     if base_url
         .as_ref()
         .is_some_and(|url| url.query().is_some() || url.fragment().is_some())
@@ -39,26 +39,34 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
             "must have no user name and no password; use auth.basic instead",
         );
     }
-    let headers = rest.secret_map("headers", "Sent with every request. The values are treated as secrets.");
-    let auth = rest.optional_section("auth", "How requests prove who asks: one of the keys below.", read_auth);
+    let headers = rest.secret_map(
+        "headers",
+        "Headers sent with every request. Their values are treated as secrets.",
+    );
+    let auth = rest.optional_section("auth", "Authentication: exactly one of the keys below.", read_auth);
     let max_body_bytes = rest.size(
         "max_body_bytes",
         32 << 20,
         1 << 10..=1 << 30,
-        "A longer answer is an error.",
+        "Maximum size of a response body. A larger one is an error.",
     );
-    let doc = "Answers that mean that the cursor expired, besides 410. The partition then starts over.";
+    let doc = "Responses, besides 410, that mean the cursor has expired. The partition then starts over.";
     let cursor_expired = rest.sections(list("cursor_expired", "none", doc), |pattern, _| read_pattern(pattern));
-    let rate_limit = rest.section("rate_limit", "Headers that tell the API's limits.", read_rate_limit);
-    let doc = "Requests of each worker process to this source per second. A request waits for its turn within `page_timeout`.";
+    let rate_limit = rest.section(
+        "rate_limit",
+        "Rate limits announced in response headers.",
+        read_rate_limit,
+    );
+    let doc = "Maximum requests per second to this source from each worker process. Waiting counts towards \
+               `page_timeout`.";
     let max_requests_per_second = rest.optional_number("max_requests_per_second", None, 0.01..=10_000.0, doc);
-    let doc = "Next URLs of an API behind a proxy. Whatever they name, requests go to the scheme, host and port of `base_url`.";
+    let doc = "Next-page URLs of an API behind a proxy. Requests always go to the scheme, host and port of `base_url`.";
     let next_urls = rest.section("next_urls", doc, read_next_urls);
-    let doc = "Ask with `If-None-Match` and `If-Modified-Since`, so that an unchanged page costs nothing. A last page is read \
-               again where a header tells the next page and a 304 comes without it.";
+    let doc = "Send `If-None-Match` and `If-Modified-Since`, so that unchanged pages cost nothing. If a header \
+               announces the next page and a 304 omits it, a last page is fetched in full.";
     let conditional = rest.flag("conditional", true, doc);
     let mut seen = Vec::new();
-    let doc = "What is read. The first has no parent.";
+    let doc = "The lists to read. The first one has no parent.";
     let mut variables = Vec::new();
     let resources = rest.sections(list("resources", "", doc), |resource, _| {
         let read = read_resource(resource, &mut seen);
@@ -103,15 +111,15 @@ fn list(key: &'static str, default: &str, doc: &'static str) -> Spec {
 
 fn read_auth(auth: &Section<'_>) -> Auth {
     let ways = [
-        auth.optional_secret("bearer", "A token, sent as `Authorization: Bearer`.")
+        auth.optional_secret("bearer", "Bearer token, sent as `Authorization: Bearer`.")
             .map(Auth::Bearer),
         auth.optional_section("basic", "User name and password (RFC 7617).", |basic| Auth::Basic {
             username: basic.required_text("username", "User name."),
             password: basic.required_secret("password", "Password."),
         }),
-        auth.optional_section("header", "A header of the API's own.", |header| Auth::Header {
-            name: header.required_header("name", "Its name, such as `X-Api-Key`."),
-            value: header.required_secret("value", "Its value."),
+        auth.optional_section("header", "A custom header.", |header| Auth::Header {
+            name: header.required_header("name", "Header name, such as `X-Api-Key`."),
+            value: header.required_secret("value", "Header value."),
         }),
         auth.optional_section("oauth2", "OAuth 2.0 client credentials (RFC 6749, 4.4).", read_oauth2)
             .flatten(),
@@ -127,11 +135,11 @@ fn read_auth(auth: &Section<'_>) -> Auth {
 }
 
 fn read_oauth2(oauth2: &Section<'_>) -> Option<Auth> {
-    let token_url = oauth2.required_url("token_url", "Where tokens are given out.");
-    let client_id = oauth2.required_text("client_id", "Client.");
-    let client_secret = oauth2.required_secret("client_secret", "Its secret.");
-    let scope = oauth2.optional_text("scope", "none", "Asked for; several are separated by spaces.");
-    let audience = oauth2.optional_text("audience", "none", "Sent as `audience`, which some servers want.");
+    let token_url = oauth2.required_url("token_url", "The token endpoint.");
+    let client_id = oauth2.required_text("client_id", "Client id.");
+    let client_secret = oauth2.required_secret("client_secret", "Client secret.");
+    let scope = oauth2.optional_text("scope", "none", "Requested scopes, separated by spaces.");
+    let audience = oauth2.optional_text("audience", "none", "Sent as `audience`, which some servers require.");
     token_url.map(|token_url| Auth::ClientCredentials {
         token_url,
         client_id,
@@ -142,7 +150,7 @@ fn read_oauth2(oauth2: &Section<'_>) -> Option<Auth> {
 }
 
 fn read_next_urls(next: &Section<'_>) -> NextUrls {
-    let doc = "Hosts (`name` or `name:port`) that next URLs may name besides that of `base_url`.";
+    let doc = "Hosts (`name` or `name:port`) that next-page URLs may use besides the one in `base_url`.";
     let hosts = next.parsed_texts("hosts", "list of hosts", 100, doc, &|text| {
         let url = Url::parse(&format!("http://{text}/"));
         let is_host = url.is_ok_and(|url| {
@@ -151,7 +159,8 @@ fn read_next_urls(next: &Section<'_>) -> NextUrls {
         let wrong = || "must be a host such as api.internal or api.internal:8080".to_owned();
         is_host.then(|| text.to_ascii_lowercase()).ok_or_else(wrong)
     });
-    let doc = "Path under which the API believes itself to be. In next URLs the path of `base_url` takes its place.";
+    let doc = "The base path that the API believes it is served under. In next-page URLs, it is replaced by the path \
+               of `base_url`.";
     let base_path = next.parsed("base_path", "path", "none", doc, &|text| {
         let wrong = || "must be a path such as / or /internal/v1".to_owned();
         (text.starts_with('/') && !text.contains(['?', '#']))
@@ -168,16 +177,16 @@ fn read_pattern(pattern: &Section<'_>) -> AnswerPattern {
     });
     AnswerPattern {
         status: status.unwrap_or(410),
-        contains: pattern.optional_text("contains", "any body", "Text that the body contains."),
+        contains: pattern.optional_text("contains", "any body", "Text that the body must contain."),
     }
 }
 
 fn read_rate_limit(limits: &Section<'_>) -> RateLimitHeaders {
     let default = RateLimitHeaders::default();
-    let remaining =
-        "Header with the number of requests left. The IETF `RateLimit` fields and `Retry-After` count as well.";
-    let reset = "Header with the time of the reset: Unix time (in whatever unit), or seconds from now.";
-    let hold = "No answer holds the source back for longer, whatever it asks for. `tideline refresh` lifts a hold.";
+    let remaining = "Header with the number of remaining requests. The IETF `RateLimit` fields and `Retry-After` are always \
+         honoured.";
+    let reset = "Header with the reset time: Unix time in any unit, or seconds from now.";
+    let hold = "Maximum time that a response can hold the source back. `tideline refresh` lifts a hold.";
     let longest = Duration::from_secs(86_400);
     RateLimitHeaders {
         remaining: limits
@@ -192,10 +201,11 @@ fn read_rate_limit(limits: &Section<'_>) -> RateLimitHeaders {
 
 fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     let name = resource.required_text("name", "Unique name.");
-    let doc = "Resource above, each of whose items is a partition of this one. Without it: read once.";
+    let doc = "Parent resource. Each of its items becomes a partition of this resource. Without a parent, the resource \
+               is one partition.";
     let parent = resource.optional_text("parent", "none", doc);
-    let doc = "Values of each parent item: name to jq expression over the item. Those of its own parents can be used too. Without a \
-               parent: the values in `item`, over the item itself.";
+    let doc = "Values taken from each parent item: name to jq expression. Values of more distant ancestors are \
+               available too. Without a parent: the values for `item`, taken from the item itself.";
     let mut parent_values = resource.text_map("values", "mapping of names to jq expressions", doc);
     let item = read_item(resource);
     let item_values = if parent.is_none() && item.is_some() {
@@ -206,23 +216,23 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     let known = check_place(resource, &name, parent.as_deref(), &parent_values, seen);
 
     let post = resource.choice("method", Some("GET"), &["GET", "POST"], "HTTP method.") == Some("POST");
-    let doc = "Joined to `base_url`; `{name}` stands for a value, percent-encoded.";
+    let doc = "Path, joined to `base_url`. `{name}` is replaced by a value, percent-encoded.";
     let path = resource.required_text("path", doc);
     let query = resource.text_map(
         "query",
         "mapping of names to texts",
-        "Query parameters; `{name}` stands for a value. What `${NAME}` stands for and values under names like `api_key` are shown \
-         in no error if they have 6 bytes or more.",
+        "Query parameters. `{name}` is replaced by a value. Errors never show the values of `${NAME}` variables or of \
+         names like `api_key`, if they are 6 bytes or longer.",
     );
     let body = resource.json(
         "body",
-        "Body of a POST, sent as JSON; `{name}` in a text stands for a value. Secrets in it are kept as those in `query`.",
+        "Body of a POST, sent as JSON. `{name}` in a string is replaced by a value. Secrets are hidden as in `query`.",
     );
     check_request(resource, &path, &query, known.as_ref());
     if body.is_some() && !post {
         resource.fail("body", "needs `method: POST`");
     }
-    let doc = "How to get from page to page.";
+    let doc = "How to get from one page to the next.";
     let Paging {
         pagination,
         end,
@@ -233,7 +243,7 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     }
     let absent = read_absent(resource, parent.is_some());
     let fail_if = read_fail_if(resource);
-    let doc = "`ndjson`: one JSON text per line, each an item. `auto`: by the answer's `Content-Type`.";
+    let doc = "`ndjson`: one JSON item per line. `auto`: chosen by the response's `Content-Type`.";
     let format = match resource.choice("format", Some("auto"), &["auto", "json", "ndjson"], doc) {
         Some("json") => AnswerFormat::Json,
         Some("ndjson") => AnswerFormat::Ndjson,
@@ -255,8 +265,8 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
         format,
         items: resource.optional_jq(
             "items",
-            "the answer if it is a list, else `.items`",
-            "Where in the answer the items are.",
+            "the response if it is a list, else `.items`",
+            "Where the items are in the response.",
         ),
         entity: read_entity(resource),
         item,
@@ -266,8 +276,9 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
 
 /// How one item of the resource is read again.
 fn read_item(resource: &Section<'_>) -> Option<String> {
-    let doc = "Path of one item, for reading it again when an event names it (see `on`); joined to `base_url`, and asked with the \
-               resource's `query`. `{name}` stands for a value that the rule gives. The answer is the item itself.";
+    let doc = "Path of a single item, for refreshing it when an event names it (see `on`). It is joined to `base_url` \
+               and sent with the resource's `query`. `{name}` is replaced by a value from the rule. The response must \
+               be the item itself.";
     let item = resource.optional_text("item", "none", doc)?;
     if item.contains("://") || item.starts_with("//") {
         resource.fail("item", "is joined to base_url and names no host");
@@ -285,16 +296,17 @@ fn read_item(resource: &Section<'_>) -> Option<String> {
 }
 
 fn read_absent(resource: &Section<'_>, is_child: bool) -> Vec<u16> {
-    let doc = "Statuses that say that there is nothing to read, such as the issues of a repository that has them switched off. The \
-               partition is then read as empty and finished; what it owned goes by the rules of the sweep.";
+    let doc = "Statuses that mean there is nothing to read, such as the issues of a repository with issues disabled. \
+               The partition is then complete and empty; the sweep treats its entities as usual.";
     let default = "[404, 410] with a parent; else none";
     let given = resource.statuses("absent", default, doc);
     given.unwrap_or_else(|| if is_child { vec![404, 410] } else { Vec::new() })
 }
 
 fn read_fail_if(resource: &Section<'_>) -> FailIf {
-    let doc = "jq expression over a successful answer. Unless it makes false, null, \"\" or nothing, the page failed and is tried \
-               again; a text that it makes is shown. `none`: no such check.";
+    let doc = "jq expression evaluated on a successful response. If the result is anything but false, null, \"\" or \
+               empty, the page has failed and is retried; a string result is shown as the error. `none` disables the \
+               check.";
     let default = "GraphQL: `.errors`; else none";
     match resource.optional_jq("fail_if", default, doc) {
         None => FailIf::Default,
@@ -411,29 +423,29 @@ fn read_entity(resource: &Section<'_>) -> EntityShape {
     if resource.is_the_word("entity", "none") {
         return EntityShape::None;
     }
-    let doc = "How an item becomes an entity. Not given: the item is one (`kind`, `metadata.name`, `metadata.namespace`). \
-               `none`: items are not stored, only their children are read.";
+    let doc = "How an item becomes an entity. If unset, the item is used as it is (`kind`, `metadata.name`, \
+               `metadata.namespace`). `none`: items are not stored; only their children are read.";
     resource
         .optional_section("entity", doc, read_shape)
         .unwrap_or(EntityShape::AsIs)
 }
 
 fn read_shape(entity: &Section<'_>) -> EntityShape {
-    let doc = "Makes a whole entity of the item (or several, or nothing). Instead of the other keys.";
+    let doc = "Turns the item into an entire entity (or several, or none). Replaces the other keys.";
     let shape = entity.optional_jq("shape", "none", doc);
     let kind = entity.optional_jq(
         "kind",
         "required without `shape`",
-        "Kind of the reference: a jq expression over the item, or a word.",
+        "Kind of the entity: a jq expression evaluated on the item, or a constant.",
     );
-    let namespace = entity.optional_jq("namespace", "default", "Namespace of the reference, as `kind`.");
-    let doc = "Name of the reference, as `kind`. Any text: `:`, `/`, `%`, blanks and control characters are percent-encoded, so \
-               that `@babel/core` becomes `@babel%2fcore`.";
+    let namespace = entity.optional_jq("namespace", "default", "Namespace of the entity, given like `kind`.");
+    let doc = "Name of the entity, given like `kind`. Any text is allowed: `:`, `/`, `%`, spaces and control \
+               characters are percent-encoded, so that `@babel/core` becomes `@babel%2fcore`.";
     let name = entity.optional_jq("name", "required without `shape`", doc);
     let body = entity.optional_jq(
         "body",
         "the item as it is",
-        "What is stored. `$parent` holds the values of the parent.",
+        "The stored body. `$parent` holds the values of the parent.",
     );
     if let Some(shape) = shape {
         for key in ["kind", "namespace", "name", "body"]

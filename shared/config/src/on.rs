@@ -20,11 +20,11 @@ pub(super) fn read_on(
         kind: "list of sections".to_owned(),
         default: "none".to_owned(),
         range: String::new(),
-        doc: "Events that make the source read something again, besides its cycles.",
+        doc: "Events that trigger a refresh between cycles.",
     };
     settings.on = source.sections(spec, |rule, _| read_rule(rule, resources, source_type));
-    let doc = "The least time between two readings of the same thing for events: a burst of events about it is one reading at \
-               once and one after the last of them.";
+    let doc = "Minimum time between two event-driven refreshes of the same item. A burst of events causes one refresh \
+               at once and one after the last event.";
     let range = Duration::ZERO..=Duration::from_secs(3_600);
     settings.refresh_spacing = source.duration("refresh_spacing", settings.refresh_spacing, range, doc);
     if source_type == Some("push") && !settings.on.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn read_on(
 }
 
 fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&str>) -> RefreshRule {
-    let doc = "Topic of the events, or a list of topics; `*` stands for any characters.";
+    let doc = "Topic of the events, or a list of topics. `*` matches any characters.";
     let topics = rule.text_or_texts("topic", 100, doc);
     if !rule.has("topic") && !rule.is_describing() {
         rule.fail(
@@ -46,10 +46,9 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
             rule.fail("topic", error.to_string());
         }
     }
-    let doc =
-        "jq expression over the event (`.topic`, `.key`, `.body`, `.headers`); only events for which it is true count.";
+    let doc = "jq condition evaluated on the event (`.topic`, `.key`, `.body`, `.headers`). Other events are ignored.";
     let when = rule.optional_jq("when", "always", doc);
-    let doc = "What is read again: the `item` that the values name, a whole `partition`, or the `source` (a cycle).";
+    let doc = "What to refresh: the `item` identified by `values`, an entire `partition`, or the `source` (a cycle).";
     let scope = rule.choice("refresh", Some("source"), &["item", "partition", "source"], doc);
     let refresh = match scope {
         Some("item") => RefreshScope::Item,
@@ -57,11 +56,12 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
         _ => RefreshScope::Source,
     };
     let resource = rule.optional_text("resource", "the first resource", "Resource of the item or partition.");
-    let doc = "Values that name the item (in the resource's `item`) or partition (those of its parents): name to jq expression \
-               over the event.";
+    let doc = "Values that identify the item (in the resource's `item`) or the partition (the values of its parents): \
+               name to jq expression evaluated on the event.";
     let values = rule.text_map("values", "mapping of names to jq expressions", doc);
-    let doc = "jq expression over the event: whether it says that the item is gone. Only then a 404 removes the entity at once; \
-               else the next complete cycle decides, because APIs answer 404 for lost rights too.";
+    let doc = "jq condition evaluated on the event: whether the event says that the item was deleted. Only then does a \
+               404 remove the entity at once. Otherwise the next complete cycle decides, because APIs also return 404 \
+               for missing permissions.";
     let removed = rule.optional_jq("removed", "never", doc);
     let read = RefreshRule {
         topics,

@@ -29,29 +29,47 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
         store: read_store(root),
         queue: read_queue(root),
         listen: read_listen(root),
-        worker: root.section("worker", "How jobs are worked on.", read_worker),
-        scheduler: root.section("scheduler", "How time is made to pass.", read_scheduler),
-        rescue: root.section("rescue", "What happens to the jobs of workers that died.", read_rescue),
+        worker: root.section("worker", "How this process runs jobs.", read_worker),
+        scheduler: root.section("scheduler", "Timers and periodic tasks.", read_scheduler),
+        rescue: root.section(
+            "rescue",
+            "What happens to the jobs of workers that have died.",
+            read_rescue,
+        ),
         changes_retention: root.section("changes", "The change feed.", |changes| {
-            let doc = "How long the feed tells of a removed entity. A reader that was away for longer is told to start over: \
-                       HTTP 410, exit code 6 of `tideline changes`.";
+            let doc = "How long the feed reports a removed entity. A reader that was away longer must start over: HTTP \
+                       410, or exit code 6 from `tideline changes`.";
             changes.duration("retention", 7 * DAY, MINUTE..=3_650 * DAY, doc)
         }),
         database: root.section("database", "The connection to Postgres.", read_database),
         retention: RetentionSettings {
-            jobs: root.section("jobs", "Jobs that no source made.", |jobs| {
-                let doc = "How long a job that is done or cancelled is remembered. Until then the same job with the same \
-                           fingerprint is not done again.";
-                jobs.duration("retention", RetentionSettings::default().jobs, MINUTE..=3_650 * DAY, doc)
+            jobs: root.section("jobs", "Jobs that do not belong to a source.", |jobs| {
+                let doc = "How long finished and cancelled jobs are remembered. Until then, enqueueing the same job \
+                           with the same fingerprint does nothing.";
+                jobs.duration(
+                    "retention",
+                    RetentionSettings::default().jobs,
+                    MINUTE..=3_650 * DAY,
+                    doc,
+                )
             }),
             cycles: root.section("cycles", "Cycles of sources.", |cycles| {
-                let doc = "How long cycles that ended are listed. The newest ten of each source always are.";
-                cycles.duration("retention", RetentionSettings::default().cycles, HOUR..=3_650 * DAY, doc)
+                let doc = "How long finished cycles are kept. The ten newest of each source are always kept.";
+                cycles.duration(
+                    "retention",
+                    RetentionSettings::default().cycles,
+                    HOUR..=3_650 * DAY,
+                    doc,
+                )
             }),
         },
-        expressions: root.section("expressions", "How jq expressions are evaluated: in child processes with limits.", read_expressions),
-        shutdown_grace: root.section("shutdown", "How the process stops.", |shutdown| {
-            let doc = "How long running work may take to end after SIGTERM, before it is dropped.";
+        expressions: root.section(
+            "expressions",
+            "Limits of the child processes that evaluate jq expressions.",
+            read_expressions,
+        ),
+        shutdown_grace: root.section("shutdown", "How the process shuts down.", |shutdown| {
+            let doc = "How long running work may take to finish after SIGTERM before it is abandoned.";
             shutdown.duration("grace", SECONDS(25), Duration::ZERO..=HOUR, doc)
         }),
         telemetry: root.section("telemetry", "Logs, traces and metrics.", read_telemetry),
@@ -65,15 +83,15 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
 
 fn read_expressions(expressions: &Section<'_>) -> ExpressionSettings {
     let default = ExpressionSettings::default();
-    let doc = "Child processes at a time. They are started when first needed, and reused.";
+    let doc = "Maximum number of child processes. They start on first use and are reused.";
     let processes = expressions.count("processes", default.processes, 1..=64, doc);
-    let doc =
-        "Address space of a child. An item whose expression needs more is malformed; the others of its page are read.";
+    let doc = "Address space of each child. An item whose expression needs more is reported as malformed; the rest of its \
+         page is read.";
     let memory_bytes = expressions.size("memory", default.memory_bytes, 64 << 20..=64 << 30, doc);
-    let doc = "Stack of a child, which limits how deep a value may be nested.";
+    let doc = "Stack size of each child, which limits how deeply a value can be nested.";
     let stack_bytes = expressions.size("stack", default.stack_bytes, 1 << 20..=1 << 30, doc);
-    let doc =
-        "How long the expressions on one webhook or event may take. Those of a page are limited by its `page_timeout`.";
+    let doc = "Time limit for the expressions evaluated on one webhook or event. Expressions on a page are limited by \
+         `page_timeout`.";
     let timeout = expressions.duration("timeout", default.timeout, MS(10)..=SECONDS(300), doc);
     ExpressionSettings {
         processes,
@@ -84,11 +102,11 @@ fn read_expressions(expressions: &Section<'_>) -> ExpressionSettings {
 }
 
 fn read_database(database: &Section<'_>) -> DatabaseSettings {
-    let doc = "Connections to Postgres that this process opens at most; a worker opens one more for its heartbeats.";
+    let doc = "Maximum number of Postgres connections per process. A worker opens one more for its heartbeat.";
     let max_connections = database.count("max_connections", 10, 2..=1_000, doc);
-    let doc = "How long an act waits for a free connection, and connecting may take.";
+    let doc = "How long to wait for a free connection, or for a new one to be established.";
     let acquire_timeout = database.duration("acquire_timeout", SECONDS(10), MS(100)..=5 * MINUTE, doc);
-    let doc = "How long a statement may take before Postgres ends it. Migrations have no limit.";
+    let doc = "Time limit per statement, enforced by Postgres. Migrations have no limit.";
     let statement_timeout = database.duration("statement_timeout", MINUTE, SECONDS(1)..=HOUR, doc);
     DatabaseSettings {
         max_connections,
@@ -98,8 +116,7 @@ fn read_database(database: &Section<'_>) -> DatabaseSettings {
 }
 
 fn read_store(root: &Section<'_>) -> Secret {
-    let doc =
-        "Where the truth is kept: a SQLite file (the path counts from this file's folder) or a Postgres database.";
+    let doc = "The database: a SQLite file (relative to this file's folder) or Postgres.";
     let default = "sqlite://tideline.db";
     let kind = "`sqlite://path` or `postgres://…`";
     let url = root.parsed_secret("store", kind, default, doc, &|text| {
@@ -155,8 +172,8 @@ fn files_beside(folder: &Path, url: &str) -> String {
 }
 
 fn read_queue(root: &Section<'_>) -> Secret {
-    let doc = "What carries hints between processes. `in-process` needs nothing and serves one process; several processes \
-               work without NATS too, but then they look into the store at intervals.";
+    let doc = "What carries hints that jobs are due. `in-process` is enough for a single process. Several processes \
+               also work without NATS, but then poll the store.";
     let kind = "`in-process`, `nats://…` or `tls://…`";
     let url = root.parsed_secret("queue", kind, "in-process", doc, &|text| {
         if text == "in-process" {
@@ -175,8 +192,7 @@ fn read_queue(root: &Section<'_>) -> Secret {
 
 fn read_listen(root: &Section<'_>) -> Option<String> {
     let default = "127.0.0.1:7070";
-    let doc = "Address of the HTTP gateway (management, change feed, health, metrics), or `none`. Keep it on a trusted \
-               network.";
+    let doc = "Address of the HTTP gateway (dashboard, API, webhooks, health, metrics), or `none`.";
     let address = root.parsed("listen", "`host:port` or `none`", default, doc, &|text| {
         let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
         if text == "none" {
@@ -192,12 +208,12 @@ fn read_listen(root: &Section<'_>) -> Option<String> {
 
 fn read_worker(worker: &Section<'_>) -> WorkerSettings {
     let default = WorkerSettings::default();
-    let doc = "Jobs that this process runs at a time.";
+    let doc = "Maximum number of jobs that this process runs at the same time.";
     let concurrency = worker.count("concurrency", default.concurrency, 1..=10_000, doc);
-    let doc = "A worker that was not heard of for so long counts as dead, and others take its jobs over.";
+    let doc = "A worker that has not sent a heartbeat for this long is considered dead, and other workers take over \
+               its jobs.";
     let lease = worker.duration("lease", default.lease, SECONDS(1)..=5 * MINUTE, doc);
-    let doc =
-        "How often it looks for due jobs without having been told. While the queue is down: every 50 ms at least.";
+    let doc = "How often to look for due jobs without a hint. While the queue is down, at least every 50 ms.";
     let poll = worker.duration("poll", default.poll, MS(10)..=MINUTE, doc);
     WorkerSettings {
         concurrency,
@@ -208,12 +224,13 @@ fn read_worker(worker: &Section<'_>) -> WorkerSettings {
 
 fn read_scheduler(scheduler: &Section<'_>) -> SchedulerSettings {
     let default = SchedulerSettings::default();
-    let doc = "How often it looks without a wake-up. Due times are waited for exactly; this is the safety net. While no wake-up \
-               of another process can come (the queue is in-process, or down): every second at least.";
+    let doc = "How often to look for due work without a wake-up. This is only a safety net: known due times are met \
+               exactly. When no wake-ups can arrive from other processes (the queue is in-process, or down), at least \
+               every second.";
     let poll = scheduler.duration("poll", default.poll, MS(10)..=MINUTE, doc);
-    let doc = "A hint that nobody acted on for so long is sent again.";
+    let doc = "A hint that no worker has acted on for this long is sent again.";
     let resend_after = scheduler.duration("resend_after", default.resend_after, MS(100)..=HOUR, doc);
-    let doc = "Entities that one transaction of a sweep deletes at most.";
+    let doc = "Maximum number of entities deleted per transaction of a sweep.";
     let sweep_batch = scheduler.count("sweep_batch", default.sweep_batch, 1..=100_000, doc);
     SchedulerSettings {
         poll,
@@ -229,19 +246,20 @@ fn read_rescue(rescue: &Section<'_>) -> RescuePolicy {
             "free",
             default.free,
             0..=1_000,
-            "So many times in a row a job whose worker died is due at once.",
+            "How many times in a row a job whose worker died is retried immediately.",
         ),
         delay: rescue.duration(
             "delay",
             SECONDS(10),
             Duration::ZERO..=DAY,
-            "After that it waits so long each time.",
+            "The delay before each later retry.",
         ),
         park_after: rescue.count(
             "park_after",
             default.park_after,
             1..=1_000,
-            "After so many deaths in a row without progress it is parked: it seems to kill its workers.",
+            "After this many deaths in a row without progress, the job is parked, since it appears to kill its \
+             workers.",
         ),
     };
     if policy.park_after <= policy.free {
@@ -254,7 +272,7 @@ fn read_rescue(rescue: &Section<'_>) -> RescuePolicy {
 }
 
 fn read_telemetry(telemetry: &Section<'_>) -> TelemetrySettings {
-    let format = telemetry.choice("log_format", Some("text"), &["text", "json"], "How log lines look.");
+    let format = telemetry.choice("log_format", Some("text"), &["text", "json"], "Format of log lines.");
     TelemetrySettings {
         log_format: if format == Some("json") {
             LogFormat::Json
@@ -263,14 +281,14 @@ fn read_telemetry(telemetry: &Section<'_>) -> TelemetrySettings {
         },
         otlp_endpoint: telemetry.optional_url(
             "otlp_endpoint",
-            "Base URL of an OpenTelemetry collector (OTLP over HTTP, as a rule port 4318). Without it nothing is sent.",
+            "Base URL of an OpenTelemetry collector (OTLP over HTTP, usually port 4318). If unset, nothing is sent.",
         ),
         metrics_interval: telemetry.duration(
             "metrics_interval",
             SECONDS(30),
             SECONDS(1)..=HOUR,
-            "How often metrics are sent to the collector.",
+            "How often metrics are exported to the collector.",
         ),
-        trace_ratio: telemetry.number("trace_ratio", 1.0, 0.0..=1.0, "Part of the traces that is kept."),
+        trace_ratio: telemetry.number("trace_ratio", 1.0, 0.0..=1.0, "Fraction of traces to sample."),
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn read_sources(root: &Section<'_>) -> Vec<SourceSettings> {
         kind: "list of sections".to_owned(),
         default: "[]".to_owned(),
         range: String::new(),
-        doc: "What is read.",
+        doc: "The sources to read.",
     };
     let mut names: HashMap<String, usize> = HashMap::new();
     let sources = root.sections(spec, |source, index| {
@@ -34,7 +34,7 @@ pub(super) fn read_sources(root: &Section<'_>) -> Vec<SourceSettings> {
 
 /// The name of a source is the key of its first job and the beginning of those of its partitions.
 fn read_name(source: &Section<'_>) -> String {
-    let doc = "Unique name. Another name is another source: the entities of the old one stay, as orphaned.";
+    let doc = "Unique name. Renaming creates a new source; the entities of the old one remain, marked as orphaned.";
     let range = "letters, digits, `-`, `_`, `.`; at most 63";
     let name = source.required_parsed("name", "text", range, doc, &|text| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -48,8 +48,8 @@ fn read_name(source: &Section<'_>) -> String {
 }
 
 fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
-    let doc = "`http`: any paginated JSON API. `files`: YAML, JSON and NDJSON below a folder. `push`: nothing is read, other programs \
-               write the entities (`PUT /v1/sources/NAME/entities`).";
+    let doc = "`http`: any paginated JSON API. `files`: YAML, JSON and NDJSON files in a folder. `push`: other \
+               programs write the entities (`PUT /v1/sources/NAME/entities`).";
     let source_type = source.choice("type", None, &["http", "files", "push"], doc);
     let rest = source.variant(source_type, "http", read_http).flatten();
     let files = source.variant(source_type, "files", read_files).flatten();
@@ -59,9 +59,13 @@ fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
     let drifts = rest
         .as_ref()
         .is_some_and(|rest| rest.resources.iter().any(super::settings::Resource::drifts));
-    source.section("removals", "When something is missing at the source.", |removals| {
-        read_removals(removals, &mut settings, drifts);
-    });
+    source.section(
+        "removals",
+        "When to delete entities that are missing at the source.",
+        |removals| {
+            read_removals(removals, &mut settings, drifts);
+        },
+    );
     read_writing(source, &mut settings);
     let rest = rest.map(|rest| SourceKind::Http(Box::new(rest)));
     let resources: &[Resource] = match &rest {
@@ -98,55 +102,55 @@ fn check_rate(source: &Section<'_>, settings: &SourceSettings) {
 }
 
 fn read_reading(source: &Section<'_>, settings: &mut SourceSettings) {
-    source.section("burst", "One turn at reading.", |burst| {
-        let doc = "How long a worker reads one partition before it lets others have a turn.";
+    source.section("burst", "How long and how often one partition is read.", |burst| {
+        let doc = "How long a worker reads one partition before giving others a turn.";
         settings.burst_length = burst.duration("length", settings.burst_length, SECONDS(1)..=SECONDS(300), doc);
-        let doc = "The pause between two bursts of a partition.";
+        let doc = "The pause between two bursts of the same partition.";
         settings.burst_interval = burst.duration("interval", settings.burst_interval, Duration::ZERO..=DAY, doc);
     });
-    let doc = "Partitions that are read at the same time, in the whole fleet.";
+    let doc = "Maximum number of partitions read at the same time across the fleet.";
     settings.parallel_partitions = source.count("parallel_partitions", settings.parallel_partitions, 1..=1_000, doc);
     let shortest = Duration::from_millis(100);
-    let doc = "How long one page may take.";
+    let doc = "Time limit for one page.";
     settings.page_timeout = source.duration("page_timeout", settings.page_timeout, shortest..=SECONDS(600), doc);
-    let doc = "How often a partition may start over in one cycle because its cursor expired.";
+    let doc = "How many times per cycle a partition may start over because its cursor expired.";
     settings.max_restarts = source.count("max_restarts", settings.max_restarts, 0..=1_000, doc);
-    let doc = "Pages of one partition in one cycle. More are an error: an API that hands out new cursors for ever has no end.";
+    let doc = "Maximum pages per partition and cycle. Exceeding it is an error; it protects against APIs that return \
+               new cursors forever.";
     settings.max_pages = source.count("max_pages", settings.max_pages, 1..=100_000_000, doc);
-    let doc = "The ladder: waits after the first, second, … failure in a row, each varied by 10 %. After the last one the partition \
-               is parked and what it owns is kept; if it is the root, the cycle is cancelled, nothing is deleted, and a fresh \
-               cycle starts.";
+    let doc = "The back-off ladder: delays after the first, second, … consecutive failure, each with 10 % jitter. \
+               After the last one, the partition is parked and its entities are kept. If it is the root partition, the \
+               cycle is cancelled, nothing is deleted, and a new cycle starts.";
     let default = [30, 60, 300, 1_800].map(SECONDS);
     settings.backoff = Ladder::new(source.durations("backoff", &default, Duration::ZERO..=7 * DAY, 20, doc));
 }
 
 fn read_writing(source: &Section<'_>, settings: &mut SourceSettings) {
-    let doc = "Annotations whose change is no change of the entity; a `*` at the end stands for any rest.";
+    let doc = "Annotations to ignore when comparing entities. A trailing `*` matches any suffix.";
     settings.volatile = Volatile::new(source.texts("volatile_annotations", 100, doc));
-    source.section("commit", "How pages are written.", |commit| {
-        let doc = "Pages that may share one transaction while a burst lasts.";
+    source.section("commit", "How pages are committed.", |commit| {
+        let doc = "Maximum number of pages per transaction.";
         settings.commit_pages = commit.count("max_pages", settings.commit_pages, 1..=100, doc);
     });
-    source.section("malformed", "Items that are no entities.", |malformed| {
-        let doc = "How many of them are kept for people to look at; older ones go.";
+    source.section("malformed", "Items that cannot become entities.", |malformed| {
+        let doc = "How many malformed items to keep for inspection. Older ones are dropped.";
         settings.malformed_keep = malformed.count("keep", settings.malformed_keep, 0..=1_000_000, doc);
     });
 }
 
 fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings) {
-    let doc =
-        "The pause between the end of a cycle and the next one. With a `schedule` too, whichever comes first counts.";
+    let doc = "The pause between two cycles. If `schedule` is also set, whichever comes first starts the next cycle.";
     let default = "30m; with a `schedule`: none";
     let rest = source.duration_or_none("rest", default, Duration::ZERO..=365 * DAY, doc);
-    let doc = "IANA time zone of the schedule, such as `Europe/Berlin`. Where clocks go forward, a fixed time that is left out \
-               comes at once after; where they go back, it comes once.";
+    let doc = "IANA time zone of the schedule, such as `Europe/Berlin`. A time skipped by daylight saving runs right \
+               after the change; a repeated time runs once.";
     let zone = source.parsed("time_zone", "time zone", "UTC", doc, &|zone| {
         Schedule::new("@daily", zone)
             .map(|_| zone.to_owned())
             .map_err(|error| allowed(&error))
     });
-    let doc = "Cron: minute, hour, day of month, month, day of week; with six fields, seconds first; or `@daily` and the like. \
-               Ticks that come while a cycle runs are not made up for.";
+    let doc = "Cron expression: minute, hour, day of month, month, day of week; a sixth field in front sets seconds; \
+               `@daily` and similar also work. Ticks during a running cycle are skipped.";
     let schedule = source.parsed("schedule", "cron expression", "none", doc, &|text| {
         Schedule::new(text, zone.as_deref().unwrap_or("UTC")).map_err(|error| allowed(&error))
     });
@@ -172,27 +176,27 @@ fn allowed(error: &ScheduleError) -> String {
 
 fn read_removals(removals: &Section<'_>, settings: &mut SourceSettings, drifts: bool) {
     let guard = &mut settings.guard;
-    let doc = "Hold a sweep that would delete more than this share of what the source owns, until a person approves it. 0 holds \
-               every deletion, `none` holds none.";
+    let doc = "Hold a sweep that would delete more than this percentage of the source's entities until someone \
+               approves it. 0 holds every deletion, `none` never holds.";
     guard.reject_above_percent =
         removals.optional_number("reject_above_percent", guard.reject_above_percent, 0.0..=100.0, doc);
-    let doc = "Hold the sweep of a cycle that saw nothing at all.";
+    let doc = "Hold the sweep of a cycle that found nothing at all.";
     guard.reject_empty = removals.flag("reject_empty", guard.reject_empty, doc);
     let default = "2 if a resource has several pages that are not said to be `stable`; else 1";
-    let doc = "Complete cycles in a row that must miss an entity before it is deleted.";
+    let doc = "How many complete cycles in a row must miss an entity before it is deleted.";
     let confirm_cycles = removals.optional_count("confirm_cycles", default, 1..=10, doc);
     settings.confirm_cycles = confirm_cycles.unwrap_or(if drifts { 2 } else { settings.confirm_cycles });
 }
 
 fn read_files(files: &Section<'_>) -> Option<FilesSettings> {
-    let path = files.required_text("path", "The folder; a relative one counts from this file's folder.");
+    let path = files.required_text("path", "The folder, relative to the folder of the configuration file.");
     let page_size = files.count("page_size", 100, 1..=10_000, "Files per page.");
     let most = 1 << 30;
     let max_file_bytes = files.size(
         "max_file_bytes",
         16 << 20,
         1..=most,
-        "Larger files are reported, not read.",
+        "Larger files are reported and not read.",
     );
     (!path.is_empty()).then(|| FilesSettings {
         path: files.context.folder.join(path),
