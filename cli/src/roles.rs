@@ -246,10 +246,10 @@ async fn start_gateway(ground: &Ground, roles: &[Role], runtime: &Runtime) -> an
     };
     match Gateway::bind(listen, parts).await {
         Ok(gateway) => {
-            tracing::info!(address = %gateway.address(), "the gateway listens");
+            tracing::info!(address = %gateway.address(), "gateway listening");
             runtime.spawn(gateway.serve());
         }
-        Err(error) if !is_producer => tracing::warn!(%error, "health and metrics are not served"),
+        Err(error) if !is_producer => tracing::warn!(%error, "health and metrics are not being served"),
         Err(error) => return Err(error.into()),
     }
     Ok(())

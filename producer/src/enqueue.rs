@@ -60,7 +60,7 @@ pub enum EnqueueError {
         reason: &'static str,
     },
     /// Args are not JSON; nothing was enqueued.
-    #[error("the args of job {kind:?} {key:?} are not JSON")]
+    #[error("the args of job {kind:?} {key:?} are not valid JSON")]
     Args {
         /// Its kind.
         kind: String,

@@ -54,7 +54,8 @@ impl Task for EndCycles {
                 }
                 Err(error) => {
                     let text = full_text(&error);
-                    tracing::warn!(source = cycle.source_name, cycle = %cycle.number, error = text, "a cycle did not end");
+                    tracing::warn!(source = cycle.source_name, cycle = %cycle.number, error = text, "ending a cycle \
+                                                                                                     failed");
                     failed = Some(error);
                 }
             }

@@ -98,7 +98,7 @@ impl FollowEvents {
                         }
                     }
                     Err(RuleError::Unavailable(error)) => {
-                        tracing::warn!(error = full_text(&error), "the rules of events cannot be applied now");
+                        tracing::warn!(error = full_text(&error), "event rules cannot be applied right now");
                         return None;
                     }
                 };
@@ -183,7 +183,7 @@ impl Task for FollowEvents {
         if let Some(gap) = reading.missed {
             tracing::warn!(
                 ?gap,
-                "events were dropped before they were applied; the next cycles find what they told of"
+                "events were dropped before they were applied; the next cycles will find what they announced"
             );
         }
         if reading.next == after {

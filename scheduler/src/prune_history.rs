@@ -49,7 +49,7 @@ impl PruneHistory {
         if mended > 0 {
             tracing::warn!(
                 rows = mended,
-                "the clock was set back: what waited for a time to come goes on now"
+                "the clock was set back; work that was waiting for a later time continues now"
             );
             self.queue.wake().await;
         }

@@ -89,7 +89,7 @@ impl Task for RescueJobs {
         let rescue = answer?;
         let rescued = rescue.jobs;
         for job in &rescued {
-            tracing::warn!(job = %job.job, worker = %job.worker, parked = job.parked, "job taken back from a dead worker");
+            tracing::warn!(job = %job.job, worker = %job.worker, parked = job.parked, "job rescued from a dead worker");
         }
         if !rescued.is_empty() {
             metrics::rescued(true, rescued.iter().filter(|job| job.parked).count() as u64);

@@ -49,7 +49,7 @@ impl Task for StartCycles {
         if let Err(error) = self.queue.publish(&hints(&started, &traces)).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
-                "first hint not sent; dispatch sends it again"
+                "first hint not sent; dispatch will send it again"
             );
         }
         if started.len() >= BATCH as usize {
@@ -77,7 +77,7 @@ impl StartCycles {
         if let Err(error) = self.store.trace_cycles(&traces).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
-                "traces not kept; the bursts of these cycles are not linked to their start"
+                "traces not stored; bursts of these cycles will not be linked to their start"
             );
         }
     }

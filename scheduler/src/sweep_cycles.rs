@@ -79,7 +79,7 @@ impl SweepCycles {
             let next = next_cycle_of(&self.sources, &cycle.source_name, now);
             if self.store.hold_sweep(source, number, plan, &reason, next, now).await? {
                 metrics::cycle_ended(&cycle.source_name, "held");
-                tracing::warn!(source = cycle.source_name, cycle = %number, reason, "sweep held for a person");
+                tracing::warn!(source = cycle.source_name, cycle = %number, reason, "sweep held for review");
                 self.queue.wake().await;
             }
             return Ok(false);

@@ -81,7 +81,8 @@ async fn within_deadline(handler: &dyn Handler, attempt: &Attempt) -> Result<Out
 /// The handler's ladder; the default one if it panics over the question.
 fn ladder_of(handler: &dyn Handler, job: &ClaimedJob) -> Ladder {
     std::panic::catch_unwind(AssertUnwindSafe(|| handler.ladder(job))).unwrap_or_else(|panic| {
-        tracing::error!(job = %job.id, kind = job.kind, error = panicked(panic.as_ref()), "no ladder; the default one is used");
+        tracing::error!(job = %job.id, kind = job.kind, error = panicked(panic.as_ref()), "no back-off ladder found; \
+                                                                                           using the default");
         Ladder::default()
     })
 }

@@ -235,7 +235,8 @@ impl Claims {
             Ok(count) => count > 0,
             // The next look tries again.
             Err(error) => {
-                tracing::warn!(worker = %self.worker, error = &error as &dyn std::error::Error, "looking for lost claims failed");
+                tracing::warn!(worker = %self.worker, error = &error as &dyn std::error::Error, "checking for lost \
+                                                                                                 claims failed");
                 false
             }
         }
@@ -273,6 +274,6 @@ impl Claims {
 fn report(error: &QueueError) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
-        "the queue cannot be read; claiming from the store"
+        "cannot read the queue; claiming from the store"
     );
 }

@@ -110,7 +110,7 @@ impl Holding {
             store.settle(&unknown, now).await?;
             tracing::warn!(
                 jobs = unknown.len(),
-                "the answer to a claim was lost: its jobs are handed back"
+                "the response to a claim was lost; handing its jobs back"
             );
         }
         let mut doubt = self.doubt.lock();

@@ -69,7 +69,7 @@ impl LeaseKeeper {
         let looking = self.holding.cancel_lost(&*self.store, &self.worker, self.clock.now());
         let lost = self.in_time(looking).await?;
         if lost > 0 {
-            tracing::warn!(worker = %self.worker, lost, "leases were lost: their attempts are cancelled");
+            tracing::warn!(worker = %self.worker, lost, "leases were lost; cancelling their attempts");
         }
         Ok(())
     }

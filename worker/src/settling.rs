@@ -137,7 +137,7 @@ impl Writer {
                         .filter(|outcome| **outcome == Settled::LeaseLost)
                         .count();
                     if lost > 0 {
-                        tracing::warn!(lost, "settlements came after their lease was gone and were refused");
+                        tracing::warn!(lost, "settlements arrived after their lease was lost and were rejected");
                     }
                     // The next partition, the next burst, the end of a cycle. A plain job that is done makes nothing due.
                     let plain = requests.iter().all(|request| request.settlement == Settlement::Done)
@@ -153,7 +153,7 @@ impl Writer {
                     tracing::warn!(
                         failures,
                         error = &error as &dyn std::error::Error,
-                        "settling failed; trying again"
+                        "settling failed; retrying"
                     );
                     self.status.starts_a_run(self.clock.now());
                     self.clock.sleep_until(self.clock.now().plus(RETRY)).await;
@@ -161,7 +161,7 @@ impl Writer {
                 Err(error) if requests.len() > 1 => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "settling failed; each job is settled by itself"
+                        "settling failed; settling each job separately"
                     );
                     for request in requests {
                         Box::pin(self.write(std::slice::from_ref(request), of_source)).await;
@@ -171,7 +171,7 @@ impl Writer {
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "settling failed; the job is handed back"
+                        "settling failed; handing the job back"
                     );
                     // They are no longer held, and still ours in the store.
                     self.holding.doubt(self.clock.now());

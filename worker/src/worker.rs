@@ -146,14 +146,15 @@ impl Worker {
         attempts.close();
         tokio::select! {
             () = attempts.wait() => {}
-            () = hard.cancelled() => tracing::warn!(worker = %id, "stopped at once; running attempts are dropped"),
+            () = hard.cancelled() => tracing::warn!(worker = %id, "stopped at once; dropping running attempts"),
         }
         // The last sender of settlements is gone with the attempts, so this ends when all of them are in the store.
         let _ = settling.await;
         alive.cancel();
         let _ = lease.await;
         if let Err(error) = store.retire(&id, clock.now()).await {
-            tracing::warn!(worker = %id, %error, "could not give the lease back; its jobs are rescued when it is over");
+            tracing::warn!(worker = %id, %error, "could not give the lease back; its jobs will be rescued when it \
+                                                  expires");
         }
     }
 }

@@ -53,7 +53,7 @@ async fn watch(api: &ApiState, mut seen: Sequence) {
         match api.store.list_changes(FeedPosition::after(seen), 1).await {
             Ok(reading) if reading.changes.is_empty() => continue,
             Err(error) if error.may_retry() => {
-                tracing::debug!(error = full_text(&error), "the change feed cannot be watched");
+                tracing::debug!(error = full_text(&error), "cannot watch the change feed");
                 continue;
             }
             // Something is there, or the feed is not what it was: whoever waits finds out.

@@ -81,7 +81,7 @@ struct GatewayState {
 
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("listen: cannot listen on {address}; choose another address, or stop what uses it")]
+#[error("listen: cannot listen on {address}; choose a different address, or stop the program that uses it")]
 pub struct ListenError {
     address: String,
     #[source]

@@ -114,7 +114,7 @@ impl Tokens {
 
     fn remember(&self, record: TokenRecord) -> Result<Known, Problem> {
         let sources = SourceScope::new(&record.sources).map_err(|detail| {
-            tracing::error!(token = record.id, detail, "a stored token has a wrong glob");
+            tracing::error!(token = record.id, detail, "a stored token has an invalid glob");
             Problem::new(Code::Internal, "a stored token cannot be read")
         })?;
         let actor = Actor {
@@ -154,7 +154,7 @@ impl Tokens {
         let (store, now, id) = (Arc::clone(&self.store), self.clock.now(), id.to_owned());
         tokio::spawn(async move {
             if let Err(error) = store.note_token_use(&id, now).await {
-                tracing::debug!(error = full_text(&error), "the use of a token was not noted");
+                tracing::debug!(error = full_text(&error), "the last use of a token was not recorded");
             }
         });
     }

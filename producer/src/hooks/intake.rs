@@ -135,7 +135,7 @@ impl Writer {
         let result = match tokio::time::timeout(LONGEST, appending).await {
             Ok(result) => result,
             Err(_) => {
-                tracing::warn!("the store did not take webhooks in time");
+                tracing::warn!("the store did not accept webhooks in time");
                 return self.refuse(answers, NotStored::Down).await;
             }
         };
@@ -148,7 +148,7 @@ impl Writer {
                 self.queue.wake().await;
             }
             Err(error @ StoreError::Refused(_)) if events.len() == 1 => {
-                tracing::error!(error = full_text(&error), "the store refuses an event");
+                tracing::error!(error = full_text(&error), "the store rejected an event");
                 for answer in answers {
                     let _ = answer.send(Err(NotStored::Refused));
                 }

@@ -185,7 +185,7 @@ pub(super) fn read_hooks(root: &Section<'_>) -> Vec<HookSettings> {
     let hooks = root.sections(spec, |hook, index| {
         let name = read_name(hook);
         if let Some(first) = names.insert(name.clone(), index).filter(|_| !name.is_empty()) {
-            hook.fail("name", format!("hooks[{first}] has the name \"{name}\" already"));
+            hook.fail("name", format!("hooks[{first}] already has the name \"{name}\""));
         }
         read_hook(hook, name)
     });

@@ -27,7 +27,7 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
     {
         rest.fail(
             "base_url",
-            "must have no query and no fragment; give a resource a query instead",
+            "must not have a query or fragment; set `query` on a resource instead",
         );
     }
     if base_url
@@ -36,7 +36,7 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
     {
         rest.fail(
             "base_url",
-            "must have no user name and no password; use auth.basic instead",
+            "must not contain a user name or password; use auth.basic instead",
         );
     }
     let headers = rest.secret_map(
@@ -281,7 +281,7 @@ fn read_item(resource: &Section<'_>) -> Option<String> {
                be the item itself.";
     let item = resource.optional_text("item", "none", doc)?;
     if item.contains("://") || item.starts_with("//") {
-        resource.fail("item", "is joined to base_url and names no host");
+        resource.fail("item", "is joined to base_url and must not name a host");
     }
     if item.contains(['?', '#']) {
         resource.fail("item", "must have no `?` and no `#`; use query");
@@ -326,19 +326,19 @@ fn check_place(
     for value in values.keys().filter(|value| !is_value_name(value)) {
         resource.fail(
             "values",
-            format!("{value:?} is no name for a value; use letters, digits and `_`"),
+            format!("{value:?} is not a valid name; use letters, digits and `_`"),
         );
     }
     if !name.is_empty() && seen.iter().any(|other| other.name == name) {
         resource.fail(
             "name",
-            format!("another resource of this source has the name \"{name}\" already"),
+            format!("another resource of this source already has the name \"{name}\""),
         );
     }
     let inherited = match parent {
         None => {
             if !values.is_empty() {
-                resource.fail("values", "are of no use without a parent");
+                resource.fail("values", "have no effect without a parent");
             }
             Some(BTreeSet::new())
         }
@@ -350,7 +350,7 @@ fn check_place(
                     "the first resource has no parent".to_owned()
                 } else {
                     format!(
-                        "{}; a parent comes before its children",
+                        "{}; a parent must come before its children",
                         unknown("resource", parent, &names)
                     )
                 };
@@ -383,7 +383,7 @@ fn check_request(
     known: Option<&BTreeSet<String>>,
 ) {
     if path.contains("://") || path.starts_with("//") {
-        resource.fail("path", "is joined to base_url and names no host");
+        resource.fail("path", "is joined to base_url and must not name a host");
     }
     if path.contains(['?', '#']) {
         resource.fail("path", "must have no `?` and no `#`; use query");
@@ -452,7 +452,7 @@ fn read_shape(entity: &Section<'_>) -> EntityShape {
             .into_iter()
             .filter(|key| entity.has(key))
         {
-            entity.fail(key, "is of no use with shape");
+            entity.fail(key, "has no effect with shape");
         }
         return EntityShape::Shaped(shape);
     }

@@ -28,7 +28,7 @@ pub(super) fn read_on(
     let range = Duration::ZERO..=Duration::from_secs(3_600);
     settings.refresh_spacing = source.duration("refresh_spacing", settings.refresh_spacing, range, doc);
     if source_type == Some("push") && !settings.on.is_empty() {
-        source.fail("on", "is of no use: a source of type push is never read");
+        source.fail("on", "has no effect: a source of type push is never read");
     }
 }
 
@@ -83,12 +83,12 @@ fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], so
             .into_iter()
             .filter(|key| rule.has(key))
         {
-            rule.fail(key, "is of no use with refresh: source");
+            rule.fail(key, "has no effect with refresh: source");
         }
         return;
     }
     if read.refresh == RefreshScope::Partition && rule.has("removed") {
-        rule.fail("removed", "is of no use with refresh: partition");
+        rule.fail("removed", "has no effect with refresh: partition");
     }
     if source_type.is_some_and(|kind| kind != "http") {
         rule.fail(

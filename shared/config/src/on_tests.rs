@@ -72,11 +72,11 @@ fn a_rule_that_cannot_work_is_an_error_at_its_place() {
         ),
         (
             "{ topic: a, refresh: source, values: { id: .x } }",
-            "values: is of no use with refresh: source",
+            "values: has no effect with refresh: source",
         ),
         (
             "{ topic: a, refresh: partition, removed: .x }",
-            "removed: is of no use with refresh: partition",
+            "removed: has no effect with refresh: partition",
         ),
         ("{ topic: a, refresh: all }", "refresh:"),
     ] {

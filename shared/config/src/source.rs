@@ -25,7 +25,7 @@ pub(super) fn read_sources(root: &Section<'_>) -> Vec<SourceSettings> {
     let sources = root.sections(spec, |source, index| {
         let name = read_name(source);
         if let Some(first) = names.insert(name.clone(), index).filter(|_| !name.is_empty()) {
-            source.fail("name", format!("sources[{first}] has the name \"{name}\" already"));
+            source.fail("name", format!("sources[{first}] already has the name \"{name}\""));
         }
         read_source(source, name)
     });
@@ -155,7 +155,7 @@ fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings) {
         Schedule::new(text, zone.as_deref().unwrap_or("UTC")).map_err(|error| allowed(&error))
     });
     if source.has("time_zone") && !source.has("schedule") {
-        source.fail("time_zone", "is of no use without a schedule");
+        source.fail("time_zone", "has no effect without a schedule");
     }
     if rest == Some(None) && !source.has("schedule") {
         source.fail("rest", "may only be none if there is a schedule");
@@ -169,7 +169,7 @@ fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings) {
 fn allowed(error: &ScheduleError) -> String {
     match error {
         ScheduleError::Expression { reason, .. } => format!("must be a cron expression ({reason})"),
-        ScheduleError::Never(_) => "must name a moment that comes".to_owned(),
+        ScheduleError::Never(_) => "must match a time in the future".to_owned(),
         ScheduleError::TimeZone(_) => "must be an IANA time zone, such as `UTC` or `Europe/Berlin`".to_owned(),
     }
 }

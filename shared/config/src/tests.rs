@@ -240,7 +240,7 @@ fn names_must_be_unique_and_plain() {
     assert_eq!(
         errors_of(text),
         [
-            "3:11 sources[1].name: sources[0] has the name \"a\" already",
+            "3:11 sources[1].name: sources[0] already has the name \"a\"",
             "4:11 sources[2].name: must be 1 to 63 letters, digits, `-`, `_` or `.`, but is \"a/b\"",
             "5:3 sources[3].name: is missing; it must be given (text)",
         ]
@@ -299,10 +299,10 @@ fn parents_exist_and_come_first() {
         errors_of(&text),
         [
             "6:34 sources[0].resources[0].parent: the first resource has no parent",
-            "7:34 sources[0].resources[1].parent: unknown resource \"c\"; known are a; a parent comes before its children",
+            "7:34 sources[0].resources[1].parent: unknown resource \"c\"; known are a; a parent must come before its children",
             "8:5 sources[0].resources[2].values: a child needs at least one value that tells its parents apart",
-            "8:13 sources[0].resources[2].name: another resource of this source has the name \"b\" already",
-            "9:34 sources[0].resources[3].values: are of no use without a parent",
+            "8:13 sources[0].resources[2].name: another resource of this source already has the name \"b\"",
+            "9:34 sources[0].resources[3].values: have no effect without a parent",
         ]
     );
 }
@@ -320,12 +320,12 @@ fn pauses_fit_together() {
     );
     assert_eq!(
         errors_of(&file("  time_zone: Europe/Berlin\n")),
-        ["5:14 sources[0].time_zone: is of no use without a schedule"]
+        ["5:14 sources[0].time_zone: has no effect without a schedule"]
     );
     assert_eq!(
         errors_of(&file("  schedule: 0 0 30 2 *\n  time_zone: Mars\n")),
         [
-            "5:13 sources[0].schedule: must name a moment that comes, but is \"0 0 30 2 *\"",
+            "5:13 sources[0].schedule: must match a time in the future, but is \"0 0 30 2 *\"",
             "6:14 sources[0].time_zone: must be an IANA time zone, such as `UTC` or `Europe/Berlin`, but is \"Mars\"",
         ]
     );

@@ -158,7 +158,7 @@ impl Builder {
             },
             Event::Alias(anchor) => {
                 let Some((nodes, bytes)) = self.anchors.get(&anchor).map(Node::size) else {
-                    return Err(self.problem(at, "an alias may not stand inside of what it names"));
+                    return Err(self.problem(at, "an alias must not refer to a node that contains it"));
                 };
                 self.grow(at, nodes, bytes)?;
                 match self.anchors.get(&anchor).cloned() {
@@ -167,7 +167,7 @@ impl Builder {
                 }
             }
             Event::DocumentStart(_) if self.document.is_some() => {
-                Err(self.problem(at, "only one YAML document is wanted, here starts another one"))
+                Err(self.problem(at, "only one YAML document is allowed; another one starts here"))
             }
             _ => Ok(()),
         }
@@ -256,7 +256,7 @@ impl Builder {
             Some(tag) if tag.is_yaml_core_schema() => Ok(tag.suffix == "str"),
             // `! text`: the tag that only says "not a number".
             Some(tag) if tag.suffix.is_empty() || tag.suffix == "!" => Ok(true),
-            Some(tag) => Err(self.problem(at, &format!("the tag {tag} means nothing here"))),
+            Some(tag) => Err(self.problem(at, &format!("the tag {tag} is not supported"))),
         }
     }
 

@@ -39,10 +39,10 @@ fn what_is_not_wanted_is_told_with_its_place() {
     assert!(message.starts_with("not YAML: "), "{message}");
     assert_eq!(
         problem("a: 1\n---\nb: 2\n").3,
-        "only one YAML document is wanted, here starts another one"
+        "only one YAML document is allowed; another one starts here"
     );
     assert_eq!(problem("[a]: 1\n").3, "a key must be a single value");
-    assert_eq!(problem("a: !custom 1\n").3, "the tag !custom means nothing here");
+    assert_eq!(problem("a: !custom 1\n").3, "the tag !custom is not supported");
     assert_eq!(problem(&"- ".repeat(100_000)).3, "nested deeper than 64 levels");
     assert_eq!(problem(&"[".repeat(100)).3, "nested deeper than 64 levels");
 }

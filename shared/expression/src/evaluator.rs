@@ -61,16 +61,16 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     /// It took too long. On a busy machine it may end another time.
-    #[error("the expressions took longer than {} ms: do they end?", .0.as_millis())]
+    #[error("the expressions took longer than {} ms; check for an endless loop", .0.as_millis())]
     TimedOut(Duration),
     /// The outputs together have too many bytes.
-    #[error("the expressions make more than {0} bytes")]
+    #[error("the expressions produced more than {0} bytes")]
     TooLarge(u64),
     /// Too many inputs exceed the limits of memory or stack.
-    #[error("the expressions end the processes that evaluate them: {0}")]
+    #[error("the expressions crash the processes that evaluate them: {0}")]
     Exceeded(&'static str),
     /// No child could be started, or the threads are busy. May work later.
-    #[error("expressions cannot be evaluated now")]
+    #[error("expressions cannot be evaluated right now")]
     Unavailable(#[source] io::Error),
     /// The input is not JSON.
     #[error("the input is not JSON")]
@@ -187,7 +187,7 @@ impl Evaluator {
 
         WARNED.call_once(|| {
             tracing::warn!(
-                "jq expressions run without limits of memory: call tideline_expression::serve_if_child() first in main"
+                "jq expressions run without memory limits: call tideline_expression::serve_if_child() first in main"
             );
         });
         let max_bytes = batch.max_bytes;

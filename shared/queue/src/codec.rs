@@ -18,7 +18,7 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_BYTES>> = bincode::c
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// From a newer program.
-    #[error("a hint of version {0}, which this program does not know")]
+    #[error("unknown hint version {0}")]
     UnknownVersion(u8),
     /// Empty, cut, too long or not a hint at all.
     #[error("not a hint")]

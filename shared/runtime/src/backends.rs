@@ -99,7 +99,7 @@ async fn try_patiently<T>(
         tracing::warn!(
             store = redact_url(settings.store.reveal()),
             error = full_text(&error),
-            "the store does not answer yet"
+            "the store is not responding yet"
         );
         tokio::time::sleep(wait).await;
     }

@@ -111,7 +111,7 @@ impl LoopDriver {
                         failures,
                         retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                         error,
-                        "a loop failed and is tried again"
+                        "a loop failed and will be retried"
                     );
                     self.wait_after_failure(wait).await;
                 }

@@ -87,7 +87,7 @@ impl LoopStatus {
             task = self.name,
             failures,
             error,
-            "a loop panicked and is started again"
+            "a loop panicked and will be restarted"
         );
     }
 

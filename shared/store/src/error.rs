@@ -19,7 +19,7 @@ pub enum StoreError {
         source: Cause,
     },
     /// Another transaction got in the way; the same call may work at once.
-    #[error("another transaction got in the way ({act})")]
+    #[error("conflict with another transaction ({act})")]
     Conflict {
         /// The act that failed.
         act: &'static str,
@@ -53,7 +53,7 @@ pub enum StoreError {
         name: String,
     },
     /// The idempotency key was used for another act.
-    #[error("the idempotency key was used for another act or other arguments")]
+    #[error("the idempotency key was already used for a different request")]
     KeyReused,
     /// A reader of the change feed cannot go on where it stands: it forgets what it has and starts over from 0.
     #[error("{0}; start over from 0")]

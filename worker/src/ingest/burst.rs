@@ -240,7 +240,7 @@ impl Burst {
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
                         tries,
-                        "commit conflicts; trying again"
+                        "commit conflict; retrying"
                     );
                 }
                 answer => return answer,

@@ -111,7 +111,11 @@ impl RefreshHandler {
                 ItemContent::Missing { reference: Some(gone) } if removed => vec![DeltaChange::Remove(gone)],
                 ItemContent::Missing { .. } => {
                     // Whether it is gone, or only not shown, the next complete cycle tells.
-                    tracing::info!(source = ready.readable.settings.name, removed, "the item is not there");
+                    tracing::info!(
+                        source = ready.readable.settings.name,
+                        removed,
+                        "item not found at the source"
+                    );
                     return Ok(Outcome::Done);
                 }
             };

@@ -35,7 +35,7 @@ impl Volatile {
 
 /// Why a text has no canonical form.
 #[derive(Debug, thiserror::Error)]
-#[error("not JSON that can be read")]
+#[error("not valid JSON")]
 pub struct CanonicalError(#[from] serde_json::Error);
 
 /// The first 64 bits of the SHA-256 of a reference.

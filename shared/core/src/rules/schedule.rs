@@ -38,7 +38,7 @@ pub enum ScheduleError {
         reason: String,
     },
     /// The expression names a moment that never comes, such as 30 February.
-    #[error("`{0}` never comes")]
+    #[error("`{0}` never occurs")]
     Never(String),
     /// Not an IANA time zone.
     #[error("`{0}` is not an IANA time zone, such as `UTC` or `Europe/Berlin`")]

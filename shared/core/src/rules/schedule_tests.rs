@@ -96,7 +96,7 @@ fn errors_say_what_is_wrong() {
     );
     assert!(error("", "UTC").contains("it has 0 fields"));
     assert!(error("@sometimes", "UTC").starts_with("`@sometimes` is not a cron expression"));
-    assert_eq!(error("0 0 30 2 *", "UTC"), "`0 0 30 2 *` never comes");
+    assert_eq!(error("0 0 30 2 *", "UTC"), "`0 0 30 2 *` never occurs");
     assert_eq!(
         error("0 12 * * *", "Europe/Berln"),
         "`Europe/Berln` is not an IANA time zone, such as `UTC` or `Europe/Berlin`"

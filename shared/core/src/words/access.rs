@@ -51,7 +51,7 @@ impl fmt::Display for Role {
 
 /// A text that names no role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a role is read, operate, push or admin")]
+#[error("the role must be read, operate, push or admin")]
 pub struct RoleError;
 
 impl FromStr for Role {

@@ -72,7 +72,7 @@ impl From<FeedPosition> for String {
 
 /// A text that is no position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a position in the change feed is a number from 0, or what the feed gave as the next one")]
+#[error("a position in the change feed is 0 or a `next` value that the feed returned")]
 pub struct FeedPositionError;
 
 impl From<ParseIntError> for FeedPositionError {
@@ -113,8 +113,7 @@ impl TryFrom<String> for FeedPosition {
 pub enum FeedGap {
     /// It was away for longer than tombstones are kept.
     #[error(
-        "the change feed cannot go on after {after}: what was removed since then, up to change {pruned_to}, is no longer told \
-         (changes.retention)"
+        "the change feed cannot continue after {after}: removals up to change {pruned_to} have been pruned (changes.retention)"
     )]
     Pruned {
         /// Where the reader stands.
@@ -123,7 +122,7 @@ pub enum FeedGap {
         pruned_to: Sequence,
     },
     /// It was there already where the feed has yet to come.
-    #[error("the change feed cannot go on after {after}: it ends at {last}; the store was made anew or restored")]
+    #[error("the change feed cannot continue after {after}: it ends at {last}; the store was recreated or restored")]
     Ahead {
         /// Where the reader stands.
         after: FeedPosition,

@@ -78,11 +78,7 @@ async fn look_after(inner: &Inner, suspicions: &mut Suspicions) -> Result<(), Qu
         None
     };
     let Some(why) = broken else { return Ok(()) };
-    tracing::warn!(
-        stream = inner.names.stream,
-        why,
-        "the stream is broken: it is made anew"
-    );
+    tracing::warn!(stream = inner.names.stream, why, "the stream is broken; recreating it");
     inner.give_up(&stream).await?;
     inner.make_stream_again().await
 }
@@ -170,7 +166,7 @@ impl Inner {
             && found.num_replicas == wanted.num_replicas;
         if !same && let Err(error) = self.context.update_stream(&wanted).await {
             // It works as it is; another program version or an operator may have made it so.
-            tracing::warn!(error = full_text(&error), "the stream keeps its limits");
+            tracing::warn!(error = full_text(&error), "the stream keeps its existing limits");
         }
         Ok(())
     }

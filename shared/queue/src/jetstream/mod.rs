@@ -199,7 +199,7 @@ impl Inner {
                     CodecError::Malformed(Some(source)) => source.to_string(),
                     _ => String::new(),
                 };
-                tracing::warn!(%error, source, "a hint is ignored");
+                tracing::warn!(%error, source, "ignoring a hint");
                 acknowledge(&message).await;
                 None
             }

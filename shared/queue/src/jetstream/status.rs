@@ -65,7 +65,7 @@ impl Status {
     pub(super) fn failed(&self, part: Part, why: String) {
         let before = self.problems.lock()[part as usize].replace(why.clone());
         if before.is_none() {
-            tracing::warn!(?part, why, "the queue is degraded: work goes on from the store");
+            tracing::warn!(?part, why, "the queue is degraded; work continues from the store");
             self.in_trouble();
         }
         if part != Part::Connection {
@@ -82,7 +82,7 @@ impl Status {
     pub(super) fn healed(&self, part: Part) {
         let before = self.problems.lock()[part as usize].take();
         if before.is_some() {
-            tracing::info!(?part, "the queue is well again");
+            tracing::info!(?part, "the queue has recovered");
         }
     }
 

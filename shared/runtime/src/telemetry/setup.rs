@@ -33,7 +33,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `RUST_LOG` cannot be read.
-    #[error("RUST_LOG is not a filter that can be read")]
+    #[error("RUST_LOG is not a valid filter")]
     Filter(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// `telemetry.otlp_endpoint` cannot be used.
     #[error("telemetry.otlp_endpoint cannot be used")]
@@ -42,7 +42,7 @@ pub enum TelemetryError {
     #[error("metrics cannot be registered")]
     Metrics(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Set up twice in one process.
-    #[error("logs were set up already")]
+    #[error("logging is already initialised")]
     Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

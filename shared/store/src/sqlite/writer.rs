@@ -54,12 +54,12 @@ impl SqliteStore {
         match SqliteConnection::connect_with(&self.options).await {
             Ok(fresh) => {
                 drop(mem::replace(writer, fresh));
-                tracing::warn!(store = %self.path.display(), "a transaction could not be ended: its connection was replaced");
+                tracing::warn!(store = %self.path.display(), "could not end a transaction; its connection was replaced");
             }
             Err(error) => tracing::warn!(
                 store = %self.path.display(),
                 error = &error as &dyn std::error::Error,
-                "a transaction could not be ended, and its connection not be replaced"
+                "could not end a transaction or replace its connection"
             ),
         }
     }

@@ -140,7 +140,7 @@ fn listed(root: &Path, entry: &DirEntry) -> Result<Option<Listed>, SourceError> 
         return Ok(None);
     };
     let Some(name) = relative.to_str() else {
-        tracing::warn!(file = %relative.display(), "a file whose name is not UTF-8 is left out");
+        tracing::warn!(file = %relative.display(), "skipping a file whose name is not UTF-8");
         return Ok(None);
     };
     let found = match locate(root, entry, name) {
@@ -183,7 +183,7 @@ fn locate(root: &Path, entry: &DirEntry, name: &str) -> io::Result<Option<(PathB
             Err(error) => return Err(error),
         };
         if !target.starts_with(root) {
-            tracing::warn!(file = name, "a link that leads out of the folder is left out");
+            tracing::warn!(file = name, "skipping a link that leads out of the folder");
             return Ok(None);
         }
         target

@@ -420,7 +420,7 @@ fn templates(
         .map(|(name, text)| (name.clone(), template(format!("query.{name}"), text)))
         .collect();
     if resource.path.contains("://") {
-        let why = "a path is joined to base_url and names no host".to_owned();
+        let why = "a path is joined to base_url and must not name a host".to_owned();
         problems.push((format!("{at}.path"), why));
     }
     (path, query)
