@@ -6,6 +6,7 @@ pub mod backends;
 mod backoff;
 mod driver;
 mod panic;
+pub mod sealing;
 mod shutdown;
 mod status;
 pub mod telemetry;

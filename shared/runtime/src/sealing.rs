@@ -1,0 +1,182 @@
+//! Sealing secrets that Tideline has to keep: ChaCha20-Poly1305 (RFC 8439) under a key that is in the environment and never in
+//! the store, so that a copy of the database tells nobody what a subscriber or a provider signs with.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+use tideline_core::words::Secret;
+
+/// The environment's variable with the key: 32 bytes in base64 or hexadecimal digits. Several keys, divided by commas: the
+/// first one seals, all of them open, so that a key can be replaced.
+pub const KEY_VARIABLE: &str = "TIDELINE_SECRET_KEY";
+
+/// Begins every sealed text; says how it was sealed.
+const VERSION: &str = "v1.";
+const KEY_BYTES: usize = 32;
+
+/// Why a secret cannot be sealed or opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealingError {
+    /// There is no key.
+    #[error(
+        "{KEY_VARIABLE} is not set, and secrets are stored only sealed; set it to 32 random bytes, for instance to what \
+         `openssl rand -base64 32` prints, the same for every process of the fleet"
+    )]
+    NoKey,
+    /// The key is none.
+    #[error(
+        "{KEY_VARIABLE} must be 32 bytes in base64 or in 64 hexadecimal digits; several keys are divided by commas"
+    )]
+    BadKey,
+    /// What is stored was sealed with another key, for something else, or changed since.
+    #[error(
+        "the stored secret does not open with {KEY_VARIABLE}; set the key that sealed it, or give the secret again"
+    )]
+    WrongKey,
+    /// The operating system has no randomness.
+    #[error("the operating system gives no random bytes")]
+    NoRandomness,
+}
+
+/// Seals and opens secrets. Without a key it can do neither, and says so.
+#[derive(Default)]
+pub struct Sealer {
+    keys: Vec<LessSafeKey>,
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealer({} keys)", self.keys.len())
+    }
+}
+
+impl Sealer {
+    /// With the keys of [`KEY_VARIABLE`]'s value; none or an empty text: without a key.
+    ///
+    /// # Errors
+    /// `BadKey`.
+    pub fn new(keys: Option<&Secret>) -> Result<Self, SealingError> {
+        let text = keys.map_or("", Secret::reveal).trim();
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let keys = text.split(',').map(|key| parse_key(key.trim()));
+        Ok(Self {
+            keys: keys.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether there is a key.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Seals a secret for one purpose (`subscription NAME`): it opens only for the same.
+    ///
+    /// # Errors
+    /// `NoKey`, `NoRandomness`.
+    pub fn seal(&self, purpose: &str, secret: &Secret) -> Result<String, SealingError> {
+        let key = self.keys.first().ok_or(SealingError::NoKey)?;
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new()
+            .fill(&mut nonce)
+            .map_err(|_| SealingError::NoRandomness)?;
+        let mut sealed = secret.reveal().as_bytes().to_vec();
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(purpose.as_bytes()),
+            &mut sealed,
+        )
+        .map_err(|_| SealingError::BadKey)?;
+        Ok(format!("{VERSION}{}", STANDARD.encode([&nonce[..], &sealed].concat())))
+    }
+
+    /// Opens what was sealed for this purpose.
+    ///
+    /// # Errors
+    /// `NoKey`, `WrongKey`.
+    pub fn open(&self, purpose: &str, sealed: &str) -> Result<Secret, SealingError> {
+        if self.keys.is_empty() {
+            return Err(SealingError::NoKey);
+        }
+        let bytes = sealed.strip_prefix(VERSION).and_then(|text| STANDARD.decode(text).ok());
+        let bytes = bytes.ok_or(SealingError::WrongKey)?;
+        let (nonce, content) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealingError::WrongKey)?;
+        let opened = self.keys.iter().find_map(|key| {
+            let mut content = content.to_vec();
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let plain = key
+                .open_in_place(nonce, Aad::from(purpose.as_bytes()), &mut content)
+                .ok()?;
+            String::from_utf8(plain.to_vec()).ok()
+        });
+        opened.map(Secret::new).ok_or(SealingError::WrongKey)
+    }
+}
+
+fn parse_key(text: &str) -> Result<LessSafeKey, SealingError> {
+    let bytes = hex::decode(text).or_else(|_| STANDARD.decode(text));
+    let bytes = bytes.ok().filter(|bytes| bytes.len() == KEY_BYTES);
+    let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes.ok_or(SealingError::BadKey)?);
+    Ok(LessSafeKey::new(key.map_err(|_| SealingError::BadKey)?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    const OTHER: &str = "//////////////////////////////////////////8=";
+
+    fn sealer(keys: &str) -> Sealer {
+        Sealer::new(Some(&Secret::new(keys))).unwrap()
+    }
+
+    #[test]
+    fn a_sealed_secret_opens_with_its_key_and_for_its_purpose_only() {
+        let secret = Secret::new("whsec_c2VjcmV0");
+        let sealed = sealer(HEX).seal("subscription a", &secret).unwrap();
+        assert!(!sealed.contains("c2VjcmV0"), "{sealed}");
+        assert_eq!(sealer(HEX).open("subscription a", &sealed).unwrap(), secret);
+        assert_eq!(sealer(HEX).open("subscription b", &sealed), Err(SealingError::WrongKey));
+        assert_eq!(
+            sealer(OTHER).open("subscription a", &sealed),
+            Err(SealingError::WrongKey)
+        );
+        assert_eq!(
+            sealer(HEX).open("subscription a", "v1.AAAA"),
+            Err(SealingError::WrongKey)
+        );
+        assert_ne!(sealer(HEX).seal("subscription a", &secret).unwrap(), sealed);
+    }
+
+    #[test]
+    fn a_replaced_key_still_opens_what_it_sealed() {
+        let secret = Secret::new("s");
+        let sealed = sealer(HEX).seal("p", &secret).unwrap();
+        let both = sealer(&format!("{OTHER}, {HEX}"));
+        assert_eq!(both.open("p", &sealed).unwrap(), secret);
+        let newer = both.seal("p", &secret).unwrap();
+        assert_eq!(sealer(OTHER).open("p", &newer).unwrap(), secret);
+    }
+
+    #[test]
+    fn without_a_key_or_with_a_bad_one_it_says_what_to_set() {
+        let none = Sealer::new(None).unwrap();
+        assert!(!none.has_key());
+        let error = none.seal("p", &Secret::new("s")).unwrap_err().to_string();
+        assert!(error.contains("TIDELINE_SECRET_KEY is not set"), "{error}");
+        for bad in ["short", "c2hvcnQ=", &HEX[2..], &format!("{HEX},")] {
+            assert_eq!(
+                Sealer::new(Some(&Secret::new(bad))).unwrap_err(),
+                SealingError::BadKey,
+                "{bad}"
+            );
+        }
+    }
+}
