@@ -4,7 +4,7 @@ use super::rows::column;
 use crate::StoreError;
 
 /// Forward only; the number is the place in the list, from 1.
-const MIGRATIONS: [(&str, &str); 8] = [
+const MIGRATIONS: &[(&str, &str)] = &[
     ("model", include_str!("../../../../migrations/postgres/0001_model.sql")),
     (
         "readers and wishes",
@@ -33,6 +33,10 @@ const MIGRATIONS: [(&str, &str); 8] = [
     (
         "followers",
         include_str!("../../../../migrations/postgres/0008_followers.sql"),
+    ),
+    (
+        "catalog",
+        include_str!("../../../../migrations/postgres/0009_catalog.sql"),
     ),
 ];
 
@@ -64,7 +68,7 @@ impl PostgresStore {
             return Err(differs(found));
         }
         let mut applied = vec![];
-        for (number, (name, text)) in (1_i64..).zip(MIGRATIONS) {
+        for (number, &(name, text)) in (1_i64..).zip(MIGRATIONS) {
             if number <= found {
                 continue;
             }

@@ -9,7 +9,7 @@ use super::{begin, commit, sql};
 use crate::StoreError;
 
 /// In order; the place is the version.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0001_model.sql"),
     include_str!("../../../../migrations/sqlite/0002_readers_and_wishes.sql"),
     include_str!("../../../../migrations/sqlite/0003_deltas.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../../../../migrations/sqlite/0006_operators.sql"),
     include_str!("../../../../migrations/sqlite/0007_subscriptions.sql"),
     include_str!("../../../../migrations/sqlite/0008_followers.sql"),
+    include_str!("../../../../migrations/sqlite/0009_catalog.sql"),
 ];
 
 /// The version this program knows.

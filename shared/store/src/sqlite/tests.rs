@@ -3,6 +3,7 @@
 mod faults;
 mod open;
 mod plans;
+mod view;
 
 use std::sync::Arc;
 

@@ -17,5 +17,6 @@ WITH fence AS (
     RETURNING 1
 )
 SELECT f.hold_until, f.state,
-    1 / CASE WHEN (SELECT count(*) FROM touched) = cardinality($9::INTEGER[]) THEN 1 ELSE 0 END AS all_touched
+    ensure_true((SELECT count(*) FROM touched) = cardinality($9::INTEGER[]),
+        'a page was called unchanged that the store does not remember') AS all_touched
 FROM fence f

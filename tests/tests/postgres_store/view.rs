@@ -1,0 +1,31 @@
+//! The view for people.
+
+use std::sync::Arc;
+
+use sqlx::{Connection, Row};
+use tideline_store::Store;
+use tideline_store::conformance::{begin, entity, t};
+
+use crate::database::Database;
+
+#[tokio::test]
+async fn people_find_live_entities_with_json_bodies_in_the_view_catalog() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store: Arc<dyn Store> = Arc::new(database.store().await);
+    let mut root = begin(&store, "a", 1).await;
+    let web = entity("component:shop/web", r#"{"owner":"team-a"}"#);
+    root.write(&store, vec![web], None, t(1_500)).await;
+
+    let mut connection = database.connection().await;
+    let rows =
+        sqlx::query("SELECT source, kind, namespace, name, body ->> 'owner' AS owner, changed_at::TEXT FROM catalog")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(rows.len(), 1, "rows that belong to no source are not shown");
+    let texts = |row: &sqlx::postgres::PgRow| (0..5).map(|i| row.get::<String, _>(i)).collect::<Vec<_>>();
+    assert_eq!(texts(&rows[0]), ["a", "component", "shop", "web", "team-a"]);
+    connection.close().await.unwrap();
+}
