@@ -285,7 +285,7 @@ fn the_containers_are_confined_and_can_be_scaled() {
         }
         for (host, _) in &service.mounts {
             assert!(
-                workspace().unwrap().join(host).is_file(),
+                workspace().unwrap().join(host).exists(),
                 "{name} mounts {host}, which is not there"
             );
         }
@@ -313,6 +313,9 @@ fn the_containers_are_confined_and_can_be_scaled() {
         assert!(services[name].all["ports"].is_null(), "{name} is for the fleet alone");
     }
     assert_eq!(services["demo-api"].all["profiles"], serde_json::json!(["demo"]));
+    for name in ["prometheus", "grafana"] {
+        assert_eq!(services[name].all["profiles"], serde_json::json!(["metrics"]));
+    }
     assert_eq!(services["tideline"].all["profiles"], serde_json::json!(["tools"]));
 }
 
@@ -323,6 +326,7 @@ fn every_password_comes_from_a_variable_and_each_role_has_its_own() {
         "NATS_PRODUCER_PASSWORD",
         "NATS_WORKER_PASSWORD",
         "NATS_SCHEDULER_PASSWORD",
+        "GRAFANA_PASSWORD",
     ];
     let given = variables.map(|name| (name.to_owned(), format!("given-{name}")));
     let services = services(&BTreeMap::from(given)).unwrap();
@@ -370,7 +374,7 @@ fn docker_compose_accepts_the_file() {
         println!("docker_compose_accepts_the_file: left out, there is no docker compose");
         return;
     }
-    for profiles in [&["--profile", "demo", "--profile", "tools"][..], &[]] {
+    for profiles in [&["--profile", "demo", "--profile", "tools", "--profile", "metrics"][..], &[]] {
         let arguments = [&["compose"], profiles, &["config", "--quiet"]].concat();
         let output = there(&arguments, &root).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

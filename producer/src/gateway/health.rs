@@ -13,6 +13,7 @@ use tideline_core::full_text;
 use tideline_queue::QueueHealth;
 use tideline_runtime::LoopReport;
 use tideline_runtime::telemetry::{MetricsPage, metrics};
+use tideline_store::StoreError;
 
 use super::GatewayState;
 
@@ -77,10 +78,19 @@ pub(super) async fn readyz(State(state): State<Arc<GatewayState>>) -> Response {
 /// The metrics of this process, with the gauges of the whole store as they are now.
 pub(super) async fn metrics(State(state): State<Arc<GatewayState>>) -> Response {
     let now = state.clock.now();
-    if let Ok(Ok(stats)) = tokio::time::timeout(STORE_TIMEOUT, state.api.state.store.stats(now)).await {
-        let oldest = stats.oldest_due_at.map(|due| now.since(due)).unwrap_or_default();
-        metrics::due_jobs(stats.due, oldest);
-        metrics::held_sweeps(stats.held_sweeps);
+    let store = state.api.state.store.as_ref();
+    let reading = async {
+        state.gauges.queue(store, now).await?;
+        if state.serves_api {
+            state.gauges.each(store, now).await?;
+        }
+        Ok::<(), StoreError>(())
+    };
+    // What cannot be read now keeps its last value; `/readyz` tells of a store that is gone.
+    match tokio::time::timeout(STORE_TIMEOUT, reading).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(error = full_text(&error), "gauges of the store were not read"),
+        Err(_) => tracing::debug!("gauges of the store were not read in time"),
     }
     metrics::queue_degraded(state.queue.health() != QueueHealth::Healthy);
     ([(CONTENT_TYPE, MetricsPage::CONTENT_TYPE)], state.metrics.render()).into_response()

@@ -4,6 +4,7 @@
 //! [`Access`].
 
 mod authentication;
+mod gauges;
 mod health;
 mod limits;
 mod requests;
@@ -31,6 +32,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 pub use authentication::{Access, TOKEN_VARIABLE};
 
+use self::gauges::Gauges;
 use self::server::ConnectionLimits;
 use self::tokens::Tokens;
 use crate::api::{Api, ApiParts, Code, MAX_WAIT, Problem};
@@ -77,6 +79,9 @@ struct GatewayState {
     access: Access,
     tokens: Tokens,
     requests: Arc<Semaphore>,
+    /// Whether this process serves `/v1`.
+    serves_api: bool,
+    gauges: Gauges,
 }
 
 /// Why the gateway cannot start.
@@ -134,6 +139,8 @@ impl Gateway {
             access,
             tokens,
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            serves_api: parts.api,
+            gauges: Gauges::default(),
         });
         Ok(Self {
             listener,

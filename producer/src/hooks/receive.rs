@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 use tideline_config::hooks::HookProvider;
 use tideline_core::rules::{check_topic, topic_word};
 use tideline_core::words::{Appended, DeliveryId, NewEvent, Timestamp, Verdict};
+use tideline_runtime::telemetry::metrics;
+use tokio::time::Instant;
 use url::form_urlencoded;
 
 use super::body::NotReceived;
@@ -73,13 +75,30 @@ pub(super) async fn with_id(
 }
 
 async fn answer(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Request) -> Response {
-    match receive(hooks, name, path_id, request).await {
+    let began = Instant::now();
+    let received = receive(hooks, name, path_id, request).await;
+    // Only names of the configuration, and only who knows the whole path: a stranger must not make time series.
+    if hooks.hooks.contains_key(name) && !matches!(received, Err(Refused::Unknown)) {
+        metrics::hook_request(name, outcome(&received), began.elapsed());
+    }
+    match received {
         Ok(stored) => {
             let id = stored.sequence.to_string();
             let body = json!({ "status": "accepted", "id": id, "duplicate": stored.duplicate });
             (StatusCode::ACCEPTED, axum::Json(body)).into_response()
         }
         Err(refused) => refused.into_response(),
+    }
+}
+
+/// What became of a webhook, as the metric says it.
+fn outcome(received: &Result<Appended, Refused>) -> &'static str {
+    match received {
+        Ok(stored) if stored.duplicate => "duplicate",
+        Ok(_) => "stored",
+        Err(Refused::Unproven) => "unproven",
+        Err(Refused::Body(NotReceived::Full) | Refused::Stored(_)) => "unavailable",
+        Err(Refused::Unknown | Refused::Method | Refused::Type(_) | Refused::Body(_)) => "refused",
     }
 }
 

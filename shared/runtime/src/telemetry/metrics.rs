@@ -37,6 +37,14 @@ struct Instruments {
     queue_degraded: Gauge<u64>,
     due_jobs: Gauge<u64>,
     oldest_due_age: Gauge<f64>,
+    running_jobs: Gauge<u64>,
+    parked_jobs: Gauge<u64>,
+    hook_requests: Histogram<f64>,
+    source_entities: Gauge<u64>,
+    source_cycle_age: Gauge<f64>,
+    source_blocked: Gauge<u64>,
+    subscription_lag: Gauge<u64>,
+    dead_letters: Gauge<u64>,
 }
 
 impl Instruments {
@@ -51,6 +59,7 @@ impl Instruments {
         };
         let count = |name, text| meter.u64_counter(name).with_description(text).build();
         let gauge = |name, text| meter.u64_gauge(name).with_description(text).build();
+        let age = |name, text| meter.f64_gauge(name).with_unit("s").with_description(text).build();
         Self {
             due_lag: seconds(metric::DUE_LAG, "From due to claimed"),
             schedule_lateness: seconds(metric::SCHEDULE_LATENESS, "How late cycles start"),
@@ -71,11 +80,18 @@ impl Instruments {
             held_sweeps: gauge(metric::HELD_SWEEPS, "Sweeps that wait for a person"),
             queue_degraded: gauge(metric::QUEUE_DEGRADED, "1 while hints do not flow"),
             due_jobs: gauge(metric::DUE_JOBS, "Waiting jobs that are due"),
-            oldest_due_age: meter
-                .f64_gauge(metric::OLDEST_DUE_AGE)
-                .with_unit("s")
-                .with_description("How long the oldest due job is due")
-                .build(),
+            oldest_due_age: age(metric::OLDEST_DUE_AGE, "How long the oldest due job is due"),
+            running_jobs: gauge(metric::RUNNING_JOBS, "Jobs that a worker has"),
+            parked_jobs: gauge(metric::PARKED_JOBS, "Jobs that wait for a person"),
+            hook_requests: seconds(metric::HOOK_REQUESTS, "Webhooks by what became of them"),
+            source_entities: gauge(metric::SOURCE_ENTITIES, "Live entities of the source"),
+            source_cycle_age: age(metric::SOURCE_CYCLE_AGE, "How long the newest complete cycle is ago"),
+            source_blocked: gauge(metric::SOURCE_BLOCKED, "1 while the source is blocked"),
+            subscription_lag: gauge(
+                metric::SUBSCRIPTION_LAG,
+                "Events that the subscription has not looked at",
+            ),
+            dead_letters: gauge(metric::DEAD_LETTERS, "Events that the subscription gave up"),
         }
     }
 }
@@ -233,5 +249,41 @@ pub fn due_jobs(count: u64, oldest: Duration) {
     with(|i| {
         i.due_jobs.record(count, &[]);
         i.oldest_due_age.record(oldest.as_secs_f64(), &[]);
+    });
+}
+
+/// Jobs that a worker has, and jobs that wait for a person.
+pub fn jobs(running: u64, parked: u64) {
+    with(|i| {
+        i.running_jobs.record(running, &[]);
+        i.parked_jobs.record(parked, &[]);
+    });
+}
+
+/// A webhook for a hook of the configuration was answered; `outcome` is `stored`, `duplicate`, `unproven`, `refused` (by its
+/// method, type or body) or `unavailable` (the sender has to try again).
+pub fn hook_request(hook: &str, outcome: &'static str, took: Duration) {
+    with(|i| {
+        let attributes = [text(attribute::HOOK, hook), KeyValue::new(attribute::OUTCOME, outcome)];
+        i.hook_requests.record(took.as_secs_f64(), &attributes);
+    });
+}
+
+/// A source as it is now: its live entities, and how long its newest complete cycle is ago.
+pub fn source(name: &str, entities: u64, cycle_age: Duration, blocked: bool) {
+    with(|i| {
+        let attributes = [text(attribute::SOURCE, name)];
+        i.source_entities.record(entities, &attributes);
+        i.source_cycle_age.record(cycle_age.as_secs_f64(), &attributes);
+        i.source_blocked.record(u64::from(blocked), &attributes);
+    });
+}
+
+/// A subscription as it is now: events that it has not looked at, and events that it gave up.
+pub fn subscription(name: &str, lag: u64, dead_letters: u64) {
+    with(|i| {
+        let attributes = [text(attribute::SUBSCRIPTION, name)];
+        i.subscription_lag.record(lag, &attributes);
+        i.dead_letters.record(dead_letters, &attributes);
     });
 }

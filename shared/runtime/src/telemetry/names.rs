@@ -46,6 +46,10 @@ pub mod attribute {
     pub const ACT: &str = "tideline.act";
     /// Which backend.
     pub const BACKEND: &str = "tideline.backend";
+    /// Name of the hook.
+    pub const HOOK: &str = "tideline.hook";
+    /// Name of the subscription.
+    pub const SUBSCRIPTION: &str = "tideline.subscription";
 }
 
 /// Names of the spans.
@@ -106,4 +110,20 @@ pub mod metric {
     pub const DUE_JOBS: &str = "tideline.jobs.due";
     /// How long the oldest due job is due.
     pub const OLDEST_DUE_AGE: &str = "tideline.jobs.oldest_due_age";
+    /// Jobs that a worker has.
+    pub const RUNNING_JOBS: &str = "tideline.jobs.running";
+    /// Jobs that wait for a person.
+    pub const PARKED_JOBS: &str = "tideline.jobs.parked";
+    /// How long webhooks take, by hook and what became of them.
+    pub const HOOK_REQUESTS: &str = "tideline.hook.request.duration";
+    /// Live entities of a source.
+    pub const SOURCE_ENTITIES: &str = "tideline.source.entities";
+    /// How long the newest complete cycle of a source is ago.
+    pub const SOURCE_CYCLE_AGE: &str = "tideline.source.cycle_age";
+    /// 1 while a source is blocked.
+    pub const SOURCE_BLOCKED: &str = "tideline.source.blocked";
+    /// Events that a subscription has not looked at.
+    pub const SUBSCRIPTION_LAG: &str = "tideline.subscription.lag";
+    /// Events that a subscription gave up.
+    pub const DEAD_LETTERS: &str = "tideline.subscription.dead_letters";
 }
