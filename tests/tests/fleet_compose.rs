@@ -374,7 +374,10 @@ fn docker_compose_accepts_the_file() {
         println!("docker_compose_accepts_the_file: left out, there is no docker compose");
         return;
     }
-    for profiles in [&["--profile", "demo", "--profile", "tools", "--profile", "metrics"][..], &[]] {
+    for profiles in [
+        &["--profile", "demo", "--profile", "tools", "--profile", "metrics"][..],
+        &[],
+    ] {
         let arguments = [&["compose"], profiles, &["config", "--quiet"]].concat();
         let output = there(&arguments, &root).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -58,7 +58,12 @@ impl Gauges {
 
     /// How long the newest complete cycle is ago; without one, how long at least it is missing. Nothing is expected of a source
     /// that is paused, left the configuration, or has no cycles.
-    async fn cycle_age(&self, store: &dyn Store, source: &SourceRecord, now: Timestamp) -> Result<Duration, StoreError> {
+    async fn cycle_age(
+        &self,
+        store: &dyn Store,
+        source: &SourceRecord,
+        now: Timestamp,
+    ) -> Result<Duration, StoreError> {
         let expected = matches!(source.state, SourceState::Active | SourceState::Blocked);
         if !expected || source.cycle.0 == 0 {
             self.complete.lock().remove(&source.name);
