@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, changes, check, demo, demo_api, entities, export, health, init, jobs, migrate, plan, role, run, shell,
-    sources, status, try_source, why,
+    bench, changes, check, demo, demo_api, entities, export, health, init, jobs, migrate, plan, presets, role, run,
+    shell, sources, status, try_source, why,
 };
 use crate::exit;
 
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Why(why::WhyArgs),
     /// Show what the next cycle of a source would add, modify and remove
     Plan(plan::PlanArgs),
+    /// List the named source types, or show what one stands for
+    Presets(presets::PresetsArgs),
     /// Read one page of a source and show the requests, the items and the entities; needs no store
     Try(try_source::TryArgs),
     /// Migrate the store's schema to this version

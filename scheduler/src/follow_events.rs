@@ -106,6 +106,7 @@ impl FollowEvents {
                     source: rule.source.clone(),
                     target,
                     event: event.head.sequence.0,
+                    look_again_ms: rule.look_again_ms,
                 };
                 requests.insert(request.key(), (request, event.head.trace.clone()));
             }

@@ -20,6 +20,7 @@ pub(crate) struct Rule {
     when: Option<Expression>,
     values: Vec<(String, Expression)>,
     removed: Option<Expression>,
+    pub(crate) look_again_ms: Option<u64>,
 }
 
 /// Why a rule says nothing of an event.
@@ -66,6 +67,7 @@ fn compile(source: &SourceSettings, place: usize, rule: &RefreshRule) -> Result<
         when: optional("when", &rule.when)?,
         values: values.collect::<Result<_, _>>()?,
         removed: optional("removed", &rule.removed)?,
+        look_again_ms: rule.look_again.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
     })
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod init;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
 pub(crate) mod plan;
+pub(crate) mod presets;
 pub(crate) mod role;
 pub(crate) mod run;
 pub(crate) mod shell;
@@ -61,6 +62,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Changes(args) => changes::run(&context, &mut out, args).await,
         Command::Why(args) => why::run(&context, &mut out, args).await,
         Command::Plan(args) => plan::run(&context, &mut out, args).await,
+        Command::Presets(args) => presets::run(&context, &mut out, &args),
         Command::Try(args) => try_source::run(&context, &mut out, args).await,
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&mut out, &args),

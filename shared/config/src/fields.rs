@@ -16,7 +16,7 @@ const URL: &str = "URL";
 const SECRET: &str = "secret";
 
 /// Turns a text into a value, or says what is allowed.
-type Parse<'p, T> = dyn Fn(&str) -> Result<T, String> + 'p;
+pub(super) type Parse<'p, T> = dyn Fn(&str) -> Result<T, String> + 'p;
 
 fn spec(key: &'static str, kind: &str, default: impl ToString, range: impl ToString, doc: &'static str) -> Spec {
     Spec {
@@ -33,7 +33,8 @@ fn shown_range<T>(range: &RangeInclusive<T>, show: impl Fn(&T) -> String) -> Str
 }
 
 impl Section<'_> {
-    fn read<T>(&self, spec: &Spec, parse: &Parse<'_, T>) -> Option<T> {
+    /// A single value of a declaration.
+    pub(super) fn read<T>(&self, spec: &Spec, parse: &Parse<'_, T>) -> Option<T> {
         let node = self.declare(spec)?;
         self.parse_node(node, &self.path_of(spec.key), &spec.kind, parse, spec.kind != URL)
     }
@@ -213,7 +214,8 @@ impl Section<'_> {
         })
     }
 
-    fn list<T>(&self, spec: &Spec, most: usize, parse: &Parse<'_, T>) -> Option<Vec<T>> {
+    /// A list of single values of a declaration.
+    pub(super) fn list<T>(&self, spec: &Spec, most: usize, parse: &Parse<'_, T>) -> Option<Vec<T>> {
         let node = self.declare(spec)?;
         let Kind::List(items) = &node.kind else {
             self.fail(spec.key, format!("must be a {}, but is {}", spec.kind, node.noun()));

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::auth::read_auth;
 use super::pagination::{Paging, read_pagination};
 use super::reader::{Section, Spec, unknown};
 use super::settings::{
     AnswerFormat, AnswerPattern, Auth, EntityShape, FailIf, HttpSettings, NextUrls, RateLimitHeaders, Resource,
 };
-
-const AUTH_WAYS: [&str; 4] = ["bearer", "basic", "header", "oauth2"];
 
 /// What is said of a resource before it is known whether it fits the others.
 struct Seen {
@@ -20,25 +19,7 @@ struct Seen {
 }
 
 pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
-    let base_url = rest.required_url("base_url", "Base URL for the paths of resources.");
-    if base_url
-        .as_ref()
-        .is_some_and(|url| url.query().is_some() || url.fragment().is_some())
-    {
-        rest.fail(
-            "base_url",
-            "must not have a query or fragment; set `query` on a resource instead",
-        );
-    }
-    if base_url
-        .as_ref()
-        .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
-    {
-        rest.fail(
-            "base_url",
-            "must not contain a user name or password; use auth.basic instead",
-        );
-    }
+    let base_url = read_base_url(rest);
     let headers = rest.secret_map(
         "headers",
         "Headers sent with every request. Their values are treated as secrets.",
@@ -65,6 +46,8 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
     let doc = "Send `If-None-Match` and `If-Modified-Since`, so that unchanged pages cost nothing. If a header \
                announces the next page and a 304 omits it, a last page is fetched in full.";
     let conditional = rest.flag("conditional", true, doc);
+    let doc = "jq functions (`def name: …;`) available in every expression of the resources.";
+    let definitions = rest.optional_jq("definitions", "none", doc);
     let mut seen = Vec::new();
     let doc = "The lists to read. The first one has no parent.";
     let mut variables = Vec::new();
@@ -95,8 +78,32 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
         next_urls,
         conditional,
         resources,
+        definitions,
         variables,
     })
+}
+
+fn read_base_url(rest: &Section<'_>) -> Option<Url> {
+    let base_url = rest.required_url("base_url", "Base URL for the paths of resources.");
+    if base_url
+        .as_ref()
+        .is_some_and(|url| url.query().is_some() || url.fragment().is_some())
+    {
+        rest.fail(
+            "base_url",
+            "must not have a query or fragment; set `query` on a resource instead",
+        );
+    }
+    if base_url
+        .as_ref()
+        .is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+    {
+        rest.fail(
+            "base_url",
+            "must not contain a user name or password; use auth.basic instead",
+        );
+    }
+    base_url
 }
 
 fn list(key: &'static str, default: &str, doc: &'static str) -> Spec {
@@ -107,46 +114,6 @@ fn list(key: &'static str, default: &str, doc: &'static str) -> Spec {
         range: String::new(),
         doc,
     }
-}
-
-fn read_auth(auth: &Section<'_>) -> Auth {
-    let ways = [
-        auth.optional_secret("bearer", "Bearer token, sent as `Authorization: Bearer`.")
-            .map(Auth::Bearer),
-        auth.optional_section("basic", "User name and password (RFC 7617).", |basic| Auth::Basic {
-            username: basic.required_text("username", "User name."),
-            password: basic.required_secret("password", "Password."),
-        }),
-        auth.optional_section("header", "A custom header.", |header| Auth::Header {
-            name: header.required_header("name", "Header name, such as `X-Api-Key`."),
-            value: header.required_secret("value", "Header value."),
-        }),
-        auth.optional_section("oauth2", "OAuth 2.0 client credentials (RFC 6749, 4.4).", read_oauth2)
-            .flatten(),
-    ];
-    let given = AUTH_WAYS.iter().filter(|way| auth.has(way)).count();
-    if given != 1 {
-        auth.fail_here(format!(
-            "must have exactly one of {}, but has {given}",
-            AUTH_WAYS.join(", ")
-        ));
-    }
-    ways.into_iter().flatten().next().unwrap_or(Auth::None)
-}
-
-fn read_oauth2(oauth2: &Section<'_>) -> Option<Auth> {
-    let token_url = oauth2.required_url("token_url", "The token endpoint.");
-    let client_id = oauth2.required_text("client_id", "Client id.");
-    let client_secret = oauth2.required_secret("client_secret", "Client secret.");
-    let scope = oauth2.optional_text("scope", "none", "Requested scopes, separated by spaces.");
-    let audience = oauth2.optional_text("audience", "none", "Sent as `audience`, which some servers require.");
-    token_url.map(|token_url| Auth::ClientCredentials {
-        token_url,
-        client_id,
-        client_secret,
-        scope,
-        audience,
-    })
 }
 
 fn read_next_urls(next: &Section<'_>) -> NextUrls {
@@ -178,6 +145,11 @@ fn read_pattern(pattern: &Section<'_>) -> AnswerPattern {
     AnswerPattern {
         status: status.unwrap_or(410),
         contains: pattern.optional_text("contains", "any body", "Text that the body must contain."),
+        confirm: pattern.flag(
+            "confirm",
+            false,
+            "For APIs that return a generic error, such as 500: it counts only if it is repeated while the first page can be read.",
+        ),
     }
 }
 
@@ -208,11 +180,7 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
                available too. Without a parent: the values for `item`, taken from the item itself.";
     let mut parent_values = resource.text_map("values", "mapping of names to jq expressions", doc);
     let item = read_item(resource);
-    let item_values = if parent.is_none() && item.is_some() {
-        std::mem::take(&mut parent_values)
-    } else {
-        BTreeMap::new()
-    };
+    let item_values = read_item_values(resource, parent.is_none() && item.is_some(), &mut parent_values);
     let known = check_place(resource, &name, parent.as_deref(), &parent_values, seen);
 
     let post = resource.choice("method", Some("GET"), &["GET", "POST"], "HTTP method.") == Some("POST");
@@ -243,12 +211,6 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     }
     let absent = read_absent(resource, parent.is_some());
     let fail_if = read_fail_if(resource);
-    let doc = "`ndjson`: one JSON item per line. `auto`: chosen by the response's `Content-Type`.";
-    let format = match resource.choice("format", Some("auto"), &["auto", "json", "ndjson"], doc) {
-        Some("json") => AnswerFormat::Json,
-        Some("ndjson") => AnswerFormat::Ndjson,
-        _ => AnswerFormat::Auto,
-    };
     Resource {
         name,
         parent,
@@ -262,7 +224,7 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
         stable,
         absent,
         fail_if,
-        format,
+        format: read_format(resource),
         items: resource.optional_jq(
             "items",
             "the response if it is a list, else `.items`",
@@ -295,12 +257,39 @@ fn read_item(resource: &Section<'_>) -> Option<String> {
     Some(item)
 }
 
+/// The values in `item`, over the item. Of a resource without a parent, `values` are the same.
+fn read_item_values(
+    resource: &Section<'_>,
+    take_values: bool,
+    values: &mut BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let doc =
+        "Values for `item`, taken from the item itself by plain paths. They identify the entity of a deleted item.";
+    let mut item_values = resource.text_map("item_values", "mapping of names to jq expressions", doc);
+    if !item_values.is_empty() && !resource.has("item") {
+        resource.fail("item_values", "have no effect without item");
+    }
+    if take_values {
+        item_values.extend(std::mem::take(values));
+    }
+    item_values
+}
+
 fn read_absent(resource: &Section<'_>, is_child: bool) -> Vec<u16> {
     let doc = "Statuses that mean there is nothing to read, such as the issues of a repository with issues disabled. \
                The partition is then complete and empty; the sweep treats its entities as usual.";
     let default = "[404, 410] with a parent; else none";
     let given = resource.statuses("absent", default, doc);
     given.unwrap_or_else(|| if is_child { vec![404, 410] } else { Vec::new() })
+}
+
+fn read_format(resource: &Section<'_>) -> AnswerFormat {
+    let doc = "`ndjson`: one JSON item per line. `auto`: chosen by the response's `Content-Type`.";
+    match resource.choice("format", Some("auto"), &["auto", "json", "ndjson"], doc) {
+        Some("json") => AnswerFormat::Json,
+        Some("ndjson") => AnswerFormat::Ndjson,
+        _ => AnswerFormat::Auto,
+    }
 }
 
 fn read_fail_if(resource: &Section<'_>) -> FailIf {

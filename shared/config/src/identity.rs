@@ -14,7 +14,11 @@ pub(super) fn identity(source_type: &str, kind: &SourceKind) -> Fingerprint {
             let _ = base_url.set_username("");
             let _ = base_url.set_password(None);
             let resources: Vec<Value> = rest.resources.iter().map(resource_json).collect();
-            json!({ "type": source_type, "base_url": base_url.as_str(), "resources": resources })
+            let mut what = json!({ "type": source_type, "base_url": base_url.as_str(), "resources": resources });
+            if let Some(definitions) = &rest.definitions {
+                what["definitions"] = json!(definitions);
+            }
+            what
         }
         SourceKind::Own | SourceKind::Push => json!({ "type": source_type }),
         SourceKind::Files(files) => json!({ "type": source_type, "path": files.path.to_string_lossy() }),

@@ -3,6 +3,7 @@
 //! `docs/configuration.md` comes out of the same declarations. jq expressions are not compiled here, since only workers know
 //! jq: [`load_examined`] asks them, while the sources are read.
 
+mod auth;
 mod error;
 mod expand;
 mod fields;
@@ -12,6 +13,7 @@ mod identity;
 mod json;
 mod on;
 mod pagination;
+pub mod presets;
 mod process;
 mod reader;
 mod reference;

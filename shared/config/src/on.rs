@@ -63,6 +63,9 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
                404 remove the entity at once. Otherwise the next complete cycle decides, because APIs also return 404 \
                for missing permissions.";
     let removed = rule.optional_jq("removed", "never", doc);
+    let doc = "Read the item a second time after this delay, for senders that drop the events right after one.";
+    let range = Duration::from_millis(100)..=Duration::from_secs(3_600);
+    let look_again = rule.duration_or_none("look_again", "none", range, doc).flatten();
     let read = RefreshRule {
         topics,
         when,
@@ -70,6 +73,7 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
         resource,
         values,
         removed,
+        look_again,
     };
     if !rule.is_describing() {
         check_rule(rule, &read, resources, source_type);
@@ -79,7 +83,7 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
 
 fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], source_type: Option<&str>) {
     if read.refresh == RefreshScope::Source {
-        for key in ["resource", "values", "removed"]
+        for key in ["resource", "values", "removed", "look_again"]
             .into_iter()
             .filter(|key| rule.has(key))
         {
@@ -87,8 +91,10 @@ fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], so
         }
         return;
     }
-    if read.refresh == RefreshScope::Partition && rule.has("removed") {
-        rule.fail("removed", "has no effect with refresh: partition");
+    for key in ["removed", "look_again"].into_iter().filter(|key| rule.has(key)) {
+        if read.refresh == RefreshScope::Partition {
+            rule.fail(key, "has no effect with refresh: partition");
+        }
     }
     if source_type.is_some_and(|kind| kind != "http") {
         rule.fail(

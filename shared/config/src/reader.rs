@@ -11,6 +11,7 @@ use super::error::Location;
 use super::expand::expand;
 use tideline_core::words::Secret;
 
+use super::presets::Preset;
 use super::settings::SourceSettings;
 use super::yaml::{Kind, Node, Problem, join_key};
 
@@ -29,6 +30,8 @@ pub(super) struct Context<'a> {
     words: RefCell<Vec<(String, String)>>,
     /// What variables stood for, and the paths of the values they are in.
     filled: RefCell<Vec<(String, Secret)>>,
+    /// Paths of the sources that presets were expanded to.
+    expanded: RefCell<Vec<(String, &'static Preset)>>,
 }
 
 /// One documented key.
@@ -90,6 +93,7 @@ impl<'a> Context<'a> {
             keys: RefCell::default(),
             words: RefCell::default(),
             filled: RefCell::default(),
+            expanded: RefCell::default(),
         }
     }
 
@@ -128,12 +132,28 @@ impl<'a> Context<'a> {
         if self.describing {
             return;
         }
-        let at = self.root.map_or(Location::START, |root| locate(root, path));
-        self.problems.borrow_mut().push(Problem {
-            at,
-            path: path.to_owned(),
-            message: message.into(),
-        });
+        let (path, message) = self.attribute(path, message.into());
+        let at = self.root.map_or(Location::START, |root| locate(root, &path));
+        self.problems.borrow_mut().push(Problem { at, path, message });
+    }
+
+    /// A problem at a key that only a preset gave belongs to the user's `type`: nobody can find a key that they did not write.
+    fn attribute(&self, path: &str, message: String) -> (String, String) {
+        for (source, preset) in &*self.expanded.borrow() {
+            let Some(key) = path
+                .strip_prefix(source.as_str())
+                .and_then(|rest| rest.strip_prefix('.'))
+            else {
+                continue;
+            };
+            let first = key.split(['.', '[']).next().unwrap_or(key);
+            let written = self.root.is_some_and(|root| exists(root, &join_key(source, first)));
+            if !written && preset.has_key(first) {
+                let why = format!("what it stands for has a mistake at {key} (see `tideline presets show`): {message}");
+                return (join_key(source, "type"), why);
+            }
+        }
+        (path.to_owned(), message)
     }
 
     /// The single value of a node. None if there is a problem, which is noted.
@@ -162,6 +182,16 @@ impl<'a> Context<'a> {
 
 /// The place of the value at `path`, or of the innermost part on the way that exists.
 pub(super) fn locate(root: &Node, path: &str) -> Location {
+    walk(root, path).0.at
+}
+
+/// Whether there is a value at `path`.
+fn exists(root: &Node, path: &str) -> bool {
+    walk(root, path).1.is_empty()
+}
+
+/// The innermost part on the way to `path` that exists, and what is left of the path.
+fn walk<'n, 'p>(root: &'n Node, path: &'p str) -> (&'n Node, &'p str) {
     let mut node = root;
     let mut rest = path;
     loop {
@@ -180,7 +210,7 @@ pub(super) fn locate(root: &Node, path: &str) -> Location {
         };
         match next {
             Some((inner, tail)) => (node, rest) = (inner, tail),
-            None => return node.at,
+            None => return (node, rest),
         }
     }
 }
@@ -203,6 +233,25 @@ impl<'a> Section<'a> {
     /// Path of a key of it.
     pub(super) fn path_of(&self, key: &str) -> String {
         join_key(&self.path, key)
+    }
+
+    /// The mapping itself, if there is one.
+    pub(super) fn node(&self) -> Option<&'a Node> {
+        self.node
+    }
+
+    /// The same section with what a preset made of it instead of what the user wrote.
+    pub(super) fn expanded<'b>(&'b self, node: &'b Node, preset: &'static Preset) -> Section<'b> {
+        self.context.expanded.borrow_mut().push((self.path.clone(), preset));
+        Section {
+            context: self.context,
+            node: Some(node),
+            path: self.path.clone(),
+            place: self.place.clone(),
+            variant: self.variant.clone(),
+            known: Rc::clone(&self.known),
+            broken: Rc::clone(&self.broken),
+        }
     }
 
     /// Notes what is wrong with a key of it.

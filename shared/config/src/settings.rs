@@ -312,9 +312,10 @@ pub struct HttpSettings {
     pub next_urls: NextUrls,
     /// `conditional`: send If-None-Match / If-Modified-Since, default true.
     pub conditional: bool,
-    /// `allow_private_redirects` is not a thing: redirects to another host are never followed with credentials.
     /// `resources`: the first one is the root partition's; the others are children. Index 0 is never a child.
     pub resources: Vec<Resource>,
+    /// `definitions`: jq functions that stand in front of every expression of the resources.
+    pub definitions: Option<String>,
     /// What `${NAME}` stands for in `query` and `body` of the resources: not shown, for it may be a key.
     pub variables: Vec<Secret>,
 }
@@ -354,7 +355,7 @@ pub struct Resource {
     pub entity: EntityShape,
     /// `item`: path of one item, for reading it again; `{name}` is a value that a rule of `on` gives.
     pub item: Option<String>,
-    /// `values` of a resource without a parent: the values in `item`, as jq expressions over the item.
+    /// `item_values` (or `values` of a resource without a parent): the values in `item`, as jq expressions over the item.
     pub item_values: BTreeMap<String, String>,
 }
 
@@ -373,6 +374,8 @@ pub struct RefreshRule {
     pub values: BTreeMap<String, String>,
     /// `removed`: jq expression over the event that tells whether the item is gone.
     pub removed: Option<String>,
+    /// `look_again`: so long after the reading the item is read once more, 100 ms to 1 h; none: it is not.
+    pub look_again: Option<Duration>,
 }
 
 /// What is read again.
@@ -415,6 +418,8 @@ pub struct AnswerPattern {
     pub status: u16,
     /// Text that the body contains; none: any body.
     pub contains: Option<String>,
+    /// `confirm`: it counts only if it comes again, and the first page can be read meanwhile.
+    pub confirm: bool,
 }
 
 /// Names of the headers that tell the source's limits; the IETF `RateLimit` fields are understood besides.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::http::read_http;
 use super::identity::identity;
 use super::on::read_on;
+use super::presets;
 use super::reader::{Section, Spec};
 use super::settings::{FilesSettings, Resource, SourceKind, SourceSettings};
 use tideline_core::rules::{Ladder, Schedule, ScheduleError, Volatile};
@@ -49,10 +50,36 @@ fn read_name(source: &Section<'_>) -> String {
 
 fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
     let doc = "`http`: any paginated JSON API. `files`: YAML, JSON and NDJSON files in a folder. `push`: other \
-               programs write the entities (`PUT /v1/sources/NAME/entities`).";
-    let source_type = source.choice("type", None, &["http", "files", "push"], doc);
-    let rest = source.variant(source_type, "http", read_http).flatten();
-    let files = source.variant(source_type, "files", read_files).flatten();
+               programs write the entities (`PUT /v1/sources/NAME/entities`). The others are presets of `http` and \
+               accept its keys as well; `tideline presets show TYPE` prints what they stand for.";
+    let presets = presets::presets();
+    let types: Vec<&'static str> = ["http", "files", "push"]
+        .into_iter()
+        .chain(presets.iter().map(presets::Preset::name))
+        .collect();
+    let source_type = source.choice("type", None, &types, doc);
+    let mut expanded = None;
+    for preset in presets {
+        let values = source.variant(source_type, preset.name(), |source| preset.read(source));
+        if let (Some(values), Some(node)) = (values, source.node()) {
+            expanded = Some((preset.expand(node, &values), preset));
+        }
+    }
+    match &expanded {
+        None => read_typed(source, name, source_type, source_type),
+        Some((node, preset)) => read_typed(&source.expanded(node, preset), name, source_type, Some("http")),
+    }
+}
+
+/// A source of a type that another one may be the preset of: `family`.
+fn read_typed(
+    source: &Section<'_>,
+    name: String,
+    source_type: Option<&'static str>,
+    family: Option<&'static str>,
+) -> Option<SourceSettings> {
+    let rest = source.variant(family, "http", read_http).flatten();
+    let files = source.variant(family, "files", read_files).flatten();
     let mut settings = SourceSettings::new(name);
     read_reading(source, &mut settings);
     read_pauses(source, &mut settings);
@@ -72,12 +99,13 @@ fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
         Some(SourceKind::Http(rest)) => &rest.resources,
         _ => &[],
     };
-    read_on(source, &mut settings, resources, source_type);
-    let push = (source_type == Some("push")).then_some(SourceKind::Push);
+    read_on(source, &mut settings, resources, family);
+    let push = (family == Some("push")).then_some(SourceKind::Push);
     settings.kind = rest.or(files.map(SourceKind::Files)).or(push)?;
     check_rate(source, &settings);
     settings.source_type = source_type?.to_owned();
-    settings.identity = identity(&settings.source_type, &settings.kind);
+    // A preset and a copy of what it stands for have the same data.
+    settings.identity = identity(family?, &settings.kind);
     source.examine(&settings);
     Some(settings)
 }

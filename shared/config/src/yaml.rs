@@ -60,6 +60,30 @@ impl Node {
         }
     }
 
+    /// The text of a single value.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What a list has; nothing if it is none.
+    pub(super) fn items(&self) -> &[Self] {
+        match &self.kind {
+            Kind::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// What a mapping has; nothing if it is none.
+    pub(super) fn entries(&self) -> &[Entry] {
+        match &self.kind {
+            Kind::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
     /// What it is, for people.
     pub(super) fn noun(&self) -> &'static str {
         match &self.kind {

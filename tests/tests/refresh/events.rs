@@ -24,6 +24,7 @@ fn rule(id: &str) -> RefreshRule {
         resource: None,
         values: BTreeMap::from([("id".into(), id.into())]),
         removed: Some(".body.action == \"deleted\"".into()),
+        look_again: None,
     }
 }
 
@@ -104,6 +105,21 @@ async fn ten_thousand_events_about_ten_things_are_some_tens_of_readings_the_last
     }
     println!("{} readings", stage.readings());
     assert!(stage.readings() <= 200, "{} readings", stage.readings());
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_its_sender_held_back_is_found_by_looking_again() {
+    let mut patient = rule(".body.id");
+    patient.look_again = Some(Duration::from_secs(1));
+    let stage = Stage::start(following(vec![patient]), &["a"]).await;
+    stage.set("a", Some(2));
+    publish(&stage, &[event("ci.thing.changed", &changed("a"))]).await;
+    stage.has("a", Some(2)).await;
+    // Within the sender's window: it says nothing of this one.
+    stage.set("a", Some(3));
+    stage.has("a", Some(3)).await;
+    assert_eq!(stage.readings(), 2);
     stage.stop().await;
 }
 

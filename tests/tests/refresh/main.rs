@@ -125,6 +125,7 @@ async fn a_rule_that_failed_is_shown_as_a_parked_job_and_a_refresh_of_the_source
             error: "values.id is absent or null".into(),
         },
         event: 7,
+        look_again_ms: None,
     };
     stage.enqueue(&failed).await;
     let parked = wait_until("the rule to be shown", LIMIT, async || {
@@ -140,6 +141,7 @@ async fn a_rule_that_failed_is_shown_as_a_parked_job_and_a_refresh_of_the_source
         source: NAME.into(),
         target: RefreshTarget::Source,
         event: 8,
+        look_again_ms: None,
     };
     stage.enqueue(&all).await;
     stage.has("a", Some(2)).await;

@@ -161,6 +161,7 @@ impl Stage {
                 removed,
             },
             event,
+            look_again_ms: None,
         };
         self.enqueue(&request).await;
     }

@@ -225,11 +225,12 @@ impl Handler for RefreshHandler {
                 values,
                 removed,
             } => {
-                let request = ItemRequest {
+                let item = ItemRequest {
                     resource: resource.as_deref(),
                     values,
                 };
-                self.item(&ready, request, *removed).await
+                let outcome = self.item(&ready, item, *removed).await?;
+                look_again(attempt, &request, outcome).await
             }
             RefreshTarget::Partition { resource, values } => {
                 self.partition(attempt, &ready, resource.as_deref(), values).await
@@ -237,6 +238,20 @@ impl Handler for RefreshHandler {
             RefreshTarget::Source | RefreshTarget::FailedRule { .. } => self.cycle(&ready).await,
         }
     }
+}
+
+/// The first reading of a request that wants two leaves word of itself and comes again after the wait. Another event about the
+/// same item makes another request, which starts over.
+async fn look_again(attempt: &Attempt, request: &RefreshRequest, outcome: Outcome) -> Result<Outcome, HandlerError> {
+    let (Outcome::Done, Some(wait)) = (&outcome, request.look_again_ms) else {
+        return Ok(outcome);
+    };
+    let word = format!("{{\"looked\":{}}}", request.event);
+    if attempt.job.cursor.as_deref() == Some(word.as_str()) {
+        return Ok(outcome);
+    }
+    attempt.checkpoint(&word).await?;
+    Ok(Outcome::Again(Duration::from_millis(wait)))
 }
 
 fn standing(record: &SourceRecord) -> &'static str {

@@ -178,6 +178,7 @@ pub(crate) fn rest(base_url: &Url, resources: Vec<Resource>) -> HttpSettings {
         next_urls: NextUrls::default(),
         conditional: true,
         resources,
+        definitions: None,
         variables: Vec::new(),
     }
 }

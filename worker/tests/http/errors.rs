@@ -113,6 +113,7 @@ async fn an_expired_cursor_is_told_by_410_or_by_what_the_configuration_names() {
         settings.cursor_expired = vec![AnswerPattern {
             status: 500,
             contains: Some("token has expired".into()),
+            confirm: false,
         }];
         let source = open(settings);
         let error = page(&source, Some(&json!("x")), None).await.unwrap_err();
@@ -128,6 +129,38 @@ async fn an_expired_cursor_is_told_by_410_or_by_what_the_configuration_names() {
             "without a cursor: {code} {body}"
         );
     }
+}
+
+/// `/things?after=x` fails; what the first page and the second look answer tells why.
+async fn confirmed(first_page: u16, again: u16) -> ErrorClass {
+    let looks = std::sync::atomic::AtomicU32::new(0);
+    let api = Api::start(move |seen| match seen.query.get("after") {
+        None => status(first_page, &[], "[]"),
+        Some(_) if looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 => status(500, &[], "INTERNAL_ERROR"),
+        Some(_) => status(again, &[], "[]"),
+    })
+    .await;
+    let pagination = Pagination::Cursor {
+        next: ".next".into(),
+        parameter: "after".into(),
+        in_body: false,
+        size: None,
+    };
+    let mut settings = things(&api.url, pagination);
+    settings.cursor_expired = vec![AnswerPattern {
+        status: 500,
+        contains: None,
+        confirm: true,
+    }];
+    let error = page(&open(settings), Some(&json!("x")), None).await.unwrap_err();
+    error.class
+}
+
+#[tokio::test]
+async fn a_general_error_means_an_expired_cursor_only_if_it_repeats_while_the_first_page_can_be_read() {
+    assert_eq!(confirmed(200, 500).await, ErrorClass::CursorExpired);
+    assert_eq!(confirmed(500, 500).await, TRANSIENT, "the server is ill");
+    assert_eq!(confirmed(200, 200).await, TRANSIENT, "it was well again");
 }
 
 #[tokio::test]

@@ -15,5 +15,6 @@ mod items;
 mod paging;
 mod paging_ends;
 mod paging_next;
+mod presets;
 mod recipes;
 mod shapes;

@@ -14,6 +14,9 @@ pub struct RefreshRequest {
     pub target: RefreshTarget,
     /// The event that asked for it last. Another event is another request, so that the last reading comes after the last event.
     pub event: i64,
+    /// The item is read once more so long after the reading, in milliseconds: its sender may hold back what comes next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_again_ms: Option<u64>,
 }
 
 /// What of a source is read again.
@@ -93,6 +96,7 @@ mod tests {
                 removed,
             },
             event,
+            look_again_ms: None,
         }
     }
 

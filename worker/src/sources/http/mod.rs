@@ -152,7 +152,7 @@ impl HttpSource {
         plan: &Plan,
         asked: &HttpRequest,
         memory: Option<&PageMemory>,
-        cursor: Option<&Value>,
+        (place, cursor): (&Place, Option<&Value>),
     ) -> Result<Answer, SourceError> {
         let condition = memory
             .map(|memory| &memory.validators)
@@ -163,9 +163,25 @@ impl HttpSource {
         }
         // Gone while it was read: its first page will tell, so it starts over.
         let gone = cursor.is_some() && plan.absent.contains(&answer.status.as_u16());
-        self.rules
-            .judge(asked, &answer, (cursor.is_some(), gone), &self.transport)?;
+        let mut with_cursor = cursor.is_some();
+        if with_cursor && self.rules.may_be_expired(&answer) {
+            with_cursor = self.is_the_cursor(plan, place, asked).await;
+        }
+        self.rules.judge(asked, &answer, (with_cursor, gone), &self.transport)?;
         Ok(answer)
+    }
+
+    /// Whether a general error is about the cursor: the first page can be read, and then it comes again.
+    async fn is_the_cursor(&self, plan: &Plan, place: &Place, asked: &HttpRequest) -> bool {
+        let Ok(first) = plan.request(&self.inner.base, place, None) else {
+            return false;
+        };
+        let first = self.transport.fetch(&first, None).await;
+        if !first.is_ok_and(|answer| answer.status.is_success()) {
+            return false;
+        }
+        let again = self.transport.fetch(asked, None).await;
+        again.is_ok_and(|answer| self.rules.may_be_expired(&answer))
     }
 
     /// Whether the status is one by which the resource says that there is no such page, or nothing to read at all.
@@ -314,7 +330,7 @@ impl HttpSource {
             SourceError::new(failure.class, self.transport.redactor.text(&text))
         };
 
-        let mut answer = self.fetch(plan, &asked, memory, request.cursor).await?;
+        let mut answer = self.fetch(plan, &asked, memory, (&place, request.cursor)).await?;
         if self.says_nothing(plan, &answer, request.cursor) {
             return self.nothing(plan, &request, &answer).map_err(failed);
         }
@@ -323,7 +339,7 @@ impl HttpSource {
                 Some(memory) if self.next_is_as_remembered(plan, &place, &answer, memory) => {
                     return Ok(self.unchanged(print, memory, &answer));
                 }
-                _ => answer = self.fetch(plan, &asked, None, request.cursor).await?,
+                _ => answer = self.fetch(plan, &asked, None, (&place, request.cursor)).await?,
             }
         }
         if answer.status == StatusCode::NOT_MODIFIED {

@@ -108,6 +108,8 @@ pub(super) struct ChildPlan {
 /// Collects the paths that one walk must find, the programs that one round trip must run, and the problems.
 struct Collector<'p> {
     at: String,
+    /// jq functions that stand in front of every program.
+    definitions: &'p str,
     paths: Vec<Path>,
     calls: Vec<Call>,
     problems: &'p mut Vec<Problem>,
@@ -115,18 +117,23 @@ struct Collector<'p> {
 
 impl Collector<'_> {
     fn pull(&mut self, key: &str, text: &str) -> Option<Pull> {
-        self.take(key, Take::First, Expression::compile(text))
+        self.take(key, Take::First, Expression::compile, text)
     }
 
     fn pull_all(&mut self, key: &str, text: &str) -> Option<Pull> {
-        self.take(key, Take::All, Expression::compile(text))
+        self.take(key, Take::All, Expression::compile, text)
     }
 
     fn pull_or_text(&mut self, key: &str, text: &str) -> Option<Pull> {
-        self.take(key, Take::First, Expression::compile_or_text(text))
+        self.take(key, Take::First, Expression::compile_or_text, text)
     }
 
-    fn take(&mut self, key: &str, take: Take, compiled: Result<Expression, CompileError>) -> Option<Pull> {
+    fn take(&mut self, key: &str, take: Take, compile: Compile, text: &str) -> Option<Pull> {
+        // A plain path or a word needs no functions.
+        let mut compiled = compile(text);
+        if !self.definitions.is_empty() && !matches!(compiled, Ok(Expression::Path(_) | Expression::Text(_))) {
+            compiled = Expression::compile(&format!("{}\n{text}", self.definitions));
+        }
         match compiled {
             Ok(Expression::Text(text)) => Some(Pull::Text(text)),
             Ok(Expression::Jq(program)) => {
@@ -145,12 +152,21 @@ impl Collector<'_> {
     }
 }
 
+/// One of the ways of compiling an expression.
+type Compile = fn(&str) -> Result<Expression, CompileError>;
+
 /// Compiles all resources.
 ///
 /// # Errors
 /// All problems at once, each with its place, such as `resources[0].items`.
 pub(super) fn compile(settings: &HttpSettings, salt: &str) -> Result<Vec<Plan>, Vec<Problem>> {
     let mut problems = Vec::new();
+    if let Some(definitions) = &settings.definitions
+        && let Err(why) = Expression::compile(&format!("{definitions}\n.[0]"))
+    {
+        // Whatever uses them would repeat it.
+        return Err(vec![("definitions".to_owned(), why.to_string())]);
+    }
     if settings.resources.is_empty() {
         problems.push(("resources".to_owned(), "at least one resource is needed".to_owned()));
     }
@@ -205,8 +221,10 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
     let resource = &settings.resources[index];
     let at = format!("resources[{index}]");
     let (path, query) = templates(settings, resource, &at, problems);
+    let definitions = settings.definitions.as_deref().unwrap_or_default();
     let mut answer = Collector {
         at: at.clone(),
+        definitions,
         paths: Vec::new(),
         calls: Vec::new(),
         problems: &mut *problems,
@@ -216,6 +234,7 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
     let (answer_paths, answer_calls) = (answer.paths, answer.calls);
     let mut item = Collector {
         at: at.clone(),
+        definitions,
         paths: Vec::new(),
         calls: Vec::new(),
         problems: &mut *problems,
@@ -269,8 +288,9 @@ fn salt_of(settings: &HttpSettings, resource: &Resource, index: usize, salt: &st
         .collect();
     let next_urls = &settings.next_urls;
     let text = format!(
-        "{salt}\n{}\n{resource:?}\n{children:?}\n{next_urls:?}",
-        env!("CARGO_PKG_VERSION")
+        "{salt}\n{}\n{resource:?}\n{children:?}\n{next_urls:?}\n{:?}",
+        env!("CARGO_PKG_VERSION"),
+        settings.definitions
     );
     Sha256::digest(text.as_bytes()).into()
 }
@@ -287,7 +307,7 @@ fn items_at(resource: &Resource, answer: &mut Collector<'_>) -> Option<ItemsAt> 
     if let Ok(Expression::Path(path)) = Expression::compile(list) {
         return Some(ItemsAt::Path { path, each });
     }
-    match answer.take("items", Take::Elements, Expression::compile(text))? {
+    match answer.take("items", Take::Elements, Expression::compile, text)? {
         Pull::Jq(program) => Some(ItemsAt::Jq(program)),
         Pull::Text(_) | Pull::Slice(_) => None,
     }

@@ -104,14 +104,21 @@ impl Rules {
     }
 
     fn says_expired(&self, answer: &Answer) -> bool {
-        answer.status == StatusCode::GONE
-            || self.cursor_expired.iter().any(|pattern| {
-                pattern.status == answer.status.as_u16()
-                    && pattern
-                        .contains
-                        .as_ref()
-                        .is_none_or(|text| String::from_utf8_lossy(&answer.body).contains(text.as_str()))
-            })
+        answer.status == StatusCode::GONE || self.patterns(answer).next().is_some()
+    }
+
+    /// Whether the answer to a request with a cursor may mean that the cursor expired, or anything else.
+    pub(super) fn may_be_expired(&self, answer: &Answer) -> bool {
+        answer.status != StatusCode::GONE
+            && self.patterns(answer).next().is_some()
+            && self.patterns(answer).all(|pattern| pattern.confirm)
+    }
+
+    fn patterns<'r>(&'r self, answer: &'r Answer) -> impl Iterator<Item = &'r AnswerPattern> {
+        self.cursor_expired.iter().filter(|pattern| {
+            let contains = |text: &String| String::from_utf8_lossy(&answer.body).contains(text.as_str());
+            pattern.status == answer.status.as_u16() && pattern.contains.as_ref().is_none_or(contains)
+        })
     }
 
     fn class(&self, answer: &Answer, now: Timestamp) -> ErrorClass {
