@@ -1,11 +1,13 @@
 //! The seam to what is read: write one of these for a source that no configuration can describe.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tideline_core::words::{ChildPartition, EntityRef, MalformedItem, PageMemory, Validators};
+use tideline_store::CatalogStore;
 
 /// Something paginated to read.
 #[async_trait]
@@ -25,6 +27,10 @@ pub trait Source: Send + Sync {
     fn partition(&self, _resource: Option<&str>, _values: &Map<String, Value>) -> Option<ChildPartition> {
         None
     }
+
+    /// Hands over what the catalog has, before the first reading, for a source that compares what it reads with it. A source
+    /// that is only tried has none.
+    fn attach(&self, _catalog: Arc<dyn CatalogStore>) {}
 }
 
 /// Which item.

@@ -161,6 +161,7 @@ impl Trial {
         };
         let known: Vec<&str> = match &self.settings.kind {
             SourceKind::Http(http) => http.resources.iter().map(|resource| resource.name.as_str()).collect(),
+            SourceKind::Terraform(_) => vec!["workspaces", "workspace"],
             _ => Vec::new(),
         };
         if !known.contains(&wanted) {

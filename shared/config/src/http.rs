@@ -118,14 +118,7 @@ fn list(key: &'static str, default: &str, doc: &'static str) -> Spec {
 
 fn read_next_urls(next: &Section<'_>) -> NextUrls {
     let doc = "Hosts (`name` or `name:port`) that next-page URLs may use besides the one in `base_url`.";
-    let hosts = next.parsed_texts("hosts", "list of hosts", 100, doc, &|text| {
-        let url = Url::parse(&format!("http://{text}/"));
-        let is_host = url.is_ok_and(|url| {
-            url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
-        });
-        let wrong = || "must be a host such as api.internal or api.internal:8080".to_owned();
-        is_host.then(|| text.to_ascii_lowercase()).ok_or_else(wrong)
-    });
+    let hosts = next.parsed_texts("hosts", "list of hosts", 100, doc, &host);
     let doc = "The base path that the API believes it is served under. In next-page URLs, it is replaced by the path \
                of `base_url`.";
     let base_path = next.parsed("base_path", "path", "none", doc, &|text| {
@@ -135,6 +128,16 @@ fn read_next_urls(next: &Section<'_>) -> NextUrls {
             .ok_or_else(wrong)
     });
     NextUrls { hosts, base_path }
+}
+
+/// A host, with a port or without.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let url = Url::parse(&format!("http://{text}/"));
+    let is_host = url.is_ok_and(|url| {
+        url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+    });
+    let wrong = || "must be a host such as api.internal or api.internal:8080".to_owned();
+    is_host.then(|| text.to_ascii_lowercase()).ok_or_else(wrong)
 }
 
 fn read_pattern(pattern: &Section<'_>) -> AnswerPattern {
@@ -153,7 +156,7 @@ fn read_pattern(pattern: &Section<'_>) -> AnswerPattern {
     }
 }
 
-fn read_rate_limit(limits: &Section<'_>) -> RateLimitHeaders {
+pub(super) fn read_rate_limit(limits: &Section<'_>) -> RateLimitHeaders {
     let default = RateLimitHeaders::default();
     let remaining = "Header with the number of remaining requests. The IETF `RateLimit` fields and `Retry-After` are always \
          honoured.";

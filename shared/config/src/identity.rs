@@ -21,6 +21,12 @@ pub(super) fn identity(source_type: &str, kind: &SourceKind) -> Fingerprint {
             what
         }
         SourceKind::Own | SourceKind::Push => json!({ "type": source_type }),
+        SourceKind::Terraform(terraform) => json!({
+            "type": source_type,
+            "base_url": terraform.http.base_url.as_str(),
+            "organization": terraform.organization,
+            "namespace": terraform.namespace,
+        }),
         SourceKind::Files(files) => json!({ "type": source_type, "path": files.path.to_string_lossy() }),
     };
     let text = what.to_string();

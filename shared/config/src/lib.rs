@@ -20,6 +20,7 @@ mod reference;
 mod schema;
 pub mod settings;
 mod source;
+mod terraform;
 mod units;
 mod yaml;
 
@@ -127,4 +128,4 @@ fn errors(file: &Path, mut problems: Vec<Problem>) -> ConfigErrors {
 mod on_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
-mod tests;
+pub(crate) mod tests;

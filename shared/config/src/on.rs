@@ -96,10 +96,15 @@ fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], so
             rule.fail(key, "has no effect with refresh: partition");
         }
     }
+    if source_type == Some("terraform") && read.refresh == RefreshScope::Partition {
+        check_workspace(rule, read);
+        return;
+    }
     if source_type.is_some_and(|kind| kind != "http") {
         rule.fail(
             "refresh",
-            "must be source: only sources of type http can read items and partitions alone",
+            "must be source: only sources of type http can read items and partitions alone, and those of type terraform \
+             partitions",
         );
         return;
     }
@@ -133,6 +138,20 @@ fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], so
             "values",
             format!("lack {name:?}, which resource \"{}\" needs", resource.name),
         );
+    }
+}
+
+/// A partition of a `terraform` source is a workspace, named by its id.
+fn check_workspace(rule: &Section<'_>, read: &RefreshRule) {
+    let name = "workspace";
+    if read.resource.as_deref().is_some_and(|resource| resource != name) {
+        rule.fail(
+            "resource",
+            "must be workspace, the only one of a source of type terraform",
+        );
+    }
+    if !read.values.contains_key(name) {
+        rule.fail("values", "lack \"workspace\", the id of the workspace");
     }
 }
 

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod paging;
+mod terraform;
 
 pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
+pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
 use super::hooks::{EventSettings, HookSettings};
 use tideline_core::rules::{Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
 use tideline_core::words::{Fingerprint, Secret, SourceSpec};
@@ -276,6 +278,8 @@ pub enum SourceKind {
     Http(Box<HttpSettings>),
     /// A folder.
     Files(FilesSettings),
+    /// The workspaces of an organisation of HCP Terraform or Terraform Enterprise.
+    Terraform(Box<TerraformSettings>),
     /// Nothing: other programs write its entities themselves.
     Push,
 }

@@ -9,6 +9,7 @@ use super::on::read_on;
 use super::presets;
 use super::reader::{Section, Spec};
 use super::settings::{FilesSettings, Resource, SourceKind, SourceSettings};
+use super::terraform::{default_rules, read_terraform};
 use tideline_core::rules::{Ladder, Schedule, ScheduleError, Volatile};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -50,10 +51,11 @@ fn read_name(source: &Section<'_>) -> String {
 
 fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {
     let doc = "`http`: any paginated JSON API. `files`: YAML, JSON and NDJSON files in a folder. `push`: other \
-               programs write the entities (`PUT /v1/sources/NAME/entities`). The others are presets of `http` and \
+               programs write the entities (`PUT /v1/sources/NAME/entities`). `terraform`: the \
+               workspaces of an organization of HCP Terraform or Terraform Enterprise. The others are presets of `http` and \
                accept its keys as well; `tideline presets show TYPE` prints what they stand for.";
     let presets = presets::presets();
-    let types: Vec<&'static str> = ["http", "files", "push"]
+    let types: Vec<&'static str> = ["http", "files", "push", "terraform"]
         .into_iter()
         .chain(presets.iter().map(presets::Preset::name))
         .collect();
@@ -80,12 +82,15 @@ fn read_typed(
 ) -> Option<SourceSettings> {
     let rest = source.variant(family, "http", read_http).flatten();
     let files = source.variant(family, "files", read_files).flatten();
+    let terraform = source.variant(family, "terraform", read_terraform).flatten();
     let mut settings = SourceSettings::new(name);
     read_reading(source, &mut settings);
     read_pauses(source, &mut settings);
     let drifts = rest
         .as_ref()
-        .is_some_and(|rest| rest.resources.iter().any(super::settings::Resource::drifts));
+        .is_some_and(|rest| rest.resources.iter().any(super::settings::Resource::drifts))
+        // Its list of workspaces is paged by number.
+        || terraform.is_some();
     source.section(
         "removals",
         "When to delete entities that are missing at the source.",
@@ -100,8 +105,12 @@ fn read_typed(
         _ => &[],
     };
     read_on(source, &mut settings, resources, family);
+    if let Some(terraform) = terraform.as_ref().filter(|_| !source.has("on")) {
+        settings.on = default_rules(&terraform.organization);
+    }
+    let terraform = terraform.map(|terraform| SourceKind::Terraform(Box::new(terraform)));
     let push = (family == Some("push")).then_some(SourceKind::Push);
-    settings.kind = rest.or(files.map(SourceKind::Files)).or(push)?;
+    settings.kind = rest.or(files.map(SourceKind::Files)).or(terraform).or(push)?;
     check_rate(source, &settings);
     settings.source_type = source_type?.to_owned();
     // A preset and a copy of what it stands for have the same data.
@@ -112,7 +121,11 @@ fn read_typed(
 
 /// A request waits for its turn within `page_timeout`.
 fn check_rate(source: &Section<'_>, settings: &SourceSettings) {
-    let SourceKind::Http(http) = &settings.kind else { return };
+    let http = match &settings.kind {
+        SourceKind::Http(http) => http,
+        SourceKind::Terraform(terraform) => &terraform.http,
+        _ => return,
+    };
     let Some(rate) = http.max_requests_per_second else {
         return;
     };
@@ -210,7 +223,7 @@ fn read_removals(removals: &Section<'_>, settings: &mut SourceSettings, drifts: 
         removals.optional_number("reject_above_percent", guard.reject_above_percent, 0.0..=100.0, doc);
     let doc = "Hold the sweep of a cycle that found nothing at all.";
     guard.reject_empty = removals.flag("reject_empty", guard.reject_empty, doc);
-    let default = "2 if a resource has several pages that are not said to be `stable`; else 1";
+    let default = "2 if a resource has several pages that are not said to be `stable`, and with `terraform`; else 1";
     let doc = "How many complete cycles in a row must miss an entity before it is deleted.";
     let confirm_cycles = removals.optional_count("confirm_cycles", default, 1..=10, doc);
     settings.confirm_cycles = confirm_cycles.unwrap_or(if drifts { 2 } else { settings.confirm_cycles });

@@ -19,12 +19,12 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
-fn read(text: &str) -> Settings {
+pub(crate) fn read(text: &str) -> Settings {
     parse(text, Path::new("conf/tideline.yaml"), &env).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// The errors as `line:column path: message`.
-fn errors_of(text: &str) -> Vec<String> {
+pub(crate) fn errors_of(text: &str) -> Vec<String> {
     let Err(errors) = parse(text, Path::new("t.yaml"), &env) else {
         panic!("it has no errors");
     };

@@ -62,7 +62,10 @@ impl RefreshHandler {
     ) -> Self {
         let sources = sources
             .into_iter()
-            .map(|(settings, source)| (settings.name.clone(), Arc::new(Readable { settings, source })))
+            .map(|(settings, source)| {
+                source.attach(Arc::<dyn Store>::clone(&store));
+                (settings.name.clone(), Arc::new(Readable { settings, source }))
+            })
             .collect();
         Self {
             store,

@@ -1,10 +1,12 @@
-//! What is read: the `http` source for any JSON API, the `files` source for a folder. [`open`] chooses by the settings.
+//! What is read: the `http` source for any JSON API, the `files` source for a folder, the `terraform` source for states.
+//! [`open`] chooses by the settings.
 
 mod backstage;
 pub mod files;
 pub mod http;
 mod push;
 mod redact;
+mod terraform;
 mod text;
 
 use std::fmt;
@@ -44,7 +46,7 @@ pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>, OpenError> {
     open_with_clock(settings, Arc::new(SystemClock))
 }
 
-/// As [`open_with_clock`]; an `http` source shows what it sends and receives to `observer`.
+/// As [`open_with_clock`]; a source that reads an API shows what it sends and receives to `observer`.
 ///
 /// # Errors
 /// As [`open`].
@@ -63,6 +65,13 @@ pub fn open_observed(
                 }),
             }
         }
+        SourceKind::Terraform(terraform) => match terraform::TerraformSource::new(settings, terraform, clock) {
+            Ok(source) => Ok(Arc::new(source.observed(observer))),
+            Err(problems) => Err(OpenError {
+                source_name: settings.name.clone(),
+                problems,
+            }),
+        },
         _ => open_with_clock(settings, clock),
     }
 }
@@ -94,6 +103,13 @@ pub fn open_with(
             )],
         }),
         SourceKind::Http(http) => match http::HttpSource::new(settings, http, clock, Arc::clone(evaluator)) {
+            Ok(source) => Ok(Arc::new(source)),
+            Err(problems) => Err(OpenError {
+                source_name: settings.name.clone(),
+                problems,
+            }),
+        },
+        SourceKind::Terraform(terraform) => match terraform::TerraformSource::new(settings, terraform, clock) {
             Ok(source) => Ok(Arc::new(source)),
             Err(problems) => Err(OpenError {
                 source_name: settings.name.clone(),

@@ -8,7 +8,7 @@ use tideline_core::rules::{REDACTED, scrub_tokens, scrub_urls};
 const MAX_NEEDLES: usize = 1_024;
 
 /// A name that contains one of these is the name of a secret.
-const SECRET_NAMES: [&str; 10] = [
+const SECRET_NAMES: [&str; 14] = [
     "password",
     "passwd",
     "secret",
@@ -19,6 +19,11 @@ const SECRET_NAMES: [&str; 10] = [
     "authorization",
     "private_key",
     "credential",
+    // Addresses that need no credentials: whoever has them can read what is there.
+    "download-url",
+    "download_url",
+    "upload-url",
+    "upload_url",
 ];
 
 /// Whether a query parameter or a member of a body with this name holds a secret, as far as a name can tell.

@@ -32,7 +32,7 @@ pub(super) fn retry_after(headers: &HeaderMap, limits: &RateLimitHeaders, now: T
 }
 
 /// The wait until the source's limit is reset, if the answer says that nothing is left of it.
-pub(super) fn hold(headers: &HeaderMap, names: &RateLimitHeaders, now: Timestamp) -> Option<Duration> {
+pub(in crate::sources) fn hold(headers: &HeaderMap, names: &RateLimitHeaders, now: Timestamp) -> Option<Duration> {
     let pair = |remaining: &str, reset: &str| {
         let left = number(headers, remaining)?;
         (left == 0).then(|| until(number(headers, reset).unwrap_or(0), headers, now))

@@ -5,23 +5,24 @@
 //! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
 
 mod auth;
+pub(super) mod download;
 mod ending;
 mod exchange;
 mod extract;
 mod failure;
 mod hidden;
 mod item;
-mod limits;
+pub(super) mod limits;
 mod lines;
 mod link;
-mod paging;
+pub(super) mod paging;
 mod partition;
 mod plan;
 mod reading;
 mod template;
-mod transport;
+pub(super) mod transport;
 mod validators;
-mod verdict;
+pub(super) mod verdict;
 mod view;
 
 use std::sync::Arc;

@@ -23,10 +23,10 @@ const FOREIGN: &str = "the cursor was made by another kind of pagination";
 
 /// A request, without credentials.
 #[derive(Debug, Clone)]
-pub(super) struct HttpRequest {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) body: Option<Vec<u8>>,
+pub(in crate::sources) struct HttpRequest {
+    pub(in crate::sources) method: Method,
+    pub(in crate::sources) url: Url,
+    pub(in crate::sources) body: Option<Vec<u8>>,
 }
 
 /// What an answer says about the next page.

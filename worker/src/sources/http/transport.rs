@@ -41,27 +41,27 @@ const MAX_SMALL_BODY: u64 = 64 * 1024;
 const SHOWN_BYTES: usize = 200;
 
 /// An answer.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub(in crate::sources) struct Answer {
+    pub(in crate::sources) status: StatusCode,
+    pub(in crate::sources) headers: HeaderMap,
     /// Where it came from, after redirects.
     pub(super) url: Url,
-    pub(super) body: Bytes,
+    pub(in crate::sources) body: Bytes,
     /// The body went on after the limit.
-    pub(super) endless: bool,
+    pub(in crate::sources) endless: bool,
 }
 
 /// Sends requests of one source.
-pub(super) struct Transport {
-    client: reqwest::Client,
+pub(in crate::sources) struct Transport {
+    pub(super) client: reqwest::Client,
     headers: HeaderMap,
     credential: Credential,
     max_body_bytes: u64,
-    rate_limit: RateLimitHeaders,
+    pub(super) rate_limit: RateLimitHeaders,
     pace: Option<Pace>,
-    pub(super) redactor: Arc<Redactor>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) observer: Option<Observer>,
+    pub(in crate::sources) redactor: Arc<Redactor>,
+    pub(in crate::sources) clock: Arc<dyn Clock>,
+    pub(in crate::sources) observer: Option<Observer>,
 }
 
 impl Transport {
@@ -69,7 +69,7 @@ impl Transport {
     ///
     /// # Errors
     /// Names the keys whose values cannot be sent.
-    pub(super) fn new(
+    pub(in crate::sources) fn new(
         settings: &HttpSettings,
         page_timeout: Duration,
         clock: Arc<dyn Clock>,
@@ -118,7 +118,7 @@ impl Transport {
     ///
     /// # Errors
     /// Transient: no answer, or one that was cut. Answers of any status are no errors here.
-    pub(super) async fn fetch(
+    pub(in crate::sources) async fn fetch(
         &self,
         asked: &HttpRequest,
         condition: Option<&Validators>,
@@ -223,7 +223,7 @@ impl Transport {
 
     /// Sends the request when it is its turn. A kept connection that the server closed just before is no failure of the
     /// server's: the request goes out again, once, at once (RFC 9110, section 9.2.2; a source is only read, by POST too).
-    async fn first_byte(&self, request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
+    pub(super) async fn first_byte(&self, request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
         if let Some(pace) = &self.pace {
             pace.turn().await;
         }
@@ -319,7 +319,7 @@ impl Transport {
 }
 
 /// Scheme, host, port and path: never user information, query or fragment.
-pub(super) fn address(url: &Url) -> String {
+pub(in crate::sources) fn address(url: &Url) -> String {
     format!("{}{}", super::paging::origin_text(url), url.path())
 }
 
@@ -348,7 +348,7 @@ fn was_closed(error: &reqwest::Error) -> bool {
 }
 
 /// The body, with all members of a gzip answer unpacked (RFC 1952, section 2.2); other encodings are unpacked already.
-fn unpacked(response: reqwest::Response) -> Pin<Box<dyn AsyncRead + Send>> {
+pub(super) fn unpacked(response: reqwest::Response) -> Pin<Box<dyn AsyncRead + Send>> {
     let encoding = response
         .headers()
         .get(CONTENT_ENCODING)

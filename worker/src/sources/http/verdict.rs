@@ -24,10 +24,10 @@ use crate::source::{ErrorClass, SourceError};
 const UNTOLD_WAIT: Duration = Duration::from_secs(60);
 
 /// What the configuration says about answers.
-pub(super) struct Rules {
-    pub(super) cursor_expired: Vec<AnswerPattern>,
-    pub(super) rate_limit: RateLimitHeaders,
-    pub(super) max_body_bytes: u64,
+pub(in crate::sources) struct Rules {
+    pub(in crate::sources) cursor_expired: Vec<AnswerPattern>,
+    pub(in crate::sources) rate_limit: RateLimitHeaders,
+    pub(in crate::sources) max_body_bytes: u64,
 }
 
 impl Rules {
@@ -35,7 +35,7 @@ impl Rules {
     ///
     /// # Errors
     /// As the table of this module says.
-    pub(super) fn judge(
+    pub(in crate::sources) fn judge(
         &self,
         asked: &HttpRequest,
         answer: &Answer,
