@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, changes, check, demo, demo_api, entities, export, health, init, jobs, migrate, plan, presets, role, run,
-    shell, sources, status, try_source, why,
+    audit, bench, changes, check, demo, demo_api, entities, export, health, init, jobs, login, migrate, plan, presets,
+    role, run, shell, sources, status, tokens, try_source, why,
 };
 use crate::exit;
 
@@ -37,6 +37,14 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) store: Option<String>,
+
+    /// Ask the gateway at this URL instead of using a store. The token is that of TIDELINE_TOKEN, or of `tideline login`
+    #[arg(long, global = true, env = "TIDELINE_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+
+    /// Print only what was asked for: no hints and no confirmations
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
 
     /// Print JSON: one document, or one record per line when streaming
     #[arg(long, global = true)]
@@ -82,6 +90,14 @@ pub(crate) enum Command {
     Presets(presets::PresetsArgs),
     /// Read one page of a source and show the requests, the items and the entities; needs no store
     Try(try_source::TryArgs),
+    /// Keep the token of a server for the commands of this user; reads it from the terminal or standard input
+    Login(login::LoginArgs),
+    /// Forget the kept token of a server
+    Logout(login::LogoutArgs),
+    /// List API tokens, create one or revoke one
+    Tokens(tokens::TokensArgs),
+    /// Show who did what
+    Audit(audit::AuditArgs),
     /// Migrate the store's schema to this version
     Migrate(migrate::MigrateArgs),
     /// Benchmark ingestion and the queue on this machine, next to the configured store

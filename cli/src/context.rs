@@ -18,6 +18,8 @@ use tideline_scheduler::{RestSources, Task as _};
 use tideline_store::Store;
 
 use crate::args::Global;
+use crate::client::credentials::Credentials;
+use crate::client::{Client, Server};
 use crate::exit::{Code, Failure};
 use crate::roles::Ground;
 
@@ -93,6 +95,55 @@ impl Context {
     pub(crate) async fn operator_store(&self) -> anyhow::Result<Arc<dyn Store>> {
         let settings = self.operator_settings()?;
         Ok(self.open(&settings, &Mode::Operator).await?.store)
+    }
+
+    /// The same with its clock and the settings that it was found by.
+    ///
+    /// # Errors
+    /// As [`Context::operator_store`].
+    pub(crate) async fn open_operator(&self) -> anyhow::Result<(Settings, Opened)> {
+        let settings = self.operator_settings()?;
+        let opened = self.open(&settings, &Mode::Operator).await?;
+        Ok((settings, opened))
+    }
+
+    /// The gateway to ask; none: the store is used.
+    ///
+    /// # Errors
+    /// A store is named too, the URL is wrong, or its token cannot be read.
+    pub(crate) fn server(&self) -> anyhow::Result<Option<Server>> {
+        let Some(server) = self.named_server()? else {
+            return Ok(None);
+        };
+        if self.global.store.is_some() {
+            let text =
+                "name either a server (--server, TIDELINE_SERVER) or a store (--store, TIDELINE_STORE), not both";
+            return Err(Failure::new(Code::Config, text).into());
+        }
+        let given = environment("TIDELINE_TOKEN").filter(|token| !token.is_empty());
+        let token = match given {
+            Some(token) => Some(Secret::new(token)),
+            None => Credentials::load()?.token(&server.to_string()),
+        };
+        Ok(Some(server.with_token(token)))
+    }
+
+    /// The gateway that `--server` names, without a token.
+    ///
+    /// # Errors
+    /// The URL is wrong.
+    pub(crate) fn named_server(&self) -> anyhow::Result<Option<Server>> {
+        let server = self.global.server.as_deref().filter(|server| !server.is_empty());
+        let server = server.map(Server::parse).transpose();
+        Ok(server.map_err(|why| Failure::new(Code::Config, format!("--server (or TIDELINE_SERVER): {why}")))?)
+    }
+
+    /// The way to the API.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub(crate) async fn client(&self) -> anyhow::Result<Client<'_>> {
+        Client::open(self).await
     }
 
     /// Brings the schema up to date.

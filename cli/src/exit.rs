@@ -10,6 +10,8 @@ use tideline_queue::QueueError;
 use tideline_runtime::telemetry::TelemetryError;
 use tideline_store::StoreError;
 
+use crate::client::ClientError;
+
 /// The codes, as `--help` shows them.
 pub(crate) const TABLE: &str = "\
 Exit codes:
@@ -21,7 +23,8 @@ Exit codes:
   5  no such source, job or entity
   6  refused: not possible in the current state, or not confirmed; for `changes`: the reader must start over
   7  timed out (`--timeout`), interrupted by a signal, or unhealthy (`health`)
-  8  the plan has changes (`plan`)
+  8  there are changes (`plan`)
+  9  not allowed: no token, a wrong or expired one, or one whose role or sources do not cover it
   130  stopped immediately by a second signal";
 
 /// Why the program ends as it does.
@@ -45,6 +48,8 @@ pub(crate) enum Code {
     NotInTime = 7,
     /// A plan has changes.
     Changes = 8,
+    /// The token does not allow it.
+    NotAllowed = 9,
     /// Second signal.
     Stopped = 130,
 }
@@ -99,6 +104,9 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Code {
         if cause.is::<TelemetryError>() || cause.is::<ListenError>() {
             return Code::Config;
         }
+        if let Some(error) = cause.downcast_ref::<ClientError>() {
+            return error.exit();
+        }
         if let Some(error) = cause.downcast_ref::<StoreError>() {
             return match error {
                 StoreError::Config(_) | StoreError::Schema(_) => Code::Config,
@@ -141,6 +149,7 @@ mod tests {
             Code::Refused,
             Code::NotInTime,
             Code::Changes,
+            Code::NotAllowed,
             Code::Stopped,
         ] {
             let line = format!("\n  {}  ", code.number());

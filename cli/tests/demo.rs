@@ -86,7 +86,7 @@ fn another_world_takes_the_place_of_the_one_before() {
     let other = ["demo", "--once", "--entities", "300", "--latency", "0", "--port", "0"];
     home.run(&other).with_code(0);
     let sources = home.run(&["sources", "--json"]).with_code(0).json();
-    let names: Vec<&str> = sources
+    let names: Vec<&str> = sources["items"]
         .as_array()
         .unwrap()
         .iter()
@@ -102,7 +102,7 @@ fn the_demo_leaves_a_store_with_other_sources_alone() {
     let said = home.run(&demo(&["--once", "--store", "t.db"])).with_code(2);
     assert!(said.err.contains("holds the source folder"), "{said:?}");
     let sources = home.run(&["sources", "--json"]).with_code(0).json();
-    assert_eq!(sources[0]["state"], "active");
+    assert_eq!(sources["items"][0]["state"], "active");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_users_own_source_called_demo_is_not_the_demos_and_stays() {
         let said = home.run(&demo(&["--once", "--store", "t.db"])).with_code(2);
         assert!(said.err.contains(&format!("holds the source {name},")), "{said:?}");
         let sources = home.run(&["sources", "--json"]).with_code(0).json();
-        assert_eq!(sources[0]["entities"], 1, "{sources}");
+        assert_eq!(sources["items"][0]["entities"], 1, "{sources}");
     }
 }
 

@@ -34,7 +34,7 @@ fn a_held_sweep_is_3_and_says_what_it_would_delete() {
         "{why:?}"
     );
     let entities = home.run(&["entities", "--json"]).json();
-    assert_eq!(entities.as_array().unwrap().len(), 10);
+    assert_eq!(entities["items"].as_array().unwrap().len(), 10);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn an_approved_sweep_is_done_by_the_next_run() {
     home.run(&["sources", "approve", "folder", "--yes"]).with_code(0);
     home.run(&["run", "--once"]).with_code(0);
     let entities = home.run(&["entities", "--json"]).json();
-    assert_eq!(entities.as_array().unwrap().len(), 5);
+    assert_eq!(entities["items"].as_array().unwrap().len(), 5);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_run_after_an_approval_reads_the_source_too_and_says_that_its_sweep_is_held(
     let run = home.run(&["run", "--once"]).with_code(3);
     assert!(run.out.contains("complete") && run.out.contains("held"), "{run:?}");
     let entities = home.run(&["entities", "--json"]).json();
-    assert_eq!(entities.as_array().unwrap().len(), 5);
+    assert_eq!(entities["items"].as_array().unwrap().len(), 5);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_rejected_sweep_keeps_the_entities() {
     home.run(&["sources", "reject", "folder"]).with_code(0);
     home.run(&["run", "--once"]).with_code(0);
     let entities = home.run(&["entities", "--json"]).json();
-    assert_eq!(entities.as_array().unwrap().len(), 10);
+    assert_eq!(entities["items"].as_array().unwrap().len(), 10);
 }
 
 fn rest_config(address: std::net::SocketAddr) -> String {
@@ -138,7 +138,7 @@ fn a_source_that_answers_html_is_4_and_its_first_bytes_are_shown() {
         .run(&["jobs", "list", "--source", "api", "--json"])
         .with_code(0)
         .json();
-    let error = jobs[0]["last_error"].as_str().unwrap();
+    let error = jobs["items"][0]["last_error"].as_str().unwrap();
     assert!(error.contains("<html>"), "{error}");
     let why = home.run(&["why", "1"]).with_code(0);
     assert!(why.out.contains("<html>"), "{why:?}");

@@ -1,25 +1,23 @@
 //! `tideline changes`: read the change feed.
 
-use std::time::Duration;
-
 use clap::Args;
-use serde::Serialize;
-use tideline_core::words::{Change, ChangeKind, FeedPosition};
-use tideline_store::{FeedReading, Store, StoreError};
+use tideline_core::words::{ChangeKind, FeedPosition};
+use tideline_producer::api::types::{Change, Changes};
 
+use crate::client::{Client, ClientError, Request};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::output::{Grid, Out, Piece, Tone, embedded};
+use crate::output::{Grid, Out, Piece, Tone};
 
-/// Changes read from the store at a time.
-const PAGE: u32 = 1_000;
-/// How often a follower looks.
-const POLL: Duration = Duration::from_millis(500);
+/// Changes of one request.
+const PAGE: u64 = 1_000;
+/// How long a follower's request waits for a change, in seconds.
+const WAIT: u64 = 25;
 
 /// Which changes.
 #[derive(Args, Debug)]
 pub(crate) struct ChangesArgs {
-    /// Read changes after this position: the one that the last call printed (`next` of its last JSON record), or 0 for the
+    /// Read changes after this position: the one that the last call printed (`next` in JSON), or 0 for the
     /// beginning. Exit code 6 means that the feed no longer goes back that far or was created anew: discard what you have and
     /// start over with 0
     #[arg(long, default_value_t = FeedPosition::START, value_name = "N")]
@@ -34,83 +32,90 @@ pub(crate) struct ChangesArgs {
 
 /// Reads in commit order. Following, JSON is one record per line; else one document.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: ChangesArgs) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    let mut position = args.after;
-    let mut seen = false;
-    let mut left = args.limit.unwrap_or(if args.follow { u64::MAX } else { 100 });
-    let mut list = None;
-    while left > 0 {
-        let limit = u32::try_from(left.min(u64::from(PAGE))).unwrap_or(PAGE);
-        let reading = read(store.as_ref(), position, limit).await?;
-        let page = &reading.changes;
-        left = left.saturating_sub(u64::try_from(page.len()).unwrap_or(u64::MAX));
-        seen |= !page.is_empty();
-        if !args.follow && list.is_none() {
-            list = Some(out.begin_list()?);
+    let client = context.client().await?;
+    if args.follow {
+        let following = follow(&client, out, args.after, args.limit.unwrap_or(u64::MAX));
+        tokio::select! {
+            followed = following => followed?,
+            _ = tokio::signal::ctrl_c() => {}
         }
-        for (change, next) in reading.each(position) {
-            let told = Told { change, next };
-            match &mut list {
-                Some(list) if out.is_json() => out.list_item(list, &embedded(&told, &["body"])?)?,
-                None if out.is_json() => out.record(&embedded(&told, &["body"])?)?,
-                None => {
-                    let (word, tone) = word(change.change);
-                    out.toned(
-                        tone,
-                        format!(
-                            "{:>10}  {word:<8}  {}  {}",
-                            change.sequence, change.source, change.reference
-                        ),
-                    )?;
-                }
-                Some(_) => {}
-            }
-        }
-        position = reading.next;
-        if !args.follow {
-            if !out.is_json() && !page.is_empty() {
-                out.grid(&changes_grid(page))?;
-            }
-            if page.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
-                break;
-            }
-        } else if page.is_empty() {
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                _ = tokio::signal::ctrl_c() => break,
-            }
-        }
-    }
-    if let Some(list) = list {
-        out.end_list(list)?;
-        if !out.is_json() && !seen {
-            out.line("No changes.")?;
-        } else if !out.is_json() && left == 0 {
-            out.toned(Tone::Dim, format!("There may be more: --after {position}"))?;
-        } else if !out.is_json() {
-            out.toned(Tone::Dim, format!("What comes later: --after {position}"))?;
-        }
+    } else {
+        read(&client, out, args.after, args.limit.unwrap_or(100)).await?;
     }
     Ok(Code::Done)
 }
 
-/// A change, as programs get it.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    change: &'a Change,
-    /// `--after` for what comes later.
-    next: FeedPosition,
+async fn read(client: &Client<'_>, out: &mut Out, mut position: FeedPosition, mut left: u64) -> anyhow::Result<()> {
+    let mut list = None;
+    let mut seen = false;
+    while left > 0 {
+        let reading = ask(client, position, left.min(PAGE), 0).await?;
+        if out.is_json() && list.is_none() {
+            list = Some(out.begin_list("changes")?);
+        }
+        position = reading.next;
+        left = left.saturating_sub(reading.changes.len() as u64);
+        if reading.changes.is_empty() {
+            break;
+        }
+        seen = true;
+        match &mut list {
+            Some(list) => {
+                for change in &reading.changes {
+                    out.list_item(list, change)?;
+                }
+            }
+            None => out.grid(&changes_grid(&reading.changes))?,
+        }
+    }
+    if let Some(list) = list {
+        return Ok(out.end_list(list, Some(("next", &position.to_string())))?);
+    }
+    if !seen {
+        out.note(Tone::Plain, "No changes.")?;
+    } else if left == 0 {
+        out.note(Tone::Dim, format!("There may be more: --after {position}"))?;
+    } else {
+        out.note(Tone::Dim, format!("What comes later: --after {position}"))?;
+    }
+    Ok(())
 }
 
-async fn read(store: &dyn Store, position: FeedPosition, limit: u32) -> anyhow::Result<FeedReading> {
-    match store.list_changes(position, limit).await {
-        Err(StoreError::StartOver(gap)) => {
-            let text = format!("{gap}; forget what you have and start over with --after 0");
-            Err(Failure::new(Code::Refused, text).into())
+async fn follow(client: &Client<'_>, out: &mut Out, mut position: FeedPosition, mut left: u64) -> anyhow::Result<()> {
+    while left > 0 {
+        let reading = ask(client, position, left.min(PAGE), WAIT).await?;
+        left = left.saturating_sub(reading.changes.len() as u64);
+        position = reading.next;
+        for change in &reading.changes {
+            if out.is_json() {
+                out.record(change)?;
+                continue;
+            }
+            let (word, tone) = word(change.change);
+            let (source, reference) = (&change.source, &change.reference);
+            out.toned(
+                tone,
+                format!("{:>10}  {word:<8}  {source}  {reference}", change.sequence),
+            )?;
         }
-        answer => Ok(answer?),
     }
+    Ok(())
+}
+
+async fn ask(client: &Client<'_>, position: FeedPosition, limit: u64, wait: u64) -> anyhow::Result<Changes> {
+    let request = Request::get(&["changes"])
+        .query("after", Some(position))
+        .query("limit", Some(limit))
+        .query("wait", Some(wait));
+    client.ask(&request).await.map_err(|error| {
+        // The API speaks of its parameter, a person has an option.
+        let text = error.to_string().replace("after=0", "--after 0");
+        let code = error.downcast_ref::<ClientError>().and_then(ClientError::problem_code);
+        match code {
+            Some("start_over") => Failure::new(Code::Refused, text).into(),
+            _ => error,
+        }
+    })
 }
 
 fn changes_grid(page: &[Change]) -> Grid {
@@ -118,7 +123,7 @@ fn changes_grid(page: &[Change]) -> Grid {
     for change in page {
         let (word, tone) = word(change.change);
         grid.row(vec![
-            Piece::number(u64::try_from(change.sequence.0).unwrap_or_default()),
+            Piece::number(u64::try_from(change.sequence).unwrap_or_default()),
             Piece::toned(word, tone),
             change.source.as_str().into(),
             change.reference.as_str().into(),

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::demo_api::WorldArgs;
 use super::run::{Watched, run_cycles};
-use super::source_actions::delete_entities;
 use crate::context::{Context, Logs, environment};
 use crate::demo::{is_demo_source, mark, serve, source_name, yaml};
 use crate::exit::{Code, Failure};
@@ -22,6 +21,9 @@ use crate::output::{Out, Tone, count};
 
 /// Where the API listens, unless something else does.
 const PORT: u16 = 7071;
+
+/// Entities of another demo that are deleted in one transaction.
+const DELETE_STEP: u32 = 5_000;
 
 /// Which demo.
 #[derive(Args, Debug)]
@@ -97,7 +99,16 @@ async fn forget_other_demos(context: &Context, store: &dyn Store, name: &str) ->
             store
                 .command_source(&source.name, SourceCommand::ResetAndDelete, context.now())
                 .await?;
-            delete_entities(context, store, &source).await?;
+            let mut left = source.entities;
+            while left > 0 {
+                let after = store
+                    .delete_source_entities(&source.name, DELETE_STEP, context.now())
+                    .await?;
+                if after >= left {
+                    break;
+                }
+                left = after;
+            }
         }
     }
     Ok(())

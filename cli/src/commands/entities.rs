@@ -2,15 +2,12 @@
 
 use clap::{Args, Subcommand};
 use tideline_core::words::{EntityRef, Timestamp};
-use tideline_store::{EntityFilter, EntityRecord, StoreError};
+use tideline_producer::api::types::{Entity, Page};
 
-use super::sources::get_source;
+use crate::client::{Client, Listing, Request};
 use crate::context::Context;
-use crate::exit::Code;
-use crate::output::{Grid, Out, Piece, Tone, embedded, embedded_all, moment};
-
-/// Entities read from the store at a time.
-const PAGE: u32 = 1_000;
+use crate::exit::{Code, Failure};
+use crate::output::{Grid, Out, Piece, Tone, moment, pretty};
 
 /// Without a subcommand: list.
 #[derive(Args, Debug)]
@@ -36,17 +33,49 @@ enum EntitiesCommand {
 }
 
 /// Which entities.
-#[derive(Args, Clone, Debug)]
-struct ListArgs {
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Filters {
     /// Only entities of this source
     #[arg(long)]
     source: Option<String>,
     /// Only entities of this kind
     #[arg(long)]
     kind: Option<String>,
+    /// Only entities in this namespace
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Only entities whose name matches this glob, as in 'payments-*'
+    #[arg(long, value_name = "GLOB")]
+    name: Option<String>,
+    /// Only entities with this label: key=value, or key alone for any value
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
     /// Only the entity with this reference (kind:namespace/name)
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<EntityRef>,
+}
+
+impl Filters {
+    /// The list of these entities.
+    pub(super) fn request(self) -> Request {
+        Request::get(&["entities"])
+            .query("source", self.source)
+            .query("kind", self.kind)
+            .query("namespace", self.namespace)
+            .query("name", self.name)
+            .query("label", self.label)
+            .query("ref", self.reference)
+    }
+}
+
+/// Which entities, and how many.
+#[derive(Args, Clone, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    filters: Filters,
+    /// Go on where the last list ended
+    #[arg(long, value_name = "TOKEN")]
+    page_token: Option<String>,
     /// Maximum number of entities
     #[arg(long, default_value_t = 100, conflicts_with = "all", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
@@ -57,119 +86,90 @@ struct ListArgs {
 
 /// Lists or shows.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: EntitiesArgs) -> anyhow::Result<Code> {
+    let client = context.client().await?;
     match args.command {
-        Some(EntitiesCommand::Get { reference, source }) => get(context, out, reference, source).await,
-        Some(EntitiesCommand::List(list_args)) => list(context, out, list_args).await,
+        Some(EntitiesCommand::Get { reference, source }) => get(context, &client, out, &reference, source).await?,
+        Some(EntitiesCommand::List(list_args)) => list(context, &client, out, list_args).await?,
         None => {
             let all = ListArgs {
-                source: None,
-                kind: None,
-                reference: None,
+                filters: Filters::default(),
+                page_token: None,
                 limit: 100,
                 all: false,
             };
-            list(context, out, all).await
+            list(context, &client, out, all).await?;
         }
-    }
-}
-
-/// Reads page by page and prints each page at once, so that memory stays flat.
-async fn list(context: &Context, out: &mut Out, args: ListArgs) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    if let Some(name) = &args.source {
-        get_source(&*store, name).await?;
-    }
-    let mut left = if args.all { u64::MAX } else { args.limit };
-    let mut filter = EntityFilter {
-        source: args.source,
-        kind: args.kind.map(|kind| kind.to_lowercase()),
-        reference: args.reference,
-        after: None,
-        limit: PAGE,
-    };
-    let mut list = out.begin_list()?;
-    let mut shown = 0_u64;
-    loop {
-        filter.limit = u32::try_from(left.min(u64::from(PAGE))).unwrap_or(PAGE);
-        let page = if filter.limit == 0 {
-            Vec::new()
-        } else {
-            store.list_entities(&filter).await?
-        };
-        let Some(last) = page.last() else { break };
-        filter.after = Some((last.source.clone(), last.reference.clone()));
-        let read = u64::try_from(page.len()).unwrap_or(u64::MAX);
-        left = left.saturating_sub(read);
-        shown += read;
-        if out.is_json() {
-            for record in &page {
-                out.list_item(&mut list, &embedded(record, &["body"])?)?;
-            }
-        } else {
-            out.grid(&entities_grid(&page, context.now()))?;
-        }
-        if read < u64::from(filter.limit) {
-            break;
-        }
-    }
-    out.end_list(list)?;
-    if !out.is_json() && shown == 0 {
-        out.line("No such entities.")?;
-    } else if !out.is_json() && left == 0 {
-        out.toned(Tone::Dim, "There may be more: --limit N or --all")?;
     }
     Ok(Code::Done)
 }
 
-fn entities_grid(page: &[EntityRecord], now: Timestamp) -> Grid {
+async fn list(context: &Context, client: &Client<'_>, out: &mut Out, args: ListArgs) -> anyhow::Result<()> {
+    let listing = Listing {
+        request: args.filters.request(),
+        limit: if args.all { u64::MAX } else { args.limit },
+        page_token: args.page_token,
+        nothing: "No such entities.",
+        more: "There may be more: --limit N, --all, or",
+    };
+    listing
+        .print(client, out, |page| entities_grid(page, context.now()))
+        .await
+}
+
+fn entities_grid(page: &[Entity], now: Timestamp) -> Grid {
     let mut grid = Grid::new(&["ref", "source", "sequence", "changed"]);
     for record in page {
         grid.row(vec![
             record.reference.as_str().into(),
             record.source.as_str().into(),
-            Piece::number(u64::try_from(record.sequence.0).unwrap_or_default()),
-            moment(record.changed_at, now).into(),
+            Piece::number(u64::try_from(record.sequence).unwrap_or_default()),
+            moment(record.changed_at.0, now).into(),
         ]);
     }
     grid
 }
 
-async fn get(context: &Context, out: &mut Out, reference: EntityRef, source: Option<String>) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    let records = store
-        .list_entities(&EntityFilter {
-            source,
-            reference: Some(reference.clone()),
-            limit: PAGE,
-            ..EntityFilter::default()
-        })
-        .await?;
-    if records.is_empty() {
-        return Err(StoreError::NotFound {
-            what: "entity",
-            name: reference.to_string(),
-        }
-        .into());
+/// The entities of a reference, one for each source that owns it.
+///
+/// # Errors
+/// There is none.
+pub(super) async fn find(
+    client: &Client<'_>,
+    reference: &EntityRef,
+    source: Option<String>,
+) -> anyhow::Result<Page<Entity>> {
+    let request = Request::get(&["entities"])
+        .query("ref", Some(reference))
+        .query("source", source)
+        .query("limit", Some(1_000));
+    let page: Page<Entity> = client.ask(&request).await?;
+    if page.items.is_empty() {
+        return Err(Failure::new(Code::NotFound, format!("entity {reference} does not exist")).into());
     }
+    Ok(page)
+}
+
+async fn get(
+    context: &Context,
+    client: &Client<'_>,
+    out: &mut Out,
+    reference: &EntityRef,
+    source: Option<String>,
+) -> anyhow::Result<()> {
+    let page = find(client, reference, source).await?;
     if out.is_json() {
-        out.document(&embedded_all(&records, &["body"])?)?;
-        return Ok(Code::Done);
+        return Ok(out.answer(&serde_json::to_string(&page)?)?);
     }
-    for record in &records {
+    for entity in &page.items {
+        let changed = moment(entity.changed_at.0, context.now());
         out.toned(
             Tone::Dim,
             format!(
-                "{} of {}, change {}, {}",
-                record.reference,
-                record.source,
-                record.sequence,
-                moment(record.changed_at, context.now())
+                "{} of {}, change {}, {changed}",
+                entity.reference, entity.source, entity.sequence
             ),
         )?;
-        match serde_json::from_str::<serde_json::Value>(&record.body) {
-            Ok(body) => out.document(&body)?,
-            Err(_) => out.line(&record.body)?,
-        }
+        out.line(pretty(entity.body.get()))?;
     }
-    Ok(Code::Done)
+    Ok(())
 }

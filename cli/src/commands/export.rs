@@ -4,25 +4,19 @@ use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
 use saphyr::{LoadableYamlNode as _, Yaml, YamlEmitter};
-use tideline_store::EntityFilter;
+use tideline_producer::api::types::Entity;
 
-use super::sources::get_source;
+use super::entities::Filters;
+use crate::client::Pages;
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::Out;
 
-/// Entities read from the store at a time.
-const PAGE: u32 = 500;
-
 /// What to export, and how.
 #[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
-    /// Only entities of this source
-    #[arg(long)]
-    source: Option<String>,
-    /// Only entities of this kind
-    #[arg(long)]
-    kind: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
     /// One JSON body per line, or one YAML document per body
     #[arg(long, value_enum, default_value_t = Format::Ndjson)]
     format: Format,
@@ -39,29 +33,17 @@ enum Format {
 
 /// Writes page by page, so that memory stays flat.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: ExportArgs) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    if let Some(name) = &args.source {
-        get_source(&*store, name).await?;
-    }
-    let mut filter = EntityFilter {
-        source: args.source,
-        kind: args.kind.map(|kind| kind.to_lowercase()),
-        limit: PAGE,
-        ..EntityFilter::default()
-    };
-    loop {
-        let page = store.list_entities(&filter).await?;
-        let Some(last) = page.last() else {
-            return Ok(Code::Done);
-        };
-        filter.after = Some((last.source.clone(), last.reference.clone()));
-        for record in &page {
+    let client = context.client().await?;
+    let mut pages = Pages::new(&client, args.filters.request(), u64::MAX, None);
+    while let Some(page) = pages.next::<Entity>().await? {
+        for entity in &page {
             match args.format {
-                Format::Ndjson => out.line(&record.body)?,
-                Format::Yaml => out.line(yaml(&record.body)?)?,
+                Format::Ndjson => out.line(entity.body.get())?,
+                Format::Yaml => out.line(yaml(entity.body.get())?)?,
             }
         }
     }
+    Ok(Code::Done)
 }
 
 /// The body as a YAML document. JSON is YAML already (YAML 1.2, section 1.3), only not as people write it.

@@ -1,19 +1,15 @@
-//! `tideline jobs`: list them, look at one, run one again.
+//! `tideline jobs`: list them, look at one, run one again, give one up, enqueue one.
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
-use tideline_core::rules::scrub_urls;
-use tideline_core::words::{JobId, JobRecord, JobState, Timestamp};
-use tideline_store::{JobFilter, OperatorStore, StoreError};
+use serde_json::value::RawValue;
+use tideline_core::words::{JobState, Timestamp};
+use tideline_producer::api::types::{Enqueue, EnqueueAnswer, Job, NewJob, Why};
 
-use super::sources::get_source;
-use super::why::why_of_job;
+use crate::client::{Client, Listing, Request};
 use crate::context::Context;
-use crate::exit::Code;
-use crate::output::{Grid, Out, Piece, Tone, embedded, embedded_all, moment, short};
-
-/// Members of a job that hold JSON texts.
-const TEXTS: [&str; 3] = ["args", "cursor", "progress"];
+use crate::exit::{Code, Failure};
+use crate::output::{Grid, Out, Piece, Tone, moment, short};
 
 /// Without a subcommand: list.
 #[derive(Args, Debug)]
@@ -38,10 +34,25 @@ enum JobsCommand {
         #[arg(required = true)]
         jobs: Vec<i64>,
     },
+    /// Give up a job that is not a partition of a source
+    Cancel {
+        /// ID of the job
+        job: i64,
+    },
+    /// Enqueue a job, or supersede it: the newest arguments win
+    Enqueue {
+        /// Kind: which handler runs it
+        kind: String,
+        /// Key: unique within the kind
+        key: String,
+        /// Arguments for the handler, in JSON
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        args: String,
+    },
 }
 
 /// Which jobs.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct ListArgs {
     /// Only jobs of this kind
     #[arg(long)]
@@ -55,12 +66,12 @@ struct ListArgs {
     /// Only jobs with this key
     #[arg(long)]
     key: Option<String>,
-    /// Only jobs with a higher ID
-    #[arg(long, value_name = "JOB")]
-    after: Option<i64>,
+    /// Go on where the last list ended
+    #[arg(long, value_name = "TOKEN")]
+    page_token: Option<String>,
     /// Maximum number of jobs
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,98 +84,66 @@ enum State {
     Cancelled,
 }
 
-impl From<State> for JobState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Waiting => Self::Waiting,
-            State::Running => Self::Running,
-            State::Done => Self::Done,
-            State::Parked => Self::Parked,
-            State::Paused => Self::Paused,
-            State::Cancelled => Self::Cancelled,
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Parked => "parked",
+            Self::Paused => "paused",
+            Self::Cancelled => "cancelled",
         }
     }
 }
 
-/// Lists, shows or retries.
+/// Lists, shows or acts.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: JobsArgs) -> anyhow::Result<Code> {
+    let client = context.client().await?;
     match args.command {
         None => {
+            let limit = 100;
             list(
                 context,
+                &client,
                 out,
-                JobFilter {
-                    limit: 100,
-                    ..JobFilter::default()
+                ListArgs {
+                    limit,
+                    ..ListArgs::default()
                 },
             )
-            .await
+            .await?;
         }
-        Some(JobsCommand::List(list_args)) => list(context, out, list_args.into()).await,
-        Some(JobsCommand::Show { job }) => show(context, out, JobId(job)).await,
-        Some(JobsCommand::Retry { jobs }) => retry(context, out, &jobs).await,
-    }
-}
-
-impl From<ListArgs> for JobFilter {
-    fn from(args: ListArgs) -> Self {
-        Self {
-            kind: args.kind,
-            state: args.state.map(JobState::from),
-            source: args.source,
-            key: args.key,
-            after: args.after.map(JobId),
-            limit: args.limit,
-        }
-    }
-}
-
-/// The job of this number.
-pub(crate) async fn find_job(store: &dyn OperatorStore, job: JobId) -> Result<Option<JobRecord>, StoreError> {
-    let filter = JobFilter {
-        after: Some(JobId(job.0.saturating_sub(1))),
-        limit: 1,
-        ..JobFilter::default()
-    };
-    Ok(read_jobs(store, &filter)
-        .await?
-        .into_iter()
-        .find(|found| found.id == job))
-}
-
-/// For people: a cursor may be a signed URL.
-async fn read_jobs(store: &dyn OperatorStore, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
-    let mut jobs = store.list_jobs(filter).await?;
-    for job in &mut jobs {
-        job.cursor = job.cursor.as_deref().map(scrub_urls);
-    }
-    Ok(jobs)
-}
-
-async fn list(context: &Context, out: &mut Out, filter: JobFilter) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    if let Some(name) = &filter.source {
-        get_source(&*store, name).await?;
-    }
-    let jobs = read_jobs(&*store, &filter).await?;
-    if out.is_json() {
-        out.document(&embedded_all(&jobs, &TEXTS)?)?;
-    } else if jobs.is_empty() {
-        out.line("No such jobs.")?;
-    } else {
-        out.grid(&jobs_grid(&jobs, context.now()))?;
-        if let Some(last) = jobs.last().filter(|_| u32::try_from(jobs.len()) == Ok(filter.limit)) {
-            out.toned(Tone::Dim, format!("There may be more: --after {}", last.id))?;
-        }
+        Some(JobsCommand::List(list_args)) => list(context, &client, out, list_args).await?,
+        Some(JobsCommand::Show { job }) => show(context, &client, out, job).await?,
+        Some(JobsCommand::Retry { jobs }) => retry(&client, out, &jobs).await?,
+        Some(JobsCommand::Cancel { job }) => cancel(&client, out, job).await?,
+        Some(JobsCommand::Enqueue { kind, key, args }) => enqueue(&client, out, kind, key, &args).await?,
     }
     Ok(Code::Done)
 }
 
-fn jobs_grid(jobs: &[JobRecord], now: Timestamp) -> Grid {
+async fn list(context: &Context, client: &Client<'_>, out: &mut Out, args: ListArgs) -> anyhow::Result<()> {
+    let request = Request::get(&["jobs"])
+        .query("kind", args.kind)
+        .query("state", args.state.map(State::as_str))
+        .query("source", args.source)
+        .query("key", args.key);
+    let listing = Listing {
+        request,
+        limit: args.limit,
+        page_token: args.page_token,
+        nothing: "No such jobs.",
+        more: "There may be more:",
+    };
+    listing.print(client, out, |jobs| jobs_grid(jobs, context.now())).await
+}
+
+fn jobs_grid(jobs: &[Job], now: Timestamp) -> Grid {
     let mut grid = Grid::new(&["job", "kind", "key", "state", "due", "attempt", "rung", "last error"]);
     for job in jobs {
         let due = match (job.state, job.due_at) {
-            (JobState::Waiting, Some(due)) => moment(due, now),
+            (JobState::Waiting, Some(due)) => moment(due.0, now),
             (JobState::Waiting, None) => "waits for a place".to_owned(),
             _ => String::new(),
         };
@@ -194,20 +173,21 @@ fn state(state: JobState) -> Piece {
     Piece::toned(word, tone)
 }
 
-async fn show(context: &Context, out: &mut Out, id: JobId) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    let job = find_job(&*store, id).await?.ok_or_else(|| not_found(id))?;
+async fn show(context: &Context, client: &Client<'_>, out: &mut Out, id: i64) -> anyhow::Result<()> {
+    let answer = client.send(&Request::get(&["jobs", &id.to_string()])).await?;
     if out.is_json() {
-        out.document(&embedded(&job, &TEXTS)?)?;
-        return Ok(Code::Done);
+        return Ok(out.answer(&answer.text())?);
     }
-    let now = context.now();
-    let reason = why_of_job(&*store, &job, now).await?;
-    out.grid(&job_pairs(&job, &reason.to_string(), now))?;
-    Ok(Code::Done)
+    let why = why(client, id).await?;
+    out.grid(&job_pairs(&answer.read()?, &why.sentence, context.now()))?;
+    Ok(())
 }
 
-fn job_pairs(job: &JobRecord, reason: &str, now: Timestamp) -> Grid {
+async fn why(client: &Client<'_>, id: i64) -> anyhow::Result<Why> {
+    client.ask(&Request::get(&["jobs", &id.to_string(), "why"])).await
+}
+
+fn job_pairs(job: &Job, reason: &str, now: Timestamp) -> Grid {
     let mut grid = Grid::pairs();
     grid.pair("job", job.id.to_string());
     grid.pair("kind", job.kind.as_str());
@@ -223,97 +203,78 @@ fn job_pairs(job: &JobRecord, reason: &str, now: Timestamp) -> Grid {
     }
     grid.pair(
         "created",
-        format!("{} ({})", job.created_at, moment(job.created_at, now)),
+        format!("{} ({})", job.created_at, moment(job.created_at.0, now)),
     );
     grid.pair(
         "updated",
-        format!("{} ({})", job.updated_at, moment(job.updated_at, now)),
+        format!("{} ({})", job.updated_at, moment(job.updated_at.0, now)),
     );
-    grid.pair("args", job.args.as_str());
+    grid.pair("args", job.args.get());
     for (name, value) in [
-        ("cursor", &job.cursor),
-        ("progress", &job.progress),
-        ("trace", &job.trace),
-        ("last error", &job.last_error),
+        ("cursor", job.cursor.as_deref().map(RawValue::get)),
+        ("progress", job.progress.as_deref().map(RawValue::get)),
+        ("trace", job.trace.as_deref()),
+        ("last error", job.last_error.as_deref()),
     ] {
         if let Some(text) = value {
-            grid.pair(name, text.as_str());
+            grid.pair(name, text);
         }
     }
     grid
 }
 
-async fn retry(context: &Context, out: &mut Out, jobs: &[i64]) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
+async fn retry(client: &Client<'_>, out: &mut Out, jobs: &[i64]) -> anyhow::Result<()> {
+    let mut list = if out.is_json() {
+        Some(out.begin_list("items")?)
+    } else {
+        None
+    };
     for job in jobs {
-        store.retry_job(JobId(*job), context.now()).await?;
-        if !out.is_json()
-            && let Some(record) = find_job(&*store, JobId(*job)).await?
-        {
-            // It is due now as far as the job goes, but its source may hold it back.
-            let reason = why_of_job(&*store, &record, context.now()).await?;
-            out.line(format!("job {job}: retried; {reason}"))?;
+        let retried: Box<RawValue> = client.ask(&Request::post(&["jobs", &job.to_string(), "retry"])).await?;
+        match &mut list {
+            Some(list) => out.list_item(list, &retried)?,
+            None => {
+                // It is due now as far as the job goes, but its source may hold it back.
+                let sentence = why(client, *job).await?.sentence;
+                out.note(Tone::Plain, format!("job {job}: retried; {sentence}"))?;
+            }
         }
     }
-    context.follow_up(store).await?;
+    match list {
+        Some(list) => Ok(out.end_list(list, None)?),
+        None => Ok(()),
+    }
+}
+
+async fn cancel(client: &Client<'_>, out: &mut Out, job: i64) -> anyhow::Result<()> {
+    let answer = client
+        .send(&Request::post(&["jobs", &job.to_string(), "cancel"]))
+        .await?;
     if out.is_json() {
-        out.document(&json!({"action": "retry", "jobs": jobs}))?;
+        return Ok(out.answer(&answer.text())?);
     }
-    Ok(Code::Done)
+    Ok(out.note(Tone::Plain, format!("job {job}: cancelled"))?)
 }
 
-fn not_found(job: JobId) -> StoreError {
-    StoreError::NotFound {
-        what: "job",
-        name: job.to_string(),
+async fn enqueue(client: &Client<'_>, out: &mut Out, kind: String, key: String, args: &str) -> anyhow::Result<()> {
+    let args = RawValue::from_string(args.to_owned())
+        .map_err(|error| Failure::new(Code::Config, format!("--args takes JSON: {error}")))?;
+    let job = NewJob {
+        kind,
+        key,
+        args,
+        due_at: None,
+    };
+    let request = Request::post(&["jobs"]).body(&Enqueue { jobs: vec![job] })?;
+    let answer = client.send(&request).await?;
+    if out.is_json() {
+        return Ok(out.answer(&answer.text())?);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use tideline_core::words::{Fingerprint, NewJob, Trigger, WorkerId};
-    use tideline_store::sqlite::SqliteStore;
-    use tideline_store::{ClaimRequest, JobStore, WorkerStore};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn the_query_of_a_signed_url_in_a_cursor_is_not_shown() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("t.db").to_string_lossy())
-            .await
-            .unwrap();
-        let (now, worker) = (Timestamp(1), WorkerId("w".into()));
-        let job = NewJob {
-            kind: "k".into(),
-            key: "a".into(),
-            fingerprint: Fingerprint([1; 32]),
-            args: "{}".into(),
-            due_at: now,
-            trigger: Trigger::Manual,
-            trace: None,
-        };
-        store.enqueue(&[job], now).await.unwrap();
-        store.heartbeat(&worker, Timestamp(1_000), now).await.unwrap();
-        let request = ClaimRequest {
-            worker,
-            kinds: vec!["k".into()],
-            hinted: None,
-            limit: 1,
-        };
-        let claimed = store.claim(&request, now).await.unwrap().remove(0);
-        let cursor = r#"{"next":"https://host/items?page=2&sig=s3cret"}"#;
-        assert!(
-            store
-                .checkpoint(claimed.lease(), Some(cursor), None, now)
-                .await
-                .unwrap()
-        );
-        let shown = find_job(&store, claimed.id).await.unwrap().unwrap().cursor.unwrap();
-        assert!(
-            shown.contains("https://host/items") && !shown.contains("s3cret"),
-            "{shown}"
-        );
-        serde_json::from_str::<serde_json::Value>(&shown).expect("it is still JSON");
-    }
+    let enqueued: EnqueueAnswer = answer.read()?;
+    let job = enqueued.jobs.first().context("the answer names no job")?;
+    let outcome = serde_json::to_value(job.outcome)?;
+    Ok(out.note(
+        Tone::Plain,
+        format!("job {}: {}", job.id, outcome.as_str().unwrap_or_default()),
+    )?)
 }

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it does.
 
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod changes;
 pub(crate) mod check;
@@ -11,6 +12,7 @@ pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod jobs;
+pub(crate) mod login;
 pub(crate) mod migrate;
 pub(crate) mod plan;
 pub(crate) mod presets;
@@ -20,8 +22,8 @@ pub(crate) mod shell;
 mod source_actions;
 pub(crate) mod sources;
 pub(crate) mod status;
+pub(crate) mod tokens;
 pub(crate) mod try_source;
-pub(crate) mod view;
 pub(crate) mod why;
 
 use anyhow::Context as _;
@@ -45,7 +47,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Code> {
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
-    let mut out = Out::stdout(cli.global.json);
+    let mut out = Out::stdout(cli.global.json).quiet(cli.global.quiet);
     let context = Context::new(cli.global);
     match cli.command {
         Command::Demo(args) => demo::run(&context, &mut out, args).await,
@@ -68,6 +70,10 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Man(args) => shell::man(&mut out, &args),
         Command::Export(args) => export::run(&context, &mut out, args).await,
         Command::Init(args) => init::run(&mut out, args).await,
+        Command::Login(args) => login::login(&context, &mut out, args).await,
+        Command::Logout(args) => login::logout(&context, &mut out, args),
+        Command::Tokens(args) => tokens::run(&context, &mut out, args).await,
+        Command::Audit(args) => audit::run(&context, &mut out, args).await,
         Command::Migrate(args) => migrate::run(&context, &mut out, args).await,
         Command::Bench(args) => bench::run(&context, &mut out, args).await,
         Command::Health(args) => health::run(&mut out, args).await,

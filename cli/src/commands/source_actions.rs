@@ -1,17 +1,13 @@
 //! What `tideline sources` does to a source.
 
-use serde_json::json;
-use tideline_core::words::{CycleNumber, HeldSweep, SourceRecord, SourceState, Trigger};
-use tideline_store::{SourceCommand, Store, StoreError};
+use tideline_core::words::SourceState;
+use tideline_producer::api::types::{Accepted, Approval, Held, Reset, Source};
 
 use super::confirm::confirm;
-use super::sources::get_source;
+use crate::client::{Client, Request};
 use crate::context::Context;
-use crate::exit::Code;
-use crate::output::{Out, count};
-
-/// Entities deleted per transaction of `reset --delete`.
-const DELETE_STEP: u32 = 5_000;
+use crate::exit::{Code, Failure};
+use crate::output::{Out, Tone, count};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +20,8 @@ pub(crate) enum Action {
         delete: bool,
     },
     Approve {
-        /// The cycle and the number of removals that a script saw; none: those that the question shows.
-        seen: Option<(CycleNumber, u64)>,
+        /// The sweep that a script saw; none: the one that the question shows.
+        seen: Option<Approval>,
     },
     Reject,
 }
@@ -38,44 +34,51 @@ pub(crate) async fn act(
     action: Action,
     yes: bool,
 ) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    let source = get_source(&*store, name).await?;
+    let client = context.client().await?;
+    let source: Source = client.ask(&Request::get(&["sources", name])).await?;
     if let Some(question) = question(&source, action)? {
         confirm(&question, yes)?;
     }
-    let command = action.command(&source)?;
-    store.command_source(name, command, context.now()).await?;
-    let mut deleted = 0;
-    if action == (Action::Reset { delete: true }) {
-        deleted = delete_entities(context, &*store, &source).await?;
-    }
-    context.follow_up(store).await?;
+    let accepted = perform(&client, &source, action).await?;
     if out.is_json() {
-        out.document(&json!({"source": name, "action": action.word(), "deleted": deleted}))?;
+        out.document(&accepted)?;
     } else {
-        out.line(format!("{name}: {}", sentence(&source, action, deleted)))?;
+        let deleted = accepted.deleted.unwrap_or_default();
+        out.note(Tone::Plain, format!("{name}: {}", sentence(&source, action, deleted)))?;
     }
     Ok(Code::Done)
 }
 
-impl Action {
-    fn command(self, source: &SourceRecord) -> Result<SourceCommand, StoreError> {
-        Ok(match self {
-            Self::Refresh => SourceCommand::Refresh(Trigger::Manual),
-            Self::Pause => SourceCommand::Pause,
-            Self::Resume => SourceCommand::Resume,
-            Self::Cancel => SourceCommand::Cancel,
-            Self::Reset { delete: false } => SourceCommand::Reset,
-            Self::Reset { delete: true } => SourceCommand::ResetAndDelete,
-            Self::Approve { seen } => {
-                let held = held(source)?;
-                let (cycle, removals) = seen.unwrap_or((held.cycle, held.would_remove));
-                SourceCommand::ApproveSweep { cycle, removals }
-            }
-            Self::Reject => SourceCommand::RejectSweep,
-        })
+async fn perform(client: &Client<'_>, source: &Source, action: Action) -> anyhow::Result<Accepted> {
+    let request = Request::post(&["sources", &source.name, action.word()]);
+    let request = match action {
+        Action::Reset { delete } => request.body(&Reset { delete })?,
+        Action::Approve { seen: Some(seen) } => request.body(&seen)?,
+        Action::Approve { seen: None } => {
+            let held = held(source)?;
+            request.body(&Approval {
+                cycle: held.cycle,
+                would_remove: held.would_remove,
+            })?
+        }
+        _ => request,
+    };
+    let mut accepted: Accepted = client.ask(&request).await?;
+    // A large source is deleted by several requests. A cycle that starts meanwhile may add entities again: stops when a request
+    // does not get further.
+    while accepted.remaining.is_some_and(|remaining| remaining > 0) {
+        let next: Accepted = client.ask(&request).await?;
+        let stuck = next.remaining >= accepted.remaining;
+        accepted.remaining = next.remaining;
+        accepted.deleted = Some(accepted.deleted.unwrap_or_default() + next.deleted.unwrap_or_default());
+        if stuck {
+            break;
+        }
     }
+    Ok(accepted)
+}
 
+impl Action {
     fn word(self) -> &'static str {
         match self {
             Self::Refresh => "refresh",
@@ -90,12 +93,13 @@ impl Action {
 }
 
 /// The sweep that waits for a person.
-fn held(source: &SourceRecord) -> Result<&HeldSweep, StoreError> {
-    (source.held.as_ref()).ok_or_else(|| StoreError::Refused(format!("no sweep of {} is held", source.name)))
+fn held(source: &Source) -> Result<&Held, Failure> {
+    let missing = || Failure::new(Code::Refused, format!("no sweep of {} is held", source.name));
+    source.held.as_ref().ok_or_else(missing)
 }
 
 /// What to ask before something is lost; none: nothing is.
-fn question(source: &SourceRecord, action: Action) -> Result<Option<String>, StoreError> {
+fn question(source: &Source, action: Action) -> Result<Option<String>, Failure> {
     let name = &source.name;
     Ok(match action {
         Action::Reset { delete: true } => Some(format!(
@@ -106,9 +110,8 @@ fn question(source: &SourceRecord, action: Action) -> Result<Option<String>, Sto
         Action::Approve { .. } => {
             let held = held(source)?;
             if held.approved {
-                return Err(StoreError::Refused(format!(
-                    "the held sweep of {name} is approved already"
-                )));
+                let text = format!("the held sweep of {name} is approved already");
+                return Err(Failure::new(Code::Refused, text));
             }
             Some(format!(
                 "Delete {} of {} entities of {name} ({})?",
@@ -122,7 +125,7 @@ fn question(source: &SourceRecord, action: Action) -> Result<Option<String>, Sto
 }
 
 /// What comes of it, by the state of the source before: a confirmation promises nothing that its state does not allow.
-fn sentence(source: &SourceRecord, action: Action, deleted: u64) -> String {
+fn sentence(source: &Source, action: Action, deleted: u64) -> String {
     let name = &source.name;
     match action {
         Action::Refresh if source.state == SourceState::Paused => {
@@ -155,41 +158,22 @@ fn sentence(source: &SourceRecord, action: Action, deleted: u64) -> String {
     }
 }
 
-/// Deletes in steps. A cycle that starts meanwhile may add entities again: stops when a step does not get further.
-pub(crate) async fn delete_entities(
-    context: &Context,
-    store: &dyn Store,
-    source: &SourceRecord,
-) -> Result<u64, StoreError> {
-    let mut left = source.entities;
-    loop {
-        let after = store
-            .delete_source_entities(&source.name, DELETE_STEP, context.now())
-            .await?;
-        if after == 0 || after >= left {
-            return Ok(source.entities.saturating_sub(after));
-        }
-        left = after;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tideline_core::words::{SourceId, Timestamp};
+    use tideline_core::words::{CycleNumber, Timestamp};
 
     use super::*;
 
     fn said(state: SourceState, action: Action) -> String {
-        let held = HeldSweep {
+        let held = Held {
             cycle: CycleNumber(2),
             reason: String::new(),
             would_remove: 5,
             owned: 10,
-            held_at: Timestamp(0),
+            held_at: Timestamp(0).into(),
             approved: false,
         };
-        let source = SourceRecord {
-            id: SourceId(1),
+        let source = Source {
             name: "platform".into(),
             source_type: "http".into(),
             state,

@@ -1,20 +1,16 @@
 //! `tideline sources`: list them, look at one, act on one.
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use tideline_core::words::{
-    Collision, CycleNumber, CycleRecord, CycleState, HeldSweep, MalformedRecord, SourceRecord, Timestamp, UnseenEntity,
+use tideline_core::words::{CycleNumber, CycleState, SourceState, Timestamp};
+use tideline_producer::api::types::{
+    Approval, Collision, Cycle, Held, Left, Malformed, Source, SourceOverview, SourceStatus, Status, Unseen,
 };
-use tideline_store::{SourceStore, StoreError};
 
 use super::source_actions::{self, Action};
-use super::view::{Left, SourceView, view, view_all};
+use crate::client::Request;
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::{Grid, Out, Piece, Tone, count, moment, short, span};
-
-/// Cycles and malformed items that `show` shows.
-const SHOWN: u32 = 10;
 
 /// Without a subcommand: list.
 #[derive(Args, Debug)]
@@ -82,16 +78,6 @@ struct ResetArgs {
     yes: bool,
 }
 
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    view: SourceView,
-    cycles: Vec<CycleRecord>,
-    malformed: Vec<MalformedRecord>,
-    collisions: Vec<Collision>,
-    unseen: Vec<UnseenEntity>,
-}
-
 /// Lists, shows or acts.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: SourcesArgs) -> anyhow::Result<Code> {
     let (name, action, yes) = match args.command.unwrap_or(SourcesCommand::List) {
@@ -103,7 +89,13 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: SourcesArgs) -> 
         SourcesCommand::Cancel(named) => (named.name, Action::Cancel, true),
         SourcesCommand::Reject(named) => (named.name, Action::Reject, true),
         SourcesCommand::Approve(approve) => {
-            let seen = approve.cycle.map(CycleNumber).zip(approve.removals);
+            let seen = approve
+                .cycle
+                .zip(approve.removals)
+                .map(|(cycle, would_remove)| Approval {
+                    cycle: CycleNumber(cycle),
+                    would_remove,
+                });
             (approve.name, Action::Approve { seen }, approve.yes || seen.is_some())
         }
         SourcesCommand::Reset(reset) => (reset.name, Action::Reset { delete: reset.delete }, reset.yes),
@@ -111,100 +103,112 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: SourcesArgs) -> 
     source_actions::act(context, out, &name, action, yes).await
 }
 
-/// The source of this name.
-pub(crate) async fn get_source(store: &dyn SourceStore, name: &str) -> Result<SourceRecord, StoreError> {
-    store.find_source(name).await?.ok_or_else(|| StoreError::NotFound {
-        what: "source",
-        name: name.to_owned(),
-    })
-}
-
 async fn list(context: &Context, out: &mut Out) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    let views = view_all(&*store, context.now()).await?;
+    let client = context.client().await?;
     if out.is_json() {
-        out.document(&views)?;
-    } else if views.is_empty() {
-        out.line("No sources yet: `tideline run` takes them from the configuration.")?;
+        out.answer(&client.send(&Request::get(&["sources"])).await?.text())?;
+        return Ok(Code::Done);
+    }
+    // The list alone does not say what the sources wait for.
+    let status: Status = client.ask(&Request::get(&["status"])).await?;
+    if status.sources.is_empty() {
+        out.note(Tone::Plain, NO_SOURCES)?;
     } else {
-        out.grid(&sources_grid(&views))?;
+        out.grid(&sources_grid(&status.sources))?;
     }
     Ok(Code::Done)
 }
 
+/// What is said where there are none.
+pub(crate) const NO_SOURCES: &str = "No sources yet: `tideline run` takes them from the configuration.";
+
 /// One row per source.
-pub(crate) fn sources_grid(views: &[SourceView]) -> Grid {
+pub(crate) fn sources_grid(sources: &[SourceStatus]) -> Grid {
     let mut grid = Grid::new(&["source", "type", "cycle", "phase", "entities", "why"]);
-    for view in views {
+    for SourceStatus {
+        source,
+        newest_cycle,
+        why,
+        ..
+    } in sources
+    {
         grid.row(vec![
-            view.source.name.as_str().into(),
-            Piece::toned(view.source.source_type.as_str(), Tone::Dim),
-            Piece::number(u64::try_from(view.source.cycle.0).unwrap_or_default()),
-            view.phase(),
-            Piece::number(view.source.entities),
-            short(&view.why.to_string(), 160).into(),
+            source.name.as_str().into(),
+            Piece::toned(source.source_type.as_str(), Tone::Dim),
+            Piece::number(u64::try_from(source.cycle.0).unwrap_or_default()),
+            phase(source, newest_cycle.as_ref()),
+            Piece::number(source.entities),
+            short(&why.sentence, 160).into(),
         ]);
     }
     grid
 }
 
-async fn show(context: &Context, out: &mut Out, name: &str) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    let source = get_source(&*store, name).await?;
-    let now = context.now();
-    let shown = Shown {
-        cycles: store.list_cycles(source.id, SHOWN).await?,
-        malformed: store.list_malformed(source.id, SHOWN).await?,
-        collisions: store.list_collisions(source.id, SHOWN).await?,
-        unseen: store.list_unseen_entities(source.id, SHOWN).await?,
-        view: view(&*store, source, now).await?,
+/// What a source is doing, in one word.
+fn phase(source: &Source, cycle: Option<&Cycle>) -> Piece {
+    let (word, tone) = match source.state {
+        SourceState::Paused => ("paused", Tone::Warn),
+        SourceState::Blocked => ("blocked", Tone::Bad),
+        SourceState::Orphaned => ("orphaned", Tone::Warn),
+        SourceState::Active => match cycle.map(|cycle| cycle.state) {
+            Some(CycleState::Bursting) => ("bursting", Tone::Busy),
+            Some(CycleState::Sweeping) => ("sweeping", Tone::Busy),
+            _ if source.held.as_ref().is_some_and(|held| !held.approved) => ("held", Tone::Warn),
+            Some(CycleState::Incomplete) => ("incomplete", Tone::Bad),
+            Some(CycleState::Cancelled) => ("cancelled", Tone::Bad),
+            Some(CycleState::Complete | CycleState::Held) => ("resting", Tone::Good),
+            None => ("new", Tone::Dim),
+        },
     };
+    Piece::toned(word, tone)
+}
+
+async fn show(context: &Context, out: &mut Out, name: &str) -> anyhow::Result<Code> {
+    let client = context.client().await?;
+    let answer = client.send(&Request::get(&["sources", name, "overview"])).await?;
     if out.is_json() {
-        out.document(&shown)?;
+        out.answer(&answer.text())?;
         return Ok(Code::Done);
     }
-    out.grid(&source_pairs(&shown.view, now))?;
-    if !shown.cycles.is_empty() {
-        out.line("")?;
-        out.grid(&cycles_grid(&shown.cycles, now))?;
-    }
-    if !shown.malformed.is_empty() {
-        out.line("")?;
-        out.grid(&malformed_grid(&shown.malformed))?;
-    }
-    if !shown.collisions.is_empty() {
-        out.line("")?;
-        out.grid(&collisions_grid(&shown.collisions))?;
-    }
-    if !shown.unseen.is_empty() {
-        out.line("")?;
-        out.grid(&unseen_grid(&shown.unseen))?;
+    let now = context.now();
+    let shown: SourceOverview = answer.read()?;
+    out.grid(&source_pairs(&shown, now))?;
+    for grid in [
+        cycles_grid(&shown.cycles, now),
+        malformed_grid(&shown.malformed),
+        collisions_grid(&shown.collisions),
+        unseen_grid(&shown.unseen),
+    ] {
+        if !grid.is_empty() {
+            out.line("")?;
+            out.grid(&grid)?;
+        }
     }
     Ok(Code::Done)
 }
 
-fn source_pairs(view: &SourceView, now: Timestamp) -> Grid {
+fn source_pairs(shown: &SourceOverview, now: Timestamp) -> Grid {
     let mut grid = Grid::pairs();
-    let source = &view.source;
+    let source = &shown.source;
     grid.pair("source", source.name.as_str());
     grid.pair("type", source.source_type.as_str());
-    grid.pair("phase", view.phase());
-    grid.pair("why", view.why.to_string());
+    grid.pair("phase", phase(source, shown.cycles.first()));
+    grid.pair("why", shown.why.sentence.as_str());
     grid.pair("entities", count(source.entities));
     grid.pair("cycle", source.cycle.to_string());
     if let Some(next) = source.next_cycle_at {
-        grid.pair("next cycle", format!("{next} ({})", moment(next, now)));
+        grid.pair("next cycle", format!("{next} ({})", moment(next.0, now)));
     }
-    for sentence in view.left.iter().flat_map(Left::sentences) {
+    for sentence in shown.left.iter().flat_map(Left::sentences) {
         grid.pair("look at", Piece::toned(sentence, Tone::Warn));
     }
     if let Some(held) = &source.held {
-        grid.pair("held sweep", held_sweep(source, held, view.newest_cycle.as_ref()));
+        grid.pair("held sweep", held_sweep(source, held, shown.cycles.first()));
     }
     grid
 }
 
-fn held_sweep(source: &SourceRecord, held: &HeldSweep, newest: Option<&CycleRecord>) -> Piece {
+fn held_sweep(source: &Source, held: &Held, newest: Option<&Cycle>) -> Piece {
     if !held.approved {
         let (name, reason) = (&source.name, &held.reason);
         return Piece::toned(
@@ -232,7 +236,7 @@ fn held_sweep(source: &SourceRecord, held: &HeldSweep, newest: Option<&CycleReco
 }
 
 /// One row per cycle.
-pub(crate) fn cycles_grid(cycles: &[CycleRecord], now: Timestamp) -> Grid {
+fn cycles_grid(cycles: &[Cycle], now: Timestamp) -> Grid {
     let mut grid = Grid::new(&[
         "cycle",
         "state",
@@ -252,10 +256,10 @@ pub(crate) fn cycles_grid(cycles: &[CycleRecord], now: Timestamp) -> Grid {
         let totals = &cycle.totals;
         grid.row(vec![
             Piece::number(u64::try_from(cycle.number.0).unwrap_or_default()),
-            cycle_state(cycle),
+            cycle_state(cycle.state, totals.has_gaps()),
             cycle.trigger.as_str().into(),
-            moment(cycle.started_at, now).into(),
-            span(cycle.ended_at.unwrap_or(now).since(cycle.started_at)).into(),
+            moment(cycle.started_at.0, now).into(),
+            span(cycle.ended_at.map_or(now, |ended| ended.0).since(cycle.started_at.0)).into(),
             Piece::number(totals.pages),
             Piece::number(totals.pages_unchanged),
             Piece::number_toned(totals.added, Tone::Good),
@@ -269,16 +273,16 @@ pub(crate) fn cycles_grid(cycles: &[CycleRecord], now: Timestamp) -> Grid {
     grid
 }
 
-/// A cycle's state, toned.
-pub(crate) fn cycle_state(cycle: &CycleRecord) -> Piece {
-    let tone = match cycle.state {
+/// A cycle's state, toned. With gaps, a complete one is worth a look.
+pub(crate) fn cycle_state(state: CycleState, has_gaps: bool) -> Piece {
+    let tone = match state {
         CycleState::Bursting | CycleState::Sweeping => Tone::Busy,
         CycleState::Held => Tone::Warn,
-        CycleState::Complete if cycle.totals.has_gaps() => Tone::Warn,
+        CycleState::Complete if has_gaps => Tone::Warn,
         CycleState::Complete => Tone::Good,
         CycleState::Incomplete | CycleState::Cancelled => Tone::Bad,
     };
-    Piece::toned(cycle_word(cycle.state), tone)
+    Piece::toned(cycle_word(state), tone)
 }
 
 /// The word of a cycle's state, as in JSON.
@@ -311,7 +315,7 @@ fn collisions_grid(collisions: &[Collision]) -> Grid {
     grid
 }
 
-fn unseen_grid(unseen: &[UnseenEntity]) -> Grid {
+fn unseen_grid(unseen: &[Unseen]) -> Grid {
     let mut grid = Grid::new(&["not seen", "complete cycles", "kept because"]);
     for entity in unseen {
         let because = match (entity.rejected, entity.cycles) {
@@ -328,21 +332,16 @@ fn unseen_grid(unseen: &[UnseenEntity]) -> Grid {
     grid
 }
 
-fn malformed_grid(items: &[MalformedRecord]) -> Grid {
+fn malformed_grid(items: &[Malformed]) -> Grid {
     let mut grid = Grid::new(&["malformed in", "partition", "page", "ref", "error", "sample"]);
-    for record in items {
-        let reference = record
-            .item
-            .reference
-            .as_ref()
-            .map_or("", |reference| reference.as_str());
+    for item in items {
         grid.row(vec![
-            format!("cycle {}", record.cycle).into(),
-            record.partition.as_str().into(),
-            Piece::number(u64::from(record.page)),
-            reference.into(),
-            short(&record.item.error, 160).into(),
-            Piece::toned(sample(&record.item.sample), Tone::Dim),
+            format!("cycle {}", item.cycle).into(),
+            item.partition.as_str().into(),
+            Piece::number(u64::from(item.page)),
+            item.reference.as_deref().unwrap_or_default().into(),
+            short(&item.error, 160).into(),
+            Piece::toned(sample(&item.sample), Tone::Dim),
         ]);
     }
     grid

@@ -1,51 +1,71 @@
 //! `tideline status`: everything at a glance.
 
-use clap::Args;
-use serde::Serialize;
-use tideline_core::words::Timestamp;
-use tideline_store::{StoreStats, WorkerRecord};
+use std::time::Duration;
 
-use super::sources::sources_grid;
-use super::view::{Left, SourceView, view_all};
+use clap::Args;
+use serde_json::value::RawValue;
+use tideline_core::words::Timestamp;
+use tideline_producer::api::types::{Left, Status, Worker};
+
+use super::sources::{NO_SOURCES, sources_grid};
+use crate::client::{Client, Request};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::{Grid, Out, Piece, Tone, count, moment, span};
 
-/// No arguments of its own.
+/// How it is shown.
 #[derive(Args, Debug)]
-pub(crate) struct StatusArgs {}
-
-#[derive(Serialize)]
-struct Status {
-    now: Timestamp,
-    stats: StoreStats,
-    sources: Vec<SourceView>,
-    workers: Vec<WorkerRecord>,
+pub(crate) struct StatusArgs {
+    /// Show it again and again, every 2 seconds or as many as given, until Ctrl-C
+    #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    watch: Option<u64>,
 }
 
 /// Shows it.
-pub(crate) async fn run(context: &Context, out: &mut Out, _args: StatusArgs) -> anyhow::Result<Code> {
-    let store = context.operator_store().await?;
-    let now = context.now();
-    let status = Status {
-        now,
-        stats: store.stats(now).await?,
-        sources: view_all(&*store, now).await?,
-        workers: store.list_workers().await?,
-    };
-    if out.is_json() {
-        out.document(&status)?;
+pub(crate) async fn run(context: &Context, out: &mut Out, args: StatusArgs) -> anyhow::Result<Code> {
+    let client = context.client().await?;
+    let Some(seconds) = args.watch else {
+        show(&client, out, false).await?;
         return Ok(Code::Done);
+    };
+    let watching = async {
+        loop {
+            show(&client, out, true).await?;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+    };
+    tokio::select! {
+        failed = watching => failed,
+        _ = tokio::signal::ctrl_c() => Ok(Code::Done),
     }
-    out.grid(&stats_grid(&status.stats, now))?;
+}
+
+/// Watched by a program it is a record per line, by a person a screen that is drawn anew.
+async fn show(client: &Client<'_>, out: &mut Out, watched: bool) -> anyhow::Result<()> {
+    let answer = client.send(&Request::get(&["status"])).await?;
+    if out.is_json() {
+        if watched {
+            out.record(&answer.read::<Box<RawValue>>()?)?;
+        } else {
+            out.answer(&answer.text())?;
+        }
+        return Ok(());
+    }
+    let status: Status = answer.read()?;
+    if watched {
+        out.clear()?;
+    }
+    let now = status.now.0;
+    out.grid(&stats_grid(&status, now))?;
     out.line("")?;
     if status.sources.is_empty() {
-        out.line("No sources yet: `tideline run` takes them from the configuration.")?;
+        out.line(NO_SOURCES)?;
     } else {
         out.grid(&sources_grid(&status.sources))?;
-        for view in &status.sources {
-            for sentence in view.left.iter().flat_map(Left::sentences) {
-                let name = &view.source.name;
+        for source in &status.sources {
+            for sentence in source.left.iter().flat_map(Left::sentences) {
+                let name = &source.source.name;
                 out.toned(
                     Tone::Warn,
                     format!("{name}: {sentence}; `tideline sources show {name}`"),
@@ -59,22 +79,23 @@ pub(crate) async fn run(context: &Context, out: &mut Out, _args: StatusArgs) -> 
     } else {
         out.grid(&workers_grid(&status.workers, now))?;
     }
-    Ok(Code::Done)
+    Ok(())
 }
 
-fn stats_grid(stats: &StoreStats, now: Timestamp) -> Grid {
+fn stats_grid(status: &Status, now: Timestamp) -> Grid {
     let mut grid = Grid::pairs();
-    let due = match stats.oldest_due_at {
-        Some(oldest) if stats.due > 0 => format!("{}, the oldest for {}", count(stats.due), span(now.since(oldest))),
-        _ => count(stats.due),
+    let jobs = &status.jobs;
+    let due = match jobs.oldest_due_at {
+        Some(oldest) if jobs.due > 0 => format!("{}, the oldest for {}", count(jobs.due), span(now.since(oldest.0))),
+        _ => count(jobs.due),
     };
     grid.pair("due jobs", due);
-    grid.pair("running jobs", count(stats.running));
-    grid.pair("parked jobs", warned(stats.parked));
-    grid.pair("held sweeps", warned(stats.held_sweeps));
+    grid.pair("running jobs", count(jobs.running));
+    grid.pair("parked jobs", warned(jobs.parked));
+    grid.pair("held sweeps", warned(status.held_sweeps));
     grid.pair(
         "last change",
-        count(u64::try_from(stats.last_sequence.0).unwrap_or_default()),
+        count(u64::try_from(status.last_sequence).unwrap_or_default()),
     );
     grid
 }
@@ -83,18 +104,18 @@ fn warned(number: u64) -> Piece {
     Piece::toned(count(number), if number > 0 { Tone::Warn } else { Tone::Plain })
 }
 
-fn workers_grid(workers: &[WorkerRecord], now: Timestamp) -> Grid {
+fn workers_grid(workers: &[Worker], now: Timestamp) -> Grid {
     let mut grid = Grid::new(&["worker", "running", "started", "lease"]);
     for worker in workers {
-        let lease = if worker.alive_until >= now {
+        let lease = if worker.alive_until.0 >= now {
             Piece::toned("alive", Tone::Good)
         } else {
-            Piece::toned(format!("over {}", moment(worker.alive_until, now)), Tone::Bad)
+            Piece::toned(format!("over {}", moment(worker.alive_until.0, now)), Tone::Bad)
         };
         grid.row(vec![
-            worker.worker.0.as_str().into(),
+            worker.worker.as_str().into(),
             Piece::number(worker.running),
-            moment(worker.started_at, now).into(),
+            moment(worker.started_at.0, now).into(),
             lease,
         ]);
     }
@@ -103,27 +124,36 @@ fn workers_grid(workers: &[WorkerRecord], now: Timestamp) -> Grid {
 
 #[cfg(test)]
 mod tests {
-    use tideline_core::words::WorkerId;
+    use tideline_producer::api::types::JobNumbers;
 
     use super::*;
 
     #[test]
     fn the_oldest_due_job_is_told_with_its_age() {
-        let stats = StoreStats {
-            due: 3,
-            oldest_due_at: Some(Timestamp(0)),
-            ..StoreStats::default()
+        let status = Status {
+            now: Timestamp(61_000).into(),
+            jobs: JobNumbers {
+                due: 3,
+                oldest_due_at: Some(Timestamp(0).into()),
+                running: 0,
+                parked: 0,
+            },
+            held_sweeps: 0,
+            last_sequence: 0,
+            queue: "healthy".into(),
+            workers: Vec::new(),
+            sources: Vec::new(),
         };
-        let text = stats_grid(&stats, Timestamp(61_000)).render(false, false);
+        let text = stats_grid(&status, status.now.0).render(false, false);
         assert!(text.contains("3, the oldest for 1 min 1 s"), "{text}");
     }
 
     #[test]
     fn a_silent_worker_is_told_apart_from_a_live_one() {
-        let worker = |name: &str, alive_until| WorkerRecord {
-            worker: WorkerId(name.into()),
-            alive_until: Timestamp(alive_until),
-            started_at: Timestamp(0),
+        let worker = |name: &str, alive_until| Worker {
+            worker: name.into(),
+            alive_until: Timestamp(alive_until).into(),
+            started_at: Timestamp(0).into(),
             running: 2,
         };
         let text = workers_grid(&[worker("a/1", 9_000), worker("b/2", 1_000)], Timestamp(5_000)).render(false, false);

@@ -1,44 +1,70 @@
-//! Records for programs: as in the store, but JSON texts become JSON. Times are milliseconds since 1970 in UTC.
+//! The API's JSON as people like to read it: on several lines, everything else as it came.
 
-use serde::Serialize;
-use serde_json::Value;
+/// Spaces per level.
+const STEP: usize = 2;
 
-/// The record with its members `texts`, which hold JSON texts, as JSON. A text that is none stays a text.
-///
-/// # Errors
-/// The record cannot be JSON (a key that is no text).
-pub(crate) fn embedded<T: Serialize>(record: &T, texts: &[&str]) -> serde_json::Result<Value> {
-    let mut value = serde_json::to_value(record)?;
-    for name in texts {
-        if let Some(member) = value.get_mut(*name)
-            && let Some(parsed) = member.as_str().and_then(|text| serde_json::from_str(text).ok())
-        {
-            *member = parsed;
+/// A JSON text with line breaks and indents. Order, numbers and escapes stay as they are; what is no JSON stays a text.
+pub(crate) fn pretty(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() * 2);
+    let mut depth = 0_usize;
+    let mut characters = json.trim().chars().peekable();
+    let break_line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n(' ', depth * STEP));
+    };
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => {
+                text.push('"');
+                while let Some(inner) = characters.next() {
+                    text.push(inner);
+                    match inner {
+                        '"' => break,
+                        '\\' => text.extend(characters.next()),
+                        _ => {}
+                    }
+                }
+            }
+            '{' | '[' => {
+                text.push(character);
+                while characters.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                if let Some(end) = characters.next_if(|next| matches!(next, '}' | ']')) {
+                    text.push(end);
+                } else {
+                    depth += 1;
+                    break_line(&mut text, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                break_line(&mut text, depth);
+                text.push(character);
+            }
+            ',' => {
+                text.push(',');
+                break_line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            space if space.is_ascii_whitespace() => {}
+            other => text.push(other),
         }
     }
-    Ok(value)
-}
-
-/// A list of such records.
-///
-/// # Errors
-/// As [`embedded`].
-pub(crate) fn embedded_all<T: Serialize>(records: &[T], texts: &[&str]) -> serde_json::Result<Vec<Value>> {
-    records.iter().map(|record| embedded(record, texts)).collect()
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn a_json_text_becomes_json_and_another_text_stays() {
-        let record = json!({"body": "{\"a\":[1,2]}", "cursor": "not json", "args": null});
+    fn json_is_broken_into_lines_and_nothing_else_changes() {
+        let json = r#"{"b":[1,{"a, {":"x\"}:y\\"}],"a":123456789012345678901234567890.5, "none":{ },"empty":[]}"#;
+        let text = pretty(json);
         assert_eq!(
-            embedded(&record, &["body", "cursor", "args"]).unwrap(),
-            json!({"body": {"a": [1, 2]}, "cursor": "not json", "args": null})
+            text,
+            "{\n  \"b\": [\n    1,\n    {\n      \"a, {\": \"x\\\"}:y\\\\\"\n    }\n  ],\n  \
+             \"a\": 123456789012345678901234567890.5,\n  \"none\": {},\n  \"empty\": []\n}"
         );
+        assert_eq!(pretty(&text), text);
     }
 }

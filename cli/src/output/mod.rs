@@ -10,11 +10,12 @@ use serde::Serialize;
 
 pub(crate) use format::{count, moment, per_second, short, span};
 pub(crate) use grid::{Grid, Piece, Tone};
-pub(crate) use json::{embedded, embedded_all};
+pub(crate) use json::pretty;
 
 /// Standard output, as this call of the program wants it.
 pub(crate) struct Out {
     json: bool,
+    quiet: bool,
     colour: bool,
     terminal: bool,
     sink: Box<dyn Write + Send>,
@@ -26,6 +27,7 @@ impl Out {
         let terminal = io::stdout().is_terminal();
         Self {
             json,
+            quiet: false,
             colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             terminal,
             sink: Box::new(io::stdout()),
@@ -37,10 +39,16 @@ impl Out {
         let terminal = io::stderr().is_terminal();
         Self {
             json: false,
+            quiet: false,
             colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             terminal,
             sink: Box::new(io::stderr()),
         }
+    }
+
+    /// Without notes.
+    pub(crate) fn quiet(self, quiet: bool) -> Self {
+        Self { quiet, ..self }
     }
 
     /// Whether programs read it.
@@ -64,6 +72,29 @@ impl Out {
         self.line(painted)
     }
 
+    /// A line beside what was asked for: a confirmation, or a hint where to look next. Nothing if it is to be quiet.
+    pub(crate) fn note(&mut self, tone: Tone, text: impl AsRef<str>) -> io::Result<()> {
+        if self.quiet { Ok(()) } else { self.toned(tone, text) }
+    }
+
+    /// A note on standard error, where what is printed is for a program.
+    pub(crate) fn aside(&self, text: impl AsRef<str>) -> io::Result<()> {
+        Self::stderr().quiet(self.quiet).note(Tone::Dim, text)
+    }
+
+    /// An answer of the API, on several lines.
+    pub(crate) fn answer(&mut self, json: &str) -> io::Result<()> {
+        self.line(pretty(json))
+    }
+
+    /// An empty screen, if there is one (ECMA-48, cursor position and erase in display).
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        if self.terminal {
+            write!(self.sink, "\u{1b}[H\u{1b}[2J")?;
+        }
+        Ok(())
+    }
+
     /// A table.
     pub(crate) fn grid(&mut self, grid: &Grid) -> io::Result<()> {
         let text = grid.render(self.colour, self.terminal);
@@ -83,11 +114,9 @@ impl Out {
         self.sink.flush()
     }
 
-    /// Begins a JSON list whose items are written one by one; writes nothing for people.
-    pub(crate) fn begin_list(&mut self) -> io::Result<List> {
-        if self.json {
-            write!(self.sink, "[")?;
-        }
+    /// Begins a JSON object with a list of this name, whose items are written one by one.
+    pub(crate) fn begin_list(&mut self, name: &str) -> io::Result<List> {
+        write!(self.sink, "{{\"{name}\": [")?;
         Ok(List { empty: true })
     }
 
@@ -99,12 +128,13 @@ impl Out {
         Ok(())
     }
 
-    /// The end of it.
-    pub(crate) fn end_list(&mut self, list: List) -> io::Result<()> {
-        if self.json {
-            writeln!(self.sink, "{}]", if list.empty { "" } else { "\n" })?;
+    /// The end of it, and another member of the object.
+    pub(crate) fn end_list(&mut self, list: List, member: Option<(&str, &str)>) -> io::Result<()> {
+        write!(self.sink, "{}]", if list.empty { "" } else { "\n" })?;
+        if let Some((name, text)) = member {
+            write!(self.sink, ", \"{name}\": {}", serde_json::to_string(text)?)?;
         }
-        Ok(())
+        writeln!(self.sink, "}}")
     }
 }
 

@@ -7,8 +7,8 @@ use tideline_core::clock::Clock;
 use tideline_core::words::{CycleNumber, CycleRecord, CycleState, SourceRecord, Timestamp};
 use tideline_store::{Store, StoreError};
 
-use crate::commands::view::view;
 use tideline_core::rules::Why;
+use tideline_producer::api::reason_of_source;
 
 /// Cycles looked at per source: more cannot end between two looks.
 const CYCLES: u32 = 5;
@@ -101,7 +101,7 @@ impl Watcher {
             let speed = cycle.as_ref().map_or(0, |cycle| self.speed(&source.name, cycle, now));
             let stands = speed == 0 && cycle.as_ref().is_some_and(|cycle| cycle.state == CycleState::Bursting);
             let waits = if stands {
-                Some(view(&*self.store, source.clone(), now).await?.why)
+                Some(reason_of_source(&*self.store, &source, cycle.as_ref(), now).await?)
             } else {
                 None
             };

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -103,9 +103,12 @@ impl Home {
             "RUST_LOG",
             "NO_COLOR",
             "TIDELINE_API_TOKEN",
+            "TIDELINE_SERVER",
+            "TIDELINE_TOKEN",
         ] {
             command.env_remove(name);
         }
+        command.env("XDG_CONFIG_HOME", self.folder.path().join("user"));
         command
     }
 
@@ -113,6 +116,15 @@ impl Home {
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         let running = self.start(arguments);
         running.end()
+    }
+
+    /// Runs it to its end with this on its standard input, and these variables.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).envs(variables.iter().copied());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Running { child }.end()
     }
 
     /// Starts it.

@@ -133,15 +133,23 @@ impl List for Feed {
     type Record = Change;
 
     async fn read(&mut self, limit: u32) -> Result<Chunk<Change>, Problem> {
-        let FeedReading { changes, next } = self.api.store.list_changes(self.next, limit).await?;
+        let reading = self.api.store.list_changes(self.next, limit).await?;
+        let positions: Vec<FeedPosition> = reading.each(self.next).map(|(_, next)| next).collect();
+        let FeedReading { changes, next } = reading;
         self.next = next;
         let largest = changes.iter().filter_map(|change| change.body.as_ref());
         let largest = largest.map(String::len).max().unwrap_or(0);
         let examined = u32::try_from(changes.len()).unwrap_or(u32::MAX);
         let records = changes
             .into_iter()
-            .filter(|change| self.principal.covers(&change.source))
-            .map(Change::try_from)
+            .zip(positions)
+            .filter(|(change, _)| self.principal.covers(&change.source))
+            .map(|(change, next)| {
+                Change::try_from(change).map(|change| Change {
+                    next: Some(next),
+                    ..change
+                })
+            })
             .collect::<Result<_, _>>()?;
         Ok(Chunk {
             records,

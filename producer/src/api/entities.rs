@@ -20,7 +20,7 @@ use super::problem::{Code, Problem};
 use super::role::{By, Principal, Read};
 use super::stream::{Chunk, List, respond};
 use super::types::{Entity, Page};
-use super::{ApiRouter, ApiState};
+use super::{ApiRouter, ApiState, sources};
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
@@ -65,6 +65,9 @@ async fn list(
         Some((source, reference)) => Some((source, reference_of(&reference)?)),
         None => None,
     };
+    if let Some(source) = &query.source {
+        sources::find(&api, &by.principal, source).await?;
+    }
     let entities = Entities {
         matching: Matching::new(&query)?,
         filter: EntityFilter {

@@ -19,7 +19,7 @@ use super::page::{key_of, limit_of, token_of};
 use super::problem::{Code, Problem};
 use super::role::{By, Operate, Principal, Read};
 use super::types::{Enqueue, EnqueueAnswer, Job, Page, Why, words};
-use super::{ApiRouter, ApiState, etag, why};
+use super::{ApiRouter, ApiState, etag, sources, why};
 use crate::{EnqueueError, JobSpec, Producer};
 
 pub(super) fn router() -> ApiRouter {
@@ -61,6 +61,9 @@ async fn list(
     Query(query): Query<JobsQuery>,
 ) -> Result<Answer<Page<Job>>, Problem> {
     let limit = limit_of(query.limit)?;
+    if let Some(source) = &query.source {
+        sources::find(&api, &by.principal, source).await?;
+    }
     let filter = JobFilter {
         kind: query.kind,
         state: query.state,

@@ -11,6 +11,7 @@ pub mod extract;
 mod feed_bell;
 mod jobs;
 mod operations;
+mod overview;
 pub mod page;
 pub(crate) mod place;
 pub mod problem;
@@ -21,6 +22,7 @@ mod stream;
 mod subscriptions;
 pub(crate) mod tokens;
 pub mod types;
+mod whoami;
 mod why;
 
 use std::sync::Arc;
@@ -44,6 +46,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::problem::{Code, Problem};
 pub use self::role::{By, Principal, SourceScope};
+pub use self::why::reason_of_source;
 use crate::Producer;
 
 pub(crate) use self::changes::MAX_WAIT;
@@ -188,6 +191,7 @@ impl Api {
 fn nouns() -> ApiRouter {
     OpenApiRouter::new()
         .merge(sources::router())
+        .merge(overview::router())
         .merge(entities::router())
         .merge(push::router())
         .merge(changes::router())
@@ -195,6 +199,7 @@ fn nouns() -> ApiRouter {
         .merge(operations::router())
         .merge(why::router())
         .merge(tokens::router())
+        .merge(whoami::router())
         .merge(audit::router())
         .merge(events::router())
         .merge(subscriptions::router())

@@ -73,6 +73,15 @@ impl Principal {
     }
 }
 
+impl<S: Sync> FromRequestParts<S> for Principal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let principal = parts.extensions.get::<Self>().cloned();
+        principal.ok_or_else(|| Problem::new(Code::Unauthenticated, "a bearer token is needed"))
+    }
+}
+
 /// The sources a token may see and act on.
 #[derive(Clone, Debug)]
 pub enum SourceScope {
@@ -185,12 +194,8 @@ impl<R> By<R> {
 impl<S: Sync, R: Needs> FromRequestParts<S> for By<R> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let principal = parts
-            .extensions
-            .get::<Principal>()
-            .cloned()
-            .ok_or_else(|| Problem::new(Code::Unauthenticated, "a bearer token is needed"))?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let principal = Principal::from_request_parts(parts, state).await?;
         principal.require(R::ROLE)?;
         let idempotency_key = header(parts, "idempotency-key")?;
         if let Some(key) = &idempotency_key

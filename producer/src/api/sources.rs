@@ -111,9 +111,9 @@ async fn explain(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct NewestQuery {
+pub(super) struct NewestQuery {
     /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
 }
 
 /// The cycles of a source, newest first.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use tideline_core::rules::{Facts, why};
-use tideline_core::words::{CycleState, JobId, JobRecord, JobState, SourceRecord};
+use tideline_core::rules::{Facts, Why as Reason, why};
+use tideline_core::words::{CycleRecord, CycleState, JobId, JobRecord, JobState, SourceRecord, Timestamp};
 use tideline_queue::QueueHealth;
-use tideline_store::JobFilter;
+use tideline_store::{JobFilter, Store, StoreError};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,11 +16,14 @@ use utoipa_axum::routes;
 use super::extract::Query;
 use super::problem::{Code, Problem};
 use super::role::{By, Principal, Read};
-use super::types::{Cycle, Explanation, Source, SourceStatus, Status, Time, Why};
+use super::types::{Cycle, Explanation, Left, Source, SourceStatus, Status, Time, Why};
 use super::{ApiRouter, ApiState};
 
 /// Partitions looked at to explain a bursting source.
 const PARTITIONS: u32 = 200;
+
+/// Cycles looked at for the newest complete one.
+const CYCLES: u32 = 5;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(explain)).routes(routes!(status))
@@ -58,7 +61,7 @@ async fn explain(
         subjects.push(of_job(&api, &job).await?);
     }
     if subjects.is_empty() {
-        let detail = format!("no source and no job is called {subject}");
+        let detail = format!("source or job {subject} does not exist");
         return Err(Problem::new(Code::NotFound, detail));
     }
     Ok(Json(Explanation { subjects }))
@@ -106,25 +109,39 @@ pub(super) async fn of_job(api: &ApiState, job: &JobRecord) -> Result<Why, Probl
 
 /// A source with its newest cycle and what it waits for.
 pub(super) async fn of_source(api: &ApiState, source: SourceRecord) -> Result<SourceStatus, Problem> {
-    let newest_cycle = api.store.list_cycles(source.id, 1).await?.into_iter().next();
-    let partitions = match &newest_cycle {
-        Some(cycle) if cycle.state == CycleState::Bursting => open_partitions(api, &source).await?,
-        _ => Vec::new(),
-    };
-    let facts = Facts::Source {
-        source: &source,
-        cycle: newest_cycle.as_ref(),
-        partitions: &partitions,
-    };
-    let why = Why::new(format!("source {}", source.name), why(facts, api.clock.now()));
+    let cycles = api.store.list_cycles(source.id, CYCLES).await?;
+    let reason = reason_of_source(&*api.store, &source, cycles.first(), api.clock.now()).await?;
     Ok(SourceStatus {
+        why: Why::new(format!("source {}", source.name), reason),
+        left: Left::of(&cycles),
+        newest_cycle: cycles.into_iter().next().map(Cycle::from),
         source: Source::from(source),
-        newest_cycle: newest_cycle.map(Cycle::from),
-        why,
     })
 }
 
-async fn open_partitions(api: &ApiState, source: &SourceRecord) -> Result<Vec<JobRecord>, Problem> {
+/// What a source waits for, by the store. `cycle` is its newest one.
+///
+/// # Errors
+/// The store's.
+pub async fn reason_of_source(
+    store: &dyn Store,
+    source: &SourceRecord,
+    cycle: Option<&CycleRecord>,
+    now: Timestamp,
+) -> Result<Reason, StoreError> {
+    let partitions = match cycle {
+        Some(cycle) if cycle.state == CycleState::Bursting => open_partitions(store, source).await?,
+        _ => Vec::new(),
+    };
+    let facts = Facts::Source {
+        source,
+        cycle,
+        partitions: &partitions,
+    };
+    Ok(why(facts, now))
+}
+
+async fn open_partitions(store: &dyn Store, source: &SourceRecord) -> Result<Vec<JobRecord>, StoreError> {
     let mut partitions = Vec::new();
     for state in [JobState::Running, JobState::Waiting, JobState::Parked] {
         let filter = JobFilter {
@@ -133,7 +150,7 @@ async fn open_partitions(api: &ApiState, source: &SourceRecord) -> Result<Vec<Jo
             limit: PARTITIONS,
             ..JobFilter::default()
         };
-        partitions.extend(api.store.list_jobs(&filter).await?);
+        partitions.extend(store.list_jobs(&filter).await?);
     }
     partitions.retain(|job| job.cycle == Some(source.cycle));
     Ok(partitions)

@@ -35,6 +35,7 @@ pub use error::{ConfigError, ConfigErrors, Location};
 pub use process::check_store_url;
 pub use reference::reference;
 pub use schema::schema;
+pub use units::parse_duration;
 
 /// A longer file is not read.
 const MAX_FILE_BYTES: u64 = 4 << 20;

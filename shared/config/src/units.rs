@@ -21,7 +21,8 @@ const SIZES: [(&str, u64); 7] = [
 ];
 
 /// `10s`, `1m30s`, `250ms`, `7d`, `0`. Each unit once, big ones first.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

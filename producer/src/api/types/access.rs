@@ -74,6 +74,21 @@ impl NewToken {
     }
 }
 
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Identity {
+    /// The name of the token, or of the local user.
+    pub name: String,
+    /// What the name is of.
+    #[schema(value_type = words::ActorKind)]
+    pub kind: ActorKind,
+    /// What it may do.
+    #[schema(value_type = words::Role)]
+    pub role: Role,
+    /// Globs of the sources it is limited to; empty: all sources.
+    pub sources: Vec<String>,
+}
+
 /// A token that was just created.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedToken {

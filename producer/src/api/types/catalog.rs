@@ -60,6 +60,10 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub body: Option<Box<RawValue>>,
+    /// `after` of a reader that has taken this change and none after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub next: Option<FeedPosition>,
 }
 
 impl TryFrom<ChangeRecord> for Change {
@@ -73,6 +77,7 @@ impl TryFrom<ChangeRecord> for Change {
             reference: change.reference.to_string(),
             changed_at: Time(change.changed_at),
             body: change.body.map(raw).transpose()?,
+            next: None,
         })
     }
 }

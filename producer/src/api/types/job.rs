@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tideline_core::rules::scrub_urls;
 use tideline_core::words::{CycleNumber, EnqueueOutcome, JobId, JobRecord, JobState, MalformedRecord, Token, Trigger};
 use tideline_store::EnqueuedJob;
 use utoipa::ToSchema;
@@ -78,7 +79,8 @@ impl TryFrom<JobRecord> for Job {
             last_error: job.last_error,
             trigger: job.trigger,
             args: raw(job.args)?,
-            cursor: job.cursor.map(raw).transpose()?,
+            // It may hold a signed URL.
+            cursor: job.cursor.as_deref().map(scrub_urls).map(raw).transpose()?,
             progress: job.progress.map(raw).transpose()?,
             trace: job.trace,
             source: job.source,

@@ -3,7 +3,7 @@ use tideline_core::rules;
 use tideline_store::{StoreStats, WorkerRecord};
 use utoipa::ToSchema;
 
-use super::{Cycle, Source, Time};
+use super::{Collision, Cycle, Left, Malformed, Source, Time, Unseen};
 
 /// A live worker process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -67,8 +67,30 @@ pub struct SourceStatus {
     pub source: Source,
     /// Its newest cycle.
     pub newest_cycle: Option<Cycle>,
+    /// What its newest complete cycle left for people to look at.
+    #[serde(default)]
+    pub left: Option<Left>,
     /// What it waits for.
     pub why: Why,
+}
+
+/// A source with everything that people want to know of it: the newest records of each list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SourceOverview {
+    /// The source.
+    pub source: Source,
+    /// What it waits for.
+    pub why: Why,
+    /// What its newest complete cycle left for people to look at.
+    pub left: Option<Left>,
+    /// Its cycles, newest first.
+    pub cycles: Vec<Cycle>,
+    /// Items that are no entities, newest first.
+    pub malformed: Vec<Malformed>,
+    /// References that more than one page shows.
+    pub collisions: Vec<Collision>,
+    /// Entities that the newest cycles did not see, and that were not removed.
+    pub unseen: Vec<Unseen>,
 }
 
 /// The whole store in a few numbers.

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use tideline_core::words::{
-    CycleNumber, CycleRecord, CycleState, CycleTotals, HeldSweep, SourceRecord, SourceState, Trigger,
+    self as core_words, CycleNumber, CycleRecord, CycleState, CycleTotals, HeldSweep, SourceRecord, SourceState,
+    Trigger, UnseenEntity, grouped,
 };
 use utoipa::ToSchema;
 
@@ -151,6 +152,24 @@ pub struct Totals {
     pub malformed: u64,
     /// Malformed items without a name.
     pub unidentified: u64,
+    /// Entities that the cycle did not see and the sweep kept, because something that could not be read may own them. An upper
+    /// bound.
+    #[serde(default)]
+    pub kept: u64,
+    /// Entities that the cycle did not see, and that go if another complete cycle does not see them either.
+    #[serde(default)]
+    pub unconfirmed: u64,
+    /// References that more than one page shows.
+    #[serde(default)]
+    pub collisions: u64,
+}
+
+impl Totals {
+    /// Whether something of the source could not be read: the sweep then keeps what that may own.
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
+        self.partitions_parked > 0 || self.unidentified > 0
+    }
 }
 
 impl From<CycleTotals> for Totals {
@@ -169,6 +188,112 @@ impl From<CycleTotals> for Totals {
             removed: totals.removed,
             malformed: totals.malformed,
             unidentified: totals.unidentified,
+            kept: totals.kept,
+            unconfirmed: totals.unconfirmed,
+            collisions: totals.collisions,
+        }
+    }
+}
+
+/// What the newest complete cycle of a source left for people to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Left {
+    /// The cycle.
+    #[schema(value_type = i64)]
+    pub cycle: CycleNumber,
+    /// Entities that it did not see and kept, because something that could not be read may own them.
+    pub kept: u64,
+    /// Entities that it did not see, and that wait for another complete cycle without them.
+    pub unconfirmed: u64,
+    /// References that more than one page shows.
+    pub collisions: u64,
+}
+
+impl Left {
+    /// By the newest complete one of these cycles, newest first.
+    #[must_use]
+    pub fn of(cycles: &[CycleRecord]) -> Option<Self> {
+        let complete = |cycle: &&CycleRecord| matches!(cycle.state, CycleState::Complete | CycleState::Held);
+        let newest = cycles.iter().find(complete)?;
+        Some(Self {
+            cycle: newest.number,
+            kept: newest.totals.kept,
+            unconfirmed: newest.totals.unconfirmed,
+            collisions: newest.totals.collisions,
+        })
+    }
+
+    /// A sentence for each thing that is left.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if self.kept > 0 {
+            sentences.push(format!(
+                "up to {} entities that cycle {} did not see are kept: what could not be read may own them",
+                grouped(self.kept),
+                self.cycle
+            ));
+        }
+        if self.unconfirmed > 0 {
+            sentences.push(format!(
+                "{} entities that cycle {} did not see go if the next complete cycle does not see them either",
+                grouped(self.unconfirmed),
+                self.cycle
+            ));
+        }
+        if self.collisions > 0 {
+            sentences.push(format!(
+                "{} references are on more than one page; the first one counts",
+                grouped(self.collisions)
+            ));
+        }
+        sentences
+    }
+}
+
+/// A reference that items on more than one page of a source give: only one of them can be in the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Collision {
+    /// `kind:namespace/name`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// How many pages show it.
+    pub places: u64,
+    /// The partition whose item is in the catalog: the lowest one.
+    pub partition: String,
+    /// Its page: the lowest one of that partition that has it, from 0.
+    pub page: u32,
+}
+
+impl From<core_words::Collision> for Collision {
+    fn from(collision: core_words::Collision) -> Self {
+        Self {
+            reference: collision.reference.to_string(),
+            places: collision.places,
+            partition: collision.partition,
+            page: collision.page,
+        }
+    }
+}
+
+/// An entity that the newest cycles did not see, and that was not removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Unseen {
+    /// `kind:namespace/name`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Complete cycles in a row that did not see it. 0: kept, because what dropped it could not be read as a whole.
+    pub cycles: u32,
+    /// A person rejected its removal: it stays until the source shows it again.
+    pub rejected: bool,
+}
+
+impl From<UnseenEntity> for Unseen {
+    fn from(entity: UnseenEntity) -> Self {
+        Self {
+            reference: entity.reference.to_string(),
+            cycles: entity.cycles,
+            rejected: entity.rejected,
         }
     }
 }
@@ -219,4 +344,30 @@ pub struct Approval {
     pub cycle: CycleNumber,
     /// How many entities it would delete.
     pub would_remove: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_complete_cycle_left_is_said_in_full() {
+        let nothing = Left {
+            cycle: CycleNumber(7),
+            kept: 0,
+            unconfirmed: 0,
+            collisions: 0,
+        };
+        assert!(nothing.sentences().is_empty());
+        let all = Left {
+            kept: 1_200,
+            unconfirmed: 12,
+            collisions: 3,
+            ..nothing
+        };
+        let text = all.sentences().join("; ");
+        for part in ["cycle 7 did not see are kept", "12 entities", "3 references"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
 }

@@ -1,0 +1,167 @@
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::exit::Code;
+
+/// Why the API did not do what a command asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// The API said no.
+    #[error("{0}")]
+    Problem(Box<Refusal>),
+    /// Nobody answered.
+    #[error("the server {server} cannot be reached; check --server (or TIDELINE_SERVER), and that it is running")]
+    Unreachable {
+        /// Its URL.
+        server: String,
+        /// What happened.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The connection broke, or nothing came in time.
+    #[error("{server} did not finish its answer{}", if *.acts { "; what was asked may have been done" } else { "" })]
+    Broken {
+        /// Its URL.
+        server: String,
+        /// The request was more than a look.
+        acts: bool,
+        /// What happened.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody else answered.
+    #[error("{server} answered {status}, and not as Tideline's API does: check --server (or TIDELINE_SERVER){hint}")]
+    NotTideline {
+        /// Its URL.
+        server: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it probably is.
+        hint: &'static str,
+    },
+    /// An answer is not what this version of the program expects.
+    #[error("the answer of the API cannot be read; is the server of another version? (`tideline --version`)")]
+    Unreadable {
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// A problem (RFC 9457), as a client needs it: the code of a newer server may be unknown.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Refusal {
+    /// The stable word; see docs/problems.md.
+    pub(crate) code: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    title: String,
+    #[serde(default)]
+    pub(crate) detail: String,
+    /// Who said so, if it was asked over HTTP.
+    #[serde(skip)]
+    pub(super) server: Option<String>,
+    /// A token was shown.
+    #[serde(skip)]
+    pub(super) with_token: bool,
+    /// `x-request-id`.
+    #[serde(skip)]
+    pub(super) request: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if self.detail.is_empty() {
+            &self.title
+        } else {
+            &self.detail
+        };
+        let Some(server) = &self.server else {
+            return f.write_str(text);
+        };
+        match self.status {
+            401 | 403 if !self.with_token => write!(
+                f,
+                "{server}: {text}; no token was sent: run `tideline login --server {server}`, or set TIDELINE_TOKEN"
+            ),
+            401 | 403 | 429 => write!(f, "{server}: {text}"),
+            500.. => {
+                write!(f, "{server}: {text}")?;
+                match &self.request {
+                    Some(request) => write!(f, " (request {request})"),
+                    None => Ok(()),
+                }
+            }
+            _ => f.write_str(text),
+        }
+    }
+}
+
+impl ClientError {
+    /// Reads a problem out of an answer.
+    pub(super) fn problem(body: &[u8]) -> Option<Box<Refusal>> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The problem's code, if the API said no.
+    pub(crate) fn problem_code(&self) -> Option<&str> {
+        match self {
+            Self::Problem(refusal) => Some(&refusal.code),
+            _ => None,
+        }
+    }
+
+    /// With which code the program ends.
+    pub(crate) fn exit(&self) -> Code {
+        match self {
+            Self::Problem(refusal) => match refusal.status {
+                401 | 403 | 429 => Code::NotAllowed,
+                404 => Code::NotFound,
+                409 | 410 | 412 | 422 => Code::Refused,
+                400 | 413 | 415 => Code::Config,
+                _ => Code::Error,
+            },
+            _ => Code::Error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, code: &str) -> ClientError {
+        let body = format!(r#"{{"type":"urn:x","code":"{code}","status":{status},"title":"No","detail":"because"}}"#);
+        ClientError::Problem(ClientError::problem(body.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn every_problem_has_an_exit_code_and_so_has_one_of_a_newer_server() {
+        for (status, code, exit) in [
+            (404, "unknown_source", Code::NotFound),
+            (409, "conflict", Code::Refused),
+            (412, "precondition_failed", Code::Refused),
+            (401, "token_expired", Code::NotAllowed),
+            (403, "forbidden", Code::NotAllowed),
+            (400, "unknown_field", Code::Config),
+            (503, "unavailable", Code::Error),
+            (403, "something_of_the_future", Code::NotAllowed),
+        ] {
+            assert_eq!(refusal(status, code).exit(), exit, "{code}");
+        }
+    }
+
+    #[test]
+    fn whoever_shows_no_token_is_told_how_to_get_one() {
+        let ClientError::Problem(mut refusal) = refusal(401, "unauthenticated") else {
+            panic!("no problem");
+        };
+        assert_eq!(refusal.to_string(), "because");
+        refusal.server = Some("https://t.example".to_owned());
+        let text = refusal.to_string();
+        assert!(text.contains("tideline login --server https://t.example"), "{text}");
+        refusal.with_token = true;
+        assert_eq!(refusal.to_string(), "https://t.example: because");
+    }
+}

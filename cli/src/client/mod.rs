@@ -1,0 +1,94 @@
+//! The one way of commands to what Tideline knows and does: requests of the API. They are answered by the API inside this
+//! process, on the configured store, or over HTTP by the gateway of a fleet (`--server`). Requests, answers and errors are the
+//! same.
+
+pub(crate) mod credentials;
+mod error;
+mod local;
+mod pages;
+mod remote;
+mod request;
+
+use serde::de::DeserializeOwned;
+
+pub(crate) use error::ClientError;
+pub(crate) use pages::{Listing, Pages};
+pub(crate) use remote::{Remote, Server};
+pub(crate) use request::Request;
+
+use self::local::Local;
+use crate::context::Context;
+
+/// Longest answer that is read, in bytes. A page has at most 4 MiB, or one record.
+const MAX_ANSWER: usize = 256 * 1024 * 1024;
+
+/// Asks the API.
+pub(crate) struct Client<'c> {
+    context: &'c Context,
+    transport: Transport,
+}
+
+enum Transport {
+    Local(Local),
+    Remote(Remote),
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// What it says.
+    ///
+    /// # Errors
+    /// It is no JSON of this kind: the server is of another version.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        serde_json::from_slice(&self.body).map_err(|source| ClientError::Unreadable { source })
+    }
+
+    /// As it came.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl<'c> Client<'c> {
+    /// Of the server that the context names, or of its store.
+    ///
+    /// # Errors
+    /// The configuration or the server's URL is wrong, or the store cannot be opened.
+    pub(crate) async fn open(context: &'c Context) -> anyhow::Result<Self> {
+        let transport = match context.server()? {
+            Some(server) => Transport::Remote(Remote::open(server)?),
+            None => Transport::Local(Local::open(context).await?),
+        };
+        Ok(Self { context, transport })
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// The API's problem, or why there is no answer.
+    pub(crate) async fn send(&self, request: &Request) -> anyhow::Result<Answer> {
+        match &self.transport {
+            Transport::Local(local) => {
+                let answer = local.send(request).await?;
+                if !request.is_get() {
+                    self.context.follow_up(local.store()).await?;
+                }
+                Ok(answer)
+            }
+            Transport::Remote(remote) => Ok(remote.send(request).await?),
+        }
+    }
+
+    /// Sends a request and reads its answer.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, request: &Request) -> anyhow::Result<T> {
+        Ok(self.send(request).await?.read()?)
+    }
+}

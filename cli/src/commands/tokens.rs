@@ -1,0 +1,171 @@
+//! `tideline tokens`: who may use the API.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use tideline_config::parse_duration;
+use tideline_core::words::{Role, Timestamp};
+use tideline_producer::api::types::{CreatedToken, NewToken, Page, Time, Token};
+
+use crate::client::{Client, Request};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::output::{Grid, Out, Piece, Tone, moment};
+
+/// Without a subcommand: list.
+#[derive(Args, Debug)]
+pub(crate) struct TokensArgs {
+    #[command(subcommand)]
+    command: Option<TokensCommand>,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+enum TokensCommand {
+    /// List tokens, without their secrets (the default)
+    List,
+    /// Create a token and print it, this once
+    Create(CreateArgs),
+    /// Revoke a token: it opens nothing any more
+    Revoke {
+        /// ID of the token, or its name
+        #[arg(value_name = "ID|NAME")]
+        token: String,
+    },
+}
+
+/// What the token is for.
+#[derive(Args, Debug)]
+struct CreateArgs {
+    /// Name, for people; unique among the tokens that are not revoked
+    #[arg(long)]
+    name: String,
+    /// What its holder may do
+    #[arg(long, value_enum)]
+    role: RoleName,
+    /// Only sources whose name matches this glob; may be repeated [default: all sources]
+    #[arg(long = "source", value_name = "GLOB")]
+    sources: Vec<String>,
+    /// Expire after so long, as in 90d or 12h [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    expires: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleName {
+    /// Look
+    Read,
+    /// Look, and act on sources, jobs, deliveries and subscriptions
+    Operate,
+    /// Write the entities of push sources, and nothing else
+    Push,
+    /// Everything, tokens included
+    Admin,
+}
+
+impl From<RoleName> for Role {
+    fn from(role: RoleName) -> Self {
+        match role {
+            RoleName::Read => Self::Read,
+            RoleName::Operate => Self::Operate,
+            RoleName::Push => Self::Push,
+            RoleName::Admin => Self::Admin,
+        }
+    }
+}
+
+/// A duration as in the configuration.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("{text} is no duration like 90d, 12h or 30m"))
+}
+
+/// Lists, creates or revokes.
+pub(crate) async fn run(context: &Context, out: &mut Out, args: TokensArgs) -> anyhow::Result<Code> {
+    let client = context.client().await?;
+    match args.command.unwrap_or(TokensCommand::List) {
+        TokensCommand::List => list(context, &client, out).await?,
+        TokensCommand::Create(create_args) => create(&client, out, create_args).await?,
+        TokensCommand::Revoke { token } => revoke(&client, out, &token).await?,
+    }
+    Ok(Code::Done)
+}
+
+async fn list(context: &Context, client: &Client<'_>, out: &mut Out) -> anyhow::Result<()> {
+    let answer = client.send(&Request::get(&["tokens"])).await?;
+    if out.is_json() {
+        return Ok(out.answer(&answer.text())?);
+    }
+    let tokens: Page<Token> = answer.read()?;
+    if tokens.items.is_empty() {
+        return Ok(out.note(
+            Tone::Plain,
+            "No tokens: only programs of the gateway's machine may use the API.",
+        )?);
+    }
+    Ok(out.grid(&tokens_grid(&tokens.items, context.now()))?)
+}
+
+fn tokens_grid(tokens: &[Token], now: Timestamp) -> Grid {
+    let mut grid = Grid::new(&["id", "name", "role", "sources", "created", "by", "last used", "state"]);
+    let ago = |time: Option<Time>| time.map_or_else(|| "never".to_owned(), |time| moment(time.0, now));
+    for token in tokens {
+        let state = match (token.revoked_at, token.expires_at) {
+            (Some(revoked), _) => Piece::toned(format!("revoked {}", moment(revoked.0, now)), Tone::Dim),
+            (None, Some(expires)) if expires.0 <= now => {
+                Piece::toned(format!("expired {}", moment(expires.0, now)), Tone::Bad)
+            }
+            (None, Some(expires)) => Piece::toned(format!("expires {}", moment(expires.0, now)), Tone::Good),
+            (None, None) => Piece::toned("valid", Tone::Good),
+        };
+        let sources = if token.sources.is_empty() {
+            "all".to_owned()
+        } else {
+            token.sources.join(" ")
+        };
+        grid.row(vec![
+            token.id.as_str().into(),
+            token.name.as_str().into(),
+            token.role.as_str().into(),
+            sources.into(),
+            moment(token.created_at.0, now).into(),
+            token.created_by.as_str().into(),
+            ago(token.last_used_at).into(),
+            state,
+        ]);
+    }
+    grid
+}
+
+/// The token alone goes to standard output, so that `$(tideline tokens create …)` is the token.
+async fn create(client: &Client<'_>, out: &mut Out, args: CreateArgs) -> anyhow::Result<()> {
+    let new = NewToken {
+        name: args.name,
+        role: args.role.into(),
+        sources: args.sources,
+        expires_in_seconds: args.expires.map(|life| life.as_secs()),
+    };
+    let answer = client.send(&Request::post(&["tokens"]).body(&new)?).await?;
+    if out.is_json() {
+        return Ok(out.answer(&answer.text())?);
+    }
+    let created: CreatedToken = answer.read()?;
+    out.line(created.secret.unwrap_or_default())?;
+    let (id, name) = (&created.token.id, &created.token.name);
+    out.aside(format!(
+        "This is the only time that the token {name} is shown; `tideline tokens revoke {id}` ends it."
+    ))?;
+    Ok(())
+}
+
+async fn revoke(client: &Client<'_>, out: &mut Out, given: &str) -> anyhow::Result<()> {
+    let tokens: Page<Token> = client.ask(&Request::get(&["tokens"])).await?;
+    let named = |token: &&Token| token.id == given || (token.name == given && token.revoked_at.is_none());
+    let Some(token) = tokens.items.iter().find(named) else {
+        return Err(Failure::new(Code::NotFound, format!("token {given} does not exist")).into());
+    };
+    client.send(&Request::delete(&["tokens", &token.id])).await?;
+    if out.is_json() {
+        return Ok(out.document(&serde_json::json!({"id": token.id, "name": token.name}))?);
+    }
+    Ok(out.note(Tone::Plain, format!("token {} ({}): revoked", token.name, token.id))?)
+}

@@ -1,0 +1,228 @@
+//! The commands on a gateway: the same answers over HTTP as beside the store, tokens, roles and the audit log.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+use support::{FILES, Home, Running};
+
+/// A folder whose source was read, and the process that serves it.
+struct Fleet {
+    home: Home,
+    url: String,
+    _run: Running,
+}
+
+fn fleet() -> Fleet {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let home = Home::with(&FILES.replace("listen: none", &format!("listen: {address}")));
+    for number in 0..10 {
+        home.record(number, "first");
+    }
+    let run = home.start(&["run"]);
+    home.wait_for(&["sources", "show", "folder", "--json"], |said| {
+        said.code == 0 && said.json()["cycles"][0]["state"] == "complete"
+    });
+    let url = format!("http://{address}");
+    home.wait_for(&["health", &format!("{url}/livez")], |said| said.code == 0);
+    Fleet { home, url, _run: run }
+}
+
+impl Fleet {
+    fn remote(&self, arguments: &[&str]) -> support::Said {
+        let mut all = arguments.to_vec();
+        all.extend(["--server", &self.url]);
+        self.home.run(&all)
+    }
+
+    /// As a remote caller with this token.
+    fn with_token(&self, token: &str, arguments: &[&str]) -> support::Said {
+        let mut all = arguments.to_vec();
+        all.extend(["--server", &self.url]);
+        self.home.run_with(&all, "", &[("TIDELINE_TOKEN", token)])
+    }
+
+    fn token(&self, name: &str, role: &str) -> String {
+        let created = ["tokens", "create", "--name", name, "--role", role, "--expires", "90d"];
+        self.home.run(&created).with_code(0).out.trim().to_owned()
+    }
+}
+
+#[test]
+fn a_command_says_the_same_over_http_as_beside_the_store() {
+    let fleet = fleet();
+    for arguments in [
+        &["sources"][..],
+        &["sources", "show", "folder"],
+        &["jobs"],
+        &["jobs", "show", "1"],
+        &["entities", "list", "--limit", "3"],
+        &["entities", "list", "--name", "c[1-3]"],
+        &["entities", "get", "component:default/c3"],
+        &["changes", "--limit", "4"],
+        &["why", "folder"],
+        &["why", "1"],
+        &["tokens"],
+        &["audit"],
+        &["entities", "list", "--source", "foldr"],
+        &["jobs", "show", "99"],
+        &["changes", "--after", "999"],
+    ] {
+        let mut json = arguments.to_vec();
+        json.push("--json");
+        let (local, remote) = (fleet.home.run(&json), fleet.remote(&json));
+        assert_eq!(
+            (local.code, &local.out, &local.err),
+            (remote.code, &remote.out, &remote.err)
+        );
+        let (local, remote) = (fleet.home.run(arguments), fleet.remote(arguments));
+        assert_eq!(local.code, remote.code, "{local:?} {remote:?}");
+    }
+    let export = fleet.remote(&["export", "--kind", "component"]).with_code(0);
+    assert_eq!(export.out, fleet.home.run(&["export"]).out);
+    let missing = fleet.remote(&["entities", "list", "--source", "foldr"]).with_code(5);
+    assert!(missing.err.contains("did you mean folder?"), "{missing:?}");
+
+    fleet.home.record(11, "new");
+    fleet.remote(&["sources", "refresh", "folder"]).with_code(0);
+    fleet.home.wait_for(
+        &["entities", "get", "component:default/c11", "--server", &fleet.url],
+        |said| said.code == 0,
+    );
+}
+
+#[test]
+fn whoever_acted_is_in_the_audit_log_by_name() {
+    let fleet = fleet();
+    let operator = fleet.token("ci", "operate");
+    let paused = fleet
+        .home
+        .run_with(&["sources", "pause", "folder"], "", &[("USER", "alice")])
+        .with_code(0);
+    assert!(paused.out.contains("paused"), "{paused:?}");
+    fleet
+        .with_token(&operator, &["sources", "resume", "folder", "--quiet"])
+        .with_code(0);
+    let refused = fleet
+        .with_token(&operator, &["sources", "reject", "folder"])
+        .with_code(6);
+    assert!(refused.err.contains("no sweep of folder is held"), "{refused:?}");
+
+    let log = fleet.with_token(&operator, &["audit", "--json"]).with_code(0).json();
+    let acts: Vec<(&str, &str, bool)> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let text = |name: &str| entry[name].as_str().unwrap();
+            (text("actor"), text("act"), entry["done"].as_bool().unwrap())
+        })
+        .collect();
+    let expected = [
+        ("ci", "sources.reject", false),
+        ("ci", "sources.resume", true),
+        ("alice", "sources.pause", true),
+    ];
+    assert_eq!(&acts[..3], &expected);
+    assert_eq!(log["items"][1]["address"], "127.0.0.1");
+    let of_alice = fleet
+        .home
+        .run(&["audit", "--actor", "alice", "--since", "1h"])
+        .with_code(0);
+    assert!(
+        of_alice.out.contains("sources.pause") && !of_alice.out.contains("resume"),
+        "{of_alice:?}"
+    );
+}
+
+#[test]
+fn a_login_is_checked_kept_for_its_user_alone_and_forgotten_by_a_logout() {
+    let fleet = fleet();
+    let token = fleet.token("laptop", "read");
+    let none = fleet.remote(&["status"]).with_code(9);
+    assert!(none.err.contains("tideline login --server"), "{none:?}");
+
+    let login = ["login", "--server", &fleet.url];
+    let kept = fleet.home.path("user/tideline/credentials.json");
+    let wrong = fleet
+        .home
+        .run_with(&login, "tdl_000000000000_wrong\n", &[])
+        .with_code(9);
+    assert!(!wrong.err.contains("wrong"), "the token is shown: {wrong:?}");
+    assert!(!kept.exists());
+    fleet.home.run_with(&login, "", &[]).with_code(2);
+
+    let said = fleet.home.run_with(&login, &format!("{token}\n"), &[]).with_code(0);
+    assert!(
+        said.out.contains("laptop (role read)") && !said.out.contains(&token),
+        "{said:?}"
+    );
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    fleet.remote(&["status"]).with_code(0);
+    let forbidden = fleet.remote(&["sources", "pause", "folder"]).with_code(9);
+    assert!(forbidden.err.contains("needs the role operate"), "{forbidden:?}");
+    let other = fleet
+        .home
+        .run(&["status", "--server", "http://localhost:1"])
+        .with_code(1);
+    assert!(other.err.contains("http://localhost:1 cannot be reached"), "{other:?}");
+
+    fleet.remote(&["logout"]).with_code(0);
+    fleet.remote(&["status"]).with_code(9);
+    fleet.remote(&["logout"]).with_code(5);
+}
+
+#[test]
+fn a_revoked_token_opens_nothing_any_more() {
+    let fleet = fleet();
+    let token = fleet.token("ci", "admin");
+    let listed = fleet.with_token(&token, &["tokens"]).with_code(0);
+    assert!(listed.out.contains("ci") && !listed.out.contains(&token), "{listed:?}");
+    fleet.with_token(&token, &["tokens", "revoke", "ci"]).with_code(0);
+    let refused = fleet.with_token(&token, &["status"]).with_code(9);
+    assert!(refused.err.contains("revoked"), "{refused:?}");
+    let list: Value = fleet.home.run(&["tokens", "--json"]).with_code(0).json();
+    assert!(list["items"][0]["revoked_at"].is_string() && !list.to_string().contains(&token));
+}
+
+#[test]
+fn a_server_and_a_store_at_once_and_a_wrong_server_are_refused() {
+    let home = Home::with_files();
+    let both = home
+        .run(&["status", "--server", "http://localhost:1", "--store", "t.db"])
+        .with_code(2);
+    assert!(both.err.contains("not both"), "{both:?}");
+    let wrong = home
+        .run(&["status", "--server", "https://me:hunter2@t.example"])
+        .with_code(2);
+    assert!(
+        wrong.err.contains("--server") && !wrong.err.contains("hunter2"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn a_page_that_is_not_the_api_is_named_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for answer in ["200 OK", "302 Found\r\nlocation: http://localhost:1/"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {answer}\r\ncontent-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\n<a/>"
+            );
+        }
+    });
+    let home = Home::empty();
+    for _ in 0..2 {
+        let said = home.run(&["status", "--server", &url]).with_code(1);
+        assert!(said.err.contains("not as Tideline's API does"), "{said:?}");
+    }
+}
