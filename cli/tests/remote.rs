@@ -97,6 +97,18 @@ fn a_command_says_the_same_over_http_as_beside_the_store() {
 }
 
 #[test]
+fn a_long_list_arrives_whole_although_it_is_compressed_on_the_way() {
+    let fleet = fleet();
+    let all = fleet
+        .remote(&["entities", "list", "--all", "--json"])
+        .with_code(0)
+        .json();
+    assert_eq!(all["items"].as_array().unwrap().len(), 10);
+    let changes = fleet.remote(&["changes", "--json"]).with_code(0).json();
+    assert_eq!(changes["changes"].as_array().unwrap().len(), 10);
+}
+
+#[test]
 fn whoever_acted_is_in_the_audit_log_by_name() {
     let fleet = fleet();
     let operator = fleet.token("ci", "operate");
@@ -111,7 +123,7 @@ fn whoever_acted_is_in_the_audit_log_by_name() {
     let refused = fleet
         .with_token(&operator, &["sources", "reject", "folder"])
         .with_code(6);
-    assert!(refused.err.contains("no sweep of folder is held"), "{refused:?}");
+    assert!(refused.err.contains("no sweep of it is held"), "{refused:?}");
 
     let log = fleet.with_token(&operator, &["audit", "--json"]).with_code(0).json();
     let acts: Vec<(&str, &str, bool)> = log["items"]

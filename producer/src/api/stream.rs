@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -119,6 +119,7 @@ pub(super) async fn respond<L: List>(api: &ApiState, list: L, limit: u32) -> Res
     if writing.ended {
         return Ok((json, first).into_response());
     }
+    // Compression asks once more after the end.
     let pieces = stream::unfold((Some(first), writing), |(first, mut writing)| async move {
         if let Some(first) = first {
             return Some((Ok(first), (None, writing)));
@@ -132,5 +133,5 @@ pub(super) async fn respond<L: List>(api: &ApiState, list: L, limit: u32) -> Res
         });
         Some((piece, (None, writing)))
     });
-    Ok((json, Body::from_stream(pieces)).into_response())
+    Ok((json, Body::from_stream(pieces.fuse())).into_response())
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
+use futures::StreamExt as _;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
@@ -249,5 +250,5 @@ fn arriving(body: Incoming, progress: Arc<Progress>, longest: Duration) -> Body 
             frame.map(|frame| (frame, next))
         }
     });
-    Body::new(http_body_util::StreamBody::new(frames))
+    Body::new(http_body_util::StreamBody::new(frames.fuse()))
 }
