@@ -1,0 +1,13 @@
+export interface Config {
+  /** Where the catalog comes from. */
+  tideline: {
+    /** Base URL of Tideline's gateway, without `/v1`: `https://tideline.example.com`. */
+    url: string;
+    /**
+     * An API token of role `read`: `tideline tokens create backstage --role read`. It can be left out only where Tideline runs on the
+     * same machine without any token.
+     * @visibility secret
+     */
+    token?: string;
+  };
+}

@@ -1,0 +1,168 @@
+import type { LoggerService } from '@backstage/backend-plugin-api';
+import type { Entity } from '@backstage/catalog-model';
+import type { EntityProviderConnection } from '@backstage/plugin-catalog-node';
+import { Answer, Change, StartOverError, TidelineClient } from './client';
+import { entityOf } from './entity';
+import { telemetry } from './metrics';
+import { entityRefs, plan } from './plan';
+import { NotHeldError, State, Store } from './store';
+
+/** Of everything that this provider adds and removes: another provider's entities are never touched. */
+export const LOCATION_KEY = 'tideline';
+
+/** Seconds that a request waits for the next change. */
+const WAIT = 10;
+/** How long a replica has the position after it last said so: longer than a request, and longer than a mutation takes. */
+const HOLD_MS = 30_000;
+/** Rows that are taken away in one mutation after a full reading. */
+const REMOVALS = 500;
+/** Between two looks at what the catalog made of it all. */
+const AUDIT_MS = 10 * 60_000;
+
+/** What one step came to. */
+export type Step = 'applied' | 'idle' | 'held elsewhere' | 'starts over';
+
+/** Follows the feed: each step is one answer of it, brought into the catalog. */
+export class Follower {
+  private auditedAt = -Infinity;
+  /** Missing at the end of the newest full reading: the catalog does not take them, so another one would not help. */
+  private unhealed = 0;
+  private conflicts = 0;
+
+  constructor(
+    private readonly client: TidelineClient,
+    private readonly store: Store,
+    private readonly connection: EntityProviderConnection,
+    private readonly logger: LoggerService,
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  /** One step. Throws what went wrong; then nothing is lost, and the next step does it again. */
+  async step(signal: AbortSignal): Promise<Step> {
+    const state = await this.store.hold(this.client.url, HOLD_MS);
+    if (!state) {
+      return 'held elsewhere';
+    }
+    if (state.complete && this.now() - this.auditedAt >= AUDIT_MS && (await this.audit())) {
+      await this.store.startOver(state, this.client.url);
+      telemetry.fullSyncs.add(1, { reason: 'catalog_lost_entities' });
+      return 'starts over';
+    }
+    let answer: Answer;
+    try {
+      answer = await this.client.changes(state.position, state.complete ? WAIT : 0, signal);
+    } catch (error) {
+      if (!(error instanceof StartOverError)) {
+        throw error;
+      }
+      this.logger.warn(`Tideline's feed is read from its beginning again; the catalog stays as it is meanwhile. ${error.message}`);
+      telemetry.fullSyncs.add(1, { reason: 'gone' });
+      await this.store.startOver(state, this.client.url);
+      return 'starts over';
+    }
+    const next = { ...state, position: answer.next };
+    if (answer.changes.length > 0 || next.position !== state.position) {
+      await this.apply(answer.changes, next, signal);
+    }
+    this.report(answer);
+    if (answer.atEnd && !state.complete) {
+      await this.finish(next, signal);
+    }
+    return answer.changes.length > 0 ? 'applied' : 'idle';
+  }
+
+  /** Brings changes into the catalog, and then moves on. */
+  private async apply(changes: Change[], next: State, signal: AbortSignal): Promise<void> {
+    const known = await this.store.related(changes, entityRefs(changes, next.url));
+    const todo = plan(changes, known, next.generation, next.url);
+    const added = [...todo.added];
+    for (const row of todo.inherited) {
+      const body = await this.client.entity(row.source, row.ref, signal);
+      const entity = entityOf(body, row.source, row.ref, next.url);
+      // Without a body its removal is on its way in the feed.
+      if (entity) {
+        added.push(entity);
+      }
+    }
+    await this.store.note(todo.rows, HOLD_MS);
+    if (added.length > 0 || todo.removed.length > 0) {
+      await this.mutate(added, todo.removed);
+    }
+    await this.store.advance(next, todo.forgotten);
+    if (todo.malformed.length > 0) {
+      const names = todo.malformed.slice(0, 5).map(change => `${change.ref} of ${change.source}`);
+      this.logger.warn(`${todo.malformed.length} bodies are no entities of Backstage's and were left out: ${names.join(', ')}`);
+      telemetry.changes.add(todo.malformed.length, { outcome: 'malformed' });
+    }
+  }
+
+  private async mutate(added: Entity[], removed: string[]): Promise<void> {
+    await this.connection.applyMutation({
+      type: 'delta',
+      added: added.map(entity => ({ entity, locationKey: LOCATION_KEY })),
+      removed: removed.map(entityRef => ({ entityRef, locationKey: LOCATION_KEY })),
+    });
+    telemetry.changes.add(added.length, { outcome: 'added' });
+    telemetry.changes.add(removed.length, { outcome: 'removed' });
+  }
+
+  /** The end of a full reading: what it did not see is gone. */
+  private async finish(state: State, signal: AbortSignal): Promise<void> {
+    let gone = 0;
+    for (;;) {
+      const rows = await this.store.unseen(state.generation, REMOVALS);
+      if (rows.length === 0) {
+        break;
+      }
+      if (!(await this.store.hold(this.client.url, HOLD_MS))) {
+        throw new NotHeldError();
+      }
+      const removals = rows.map(({ source, ref }) => {
+        return { sequence: 0, change: 'removed' as const, source, ref, changed_at: '' };
+      });
+      await this.apply(removals, state, signal);
+      gone += rows.length;
+    }
+    await this.store.advance({ ...state, complete: true }, []);
+    const audit = await this.store.audit(LOCATION_KEY);
+    this.unhealed = audit?.missing ?? 0;
+    this.logger.info(`Tideline's feed was read from its beginning to its end; ${gone} entities that it no longer has were removed`);
+    this.auditedAt = -Infinity;
+  }
+
+  /** Looks at what the catalog made of it. True: it lost entities, as after a wiped table. */
+  private async audit(): Promise<boolean> {
+    this.auditedAt = this.now();
+    const audit = await this.store.audit(LOCATION_KEY);
+    if (!audit) {
+      return false;
+    }
+    telemetry.conflicts.record(audit.conflicts);
+    if (audit.conflicts !== this.conflicts) {
+      this.conflicts = audit.conflicts;
+      const others = 'another provider of this catalog has them; remove them there, or leave them out in Tideline';
+      this.logger.warn(`${audit.conflicts} entities of Tideline are not shown: ${others}`);
+    }
+    if (audit.missing > this.unhealed) {
+      this.logger.warn(`${audit.missing} entities of Tideline are gone from the catalog; its feed is read from the beginning again`);
+      return true;
+    }
+    this.unhealed = Math.min(this.unhealed, audit.missing);
+    return false;
+  }
+
+  private report(answer: Answer): void {
+    const last = answer.changes.at(-1);
+    if (!last || answer.atEnd) {
+      telemetry.lag.record(0);
+    }
+    if (!last) {
+      return;
+    }
+    const lag = Math.max(0, (this.now() - Date.parse(last.changed_at)) / 1000);
+    if (!answer.atEnd) {
+      telemetry.lag.record(lag);
+    }
+    this.logger.debug(`Brought ${answer.changes.length} changes up to ${last.sequence} into the catalog, ${lag.toFixed(1)} s after the last`);
+  }
+}

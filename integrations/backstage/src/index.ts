@@ -1,0 +1,2 @@
+export { catalogModuleTideline as default } from './module';
+export { PROVIDER_NAME } from './provider';

@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import type { LoggerService } from '@backstage/backend-plugin-api';
+import type { Knex } from 'knex';
+import { TidelineClient } from '../src/client';
+import { Follower, LOCATION_KEY } from '../src/follower';
+import { NotHeldError, Store } from '../src/store';
+import { component, FakeCatalog, FakeTideline } from './fake';
+import { connect, Postgres, startPostgres, whyNoPostgres } from './postgres';
+
+const quiet = new AbortController().signal;
+const lines: string[] = [];
+const log = (line: string) => void lines.push(line);
+const logger: LoggerService = { error: log, warn: log, info: log, debug: () => {}, child: () => logger };
+
+describe('the follower', { skip: whyNoPostgres() }, () => {
+  let postgres: Postgres;
+  let knex: Knex;
+  let tideline = new FakeTideline();
+  let url: string;
+  let catalog: FakeCatalog;
+  let now = 1_000_000;
+
+  before(async () => {
+    postgres = await startPostgres();
+    knex = connect(postgres.port);
+  });
+  after(async () => {
+    tideline.stop();
+    await knex.destroy();
+    await postgres.stop();
+  });
+  beforeEach(async () => {
+    await knex.raw('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+    tideline.stop();
+    tideline = new FakeTideline();
+    url = await tideline.start();
+    catalog = new FakeCatalog();
+    lines.length = 0;
+  });
+
+  async function storeOf(holder = 'a'): Promise<Store> {
+    const store = new Store(knex, holder, () => now);
+    await store.migrate();
+    return store;
+  }
+
+  async function followerOf(options: { holder?: string; limit?: number; token?: string } = {}): Promise<Follower> {
+    const client = new TidelineClient({ url, token: options.token, limit: options.limit ?? 1000 });
+    return new Follower(client, await storeOf(options.holder), catalog, logger, () => now);
+  }
+
+  /** Steps until the feed is read to its end; the fake's feed must have no reason to wait. */
+  async function catchUp(follower: Follower): Promise<void> {
+    for (let steps = 0; steps < 200; steps += 1) {
+      const before = await knex('tideline_state').first();
+      if (before?.complete && Number(before.position) >= sequence()) {
+        return;
+      }
+      await follower.step(quiet);
+    }
+    assert.fail('it does not come to an end');
+  }
+  const sequence = () => (tideline as unknown as { sequence: number }).sequence;
+  const names = () => [...catalog.entities.keys()].sort();
+
+  it('brings the whole feed into the catalog in parts, with managed-by annotations and one location key', async () => {
+    for (let at = 0; at < 25; at += 1) {
+      tideline.put('s', `component:default/c${at}`, component(`c${at}`));
+    }
+    tideline.remove('s', 'component:default/c3');
+    await catchUp(await followerOf({ limit: 10 }));
+    assert.equal(catalog.entities.size, 24);
+    for (const mutation of catalog.mutations) {
+      assert.ok(mutation.type === 'delta' && mutation.added.length <= 10);
+      assert.ok([...mutation.added, ...mutation.removed].every(item => item.locationKey === LOCATION_KEY));
+    }
+    const entity = catalog.entities.get('component:default/c7') as { metadata: { annotations: Record<string, string> } };
+    const { annotations } = entity.metadata;
+    const here = `url:${url}/v1/entities?source=s&ref=component%3Adefault%2Fc7`;
+    assert.equal(annotations['backstage.io/managed-by-location'], here);
+    assert.equal(annotations['backstage.io/managed-by-origin-location'], here);
+  });
+
+  it('takes changes and removals, and waits for them', async () => {
+    tideline.put('s', 'component:default/a', component('a'));
+    const follower = await followerOf();
+    await catchUp(follower);
+    setTimeout(() => tideline.put('s', 'component:default/b', component('b')), 50);
+    assert.equal(await follower.step(quiet), 'applied');
+    assert.deepEqual(names(), ['component:default/a', 'component:default/b']);
+    assert.ok(tideline.requests.at(-1)?.includes('wait=10'));
+    tideline.remove('s', 'component:default/a');
+    await follower.step(quiet);
+    assert.deepEqual(names(), ['component:default/b']);
+    assert.equal((await knex('tideline_entities')).length, 1);
+  });
+
+  for (const when of ['lost', 'late'] as const) {
+    it(`loses nothing when a mutation is ${when} and the process ends`, async () => {
+      tideline.put('s', 'component:default/a', component('a'));
+      tideline.put('s', 'component:default/gone', component('gone'));
+      await catchUp(await followerOf());
+      tideline.put('s', 'component:default/b', component('b'));
+      tideline.remove('s', 'component:default/gone');
+      catalog.fail = when;
+      await assert.rejects((await followerOf()).step(quiet));
+      await catchUp(await followerOf());
+      assert.deepEqual(names(), ['component:default/a', 'component:default/b']);
+    });
+  }
+
+  it('starts over on 410 without emptying the catalog, and removes what is gone in the end', async () => {
+    for (let at = 0; at < 30; at += 1) {
+      tideline.put('s', `component:default/c${at}`, component(`c${at}`));
+    }
+    const follower = await followerOf({ limit: 10 });
+    await catchUp(follower);
+    // Removed, and its tombstone pruned, while nobody followed.
+    tideline.forget('s', 'component:default/c5');
+    tideline.put('s', 'component:default/c6', component('c6', 'changed meanwhile'));
+    tideline.prunedTo = sequence();
+    catalog.fewest = Infinity;
+    assert.equal(await follower.step(quiet), 'starts over');
+    tideline.prunedTo = 0;
+    await catchUp(follower);
+    assert.equal(catalog.entities.size, 29);
+    assert.ok(!catalog.entities.has('component:default/c5'));
+    assert.equal(catalog.fewest, 29, 'the catalog was emptied in between');
+  });
+
+  it('removes what was given to the catalog by a step that never ended and went before the next full reading', async () => {
+    tideline.put('s', 'component:default/a', component('a'));
+    await catchUp(await followerOf());
+    tideline.put('s', 'component:default/late', component('late'));
+    catalog.fail = 'late';
+    await assert.rejects((await followerOf()).step(quiet));
+    tideline.forget('s', 'component:default/late');
+    tideline.put('s', 'component:default/a', component('a', 'again'));
+    tideline.prunedTo = sequence();
+    const follower = await followerOf();
+    assert.equal(await follower.step(quiet), 'starts over');
+    await catchUp(follower);
+    assert.deepEqual(names(), ['component:default/a']);
+  });
+
+  it('starts over by itself when the database was wiped', async () => {
+    tideline.put('s', 'component:default/a', component('a'));
+    await catchUp(await followerOf());
+    await knex.raw('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+    catalog.entities.clear();
+    await catchUp(await followerOf());
+    assert.deepEqual(names(), ['component:default/a']);
+  });
+
+  it('notices that the catalog lost entities, and counts those that another provider has', async () => {
+    for (const name of ['a', 'b', 'c']) {
+      tideline.put('s', `component:default/${name}`, component(name));
+    }
+    const follower = await followerOf();
+    await catchUp(follower);
+    await knex.schema.createTable('refresh_state', table => {
+      table.text('entity_ref');
+      table.text('location_key').nullable();
+    });
+    await knex('refresh_state').insert([
+      { entity_ref: 'component:default/a', location_key: LOCATION_KEY },
+      { entity_ref: 'component:default/b', location_key: 'url:elsewhere' },
+    ]);
+    catalog.entities.clear();
+    assert.equal(await follower.step(quiet), 'starts over');
+    assert.ok(lines.some(line => line.startsWith('1 entities of Tideline are not shown')), lines.join('\n'));
+    await catchUp(follower);
+    assert.equal(catalog.entities.size, 3);
+    // It does not help: the catalog does not take it. That is no reason to read everything again and again.
+    now += 3_600_000;
+    setTimeout(() => tideline.put('s', 'component:default/d', component('d')), 50);
+    assert.equal(await follower.step(quiet), 'applied');
+  });
+
+  it('gives an entity of two sources from the first of them, whoever was last, and from the other when that drops it', async () => {
+    tideline.put('b', 'component:default/x', component('x', 'of b'));
+    tideline.put('a', 'component:default/x', component('x', 'of a'));
+    tideline.put('b', 'component:default/x', component('x', 'of b again'));
+    const follower = await followerOf();
+    await catchUp(follower);
+    const title = () => (catalog.entities.get('component:default/x') as { metadata: { title: string } }).metadata.title;
+    assert.equal(title(), 'of a');
+    tideline.remove('a', 'component:default/x');
+    await follower.step(quiet);
+    assert.equal(title(), 'of b again');
+    tideline.remove('b', 'component:default/x');
+    await follower.step(quiet);
+    assert.equal(catalog.entities.size, 0);
+  });
+
+  it('leaves out what is no entity, keeps what it was before, and goes on with the others', async () => {
+    tideline.put('s', 'component:default/a', component('a'));
+    tideline.put('s', 'repository:default/r', { full_name: 'o/r' });
+    const follower = await followerOf();
+    await catchUp(follower);
+    assert.deepEqual(names(), ['component:default/a']);
+    assert.ok(lines.some(line => line.includes('repository:default/r of s')), lines.join('\n'));
+    tideline.put('s', 'component:default/a', { kind: 'Component' });
+    tideline.put('s', 'component:default/b', component('b'));
+    await follower.step(quiet);
+    assert.deepEqual(names(), ['component:default/a', 'component:default/b']);
+  });
+
+  it('removes the old one when an entity is renamed under its reference', async () => {
+    tideline.put('s', 'repository:default/7', component('old'));
+    const follower = await followerOf();
+    await catchUp(follower);
+    tideline.put('s', 'repository:default/7', component('new'));
+    await follower.step(quiet);
+    assert.deepEqual(names(), ['component:default/new']);
+  });
+
+  it('is one of several replicas; another takes over when it stops or hangs, and then it writes nothing more', async () => {
+    tideline.put('s', 'component:default/a', component('a'));
+    const first = await followerOf({ holder: 'first' });
+    const second = await followerOf({ holder: 'second' });
+    await catchUp(first);
+    assert.equal(await second.step(quiet), 'held elsewhere');
+    await (await storeOf('first')).release();
+    tideline.put('s', 'component:default/b', component('b'));
+    assert.equal(await second.step(quiet), 'applied');
+    assert.equal(await first.step(quiet), 'held elsewhere');
+    now += 60_000;
+    tideline.put('s', 'component:default/c', component('c'));
+    assert.equal(await first.step(quiet), 'applied');
+    const state = { url, position: '0', generation: 9, complete: true };
+    await assert.rejects((await storeOf('second')).advance(state, []), NotHeldError);
+    await assert.rejects((await storeOf('second')).note([], 1000), NotHeldError);
+  });
+
+  it('starts over when it is pointed at another Tideline, and what that does not have goes', async () => {
+    tideline.put('s', 'component:default/a', component('a'));
+    await catchUp(await followerOf());
+    const other = new FakeTideline();
+    tideline.stop();
+    tideline = other;
+    url = await other.start();
+    other.put('s', 'component:default/b', component('b'));
+    const follower = await followerOf();
+    await follower.step(quiet);
+    await catchUp(follower);
+    assert.deepEqual(names(), ['component:default/b']);
+  });
+
+  it('says which setting to look at when the token is refused, and changes nothing while Tideline fails', async () => {
+    tideline.token = 'right';
+    const refused = (await followerOf({ token: 'wrong' })).step(quiet);
+    await assert.rejects(refused, /tideline\.token \(401\): it needs a token of role read/);
+    await catchUp(await followerOf({ token: 'right' }));
+    tideline.fail = 503;
+    tideline.put('s', 'component:default/a', component('a'));
+    await assert.rejects((await followerOf({ token: 'right' })).step(quiet), /Tideline answered 503/);
+    assert.equal(catalog.entities.size, 0);
+  });
+});
