@@ -13,11 +13,12 @@ use tideline_producer::gateway::{Gateway, GatewayParts, TOKEN_VARIABLE};
 use tideline_producer::hooks::{Hooks, HooksParts};
 use tideline_queue::Queue;
 use tideline_runtime::backends::{self, Opened};
+use tideline_runtime::sealing::Sealer;
 use tideline_runtime::telemetry::Guard;
 use tideline_runtime::{Runtime, ShutdownOutcome, stop_signals};
 use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_store::{Store, StoreError};
-use tideline_worker::{IngestHandler, RefreshHandler, Worker, WorkerParts};
+use tideline_worker::{IngestHandler, Pusher, PusherParts, RefreshHandler, Worker, WorkerParts};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::environment;
@@ -195,7 +196,20 @@ fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
     })
     .watched_by(runtime);
     runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
-    Ok(())
+    start_pusher(ground, evaluator, runtime)
+}
+
+fn start_pusher(ground: &Ground, evaluator: Arc<Evaluator>, runtime: &Runtime) -> anyhow::Result<()> {
+    let parts = PusherParts {
+        store: Arc::clone(&ground.store),
+        queue: Arc::clone(&ground.queue),
+        clock: Arc::clone(&ground.clock),
+        settings: ground.settings.subscriptions.clone(),
+        sealer: Arc::new(Sealer::new(ground.settings.secret_key.as_ref())?),
+        evaluator,
+        public_url: ground.settings.public_url.clone(),
+    };
+    Pusher::start(parts, runtime).map_err(|error| anyhow::anyhow!(error).context("start pushing events"))
 }
 
 fn evaluator(settings: &ExpressionSettings) -> Arc<Evaluator> {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tideline_config::settings::SourceSettings;
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
-use tideline_core::rules::{canonical_json, fingerprint};
+use tideline_core::rules::{canonical_json, event_view, fingerprint};
 use tideline_core::words::{
     EventRecord, EventSequence, JobId, NewJob, REFRESH_KIND, RefreshRequest, RefreshTarget, Timestamp, Token, Trigger,
 };
@@ -22,7 +22,7 @@ use tideline_queue::{Hint, Queue};
 use tideline_runtime::Pace;
 use tideline_store::{EventFilter, Store, StoreError};
 
-use crate::refresh_rules::{Rule, RuleError, rules_of, seen};
+use crate::refresh_rules::{Rule, RuleError, rules_of};
 use crate::scheduler::Task;
 
 /// Under this name its position is stored.
@@ -80,7 +80,7 @@ impl FollowEvents {
                     continue;
                 }
                 if text.is_none() {
-                    text = seen(event).ok();
+                    text = event_view(event).ok();
                 }
                 let target = match rule.apply(&self.evaluator, text.as_deref().unwrap_or("null")).await {
                     Ok(None) => continue,

@@ -1,12 +1,9 @@
 //! The rules of sources (`on`), compiled: what an event makes a source read again.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use tideline_config::settings::{RefreshRule, RefreshScope, SourceSettings};
 use tideline_core::rules::TopicGlob;
-use tideline_core::words::{EventRecord, RefreshTarget};
+use tideline_core::words::RefreshTarget;
 use tideline_expression::{CompileError, EvaluateError, Evaluator, Expression};
 
 /// One rule of one source.
@@ -117,30 +114,4 @@ async fn first(evaluator: &Evaluator, key: &str, expression: &Expression, event:
         Err(error @ EvaluateError::Unavailable(_)) => Err(RuleError::Unavailable(error)),
         Err(error) => Err(RuleError::Failed(format!("{key}: {error}"))),
     }
-}
-
-/// An event as expressions see it.
-#[derive(Serialize)]
-struct Seen<'e> {
-    topic: &'e str,
-    key: &'e str,
-    hook: Option<&'e str>,
-    malformed: bool,
-    headers: BTreeMap<&'e str, &'e str>,
-    /// Null if it is not JSON.
-    body: Option<&'e RawValue>,
-}
-
-/// The event as JSON text.
-pub(crate) fn seen(event: &EventRecord) -> Result<String, serde_json::Error> {
-    let head = &event.head;
-    let headers = event.headers.iter();
-    serde_json::to_string(&Seen {
-        topic: &head.topic,
-        key: &head.key,
-        hook: head.delivery.as_ref().map(|delivery| delivery.hook.as_str()),
-        malformed: head.malformed,
-        headers: headers.map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-        body: serde_json::from_slice(&event.body).ok(),
-    })
 }

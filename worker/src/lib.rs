@@ -7,6 +7,7 @@ mod handler;
 mod holding;
 mod ingest;
 mod leasing;
+mod push;
 mod refresh;
 mod settling;
 mod source;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use handler::{Attempt, Handler, HandlerError, Outcome};
 pub use ingest::IngestHandler;
+pub use push::{Pusher, PusherParts};
 pub use refresh::RefreshHandler;
 pub use source::{ErrorClass, Item, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError};
 pub use worker::{Worker, WorkerParts};

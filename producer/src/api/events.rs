@@ -15,15 +15,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::changes::MAX_WAIT;
+use super::event_bell::EventBell;
 use super::extract::{Path, Query};
 use super::page::{key_of, limit_of, token_of};
 use super::problem::{Code, Problem};
 use super::role::{By, Read};
 use super::types::{Event, Events, Page, WholeEvent};
 use super::{ApiRouter, ApiState};
-
-/// How often a waiting request looks, unless it is woken.
-pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
@@ -137,7 +135,7 @@ async fn follow(
         ..Default::default()
     };
     let deadline = Instant::now() + Duration::from_secs(query.wait);
-    let mut woken = api.queue.wakeups();
+    let mut bell = EventBell::listen(&api);
     let mut found = api.store.list_events_after(after, &filter, limit).await?;
     let missed = found.missed;
     if found.events.is_empty() && query.wait > 0 {
@@ -149,8 +147,8 @@ async fn follow(
         };
         while found.events.is_empty() && Instant::now() < deadline {
             tokio::select! {
-                () = woken.next(), if !found.more => {}
-                () = tokio::time::sleep_until(deadline.min(Instant::now() + LOOK)), if !found.more => {}
+                _ = bell.changed(), if !found.more => {}
+                () = tokio::time::sleep_until(deadline), if !found.more => {}
                 () = api.stop.cancelled() => break,
                 () = std::future::ready(()), if found.more => {}
             }

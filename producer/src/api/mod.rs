@@ -6,6 +6,7 @@ mod audit;
 mod changes;
 mod docs;
 mod entities;
+mod event_bell;
 mod events;
 pub mod extract;
 mod feed_bell;
@@ -35,7 +36,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tideline_config::settings::Settings;
 use tideline_core::clock::Clock;
+use tideline_expression::{Evaluator, Limits};
 use tideline_queue::Queue;
+use tideline_runtime::sealing::Sealer;
 use tideline_store::{Deed, Idempotency, OperatorAct, Performed, Store};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -84,6 +87,11 @@ pub(crate) struct ApiState {
     pub(crate) waiters: Semaphore,
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) bell: feed_bell::FeedBell,
+    pub(crate) event_bell: event_bell::EventBell,
+    /// Seals what subscriptions keep secret.
+    pub(crate) sealer: Sealer,
+    /// Evaluates the filters of subscriptions.
+    pub(crate) evaluator: Evaluator,
     /// The id of the token that was revoked last, for those who remember tokens.
     pub(crate) revoked: watch::Sender<String>,
 }
@@ -140,6 +148,8 @@ impl Api {
                 Arc::clone(&parts.queue),
                 Arc::clone(&parts.clock),
             ),
+            sealer: sealer(parts.settings.as_deref()),
+            evaluator: evaluator(parts.settings.as_deref()),
             store: parts.store,
             queue: parts.queue,
             clock: parts.clock,
@@ -148,6 +158,7 @@ impl Api {
             waiters: Semaphore::new(MAX_WAITERS),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             bell: feed_bell::FeedBell::default(),
+            event_bell: event_bell::EventBell::default(),
             revoked: watch::Sender::default(),
         });
         let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
@@ -185,6 +196,23 @@ impl Api {
             Err(never) => match never {},
         }
     }
+}
+
+/// A key that is none was refused when the roles started.
+fn sealer(settings: Option<&Settings>) -> Sealer {
+    let key = settings.and_then(|settings| settings.secret_key.as_ref());
+    Sealer::new(key).unwrap_or_default()
+}
+
+fn evaluator(settings: Option<&Settings>) -> Evaluator {
+    let limits = settings.map(|settings| settings.expressions).unwrap_or_default();
+    Evaluator::new(Limits {
+        processes: limits.processes,
+        memory_bytes: limits.memory_bytes,
+        stack_bytes: limits.stack_bytes,
+        timeout: limits.timeout,
+        ..Limits::default()
+    })
 }
 
 /// All nouns. A new one gets a line here.

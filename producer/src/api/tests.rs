@@ -13,6 +13,8 @@ use tideline_store::sqlite::SqliteStore;
 
 use super::*;
 
+mod subscriptions;
+
 struct Bench {
     api: Api,
     store: Arc<dyn Store>,
@@ -37,6 +39,10 @@ impl Answered {
 }
 
 async fn bench() -> Bench {
+    bench_with(None).await
+}
+
+async fn bench_with(settings: Option<Settings>) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path.to_str().unwrap()).await.unwrap());
@@ -55,7 +61,7 @@ async fn bench() -> Bench {
         store: Arc::clone(&store),
         queue: Arc::new(InProcessQueue::default()),
         clock: Arc::new(clock),
-        settings: None,
+        settings: settings.map(Arc::new),
         stop: CancellationToken::new(),
     });
     Bench {

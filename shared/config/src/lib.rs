@@ -20,6 +20,7 @@ mod reference;
 mod schema;
 pub mod settings;
 mod source;
+pub mod subscriptions;
 mod terraform;
 mod units;
 mod yaml;

@@ -12,6 +12,7 @@ use super::settings::{
     WorkerSettings,
 };
 use super::source::read_sources;
+use super::subscriptions::read_subscriptions;
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{NatsAddress, POSTGRES_TLS_FILES, Secret, parse_postgres_url};
 
@@ -74,6 +75,17 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
         }),
         telemetry: root.section("telemetry", "Logs, traces and metrics.", read_telemetry),
         events: read_events(root),
+        subscriptions: read_subscriptions(root),
+        secret_key: {
+            let doc = "Seals the secrets that Tideline stores, such as those of push subscriptions: 32 bytes in base64 or \
+                       hexadecimal digits. Not given: the environment's `TIDELINE_SECRET_KEY`.";
+            let given = root.optional_secret("secret_key", doc);
+            given.or_else(|| root.environment("TIDELINE_SECRET_KEY").map(Secret::new))
+        },
+        public_url: {
+            let doc = "Where people reach this gateway, such as `https://tideline.example.com`; messages for people link there.";
+            root.optional_url("public_url", doc)
+        },
         hooks: read_hooks(root),
         sources: read_sources(root),
     };

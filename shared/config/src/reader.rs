@@ -281,6 +281,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A variable of the environment.
+    pub(super) fn environment(&self, name: &str) -> Option<String> {
+        (self.context.env)(name).filter(|value| !value.trim().is_empty())
+    }
+
     /// Whether a key is given, with whatever value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.node

@@ -11,6 +11,7 @@ mod terraform;
 pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
 pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
 use super::hooks::{EventSettings, HookSettings};
+use super::subscriptions::SubscriptionSettings;
 use tideline_core::rules::{Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
 use tideline_core::words::{Fingerprint, Secret, SourceSpec};
 
@@ -43,6 +44,12 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// `events`.
     pub events: EventSettings,
+    /// `subscriptions`.
+    pub subscriptions: SubscriptionSettings,
+    /// `secret_key`, or the environment's `TIDELINE_SECRET_KEY`: seals the secrets that are stored.
+    pub secret_key: Option<Secret>,
+    /// `public_url`: where people reach the gateway.
+    pub public_url: Option<url::Url>,
     /// The hooks, in order of the file.
     pub hooks: Vec<HookSettings>,
     /// The sources, in order of the file.

@@ -5,7 +5,9 @@
 pub mod backends;
 mod backoff;
 mod driver;
+pub mod event_filter;
 mod panic;
+pub mod push_target;
 pub mod sealing;
 mod shutdown;
 mod status;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::events::MAX_READING_BYTES;
+use super::events::{MAX_READING_BYTES, SCAN};
 use super::{EventFilter, EventStart, StoreError};
 use tideline_core::rules::{Book, BookEnd, BookLease};
 use tideline_core::words::{
@@ -24,6 +24,8 @@ pub enum SubscriptionCommand {
     Resume,
     /// Switch it off.
     Block(String),
+    /// Switch it off, if it is active and nothing has succeeded since this moment.
+    BlockFailing(Timestamp, String),
     /// Forget what is outstanding and go on from there.
     Replay(EventStart),
 }
@@ -60,6 +62,17 @@ impl Row {
         }
     }
 
+    /// How many heads a taking looks at: many, where few may be wanted.
+    pub(super) fn look(&self, request: &TakeEvents) -> u32 {
+        if request.in_flight.is_none() {
+            SCAN
+        } else if self.record.topics.is_empty() {
+            request.max.saturating_mul(2).clamp(100, SCAN)
+        } else {
+            1_000
+        }
+    }
+
     /// Moves on past what was dropped. Says so once.
     pub(super) fn skip_pruned(&mut self, pruned_to: EventSequence) -> Option<EventSequence> {
         if self.record.position >= pruned_to {
@@ -87,7 +100,11 @@ impl Row {
             token: request.token,
             until: request.leased_until,
         };
-        let limits = (request.max.min(MAX_TAKEN) as usize, self.max_outstanding as usize);
+        let room = request
+            .in_flight
+            .map_or(usize::MAX, |most| (most as usize).saturating_sub(self.book.leased(now)));
+        let max = (request.max.min(MAX_TAKEN) as usize).min(room);
+        let limits = (max, self.max_outstanding as usize);
         let taken = self.book.take(&wanted, &mut self.record.position, limits, lease, now);
         let all = wanted.last().is_none_or(|last| last.sequence <= self.record.position);
         if let Some(last) = heads.last().filter(|_| all) {
@@ -158,7 +175,7 @@ impl Row {
         } in settlements
         {
             let end = match outcome {
-                EventOutcome::Acked | EventOutcome::Dead { .. } => BookEnd::Gone,
+                EventOutcome::Acked | EventOutcome::Skipped | EventOutcome::Dead { .. } => BookEnd::Gone,
                 EventOutcome::Again { due_at, .. } => BookEnd::Again(*due_at),
                 EventOutcome::Untried => BookEnd::Untried,
             };
@@ -168,7 +185,7 @@ impl Row {
             match outcome {
                 EventOutcome::Acked => self.succeeded(),
                 EventOutcome::Again { error, .. } => self.failed(error.as_deref(), now),
-                EventOutcome::Untried => {}
+                EventOutcome::Untried | EventOutcome::Skipped => {}
                 EventOutcome::Dead { error } => {
                     self.failed(Some(error), now);
                     died.push(Died {
@@ -204,6 +221,12 @@ impl Row {
                 record.state = SubscriptionState::Blocked;
                 record.blocked_reason = Some(cut(reason));
             }
+            SubscriptionCommand::BlockFailing(since, reason) => {
+                if record.state == SubscriptionState::Active && record.failing_since == Some(*since) {
+                    record.state = SubscriptionState::Blocked;
+                    record.blocked_reason = Some(cut(reason));
+                }
+            }
             SubscriptionCommand::Resume if record.state == SubscriptionState::Active => {
                 let name = &record.name;
                 return Err(StoreError::Refused(format!("subscription {name}: it is not paused")));
@@ -216,6 +239,7 @@ impl Row {
             SubscriptionCommand::Replay(_) => {
                 record.position = start;
                 record.missed_to = None;
+                record.generation = record.generation.saturating_add(1);
                 self.book = Book::default();
             }
         }

@@ -3,8 +3,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tideline_core::words::{
-    DeadLetter as LetterRecord, EventHead, EventRecord, SubscriptionKind, SubscriptionRecord, SubscriptionState,
-    Verdict,
+    DeadLetter as LetterRecord, EventHead, EventRecord, EventSequence, PushFormat, PushSpec, SubscriptionKind,
+    SubscriptionRecord, SubscriptionState, Verdict,
 };
 use utoipa::ToSchema;
 
@@ -130,11 +130,52 @@ pub struct Subscription {
     pub missed_to: Option<String>,
     /// When it was made.
     pub created_at: Time,
+    /// jq expression over the event: only what it is true of is handed out.
+    #[serde(default)]
+    pub filter: Option<String>,
+    /// Where its events are sent; absent: it pulls.
+    #[serde(default)]
+    pub push: Option<PushedTo>,
+    /// Events of the log that it has not looked at, and those that are outstanding.
+    #[serde(default)]
+    pub lag: u64,
+    /// When the oldest event was stored that it is not done with.
+    #[serde(default)]
+    pub behind_since: Option<Time>,
+    /// When what failed is tried again.
+    #[serde(default)]
+    pub next_try: Option<Time>,
 }
 
-impl From<SubscriptionRecord> for Subscription {
-    fn from(record: SubscriptionRecord) -> Self {
+/// Where the events of a subscription are sent.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PushedTo {
+    /// The URL, without what could be a secret of it.
+    pub url: String,
+    /// `event`, or what a chat takes: `slack`, `teams`, `mattermost`, `text`.
+    #[schema(value_type = String)]
+    pub format: PushFormat,
+    /// Events that are sent at a time at most.
+    pub in_flight: u32,
+}
+
+impl Subscription {
+    /// A subscription to a log that ends at `last`.
+    pub(crate) fn new(record: SubscriptionRecord, last: EventSequence) -> Self {
+        let ahead = last.0.saturating_sub(record.position.0);
+        let pushed_to = |push: PushSpec| PushedTo {
+            url: push.shown_url,
+            format: push.format,
+            in_flight: push.in_flight,
+        };
         Self {
+            lag: u64::try_from(ahead)
+                .unwrap_or(0)
+                .saturating_add(record.outstanding.into()),
+            filter: record.filter,
+            push: record.push.map(pushed_to),
+            behind_since: record.behind_since.map(Time),
+            next_try: record.next_try.map(Time),
             name: record.name,
             kind: record.kind,
             topics: record.topics.iter().map(ToString::to_string).collect(),

@@ -147,6 +147,20 @@ impl Book {
         Some(attempt)
     }
 
+    /// Events that somebody has now.
+    #[must_use]
+    pub fn leased(&self, now: Timestamp) -> usize {
+        let leased = |entry: &&Entry| entry.token != 0 && entry.until > now.0;
+        self.0.iter().filter(leased).count()
+    }
+
+    /// When the next event is tried again that was tried before and is nobody's now.
+    #[must_use]
+    pub fn next_try(&self) -> Option<Timestamp> {
+        let tried = self.0.iter().filter(|entry| entry.token == 0 && entry.attempt > 0);
+        tried.map(|entry| Timestamp(entry.until)).min()
+    }
+
     /// Puts an event back that was done with; it is due at once, and counts from the start.
     pub fn put_back(&mut self, sequence: EventSequence, key: &str) {
         if let Err(place) = self.0.binary_search_by_key(&sequence, |entry| entry.sequence) {

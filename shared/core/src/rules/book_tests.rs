@@ -131,3 +131,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_book_knows_what_is_in_flight_and_when_what_failed_is_tried_again() {
+    let mut follower = Follower::new(&["a", "b", "c"]);
+    assert_eq!(follower.take(2, 7, 0), [1, 2]);
+    assert_eq!(
+        (follower.book.leased(Timestamp(5)), follower.book.next_try()),
+        (2, None)
+    );
+    follower.settle(1, 7, BookEnd::Again(Timestamp(90)));
+    assert_eq!(follower.book.leased(Timestamp(5)), 1);
+    assert_eq!(follower.book.next_try(), Some(Timestamp(90)));
+    // Leases that are over are nobody's.
+    assert_eq!(follower.book.leased(Timestamp(10)), 0);
+}

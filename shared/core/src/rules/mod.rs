@@ -1,10 +1,12 @@
 //! The rules as pure functions: now, randomness and ids come in as arguments; nothing here does I/O.
 
+mod address;
 mod book;
 mod canonical;
 mod cursor_watch;
 mod difference;
 mod event_retention;
+mod event_view;
 mod feed;
 mod guard;
 mod ladder;
@@ -17,11 +19,13 @@ mod topic;
 mod version;
 mod why;
 
+pub use address::{AddressPolicy, parse_network};
 pub use book::{Book, BookEnd, BookLease};
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
 pub use cursor_watch::{came_twice, keep_cursor};
 pub use difference::{Difference, differences};
 pub use event_retention::{EventRetention, OldEvent};
+pub use event_view::event_view;
 pub use feed::FeedBounds;
 pub use guard::{RemovalGuard, SweepDecision, decide_sweep};
 pub use ladder::{Ladder, LadderStep};

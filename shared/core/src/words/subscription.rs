@@ -21,8 +21,47 @@ pub enum SubscriptionState {
 pub enum SubscriptionKind {
     /// It asks for them.
     Pull,
-    /// They are sent to a URL of the configuration.
+    /// They are sent to a URL.
     Push,
+}
+
+/// What a push sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PushFormat {
+    /// The event, signed as Standard Webhooks.
+    #[default]
+    Event,
+    /// A sentence for an incoming webhook of Slack.
+    Slack,
+    /// The same for Microsoft Teams (workflows).
+    Teams,
+    /// The same for Mattermost.
+    Mattermost,
+    /// The same as plain text.
+    Text,
+}
+
+impl PushFormat {
+    /// Whether people read it.
+    #[must_use]
+    pub fn is_for_people(self) -> bool {
+        self != Self::Event
+    }
+}
+
+/// Where and how a subscription's events are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushSpec {
+    /// What is sent.
+    #[serde(default)]
+    pub format: PushFormat,
+    /// The URL as it may be shown: without what could be a secret of it.
+    pub shown_url: String,
+    /// The whole URL, the secret and the headers, sealed.
+    pub sealed: String,
+    /// Events that are being sent at a time at most, by all workers together.
+    pub in_flight: u32,
 }
 
 /// A subscription as it is wanted.
@@ -36,6 +75,10 @@ pub struct SubscriptionSpec {
     pub topics: Vec<TopicGlob>,
     /// Events that are handed out, or wait behind one of their key, at most.
     pub max_outstanding: u32,
+    /// jq expression over the event: only what it is true of is handed out; none: everything.
+    pub filter: Option<String>,
+    /// Where they are sent, if they are.
+    pub push: Option<PushSpec>,
 }
 
 /// A subscription as operators see it.
@@ -65,10 +108,20 @@ pub struct SubscriptionRecord {
     pub missed_to: Option<EventSequence>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// jq expression over the event: only what it is true of is handed out; none: everything.
+    pub filter: Option<String>,
+    /// Where they are sent, if they are.
+    pub push: Option<PushSpec>,
+    /// Rises with every replay, and with every change of where it is sent: what is being sent then is cancelled.
+    pub generation: i64,
+    /// When what failed is tried again.
+    pub next_try: Option<Timestamp>,
+    /// When the oldest event was stored that it is not done with.
+    pub behind_since: Option<Timestamp>,
 }
 
 /// Asks for events of a subscription.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TakeEvents {
     /// At most this many.
     pub max: u32,
@@ -76,6 +129,9 @@ pub struct TakeEvents {
     pub leased_until: Timestamp,
     /// Names this taking, unlike any other; fences the settlement.
     pub token: i64,
+    /// So many may be handed out at a time, whoever has them; none: any number. With a number a taker does not wait for
+    /// another one that takes at this moment: it gets nothing.
+    pub in_flight: Option<u32>,
 }
 
 /// An event that was handed out.
@@ -113,6 +169,8 @@ impl Taken {
 pub enum EventOutcome {
     /// Done.
     Acked,
+    /// Done with, because the subscription's filter does not want it.
+    Skipped,
     /// Once more, at this moment.
     Again {
         /// When it is due.

@@ -6,8 +6,8 @@ use super::*;
 use crate::{EventFilter, EventStart, Store, StoreError, SubscriptionCommand};
 use tideline_core::rules::EventRetention;
 use tideline_core::words::{
-    EventOutcome, EventSequence, NewEvent, SettleEvent, SubscriptionKind, SubscriptionRecord, SubscriptionSpec,
-    SubscriptionState, TakeEvents, Taken,
+    EventOutcome, EventSequence, NewEvent, PushFormat, PushSpec, SettleEvent, SubscriptionKind, SubscriptionRecord,
+    SubscriptionSpec, SubscriptionState, TakeEvents, Taken,
 };
 
 async fn subscribe(store: &Arc<dyn Store>, name: &str, topics: &[&str]) -> SubscriptionRecord {
@@ -16,6 +16,8 @@ async fn subscribe(store: &Arc<dyn Store>, name: &str, topics: &[&str]) -> Subsc
         kind: SubscriptionKind::Pull,
         topics: topics.iter().map(|topic| topic.parse().unwrap()).collect(),
         max_outstanding: 100,
+        filter: None,
+        push: None,
     };
     store.put_subscription(&spec, EventStart::Beginning, T0).await.unwrap()
 }
@@ -34,6 +36,7 @@ async fn take(store: &Arc<dyn Store>, name: &str, max: u32, token: i64, now: i64
         max,
         leased_until: t(now + 100),
         token,
+        in_flight: None,
     };
     store.take_events(name, &request, t(now)).await.unwrap()
 }
@@ -238,6 +241,93 @@ pub async fn what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is
     assert_eq!(record(&store, "s").await.missed_to, Some(EventSequence(first.0 + 1)));
 }
 
+fn push_spec(sealed: &str) -> SubscriptionSpec {
+    SubscriptionSpec {
+        name: "s".to_owned(),
+        kind: SubscriptionKind::Push,
+        topics: vec![],
+        max_outstanding: 100,
+        filter: Some(".key != \"\"".to_owned()),
+        push: Some(PushSpec {
+            format: PushFormat::Slack,
+            shown_url: "https://example.com".to_owned(),
+            sealed: sealed.to_owned(),
+            in_flight: 2,
+        }),
+    }
+}
+
+pub async fn no_more_is_in_flight_than_a_push_allows_whoever_takes(store: Arc<dyn Store>) {
+    subscribe(&store, "s", &["t"]).await;
+    for number in 1..=5 {
+        append(&store, &number.to_string(), "t", &number.to_string()).await;
+    }
+    let take = async |token: i64, now: i64| {
+        let request = TakeEvents {
+            max: 10,
+            leased_until: t(now + 100),
+            token,
+            in_flight: Some(3),
+        };
+        store.take_events("s", &request, t(now)).await.unwrap()
+    };
+    let first = take(1, 0).await;
+    assert_eq!(ids(&first), ["1", "2", "3"]);
+    assert_eq!(take(2, 1).await.events, []);
+    let sequence = first.events[1].event.head.sequence;
+    assert!(settle_one(&store, "s", (sequence, 1), EventOutcome::Skipped, 2).await);
+    assert_eq!(ids(&take(3, 3).await), ["4"]);
+    // The leases of the first taker are over, and so are its places.
+    assert_eq!(ids(&take(4, 100).await), ["1", "3"]);
+    let failed = EventOutcome::Again {
+        due_at: t(900),
+        error: None,
+    };
+    assert!(settle_one(&store, "s", (first.events[0].event.head.sequence, 4), failed, 101).await);
+    assert_eq!(record(&store, "s").await.next_try, Some(t(900)));
+}
+
+pub async fn a_push_shows_where_it_is_sent_and_a_change_of_that_raises_its_generation(store: Arc<dyn Store>) {
+    let spec = push_spec("v1.abc");
+    let made = store.put_subscription(&spec, EventStart::Beginning, T0).await.unwrap();
+    assert_eq!((made.push, made.filter), (spec.push.clone(), spec.filter.clone()));
+    let same = store.put_subscription(&spec, EventStart::Beginning, T0).await.unwrap();
+    assert_eq!(same.generation, made.generation);
+    let other = store
+        .put_subscription(&push_spec("v1.def"), EventStart::Beginning, T0)
+        .await;
+    assert_eq!(other.unwrap().generation, made.generation + 1);
+    let replay = SubscriptionCommand::Replay(EventStart::Beginning);
+    store.command_subscription("s", &replay).await.unwrap();
+    let shown = record(&store, "s").await;
+    assert_eq!((shown.generation, shown.behind_since), (made.generation + 2, None));
+    append(&store, "1", "t", "").await;
+    assert_eq!(record(&store, "s").await.behind_since, Some(T0));
+}
+
+pub async fn a_failing_push_is_switched_off_only_if_it_still_fails_since_then(store: Arc<dyn Store>) {
+    store
+        .put_subscription(&push_spec("v1.abc"), EventStart::Beginning, T0)
+        .await
+        .unwrap();
+    let first = append(&store, "1", "t", "a").await;
+    take(&store, "s", 1, 1, 0).await;
+    let failed = EventOutcome::Again {
+        due_at: t(50),
+        error: Some("500".to_owned()),
+    };
+    assert!(settle_one(&store, "s", (first, 1), failed, 7).await);
+    let block = async |since: i64| {
+        let command = SubscriptionCommand::BlockFailing(t(since), "it fails".to_owned());
+        store.command_subscription("s", &command).await.unwrap();
+        record(&store, "s").await
+    };
+    assert_eq!(block(6).await.state, SubscriptionState::Active);
+    let blocked = block(7).await;
+    assert_eq!(blocked.state, SubscriptionState::Blocked);
+    assert_eq!(blocked.blocked_reason.as_deref(), Some("it fails"));
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
@@ -251,6 +341,9 @@ macro_rules! store_conformance_subscriptions {
             a_paused_or_blocked_subscription_gets_nothing_and_goes_on_where_it_stopped,
             a_subscription_that_exists_keeps_its_place_when_it_is_put_again,
             what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is_told_once,
+            no_more_is_in_flight_than_a_push_allows_whoever_takes,
+            a_push_shows_where_it_is_sent_and_a_change_of_that_raises_its_generation,
+            a_failing_push_is_switched_off_only_if_it_still_fails_since_then,
         );
     };
 }

@@ -38,6 +38,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "catalog",
         include_str!("../../../../migrations/postgres/0009_catalog.sql"),
     ),
+    (
+        "pushes",
+        include_str!("../../../../migrations/postgres/0010_pushes.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -11,9 +11,9 @@ use super::rows::{
     column, count, moment, small, storable, subscription_kind_of, subscription_kind_text, subscription_state_of,
     subscription_state_text,
 };
-use crate::events::SCAN;
 use crate::subscriptions::{Row, no_subscription};
 use crate::{EventStart, EventStore, StoreError, SubscriptionCommand, SubscriptionStore};
+use tideline_core::rules::Book;
 use tideline_core::words::{
     DeadLetter, EventHead, EventRecord, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents,
     Taken, Timestamp,
@@ -35,7 +35,9 @@ impl SubscriptionStore for PostgresStore {
             .bind(to_json(&spec.topics)?)
             .bind(i32::try_from(spec.max_outstanding.max(1)).unwrap_or(i32::MAX))
             .bind(after.0)
-            .bind(now.0);
+            .bind(now.0)
+            .bind(&spec.filter)
+            .bind(spec.push.as_ref().map(to_json).transpose()?);
         act.run(statement).await?;
         let rows = list(&mut act, Some(&spec.name)).await?;
         let row = rows.into_iter().next().ok_or_else(|| no_subscription(&spec.name))?;
@@ -79,11 +81,19 @@ impl SubscriptionStore for PostgresStore {
 
     async fn take_events(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Result<Taken, StoreError> {
         let mut act = self.writing("take events").await?;
-        let mut row = lock(&mut act, name).await?;
+        let mut row = if request.in_flight.is_none() {
+            lock(&mut act, name).await?
+        } else if let Some(row) = try_lock(&mut act, name).await? {
+            row
+        } else {
+            act.rollback().await?;
+            return Ok(Taken::default());
+        };
+        let look = row.look(request);
         let missed_to = row.skip_pruned(bounds(&mut act).await?.pruned_to);
         let statement = sqlx::query(include_str!("sql/list_event_heads.sql"));
         let rows = act
-            .rows(statement.bind(row.record.position.0).bind(i64::from(SCAN)))
+            .rows(statement.bind(row.record.position.0).bind(i64::from(look)))
             .await?;
         let mut heads = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -91,7 +101,7 @@ impl SubscriptionStore for PostgresStore {
                 heads.push(head(row)?);
             }
         }
-        let mut picked = row.pick(request, &heads, SCAN, now);
+        let mut picked = row.pick(request, &heads, look, now);
         picked.missed_to = missed_to;
         let wanted: Vec<i64> = picked.taken.iter().map(|(sequence, _)| sequence.0).collect();
         let mut events = vec![];
@@ -177,6 +187,17 @@ async fn lock(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     subscription(&row.ok_or_else(|| no_subscription(name))?)
 }
 
+/// The same, unless somebody else has it at this moment. A subscription that is not there is nobody's.
+async fn try_lock(act: &mut Act, name: &str) -> Result<Option<Row>, StoreError> {
+    act.begin().await?;
+    let statement = sqlx::query(include_str!("sql/try_lock_subscription.sql"));
+    act.row(statement.bind(name))
+        .await?
+        .as_ref()
+        .map(subscription)
+        .transpose()
+}
+
 async fn save(act: &mut Act, row: &Row) -> Result<(), StoreError> {
     let record = &row.record;
     let statement = sqlx::query(include_str!("sql/save_subscription.sql"))
@@ -189,7 +210,8 @@ async fn save(act: &mut Act, row: &Row) -> Result<(), StoreError> {
         .bind(record.failing_since.map(|moment| moment.0))
         .bind(record.last_error.as_deref().map(storable))
         .bind(record.missed_to.map(|sequence| sequence.0))
-        .bind(to_json(&row.book)?);
+        .bind(to_json(&row.book)?)
+        .bind(record.generation);
     act.run(statement).await.map(drop)
 }
 
@@ -219,6 +241,7 @@ fn of_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> 
 
 fn subscription(row: &PgRow) -> Result<Row, StoreError> {
     let sequence = |name| Ok::<_, StoreError>(column::<Option<i64>>(row, name)?.map(EventSequence));
+    let book: Book = of_json(column(row, "book")?)?;
     Ok(Row {
         record: SubscriptionRecord {
             name: column(row, "name")?,
@@ -233,9 +256,14 @@ fn subscription(row: &PgRow) -> Result<Row, StoreError> {
             last_error: column(row, "last_error")?,
             missed_to: sequence("missed_to")?,
             created_at: Timestamp(column(row, "created_at")?),
+            filter: column(row, "filter")?,
+            push: column::<Option<&str>>(row, "push")?.map(of_json).transpose()?,
+            generation: column(row, "generation")?,
+            next_try: book.next_try(),
+            behind_since: moment(row, "behind_since")?,
         },
         max_outstanding: small(row, "max_outstanding")?,
-        book: of_json(column(row, "book")?)?,
+        book,
     })
 }
 

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0007_subscriptions.sql"),
     include_str!("../../../../migrations/sqlite/0008_followers.sql"),
     include_str!("../../../../migrations/sqlite/0009_catalog.sql"),
+    include_str!("../../../../migrations/sqlite/0010_pushes.sql"),
 ];
 
 /// The version this program knows.

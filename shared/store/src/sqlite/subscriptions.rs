@@ -6,11 +6,11 @@ use sqlx::{Row as _, query};
 
 use super::events::{bounds, head, with_bodies};
 use super::failure::failed;
-use super::rows::{count, json, moment, optional_moment, to_json, word, word_of};
+use super::rows::{count, json, moment, optional_moment, to_json, undecodable, word, word_of};
 use super::{SqliteStore, begin, commit, sql};
-use crate::events::SCAN;
 use crate::subscriptions::{Row, no_subscription};
 use crate::{EventStart, EventStore, StoreError, SubscriptionCommand, SubscriptionStore};
+use tideline_core::rules::Book;
 use tideline_core::words::{
     DeadLetter, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken, Timestamp,
 };
@@ -38,6 +38,8 @@ impl SubscriptionStore for SqliteStore {
             .bind(spec.max_outstanding.max(1))
             .bind(after.0)
             .bind(now.0)
+            .bind(&spec.filter)
+            .bind(spec.push.as_ref().map(to_json).transpose().map_err(failed(ACT))?)
             .execute(&mut *writer)
             .await
             .map_err(failed(ACT))?;
@@ -100,14 +102,15 @@ impl SubscriptionStore for SqliteStore {
         let mut row = load(&mut tx, name, ACT).await?;
         let taking = async {
             let pruned_to = bounds(&mut tx).await?.pruned_to;
+            let look = row.look(request);
             let missed_to = row.skip_pruned(pruned_to);
             let heads = query(sql!("list_event_heads"))
                 .bind(row.record.position.0)
-                .bind(SCAN)
+                .bind(look)
                 .fetch_all(&mut *tx)
                 .await?;
             let heads = heads.iter().map(head).collect::<Result<Vec<_>, _>>()?;
-            let mut picked = row.pick(request, &heads, SCAN, now);
+            let mut picked = row.pick(request, &heads, look, now);
             picked.missed_to = missed_to;
             let wanted: Vec<EventSequence> = picked.taken.iter().map(|(sequence, _)| *sequence).collect();
             let events = if wanted.is_empty() {
@@ -223,12 +226,15 @@ async fn save(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::
         .bind(record.last_error.as_deref())
         .bind(record.missed_to.map(|sequence| sequence.0))
         .bind(to_json(&row.book)?)
+        .bind(record.generation)
         .execute(connection)
         .await
         .map(drop)
 }
 
 fn subscription(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    let book: Book = json(row, 12)?;
+    let push = row.try_get::<Option<&str>, _>(15)?;
     Ok(Row {
         record: SubscriptionRecord {
             name: row.try_get(0)?,
@@ -243,9 +249,14 @@ fn subscription(row: &SqliteRow) -> Result<Row, sqlx::Error> {
             missed_to: row.try_get::<Option<i64>, _>(9)?.map(EventSequence),
             created_at: moment(row, 10)?,
             dead_letters: count(row, 13)?,
+            filter: row.try_get(14)?,
+            push: push.map(serde_json::from_str).transpose().map_err(undecodable)?,
+            generation: row.try_get(16)?,
+            next_try: book.next_try(),
+            behind_since: optional_moment(row, 17)?,
         },
         max_outstanding: count(row, 11)?,
-        book: json(row, 12)?,
+        book,
     })
 }
 

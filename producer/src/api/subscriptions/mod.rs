@@ -1,0 +1,174 @@
+//! `/v1/subscriptions`: who follows the log of events. A subscriber pulls, works, and acknowledges; what it neither acknowledges
+//! nor gives back is handed out again when its lease is over.
+
+mod letters;
+mod pull;
+mod put;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tideline_core::words::SubscriptionRecord;
+use tideline_store::{EventStart, StoreError, SubscriptionCommand};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Json as Body, Path};
+use super::problem::Problem;
+use super::role::{By, Operate, Read};
+use super::types::{Page, Subscription, Time};
+use super::{ApiRouter, ApiState};
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, put::put, remove))
+        .routes(routes!(pull::pull))
+        .routes(routes!(pull::ack))
+        .routes(routes!(pull::nack))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(replay))
+        .routes(routes!(letters::dead_letters))
+        .routes(routes!(letters::retry))
+}
+
+/// Subscriptions by name.
+#[utoipa::path(
+    get, path = "/subscriptions", tag = "events", security(("token" = ["read"])),
+    responses((status = 200, body = Page<Subscription>)),
+)]
+async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Json<Page<Subscription>>, Problem> {
+    by.principal.require_all_sources()?;
+    let found = api.store.list_subscriptions().await?;
+    let last = api.store.event_bounds().await?.last;
+    let found = found.into_iter().map(|record| Subscription::new(record, last));
+    Ok(Json(Page::whole(found.collect())))
+}
+
+/// One subscription.
+#[utoipa::path(
+    get, path = "/subscriptions/{name}", tag = "events", security(("token" = ["read"])),
+    responses((status = 200, body = Subscription)),
+)]
+async fn show(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+) -> Result<Json<Subscription>, Problem> {
+    by.principal.require_all_sources()?;
+    shown(&api, find(&api, &name).await?).await.map(Json)
+}
+
+async fn find(api: &ApiState, name: &str) -> Result<SubscriptionRecord, Problem> {
+    let found = api.store.find_subscription(name).await?;
+    let missing = || StoreError::NotFound {
+        what: "subscription",
+        name: name.to_owned(),
+    };
+    Ok(found.ok_or_else(missing)?)
+}
+
+async fn shown(api: &ApiState, record: SubscriptionRecord) -> Result<Subscription, Problem> {
+    let last = api.store.event_bounds().await?.last;
+    Ok(Subscription::new(record, last))
+}
+
+/// From where a subscription begins: `now`, `beginning`, or a time.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum StartAt {
+    /// With what comes from now on.
+    Now,
+    /// With the oldest event that is kept.
+    Beginning,
+    /// With what was stored at this moment or later.
+    #[serde(untagged)]
+    At(Time),
+}
+
+impl From<StartAt> for EventStart {
+    fn from(from: StartAt) -> Self {
+        match from {
+            StartAt::Now => Self::Now,
+            StartAt::Beginning => Self::Beginning,
+            StartAt::At(time) => Self::At(time.0),
+        }
+    }
+}
+
+/// Forgets a subscription with its dead letters.
+#[utoipa::path(
+    delete, path = "/subscriptions/{name}", tag = "events", security(("token" = ["operate"])),
+    responses((status = 204)),
+)]
+async fn remove(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    by.principal.require_all_sources()?;
+    api.store.delete_subscription(&name).await?;
+    api.queue.wake().await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn command(api: &ApiState, name: &str, command: &SubscriptionCommand) -> Result<Json<Subscription>, Problem> {
+    api.store.command_subscription(name, command).await?;
+    api.queue.wake().await;
+    shown(api, find(api, name).await?).await.map(Json)
+}
+
+/// Hands out nothing until it is resumed.
+#[utoipa::path(
+    post, path = "/subscriptions/{name}/pause", tag = "events", security(("token" = ["operate"])),
+    responses((status = 200, body = Subscription)),
+)]
+async fn pause(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+) -> Result<Json<Subscription>, Problem> {
+    by.principal.require_all_sources()?;
+    command(&api, &name, &SubscriptionCommand::Pause).await
+}
+
+/// Goes on after a pause, or after it was switched off.
+#[utoipa::path(
+    post, path = "/subscriptions/{name}/resume", tag = "events", security(("token" = ["operate"])),
+    responses((status = 200, body = Subscription)),
+)]
+async fn resume(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+) -> Result<Json<Subscription>, Problem> {
+    by.principal.require_all_sources()?;
+    command(&api, &name, &SubscriptionCommand::Resume).await
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Replay {
+    /// Where it goes on: `now`, `beginning`, or a time.
+    from: StartAt,
+}
+
+/// Forgets what is outstanding and goes on from another place.
+#[utoipa::path(
+    post, path = "/subscriptions/{name}/replay", tag = "events", request_body = Replay,
+    security(("token" = ["operate"])), responses((status = 200, body = Subscription)),
+)]
+async fn replay(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+    Body(wanted): Body<Replay>,
+) -> Result<Json<Subscription>, Problem> {
+    by.principal.require_all_sources()?;
+    command(&api, &name, &SubscriptionCommand::Replay(wanted.from.into())).await
+}

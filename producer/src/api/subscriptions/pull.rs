@@ -1,0 +1,305 @@
+//! Pulling events: taking, acknowledging, giving back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use tideline_core::full_text;
+use tideline_core::words::{
+    EventOutcome, EventSequence, SettleEvent, SubscriptionKind, SubscriptionRecord, TakeEvents, Taken, TakenEvent,
+};
+use tideline_runtime::event_filter::{EventFilter, FilterError};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use super::find;
+use crate::api::ApiState;
+use crate::api::changes::MAX_WAIT;
+use crate::api::event_bell::EventBell;
+use crate::api::extract::{Json as Body, Path};
+use crate::api::page::limit_of;
+use crate::api::problem::{Code, Problem};
+use crate::api::role::{By, Operate};
+use crate::api::types::WholeEvent;
+
+/// Longest lease and delay, in seconds.
+const MAX_SECONDS: u64 = 43_200;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pull {
+    /// Events of one answer, 1 to 1,000; 100 unless said otherwise.
+    max: Option<u32>,
+    /// Seconds to wait for an event if there is none, 0 to 30.
+    #[serde(default)]
+    wait: u64,
+    /// Seconds until what is not acknowledged is handed out again, 1 to 43,200; 30 unless said otherwise.
+    lease: Option<u64>,
+}
+
+/// An event that was handed out.
+#[derive(Serialize, ToSchema)]
+struct Pulled {
+    #[serde(flatten)]
+    event: WholeEvent,
+    /// How often it was handed out, 1 for the first time.
+    attempt: u32,
+    /// Acknowledges it, or gives it back.
+    ack_id: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct PullAnswer {
+    /// In order.
+    events: Vec<Pulled>,
+    /// There may be more now.
+    more: bool,
+    /// Events up to here were dropped before the subscription came to them; told once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed_to: Option<String>,
+}
+
+/// Hands out events for a while. Those of one key come in order, and to one puller at a time.
+#[utoipa::path(
+    post, path = "/subscriptions/{name}/pull", tag = "events", request_body = Pull,
+    security(("token" = ["operate"])), responses((status = 200, body = PullAnswer)),
+)]
+pub(super) async fn pull(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+    Body(wanted): Body<Pull>,
+) -> Result<Json<PullAnswer>, Problem> {
+    by.principal.require_all_sources()?;
+    let max = limit_of(wanted.max)?;
+    let lease = seconds_of("lease", wanted.lease.unwrap_or(30), 1..=MAX_SECONDS)?;
+    let wait = seconds_of("wait", wanted.wait, 0..=MAX_WAIT)?;
+    let subscription = find(&api, &name).await?;
+    if subscription.kind == SubscriptionKind::Push {
+        return Err(Problem::new(Code::Conflict, "events of this subscription are pushed"));
+    }
+    let puller = Puller::new(&api, &subscription, max, lease)?;
+    let deadline = Instant::now() + wait;
+    let (mut woken, mut bell) = (api.queue.wakeups(), EventBell::listen(&api));
+    let mut taken = puller.take().await?;
+    if taken.is_idle() && !wait.is_zero() {
+        let Ok(_place) = api.waiters.try_acquire() else {
+            return Err(Problem::new(
+                Code::Overloaded,
+                "too many requests wait; ask with wait 0",
+            ));
+        };
+        while taken.is_idle() && Instant::now() < deadline {
+            if !taken.more {
+                let due = taken.next_due.map(|due| Instant::now() + due.since(api.clock.now()));
+                tokio::select! {
+                    () = woken.next() => {}
+                    _ = bell.changed() => {}
+                    () = tokio::time::sleep_until(due.map_or(deadline, |due| due.min(deadline))) => {}
+                    () = api.stop.cancelled() => break,
+                }
+            }
+            taken = puller.take().await?;
+        }
+    }
+    Ok(Json(PullAnswer {
+        more: taken.more,
+        missed_to: taken.missed_to.map(|sequence| sequence.to_string()),
+        events: (taken.events.into_iter())
+            .map(|taken| pulled(taken, puller.token))
+            .collect(),
+    }))
+}
+
+/// Takes events of one subscription for one request.
+struct Puller<'a> {
+    api: &'a ApiState,
+    name: &'a str,
+    filter: Option<EventFilter>,
+    max: u32,
+    lease: Duration,
+    token: i64,
+}
+
+impl<'a> Puller<'a> {
+    fn new(api: &'a ApiState, of: &'a SubscriptionRecord, max: u32, lease: Duration) -> Result<Self, Problem> {
+        let filter = of.filter.as_deref().map(EventFilter::compile).transpose();
+        Ok(Self {
+            api,
+            name: &of.name,
+            filter: filter.map_err(|error| Problem::new(Code::Conflict, format!("filter: {error}")))?,
+            max,
+            lease,
+            token: rand::random::<i64>() | 1,
+        })
+    }
+
+    /// What is there now and wanted.
+    async fn take(&self) -> Result<Taken, Problem> {
+        let now = self.api.clock.now();
+        let request = TakeEvents {
+            max: self.max,
+            leased_until: now.plus(self.lease),
+            token: self.token,
+            in_flight: None,
+        };
+        let mut taken = self.api.store.take_events(self.name, &request, now).await?;
+        if let Some(filter) = &self.filter {
+            self.apply(filter, &mut taken).await?;
+        }
+        Ok(taken)
+    }
+
+    /// Leaves what the filter wants, and settles the rest.
+    async fn apply(&self, filter: &EventFilter, taken: &mut Taken) -> Result<(), Problem> {
+        let mut settlements = Vec::new();
+        let mut unavailable = None;
+        let all = std::mem::take(&mut taken.events);
+        for one in all {
+            let outcome = match &unavailable {
+                Some(_) => Some(EventOutcome::Untried),
+                None => match filter.wants(&self.api.evaluator, &one.event).await {
+                    Ok(true) => None,
+                    Ok(false) => Some(EventOutcome::Skipped),
+                    Err(FilterError::Failed(error)) => Some(EventOutcome::Dead {
+                        error: format!("filter: {error}"),
+                    }),
+                    Err(error) => {
+                        unavailable = Some(error);
+                        Some(EventOutcome::Untried)
+                    }
+                },
+            };
+            match outcome {
+                None => taken.events.push(one),
+                Some(outcome) => settlements.push(SettleEvent {
+                    sequence: one.event.head.sequence,
+                    token: self.token,
+                    outcome,
+                }),
+            }
+        }
+        if !settlements.is_empty() {
+            taken.more = true;
+            let now = self.api.clock.now();
+            self.api.store.settle_events(self.name, &settlements, now).await?;
+        }
+        match unavailable {
+            Some(error) if taken.events.is_empty() => Err(Problem::new(Code::Unavailable, full_text(&error))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn pulled(taken: TakenEvent, token: i64) -> Pulled {
+    Pulled {
+        ack_id: format!("{}.{token}", taken.event.head.sequence),
+        attempt: taken.attempt,
+        event: taken.event.into(),
+    }
+}
+
+fn seconds_of(name: &str, seconds: u64, range: std::ops::RangeInclusive<u64>) -> Result<Duration, Problem> {
+    if range.contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let detail = format!("{name} takes seconds from {} to {}", range.start(), range.end());
+    Err(Problem::new(Code::InvalidRequest, detail))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ack {
+    /// `ack_id` of events that are done, at most 1,000.
+    ack_ids: Vec<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nack {
+    /// `ack_id` of events that are to come again, at most 1,000.
+    ack_ids: Vec<String>,
+    /// Seconds until then, 0 to 43,200.
+    #[serde(default)]
+    delay: u64,
+    /// Why, for people.
+    error: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Settled {
+    /// Events that were settled.
+    settled: usize,
+    /// `ack_id` of events that are somebody else's by now, or done with.
+    stale: Vec<String>,
+}
+
+/// Events are done: they do not come again.
+#[utoipa::path(
+    post, path = "/subscriptions/{name}/ack", tag = "events", request_body = Ack,
+    security(("token" = ["operate"])), responses((status = 200, body = Settled)),
+)]
+pub(super) async fn ack(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+    Body(wanted): Body<Ack>,
+) -> Result<Json<Settled>, Problem> {
+    by.principal.require_all_sources()?;
+    settle(&api, &name, wanted.ack_ids, &EventOutcome::Acked).await
+}
+
+/// Events come again, after a delay.
+#[utoipa::path(
+    post, path = "/subscriptions/{name}/nack", tag = "events", request_body = Nack,
+    security(("token" = ["operate"])), responses((status = 200, body = Settled)),
+)]
+pub(super) async fn nack(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+    Body(wanted): Body<Nack>,
+) -> Result<Json<Settled>, Problem> {
+    by.principal.require_all_sources()?;
+    let delay = seconds_of("delay", wanted.delay, 0..=MAX_SECONDS)?;
+    let again = EventOutcome::Again {
+        due_at: api.clock.now().plus(delay),
+        error: wanted.error,
+    };
+    let settled = settle(&api, &name, wanted.ack_ids, &again).await;
+    // Whoever waits learns when they are due.
+    api.queue.wake().await;
+    settled
+}
+
+async fn settle(
+    api: &ApiState,
+    name: &str,
+    ack_ids: Vec<String>,
+    outcome: &EventOutcome,
+) -> Result<Json<Settled>, Problem> {
+    if ack_ids.len() > 1_000 {
+        return Err(Problem::new(Code::InvalidRequest, "ack_ids takes at most 1,000"));
+    }
+    let settlement = |id: &String| -> Result<SettleEvent, Problem> {
+        let parts = id
+            .split_once('.')
+            .and_then(|(sequence, token)| Some((sequence.parse().ok()?, token.parse().ok()?)));
+        let (sequence, token) = parts
+            .ok_or_else(|| Problem::new(Code::InvalidRequest, "ack_ids takes what ack_id of a pulled event was"))?;
+        Ok(SettleEvent {
+            sequence: EventSequence(sequence),
+            token,
+            outcome: outcome.clone(),
+        })
+    };
+    let settlements = ack_ids.iter().map(settlement).collect::<Result<Vec<_>, _>>()?;
+    let settled = api.store.settle_events(name, &settlements, api.clock.now()).await?;
+    let stale = ack_ids.into_iter().zip(&settled).filter(|(_, settled)| !**settled);
+    Ok(Json(Settled {
+        settled: settled.iter().filter(|settled| **settled).count(),
+        stale: stale.map(|(id, _)| id).collect(),
+    }))
+}

@@ -1,0 +1,325 @@
+//! Making and changing subscriptions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use tideline_core::rules::TopicGlob;
+use tideline_core::words::{PushFormat, PushSpec, Secret, SubscriptionKind, SubscriptionRecord, SubscriptionSpec};
+use tideline_runtime::event_filter::EventFilter;
+use tideline_runtime::push_target::{PushTarget, secret_of};
+use tideline_store::EventStart;
+use url::Url;
+use utoipa::ToSchema;
+
+use super::{StartAt, shown};
+use crate::api::ApiState;
+use crate::api::extract::{Json as Body, Path};
+use crate::api::problem::{Code, Problem};
+use crate::api::role::{By, Operate};
+use crate::api::types::Subscription;
+
+/// Most events that may be outstanding.
+const MAX_OUTSTANDING: u32 = 10_000;
+/// Most topics of a subscription.
+const MAX_TOPICS: usize = 100;
+/// Most events that may be sent at a time.
+const MAX_IN_FLIGHT: u32 = 256;
+/// Most headers of a push, and most bytes of them.
+const MAX_HEADERS: (usize, usize) = (20, 8_192);
+/// Longest filter, in bytes.
+const MAX_FILTER_BYTES: usize = 10_000;
+/// What a notification follows unless it says otherwise: what waits for a person.
+const NOTEWORTHY: [&str; 8] = [
+    "sweep.held",
+    "cycle.cancelled",
+    "source.blocked",
+    "job.parked",
+    "subscription.dead_letter",
+    "subscription.blocked",
+    "drift.found",
+    "hook.silent",
+];
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutSubscription {
+    /// Topics or patterns such as `github.*`; none: every topic, or with `notify` what waits for a person.
+    #[serde(default)]
+    topics: Vec<String>,
+    /// From where a new subscription begins; an existing one stays where it stands. `now` unless said otherwise.
+    from: Option<StartAt>,
+    /// Events that may be outstanding, 1 to 10,000; 1,000 unless said otherwise.
+    max_outstanding: Option<u32>,
+    /// jq expression over the event (`.topic`, `.key`, `.hook`, `.headers`, `.body`): only what it is true of is handed out.
+    filter: Option<String>,
+    /// Sends each event to a URL, signed as Standard Webhooks.
+    push: Option<Push>,
+    /// Tells people, in a channel of their chat.
+    notify: Option<Notify>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Push {
+    /// Where events are sent: `https`, and no private address unless `subscriptions.allow_networks` allows it.
+    #[schema(value_type = String)]
+    url: Url,
+    /// Signs them, `whsec_…`. Left out: one is made, and shown in this answer only; an existing subscription keeps its own.
+    secret: Option<String>,
+    /// Events that are sent at a time at most, 1 to 256; 8 unless said otherwise. Those of one key are sent one by one.
+    in_flight: Option<u32>,
+    /// Sent with every request.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Notify {
+    /// The incoming webhook of the channel.
+    #[schema(value_type = String)]
+    url: Url,
+    /// What it takes.
+    format: NotifyFormat,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum NotifyFormat {
+    /// Slack, and what is like it.
+    Slack,
+    /// Workflows of Microsoft Teams.
+    Teams,
+    /// Mattermost.
+    Mattermost,
+    /// Plain text.
+    Text,
+}
+
+impl From<NotifyFormat> for PushFormat {
+    fn from(format: NotifyFormat) -> Self {
+        match format {
+            NotifyFormat::Slack => Self::Slack,
+            NotifyFormat::Teams => Self::Teams,
+            NotifyFormat::Mattermost => Self::Mattermost,
+            NotifyFormat::Text => Self::Text,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct PutAnswer {
+    #[serde(flatten)]
+    subscription: Subscription,
+    /// What its requests are signed with, if it was made just now. It is not shown again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::InvalidRequest, detail.into())
+}
+
+/// Makes a subscription, or changes what it follows and where it is sent.
+#[utoipa::path(
+    put, path = "/subscriptions/{name}", tag = "events", request_body = PutSubscription,
+    security(("token" = ["operate"])), responses((status = 200, body = PutAnswer)),
+)]
+pub(super) async fn put(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+    Body(wanted): Body<PutSubscription>,
+) -> Result<Json<PutAnswer>, Problem> {
+    by.principal.require_all_sources()?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 63 || !name.chars().all(allowed) {
+        return Err(invalid("a name has 1 to 63 letters, digits, -, _ or ."));
+    }
+    let max_outstanding = wanted.max_outstanding.unwrap_or(1_000);
+    if !(1..=MAX_OUTSTANDING).contains(&max_outstanding) {
+        return Err(invalid(format!(
+            "max_outstanding takes a number from 1 to {MAX_OUTSTANDING}"
+        )));
+    }
+    let filter = wanted.filter.filter(|filter| !filter.trim().is_empty());
+    if let Some(filter) = &filter {
+        check_filter(filter)?;
+    }
+    let topics = topics_of(wanted.topics, wanted.notify.is_some())?;
+    let existing = api.store.find_subscription(&name).await?;
+    let (push, secret) = match (wanted.push, wanted.notify) {
+        (Some(_), Some(_)) => return Err(invalid("push and notify exclude each other; make two subscriptions")),
+        (Some(push), None) => {
+            let (spec, secret) = push_of(&api, &name, push, existing.as_ref())?;
+            (Some(spec), secret)
+        }
+        (None, Some(notify)) => (Some(notify_of(&api, &name, notify, existing.as_ref())?), None),
+        (None, None) => (None, None),
+    };
+    let kind = if push.is_some() {
+        SubscriptionKind::Push
+    } else {
+        SubscriptionKind::Pull
+    };
+    if existing.is_some_and(|existing| existing.kind != kind) {
+        let detail = "a subscription stays one that pulls, or one that is pushed; delete it first, or use another name";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    let spec = SubscriptionSpec {
+        name,
+        kind,
+        topics,
+        max_outstanding,
+        filter,
+        push,
+    };
+    let start = wanted.from.map_or(EventStart::Now, EventStart::from);
+    let made = api.store.put_subscription(&spec, start, api.clock.now()).await?;
+    api.queue.wake().await;
+    Ok(Json(PutAnswer {
+        subscription: shown(&api, made).await?,
+        secret: secret.map(|secret| secret.reveal().to_owned()),
+    }))
+}
+
+fn topics_of(topics: Vec<String>, notifies: bool) -> Result<Vec<TopicGlob>, Problem> {
+    if topics.len() > MAX_TOPICS {
+        return Err(invalid(format!("topics takes at most {MAX_TOPICS}")));
+    }
+    let topics = match topics.is_empty() && notifies {
+        true => NOTEWORTHY.map(str::to_owned).to_vec(),
+        false => topics,
+    };
+    let topics = topics.iter().map(|topic| topic.parse::<TopicGlob>());
+    topics
+        .collect::<Result<_, _>>()
+        .map_err(|error| invalid(format!("topics: {error}")))
+}
+
+fn check_filter(filter: &str) -> Result<(), Problem> {
+    if filter.len() > MAX_FILTER_BYTES {
+        return Err(invalid(format!("filter takes at most {MAX_FILTER_BYTES} bytes")));
+    }
+    EventFilter::compile(filter).map_err(|error| invalid(format!("filter: {error}")))?;
+    Ok(())
+}
+
+/// Where events are sent, and the secret if it was made just now.
+fn push_of(
+    api: &ApiState,
+    name: &str,
+    push: Push,
+    existing: Option<&SubscriptionRecord>,
+) -> Result<(PushSpec, Option<Secret>), Problem> {
+    let in_flight = push.in_flight.unwrap_or(8);
+    if !(1..=MAX_IN_FLIGHT).contains(&in_flight) {
+        return Err(invalid(format!(
+            "push.in_flight takes a number from 1 to {MAX_IN_FLIGHT}"
+        )));
+    }
+    check_headers(&push.headers)?;
+    let before = opened(api, existing);
+    let kept = before.and_then(|target| target.secret);
+    let (secret, made) = match (push.secret, kept) {
+        (Some(given), _) => (Secret::new(given), None),
+        (None, Some(kept)) => (kept, None),
+        (None, None) => {
+            let made = secret_of(rand::random());
+            (made.clone(), Some(made))
+        }
+    };
+    let headers = push.headers.into_iter();
+    let target = PushTarget {
+        url: push.url,
+        secret: Some(secret),
+        headers: headers.map(|(name, value)| (name, Secret::new(value))).collect(),
+    };
+    let spec = spec_of(api, name, &target, (PushFormat::Event, in_flight), existing)?;
+    Ok((spec, made))
+}
+
+fn notify_of(
+    api: &ApiState,
+    name: &str,
+    notify: Notify,
+    existing: Option<&SubscriptionRecord>,
+) -> Result<PushSpec, Problem> {
+    let target = PushTarget {
+        url: notify.url,
+        secret: None,
+        headers: BTreeMap::new(),
+    };
+    // Chats take about one message a second.
+    spec_of(api, name, &target, (notify.format.into(), 1), existing)
+}
+
+/// The same target stays sealed as it is, so that putting a subscription again changes nothing.
+fn spec_of(
+    api: &ApiState,
+    name: &str,
+    target: &PushTarget,
+    (format, in_flight): (PushFormat, u32),
+    existing: Option<&SubscriptionRecord>,
+) -> Result<PushSpec, Problem> {
+    let settings = api.settings.as_ref().map(|settings| settings.subscriptions.clone());
+    let key = if format.is_for_people() { "notify" } else { "push" };
+    target
+        .check(&settings.unwrap_or_default())
+        .map_err(|error| invalid(format!("{key}.{error}")))?;
+    let same = existing.filter(|_| opened(api, existing).is_some_and(|before| before == *target));
+    let sealed = match same.and_then(|existing| existing.push.as_ref()) {
+        Some(push) => push.sealed.clone(),
+        None => target
+            .seal(&api.sealer, name)
+            .map_err(|error| Problem::new(Code::Conflict, error.to_string()))?,
+    };
+    Ok(PushSpec {
+        format,
+        shown_url: target.shown_url(format.is_for_people()),
+        sealed,
+        in_flight,
+    })
+}
+
+/// Where an existing subscription is sent, if this process can tell.
+fn opened(api: &ApiState, existing: Option<&SubscriptionRecord>) -> Option<PushTarget> {
+    let existing = existing?;
+    let sealed = &existing.push.as_ref()?.sealed;
+    PushTarget::open(&api.sealer, &existing.name, sealed).ok()
+}
+
+fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let (most, bytes) = MAX_HEADERS;
+    if headers.len() > most
+        || headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>()
+            > bytes
+    {
+        return Err(invalid(format!(
+            "push.headers takes at most {most} headers with {bytes} bytes"
+        )));
+    }
+    for (name, value) in headers {
+        let wrong = |why: &str| invalid(format!("push.headers.{name} {why}"));
+        let parsed = HeaderName::try_from(name.as_str()).map_err(|_| wrong("is no name of a header"))?;
+        HeaderValue::try_from(value.as_str()).map_err(|_| wrong("has a value that cannot be sent"))?;
+        let own = [
+            "host",
+            "content-type",
+            "content-length",
+            "transfer-encoding",
+            "connection",
+        ];
+        if own.contains(&parsed.as_str()) || parsed.as_str().starts_with("webhook-") {
+            return Err(wrong("is set by tideline"));
+        }
+    }
+    Ok(())
+}

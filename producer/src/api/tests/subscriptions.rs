@@ -1,0 +1,177 @@
+use std::path::Path;
+
+use tideline_core::words::{NewEvent, Verdict};
+
+use super::*;
+
+async fn bench_with_key() -> Bench {
+    let yaml = format!("secret_key: \"{}\"\n", "07".repeat(32));
+    bench_with(Some(
+        tideline_config::parse(&yaml, Path::new("t.yaml"), &|_| None).unwrap(),
+    ))
+    .await
+}
+
+impl Bench {
+    async fn put(&self, name: &str, body: Value) -> Answered {
+        let path = format!("/v1/subscriptions/{name}");
+        self.ask(holder(Role::Operate, &[]), "PUT", &path, Some(body), &[])
+            .await
+    }
+
+    async fn append(&self, bodies: &[Value]) {
+        let event = |body: &Value| NewEvent {
+            topic: "ci.done".to_owned(),
+            key: String::new(),
+            delivery: None,
+            verdict: Verdict::Published,
+            malformed: false,
+            headers: vec![],
+            body: body.to_string().into_bytes(),
+            trace: None,
+        };
+        let events: Vec<NewEvent> = bodies.iter().map(event).collect();
+        self.store.append_events(&events, SystemClock.now()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_secret_of_a_push_is_made_and_shown_once_and_kept_when_it_is_put_again() {
+    let bench = bench_with_key().await;
+    let push =
+        json!({"push": {"url": "https://example.com/in?key=hidden", "in_flight": 3, "headers": {"x-a": "hidden"}}});
+    let made = bench.put("audit", push.clone()).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let secret = made.json()["secret"].as_str().unwrap().to_owned();
+    assert!(
+        secret.starts_with("whsec_") && !made.body.contains("hidden"),
+        "{}",
+        made.body
+    );
+    assert_eq!(
+        made.json()["push"],
+        json!({"url": "https://example.com/in", "format": "event", "in_flight": 3})
+    );
+    let record = bench.store.find_subscription("audit").await.unwrap().unwrap();
+    let again = bench.put("audit", push).await;
+    assert_eq!((again.status, &again.json()["secret"]), (200, &Value::Null));
+    let same = bench.store.find_subscription("audit").await.unwrap().unwrap();
+    assert_eq!(
+        (same.push, same.generation),
+        (record.push, record.generation),
+        "nothing changed"
+    );
+    let shown = bench.get("/v1/subscriptions/audit").await;
+    assert!(
+        !shown.body.contains("hidden") && !shown.body.contains(&secret),
+        "{}",
+        shown.body
+    );
+    let shown = shown.json();
+    assert_eq!(
+        (&shown["lag"], &shown["next_try"], &shown["kind"]),
+        (&json!(0), &Value::Null, &json!("push"))
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_that_cannot_work_is_refused_with_the_place_of_the_mistake() {
+    let bench = bench_with_key().await;
+    let url = "https://example.com/";
+    for (body, place) in [
+        (json!({"filter": ".body.a ="}), "filter: "),
+        (json!({"topics": ["not a topic"]}), "topics: "),
+        (
+            json!({"push": {"url": "http://example.com/"}}),
+            "push.url must begin with https://",
+        ),
+        (
+            json!({"push": {"url": "https://10.0.0.1/"}}),
+            "push.10.0.0.1 is a private",
+        ),
+        (
+            json!({"push": {"url": url, "secret": "short"}}),
+            "push.secret takes whsec_",
+        ),
+        (json!({"push": {"url": url, "in_flight": 0}}), "push.in_flight takes"),
+        (
+            json!({"push": {"url": url, "headers": {"webhook-id": "1"}}}),
+            "push.headers.webhook-id is set by tideline",
+        ),
+        (
+            json!({"push": {"url": url}, "notify": {"url": url, "format": "slack"}}),
+            "push and notify exclude",
+        ),
+        (json!({"notify": {"url": url, "format": "pigeon"}}), "pigeon"),
+    ] {
+        let answer = bench.put("s", body.clone()).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.body);
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(place), "{body}: {detail}");
+    }
+    assert!(bench.store.list_subscriptions().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_key_no_push_can_be_made_and_the_answer_says_what_to_set() {
+    let bench = bench().await;
+    let answer = bench.put("s", json!({"push": {"url": "https://example.com/"}})).await;
+    assert_eq!(answer.status, 409);
+    assert!(
+        answer.body.contains("TIDELINE_SECRET_KEY is not set"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(bench.put("s", json!({"topics": ["ci.*"]})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_notification_follows_what_waits_for_people_unless_it_says_otherwise() {
+    let bench = bench_with_key().await;
+    let notify = json!({"notify": {"url": "https://hooks.example.com/T0/B0/hidden", "format": "slack"}});
+    let made = bench.put("chat", notify).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    assert_eq!(
+        made.json()["push"],
+        json!({"url": "https://hooks.example.com/…", "format": "slack", "in_flight": 1})
+    );
+    let topics = made.json()["topics"].to_string();
+    assert!(
+        topics.contains("sweep.held") && !topics.contains("subscription.failing"),
+        "{topics}"
+    );
+}
+
+#[tokio::test]
+async fn a_pull_gets_what_its_filter_wants_and_moves_past_the_rest() {
+    let bench = bench().await;
+    bench
+        .append(&[json!({"n": 1}), json!({"n": 2}), json!({"n": 3}), json!({"m": 4})])
+        .await;
+    let body = json!({"topics": ["ci.*"], "from": "beginning", "filter": ".body.n > 1"});
+    assert_eq!(bench.put("s", body).await.status, 200);
+    let pulled = bench.post("/v1/subscriptions/s/pull", Some(json!({}))).await.json();
+    let numbers: Vec<_> = pulled["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["body"]["n"].clone())
+        .collect();
+    assert_eq!(numbers, [json!(2), json!(3)]);
+    let ids: Vec<_> = pulled["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["ack_id"].clone())
+        .collect();
+    let acked = bench
+        .post("/v1/subscriptions/s/ack", Some(json!({ "ack_ids": ids })))
+        .await
+        .json();
+    assert_eq!(acked["settled"], 2);
+    let shown = bench.get("/v1/subscriptions/s").await.json();
+    assert_eq!(
+        (&shown["lag"], &shown["outstanding"], &shown["filter"]),
+        (&json!(0), &json!(0), &json!(".body.n > 1"))
+    );
+}

@@ -1,0 +1,345 @@
+//! The sending of one subscription by one worker: takes events, sends those of one key one after the other and those of
+//! different keys side by side, and settles what came of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tideline_core::full_text;
+use tideline_core::rules::LadderStep;
+use tideline_core::words::{
+    EventOutcome, EventRecord, EventSequence, PushSpec, SettleEvent, SubscriptionRecord, TakeEvents, Taken, TakenEvent,
+    Timestamp,
+};
+use tideline_runtime::event_filter::{EventFilter, FilterError};
+use tideline_runtime::push_target::PushTarget;
+use tideline_store::{StoreError, SubscriptionCommand};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::message::{self, Message};
+use super::sending::Answer;
+use super::{Pusher, ignore_missing, sentence};
+
+/// A lease is so much longer than a request: two of one key fit into it, and the settlement.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// Before the end of the lease nothing is being sent any more for so long: clocks differ a little.
+const CLOCK_MARGIN: Duration = Duration::from_secs(2);
+/// How long it waits if the store cannot be asked, or expressions cannot be evaluated.
+const UNAVAILABLE: Duration = Duration::from_secs(1);
+/// No wait for what is due is longer: the book may have changed.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(super) struct Lane {
+    sending: Arc<Sending>,
+    in_flight: u32,
+    lease: Duration,
+}
+
+/// What a task needs that sends.
+struct Sending {
+    pusher: Arc<Pusher>,
+    name: String,
+    push: PushSpec,
+    target: PushTarget,
+    filter: Option<EventFilter>,
+}
+
+/// What came of one event.
+struct Done {
+    sequence: EventSequence,
+    token: i64,
+    outcome: EventOutcome,
+    /// The URL wants nothing any more.
+    gone: bool,
+}
+
+impl Lane {
+    /// # Errors
+    /// What is stored cannot be used by this process: there is no key, or another one.
+    pub(super) fn new(pusher: Arc<Pusher>, record: &SubscriptionRecord) -> Result<Self, String> {
+        let push = record.push.clone().ok_or("it has no target")?;
+        let target = PushTarget::open(&pusher.parts.sealer, &record.name, &push.sealed);
+        let filter = record.filter.as_deref().map(EventFilter::compile).transpose();
+        let lease = pusher.parts.settings.timeout * 2 + LEASE_MARGIN;
+        Ok(Self {
+            in_flight: push.in_flight.max(1),
+            lease,
+            sending: Arc::new(Sending {
+                name: record.name.clone(),
+                target: target.map_err(|error| error.to_string())?,
+                filter: filter.map_err(|error| format!("filter: {error}"))?,
+                push,
+                pusher,
+            }),
+        })
+    }
+
+    /// Sends until `stop`, then lets what is being sent end; `cancel` ends it at once.
+    pub(super) async fn run(self, wake: Arc<Notify>, stop: CancellationToken, cancel: CancellationToken) {
+        let (results, mut done) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        // Taken and not yet settled, with the token.
+        let mut held: HashMap<EventSequence, i64> = HashMap::new();
+        let (mut look, mut next_due) = (true, None);
+        loop {
+            let room = self
+                .in_flight
+                .saturating_sub(u32::try_from(held.len()).unwrap_or(u32::MAX));
+            if look && room > 0 && !stop.is_cancelled() {
+                let started = Instant::now();
+                (look, next_due) = match self.take(room).await {
+                    Ok((taken, token)) => {
+                        let next = (taken.more, taken.next_due);
+                        held.extend(taken.events.iter().map(|event| (event.event.head.sequence, token)));
+                        for group in by_key(taken.events) {
+                            let (sending, results) = (Arc::clone(&self.sending), results.clone());
+                            let until = started + self.lease - CLOCK_MARGIN;
+                            tasks.spawn(async move { sending.send_all(group, token, until, &results).await });
+                        }
+                        next
+                    }
+                    Err(StoreError::NotFound { .. }) => return,
+                    Err(error) => {
+                        tracing::warn!(
+                            subscription = self.sending.name,
+                            error = full_text(&error),
+                            "events cannot be taken now"
+                        );
+                        (false, Some(self.sending.now().plus(UNAVAILABLE)))
+                    }
+                };
+                if look {
+                    tokio::task::yield_now().await;
+                    if held.is_empty() {
+                        continue;
+                    }
+                }
+            }
+            if stop.is_cancelled() && held.is_empty() {
+                return;
+            }
+            let wait = next_due.map_or(LONGEST_WAIT, |due: Timestamp| due.since(self.sending.now()));
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                Some(first) = done.recv() => {
+                    self.settle(first, &mut done, &mut held).await;
+                    look = true;
+                }
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+                () = wake.notified(), if !stop.is_cancelled() => look = true,
+                () = tokio::time::sleep(wait.clamp(Duration::from_millis(1), LONGEST_WAIT)), if !stop.is_cancelled() => look = true,
+            }
+            while tasks.try_join_next().is_some() {}
+        }
+        // Requests end here, with their tasks; what was not sent to its end is anybody's again.
+        tasks.shutdown().await;
+        let left = held.into_iter().map(|(sequence, token)| SettleEvent {
+            sequence,
+            token,
+            outcome: EventOutcome::Untried,
+        });
+        self.write(&left.collect::<Vec<_>>()).await;
+    }
+
+    async fn take(&self, room: u32) -> Result<(Taken, i64), StoreError> {
+        let parts = &self.sending.pusher.parts;
+        let (now, token) = (parts.clock.now(), rand::random::<i64>() | 1);
+        let request = TakeEvents {
+            max: room,
+            leased_until: now.plus(self.lease),
+            token,
+            in_flight: Some(self.in_flight),
+        };
+        let taken = parts.store.take_events(&self.sending.name, &request, now).await?;
+        if let Some(missed) = taken.missed_to {
+            tracing::warn!(subscription = self.sending.name, %missed, "events were dropped before they were pushed");
+        }
+        Ok((taken, token))
+    }
+
+    /// Settles what came of events, all that there is by now.
+    async fn settle(
+        &self,
+        first: Done,
+        done: &mut mpsc::UnboundedReceiver<Done>,
+        held: &mut HashMap<EventSequence, i64>,
+    ) {
+        let mut batch = vec![first];
+        while let Ok(next) = done.try_recv() {
+            batch.push(next);
+        }
+        let gone = batch.iter().any(|done| done.gone);
+        for done in &batch {
+            held.remove(&done.sequence);
+        }
+        let settlements = batch.into_iter().map(|done| SettleEvent {
+            sequence: done.sequence,
+            token: done.token,
+            outcome: done.outcome,
+        });
+        self.write(&settlements.collect::<Vec<_>>()).await;
+        if gone {
+            let block = SubscriptionCommand::Block("the URL answered 410 Gone".to_owned());
+            let parts = &self.sending.pusher.parts;
+            let blocked = ignore_missing(parts.store.command_subscription(&self.sending.name, &block).await);
+            if let Err(error) = blocked {
+                tracing::warn!(
+                    subscription = self.sending.name,
+                    error = full_text(&error),
+                    "cannot be switched off now"
+                );
+            }
+            parts.queue.wake().await;
+        }
+    }
+
+    /// While the store is away, as long as the leases are this worker's; after that the events are sent again.
+    async fn write(&self, settlements: &[SettleEvent]) {
+        if settlements.is_empty() {
+            return;
+        }
+        let parts = &self.sending.pusher.parts;
+        let until = Instant::now() + self.lease;
+        loop {
+            let now = parts.clock.now();
+            match parts.store.settle_events(&self.sending.name, settlements, now).await {
+                Ok(_) | Err(StoreError::NotFound { .. }) => return,
+                Err(error) if error.may_retry() && Instant::now() < until => {
+                    tracing::warn!(
+                        subscription = self.sending.name,
+                        error = full_text(&error),
+                        "what was pushed cannot be noted now"
+                    );
+                    tokio::time::sleep(UNAVAILABLE).await;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        subscription = self.sending.name,
+                        error = full_text(&error),
+                        "what was pushed was not noted; it is sent again"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Events of one key belong together, in order; an event without a key stands alone.
+fn by_key(events: Vec<TakenEvent>) -> Vec<Vec<TakenEvent>> {
+    let mut groups: Vec<Vec<TakenEvent>> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for event in events {
+        let key = event.event.head.key.clone();
+        match places.get(&key).and_then(|place| groups.get_mut(*place)) {
+            Some(group) => group.push(event),
+            None => {
+                if !key.is_empty() {
+                    places.insert(key, groups.len());
+                }
+                groups.push(vec![event]);
+            }
+        }
+    }
+    groups
+}
+
+impl Sending {
+    fn now(&self) -> Timestamp {
+        self.pusher.parts.clock.now()
+    }
+
+    /// Sends events of one key one after the other. After a failure the others are as if nobody had taken them, and so are
+    /// those that could not be sent to their end before `until`.
+    async fn send_all(
+        &self,
+        group: Vec<TakenEvent>,
+        token: i64,
+        until: Instant,
+        results: &mpsc::UnboundedSender<Done>,
+    ) {
+        let mut failed = false;
+        for taken in group {
+            let in_time = Instant::now() + self.pusher.parts.settings.timeout <= until;
+            let sequence = taken.event.head.sequence;
+            let (outcome, gone) = if failed || !in_time {
+                (EventOutcome::Untried, false)
+            } else {
+                self.send_one(&taken.event, taken.attempt).await
+            };
+            failed |= matches!(outcome, EventOutcome::Again { .. } | EventOutcome::Untried);
+            let done = Done {
+                sequence,
+                token,
+                outcome,
+                gone,
+            };
+            if results.send(done).is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn send_one(&self, event: &EventRecord, attempt: u32) -> (EventOutcome, bool) {
+        let parts = &self.pusher.parts;
+        if let Some(filter) = &self.filter {
+            match filter.wants(&parts.evaluator, event).await {
+                Ok(true) => {}
+                Ok(false) => return (EventOutcome::Skipped, false),
+                Err(FilterError::Failed(error)) => {
+                    let error = format!("filter: {error}");
+                    return (EventOutcome::Dead { error }, false);
+                }
+                Err(error @ FilterError::Unavailable(_)) => {
+                    tracing::warn!(subscription = self.name, error = full_text(&error), "events wait");
+                    let due_at = self.now().plus(UNAVAILABLE);
+                    return (EventOutcome::Again { due_at, error: None }, false);
+                }
+            }
+        }
+        let Some(message) = self.message(event).await else {
+            return (EventOutcome::Skipped, false);
+        };
+        match self.pusher.sender.send(&self.target, &message).await {
+            Answer::Accepted => (EventOutcome::Acked, false),
+            Answer::Gone => {
+                let again = EventOutcome::Again {
+                    due_at: self.now(),
+                    error: Some("410 Gone".to_owned()),
+                };
+                (again, true)
+            }
+            Answer::Failed { error, not_before } => (self.after_failure(error, attempt, not_before), false),
+        }
+    }
+
+    /// The next rung of the ladder, or the end of it.
+    fn after_failure(&self, error: String, attempt: u32, not_before: Option<Timestamp>) -> EventOutcome {
+        let ladder = &self.pusher.parts.settings.backoff;
+        match ladder.after_failure(attempt.saturating_sub(1), self.now(), not_before, rand::random()) {
+            LadderStep::Wait { due_at, .. } => EventOutcome::Again {
+                due_at,
+                error: Some(error),
+            },
+            LadderStep::Exhausted => EventOutcome::Dead { error },
+        }
+    }
+
+    /// What is sent of an event; none: people have been told of this.
+    async fn message(&self, event: &EventRecord) -> Option<Message> {
+        if !self.push.format.is_for_people() {
+            return Some(message::of_event(event));
+        }
+        let parts = &self.pusher.parts;
+        if sentence::was_told(parts.store.as_ref(), &event.head).await {
+            return None;
+        }
+        let sentence = sentence::of_event(event, parts.public_url.as_ref());
+        Some(sentence.message(self.push.format, message::id_of(event)))
+    }
+}

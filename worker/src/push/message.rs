@@ -1,0 +1,151 @@
+//! What a push sends of an event: the same object that a pull gets, signed as Standard Webhooks
+//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::Sha256;
+use tideline_core::words::{EventRecord, Timestamp, Verdict};
+
+/// A request's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    /// The same however often it is sent.
+    pub(super) id: String,
+    pub(super) content_type: &'static str,
+    pub(super) body: Vec<u8>,
+}
+
+/// The body, as Standard Webhooks recommends it.
+#[derive(Serialize)]
+struct Envelope<'e> {
+    r#type: &'e str,
+    timestamp: String,
+    data: EventData<'e>,
+}
+
+/// An event as the API shows it.
+#[derive(Serialize)]
+struct EventData<'e> {
+    id: String,
+    topic: &'e str,
+    key: &'e str,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<&'e str>,
+    verdict: Verdict,
+    malformed: bool,
+    body_bytes: u64,
+    headers: &'e [(String, String)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'e RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+/// The id of an event's message, which tells the store's events apart from those of one that was made anew.
+pub(super) fn id_of(event: &EventRecord) -> String {
+    format!("evt_{}_{}", event.head.sequence, event.head.created_at.0)
+}
+
+/// The message of an event for a program.
+pub(super) fn of_event(event: &EventRecord) -> Message {
+    let head = &event.head;
+    let body: Option<&RawValue> = serde_json::from_slice(&event.body).ok();
+    let envelope = Envelope {
+        r#type: &head.topic,
+        timestamp: head.created_at.to_string(),
+        data: EventData {
+            id: head.sequence.to_string(),
+            topic: &head.topic,
+            key: &head.key,
+            created_at: head.created_at.to_string(),
+            hook: head.delivery.as_ref().map(|of| of.hook.as_str()),
+            delivery: head.delivery.as_ref().map(|of| of.id.as_str()),
+            verdict: head.verdict,
+            malformed: head.malformed,
+            body_bytes: head.body_bytes,
+            headers: &event.headers,
+            body_base64: body.is_none().then(|| STANDARD.encode(&event.body)),
+            body,
+        },
+    };
+    Message {
+        id: id_of(event),
+        content_type: "application/json",
+        body: serde_json::to_vec(&envelope).unwrap_or_default(),
+    }
+}
+
+/// `webhook-signature` of a message that is sent at this moment; `webhook-timestamp` is its second.
+pub(super) fn signature(key: &[u8], message: &Message, now: Timestamp) -> String {
+    let seconds = now.0.div_euclid(1_000).to_string();
+    // HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return String::new();
+    };
+    for part in [message.id.as_bytes(), b".", seconds.as_bytes(), b".", &message.body] {
+        mac.update(part);
+    }
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use super::*;
+    use tideline_core::words::{EventHead, EventSequence, Secret};
+    use tideline_runtime::push_target::signing_key;
+
+    /// The vector of the reference implementations (`standard-webhooks/libraries`, "sign function").
+    #[test]
+    fn a_message_is_signed_as_the_published_vector() {
+        let key = signing_key(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).unwrap();
+        let message = Message {
+            id: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
+            content_type: "application/json",
+            body: br#"{"test": 2432232314}"#.to_vec(),
+        };
+        assert_eq!(
+            signature(&key, &message, Timestamp(1_614_265_330_999)),
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
+    }
+
+    #[test]
+    fn a_message_holds_the_event_and_what_is_no_json_in_base64() {
+        let mut event = EventRecord {
+            head: EventHead {
+                sequence: EventSequence(7),
+                topic: "github.push".to_owned(),
+                key: "a".to_owned(),
+                created_at: Timestamp(0),
+                delivery: None,
+                verdict: Verdict::Verified,
+                malformed: false,
+                body_bytes: 7,
+                trace: None,
+            },
+            headers: vec![],
+            body: br#"{"a":1}"#.to_vec(),
+        };
+        let message = of_event(&event);
+        let value: serde_json::Value = serde_json::from_slice(&message.body).unwrap();
+        assert_eq!(
+            (message.id.as_str(), &value["type"]),
+            ("evt_7_0", &"github.push".into())
+        );
+        assert_eq!(value["timestamp"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            (&value["data"]["id"], &value["data"]["body"]["a"]),
+            (&"7".into(), &1.into())
+        );
+        event.body = b"\xff".to_vec();
+        let value: serde_json::Value = serde_json::from_slice(&of_event(&event).body).unwrap();
+        assert_eq!(value["data"]["body_base64"], "/w==");
+    }
+}

@@ -1,0 +1,205 @@
+//! Sends the events of push subscriptions to their URLs. Any number of workers do so at once: what one has taken is leased, no
+//! other one sends it meanwhile, and a request ends before its lease does. Look next at `lane.rs`, one subscription's sending.
+
+mod lane;
+mod message;
+mod sending;
+mod sentence;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tideline_config::subscriptions::SubscriptionSettings;
+use tideline_core::clock::Clock;
+use tideline_core::words::{EventSequence, SubscriptionKind, SubscriptionRecord, SubscriptionState};
+use tideline_expression::Evaluator;
+use tideline_queue::Queue;
+use tideline_runtime::sealing::Sealer;
+use tideline_runtime::{LoopError, Pace, Runtime, Wake};
+use tideline_store::{Store, StoreError, SubscriptionCommand};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use self::lane::Lane;
+use self::sending::Sender;
+
+/// How often the subscriptions are looked at without a wake-up.
+const LOOK: Duration = Duration::from_secs(10);
+/// How often one row is read that says whether the log has grown: own events come without a wake-up.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// What a pusher is made of.
+pub struct PusherParts {
+    /// Has the events.
+    pub store: Arc<dyn Store>,
+    /// Brings wake-ups.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// `subscriptions`.
+    pub settings: SubscriptionSettings,
+    /// Opens the stored targets.
+    pub sealer: Arc<Sealer>,
+    /// Evaluates filters.
+    pub evaluator: Arc<Evaluator>,
+    /// `public_url`: where messages for people link to.
+    pub public_url: Option<Url>,
+}
+
+/// Sends the events of push subscriptions.
+pub struct Pusher {
+    parts: PusherParts,
+    sender: Sender,
+    lanes: Mutex<HashMap<String, Running>>,
+    /// How far the log went when it was looked at last.
+    last: Mutex<EventSequence>,
+    runtime: Runtime,
+}
+
+/// A lane at work.
+struct Running {
+    record: SubscriptionRecord,
+    wake: Arc<Notify>,
+    /// Takes nothing more, and lets what is being sent end.
+    stop: CancellationToken,
+    /// Ends what is being sent, too.
+    cancel: CancellationToken,
+}
+
+impl Pusher {
+    /// Starts sending; ends with the runtime.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn start(parts: PusherParts, runtime: &Runtime) -> Result<(), LoopError> {
+        let sender = Sender::new(&parts.settings, Arc::clone(&parts.clock))?;
+        let wakeups = parts.queue.wakeups();
+        let pusher = Arc::new(Self {
+            parts,
+            sender,
+            lanes: Mutex::default(),
+            last: Mutex::default(),
+            runtime: runtime.clone(),
+        });
+        let looking = Arc::clone(&pusher);
+        runtime.spawn_loop("push", LOOK, Wake::Queue(wakeups), move || {
+            let pusher = Arc::clone(&looking);
+            async move { pusher.look().await.map_err(LoopError::from) }
+        });
+        runtime.spawn_loop("push glance", GLANCE, Wake::Never, move || {
+            let pusher = Arc::clone(&pusher);
+            async move { pusher.glance().await.map_err(LoopError::from) }
+        });
+        Ok(())
+    }
+
+    /// Looks at all subscriptions: starts lanes, ends lanes, wakes those that have something to do.
+    async fn look(self: &Arc<Self>) -> Result<Pace, StoreError> {
+        let last = self.parts.store.event_bounds().await?.last;
+        let mut found = self.parts.store.list_subscriptions().await?;
+        found.retain(|record| record.kind == SubscriptionKind::Push);
+        for record in &found {
+            self.switch_off(record).await?;
+        }
+        *self.last.lock() = last;
+        let mut lanes = self.lanes.lock();
+        lanes.retain(|name, running| {
+            let record = found.iter().find(|record| record.name == *name);
+            let same = record.is_some_and(|record| is_same(record, &running.record));
+            let active = record.is_some_and(|record| record.state == SubscriptionState::Active);
+            if !same {
+                running.cancel.cancel();
+            } else if !active {
+                running.stop.cancel();
+            }
+            same && active
+        });
+        for record in found {
+            if record.state != SubscriptionState::Active {
+                continue;
+            }
+            let has_work = record.position < last || record.outstanding > 0;
+            if let Some(running) = lanes.get(&record.name) {
+                if has_work {
+                    running.wake.notify_one();
+                }
+            } else if let Some(running) = self.start_lane(&record) {
+                lanes.insert(record.name.clone(), running);
+            }
+        }
+        Ok(Pace::Idle)
+    }
+
+    /// Wakes all lanes if the log has grown.
+    async fn glance(&self) -> Result<Pace, StoreError> {
+        if self.lanes.lock().is_empty() {
+            return Ok(Pace::Idle);
+        }
+        let last = self.parts.store.event_bounds().await?.last;
+        let before = std::mem::replace(&mut *self.last.lock(), last);
+        if before != last {
+            for running in self.lanes.lock().values() {
+                running.wake.notify_one();
+            }
+        }
+        Ok(Pace::Idle)
+    }
+
+    /// Blocks a subscription whose URL has failed for too long.
+    async fn switch_off(&self, record: &SubscriptionRecord) -> Result<(), StoreError> {
+        let Some(since) = record
+            .failing_since
+            .filter(|_| record.state == SubscriptionState::Active)
+        else {
+            return Ok(());
+        };
+        if self.parts.clock.now().since(since) < self.parts.settings.switch_off_after {
+            return Ok(());
+        }
+        let error = record.last_error.as_deref().unwrap_or("unknown");
+        let reason = format!("nothing has succeeded since {since}; the last error: {error}");
+        let command = SubscriptionCommand::BlockFailing(since, reason);
+        tracing::warn!(subscription = record.name, %since, error, "a subscription is switched off: its URL fails");
+        ignore_missing(self.parts.store.command_subscription(&record.name, &command).await)
+    }
+
+    fn start_lane(self: &Arc<Self>, record: &SubscriptionRecord) -> Option<Running> {
+        let running = Running {
+            record: record.clone(),
+            wake: Arc::new(Notify::new()),
+            stop: self.runtime.stop().child_token(),
+            cancel: CancellationToken::new(),
+        };
+        let lane = match Lane::new(Arc::clone(self), record) {
+            Ok(lane) => lane,
+            Err(error) => {
+                tracing::warn!(
+                    subscription = record.name,
+                    error,
+                    "events cannot be pushed by this process"
+                );
+                return None;
+            }
+        };
+        self.runtime
+            .spawn(lane.run(Arc::clone(&running.wake), running.stop.clone(), running.cancel.clone()));
+        Some(running)
+    }
+}
+
+/// Whether what is being sent for one is still right for the other.
+fn is_same(now: &SubscriptionRecord, then: &SubscriptionRecord) -> bool {
+    (now.created_at, now.generation, &now.filter, &now.push)
+        == (then.created_at, then.generation, &then.filter, &then.push)
+}
+
+/// A subscription that was deleted meanwhile wants nothing more.
+fn ignore_missing(result: Result<(), StoreError>) -> Result<(), StoreError> {
+    match result {
+        Err(StoreError::NotFound { .. }) => Ok(()),
+        other => other,
+    }
+}
