@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tideline_config::settings::{Settings, SourceSettings};
-use tideline_config::{check_store_url, load, load_examined, parse};
+use tideline_config::{Examined, check_store_url, load, load_examined, parse};
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::full_text;
 use tideline_core::words::Secret;
@@ -278,7 +278,14 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 
 /// What only workers can tell: whether the expressions of a source can be compiled. That resources fit together the reader
 /// knows itself, and what follows from a wrong parent need not be told again.
-fn examine(source: &SourceSettings) -> Vec<(String, String)> {
+fn examine(read: Examined<'_>) -> Vec<(String, String)> {
+    match read {
+        Examined::Source(source) => examine_source(source),
+        Examined::Target(target) => tideline_worker::targets::check(target),
+    }
+}
+
+fn examine_source(source: &SourceSettings) -> Vec<(String, String)> {
     let opened = tideline_worker::sources::open(source);
     let mut problems = opened.err().map(|error| error.problems).unwrap_or_default();
     problems.extend(tideline_scheduler::check_rules(source));

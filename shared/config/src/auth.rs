@@ -1,7 +1,7 @@
 //! `auth`: how requests prove who asks.
 
 use super::reader::Section;
-use super::settings::Auth;
+use super::settings::{Auth, TokenEndpoint};
 
 const AUTH_WAYS: [&str; 4] = ["bearer", "basic", "header", "oauth2"];
 
@@ -31,13 +31,22 @@ pub(super) fn read_auth(auth: &Section<'_>) -> Auth {
 }
 
 fn read_oauth2(oauth2: &Section<'_>) -> Option<Auth> {
-    let token_url = oauth2.required_url("token_url", "The token endpoint.");
+    let token_url = oauth2.optional_url("token_url", "The token endpoint. Either this or `issuer`.");
+    let doc = "Issuer, such as `https://keycloak.example.com/realms/acme`. Its discovery document \
+               (`/.well-known/openid-configuration`) names the token endpoint.";
+    let issuer = oauth2.optional_url("issuer", doc);
+    match (oauth2.has("token_url"), oauth2.has("issuer")) {
+        (false, false) => oauth2.fail("token_url", "is missing; give the token endpoint, or the issuer"),
+        (true, true) => oauth2.fail("issuer", "must not be given beside token_url"),
+        _ => {}
+    }
     let client_id = oauth2.required_text("client_id", "Client id.");
     let client_secret = oauth2.required_secret("client_secret", "Client secret.");
     let scope = oauth2.optional_text("scope", "none", "Requested scopes, separated by spaces.");
     let audience = oauth2.optional_text("audience", "none", "Sent as `audience`, which some servers require.");
-    token_url.map(|token_url| Auth::ClientCredentials {
-        token_url,
+    let tokens = token_url.map(TokenEndpoint::Url).or(issuer.map(TokenEndpoint::Issuer));
+    tokens.map(|tokens| Auth::ClientCredentials {
+        tokens,
         client_id,
         client_secret,
         scope,

@@ -1,7 +1,7 @@
 //! Configuration: YAML with `${NAME}` from the environment, read into [`settings`]; every error with file, line, column and
 //! key path, all of them at once. Keys are declared once, where they are read (`process.rs`, `source.rs`, `http.rs`), and
 //! `docs/configuration.md` comes out of the same declarations. jq expressions are not compiled here, since only workers know
-//! jq: [`load_examined`] asks them, while the sources are read.
+//! jq: [`load_examined`] asks them, while sources and targets are read.
 
 mod auth;
 mod error;
@@ -22,6 +22,7 @@ pub mod settings;
 mod source;
 pub mod subscriptions;
 mod terraform;
+mod targets;
 mod units;
 mod yaml;
 
@@ -29,7 +30,7 @@ use std::path::Path;
 
 use self::process::read_settings;
 use self::reader::Context;
-use self::settings::{Settings, SourceSettings};
+use self::settings::{Settings, SourceSettings, TargetSettings};
 use self::yaml::Problem;
 
 pub use error::{ConfigError, ConfigErrors, Location};
@@ -41,8 +42,17 @@ pub use units::parse_duration;
 /// A longer file is not read.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// What else is wrong with a source: key path within the source, such as `resources[0].items`, and problem.
-pub type Examine<'e> = dyn Fn(&SourceSettings) -> Vec<(String, String)> + 'e;
+/// What is asked about while the file is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Examined<'s> {
+    /// A source.
+    Source(&'s SourceSettings),
+    /// A target.
+    Target(&'s TargetSettings),
+}
+
+/// What else is wrong with it: key path within it, such as `resources[0].items`, and problem.
+pub type Examine<'e> = dyn Fn(Examined<'_>) -> Vec<(String, String)> + 'e;
 
 /// Reads a file. `env` gives the variables of the environment.
 ///
@@ -128,6 +138,8 @@ fn errors(file: &Path, mut problems: Vec<Problem>) -> ConfigErrors {
 
 #[cfg(test)]
 mod on_tests;
+#[cfg(test)]
+mod target_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 pub(crate) mod tests;

@@ -13,6 +13,7 @@ use super::settings::{
 };
 use super::source::read_sources;
 use super::subscriptions::read_subscriptions;
+use super::targets::{read_handlers, read_targets};
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{NatsAddress, POSTGRES_TLS_FILES, Secret, parse_postgres_url};
 
@@ -88,6 +89,8 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
         },
         hooks: read_hooks(root),
         sources: read_sources(root),
+        targets: read_targets(root),
+        handlers: read_handlers(root),
     };
     root.finish();
     settings

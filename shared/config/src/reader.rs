@@ -6,13 +6,12 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::Examine;
 use super::error::Location;
 use super::expand::expand;
+use super::{Examine, Examined};
 use tideline_core::words::Secret;
 
 use super::presets::Preset;
-use super::settings::SourceSettings;
 use super::yaml::{Kind, Node, Problem, join_key};
 
 /// What all sections of one reading share.
@@ -269,10 +268,10 @@ impl<'a> Section<'a> {
         self.context.fail(&self.path, message);
     }
 
-    /// Notes what the caller of the reader finds wrong with the source that was read from it. A key whose value is wrong anyway
+    /// Notes what the caller of the reader finds wrong with what was read from it. A key whose value is wrong anyway
     /// has a default there, which nobody wrote.
-    pub(super) fn examine(&self, source: &SourceSettings) {
-        for (key, problem) in (self.context.examine)(source) {
+    pub(super) fn examine(&self, read: Examined<'_>) {
+        for (key, problem) in (self.context.examine)(read) {
             let path = format!("{}.{key}", self.path);
             let known = self.context.problems.borrow().iter().any(|known| known.path == path);
             if !known {

@@ -6,10 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod paging;
+mod target;
 mod terraform;
 
 pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
 pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
+pub use self::target::{
+    DriftAction, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid, Removal, TargetKind,
+    TargetSettings,
+};
 use super::hooks::{EventSettings, HookSettings};
 use super::subscriptions::SubscriptionSettings;
 use tideline_core::rules::{Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
@@ -54,6 +59,10 @@ pub struct Settings {
     pub hooks: Vec<HookSettings>,
     /// The sources, in order of the file.
     pub sources: Vec<SourceSettings>,
+    /// The targets, in order of the file.
+    pub targets: Vec<TargetSettings>,
+    /// The handlers of other programs, in order of the file.
+    pub handlers: Vec<HandlerSettings>,
 }
 
 /// How a process uses Postgres.
@@ -477,8 +486,8 @@ pub enum Auth {
     },
     /// OAuth 2.0 client credentials, RFC 6749 section 4.4.
     ClientCredentials {
-        /// Token endpoint.
-        token_url: url::Url,
+        /// Where tokens are given out.
+        tokens: TokenEndpoint,
         /// Client.
         client_id: String,
         /// Its secret.
@@ -488,4 +497,13 @@ pub enum Auth {
         /// Sent as `audience`, which some servers want.
         audience: Option<String>,
     },
+}
+
+/// Where tokens are given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenEndpoint {
+    /// At this URL.
+    Url(url::Url),
+    /// At the one that this issuer names (OpenID Connect Discovery 1.0, section 4).
+    Issuer(url::Url),
 }

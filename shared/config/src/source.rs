@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::Examined;
 use super::http::read_http;
 use super::identity::identity;
 use super::on::read_on;
@@ -115,7 +116,7 @@ fn read_typed(
     settings.source_type = source_type?.to_owned();
     // A preset and a copy of what it stands for have the same data.
     settings.identity = identity(family?, &settings.kind);
-    source.examine(&settings);
+    source.examine(Examined::Source(&settings));
     Some(settings)
 }
 

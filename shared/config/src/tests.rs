@@ -372,7 +372,8 @@ fn the_identity_changes_with_the_data_and_not_with_secrets_or_timing() {
 
 #[test]
 fn what_is_found_on_examination_gets_its_place_among_the_other_errors() {
-    let examine = |source: &SourceSettings| {
+    let examine = |read: Examined<'_>| {
+        let Examined::Source(source) = read else { return vec![] };
         let found = [
             "resources[0].items",
             "resources[0].pagination.next",

@@ -137,7 +137,7 @@ fn mistakes_are_told_at_the_users_own_keys() {
 #[test]
 fn a_mistake_in_what_a_preset_adds_is_told_at_the_type() {
     let text = "sources:\n- { name: a, type: openchoreo, base_url: \"${OC_URL}\" }\n";
-    let found = |_: &crate::settings::SourceSettings| vec![("resources[0].items".to_owned(), "is wrong".to_owned())];
+    let found = |_: crate::Examined<'_>| vec![("resources[0].items".to_owned(), "is wrong".to_owned())];
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("t.yaml");
     std::fs::write(&file, text).unwrap();

@@ -1,0 +1,285 @@
+//! `targets` and `handlers`: what is kept in step with the catalog, and who works on jobs from outside.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tideline_core::rules::Ladder;
+use url::Url;
+
+use super::Examined;
+use super::auth::read_auth;
+use super::http::placeholders;
+use super::reader::{Section, Spec};
+use super::settings::{
+    Auth, DriftAction, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid, Removal, TargetKind,
+    TargetSettings,
+};
+
+const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The annotation that the Backstage plugin uses.
+const ANNOTATION: &str = "bcgov/microcks-config-ref";
+/// What may stand in braces in the URL of a target.
+const PARTS: [&str; 3] = ["kind", "namespace", "name"];
+/// Kinds of jobs that Tideline works on itself.
+const OWN_KINDS: [&str; 4] = ["ingest", "refresh", "microcks", "http-target"];
+
+fn list(key: &'static str, doc: &'static str) -> Spec {
+    Spec {
+        key,
+        kind: "list of sections".to_owned(),
+        default: "[]".to_owned(),
+        range: String::new(),
+        doc,
+    }
+}
+
+pub(super) fn read_targets(root: &Section<'_>) -> Vec<TargetSettings> {
+    let mut names: HashMap<String, usize> = HashMap::new();
+    let doc = "Systems that are kept in step with the catalog.";
+    let targets = root.sections(list("targets", doc), |target, index| {
+        let name = read_name(target);
+        if let Some(first) = names.insert(name.clone(), index).filter(|_| !name.is_empty()) {
+            target.fail("name", format!("targets[{first}] has the name \"{name}\" already"));
+        }
+        read_target(target, name)
+    });
+    targets.into_iter().flatten().collect()
+}
+
+fn read_name(target: &Section<'_>) -> String {
+    let doc = "Unique name. Another name is another target, which owns nothing yet.";
+    let range = "letters, digits, `-`, `_`, `.`; at most 63";
+    let name = target.required_parsed("name", "text", range, doc, &|text| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if !text.is_empty() && text.len() <= 63 && text.chars().all(allowed) {
+            Ok(text.to_owned())
+        } else {
+            Err("must be 1 to 63 letters, digits, `-`, `_` or `.`".to_owned())
+        }
+    });
+    name.unwrap_or_default()
+}
+
+fn read_target(target: &Section<'_>, name: String) -> Option<TargetSettings> {
+    let doc =
+        "`microcks`: the mocks that a `microcks.yaml` beside each API describes. `http`: each change as one request.";
+    let word = target.choice("type", None, &["microcks", "http"], doc);
+    let follow = target.section("follow", "Which entities it concerns.", read_follow);
+    let auth = target.optional_section("auth", "How requests prove who asks: one of the keys below.", read_auth);
+    let doc = "Jobs of each worker process for this target at a time. No more than `worker.concurrency` run anyway.";
+    let concurrency = target.count("concurrency", 4, 1..=64, doc);
+    let timeout = target.duration(
+        "timeout",
+        SECONDS(10),
+        Duration::from_millis(100)..=5 * MINUTE,
+        "How long one request may take.",
+    );
+    let backoff = read_backoff(
+        target,
+        "What waits between failed attempts for one entity; after the last one it waits for a person.",
+    );
+    let microcks = target.variant(word, "microcks", read_microcks).flatten();
+    let http = target.variant(word, "http", read_http_target);
+    let kind = microcks.map(TargetKind::Microcks).or(http.map(TargetKind::Http))?;
+    let settings = TargetSettings {
+        name,
+        follow,
+        auth: auth.unwrap_or(Auth::None),
+        concurrency,
+        timeout,
+        backoff,
+        kind,
+    };
+    target.examine(Examined::Target(&settings));
+    Some(settings)
+}
+
+fn read_backoff(section: &Section<'_>, doc: &'static str) -> Ladder {
+    let default = [SECONDS(10), SECONDS(30), 2 * MINUTE, 10 * MINUTE, 30 * MINUTE];
+    let range = Duration::from_millis(1)..=DAY;
+    Ladder::new(section.durations("backoff", &default, range, 100, doc))
+}
+
+fn read_follow(follow: &Section<'_>) -> Follow {
+    let doc = "Names of sources; empty: all of them. If several own one entity, the first one counts.";
+    let sources = follow.texts("sources", 1_000, doc);
+    let lower = |texts: Vec<String>| texts.into_iter().map(|text| text.to_lowercase()).collect();
+    let kinds = follow.texts("kinds", 100, "Kinds of entities, such as `API`; empty: all of them.");
+    let namespaces = follow.texts("namespaces", 1_000, "Namespaces of entities; empty: all of them.");
+    Follow {
+        sources,
+        kinds: lower(kinds),
+        namespaces: lower(namespaces),
+    }
+}
+
+fn read_microcks(target: &Section<'_>) -> Option<MicrocksSettings> {
+    let base_url = read_base_url(target);
+    let doc = "Annotation of an API entity that says where its `microcks.yaml` is: `dir:<folder beside the entity's file>` or \
+               `url:<address of a folder>`.";
+    let annotation = target.optional_text("annotation", ANNOTATION, doc);
+    let doc = "Hosts (`name` or `name:port`) from which `microcks.yaml` and artifacts may be read, besides those of the sources.";
+    let document_hosts = target.parsed_texts("document_hosts", "list of hosts", 100, doc, &host);
+    let doc = "Take over mocks of the same name and version that Tideline did not make, such as those of the Backstage plugin. \
+               Without it they are left alone, and shown.";
+    let adopt = target.flag("adopt", false, doc);
+    let doc = "What becomes of the mocks of a file that is wrong: `keep` leaves them as they are, `delete` deletes them. A file that \
+               cannot be read now never deletes anything.";
+    let on_invalid = target.choice("on_invalid", Some("keep"), &["keep", "delete"], doc);
+    let doc =
+        "Mocks that somebody changed or deleted in Microcks: `reconcile` puts them back, `report` only shows them.";
+    let drift = target.choice("drift", Some("reconcile"), &["reconcile", "report"], doc);
+    let doc = "How often the files are read again and Microcks is compared with them.";
+    let drift_interval = target.duration_or_none("drift_interval", "1h", MINUTE..=30 * DAY, doc);
+    let doc =
+        "A larger artifact is not sent. Microcks' own limit is 2 MiB unless its MAX_UPLOAD_FILE_SIZE says otherwise.";
+    let max_artifact_bytes = target.size("max_artifact_bytes", 2 << 20, 1 << 10..=1 << 30, doc);
+    Some(MicrocksSettings {
+        base_url: base_url?,
+        annotation: annotation.unwrap_or_else(|| ANNOTATION.to_owned()),
+        document_hosts,
+        adopt,
+        on_invalid: if on_invalid == Some("delete") {
+            OnInvalid::Delete
+        } else {
+            OnInvalid::Keep
+        },
+        drift: if drift == Some("report") {
+            DriftAction::Report
+        } else {
+            DriftAction::Reconcile
+        },
+        drift_interval: drift_interval.unwrap_or(Some(HOUR)),
+        max_artifact_bytes,
+    })
+}
+
+fn read_base_url(target: &Section<'_>) -> Option<Url> {
+    let mut url = target.required_url("base_url", "Microcks' address, without `/api`.")?;
+    if url.query().is_some() || url.fragment().is_some() {
+        target.fail("base_url", "must have no query and no fragment");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        target.fail("base_url", "must have no user name and no password; use auth instead");
+    }
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/api").unwrap_or(path).to_owned();
+    url.set_path(&format!("{path}/"));
+    Some(url)
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let url = Url::parse(&format!("http://{text}/"));
+    let is_host = url.is_ok_and(|url| {
+        url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+    });
+    let wrong = || "must be a host such as git.example.com or git.example.com:8443".to_owned();
+    is_host.then(|| text.to_ascii_lowercase()).ok_or_else(wrong)
+}
+
+fn read_http_target(target: &Section<'_>) -> HttpTargetSettings {
+    let doc = "Where each change is sent. `{kind}`, `{namespace}` and `{name}` stand for parts of the entity's reference, \
+               percent-encoded.";
+    let url = target.required_parsed("url", "URL", "http or https", doc, &template);
+    let doc = "How an entity is sent. Its requests carry an `Idempotency-Key`, so that POST may be repeated as well.";
+    let method = target.choice("method", Some("PUT"), &["PUT", "POST"], doc);
+    let headers = target.secret_map("headers", "Sent with every request. The values are treated as secrets.");
+    let doc =
+        "Makes the body of the request: jq expression over `{ref, kind, namespace, name, source, removed, entity}`.";
+    let body = target.optional_jq("body", "`.entity`; of a removed entity `{ref, removed}`", doc);
+    let doc = "How the endpoint is told that an entity is gone: by `delete` (DELETE; 404 and 410 are fine), by a `tombstone` (sent \
+               as an entity is, with `removed: true`), or not at all (`ignore`).";
+    let removal = target.choice("removal", Some("delete"), &["delete", "tombstone", "ignore"], doc);
+    let doc = "Send everything again after the position in the change feed was lost (the target was away for longer than \
+               `changes.retention`). Without it, only what changed since is sent.";
+    let snapshot = target.flag("snapshot", false, doc);
+    HttpTargetSettings {
+        url: url.unwrap_or_default(),
+        post: method == Some("POST"),
+        headers,
+        body,
+        removal: match removal {
+            Some("tombstone") => Removal::Tombstone,
+            Some("ignore") => Removal::Ignore,
+            _ => Removal::Delete,
+        },
+        snapshot,
+    }
+}
+
+/// A URL whose host stands in it as it is.
+fn template(text: &str) -> Result<String, String> {
+    let filled = PARTS
+        .iter()
+        .fold(text.to_owned(), |text, part| text.replace(&format!("{{{part}}}"), "x"));
+    if let Some(other) = placeholders(&filled).next() {
+        return Err(format!(
+            "must have only {{kind}}, {{namespace}} and {{name}} in braces, not {{{other}}}"
+        ));
+    }
+    let url = Url::parse(&filled)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or("must be a URL that starts with http:// or https://")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must have no user name and no password; use auth instead".to_owned());
+    }
+    let origin = |text: &str| text.split('/').take(3).any(|part| part.contains('{'));
+    if origin(text) {
+        return Err("must name its host without braces".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn read_handlers(root: &Section<'_>) -> Vec<HandlerSettings> {
+    let mut kinds: HashMap<String, usize> = HashMap::new();
+    let doc = "Programs in any language that work on jobs: each attempt is a signed POST.";
+    let handlers = root.sections(list("handlers", doc), |handler, index| {
+        let kind = read_kind(handler);
+        if let Some(first) = kinds.insert(kind.clone(), index).filter(|_| !kind.is_empty()) {
+            handler.fail("kind", format!("handlers[{first}] has the kind \"{kind}\" already"));
+        }
+        let url = handler.required_url("url", "Each attempt is posted here.");
+        let doc = "What requests are signed with (Standard Webhooks): `whsec_` and the base64 of 24 to 64 bytes, or any other text.";
+        let secret = handler.required_secret("secret", doc);
+        let doc = "How long the program may take to answer.";
+        let timeout = handler.duration("timeout", SECONDS(30), Duration::from_millis(100)..=HOUR, doc);
+        let backoff = read_backoff(handler, "What waits between failed attempts; after the last one the job waits for a person.");
+        url.map(|url| HandlerSettings {
+            kind,
+            url,
+            secret,
+            timeout,
+            backoff,
+        })
+    });
+    handlers.into_iter().flatten().collect()
+}
+
+fn read_kind(handler: &Section<'_>) -> String {
+    let doc = "Kind of job that the program works on.";
+    let kind = handler.required_parsed(
+        "kind",
+        "text",
+        "letters, digits, `-`, `_`, `.`; at most 63",
+        doc,
+        &|text| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            if text.is_empty() || text.len() > 63 || !text.chars().all(allowed) {
+                Err("must be 1 to 63 letters, digits, `-`, `_` or `.`".to_owned())
+            } else if OWN_KINDS.contains(&text) {
+                Err(format!(
+                    "must not be one of {}, which Tideline works on itself",
+                    OWN_KINDS.join(", ")
+                ))
+            } else {
+                Ok(text.to_owned())
+            }
+        },
+    );
+    kind.unwrap_or_default()
+}
