@@ -8,7 +8,7 @@ use tideline_core::words::{
     Actor, ActorKind, EnqueueOutcome, Enqueued, Fingerprint, JobId, NewJob, Role, Timestamp, Token,
 };
 
-use super::{SourceCommand, StoreError};
+use super::{SourceCommand, StoreError, TargetCommand};
 
 /// A deed with who does it.
 #[derive(Clone, Debug)]
@@ -80,6 +80,13 @@ pub enum Deed {
         /// What.
         command: SourceCommand,
     },
+    /// Something to a target.
+    CommandTarget {
+        /// Its name.
+        target: String,
+        /// What.
+        command: TargetCommand,
+    },
     /// A parked, cancelled or waiting job becomes due now, on rung 0.
     RetryJob {
         /// The row.
@@ -115,6 +122,7 @@ impl Deed {
                 SourceCommand::ApproveSweep { .. } => "sources.approve",
                 SourceCommand::RejectSweep => "sources.reject",
             },
+            Self::CommandTarget { command, .. } => command.name(),
             Self::RetryJob { .. } => "jobs.retry",
             Self::CancelJob { .. } => "jobs.cancel",
             Self::Enqueue(_) => "jobs.enqueue",
@@ -128,6 +136,7 @@ impl Deed {
     pub fn target(&self) -> String {
         match self {
             Self::CommandSource { source, .. } => source.clone(),
+            Self::CommandTarget { target, .. } => target.clone(),
             Self::RetryJob { job, .. } | Self::CancelJob { job } => job.to_string(),
             Self::Enqueue(jobs) => match jobs.as_slice() {
                 [job] => format!("{} {}", job.kind, job.key),

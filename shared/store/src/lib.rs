@@ -12,6 +12,7 @@ mod requests;
 mod seams;
 mod standing;
 mod subscriptions;
+mod target_seams;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -25,3 +26,4 @@ pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};
 pub use requests::*;
 pub use seams::*;
 pub use subscriptions::SubscriptionCommand;
+pub use target_seams::{TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};

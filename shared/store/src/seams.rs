@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 
 use super::event_seams::{EventStore, FollowerStore, SubscriptionStore};
+use super::target_seams::TargetStore;
 use super::{
     AuditFilter, AuditRecord, ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter,
     OperatorAct, Performed, PrunedJobs, Rescue, SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError,
@@ -31,6 +32,7 @@ pub trait Store:
     + TokenStore
     + SubscriptionStore
     + FollowerStore
+    + TargetStore
 {
 }
 
@@ -49,6 +51,7 @@ impl<T> Store for T where
         + TokenStore
         + SubscriptionStore
         + FollowerStore
+        + TargetStore
 {
 }
 

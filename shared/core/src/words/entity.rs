@@ -93,6 +93,19 @@ impl EntityRef {
     pub fn kind(&self) -> &str {
         self.0.split_once(':').map_or("", |(kind, _)| kind)
     }
+
+    /// The part between the colon and the slash.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        let rest = self.0.split_once(':').map_or("", |(_, rest)| rest);
+        rest.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// The part after the slash.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, name)| name)
+    }
 }
 
 fn needs_encoding(c: char) -> bool {
@@ -140,6 +153,12 @@ impl fmt::Display for EntityRef {
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
+    /// Of 64 hex digits; none: the text is something else.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        hex::decode(text).ok()?.try_into().ok().map(Self)
+    }
+
     /// For `serialize_with`: hex digits, which are shorter than a list of numbers.
     pub(super) fn as_hex<S: Serializer>(this: &Option<Self>, to: S) -> Result<S::Ok, S::Error> {
         this.map(|this| this.to_string()).serialize(to)
@@ -148,8 +167,7 @@ impl Fingerprint {
     /// For `deserialize_with`: what is no fingerprint is none.
     pub(super) fn of_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
         let text = Option::<String>::deserialize(from)?;
-        let bytes = text.and_then(|text| hex::decode(text).ok());
-        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Self))
+        Ok(text.and_then(|text| Self::from_hex(&text)))
     }
 }
 

@@ -16,6 +16,7 @@ mod refresh;
 mod secret;
 mod source;
 mod subscription;
+mod target;
 mod timestamp;
 mod trace;
 
@@ -35,5 +36,6 @@ pub use refresh::*;
 pub use secret::*;
 pub use source::*;
 pub use subscription::*;
+pub use target::*;
 pub use timestamp::*;
 pub use trace::*;

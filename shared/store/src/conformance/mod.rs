@@ -41,6 +41,7 @@ pub mod sources;
 pub mod subscriptions;
 pub mod supersede;
 pub mod sweep;
+pub mod targets;
 pub mod upkeep;
 
 use std::sync::Arc;
@@ -74,6 +75,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_subscriptions!($open);
         $crate::store_conformance_supersede!($open);
         $crate::store_conformance_sweep!($open);
+        $crate::store_conformance_targets!($open);
         $crate::store_conformance_upkeep!($open);
     };
 }
@@ -130,6 +132,7 @@ mod tests {
             ("subscriptions", include_str!("subscriptions.rs")),
             ("supersede", include_str!("supersede.rs")),
             ("sweep", include_str!("sweep.rs")),
+            ("targets", include_str!("targets.rs")),
             ("upkeep", include_str!("upkeep.rs")),
         ] {
             let (cases, list) = text.split_once("macro_rules!").unwrap();

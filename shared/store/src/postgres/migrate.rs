@@ -42,6 +42,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "pushes",
         include_str!("../../../../migrations/postgres/0010_pushes.sql"),
     ),
+    (
+        "targets",
+        include_str!("../../../../migrations/postgres/0011_targets.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -28,6 +28,7 @@ mod rows;
 mod sources;
 mod subscriptions;
 mod sweep;
+mod targets;
 mod tokens;
 mod totals;
 mod upkeep;

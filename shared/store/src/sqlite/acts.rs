@@ -7,7 +7,7 @@ use sqlx::{Row, query};
 use super::failure::failed;
 use super::rows::{fingerprint, moment, optional_count, optional_word, to_json, word, word_of};
 use super::sources::no_source;
-use super::{SqliteStore, begin, commands, commit, jobs, operators, sql, tokens};
+use super::{SqliteStore, begin, commands, commit, jobs, operators, sql, targets, tokens};
 use crate::{AuditFilter, AuditRecord, AuditStore, Deed, OperatorAct, Outcome, Performed, StoreError};
 use tideline_core::rules::{JobVersion, SourceVersion};
 use tideline_core::words::{CycleNumber, JobId, JobState, Timestamp, Token};
@@ -155,6 +155,7 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
             check_source(tx, source, act.expected.as_deref()).await?;
             commands::command_in(tx, source, *command, now).await?;
         }
+        Deed::CommandTarget { target, command } => targets::command_in(tx, target, *command, now).await?,
         Deed::RetryJob { job, .. } => {
             check_job(tx, *job, act.expected.as_deref()).await?;
             operators::retry_in(tx, *job, now).await?;

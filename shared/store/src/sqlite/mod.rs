@@ -28,6 +28,7 @@ mod settle;
 mod sources;
 mod subscriptions;
 mod sweep;
+mod targets;
 mod tokens;
 mod upkeep;
 mod workers;

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0008_followers.sql"),
     include_str!("../../../../migrations/sqlite/0009_catalog.sql"),
     include_str!("../../../../migrations/sqlite/0010_pushes.sql"),
+    include_str!("../../../../migrations/sqlite/0011_targets.sql"),
 ];
 
 /// The version this program knows.

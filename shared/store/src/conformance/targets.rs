@@ -1,0 +1,252 @@
+//! Cases: where targets stand, what they know and what they own.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{Deed, OperatorAct, Store, StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter};
+use tideline_core::rules::fingerprint;
+use tideline_core::words::{
+    Actor, ActorKind, EntityRef, FeedPosition, JobState, MICROCKS_KIND, NewJob, Sequence, TargetEntity, TargetHold,
+    TargetObject, TargetPlace, TargetRecord, TargetSpec, TargetState,
+};
+
+fn a_target(name: &str) -> TargetSpec {
+    TargetSpec {
+        name: name.to_owned(),
+        target_type: "microcks".to_owned(),
+    }
+}
+
+fn api(name: &str) -> EntityRef {
+    EntityRef::new("api", "default", name).unwrap()
+}
+
+async fn target(store: &Arc<dyn Store>, name: &str) -> TargetRecord {
+    store.find_target(name).await.unwrap().unwrap()
+}
+
+async fn command(store: &Arc<dyn Store>, target: &str, command: TargetCommand, ms: i64) -> Result<(), StoreError> {
+    let actor = Actor {
+        kind: ActorKind::Token,
+        name: "ci".to_owned(),
+        address: None,
+        request: None,
+    };
+    let deed = Deed::CommandTarget {
+        target: target.to_owned(),
+        command,
+    };
+    store.perform(&OperatorAct::new(deed, actor), t(ms)).await.map(drop)
+}
+
+fn object(name: &str, of: &str) -> TargetObject {
+    TargetObject {
+        object: name.to_owned(),
+        reference: api(of),
+        part: "a".to_owned(),
+        remote_id: None,
+        fingerprint: None,
+        detail: "{}".to_owned(),
+        error: None,
+        updated_at: T0,
+    }
+}
+
+async fn objects(store: &Arc<dyn Store>, of: Option<&str>) -> Vec<TargetObject> {
+    let filter = TargetObjectFilter {
+        target: "m".to_owned(),
+        reference: of.map(api),
+        after: None,
+        limit: 100,
+    };
+    store.list_target_objects(&filter).await.unwrap()
+}
+
+async fn known(store: &Arc<dyn Store>, failing: bool) -> Vec<TargetEntity> {
+    let filter = TargetEntityFilter {
+        target: "m".to_owned(),
+        failing,
+        limit: 100,
+        ..TargetEntityFilter::default()
+    };
+    store.list_target_entities(&filter).await.unwrap()
+}
+
+pub async fn a_target_that_is_no_longer_configured_keeps_what_it_owns(store: Arc<dyn Store>) {
+    store.sync_targets(&[a_target("m"), a_target("n")], T0).await.unwrap();
+    assert!(store.put_target_object("m", &object("x", "one")).await.unwrap());
+    store.sync_targets(&[a_target("n")], t(1)).await.unwrap();
+    let all = store.list_targets().await.unwrap();
+    let configured: Vec<(&str, bool)> = all
+        .iter()
+        .map(|target| (target.name.as_str(), target.configured))
+        .collect();
+    assert_eq!(configured, [("m", false), ("n", true)]);
+    assert_eq!(objects(&store, None).await.len(), 1);
+    assert!(matches!(
+        command(&store, "m", TargetCommand::Resync, 2).await,
+        Err(StoreError::Refused(_))
+    ));
+    store.sync_targets(&[a_target("m")], t(3)).await.unwrap();
+    assert_eq!(
+        (
+            target(&store, "m").await.configured,
+            target(&store, "m").await.created_at
+        ),
+        (true, T0)
+    );
+    assert_eq!(store.count_targets().await.unwrap()[0].objects, 1);
+}
+
+pub async fn a_target_moves_only_from_where_it_stands(store: Arc<dyn Store>) {
+    store.sync_targets(&[a_target("m")], T0).await.unwrap();
+    let start = TargetPlace::default();
+    let place = |number: i64| TargetPlace {
+        position: FeedPosition::after(Sequence(number)),
+        ..TargetPlace::default()
+    };
+    assert_eq!(target(&store, "m").await.place, start);
+    assert!(store.move_target("m", &start, &place(5)).await.unwrap());
+    assert!(
+        !store.move_target("m", &start, &place(6)).await.unwrap(),
+        "another one was faster"
+    );
+    assert_eq!(target(&store, "m").await.place, place(5));
+    command(&store, "m", TargetCommand::Pause, 1).await.unwrap();
+    assert!(
+        !store.move_target("m", &place(5), &place(6)).await.unwrap(),
+        "it is paused"
+    );
+    assert_eq!(target(&store, "m").await.state, TargetState::Paused);
+    command(&store, "m", TargetCommand::Resume, 2).await.unwrap();
+    let again = command(&store, "m", TargetCommand::Resume, 3).await;
+    assert!(matches!(again, Err(StoreError::Refused(_))), "{again:?}");
+    command(&store, "m", TargetCommand::Resync, 4).await.unwrap();
+    let place = target(&store, "m").await.place;
+    assert_eq!((place.position, place.starts), (FeedPosition::START, 1));
+    assert!(
+        place
+            .look
+            .is_some_and(|look| look.began_at == t(4) && look.after.is_none())
+    );
+    let nowhere = command(&store, "nowhere", TargetCommand::Pause, 5).await;
+    assert!(matches!(nowhere, Err(StoreError::NotFound { .. })), "{nowhere:?}");
+}
+
+pub async fn a_target_is_held_back_once_however_many_find_it_unreachable(store: Arc<dyn Store>) {
+    store.sync_targets(&[a_target("m"), a_target("m-2")], T0).await.unwrap();
+    let hold = |count: u32, ms: i64| TargetHold {
+        until: t(ms),
+        count,
+        reason: "refused".to_owned(),
+    };
+    assert!(store.hold_target("m", &hold(1, 100)).await.unwrap());
+    assert!(!store.hold_target("m", &hold(1, 200)).await.unwrap());
+    assert!(store.hold_target("m", &hold(2, 300)).await.unwrap());
+    assert_eq!(target(&store, "m").await.hold, Some(hold(2, 300)));
+    assert_eq!(target(&store, "m-2").await.hold, None);
+    for key in ["m/api:default/one", "m-2/api:default/one"] {
+        let job = NewJob {
+            kind: MICROCKS_KIND.to_owned(),
+            due_at: t(300),
+            ..new_job(key, "1")
+        };
+        enqueue(&store, job, T0).await;
+    }
+    store.release_target("m", MICROCKS_KIND, t(150)).await.unwrap();
+    assert_eq!(target(&store, "m").await.hold, None);
+    let due = |key: &'static str| {
+        let store = Arc::clone(&store);
+        async move { job_of(&store, MICROCKS_KIND, key).await }
+    };
+    let woken = due("m/api:default/one").await;
+    assert_eq!((woken.state, woken.due_at), (JobState::Waiting, Some(t(150))));
+    assert_eq!(
+        due("m-2/api:default/one").await.due_at,
+        Some(t(300)),
+        "another target's"
+    );
+    assert!(store.hold_target("m", &hold(1, 400)).await.unwrap(), "it begins anew");
+}
+
+pub async fn an_entity_is_known_until_it_is_forgotten_and_never_while_something_of_it_is_owned(store: Arc<dyn Store>) {
+    store.sync_targets(&[a_target("m")], T0).await.unwrap();
+    let print = fingerprint(b"x");
+    let notes = [("one", Some(print)), ("two", None)].map(|(name, fingerprint)| TargetNote {
+        reference: api(name),
+        fingerprint,
+    });
+    store.note_target_entities("m", &notes).await.unwrap();
+    let found = store
+        .find_target_entities("m", &[api("one"), api("three")])
+        .await
+        .unwrap();
+    assert_eq!((found.len(), found[0].fingerprint), (1, Some(print)));
+    store
+        .settle_target_entity("m", &api("one"), Some("no"), t(1))
+        .await
+        .unwrap();
+    assert_eq!(known(&store, true).await.len(), 1);
+    store.settle_target_entity("m", &api("one"), None, t(2)).await.unwrap();
+    store
+        .settle_target_entity("m", &api("three"), Some("no"), t(2))
+        .await
+        .unwrap();
+    let all = known(&store, false).await;
+    assert_eq!(all.len(), 3);
+    assert_eq!(
+        (all[0].synced_at, all[0].fingerprint, &all[0].error),
+        (Some(t(2)), Some(print), &None)
+    );
+    assert_eq!(
+        (all[1].error.as_deref(), all[1].synced_at),
+        (Some("no"), None),
+        "in order: three, two"
+    );
+    store.put_target_object("m", &object("x", "one")).await.unwrap();
+    for name in ["one", "two"] {
+        store.forget_target_entity("m", &api(name)).await.unwrap();
+    }
+    let left: Vec<EntityRef> = known(&store, false)
+        .await
+        .into_iter()
+        .map(|one| one.reference)
+        .collect();
+    assert_eq!(left, [api("one"), api("three")]);
+}
+
+pub async fn an_object_belongs_to_one_entity(store: Arc<dyn Store>) {
+    store.sync_targets(&[a_target("m")], T0).await.unwrap();
+    assert!(store.put_target_object("m", &object("x", "one")).await.unwrap());
+    assert!(!store.put_target_object("m", &object("x", "two")).await.unwrap());
+    let made = TargetObject {
+        remote_id: Some("1".to_owned()),
+        fingerprint: Some(fingerprint(b"x")),
+        error: Some("bad".to_owned()),
+        detail: r#"{"a":1}"#.to_owned(),
+        updated_at: t(3),
+        ..object("x", "one")
+    };
+    assert!(store.put_target_object("m", &made).await.unwrap());
+    store.put_target_object("m", &object("y", "two")).await.unwrap();
+    assert_eq!(objects(&store, Some("one")).await, [made]);
+    assert_eq!(objects(&store, None).await.len(), 2);
+    store.forget_target_object("m", "x").await.unwrap();
+    assert_eq!(objects(&store, Some("one")).await, []);
+}
+
+/// The cases of this file.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_conformance_targets {
+    ($open:path) => {
+        $crate::store_conformance_cases!(
+            $open, targets:
+            a_target_that_is_no_longer_configured_keeps_what_it_owns,
+            a_target_moves_only_from_where_it_stands,
+            a_target_is_held_back_once_however_many_find_it_unreachable,
+            an_entity_is_known_until_it_is_forgotten_and_never_while_something_of_it_is_owned,
+            an_object_belongs_to_one_entity,
+        );
+    };
+}

@@ -1,0 +1,4 @@
+-- Those of these entities that a target knows.
+SELECT reference, fingerprint, error, synced_at
+FROM target_entities
+WHERE target = $1 AND reference = ANY ($2::TEXT[])

@@ -1,0 +1,268 @@
+//! What is known of targets.
+
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+
+use super::PostgresStore;
+use super::act::Act;
+use super::error::broken;
+use super::rows::{column, count, moment, small, storable};
+use crate::target_seams::no_target;
+use crate::{StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};
+use tideline_core::words::{
+    EntityRef, Fingerprint, HTTP_TARGET_KIND, MICROCKS_KIND, TargetCounts, TargetEntity, TargetHold, TargetObject,
+    TargetPlace, TargetRecord, TargetSpec, TargetState, Timestamp,
+};
+
+/// Most rows in one answer.
+const MAX_ROWS: u32 = 1_000;
+
+#[async_trait]
+impl TargetStore for PostgresStore {
+    async fn sync_targets(&self, specs: &[TargetSpec], now: Timestamp) -> Result<(), StoreError> {
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let types: Vec<&str> = specs.iter().map(|spec| spec.target_type.as_str()).collect();
+        let mut act = self.writing("sync targets").await?;
+        act.begin().await?;
+        let statement = sqlx::query(include_str!("sql/upsert_targets.sql"))
+            .bind(&names)
+            .bind(types);
+        act.run(statement.bind(place_text(&TargetPlace::default())?).bind(now.0))
+            .await?;
+        act.run(sqlx::query(include_str!("sql/unconfigure_targets.sql")).bind(names))
+            .await?;
+        act.commit().await
+    }
+
+    async fn list_targets(&self) -> Result<Vec<TargetRecord>, StoreError> {
+        let mut act = self.reading("list targets").await?;
+        let statement = sqlx::query(include_str!("sql/list_targets.sql")).bind(None::<&str>);
+        act.rows(statement).await?.iter().map(record).collect()
+    }
+
+    async fn find_target(&self, name: &str) -> Result<Option<TargetRecord>, StoreError> {
+        let mut act = self.reading("find a target").await?;
+        let statement = sqlx::query(include_str!("sql/list_targets.sql")).bind(name);
+        act.row(statement).await?.as_ref().map(record).transpose()
+    }
+
+    async fn count_targets(&self) -> Result<Vec<TargetCounts>, StoreError> {
+        let mut act = self.reading("count targets").await?;
+        let rows = act.rows(sqlx::query(include_str!("sql/count_targets.sql"))).await?;
+        let counts = rows.iter().map(|row| {
+            Ok(TargetCounts {
+                name: column(row, "name")?,
+                entities: count(row, "entities")?,
+                failing: count(row, "failing")?,
+                objects: count(row, "objects")?,
+            })
+        });
+        counts.collect()
+    }
+
+    async fn move_target(&self, name: &str, from: &TargetPlace, to: &TargetPlace) -> Result<bool, StoreError> {
+        let (from, to) = (place_text(from)?, place_text(to)?);
+        let mut act = self.writing("move a target").await?;
+        let statement = sqlx::query(include_str!("sql/move_target.sql")).bind(name);
+        Ok(act.run(statement.bind(from).bind(to)).await? == 1)
+    }
+
+    async fn hold_target(&self, name: &str, hold: &TargetHold) -> Result<bool, StoreError> {
+        let mut act = self.writing("hold a target back").await?;
+        let before = i32::try_from(hold.count.saturating_sub(1)).unwrap_or(i32::MAX);
+        let statement = sqlx::query(include_str!("sql/hold_target.sql")).bind(name).bind(before);
+        let statement = statement.bind(hold.until.0).bind(storable(&hold.reason));
+        Ok(act.run(statement).await? == 1)
+    }
+
+    async fn release_target(&self, name: &str, kind: &str, now: Timestamp) -> Result<(), StoreError> {
+        let mut act = self.writing("release a target").await?;
+        act.begin().await?;
+        let statement = sqlx::query(include_str!("sql/release_target.sql")).bind(name);
+        if act.run(statement).await? == 1 {
+            wake_jobs(&mut act, name, kind, now).await?;
+        }
+        act.commit().await
+    }
+
+    async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Result<(), StoreError> {
+        let references: Vec<&str> = notes.iter().map(|note| note.reference.as_str()).collect();
+        let prints = notes.iter().map(|note| note.fingerprint.map(|print| print.to_string()));
+        let prints: Vec<Option<String>> = prints.collect();
+        let mut act = self.writing("note a target's entities").await?;
+        let statement = sqlx::query(include_str!("sql/note_target_entities.sql")).bind(target);
+        act.run(statement.bind(references).bind(prints)).await.map(drop)
+    }
+
+    async fn find_target_entities(
+        &self,
+        target: &str,
+        references: &[EntityRef],
+    ) -> Result<Vec<TargetEntity>, StoreError> {
+        let references: Vec<&str> = references.iter().map(EntityRef::as_str).collect();
+        let mut act = self.reading("find a target's entities").await?;
+        let statement = sqlx::query(include_str!("sql/find_target_entities.sql")).bind(target);
+        act.rows(statement.bind(references)).await?.iter().map(entity).collect()
+    }
+
+    async fn list_target_entities(&self, filter: &TargetEntityFilter) -> Result<Vec<TargetEntity>, StoreError> {
+        let mut act = self.reading("list a target's entities").await?;
+        let statement = sqlx::query(include_str!("sql/list_target_entities.sql"))
+            .bind(&filter.target)
+            .bind(filter.after.as_ref().map_or("", EntityRef::as_str))
+            .bind(filter.failing)
+            .bind(i64::from(filter.limit.clamp(1, MAX_ROWS)));
+        act.rows(statement).await?.iter().map(entity).collect()
+    }
+
+    async fn settle_target_entity(
+        &self,
+        target: &str,
+        reference: &EntityRef,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut act = self.writing("settle a target's entity").await?;
+        let statement = sqlx::query(include_str!("sql/settle_target_entity.sql")).bind(target);
+        let statement = statement.bind(reference.as_str()).bind(error.map(storable)).bind(now.0);
+        act.run(statement).await.map(drop)
+    }
+
+    async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Result<(), StoreError> {
+        let mut act = self.writing("forget a target's entity").await?;
+        let statement = sqlx::query(include_str!("sql/forget_target_entity.sql")).bind(target);
+        act.run(statement.bind(reference.as_str())).await.map(drop)
+    }
+
+    async fn put_target_object(&self, target: &str, object: &TargetObject) -> Result<bool, StoreError> {
+        let mut act = self.writing("record a target's object").await?;
+        let statement = sqlx::query(include_str!("sql/upsert_target_object.sql"))
+            .bind(target)
+            .bind(&object.object)
+            .bind(object.reference.as_str())
+            .bind(&object.part)
+            .bind(object.remote_id.as_deref())
+            .bind(object.fingerprint.map(|print| print.to_string()))
+            .bind(storable(&object.detail))
+            .bind(object.error.as_deref().map(storable))
+            .bind(object.updated_at.0);
+        Ok(act.run(statement).await? == 1)
+    }
+
+    async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Result<Vec<TargetObject>, StoreError> {
+        let mut act = self.reading("list a target's objects").await?;
+        let statement = sqlx::query(include_str!("sql/list_target_objects.sql"))
+            .bind(&filter.target)
+            .bind(filter.reference.as_ref().map(EntityRef::as_str))
+            .bind(filter.after.as_deref().unwrap_or_default())
+            .bind(i64::from(filter.limit.clamp(1, MAX_ROWS)));
+        act.rows(statement).await?.iter().map(object).collect()
+    }
+
+    async fn forget_target_object(&self, target: &str, object: &str) -> Result<(), StoreError> {
+        let mut act = self.writing("forget a target's object").await?;
+        let statement = sqlx::query(include_str!("sql/delete_target_object.sql")).bind(target);
+        act.run(statement.bind(object)).await.map(drop)
+    }
+}
+
+/// Does what a person wants, in the transaction of the act.
+pub(super) async fn command_in(
+    act: &mut Act,
+    name: &str,
+    command: TargetCommand,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let row = act
+        .row(sqlx::query(include_str!("sql/lock_target.sql")).bind(name))
+        .await?;
+    let mut record = record(&row.ok_or_else(|| no_target(name))?)?;
+    command.apply(&mut record, now)?;
+    let state = match record.state {
+        TargetState::Active => "active",
+        TargetState::Paused => "paused",
+    };
+    let statement = sqlx::query(include_str!("sql/save_target.sql")).bind(name).bind(state);
+    act.run(statement.bind(place_text(&record.place)?)).await?;
+    if command != TargetCommand::Pause {
+        act.run(sqlx::query(include_str!("sql/release_target.sql")).bind(name))
+            .await?;
+        for kind in [MICROCKS_KIND, HTTP_TARGET_KIND] {
+            wake_jobs(act, name, kind, now).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn wake_jobs(act: &mut Act, name: &str, kind: &str, now: Timestamp) -> Result<(), StoreError> {
+    // `0` is what follows `/`.
+    let statement = sqlx::query(include_str!("sql/wake_target_jobs.sql")).bind(kind);
+    let statement = statement.bind(format!("{name}/")).bind(format!("{name}0"));
+    act.run(statement.bind(now.0)).await.map(drop)
+}
+
+fn place_text(place: &TargetPlace) -> Result<String, StoreError> {
+    serde_json::to_string(place).map_err(|error| broken("move a target", error.to_string()))
+}
+
+fn record(row: &PgRow) -> Result<TargetRecord, StoreError> {
+    const ACT: &str = "read a target";
+    let place: &str = column(row, "place")?;
+    let state: &str = column(row, "state")?;
+    let reason: Option<String> = column(row, "hold_reason")?;
+    let holds = small(row, "holds")?;
+    Ok(TargetRecord {
+        name: column(row, "name")?,
+        target_type: column(row, "target_type")?,
+        state: match state {
+            "active" => TargetState::Active,
+            "paused" => TargetState::Paused,
+            other => return Err(broken(ACT, format!("unknown: {other}"))),
+        },
+        configured: column(row, "configured")?,
+        place: serde_json::from_str(place).map_err(|error| broken(ACT, error.to_string()))?,
+        hold: moment(row, "hold_until")?.map(|until| TargetHold {
+            until,
+            count: holds,
+            reason: reason.unwrap_or_default(),
+        }),
+        created_at: Timestamp(column(row, "created_at")?),
+    })
+}
+
+/// Hex digits, or null.
+fn print(row: &PgRow, name: &'static str) -> Result<Option<Fingerprint>, StoreError> {
+    let text: Option<&str> = column(row, name)?;
+    let parse = |text: &str| {
+        Fingerprint::from_hex(text).ok_or_else(|| broken("read a fingerprint", "it has not 64 hex digits".to_owned()))
+    };
+    text.map(parse).transpose()
+}
+
+fn reference(row: &PgRow) -> Result<EntityRef, StoreError> {
+    let text: &str = column(row, "reference")?;
+    text.parse()
+        .map_err(|error: tideline_core::words::EntityRefError| broken("read a reference", error.to_string()))
+}
+
+fn entity(row: &PgRow) -> Result<TargetEntity, StoreError> {
+    Ok(TargetEntity {
+        reference: reference(row)?,
+        fingerprint: print(row, "fingerprint")?,
+        error: column(row, "error")?,
+        synced_at: moment(row, "synced_at")?,
+    })
+}
+
+fn object(row: &PgRow) -> Result<TargetObject, StoreError> {
+    Ok(TargetObject {
+        object: column(row, "object")?,
+        reference: reference(row)?,
+        part: column(row, "part")?,
+        remote_id: column(row, "remote_id")?,
+        fingerprint: print(row, "fingerprint")?,
+        detail: column(row, "detail")?,
+        error: column(row, "error")?,
+        updated_at: Timestamp(column(row, "updated_at")?),
+    })
+}

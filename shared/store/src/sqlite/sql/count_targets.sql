@@ -1,0 +1,7 @@
+-- How much each target has.
+SELECT t.name,
+    (SELECT count(*) FROM target_entities AS e WHERE e.target = t.name),
+    (SELECT count(*) FROM target_entities AS e WHERE e.target = t.name AND e.error IS NOT NULL),
+    (SELECT count(*) FROM target_objects AS o WHERE o.target = t.name)
+FROM targets AS t
+ORDER BY t.name

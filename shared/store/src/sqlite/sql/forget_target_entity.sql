@@ -1,0 +1,4 @@
+-- Forgets an entity of which the target owns nothing.
+DELETE FROM target_entities
+WHERE target = ?1 AND reference = ?2
+    AND NOT EXISTS (SELECT 1 FROM target_objects AS o WHERE o.target = ?1 AND o.reference = ?2)

@@ -1,0 +1,163 @@
+//! The seam to what is known of targets.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use tideline_core::words::{
+    EntityRef, Fingerprint, TargetCounts, TargetEntity, TargetHold, TargetLook, TargetObject, TargetPlace,
+    TargetRecord, TargetSpec, TargetState, Timestamp, Trigger,
+};
+
+type Answer<T> = Result<T, StoreError>;
+
+/// What a person wants of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetCommand {
+    /// Send it nothing.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Look at everything again, also at what was refused, and follow the feed from its start.
+    Resync,
+}
+
+impl TargetCommand {
+    /// What it makes of a target. `Refused` if it does not fit.
+    pub(super) fn apply(self, record: &mut TargetRecord, now: Timestamp) -> Answer<()> {
+        let name = &record.name;
+        match (self, record.state) {
+            (Self::Pause, _) => record.state = TargetState::Paused,
+            (Self::Resume, TargetState::Active) => {
+                return Err(StoreError::Refused(format!("target {name}: it is not paused")));
+            }
+            (Self::Resume, TargetState::Paused) => record.state = TargetState::Active,
+            (Self::Resync, _) if !record.configured => {
+                return Err(StoreError::Refused(format!(
+                    "target {name}: it is not in the configuration"
+                )));
+            }
+            (Self::Resync, _) => {
+                let place = &mut record.place;
+                *place = TargetPlace {
+                    look: Some(TargetLook {
+                        began_at: now,
+                        after: None,
+                        trigger: Trigger::Manual,
+                    }),
+                    looked_at: Some(now),
+                    starts: place.starts + 1,
+                    ..TargetPlace::default()
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Its name in the audit log.
+    #[must_use]
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "targets.pause",
+            Self::Resume => "targets.resume",
+            Self::Resync => "targets.resync",
+        }
+    }
+}
+
+pub(super) fn no_target(name: &str) -> StoreError {
+    StoreError::NotFound {
+        what: "target",
+        name: name.to_owned(),
+    }
+}
+
+/// What a follower saw of an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetNote {
+    /// The entity.
+    pub reference: EntityRef,
+    /// Of what concerns the target; none: the entity is gone, or no longer concerns it.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// Which entities of a target to list, by reference.
+#[derive(Clone, Debug, Default)]
+pub struct TargetEntityFilter {
+    /// Its name.
+    pub target: String,
+    /// After this one.
+    pub after: Option<EntityRef>,
+    /// Only those with an error.
+    pub failing: bool,
+    /// At most this many, 1 to 1,000.
+    pub limit: u32,
+}
+
+/// Which objects of a target to list, by name.
+#[derive(Clone, Debug, Default)]
+pub struct TargetObjectFilter {
+    /// Its name.
+    pub target: String,
+    /// Of this entity.
+    pub reference: Option<EntityRef>,
+    /// After this one.
+    pub after: Option<String>,
+    /// At most this many, 1 to 1,000.
+    pub limit: u32,
+}
+
+/// Targets: where each stands in the catalog, what it knows, and what it owns. They are paused, resumed and looked through again
+/// by [`AuditStore::perform`](super::AuditStore::perform).
+#[async_trait]
+pub trait TargetStore: Send + Sync {
+    /// Makes the targets those of the configuration. What is no longer in it keeps what it owns.
+    async fn sync_targets(&self, specs: &[TargetSpec], now: Timestamp) -> Answer<()>;
+
+    /// All targets, by name.
+    async fn list_targets(&self) -> Answer<Vec<TargetRecord>>;
+
+    /// The target of this name.
+    async fn find_target(&self, name: &str) -> Answer<Option<TargetRecord>>;
+
+    /// How much each target has, by name.
+    async fn count_targets(&self) -> Answer<Vec<TargetCounts>>;
+
+    /// Moves a target on from where it stood. `false`: it no longer stands there (another process moved it), or is paused.
+    async fn move_target(&self, name: &str, from: &TargetPlace, to: &TargetPlace) -> Answer<bool>;
+
+    /// Holds a target back that was held `hold.count - 1` times in a row before. `false`: another process did so.
+    async fn hold_target(&self, name: &str, hold: &TargetHold) -> Answer<bool>;
+
+    /// Ends a hold; the target's jobs (of this kind) that waited for that are due now.
+    async fn release_target(&self, name: &str, kind: &str, now: Timestamp) -> Answer<()>;
+
+    /// Keeps what a follower saw of entities; at most 1,000, each once.
+    async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Answer<()>;
+
+    /// Those of these entities (at most 1,000) that the target knows, in no order.
+    async fn find_target_entities(&self, target: &str, references: &[EntityRef]) -> Answer<Vec<TargetEntity>>;
+
+    /// Entities that a target knows.
+    async fn list_target_entities(&self, filter: &TargetEntityFilter) -> Answer<Vec<TargetEntity>>;
+
+    /// Keeps what came of the newest attempt for an entity. Without an error it is as it should be.
+    async fn settle_target_entity(
+        &self,
+        target: &str,
+        reference: &EntityRef,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Answer<()>;
+
+    /// Forgets an entity, unless the target owns something of it.
+    async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Answer<()>;
+
+    /// Records an object, or what is new of it. `false`: it belongs to another entity.
+    async fn put_target_object(&self, target: &str, object: &TargetObject) -> Answer<bool>;
+
+    /// What a target owns.
+    async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Answer<Vec<TargetObject>>;
+
+    /// Forgets an object.
+    async fn forget_target_object(&self, target: &str, object: &str) -> Answer<()>;
+}
