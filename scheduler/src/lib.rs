@@ -5,6 +5,7 @@
 mod dispatch;
 mod end_cycles;
 mod follow_events;
+mod follow_targets;
 mod prune_audit;
 mod prune_changes;
 mod prune_events;
@@ -15,10 +16,12 @@ mod rest_sources;
 mod scheduler;
 mod start_cycles;
 mod sweep_cycles;
+mod target_wishes;
 
 pub use dispatch::Dispatch;
 pub use end_cycles::EndCycles;
 pub use follow_events::FollowEvents;
+pub use follow_targets::FollowTargets;
 pub use prune_audit::PruneAudit;
 pub use prune_changes::PruneChanges;
 pub use prune_events::PruneEvents;

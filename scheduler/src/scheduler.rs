@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tideline_config::hooks::EventSettings;
-use tideline_config::settings::{RetentionSettings, SchedulerSettings, SourceSettings};
+use tideline_config::settings::{RetentionSettings, SchedulerSettings, SourceSettings, TargetSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::RescuePolicy;
 use tideline_expression::Evaluator;
@@ -16,8 +16,8 @@ use tideline_store::{Store, StoreError};
 
 use crate::rescue_jobs::{self, Absence};
 use crate::{
-    Dispatch, EndCycles, FollowEvents, PruneAudit, PruneChanges, PruneEvents, PruneHistory, RescueJobs, RestSources,
-    StartCycles, SweepCycles,
+    Dispatch, EndCycles, FollowEvents, FollowTargets, PruneAudit, PruneChanges, PruneEvents, PruneHistory, RescueJobs,
+    RestSources, StartCycles, SweepCycles,
 };
 
 /// Tombstones are looked at so often.
@@ -66,6 +66,7 @@ pub struct Scheduler {
     parts: SchedulerParts,
     sources: Arc<HashMap<String, SourceSettings>>,
     evaluator: Option<Arc<Evaluator>>,
+    targets: Vec<TargetSettings>,
 }
 
 impl Scheduler {
@@ -81,6 +82,7 @@ impl Scheduler {
             parts,
             sources: Arc::new(sources),
             evaluator: None,
+            targets: Vec::new(),
         }
     }
 
@@ -88,6 +90,13 @@ impl Scheduler {
     #[must_use]
     pub fn following_events(mut self, evaluator: Arc<Evaluator>) -> Self {
         self.evaluator = Some(evaluator);
+        self
+    }
+
+    /// Follows the change feed for these targets too.
+    #[must_use]
+    pub fn following_targets(mut self, targets: Vec<TargetSettings>) -> Self {
+        self.targets = targets;
         self
     }
 
@@ -155,6 +164,11 @@ impl Scheduler {
             let (store, queue, clock) = (Arc::clone(store), Arc::clone(queue), Arc::clone(clock));
             let follow = FollowEvents::new(store, queue, clock, Arc::clone(evaluator), &self.sources);
             on_wake("follow events", Arc::new(follow));
+        }
+        if !self.targets.is_empty() {
+            let (store, queue, clock) = (Arc::clone(store), Arc::clone(queue), Arc::clone(clock));
+            let follow = FollowTargets::new(store, queue, clock, self.targets.clone());
+            on_wake("follow targets", Arc::new(follow));
         }
     }
 

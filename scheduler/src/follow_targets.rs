@@ -1,0 +1,285 @@
+//! Turns changes of the catalog into jobs of targets.
+//!
+//! Each target goes on from its own stored place, which moves only when the jobs of all changes up to there are in the store:
+//! every change is applied at least once, and applying it twice asks for the same. A job's key is the target and the entity, so
+//! that of many changes of one entity only the newest is worked on. Besides the feed there are *looks*, which walk through
+//! everything that a target knows: when the feed started over (what went meanwhile is found that way), at intervals (drift),
+//! and when a person wants one. Any number of schedulers may follow at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tideline_config::settings::{TargetKind, TargetSettings};
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::rules::fingerprint;
+use tideline_core::words::{
+    EntityRef, Fingerprint, JobId, NewJob, TargetEntity, TargetLook, TargetPlace, TargetRequest, TargetState,
+    Timestamp, Token, Trigger,
+};
+use tideline_queue::{Hint, Queue};
+use tideline_runtime::Pace;
+use tideline_store::{EntityFilter, Store, StoreError, TargetEntityFilter, TargetNote};
+
+use crate::scheduler::Task;
+use crate::target_wishes::{Wish, wish};
+
+/// Changes that are applied, and entities that are looked at, at a time.
+const BATCH: u32 = 1_000;
+/// How often the feed is looked at while nothing tells of changes: pages are committed without a wake-up.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// See the module.
+pub struct FollowTargets {
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+    targets: Vec<TargetSettings>,
+}
+
+impl FollowTargets {
+    /// A follower for these targets.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        targets: Vec<TargetSettings>,
+    ) -> Self {
+        Self {
+            store,
+            queue,
+            clock,
+            targets,
+        }
+    }
+
+    /// One step of one target: of its look, if there is one, else of the feed. `true`: there may be more to do.
+    async fn step(&self, target: &TargetSettings) -> Result<bool, StoreError> {
+        let Some(record) = self.store.find_target(&target.name).await? else {
+            return Ok(false);
+        };
+        if record.state == TargetState::Paused {
+            return Ok(false);
+        }
+        let place = record.place;
+        if let Some(look) = &place.look {
+            return self.look(target, &place, look).await;
+        }
+        if let Some(next) = self.due_look(target, &place) {
+            return Ok(self.store.move_target(&target.name, &place, &next).await? && next.look.is_some());
+        }
+        self.follow(target, &place).await
+    }
+
+    /// The place with a look, if one is due.
+    fn due_look(&self, target: &TargetSettings, place: &TargetPlace) -> Option<TargetPlace> {
+        let TargetKind::Microcks(microcks) = &target.kind else {
+            return None;
+        };
+        let (every, now) = (microcks.drift_interval?, self.clock.now());
+        let began = match place.looked_at {
+            // There is nothing to look at yet.
+            None => {
+                return Some(TargetPlace {
+                    looked_at: Some(now),
+                    ..place.clone()
+                });
+            }
+            Some(last) if last.plus(every) > now => return None,
+            Some(_) => now,
+        };
+        Some(looking(place, began, Trigger::Drift))
+    }
+
+    /// Gives the next known entities their jobs.
+    async fn look(&self, target: &TargetSettings, place: &TargetPlace, look: &TargetLook) -> Result<bool, StoreError> {
+        let filter = TargetEntityFilter {
+            target: target.name.clone(),
+            after: look.after.clone(),
+            failing: false,
+            limit: BATCH,
+        };
+        let known = self.store.list_target_entities(&filter).await?;
+        let (last, whole) = (
+            known.last().map(|entity| entity.reference.clone()),
+            known.len() < BATCH as usize,
+        );
+        let mut requests = Vec::with_capacity(known.len());
+        for entity in known {
+            if self.is_wanted(target, look, &entity).await? {
+                requests.push(self.request(target, entity.reference, look.began_at.0, look.trigger));
+            }
+        }
+        self.enqueue(target, requests, look.trigger).await?;
+        let next = TargetPlace {
+            look: (!whole).then(|| TargetLook {
+                after: last,
+                ..look.clone()
+            }),
+            ..place.clone()
+        };
+        self.store.move_target(&target.name, place, &next).await?;
+        Ok(true)
+    }
+
+    /// Whether a look concerns an entity. An endpoint is not sent again what it has only because the feed started over.
+    async fn is_wanted(
+        &self,
+        target: &TargetSettings,
+        look: &TargetLook,
+        entity: &TargetEntity,
+    ) -> Result<bool, StoreError> {
+        if look.trigger != Trigger::Start || matches!(target.kind, TargetKind::Microcks(_)) {
+            return Ok(true);
+        }
+        let filter = EntityFilter {
+            reference: Some(entity.reference.clone()),
+            limit: BATCH,
+            ..EntityFilter::default()
+        };
+        let there = self.store.list_entities(&filter).await?;
+        Ok(!there.iter().any(|entity| target.follow.allows_source(&entity.source)))
+    }
+
+    /// Applies the next changes.
+    async fn follow(&self, target: &TargetSettings, place: &TargetPlace) -> Result<bool, StoreError> {
+        let reading = match self.store.list_changes(place.position, BATCH).await {
+            Ok(reading) => reading,
+            Err(StoreError::StartOver(gap)) => {
+                tracing::warn!(target = target.name, %gap, "a target follows the change feed from its start again");
+                let fresh = TargetPlace {
+                    starts: place.starts + 1,
+                    looked_at: place.looked_at,
+                    ..TargetPlace::default()
+                };
+                let next = looking(&fresh, self.clock.now(), Trigger::Start);
+                return self.store.move_target(&target.name, place, &next).await;
+            }
+            Err(error) => return Err(error),
+        };
+        if reading.changes.is_empty() {
+            return Ok(false);
+        }
+        let more = reading.changes.len() >= BATCH as usize;
+        let wishes = reading.changes.iter().map(|change| {
+            let wish = wish(target, change, place.starts);
+            (change.reference.clone(), (wish, change.sequence.0))
+        });
+        let wishes: BTreeMap<EntityRef, (Wish, i64)> = wishes.filter(|(_, (wish, _))| *wish != Wish::Nothing).collect();
+        self.apply(target, wishes).await?;
+        let next = TargetPlace {
+            position: reading.next,
+            ..place.clone()
+        };
+        let moved = self.store.move_target(&target.name, place, &next).await?;
+        Ok(more || !moved)
+    }
+
+    /// Enqueues what is new, then notes it: in the other order a crash between the two would lose it.
+    async fn apply(&self, target: &TargetSettings, wishes: BTreeMap<EntityRef, (Wish, i64)>) -> Result<(), StoreError> {
+        if wishes.is_empty() {
+            return Ok(());
+        }
+        let references: Vec<EntityRef> = wishes.keys().cloned().collect();
+        let known = self.store.find_target_entities(&target.name, &references).await?;
+        let known: HashMap<EntityRef, Option<Fingerprint>> = known
+            .into_iter()
+            .map(|entity| (entity.reference, entity.fingerprint))
+            .collect();
+        let (mut requests, mut notes) = (Vec::new(), Vec::new());
+        for (reference, (wish, cause)) in wishes {
+            let print = match wish {
+                Wish::Make(print) => Some(print),
+                Wish::Remove | Wish::Nothing => None,
+            };
+            let is_news = match known.get(&reference) {
+                None => print.is_some(),
+                Some(before) => *before != print,
+            };
+            if is_news {
+                requests.push(self.request(target, reference.clone(), cause, Trigger::Schedule));
+                notes.push(TargetNote {
+                    reference,
+                    fingerprint: print,
+                });
+            }
+        }
+        self.enqueue(target, requests, Trigger::Schedule).await?;
+        if !notes.is_empty() {
+            self.store.note_target_entities(&target.name, &notes).await?;
+        }
+        Ok(())
+    }
+
+    fn request(&self, target: &TargetSettings, reference: EntityRef, cause: i64, trigger: Trigger) -> TargetRequest {
+        TargetRequest {
+            target: target.name.clone(),
+            reference,
+            cause,
+            again: trigger == Trigger::Manual,
+        }
+    }
+
+    async fn enqueue(
+        &self,
+        target: &TargetSettings,
+        requests: Vec<TargetRequest>,
+        trigger: Trigger,
+    ) -> Result<(), StoreError> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let (kind, now) = (target.kind.job_kind(), self.clock.now());
+        let jobs: Vec<NewJob> = (requests.iter())
+            .filter_map(|request| Some(job(kind, request, serde_json::to_string(request).ok()?, trigger, now)))
+            .collect();
+        let enqueued = self.store.enqueue(&jobs, now).await?;
+        let due: Vec<(JobId, Token)> = (enqueued.iter())
+            .filter(|answer| answer.claimable)
+            .map(|answer| (answer.job, answer.token))
+            .collect();
+        if let Err(error) = self.queue.publish(&Hint::spread(kind, &due, None)).await {
+            let error = full_text(&error);
+            tracing::debug!(error, "hints not sent; workers claim from the store");
+        }
+        Ok(())
+    }
+}
+
+fn looking(place: &TargetPlace, now: Timestamp, trigger: Trigger) -> TargetPlace {
+    TargetPlace {
+        look: Some(TargetLook {
+            began_at: now,
+            after: None,
+            trigger,
+        }),
+        looked_at: Some(now),
+        ..place.clone()
+    }
+}
+
+fn job(kind: &str, request: &TargetRequest, args: String, trigger: Trigger, now: Timestamp) -> NewJob {
+    NewJob {
+        kind: kind.to_owned(),
+        key: request.key(),
+        fingerprint: fingerprint(args.as_bytes()),
+        args,
+        due_at: now,
+        trigger,
+        trace: None,
+    }
+}
+
+#[async_trait]
+impl Task for FollowTargets {
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        let mut more = false;
+        for target in &self.targets {
+            more |= self.step(target).await?;
+        }
+        Ok(if more { Pace::Again } else { Pace::After(LOOK_EVERY) })
+    }
+}

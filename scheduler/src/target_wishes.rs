@@ -1,0 +1,60 @@
+//! What a change of the catalog means for a target, found without asking anybody.
+
+use serde_json::{Value, json};
+use tideline_config::settings::{TargetKind, TargetSettings};
+use tideline_core::rules::{canonical_json, fingerprint};
+use tideline_core::words::{Change, Fingerprint};
+
+/// Annotations that say where an entity was read from. Source: Backstage, "Well-known Annotations".
+const LOCATIONS: [&str; 3] = [
+    "backstage.io/managed-by-location",
+    "backstage.io/managed-by-origin-location",
+    "backstage.io/source-location",
+];
+
+/// What a target shall do about a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Nothing: it does not concern the target.
+    Nothing,
+    /// Make the entity what it is now, unless it has this fingerprint already.
+    Make(Fingerprint),
+    /// Remove what there is of the entity.
+    Remove,
+}
+
+/// What the target shall do about the change. `starts`: how often its feed started over.
+pub(crate) fn wish(target: &TargetSettings, change: &Change, starts: u32) -> Wish {
+    if !target.follow.allows_source(&change.source) || !target.follow.allows(&change.reference) {
+        return Wish::Nothing;
+    }
+    let Some(body) = &change.body else {
+        return Wish::Remove;
+    };
+    match &target.kind {
+        TargetKind::Http(http) => {
+            let starts = if http.snapshot { starts } else { 0 };
+            Wish::Make(fingerprint(format!("{}\n{starts}\n{body}", change.source).as_bytes()))
+        }
+        TargetKind::Microcks(microcks) => {
+            let Ok(entity) = serde_json::from_str::<Value>(body) else {
+                return Wish::Remove;
+            };
+            let annotations = &entity["metadata"]["annotations"];
+            let reference = &annotations[microcks.annotation.as_str()];
+            if reference.is_null() {
+                return Wish::Remove;
+            }
+            let locations = LOCATIONS.map(|name| &annotations[name]);
+            let relevant = json!([
+                change.source,
+                reference,
+                locations,
+                entity["metadata"]["name"],
+                entity["spec"]["definition"]
+            ]);
+            let text = relevant.to_string();
+            Wish::Make(fingerprint(canonical_json(&text).unwrap_or(text).as_bytes()))
+        }
+    }
+}
