@@ -9,6 +9,7 @@ mod ingest;
 mod leasing;
 mod push;
 mod refresh;
+mod remote;
 mod settling;
 mod source;
 pub mod sources;
@@ -19,5 +20,9 @@ pub use handler::{Attempt, Handler, HandlerError, Outcome};
 pub use ingest::IngestHandler;
 pub use push::{Pusher, PusherParts};
 pub use refresh::RefreshHandler;
-pub use source::{ErrorClass, Item, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError};
+pub use remote::RemoteHandler;
+pub use source::{
+    Document, DocumentPlace, ErrorClass, Item, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source,
+    SourceError,
+};
 pub use worker::{Worker, WorkerParts};

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tideline_core::words::{ChildPartition, EntityRef, MalformedItem, PageMemory, Validators};
 use tideline_store::CatalogStore;
+use url::Url;
 
 /// Something paginated to read.
 #[async_trait]
@@ -23,6 +24,12 @@ pub trait Source: Send + Sync {
         ))
     }
 
+    /// Reads a document that lies where the source's entities lie, such as one beside the file of an entity. The caller limits the
+    /// time.
+    async fn read_document(&self, _: &DocumentPlace, _max_bytes: u64) -> Result<Document, SourceError> {
+        Ok(Document::Elsewhere)
+    }
+
     /// The partition of a resource (none: the root) with these values of its parents, as the page that reveals it names it.
     fn partition(&self, _resource: Option<&str>, _values: &Map<String, Value>) -> Option<ChildPartition> {
         None
@@ -31,6 +38,28 @@ pub trait Source: Send + Sync {
     /// Hands over what the catalog has, before the first reading, for a source that compares what it reads with it. A source
     /// that is only tried has none.
     fn attach(&self, _catalog: Arc<dyn CatalogStore>) {}
+}
+
+/// Where a document is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DocumentPlace {
+    /// At this URL.
+    Url(Url),
+    /// In the source's folder, at this path.
+    File(String),
+}
+
+/// What there is at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// These bytes.
+    Found(Vec<u8>),
+    /// Nothing, or nothing that is shown.
+    Missing,
+    /// More bytes than allowed.
+    TooLong,
+    /// The place is not one of this source's.
+    Elsewhere,
 }
 
 /// Which item.

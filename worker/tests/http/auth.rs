@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::response::Response;
 use serde_json::json;
-use tideline_config::settings::{Auth, HttpSettings, Pagination};
+use tideline_config::settings::{Auth, HttpSettings, Pagination, TokenEndpoint};
 use tideline_core::words::Secret;
 use tideline_worker::ErrorClass;
 
@@ -46,7 +46,7 @@ async fn bearer_basic_and_own_headers_are_sent() {
 fn client(api: &Api) -> HttpSettings {
     let mut settings = things(&api.url, Pagination::None);
     settings.auth = Auth::ClientCredentials {
-        token_url: api.url.join("/token").unwrap(),
+        tokens: TokenEndpoint::Url(api.url.join("/token").unwrap()),
         client_id: "me".into(),
         client_secret: Secret::new("hush-hush"),
         scope: Some("read".into()),

@@ -3,8 +3,9 @@
 //! is not read. Of a broken document nobody knows which entity it had, so it counts as a malformed item without a name; the other
 //! documents of its file are read.
 
+mod document;
 mod list;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tideline_core::words::{Fingerprint, MalformedItem, Validators};
 use self::list::{Format, Listed, Listing};
 use super::backstage;
 use super::redact::Redactor;
-use crate::source::{ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};
+use crate::source::{Document, DocumentPlace, ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};
 
 /// A file that changed so short ago may change again within the same tick of the file system's clock; its page is read
 /// again next time.
@@ -100,6 +101,14 @@ impl Source for FilesSource {
             ..validators
         };
         Ok(page(PageContent::Items(items), next, validators))
+    }
+
+    async fn read_document(&self, place: &DocumentPlace, max_bytes: u64) -> Result<Document, SourceError> {
+        let DocumentPlace::File(path) = place else {
+            return Ok(Document::Elsewhere);
+        };
+        let (folder, path) = (self.folder.clone(), PathBuf::from(path));
+        blocking(move || document::read(&folder, &path, max_bytes)).await?
     }
 }
 

@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 100;
 
 /// The documents of a file, each as JSON or why it cannot be read; empty ones are left out. Together they have at most
 /// `max_bytes`.
-pub(super) fn documents(bytes: &[u8], max_bytes: u64) -> Vec<Result<String, String>> {
+pub(crate) fn documents(bytes: &[u8], max_bytes: u64) -> Vec<Result<String, String>> {
     let mut documents = Vec::new();
     let mut left = max_bytes;
     for (line, part) in parts(bytes) {

@@ -9,7 +9,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tideline_config::settings::Auth;
+use tideline_config::settings::{Auth, TokenEndpoint};
 use tideline_core::words::Secret;
 use tideline_core::words::Timestamp;
 use tokio::sync::Mutex;
@@ -32,7 +32,7 @@ pub(super) enum Credential {
 
 /// OAuth 2.0 client credentials.
 pub(super) struct ClientCredentials {
-    pub(super) token_url: Url,
+    tokens: TokenEndpoint,
     client_id: String,
     client_secret: Secret,
     scope: Option<String>,
@@ -45,6 +45,8 @@ pub(super) struct ClientCredentials {
 #[derive(Default)]
 pub(super) struct Slot {
     pub(super) token: Option<Token>,
+    /// Where tokens are given out, once an issuer has told.
+    pub(super) endpoint: Option<Url>,
     /// The server takes the client's credentials in the body only.
     pub(super) in_body: bool,
 }
@@ -94,7 +96,7 @@ impl Credential {
                 Self::Fixed(name, header("auth.value", value.reveal().to_owned())?)
             }
             Auth::ClientCredentials {
-                token_url,
+                tokens,
                 client_id,
                 client_secret,
                 scope,
@@ -102,7 +104,7 @@ impl Credential {
             } => {
                 redactor.add(client_secret.reveal());
                 Self::Client(Box::new(ClientCredentials {
-                    token_url: token_url.clone(),
+                    tokens: tokens.clone(),
                     client_id: client_id.clone(),
                     client_secret: client_secret.clone(),
                     scope: scope.clone(),
@@ -144,6 +146,23 @@ pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
 }
 
 impl ClientCredentials {
+    /// Where tokens are given out; else the discovery document that tells.
+    pub(super) fn endpoint(&self, known: Option<&Url>) -> Result<Url, Url> {
+        match (&self.tokens, known) {
+            (TokenEndpoint::Url(url), _) => Ok(url.clone()),
+            (TokenEndpoint::Issuer(_), Some(known)) => Ok(known.clone()),
+            (TokenEndpoint::Issuer(issuer), None) => {
+                let mut url = issuer.clone();
+                let path = format!(
+                    "{}/.well-known/openid-configuration",
+                    issuer.path().trim_end_matches('/')
+                );
+                url.set_path(&path);
+                Err(url)
+            }
+        }
+    }
+
     /// The body of a token request, and its `Authorization` (section 2.3.1), if it goes there.
     pub(super) fn request(&self, in_body: bool) -> (String, Option<HeaderValue>) {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
@@ -164,6 +183,26 @@ impl ClientCredentials {
         let value = sensitive(&format!("Basic {}", STANDARD.encode(pair)));
         (form.finish(), value)
     }
+}
+
+/// The token endpoint that a discovery document at this address names.
+///
+/// # Errors
+/// Says what is wrong with it. An endpoint on another host is not used: the configuration has not named that host.
+pub(super) fn read_discovery(body: &[u8], at: &Url) -> Result<Url, String> {
+    let document: serde_json::Value =
+        serde_json::from_slice(body).map_err(|_| "its answer is not a discovery document".to_owned())?;
+    let endpoint = document["token_endpoint"]
+        .as_str()
+        .and_then(|text| Url::parse(text).ok());
+    let endpoint = endpoint.ok_or("its discovery document names no token_endpoint")?;
+    if endpoint.origin() != at.origin() {
+        return Err(format!(
+            "its discovery document names a token_endpoint on another host ({}); if that is right, write it as auth.oauth2.token_url",
+            endpoint.host_str().unwrap_or_default()
+        ));
+    }
+    Ok(endpoint)
 }
 
 /// The token in an answer of the token endpoint.
@@ -207,6 +246,17 @@ mod tests {
         assert_eq!(renew(r#"{"access_token":"x","expires_in":"20"}"#), 10_000);
         assert_eq!(renew(r#"{"access_token":"x"}"#), 270_000);
         assert_eq!(renew(r#"{"access_token":"x","expires_in":0}"#), 0);
+    }
+
+    #[test]
+    fn a_discovery_document_names_an_endpoint_on_its_own_host_only() {
+        let at: Url = "https://k.example/realms/a/.well-known/openid-configuration"
+            .parse()
+            .unwrap();
+        let read = |endpoint: &str| read_discovery(format!(r#"{{"token_endpoint":"{endpoint}"}}"#).as_bytes(), &at);
+        assert_eq!(read("https://k.example/t").unwrap().path(), "/t");
+        assert!(read("http://169.254.169.254/t").unwrap_err().contains("token_url"));
+        assert!(read_discovery(b"<html>", &at).is_err() && read("").is_err());
     }
 
     #[test]

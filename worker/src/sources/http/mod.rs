@@ -5,6 +5,8 @@
 //! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
 
 mod auth;
+pub(crate) mod client;
+mod document;
 pub(super) mod download;
 mod ending;
 mod exchange;
@@ -48,7 +50,9 @@ use self::reading::{Read, ReadError, Reader};
 use self::transport::{Answer, Transport, address};
 use self::validators::{content_print, telling_header, validators};
 use self::verdict::Rules;
-use crate::source::{ErrorClass, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError};
+use crate::source::{
+    Document, DocumentPlace, ErrorClass, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError,
+};
 
 /// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work. Expressions run in processes
 /// of their own.
@@ -295,6 +299,13 @@ impl Source for HttpSource {
 
     async fn read_item(&self, request: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
         self.read_one(request).await.map_err(|error| self.redacted(error))
+    }
+
+    async fn read_document(&self, place: &DocumentPlace, max_bytes: u64) -> Result<Document, SourceError> {
+        match place {
+            DocumentPlace::Url(url) => (self.document(url, max_bytes).await).map_err(|error| self.redacted(error)),
+            DocumentPlace::File(_) => Ok(Document::Elsewhere),
+        }
     }
 
     fn partition(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<ChildPartition> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::GzipDecoder;
+use base64::Engine as _;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use http::header::{
@@ -39,6 +40,17 @@ const MAX_SMALL_BODY: u64 = 64 * 1024;
 
 /// What is shown of a body in an error, in bytes.
 const SHOWN_BYTES: usize = 200;
+
+/// Why no request of any kind can succeed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Outage {
+    /// There is no connection.
+    #[error("no connection")]
+    NoConnection,
+    /// There is no token.
+    #[error("no token")]
+    NoToken,
+}
 
 /// An answer.
 pub(in crate::sources) struct Answer {
@@ -123,7 +135,16 @@ impl Transport {
         asked: &HttpRequest,
         condition: Option<&Validators>,
     ) -> Result<Answer, SourceError> {
-        let (answer, used) = self.send(asked, condition).await?;
+        let mut extra = HeaderMap::new();
+        if let Some(condition) = condition {
+            add_condition(&mut extra, condition);
+        }
+        self.call(asked, &extra).await
+    }
+
+    /// As [`Transport::fetch`], with headers of this request alone.
+    pub(super) async fn call(&self, asked: &HttpRequest, extra: &HeaderMap) -> Result<Answer, SourceError> {
+        let (answer, used) = self.send(asked, extra).await?;
         if answer.status == StatusCode::UNAUTHORIZED
             && let (Credential::Client(client), Some(used)) = (&self.credential, used)
         {
@@ -132,7 +153,7 @@ impl Transport {
                 slot.token = None;
             }
             drop(slot);
-            return Ok(self.send(asked, condition).await?.0);
+            return Ok(self.send(asked, extra).await?.0);
         }
         Ok(answer)
     }
@@ -140,7 +161,7 @@ impl Transport {
     async fn send(
         &self,
         asked: &HttpRequest,
-        condition: Option<&Validators>,
+        extra: &HeaderMap,
     ) -> Result<(Answer, Option<tideline_core::words::Secret>), SourceError> {
         let mut headers = self.headers.clone();
         let mut used = None;
@@ -150,15 +171,18 @@ impl Transport {
                 headers.insert(name.clone(), value.clone());
             }
             Credential::Client(client) => {
-                let token = self.token(client).await?;
+                let token = self.token(client).await.map_err(|error| SourceError {
+                    source: Some(Box::new(Outage::NoToken)),
+                    ..error
+                })?;
                 if let Some(value) = auth::sensitive(&format!("Bearer {}", token.reveal())) {
                     headers.insert(AUTHORIZATION, value);
                 }
                 used = Some(token);
             }
         }
-        if let Some(condition) = condition {
-            add_condition(&mut headers, condition);
+        for (name, value) in extra {
+            headers.insert(name.clone(), value.clone());
         }
         if asked.body.is_some() {
             headers
@@ -253,12 +277,17 @@ impl Transport {
         {
             return Ok(token.text.clone());
         }
-        let mut answer = self.ask_token(client, slot.in_body).await?;
+        let endpoint = match client.endpoint(slot.endpoint.as_ref()) {
+            Ok(endpoint) => endpoint,
+            Err(discovery) => self.discover(&discovery).await?,
+        };
+        let mut answer = self.ask_token(client, &endpoint, slot.in_body).await?;
         if !slot.in_body && wants_body(&answer) {
-            answer = self.ask_token(client, true).await?;
+            answer = self.ask_token(client, &endpoint, true).await?;
             slot.in_body = answer.status.is_success();
         }
-        let shown = address(&client.token_url);
+        let shown = address(&endpoint);
+        slot.endpoint = answer.status.is_success().then_some(endpoint);
         if !answer.status.is_success() {
             let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
             return Err(token_refused(&shown, &answer, retry_after));
@@ -274,11 +303,50 @@ impl Transport {
         Ok(text)
     }
 
-    async fn ask_token(&self, client: &ClientCredentials, in_body: bool) -> Result<Answer, SourceError> {
+    /// The token endpoint that an issuer's discovery document names.
+    async fn discover(&self, discovery: &Url) -> Result<Url, SourceError> {
+        let asked = HttpRequest {
+            method: http::Method::GET,
+            url: discovery.clone(),
+            body: None,
+        };
+        let request = self.client.get(discovery.clone()).header(ACCEPT, "application/json");
+        let answer = self.receive(&asked, request, MAX_SMALL_BODY).await?;
+        let shown = address(discovery);
+        if !answer.status.is_success() {
+            let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
+            let class = match answer.status.as_u16() {
+                408 | 425 | 429 | 500..=599 => ErrorClass::Transient { retry_after },
+                _ => ErrorClass::Config,
+            };
+            let text = format!("{shown} answered {}: check auth.oauth2.issuer", answer.status);
+            return Err(SourceError::new(class, text));
+        }
+        auth::read_discovery(&answer.body, discovery)
+            .map_err(|why| SourceError::new(ErrorClass::Config, format!("no token from {shown}: {why}")))
+    }
+
+    /// What the token says of its bearer, if it is a JSON web token (RFC 7519). It is not verified: whom it is for verifies it.
+    pub(super) async fn claims(&self) -> Option<serde_json::Value> {
+        let Credential::Client(client) = &self.credential else {
+            return None;
+        };
+        let slot = client.token.lock().await;
+        let claims = slot.token.as_ref()?.text.reveal().split('.').nth(1)?;
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
+        serde_json::from_slice(&claims).ok()
+    }
+
+    async fn ask_token(
+        &self,
+        client: &ClientCredentials,
+        endpoint: &Url,
+        in_body: bool,
+    ) -> Result<Answer, SourceError> {
         let (form, authorization) = client.request(in_body);
         let asked = HttpRequest {
             method: http::Method::POST,
-            url: client.token_url.clone(),
+            url: endpoint.clone(),
             body: None,
         };
         let mut request = self
@@ -308,8 +376,12 @@ impl Transport {
         } else {
             ErrorClass::Transient { retry_after: None }
         };
+        let outage = error.is_connect().then(|| Box::new(Outage::NoConnection).into());
         let why = self.redactor.text(&chain(&error.without_url()));
-        SourceError::new(class, format!("{} {what}: {why}", address(&asked.url)))
+        SourceError {
+            source: outage,
+            ..SourceError::new(class, format!("{} {what}: {why}", address(&asked.url)))
+        }
     }
 
     /// The first bytes of a body, for an error.

@@ -7,7 +7,7 @@ const FILE: &str = "microcks.yaml";
 
 /// Where a `microcks.yaml` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigReference {
+pub(super) enum ConfigReference {
     /// `dir:`: relative to the file that the entity was read from, without `..`.
     Relative(String),
     /// `url:`.
@@ -19,7 +19,7 @@ pub enum ConfigReference {
 #[error(
     "{problem}; write dir:<folder beside the entity's file> or url:<http(s) address of a folder>, which has the file microcks.yaml"
 )]
-pub struct AnnotationError {
+pub(super) struct AnnotationError {
     problem: String,
 }
 
@@ -28,7 +28,7 @@ impl ConfigReference {
     ///
     /// # Errors
     /// Neither of the two forms, or a folder outside of the entity's own.
-    pub fn parse(value: &str) -> Result<Self, AnnotationError> {
+    pub(super) fn parse(value: &str) -> Result<Self, AnnotationError> {
         let wrong = |problem: String| AnnotationError { problem };
         if let Some(folder) = value.strip_prefix("dir:") {
             return relative(folder.trim()).map_err(wrong);

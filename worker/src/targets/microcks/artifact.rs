@@ -8,7 +8,7 @@ use super::stamp::Scalars;
 
 /// What Microcks takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArtifactKind {
+pub(super) enum ArtifactKind {
     /// OpenAPI 3 or Swagger 2.
     OpenApi,
     /// AsyncAPI 2 or 3.
@@ -32,7 +32,7 @@ pub enum ArtifactKind {
 impl ArtifactKind {
     /// Finds out what a text is; none: Microcks knows no such thing.
     #[must_use]
-    pub fn detect(text: &str) -> Option<Self> {
+    pub(super) fn detect(text: &str) -> Option<Self> {
         let start = text.trim_start_matches('\u{feff}').trim_start();
         if start.starts_with('<') {
             return text.contains("soapui-project").then_some(Self::SoapUi);
@@ -65,7 +65,7 @@ impl ArtifactKind {
 
     /// Whether a service can be made of it alone.
     #[must_use]
-    pub fn can_be_main(self) -> bool {
+    pub(super) fn can_be_main(self) -> bool {
         !matches!(self, Self::ApiMetadata | Self::ApiExamples)
     }
 }
@@ -73,7 +73,7 @@ impl ArtifactKind {
 /// Names under which the artifacts at these paths are uploaded: Microcks replaces examples by the name of the file they came
 /// in, so names are unique within a mock and the same every time.
 #[must_use]
-pub fn file_names(paths: &[&str]) -> Vec<String> {
+pub(super) fn file_names(paths: &[&str]) -> Vec<String> {
     let plain = |path: &str| -> String {
         let base = path.split(['?', '#']).next().unwrap_or_default();
         let base = base.rsplit('/').find(|part| !part.is_empty()).unwrap_or("artifact");

@@ -1,14 +1,22 @@
-//! Microcks: for each API entity that names a `microcks.yaml`, the mocks in that file. Here are the pure parts: what the
-//! annotation and the file say, what a mock's version is called, what an artifact is, and how it gets the mock's identity.
+//! Microcks: for each API entity that names a `microcks.yaml`, the mocks in that file. Start at [`MicrocksHandler`]; `desired.rs`
+//! finds out what an entity wants, `apply.rs` makes it so.
 
 mod annotation;
+mod apply;
 mod artifact;
+mod client;
+mod desired;
+mod handler;
+mod listing;
 mod stamp;
 mod sync_file;
+mod verify;
 mod version;
 
-pub use annotation::{AnnotationError, ConfigReference};
-pub use artifact::{ArtifactKind, file_names};
-pub use stamp::{Identity, StampError, stamp};
-pub use sync_file::{ArtifactSpec, MockProblem, MockSpec, SyncFile, SyncFileError};
-pub use version::{entity_hash, owned_version};
+use annotation::ConfigReference;
+use artifact::{ArtifactKind, file_names};
+use stamp::{Identity, stamp};
+use sync_file::{MockSpec, SyncFile};
+use version::owned_version;
+
+pub use handler::MicrocksHandler;

@@ -12,17 +12,17 @@ const MAX_DEPTH: usize = 100;
 
 /// Whose artifact it shall be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity<'a> {
+pub(super) struct Identity<'a> {
     /// Of the service: the entity's name.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// See [`owned_version`](super::owned_version).
-    pub version: &'a str,
+    pub(super) version: &'a str,
 }
 
 /// Why an artifact cannot get an identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct StampError(String);
+pub(super) struct StampError(String);
 
 fn wrong<T>(problem: impl Into<String>) -> Result<T, StampError> {
     Err(StampError(problem.into()))
@@ -32,7 +32,7 @@ fn wrong<T>(problem: impl Into<String>) -> Result<T, StampError> {
 ///
 /// # Errors
 /// It cannot be parsed, or has no place for a name or a version.
-pub fn stamp(kind: ArtifactKind, text: &str, identity: Identity<'_>) -> Result<String, StampError> {
+pub(super) fn stamp(kind: ArtifactKind, text: &str, identity: Identity<'_>) -> Result<String, StampError> {
     match kind {
         ArtifactKind::OpenApi | ArtifactKind::AsyncApi => {
             let document = Scalars::read(text)?;

@@ -15,58 +15,58 @@ const MAX_LIST: usize = 200;
 
 /// The file, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SyncFile {
+pub(super) struct SyncFile {
     /// The mocks that can be made.
-    pub mocks: Vec<MockSpec>,
+    pub(super) mocks: Vec<MockSpec>,
     /// What is wrong with the others.
-    pub problems: Vec<MockProblem>,
+    pub(super) problems: Vec<MockProblem>,
 }
 
 /// One mock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MockSpec {
+pub(super) struct MockSpec {
     /// Unique in the file, 1 to 128 characters.
-    pub mock_id: String,
+    pub(super) mock_id: String,
     /// Whether the API's definition in the catalog shall name the mock as a server.
-    pub include_in_swagger: bool,
+    pub(super) include_in_swagger: bool,
     /// Where the main artifact is, if it is not the entity's own definition.
-    pub main: Option<String>,
+    pub(super) main: Option<String>,
     /// The other artifacts, in order.
-    pub artifacts: Vec<ArtifactSpec>,
+    pub(super) artifacts: Vec<ArtifactSpec>,
 }
 
 /// One artifact besides the main one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArtifactSpec {
+pub(super) struct ArtifactSpec {
     /// What the file says that it is; what it is really is found in its content.
-    pub kind: Option<String>,
+    pub(super) kind: Option<String>,
     /// Relative to the file, or an http(s) address.
-    pub path: String,
+    pub(super) path: String,
 }
 
 /// Why a mock of the file cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("microcks.yaml: {place}: {problem}")]
-pub struct MockProblem {
+pub(super) struct MockProblem {
     /// Its `mockId`, if it has one.
-    pub mock_id: Option<String>,
+    pub(super) mock_id: Option<String>,
     /// `spec.mocks[2].artifacts[0].path`.
-    pub place: String,
+    pub(super) place: String,
     /// What is wrong and what would be right.
-    pub problem: String,
+    pub(super) problem: String,
 }
 
 /// The file is no description of mocks at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("microcks.yaml: {0}")]
-pub struct SyncFileError(String);
+pub(super) struct SyncFileError(String);
 
 impl SyncFile {
     /// Takes a document apart.
     ///
     /// # Errors
     /// It is not of kind `MicrocksSync`, or has no list of mocks. An empty list is fine: then there are no mocks.
-    pub fn from_document(document: &Value) -> Result<Self, SyncFileError> {
+    pub(super) fn from_document(document: &Value) -> Result<Self, SyncFileError> {
         let says = |key: &str| document[key].as_str().unwrap_or("nothing").to_owned();
         if says("apiVersion") != API_VERSION || says("kind") != KIND {
             return Err(SyncFileError(format!(

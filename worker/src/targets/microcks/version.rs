@@ -6,14 +6,14 @@ use tideline_core::words::EntityRef;
 
 /// The first 16 hex digits of SHA-256 over the entity's reference in lower case, as Backstage writes it.
 #[must_use]
-pub fn entity_hash(entity: &EntityRef) -> String {
+pub(super) fn entity_hash(entity: &EntityRef) -> String {
     let digest = Sha256::digest(entity.as_str().to_lowercase().as_bytes());
     hex::encode(&digest[..8])
 }
 
 /// `bk-<entity hash>-<mockId>`. Ownership is never concluded from it: that is a record in the store.
 #[must_use]
-pub fn owned_version(entity: &EntityRef, mock_id: &str) -> String {
+pub(super) fn owned_version(entity: &EntityRef, mock_id: &str) -> String {
     format!("bk-{}-{mock_id}", entity_hash(entity))
 }
 

@@ -1,0 +1,229 @@
+//! Handlers that are programs elsewhere: each attempt is a signed POST, its answer says what came of it. So the queue is useful
+//! to any language.
+//!
+//! The request has the headers of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) and this body:
+//!
+//! ```json
+//! {"job": {"id": "7", "kind": "send-mail", "key": "order-1", "attempt": 1, "trigger": "manual"},
+//!  "args": {…}, "cursor": null, "deadline": "2026-11-29T06:00:00.000Z"}
+//! ```
+//!
+//! | Answer | What comes of it |
+//! |---|---|
+//! | 2xx without a body, or `{"outcome": "done"}` | the job is done |
+//! | `{"outcome": "again", "after_ms": 5000, "cursor": …}` | a part is done; goes on after that time, with that cursor |
+//! | `{"outcome": "failed", "error": "…", "cursor": …}`, any other status, no answer | next rung of the ladder |
+//! | `{"outcome": "permanent", "error": "…"}` | the job waits for a person |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tideline_config::settings::{Auth, HandlerSettings};
+use tideline_core::clock::Clock;
+use tideline_core::rules::Ladder;
+use tideline_core::words::{ClaimedJob, Secret, Timestamp};
+
+use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+use crate::sources::http::client::{Call, HttpClient, Reply};
+
+/// Past the time of its request an attempt may take so long.
+const MARGIN: Duration = Duration::from_secs(30);
+/// Longest answer; a cursor is in it.
+const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// Longest wait between two parts of a job.
+const LONGEST_WAIT_MS: u64 = 30 * 86_400_000;
+
+/// A program elsewhere that works on one kind of job.
+pub struct RemoteHandler {
+    settings: HandlerSettings,
+    client: HttpClient,
+    key: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+enum Answer {
+    Done,
+    Again {
+        #[serde(default)]
+        after_ms: u64,
+        cursor: Option<Value>,
+    },
+    Failed {
+        #[serde(default)]
+        error: String,
+        cursor: Option<Value>,
+    },
+    Permanent {
+        #[serde(default)]
+        error: String,
+    },
+}
+
+impl RemoteHandler {
+    /// Connects to nothing.
+    ///
+    /// # Errors
+    /// The client cannot be set up.
+    pub fn new(settings: HandlerSettings, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let client = HttpClient::new(
+            &settings.url,
+            &Auth::None,
+            [],
+            MAX_ANSWER_BYTES,
+            settings.timeout,
+            clock,
+        );
+        Ok(Self {
+            client: client.map_err(|problems| format!("handler {}: {problems:?}", settings.kind))?,
+            key: signing_key(&settings.secret),
+            settings,
+        })
+    }
+
+    fn call(&self, attempt: &Attempt) -> Result<Call, HandlerError> {
+        let (job, now) = (&attempt.job, attempt.clock.now());
+        let raw = |text: &str| RawValue::from_string(text.to_owned());
+        let wrong = |error: serde_json::Error| HandlerError::Permanent(format!("the job's args or cursor: {error}"));
+        let body = json!({
+            "job": { "id": job.id.to_string(), "kind": job.kind, "key": job.key, "attempt": job.attempt, "trigger": job.trigger },
+            "args": raw(&job.args).map_err(wrong)?,
+            "cursor": job.cursor.as_deref().map(raw).transpose().map_err(wrong)?,
+            "deadline": now.plus(self.settings.timeout).to_string(),
+        })
+        .to_string();
+        // Of one claim; a request that is sent again after a lost answer has the same.
+        let id = format!("job_{}_{}", job.id, job.token);
+        let seconds = now.0.div_euclid(1_000).to_string();
+        let signature = sign(&self.key, &id, &seconds, body.as_bytes());
+        let mut call = Call::new(Method::POST, self.settings.url.clone());
+        for (name, value) in [
+            ("webhook-id", id),
+            ("webhook-timestamp", seconds),
+            ("webhook-signature", signature),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                call.headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        call.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        call.body = Some(body.into_bytes());
+        Ok(call)
+    }
+
+    fn answer(&self, reply: &Reply, now: Timestamp) -> Result<Answer, HandlerError> {
+        let said = || self.client.shown(&reply.body);
+        if !reply.status.is_success() {
+            return Err(HandlerError::Transient {
+                message: format!(
+                    "the handler of {} answered {}: {}",
+                    self.settings.kind,
+                    reply.status,
+                    said()
+                ),
+                not_before: reply.retry_after.map(|wait| now.plus(wait)),
+            });
+        }
+        if reply.body.trim_ascii().is_empty() {
+            return Ok(Answer::Done);
+        }
+        serde_json::from_slice(&reply.body).map_err(|error| HandlerError::Transient {
+            message: format!(
+                "the handler of {} answered something else than an outcome (done, again, failed, permanent): {error}; it begins: {}",
+                self.settings.kind,
+                said()
+            ),
+            not_before: None,
+        })
+    }
+}
+
+#[async_trait]
+impl Handler for RemoteHandler {
+    fn kind(&self) -> &str {
+        &self.settings.kind
+    }
+
+    fn ladder(&self, _: &ClaimedJob) -> Ladder {
+        self.settings.backoff.clone()
+    }
+
+    fn deadline(&self, _: &ClaimedJob) -> Duration {
+        self.settings.timeout + MARGIN
+    }
+
+    async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError> {
+        let call = self.call(attempt)?;
+        let reply = self.client.send(call).await.map_err(|error| HandlerError::Transient {
+            message: error.to_string(),
+            not_before: None,
+        })?;
+        let keep = async |cursor: Option<Value>| match cursor {
+            Some(cursor) => attempt.checkpoint(&cursor.to_string()).await,
+            None => Ok(()),
+        };
+        match self.answer(&reply, attempt.clock.now())? {
+            Answer::Done => Ok(Outcome::Done),
+            Answer::Again { after_ms, cursor } => {
+                keep(cursor).await?;
+                Ok(Outcome::Again(Duration::from_millis(after_ms.min(LONGEST_WAIT_MS))))
+            }
+            Answer::Failed { error, cursor } => {
+                keep(cursor).await?;
+                Err(HandlerError::Transient {
+                    message: error,
+                    not_before: None,
+                })
+            }
+            Answer::Permanent { error } => Err(HandlerError::Permanent(error)),
+        }
+    }
+}
+
+/// The bytes that a secret stands for: of `whsec_…` what its base64 says, else the text itself.
+fn signing_key(secret: &Secret) -> Vec<u8> {
+    let text = secret.reveal();
+    let decoded = text.strip_prefix("whsec_").and_then(|rest| STANDARD.decode(rest).ok());
+    decoded.unwrap_or_else(|| text.as_bytes().to_vec())
+}
+
+/// `webhook-signature`. Source: Standard Webhooks, "Signature scheme".
+fn sign(key: &[u8], id: &str, seconds: &str, body: &[u8]) -> String {
+    // HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return String::new();
+    };
+    for part in [id.as_bytes(), b".", seconds.as_bytes(), b".", body] {
+        mac.update(part);
+    }
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vector of the reference implementations (`standard-webhooks/libraries`, "sign function").
+    #[test]
+    fn an_attempt_is_signed_as_the_published_vector() {
+        let key = signing_key(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+        let signature = sign(
+            &key,
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            "1614265330",
+            br#"{"test": 2432232314}"#,
+        );
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+}

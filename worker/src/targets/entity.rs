@@ -1,0 +1,27 @@
+//! What the catalog has of an entity now, as a target sees it.
+
+use tideline_config::settings::Follow;
+use tideline_core::words::EntityRef;
+use tideline_store::{EntityFilter, EntityRecord, Store, StoreError};
+
+/// Sources that can own one entity.
+const MAX_OWNERS: u32 = 1_000;
+
+/// The entity; none: it is gone, or does not concern the target.
+pub(super) async fn find(
+    store: &dyn Store,
+    follow: &Follow,
+    reference: &EntityRef,
+) -> Result<Option<EntityRecord>, StoreError> {
+    if !follow.allows(reference) {
+        return Ok(None);
+    }
+    let filter = EntityFilter {
+        reference: Some(reference.clone()),
+        limit: MAX_OWNERS,
+        ..EntityFilter::default()
+    };
+    let found = store.list_entities(&filter).await?;
+    let found = found.into_iter().filter(|entity| follow.allows_source(&entity.source));
+    Ok(found.min_by(|one, other| follow.rank(&one.source).cmp(&follow.rank(&other.source))))
+}

@@ -1,0 +1,131 @@
+//! Whether a target's jobs may run: paused, held back, or too many at a time. What holds a target back is in the store, so it
+//! holds for the whole fleet and outlives this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tideline_core::clock::Clock;
+use tideline_core::full_text;
+use tideline_core::words::{TargetHold, TargetRecord, TargetState};
+use tideline_queue::Queue;
+use tideline_store::{Store, StoreError};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::handler::Outcome;
+
+/// The first hold of a target that cannot be reached; each further one in a row is twice as long …
+const FIRST_HOLD: Duration = Duration::from_secs(15);
+/// … up to this.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
+/// How long a job waits whose target is not in the store yet.
+const UNKNOWN: Duration = Duration::from_secs(5);
+/// How long a job waits whose target is paused; resuming makes it due.
+const PAUSED: Duration = Duration::from_secs(3_600);
+
+/// The way to one target.
+pub(super) struct Gate {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) clock: Arc<dyn Clock>,
+    target: String,
+    kind: &'static str,
+    places: Semaphore,
+}
+
+/// The right to send something to the target.
+pub(super) struct Pass<'g> {
+    _place: SemaphorePermit<'g>,
+    /// Holds in a row before this.
+    holds: u32,
+}
+
+impl Gate {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        (target, kind): (&str, &'static str),
+        concurrency: u32,
+    ) -> Self {
+        Self {
+            store,
+            queue,
+            clock,
+            target: target.to_owned(),
+            kind,
+            places: Semaphore::new(concurrency.max(1) as usize),
+        }
+    }
+
+    /// Waits for a place; or says until when, and why, nothing may be sent.
+    pub(super) async fn enter(&self) -> Result<Result<Pass<'_>, Outcome>, StoreError> {
+        if let Err(outcome) = self.holds().await? {
+            return Ok(Err(outcome));
+        }
+        let Ok(place) = self.places.acquire().await else {
+            return Ok(Err(Outcome::HandBack));
+        };
+        // It may have been held back while this one waited.
+        Ok(self.holds().await?.map(|holds| Pass { _place: place, holds }))
+    }
+
+    async fn holds(&self) -> Result<Result<u32, Outcome>, StoreError> {
+        let now = self.clock.now();
+        let postpone = |wait: Duration, why: &str| Ok(Err(Outcome::Postpone(now.plus(wait), why.to_owned())));
+        let Some(record) = self.store.find_target(&self.target).await? else {
+            return postpone(UNKNOWN, "its target is not in the store yet");
+        };
+        let TargetRecord { state, hold, .. } = record;
+        if state == TargetState::Paused {
+            return postpone(PAUSED, "its target is paused");
+        }
+        Ok(match hold {
+            Some(hold) if hold.until > now => {
+                let why = format!("its target is held back: {}", hold.reason);
+                Err(Outcome::Postpone(hold.until, why))
+            }
+            Some(hold) => Ok(hold.count),
+            None => Ok(0),
+        })
+    }
+
+    /// The target cannot be reached: all of its jobs wait.
+    pub(super) async fn hold_back(&self, pass: &Pass<'_>, reason: &str) -> Result<Outcome, StoreError> {
+        let wait = FIRST_HOLD.saturating_mul(1 << pass.holds.min(16)).min(LONGEST_HOLD);
+        let hold = TargetHold {
+            until: self.clock.now().plus(wait),
+            count: pass.holds.saturating_add(1),
+            reason: reason.to_owned(),
+        };
+        let mut until = hold.until;
+        if self.store.hold_target(&self.target, &hold).await? {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(target = self.target, reason, wait_ms, "a target is held back");
+        } else if let Some(held) = self
+            .store
+            .find_target(&self.target)
+            .await?
+            .and_then(|record| record.hold)
+        {
+            // Another job found it so a moment before.
+            until = held.until;
+        }
+        Ok(Outcome::Postpone(until, format!("its target is held back: {reason}")))
+    }
+
+    /// The target answered.
+    pub(super) async fn answered(&self, pass: &Pass<'_>) {
+        if pass.holds == 0 {
+            return;
+        }
+        match self
+            .store
+            .release_target(&self.target, self.kind, self.clock.now())
+            .await
+        {
+            Ok(()) => self.queue.wake().await,
+            // The hold is over anyway; only its count stays.
+            Err(error) => tracing::debug!(error = full_text(&error), "a hold could not be ended"),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The handler of kind `http-target`: one job is one entity of one endpoint, and sends what the catalog has of it now. Changes of
+//! one entity reach the endpoint in order, since they share a job; of many in a row the newest is sent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::{Value, json};
+use tideline_config::settings::{HttpTargetSettings, Removal, TargetKind, TargetSettings};
+use tideline_core::clock::Clock;
+use tideline_core::rules::{Ladder, fingerprint};
+use tideline_core::words::{ClaimedJob, EntityRef, HTTP_TARGET_KIND, TargetRequest};
+use tideline_expression::{EvaluateError, Evaluator, Expression};
+use tideline_queue::Queue;
+use tideline_store::{EntityRecord, Store};
+use url::Url;
+
+use super::entity;
+use super::gate::Gate;
+use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+use crate::sources::http::client::{Call, CallError, HttpClient};
+
+/// Past the time of its request an attempt may take so long.
+const MARGIN: Duration = Duration::from_secs(60);
+/// Longest answer; only its beginning is shown, if it is an error.
+const MAX_ANSWER_BYTES: u64 = 64 << 10;
+/// How long a job waits whose target is not in this worker's configuration.
+const UNKNOWN: Duration = Duration::from_secs(60);
+/// In a path, everything else is escaped.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Tells endpoints of each change.
+pub struct HttpTargetHandler {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    evaluator: Arc<Evaluator>,
+    targets: HashMap<String, Target>,
+}
+
+struct Target {
+    settings: TargetSettings,
+    http: HttpTargetSettings,
+    body: Option<Expression>,
+    gate: Gate,
+    client: HttpClient,
+}
+
+/// A request to send.
+struct Message {
+    method: Method,
+    body: Option<String>,
+}
+
+/// What cannot work of an `http` target.
+pub(super) fn check(http: &HttpTargetSettings) -> Vec<(String, String)> {
+    let body = http.body.as_deref().map(Expression::compile);
+    let wrong = body
+        .and_then(Result::err)
+        .map(|error| ("body".to_owned(), error.to_string()));
+    wrong.into_iter().collect()
+}
+
+impl HttpTargetHandler {
+    /// A handler for the `http` targets among these.
+    ///
+    /// # Errors
+    /// Names the target and the key that cannot work.
+    pub fn new(
+        store: Arc<dyn Store>,
+        queue: &Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        evaluator: Arc<Evaluator>,
+        targets: &[TargetSettings],
+    ) -> Result<Self, String> {
+        let mut opened = HashMap::new();
+        for settings in targets {
+            let TargetKind::Http(http) = &settings.kind else {
+                continue;
+            };
+            let name = settings.name.as_str();
+            let wrong = |why: String| format!("target {name}: {why}");
+            let origin: Url = filled(&http.url, ["x", "x", "x"]).map_err(wrong)?;
+            let headers = http.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+            let client = HttpClient::new(
+                &origin,
+                &settings.auth,
+                headers,
+                MAX_ANSWER_BYTES,
+                settings.timeout,
+                Arc::clone(&clock),
+            );
+            let body = http.body.as_deref().map(Expression::compile).transpose();
+            let parts = (Arc::clone(&store), Arc::clone(queue), Arc::clone(&clock));
+            let target = Target {
+                gate: Gate::new(
+                    parts.0,
+                    parts.1,
+                    parts.2,
+                    (name, HTTP_TARGET_KIND),
+                    settings.concurrency,
+                ),
+                client: client.map_err(|problems| wrong(format!("{problems:?}")))?,
+                body: body.map_err(|error| wrong(format!("body: {error}")))?,
+                http: http.clone(),
+                settings: settings.clone(),
+            };
+            opened.insert(settings.name.clone(), target);
+        }
+        Ok(Self {
+            store,
+            clock,
+            evaluator,
+            targets: opened,
+        })
+    }
+
+    /// What is to be sent; none: nothing.
+    async fn message(
+        &self,
+        target: &Target,
+        reference: &EntityRef,
+        entity: Option<&EntityRecord>,
+    ) -> Result<Option<Message>, HandlerError> {
+        let removal = target.http.removal;
+        if entity.is_none() && removal == Removal::Delete {
+            return Ok(Some(Message {
+                method: Method::DELETE,
+                body: None,
+            }));
+        }
+        if entity.is_none() && removal == Removal::Ignore {
+            return Ok(None);
+        }
+        let method = if target.http.post { Method::POST } else { Method::PUT };
+        let body = match (&target.body, entity) {
+            (None, Some(entity)) => Some(entity.body.clone()),
+            (None, None) => Some(json!({ "ref": reference, "removed": true }).to_string()),
+            (Some(expression), entity) => self.shape(expression, reference, entity).await?,
+        };
+        Ok(body.map(|body| Message {
+            method,
+            body: Some(body),
+        }))
+    }
+
+    /// The body that the expression makes; none: it makes nothing.
+    async fn shape(
+        &self,
+        expression: &Expression,
+        reference: &EntityRef,
+        entity: Option<&EntityRecord>,
+    ) -> Result<Option<String>, HandlerError> {
+        let body: Value = entity.map_or(Value::Null, |entity| {
+            serde_json::from_str(&entity.body).unwrap_or_default()
+        });
+        let input = json!({
+            "ref": reference, "kind": reference.kind(), "namespace": reference.namespace(), "name": reference.name(),
+            "source": entity.map(|entity| &entity.source), "removed": entity.is_none(), "entity": body,
+        });
+        match self.evaluator.evaluate(expression, &input.to_string()).await {
+            Ok(outputs) => Ok(outputs.into_iter().next().map(|output| output.to_string())),
+            Err(error @ EvaluateError::Unavailable(_)) => Err(HandlerError::Transient {
+                message: format!("body: {error}"),
+                not_before: None,
+            }),
+            Err(error) => Err(HandlerError::Permanent(format!("body: {error}"))),
+        }
+    }
+
+    fn call(target: &Target, reference: &EntityRef, message: Message) -> Result<Call, HandlerError> {
+        let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let parts = [
+            text(reference.kind()),
+            text(reference.namespace()),
+            text(reference.name()),
+        ];
+        let url = filled(&target.http.url, [&parts[0], &parts[1], &parts[2]]).map_err(HandlerError::Permanent)?;
+        let mut call = Call::new(message.method, url);
+        let body = message.body.unwrap_or_default();
+        // The same content is the same request, however often it is sent.
+        let key = format!("{}\n{}\n{reference}\n{body}", target.settings.name, call.method);
+        let key = fingerprint(key.as_bytes()).to_string();
+        if let Ok(key) = HeaderValue::from_str(&format!("\"{}\"", &key[..32])) {
+            call.headers.insert(HeaderName::from_static("idempotency-key"), key);
+        }
+        if !body.is_empty() {
+            call.headers
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            call.body = Some(body.into_bytes());
+        }
+        Ok(call)
+    }
+
+    async fn send(&self, target: &Target, call: Call) -> Result<(), Failure> {
+        let is_delete = call.method == Method::DELETE;
+        let what = format!("{} {}", call.method, address(&call.url));
+        let reply = target.client.send(call).await.map_err(|error| match error {
+            CallError::Outage(why) => Failure::Outage(why),
+            CallError::NoReply(message) => Failure::Attempt(HandlerError::Transient {
+                message,
+                not_before: None,
+            }),
+        })?;
+        let status = reply.status.as_u16();
+        if reply.status.is_success() || is_delete && matches!(status, 404 | 410) {
+            return Ok(());
+        }
+        let message = format!("{what} answered {}: {}", reply.status, target.client.shown(&reply.body));
+        Err(match status {
+            401 => Failure::Outage(format!("{message}; check auth")),
+            408 | 425 | 429 | 500..=599 => Failure::Attempt(HandlerError::Transient {
+                message,
+                not_before: reply.retry_after.map(|wait| self.clock.now().plus(wait)),
+            }),
+            _ => Failure::Attempt(HandlerError::Permanent(message)),
+        })
+    }
+}
+
+/// Why an entity was not sent.
+enum Failure {
+    /// Nothing can be sent to the endpoint now.
+    Outage(String),
+    /// This attempt failed.
+    Attempt(HandlerError),
+}
+
+#[async_trait]
+impl Handler for HttpTargetHandler {
+    fn kind(&self) -> &'static str {
+        HTTP_TARGET_KIND
+    }
+
+    fn ladder(&self, job: &ClaimedJob) -> Ladder {
+        let target = self.targets.get(TargetRequest::target_of(&job.key));
+        target.map_or_else(Ladder::default, |target| target.settings.backoff.clone())
+    }
+
+    fn deadline(&self, job: &ClaimedJob) -> Duration {
+        let target = self.targets.get(TargetRequest::target_of(&job.key));
+        target.map_or(MARGIN, |target| target.settings.timeout * 2 + MARGIN)
+    }
+
+    async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError> {
+        let request: TargetRequest = serde_json::from_str(&attempt.job.args)
+            .map_err(|error| HandlerError::Permanent(format!("the job's args: {error}")))?;
+        let Some(target) = self.targets.get(&request.target) else {
+            let why = "its target is not in this worker's configuration".to_owned();
+            return Ok(Outcome::Postpone(self.clock.now().plus(UNKNOWN), why));
+        };
+        let pass = match target.gate.enter().await? {
+            Ok(pass) => pass,
+            Err(outcome) => return Ok(outcome),
+        };
+        let (name, reference) = (&request.target, &request.reference);
+        let entity = entity::find(&*self.store, &target.settings.follow, reference).await?;
+        let sent = match self.message(target, reference, entity.as_ref()).await {
+            Ok(None) => Ok(()),
+            Ok(Some(message)) => match Self::call(target, reference, message) {
+                Ok(call) => self.send(target, call).await,
+                Err(error) => Err(Failure::Attempt(error)),
+            },
+            Err(error) => Err(Failure::Attempt(error)),
+        };
+        let now = self.clock.now();
+        match sent {
+            Ok(()) => {
+                target.gate.answered(&pass).await;
+                self.store.settle_target_entity(name, reference, None, now).await?;
+                if entity.is_none() {
+                    self.store.forget_target_entity(name, reference).await?;
+                }
+                Ok(Outcome::Done)
+            }
+            Err(Failure::Outage(why)) => {
+                self.store
+                    .settle_target_entity(name, reference, Some(&why), now)
+                    .await?;
+                Ok(target.gate.hold_back(&pass, &why).await?)
+            }
+            Err(Failure::Attempt(error)) => {
+                target.gate.answered(&pass).await;
+                self.store
+                    .settle_target_entity(name, reference, Some(&error.to_string()), now)
+                    .await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A URL with parts of a reference in it, each escaped.
+fn filled(template: &str, [kind, namespace, name]: [&str; 3]) -> Result<Url, String> {
+    let escaped = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
+    let text = template
+        .replace("{kind}", &escaped(kind))
+        .replace("{namespace}", &escaped(namespace));
+    let text = text.replace("{name}", &escaped(name));
+    Url::parse(&text).map_err(|error| format!("url: {error}"))
+}
+
+/// For people: without a query.
+fn address(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!(
+        "{}://{}{port}{}",
+        url.scheme(),
+        url.host_str().unwrap_or_default(),
+        url.path()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_reference_cannot_leave_their_place_in_the_url() {
+        let url = filled(
+            "https://s.example/e/{kind}/{namespace}/{name}?x=1",
+            ["npm", "../..", "@babel/core?a#b"],
+        )
+        .unwrap();
+        assert_eq!(
+            url.as_str(),
+            "https://s.example/e/npm/..%2F../%40babel%2Fcore%3Fa%23b?x=1"
+        );
+        let url = filled("https://s.example/{name}", ["a", "b", ".."]).unwrap();
+        assert_eq!(url.host_str(), Some("s.example"));
+    }
+}

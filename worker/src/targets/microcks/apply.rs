@@ -1,0 +1,356 @@
+//! Makes Microcks what one entity wants: creates, changes in place, reads back, deletes. What is owned is a record in the store,
+//! written before the service is made; nothing else is ever touched. Each step can be the last one of this process: the next run
+//! finds out what is left to do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tideline_config::settings::{DriftAction, MicrocksSettings};
+use tideline_core::clock::Clock;
+use tideline_core::words::{EntityRef, TargetObject};
+use tideline_store::{Store, StoreError, TargetObjectFilter};
+
+use super::super::events::SyncEvents;
+use super::ArtifactKind;
+use super::client::{Microcks, MicrocksError, Service, ServiceView};
+use super::desired::{Desired, Keep, Mock};
+use super::listing::{Listing, digest};
+use super::verify::{doubled, verify};
+
+/// Most mocks that one entity can own.
+const MAX_OBJECTS: u32 = 1_000;
+
+/// Why a mock is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    /// Microcks said so.
+    #[error(transparent)]
+    Microcks(#[from] MicrocksError),
+    /// A person has to look.
+    #[error("{0}")]
+    Permanent(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is remembered of a mock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Detail {
+    /// Of the service.
+    name: String,
+    version: String,
+    /// What was uploaded: file name to hash.
+    artifacts: BTreeMap<String, String>,
+    /// What Microcks had after that.
+    digest: String,
+    /// The fingerprint that Microcks refused.
+    refused: Option<String>,
+}
+
+impl Detail {
+    fn of(object: &TargetObject) -> Self {
+        serde_json::from_str(&object.detail).unwrap_or_default()
+    }
+}
+
+/// One entity's turn.
+pub(super) struct Turn<'t> {
+    pub(super) store: &'t Arc<dyn Store>,
+    pub(super) clock: &'t dyn Clock,
+    pub(super) microcks: &'t Microcks,
+    pub(super) listing: &'t Listing,
+    pub(super) settings: &'t MicrocksSettings,
+    pub(super) target: &'t str,
+    pub(super) reference: &'t EntityRef,
+    pub(super) events: &'t SyncEvents,
+    /// What was refused before is tried again.
+    pub(super) again: bool,
+}
+
+/// What a mock needs.
+enum Need {
+    Nothing,
+    /// It was changed or removed by hand.
+    Drifted(&'static str),
+    /// It is not what it should be.
+    Change,
+}
+
+impl Turn<'_> {
+    /// What the entity owns.
+    pub(super) async fn owned(&self) -> Result<Vec<TargetObject>, StoreError> {
+        let filter = TargetObjectFilter {
+            target: self.target.to_owned(),
+            reference: Some(self.reference.clone()),
+            after: None,
+            limit: MAX_OBJECTS,
+        };
+        self.store.list_target_objects(&filter).await
+    }
+
+    /// Makes one mock what it should be.
+    pub(super) async fn make(&self, mock: &Mock, owned: Option<&TargetObject>) -> Result<(), ApplyError> {
+        let mut object = owned.cloned().unwrap_or_else(|| self.fresh(mock));
+        let mut detail = Detail::of(&object);
+        if !self.again && detail.refused.as_deref() == Some(mock.fingerprint.to_string().as_str()) {
+            let error = object
+                .error
+                .clone()
+                .unwrap_or_else(|| "Microcks refused it before".to_owned());
+            return Err(ApplyError::Permanent(error));
+        }
+        match self.need(mock, &object, &detail).await? {
+            Need::Nothing => return Ok(()),
+            Need::Drifted(how) => {
+                let event = json!({ "mock": mock.mock_id, "service": mock.object(), "how": how });
+                self.events.tell("sync.drift_found", event).await;
+                if self.settings.drift == DriftAction::Report {
+                    let why = format!(
+                        "{} was {how} in Microcks by somebody else (drift: report leaves it so)",
+                        mock.object()
+                    );
+                    return Err(ApplyError::Permanent(why));
+                }
+                // Whatever was uploaded may be another thing now.
+                detail.artifacts.clear();
+            }
+            Need::Change => {}
+        }
+        let found = self.microcks.find(&mock.name, &mock.version).await?;
+        if owned.is_none() && found.is_some() && !self.settings.adopt {
+            return Err(ApplyError::Permanent(format!(
+                "{} is in Microcks already, and Tideline did not make it; delete it there, or set adopt: true on the target to take it over",
+                mock.object()
+            )));
+        }
+        let made = self.change(mock, &mut object, &mut detail, found).await;
+        if let Err(ApplyError::Microcks(MicrocksError::Refused(why)) | ApplyError::Permanent(why)) = &made {
+            detail.refused = Some(mock.fingerprint.to_string());
+            object.error = Some(why.clone());
+            self.save(&mut object, &detail).await?;
+        }
+        made
+    }
+
+    fn fresh(&self, mock: &Mock) -> TargetObject {
+        TargetObject {
+            object: mock.object(),
+            reference: self.reference.clone(),
+            part: mock.mock_id.clone(),
+            remote_id: None,
+            fingerprint: None,
+            detail: "{}".to_owned(),
+            error: None,
+            updated_at: self.clock.now(),
+        }
+    }
+
+    async fn need(&self, mock: &Mock, object: &TargetObject, detail: &Detail) -> Result<Need, ApplyError> {
+        let (Some(id), true) = (&object.remote_id, object.fingerprint == Some(mock.fingerprint)) else {
+            return Ok(Need::Change);
+        };
+        let listed = self.listing.digest(self.microcks, self.clock, id).await?;
+        if listed.as_deref() == Some(detail.digest.as_str()) {
+            return Ok(if self.again { Need::Change } else { Need::Nothing });
+        }
+        // The listing may be older than what another process did.
+        let Some(view) = self.microcks.view_by_id(id).await? else {
+            self.listing.forget(id).await;
+            return Ok(Need::Drifted("removed"));
+        };
+        self.listing.note(&view.service).await;
+        Ok(if digest(&view.service) == detail.digest {
+            Need::Nothing
+        } else {
+            Need::Drifted("changed")
+        })
+    }
+
+    /// Creates the service, or changes it in place.
+    async fn change(
+        &self,
+        mock: &Mock,
+        object: &mut TargetObject,
+        detail: &mut Detail,
+        found: Option<Service>,
+    ) -> Result<(), ApplyError> {
+        let word = if found.is_some() { "update" } else { "create" };
+        let event = json!({ "mock": mock.mock_id, "service": mock.object(), "action": word });
+        self.events.tell("sync.reconcile_started", event).await;
+        // From here on it is owned, and not whole.
+        (object.fingerprint, object.error, detail.refused) = (None, None, None);
+        (detail.name, detail.version) = (mock.name.clone(), mock.version.clone());
+        object.remote_id = found.as_ref().map(|service| service.id.clone());
+        let mut is_new = found.is_none();
+        let replaced = found.filter(|_| must_be_replaced(mock, detail));
+        if is_new || self.again {
+            detail.artifacts.clear();
+        }
+        self.save(object, detail).await?;
+        if let Some(service) = &replaced {
+            let event = json!({ "mock": mock.mock_id, "service": mock.object() });
+            self.events.tell("sync.update_replace_started", event).await;
+            self.microcks.delete(&service.id).await?;
+            self.listing.forget(&service.id).await;
+            (is_new, object.remote_id) = (true, None);
+            detail.artifacts.clear();
+            self.save(object, detail).await?;
+        }
+        self.upload(mock, object, detail, |_| true).await?;
+        let mut view = self.read_back(mock).await?;
+        let mut verdict = verify(mock, &view);
+        if verdict.metadata && !is_new {
+            // A new import of the main artifact may have reset what the metadata said, which was not uploaded again.
+            let metadata = |kind: ArtifactKind| kind == ArtifactKind::ApiMetadata;
+            let names = mock.artifacts.iter().filter(|artifact| metadata(artifact.kind));
+            names.for_each(|artifact| drop(detail.artifacts.remove(&artifact.file_name)));
+            self.upload(mock, object, detail, metadata).await?;
+            view = self.read_back(mock).await?;
+            verdict = verify(mock, &view);
+        }
+        for operation in doubled(mock, &view) {
+            self.microcks.put_operation(&view.service.id, &operation).await?;
+        }
+        object.remote_id = Some(view.service.id.clone());
+        detail.digest = digest(&view.service);
+        self.listing.note(&view.service).await;
+        if !verdict.missing.is_empty() {
+            return Err(ApplyError::Permanent(verdict.text()));
+        }
+        object.fingerprint = Some(mock.fingerprint);
+        self.save(object, detail).await?;
+        let event = json!({ "mock": mock.mock_id, "service": mock.object(), "action": word });
+        self.events.tell("sync.reconcile_completed", event).await;
+        Ok(())
+    }
+
+    /// Uploads what changed: the main artifact first, then metadata, then the others. What was uploaded is noted after each.
+    async fn upload(
+        &self,
+        mock: &Mock,
+        object: &mut TargetObject,
+        detail: &mut Detail,
+        which: impl Fn(ArtifactKind) -> bool,
+    ) -> Result<(), ApplyError> {
+        let mut order: Vec<usize> = (0..mock.artifacts.len()).collect();
+        let rank = |index: usize| match (index, mock.artifacts[index].kind) {
+            (0, _) => 0,
+            (_, ArtifactKind::ApiMetadata) => 1,
+            _ => 2,
+        };
+        order.sort_by_key(|index| rank(*index));
+        for index in order {
+            let artifact = &mock.artifacts[index];
+            if !which(artifact.kind) || detail.artifacts.get(&artifact.file_name) == Some(&artifact.hash) {
+                continue;
+            }
+            let said = self.microcks.upload(artifact, index == 0).await?;
+            if index == 0 && said.as_deref().is_none_or(|said| said != mock.object()) {
+                return Err(ApplyError::Permanent(match said {
+                    None => format!("Microcks found nothing in {}", artifact.file_name),
+                    Some(said) => format!(
+                        "Microcks made {} of {}, not {}",
+                        said.chars().take(200).collect::<String>(),
+                        artifact.file_name,
+                        mock.object()
+                    ),
+                }));
+            }
+            let event = json!({ "mock": mock.mock_id, "service": mock.object(), "artifact": artifact.file_name });
+            self.events.tell("sync.artifact_upload_finished", event).await;
+            detail
+                .artifacts
+                .insert(artifact.file_name.clone(), artifact.hash.clone());
+            self.save(object, detail).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_back(&self, mock: &Mock) -> Result<ServiceView, ApplyError> {
+        let gone = || {
+            ApplyError::Permanent(format!(
+                "Microcks took the artifacts without an error, but has no service {}",
+                mock.object()
+            ))
+        };
+        let service = self.microcks.find(&mock.name, &mock.version).await?.ok_or_else(gone)?;
+        self.microcks.view_by_id(&service.id).await?.ok_or_else(gone)
+    }
+
+    async fn save(&self, object: &mut TargetObject, detail: &Detail) -> Result<(), ApplyError> {
+        object.detail = serde_json::to_string(detail).unwrap_or_else(|_| "{}".to_owned());
+        object.updated_at = self.clock.now();
+        if self.store.put_target_object(self.target, object).await? {
+            return Ok(());
+        }
+        Err(ApplyError::Permanent(format!(
+            "{} belongs to another entity",
+            object.object
+        )))
+    }
+
+    /// What is owned and not wanted any more.
+    pub(super) fn unwanted<'o>(&self, desired: &Desired, owned: &'o [TargetObject]) -> Vec<&'o TargetObject> {
+        let is_kept = |object: &TargetObject| match &desired.keep {
+            Keep::All => true,
+            Keep::These(ids) => ids.contains(&object.part),
+            Keep::None => false,
+        };
+        let is_wanted = |object: &TargetObject| desired.mocks.iter().any(|mock| mock.object() == object.object);
+        owned
+            .iter()
+            .filter(|object| !is_wanted(object) && !is_kept(object))
+            .collect()
+    }
+
+    /// Deletes an owned service by its technical id, then forgets it.
+    pub(super) async fn remove(&self, object: &TargetObject) -> Result<(), ApplyError> {
+        let id = match &object.remote_id {
+            Some(id) => Some(id.clone()),
+            // It is not known whether it was made.
+            None => {
+                let Detail { name, version, .. } = Detail::of(object);
+                self.microcks.find(&name, &version).await?.map(|service| service.id)
+            }
+        };
+        let event = json!({ "mock": object.part, "service": object.object });
+        self.events.tell("sync.delete_started", event.clone()).await;
+        if let Some(id) = id {
+            self.microcks.delete(&id).await?;
+            self.listing.forget(&id).await;
+        }
+        self.store.forget_target_object(self.target, &object.object).await?;
+        self.events.tell("sync.delete_completed", event).await;
+        Ok(())
+    }
+
+    /// Notes at an owned mock what is wrong with it.
+    pub(super) async fn note_error(&self, owned: Option<&TargetObject>, error: &str) -> Result<(), StoreError> {
+        let Some(owned) = owned else { return Ok(()) };
+        let newest = self
+            .owned()
+            .await?
+            .into_iter()
+            .find(|object| object.object == owned.object);
+        if let Some(mut object) = newest.filter(|object| object.error.as_deref() != Some(error)) {
+            object.error = Some(error.to_owned());
+            self.store.put_target_object(self.target, &object).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Microcks keeps examples by the file that they came in, and forgets none when a file is no longer uploaded.
+fn must_be_replaced(mock: &Mock, detail: &Detail) -> bool {
+    let is_wanted = |name: &String| mock.artifacts.iter().any(|artifact| artifact.file_name == *name);
+    !detail.artifacts.keys().all(is_wanted)
+}
+
+/// The record of a mock.
+pub(super) fn record_of<'o>(owned: &'o [TargetObject], mock: &Mock) -> Option<&'o TargetObject> {
+    owned.iter().find(|object| object.object == mock.object())
+}

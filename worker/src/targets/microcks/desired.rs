@@ -1,0 +1,348 @@
+//! What an entity wants of Microcks: its `microcks.yaml` and artifacts read, stamped and fingerprinted. What could not be read
+//! is told apart from what is wrong and from what is gone: only what is gone takes mocks with it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tideline_config::settings::MicrocksSettings;
+use tideline_core::rules::fingerprint;
+use tideline_core::words::{EntityRef, Fingerprint};
+
+use super::super::documents::{DocumentError, Documents, Limit, location, resolve, shown};
+use super::{ArtifactKind, ConfigReference, Identity, MockSpec, SyncFile, file_names, owned_version, stamp};
+use crate::source::DocumentPlace;
+use crate::sources::files::yaml;
+
+/// Longest `microcks.yaml`.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+const FILE_LIMIT: Limit = Limit {
+    bytes: MAX_FILE_BYTES,
+    key: "",
+};
+
+/// What an entity wants.
+#[derive(Debug, Default)]
+pub(super) struct Desired {
+    /// Mocks that can be made.
+    pub(super) mocks: Vec<Mock>,
+    /// Parts that stay as they are, because it is not known, or wrong, what they should be; none: all of them do.
+    pub(super) keep: Keep,
+    /// What is wrong.
+    pub(super) problems: Vec<DocumentError>,
+}
+
+/// Which mocks stay although nobody wants them now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Those with these ids.
+    These(BTreeSet<String>),
+    /// All of them.
+    All,
+    /// None.
+    #[default]
+    None,
+}
+
+/// A mock as it should be.
+#[derive(Debug)]
+pub(super) struct Mock {
+    pub(super) mock_id: String,
+    /// Of the service in Microcks.
+    pub(super) name: String,
+    pub(super) version: String,
+    /// The main one first.
+    pub(super) artifacts: Vec<Artifact>,
+    /// Over all that decides the result.
+    pub(super) fingerprint: Fingerprint,
+}
+
+impl Mock {
+    /// The full name of the service, which nothing else has.
+    pub(super) fn object(&self) -> String {
+        format!("{}:{}", self.name, self.version)
+    }
+}
+
+/// An artifact as it is uploaded.
+#[derive(Debug)]
+pub(super) struct Artifact {
+    pub(super) file_name: String,
+    pub(super) kind: ArtifactKind,
+    pub(super) text: String,
+    pub(super) hash: String,
+}
+
+/// An entity, and whose it is.
+pub(super) struct Owned<'e> {
+    pub(super) source: &'e str,
+    pub(super) reference: &'e EntityRef,
+    pub(super) body: &'e Value,
+}
+
+/// Reads what an entity wants. `delete_invalid`: what is wrong keeps nothing.
+pub(super) async fn desired(
+    documents: &Documents,
+    settings: &MicrocksSettings,
+    entity: &Owned<'_>,
+    delete_invalid: bool,
+) -> Desired {
+    let reader = Reader {
+        documents,
+        settings,
+        entity,
+    };
+    match reader.file().await {
+        Ok(None) => Desired::default(),
+        Ok(Some((place, file))) => reader.mocks(&place, file, delete_invalid).await,
+        Err(error) => Desired {
+            keep: if delete_invalid && matches!(error, DocumentError::Wrong(_)) {
+                Keep::None
+            } else {
+                Keep::All
+            },
+            problems: vec![error],
+            ..Desired::default()
+        },
+    }
+}
+
+struct Reader<'r> {
+    documents: &'r Documents,
+    settings: &'r MicrocksSettings,
+    entity: &'r Owned<'r>,
+}
+
+fn wrong(text: impl Into<String>) -> DocumentError {
+    DocumentError::Wrong(text.into())
+}
+
+/// The same error, with where it was.
+fn at(place: &str, error: DocumentError) -> DocumentError {
+    match error {
+        DocumentError::Wrong(text) => DocumentError::Wrong(format!("{place}: {text}")),
+        DocumentError::Unreadable {
+            message,
+            transient,
+            retry_after,
+        } => DocumentError::Unreadable {
+            message: format!("{place}: {message}"),
+            transient,
+            retry_after,
+        },
+    }
+}
+
+impl Reader<'_> {
+    /// The entity's `microcks.yaml` and its place; none: it names none, or it is gone.
+    async fn file(&self) -> Result<Option<(DocumentPlace, SyncFile)>, DocumentError> {
+        let name = &self.settings.annotation;
+        let annotation = match &self.entity.body["metadata"]["annotations"][name.as_str()] {
+            Value::Null => return Ok(None),
+            Value::String(text) => text,
+            _ => return Err(wrong(format!("annotation {name} must be a text"))),
+        };
+        let reference =
+            ConfigReference::parse(annotation).map_err(|error| wrong(format!("annotation {name}: {error}")))?;
+        let base = self.location();
+        let place = match &reference {
+            ConfigReference::Absolute(url) => DocumentPlace::Url(url.clone()),
+            ConfigReference::Relative(path) => {
+                let base = base.as_ref().ok_or_else(|| {
+                    wrong(format!(
+                        "annotation {name}: dir: counts from the file of the entity, but no annotation \
+                         (backstage.io/managed-by-location) says where that is; use url:"
+                    ))
+                })?;
+                resolve(base, path)?
+            }
+        };
+        let Some(bytes) = self.documents.read(self.entity.source, &place, FILE_LIMIT).await? else {
+            return self.missing(&place, &reference, base.as_ref()).await;
+        };
+        let file = parse(&bytes).map_err(|error| at(&shown(&place), error))?;
+        let file = SyncFile::from_document(&file).map_err(|error| wrong(format!("{}: {error}", shown(&place))))?;
+        Ok(Some((place, file)))
+    }
+
+    fn location(&self) -> Option<DocumentPlace> {
+        let in_folder = || DocumentPlace::File(String::new());
+        // Entities of a folder need not say that they are in it.
+        location(self.entity.body).or_else(|| self.documents.has_folder(self.entity.source).then(in_folder))
+    }
+
+    /// A file that is not there. Over HTTP that may be a lost right, so it counts only if what lies beside it can be read.
+    async fn missing(
+        &self,
+        place: &DocumentPlace,
+        reference: &ConfigReference,
+        base: Option<&DocumentPlace>,
+    ) -> Result<Option<(DocumentPlace, SyncFile)>, DocumentError> {
+        if matches!(place, DocumentPlace::File(_)) {
+            return Ok(None);
+        }
+        if let (ConfigReference::Relative(_), Some(base)) = (reference, base)
+            && (self.documents.read(self.entity.source, base, FILE_LIMIT).await?).is_some()
+        {
+            return Ok(None);
+        }
+        Err(DocumentError::Unreadable {
+            message: format!(
+                "{} is not there, or not shown; its mocks stay until the annotation is removed or the file is there",
+                shown(place)
+            ),
+            transient: false,
+            retry_after: None,
+        })
+    }
+
+    async fn mocks(&self, place: &DocumentPlace, file: SyncFile, delete_invalid: bool) -> Desired {
+        let mut desired = Desired::default();
+        let mut keep = BTreeSet::new();
+        let mut keep_all = false;
+        for problem in file.problems {
+            match &problem.mock_id {
+                Some(id) => drop(keep.insert(id.clone())),
+                // It may be any of them.
+                None => keep_all = true,
+            }
+            desired.problems.push(wrong(problem.to_string()));
+        }
+        if delete_invalid {
+            keep.clear();
+            keep_all = false;
+        }
+        for spec in file.mocks {
+            match self.mock(place, &spec).await {
+                Ok(mock) => desired.mocks.push(mock),
+                Err(error) => {
+                    if !delete_invalid || matches!(error, DocumentError::Unreadable { .. }) {
+                        keep.insert(spec.mock_id.clone());
+                    }
+                    desired.problems.push(at(&format!("mock {:?}", spec.mock_id), error));
+                }
+            }
+        }
+        desired.keep = if keep_all { Keep::All } else { Keep::These(keep) };
+        desired
+    }
+
+    async fn mock(&self, place: &DocumentPlace, spec: &MockSpec) -> Result<Mock, DocumentError> {
+        let (main_name, main_text) = self.main(place, spec).await?;
+        let mut texts = vec![(main_name, main_text)];
+        for artifact in &spec.artifacts {
+            texts.push((artifact.path.clone(), self.text(place, &artifact.path).await?));
+        }
+        let paths: Vec<&str> = texts.iter().map(|(path, _)| path.as_str()).collect();
+        let names = file_names(&paths);
+        let name = self.entity.body["metadata"]["name"]
+            .as_str()
+            .unwrap_or(self.entity.reference.name());
+        let version = owned_version(self.entity.reference, &spec.mock_id);
+        let identity = Identity {
+            name,
+            version: &version,
+        };
+        let mut artifacts = Vec::with_capacity(texts.len());
+        for (index, ((path, text), file_name)) in texts.iter().zip(names).enumerate() {
+            artifacts.push(self.artifact((path, text), file_name, identity, index == 0)?);
+        }
+        Ok(Mock {
+            mock_id: spec.mock_id.clone(),
+            name: name.to_owned(),
+            fingerprint: print(name, &version, &artifacts),
+            version,
+            artifacts,
+        })
+    }
+
+    fn artifact(
+        &self,
+        (path, text): (&str, &str),
+        file_name: String,
+        identity: Identity<'_>,
+        is_main: bool,
+    ) -> Result<Artifact, DocumentError> {
+        let kind = ArtifactKind::detect(text).ok_or_else(|| {
+            wrong(format!(
+                "{path} is nothing that Microcks takes: OpenAPI 3, Swagger 2, AsyncAPI, APIMetadata, APIExamples, a Postman \
+                 collection, a SoapUI project, a GraphQL schema or an HTTP archive with a microcksId"
+            ))
+        })?;
+        if is_main && !kind.can_be_main() {
+            return Err(wrong(format!(
+                "{path} is {kind:?}, of which no service can be made; it belongs into artifacts"
+            )));
+        }
+        let text = stamp(kind, text, identity).map_err(|error| wrong(format!("{path}: {error}")))?;
+        if text.len() as u64 > self.settings.max_artifact_bytes {
+            return Err(wrong(format!(
+                "{path} has {} bytes, but max_artifact_bytes is {}",
+                text.len(),
+                self.settings.max_artifact_bytes
+            )));
+        }
+        Ok(Artifact {
+            file_name,
+            kind,
+            hash: hex::encode(Sha256::digest(text.as_bytes())),
+            text,
+        })
+    }
+
+    /// The main artifact: the one of the file, or the entity's own definition.
+    async fn main(&self, place: &DocumentPlace, spec: &MockSpec) -> Result<(String, String), DocumentError> {
+        if let Some(path) = &spec.main {
+            return Ok((path.clone(), self.text(place, path).await?));
+        }
+        let definition = &self.entity.body["spec"]["definition"];
+        let reference = ["$text", "$yaml", "$json"]
+            .iter()
+            .find_map(|key| definition[*key].as_str());
+        match (definition, reference) {
+            (Value::String(text), _) => Ok(("definition.yaml".to_owned(), text.clone())),
+            (_, Some(reference)) => {
+                let base = self.location().ok_or_else(|| {
+                    wrong(
+                        "spec.definition refers to another file, but no annotation says where the entity's own file is",
+                    )
+                })?;
+                let text = self.text(&base, reference).await?;
+                Ok((reference.to_owned(), text))
+            }
+            _ => Err(wrong("has no openapi.path, and the entity has no spec.definition")),
+        }
+    }
+
+    async fn text(&self, base: &DocumentPlace, reference: &str) -> Result<String, DocumentError> {
+        let place = resolve(base, reference)?;
+        let limit = Limit {
+            bytes: self.settings.max_artifact_bytes,
+            key: "max_artifact_bytes",
+        };
+        let bytes = self.documents.read(self.entity.source, &place, limit).await?;
+        let bytes = bytes.ok_or_else(|| wrong(format!("{} is not there", shown(&place))))?;
+        String::from_utf8(bytes).map_err(|_| wrong(format!("{} is not UTF-8", shown(&place))))
+    }
+}
+
+/// A file that holds one document.
+fn parse(bytes: &[u8]) -> Result<Value, DocumentError> {
+    let documents = yaml::documents(bytes, 2 * MAX_FILE_BYTES);
+    let [document] = documents.as_slice() else {
+        return Err(wrong(format!(
+            "must hold one YAML document, but holds {}",
+            documents.len()
+        )));
+    };
+    let document = document.as_ref().map_err(|why| wrong(format!("is no YAML: {why}")))?;
+    serde_json::from_str(document).map_err(|error| wrong(format!("is no YAML: {error}")))
+}
+
+fn print(name: &str, version: &str, artifacts: &[Artifact]) -> Fingerprint {
+    let mut text = format!("microcks 1\n{name}\n{version}");
+    for artifact in artifacts {
+        text.push_str(&format!("\n{}\n{}", artifact.file_name, artifact.hash));
+    }
+    fingerprint(text.as_bytes())
+}

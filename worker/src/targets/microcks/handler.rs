@@ -1,0 +1,292 @@
+//! The handler of kind `microcks`: one job is one entity of one target. What is to be done it finds in the catalog when it runs,
+//! so the newest wish wins, however often it changed meanwhile.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tideline_config::settings::{MicrocksSettings, OnInvalid, SourceKind, SourceSettings, TargetKind, TargetSettings};
+use tideline_core::clock::Clock;
+use tideline_core::rules::Ladder;
+use tideline_core::words::{ClaimedJob, EntityRef, MICROCKS_KIND, TargetRequest};
+use tideline_queue::Queue;
+use tideline_store::{EntityRecord, Store, StoreError};
+
+use super::super::documents::{DocumentError, Documents};
+use super::super::entity;
+use super::super::events::SyncEvents;
+use super::super::gate::{Gate, Pass};
+use super::apply::{ApplyError, Turn, record_of};
+use super::client::{Microcks, MicrocksError};
+use super::desired::{Desired, Owned, desired};
+use super::listing::Listing;
+use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+use crate::source::Source;
+
+/// How long one entity may take: a hundred mocks of some requests each.
+const DEADLINE: Duration = Duration::from_secs(900);
+/// How long a job waits whose target is not in this worker's configuration.
+const UNKNOWN: Duration = Duration::from_secs(60);
+
+/// Keeps mocks in step with the catalog.
+pub struct MicrocksHandler {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    targets: HashMap<String, Target>,
+}
+
+struct Target {
+    settings: TargetSettings,
+    microcks_settings: MicrocksSettings,
+    gate: Gate,
+    microcks: Microcks,
+    listing: Listing,
+    documents: Documents,
+}
+
+/// What went wrong with one entity.
+#[derive(Default)]
+struct Troubles {
+    transient: bool,
+    retry_after: Option<Duration>,
+    texts: Vec<String>,
+    outage: Option<String>,
+}
+
+impl Troubles {
+    fn document(&mut self, error: &DocumentError) {
+        if let DocumentError::Unreadable {
+            transient, retry_after, ..
+        } = error
+        {
+            self.transient |= *transient;
+            self.retry_after = self.retry_after.max(*retry_after);
+        }
+        self.texts.push(error.to_string());
+    }
+
+    /// Notes an error; a store's goes to the caller.
+    fn apply(&mut self, part: &str, error: ApplyError) -> Result<(), StoreError> {
+        let text = error.to_string();
+        match error {
+            ApplyError::Store(error) => return Err(error),
+            ApplyError::Microcks(MicrocksError::Outage(why)) => self.outage = Some(why),
+            ApplyError::Microcks(MicrocksError::Transient { retry_after, .. }) => {
+                self.transient = true;
+                self.retry_after = self.retry_after.max(retry_after);
+            }
+            ApplyError::Microcks(MicrocksError::Refused(_)) | ApplyError::Permanent(_) => {}
+        }
+        self.texts.push(format!("mock {part:?}: {text}"));
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        self.texts.join("; ")
+    }
+}
+
+impl MicrocksHandler {
+    /// A handler for the Microcks targets among these, whose documents are read with the help of these sources.
+    ///
+    /// # Errors
+    /// Names the target and the key that cannot work.
+    pub fn new(
+        store: Arc<dyn Store>,
+        queue: &Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        targets: &[TargetSettings],
+        sources: &[(SourceSettings, Arc<dyn Source>)],
+    ) -> Result<Self, String> {
+        let is_folder = |settings: &SourceSettings| matches!(settings.kind, SourceKind::Files(_));
+        let folders: HashSet<String> = sources
+            .iter()
+            .filter(|(settings, _)| is_folder(settings))
+            .map(|(settings, _)| settings.name.clone())
+            .collect();
+        let readers: HashMap<String, Arc<dyn Source>> = sources
+            .iter()
+            .map(|(settings, source)| (settings.name.clone(), Arc::clone(source)))
+            .collect();
+        let mut opened = HashMap::new();
+        for settings in targets {
+            let TargetKind::Microcks(microcks_settings) = &settings.kind else {
+                continue;
+            };
+            let name = settings.name.as_str();
+            let wrong = |why: String| format!("target {name}: {why}");
+            let microcks = Microcks::new(settings, microcks_settings, Arc::clone(&clock));
+            let microcks = microcks.map_err(|problems| wrong(format!("{problems:?}")))?;
+            let limits = (microcks_settings.max_artifact_bytes, settings.timeout);
+            let hosts = microcks_settings.document_hosts.clone();
+            let documents = Documents::new((readers.clone(), folders.clone()), hosts, limits, Arc::clone(&clock));
+            let parts = (Arc::clone(&store), Arc::clone(queue), Arc::clone(&clock));
+            let target = Target {
+                gate: Gate::new(parts.0, parts.1, parts.2, (name, MICROCKS_KIND), settings.concurrency),
+                microcks,
+                listing: Listing::default(),
+                documents: documents.map_err(wrong)?,
+                microcks_settings: microcks_settings.clone(),
+                settings: settings.clone(),
+            };
+            opened.insert(settings.name.clone(), target);
+        }
+        Ok(Self {
+            store,
+            clock,
+            targets: opened,
+        })
+    }
+
+    fn target(&self, job: &ClaimedJob) -> Option<&Target> {
+        self.targets.get(TargetRequest::target_of(&job.key))
+    }
+
+    async fn desired(&self, target: &Target, entity: Option<&EntityRecord>) -> Desired {
+        let Some(entity) = entity else {
+            return Desired::default();
+        };
+        let body: Value = serde_json::from_str(&entity.body).unwrap_or_default();
+        let owned = Owned {
+            source: &entity.source,
+            reference: &entity.reference,
+            body: &body,
+        };
+        let delete_invalid = target.microcks_settings.on_invalid == OnInvalid::Delete;
+        desired(&target.documents, &target.microcks_settings, &owned, delete_invalid).await
+    }
+
+    /// Makes Microcks what the entity wants, mock by mock; one that fails holds up no other.
+    async fn reconcile(&self, attempt: &Attempt, turn: &Turn<'_>, desired: &Desired) -> Result<Troubles, HandlerError> {
+        let mut troubles = Troubles::default();
+        desired.problems.iter().for_each(|problem| troubles.document(problem));
+        let owned = turn.owned().await?;
+        for mock in &desired.mocks {
+            // Nobody else may have the job by now.
+            attempt.checkpoint("{}").await?;
+            let record = record_of(&owned, mock);
+            let Err(error) = turn.make(mock, record).await else {
+                continue;
+            };
+            let text = error.to_string();
+            troubles.apply(&mock.mock_id, error)?;
+            turn.note_error(record, &text).await?;
+            if troubles.outage.is_some() {
+                return Ok(troubles);
+            }
+        }
+        for object in turn.unwanted(desired, &owned) {
+            attempt.checkpoint("{}").await?;
+            if let Err(error) = turn.remove(object).await {
+                troubles.apply(&object.part, error)?;
+            }
+            if troubles.outage.is_some() {
+                break;
+            }
+        }
+        Ok(troubles)
+    }
+
+    /// Keeps at the entity what came of the attempt, and ends it.
+    async fn settle(
+        &self,
+        target: &Target,
+        pass: &Pass<'_>,
+        (reference, is_there): (&EntityRef, bool),
+        events: &SyncEvents,
+        troubles: &Troubles,
+    ) -> Result<Outcome, HandlerError> {
+        let name = &target.settings.name;
+        if let Some(outage) = &troubles.outage {
+            events.tell("sync.global_backoff", json!({ "error": outage })).await;
+            self.store
+                .settle_target_entity(name, reference, Some(outage), self.clock.now())
+                .await?;
+            return Ok(target.gate.hold_back(pass, outage).await?);
+        }
+        let error = (!troubles.texts.is_empty()).then(|| troubles.text());
+        self.store
+            .settle_target_entity(name, reference, error.as_deref(), self.clock.now())
+            .await?;
+        let Some(message) = error else {
+            if !is_there {
+                self.store.forget_target_entity(name, reference).await?;
+            }
+            return Ok(Outcome::Done);
+        };
+        if troubles.transient {
+            events.tell("sync.retry_scheduled", json!({ "error": message })).await;
+            return Err(HandlerError::Transient {
+                message,
+                not_before: troubles.retry_after.map(|wait| self.clock.now().plus(wait)),
+            });
+        }
+        events.tell("sync.error", json!({ "error": message })).await;
+        Err(HandlerError::Permanent(message))
+    }
+}
+
+#[async_trait]
+impl Handler for MicrocksHandler {
+    fn kind(&self) -> &'static str {
+        MICROCKS_KIND
+    }
+
+    fn ladder(&self, job: &ClaimedJob) -> Ladder {
+        self.target(job)
+            .map_or_else(Ladder::default, |target| target.settings.backoff.clone())
+    }
+
+    fn deadline(&self, _: &ClaimedJob) -> Duration {
+        DEADLINE
+    }
+
+    async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError> {
+        let request: TargetRequest = serde_json::from_str(&attempt.job.args)
+            .map_err(|error| HandlerError::Permanent(format!("the job's args: {error}")))?;
+        let Some(target) = self.targets.get(&request.target) else {
+            let why = "its target is not in this worker's configuration".to_owned();
+            return Ok(Outcome::Postpone(self.clock.now().plus(UNKNOWN), why));
+        };
+        let pass = match target.gate.enter().await? {
+            Ok(pass) => pass,
+            Err(outcome) => return Ok(outcome),
+        };
+        if attempt.stop.is_cancelled() {
+            return Ok(Outcome::HandBack);
+        }
+        let reference = &request.reference;
+        let entity = entity::find(&*self.store, &target.settings.follow, reference).await?;
+        let desired = self.desired(target, entity.as_ref()).await;
+        let names = (request.target.as_str(), reference);
+        let events = SyncEvents::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            names,
+            attempt.job.trace.clone(),
+        );
+        let turn = Turn {
+            store: &self.store,
+            clock: &*self.clock,
+            microcks: &target.microcks,
+            listing: &target.listing,
+            settings: &target.microcks_settings,
+            target: &request.target,
+            reference,
+            events: &events,
+            again: request.again,
+        };
+        let mut troubles = self.reconcile(attempt, &turn, &desired).await?;
+        if troubles.outage.is_none() {
+            match target.microcks.missing_role().await {
+                Some(missing) => troubles.outage = Some(missing),
+                None => target.gate.answered(&pass).await,
+            }
+        }
+        let is_there = entity.is_some() && !(desired.mocks.is_empty() && desired.problems.is_empty());
+        self.settle(target, &pass, (reference, is_there), &events, &troubles)
+            .await
+    }
+}
