@@ -21,6 +21,7 @@ pub mod role;
 pub(crate) mod sources;
 mod stream;
 mod subscriptions;
+mod targets;
 pub(crate) mod tokens;
 pub mod types;
 mod whoami;
@@ -231,6 +232,7 @@ fn nouns() -> ApiRouter {
         .merge(audit::router())
         .merge(events::router())
         .merge(subscriptions::router())
+        .merge(targets::router())
 }
 
 #[derive(OpenApi)]

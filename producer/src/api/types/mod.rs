@@ -7,6 +7,7 @@ mod event;
 mod job;
 mod operations;
 mod source;
+mod target;
 mod time;
 pub mod words;
 
@@ -16,6 +17,7 @@ pub use event::*;
 pub use job::*;
 pub use operations::*;
 pub use source::*;
+pub use target::*;
 pub use time::Time;
 
 use serde_json::value::RawValue;

@@ -25,6 +25,10 @@ word!(
     SourceState: Active Paused Blocked Orphaned
 );
 word!(
+    /// Whether the jobs of a target may run.
+    TargetState: Active Paused
+);
+word!(
     /// Why a cycle or a job started.
     Trigger: Schedule Webhook Manual Drift Start
 );

@@ -1,0 +1,211 @@
+//! `/v1/targets`: systems that are kept in step with the catalog, what they know and what Tideline owns there.
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use tideline_core::words::EntityRef;
+use tideline_store::{Deed, TargetCommand, TargetEntityFilter, TargetObjectFilter};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Path, Query};
+use super::page::{key_of, limit_of, token_of};
+use super::problem::{Code, Problem, nearest};
+use super::role::{By, Operate, Read};
+use super::types::{EntityOfTarget, ObjectOfTarget, Page, Target, TargetAct};
+use super::{ApiRouter, ApiState};
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(entities))
+        .routes(routes!(objects))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(resync))
+}
+
+/// Targets by name.
+#[utoipa::path(
+    get, path = "/targets", tag = "targets", security(("token" = ["read"])),
+    responses((status = 200, body = Page<Target>)),
+)]
+async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Answer<Page<Target>>, Problem> {
+    by.principal.require_all_sources()?;
+    let counts = api.store.count_targets().await?;
+    let targets = api.store.list_targets().await?.into_iter().map(|record| {
+        let counts = counts.iter().find(|counts| counts.name == record.name);
+        Target::new(record, counts)
+    });
+    Ok(Answer(Page::whole(targets.collect())))
+}
+
+/// One target.
+#[utoipa::path(
+    get, path = "/targets/{name}", tag = "targets", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 200, body = Target)),
+)]
+async fn show(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+) -> Result<Answer<Target>, Problem> {
+    by.principal.require_all_sources()?;
+    let found = api.store.find_target(&name).await?;
+    let Some(record) = found else {
+        return Err(unknown(&api, &name).await?);
+    };
+    let counts = api.store.count_targets().await?;
+    let counts = counts.iter().find(|counts| counts.name == name);
+    Ok(Answer(Target::new(record, counts)))
+}
+
+async fn unknown(api: &ApiState, name: &str) -> Result<Problem, Problem> {
+    let known = api.store.list_targets().await?;
+    let nearest = nearest(name, known.iter().map(|target| target.name.as_str()));
+    let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"));
+    Ok(Problem::new(
+        Code::NotFound,
+        format!("target {name} does not exist{hint}"),
+    ))
+}
+
+async fn check(api: &ApiState, name: &str) -> Result<(), Problem> {
+    match api.store.find_target(name).await? {
+        Some(_) => Ok(()),
+        None => Err(unknown(api, name).await?),
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EntitiesQuery {
+    /// Only those with an error.
+    #[serde(default)]
+    failing: bool,
+    /// `next_page_token` of the answer before.
+    page_token: Option<String>,
+    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    limit: Option<u32>,
+}
+
+/// Entities that a target knows, by reference.
+#[utoipa::path(
+    get, path = "/targets/{name}/entities", tag = "targets", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "Its name"), EntitiesQuery),
+    responses((status = 200, body = Page<EntityOfTarget>)),
+)]
+async fn entities(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+    Query(query): Query<EntitiesQuery>,
+) -> Result<Answer<Page<EntityOfTarget>>, Problem> {
+    by.principal.require_all_sources()?;
+    check(&api, &name).await?;
+    let limit = limit_of(query.limit)?;
+    let filter = TargetEntityFilter {
+        target: name,
+        after: key_of(query.page_token.as_deref())?,
+        failing: query.failing,
+        limit,
+    };
+    let found = api.store.list_target_entities(&filter).await?;
+    let full = found.len() >= limit as usize;
+    let next_page_token = found.last().filter(|_| full).map(|entity| token_of(&entity.reference));
+    let items = found.into_iter().map(EntityOfTarget::from).collect();
+    Ok(Answer(Page { items, next_page_token }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ObjectsQuery {
+    /// Of this entity.
+    #[serde(rename = "ref")]
+    #[param(value_type = Option<String>)]
+    reference: Option<EntityRef>,
+    /// `next_page_token` of the answer before.
+    page_token: Option<String>,
+    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    limit: Option<u32>,
+}
+
+/// What Tideline owns in a target, by name. Nothing else there is ever changed or deleted.
+#[utoipa::path(
+    get, path = "/targets/{name}/objects", tag = "targets", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "Its name"), ObjectsQuery),
+    responses((status = 200, body = Page<ObjectOfTarget>)),
+)]
+async fn objects(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+    Query(query): Query<ObjectsQuery>,
+) -> Result<Answer<Page<ObjectOfTarget>>, Problem> {
+    by.principal.require_all_sources()?;
+    check(&api, &name).await?;
+    let limit = limit_of(query.limit)?;
+    let filter = TargetObjectFilter {
+        target: name,
+        reference: query.reference,
+        after: key_of(query.page_token.as_deref())?,
+        limit,
+    };
+    let found = api.store.list_target_objects(&filter).await?;
+    let full = found.len() >= limit as usize;
+    let next_page_token = found.last().filter(|_| full).map(|object| token_of(&object.object));
+    let items = found.into_iter().map(ObjectOfTarget::from).collect();
+    Ok(Answer(Page { items, next_page_token }))
+}
+
+type ActAnswer = Result<(StatusCode, Answer<TargetAct>), Problem>;
+
+async fn command(api: &ApiState, by: &By<Operate>, target: String, command: TargetCommand) -> ActAnswer {
+    by.principal.require_all_sources()?;
+    check(api, &target).await?;
+    let deed = Deed::CommandTarget {
+        target: target.clone(),
+        command,
+    };
+    let act = deed.name().trim_start_matches("targets.").to_owned();
+    api.perform(by, deed).await?;
+    Ok((StatusCode::ACCEPTED, Answer(TargetAct { target, act })))
+}
+
+/// Sends the target nothing until it is resumed; what runs now ends.
+#[utoipa::path(
+    post, path = "/targets/{name}/pause", tag = "targets", security(("token" = ["operate"])),
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 202, body = TargetAct)),
+)]
+async fn pause(State(api): State<Arc<ApiState>>, by: By<Operate>, Path(name): Path<String>) -> ActAnswer {
+    command(&api, &by, name, TargetCommand::Pause).await
+}
+
+/// Goes on after a pause, with whatever changed meanwhile.
+#[utoipa::path(
+    post, path = "/targets/{name}/resume", tag = "targets", security(("token" = ["operate"])),
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 202, body = TargetAct)),
+)]
+async fn resume(State(api): State<Arc<ApiState>>, by: By<Operate>, Path(name): Path<String>) -> ActAnswer {
+    command(&api, &by, name, TargetCommand::Resume).await
+}
+
+/// Looks at the whole catalog again, tries again what was refused, and ends a hold.
+#[utoipa::path(
+    post, path = "/targets/{name}/resync", tag = "targets", security(("token" = ["operate"])),
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 202, body = TargetAct)),
+)]
+async fn resync(State(api): State<Arc<ApiState>>, by: By<Operate>, Path(name): Path<String>) -> ActAnswer {
+    command(&api, &by, name, TargetCommand::Resync).await
+}
