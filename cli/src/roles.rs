@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tideline_config::settings::{ExpressionSettings, Settings, SourceSettings};
+use tideline_config::settings::{ExpressionSettings, Settings, SourceSettings, TargetSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::Secret;
-use tideline_core::words::SourceSpec;
+use tideline_core::words::{SourceSpec, TargetSpec};
 use tideline_expression::{Evaluator, Limits};
 use tideline_producer::gateway::{Gateway, GatewayParts, TOKEN_VARIABLE};
 use tideline_producer::hooks::{Hooks, HooksParts};
@@ -19,6 +19,8 @@ use tideline_runtime::{Runtime, ShutdownOutcome, stop_signals};
 use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_store::{Store, StoreError};
 use tideline_worker::{IngestHandler, Pusher, PusherParts, RefreshHandler, Worker, WorkerParts};
+use tideline_worker::targets::{HttpTargetHandler, MicrocksHandler};
+use tideline_worker::{Handler, IngestHandler, RefreshHandler, RemoteHandler, Source, Worker, WorkerParts};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::environment;
@@ -63,7 +65,7 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Makes the store's sources those of the configuration.
+    /// Makes the store's sources and targets those of the configuration.
     ///
     /// # Errors
     /// The store's.
@@ -82,6 +84,11 @@ impl Ground {
                 tracing::info!(source, "source {change}");
             }
         }
+        let targets: Vec<TargetSpec> = self.settings.targets.iter().map(TargetSettings::spec).collect();
+        backends::persist(&self.settings, async || {
+            self.store.sync_targets(&targets, self.clock.now()).await
+        })
+        .await?;
         Ok(())
     }
 }
@@ -186,13 +193,16 @@ fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
         Arc::clone(&ground.clock),
         sources.clone(),
     );
+    let mut handlers = handlers_beyond(ground, &evaluator, &sources).map_err(anyhow::Error::msg)?;
+    handlers.push(Arc::new(refresh));
     let ingest = IngestHandler::new(Arc::clone(&ground.store), Arc::clone(&ground.clock), sources);
+    handlers.push(Arc::new(ingest));
     let worker = Worker::new(WorkerParts {
         store: Arc::clone(&ground.store),
         queue: Arc::clone(&ground.queue),
         clock: Arc::clone(&ground.clock),
         settings: ground.settings.worker.clone(),
-        handlers: vec![Arc::new(ingest), Arc::new(refresh)],
+        handlers,
     })
     .watched_by(runtime);
     runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
@@ -210,6 +220,32 @@ fn start_pusher(ground: &Ground, evaluator: Arc<Evaluator>, runtime: &Runtime) -
         public_url: ground.settings.public_url.clone(),
     };
     Pusher::start(parts, runtime).map_err(|error| anyhow::anyhow!(error).context("start pushing events"))
+}
+
+/// Those of targets, and of programs elsewhere.
+fn handlers_beyond(
+    ground: &Ground,
+    evaluator: &Arc<Evaluator>,
+    sources: &[(SourceSettings, Arc<dyn Source>)],
+) -> Result<Vec<Arc<dyn Handler>>, String> {
+    let (targets, queue) = (&ground.settings.targets, &ground.queue);
+    let (store, clock) = (|| Arc::clone(&ground.store), || Arc::clone(&ground.clock));
+    let mut handlers: Vec<Arc<dyn Handler>> = Vec::new();
+    if !targets.is_empty() {
+        handlers.push(Arc::new(MicrocksHandler::new(
+            store(),
+            queue,
+            clock(),
+            targets,
+            sources,
+        )?));
+        let http = HttpTargetHandler::new(store(), queue, clock(), Arc::clone(evaluator), targets)?;
+        handlers.push(Arc::new(http));
+    }
+    for settings in &ground.settings.handlers {
+        handlers.push(Arc::new(RemoteHandler::new(settings.clone(), clock())?));
+    }
+    Ok(handlers)
 }
 
 fn evaluator(settings: &ExpressionSettings) -> Arc<Evaluator> {
@@ -235,6 +271,7 @@ fn start_scheduler(ground: &Ground, runtime: &Runtime) {
         events: ground.settings.events.clone(),
     })
     .following_events(evaluator(&ground.settings.expressions))
+    .following_targets(ground.settings.targets.clone())
     .start(runtime);
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tideline_config::hooks::EventSettings;
-use tideline_config::settings::{RetentionSettings, SchedulerSettings, Settings, SourceSettings, WorkerSettings};
+use tideline_config::settings::{
+    HandlerSettings, RetentionSettings, SchedulerSettings, Settings, SourceSettings, TargetSettings, WorkerSettings,
+};
 use tideline_core::clock::{Clock, ManualClock, SystemClock};
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::WorkerId;
@@ -16,7 +18,8 @@ use tideline_queue::in_process::InProcessQueue;
 use tideline_runtime::{LoopReport, Runtime};
 use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_store::Store;
-use tideline_worker::{IngestHandler, RefreshHandler, Source, Worker, WorkerParts, sources};
+use tideline_worker::targets::{HttpTargetHandler, MicrocksHandler};
+use tideline_worker::{Handler, IngestHandler, RefreshHandler, RemoteHandler, Source, Worker, WorkerParts, sources};
 
 use crate::hostile::{
     ChangeRates, Counts, FaultRates, HostileConfig, HostileServer, HostileYaml, Paging, SOURCE, Shape,
@@ -87,6 +90,42 @@ pub struct Parts {
     pub sources: Vec<(SourceSettings, Arc<dyn Source>)>,
 }
 
+/// What the roles keep in step with the catalog, and who works on jobs from outside.
+#[derive(Default)]
+pub struct Beyond {
+    /// Targets.
+    pub targets: Vec<TargetSettings>,
+    /// Handlers of other programs.
+    pub handlers: Vec<HandlerSettings>,
+}
+
+impl Beyond {
+    fn handlers(
+        &self,
+        store: &Arc<dyn Store>,
+        queue: &Arc<dyn Queue>,
+        clock: &Arc<dyn Clock>,
+        sources: &[(SourceSettings, Arc<dyn Source>)],
+    ) -> Result<Vec<Arc<dyn Handler>>, String> {
+        let parts = || {
+            (
+                Arc::clone(store),
+                Arc::clone(clock),
+                Arc::new(Evaluator::new(Limits::default())),
+            )
+        };
+        let (of_microcks, at, _) = parts();
+        let microcks = MicrocksHandler::new(of_microcks, queue, at, &self.targets, sources)?;
+        let (of_http, at, evaluator) = parts();
+        let http = HttpTargetHandler::new(of_http, queue, at, evaluator, &self.targets)?;
+        let mut handlers: Vec<Arc<dyn Handler>> = vec![Arc::new(microcks), Arc::new(http)];
+        for settings in &self.handlers {
+            handlers.push(Arc::new(RemoteHandler::new(settings.clone(), Arc::clone(clock))?));
+        }
+        Ok(handlers)
+    }
+}
+
 impl Parts {
     /// For one source, on a clock that jumps: nothing ends because of that.
     pub fn on_a_moved_clock(
@@ -126,7 +165,11 @@ impl Embedded {
     /// A source that cannot be opened, or the store's error.
     pub async fn start(settings: &Settings, store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> Result<Self> {
         let opened = (settings.sources.iter()).map(|source| Ok((source.clone(), sources::open(source)?)));
-        Self::of(Parts {
+        let beyond = Beyond {
+            targets: settings.targets.clone(),
+            handlers: settings.handlers.clone(),
+        };
+        let parts = Parts {
             store,
             queue,
             clock: Arc::new(SystemClock),
@@ -135,8 +178,8 @@ impl Embedded {
             rescue: settings.rescue,
             changes_retention: settings.changes_retention,
             sources: opened.collect::<Result<_>>()?,
-        })
-        .await
+        };
+        Self::with(parts, beyond).await
     }
 
     /// Makes the sources those of the store and starts the roles.
@@ -144,12 +187,22 @@ impl Embedded {
     /// # Errors
     /// The store's.
     pub async fn of(parts: Parts) -> Result<Self> {
+        Self::with(parts, Beyond::default()).await
+    }
+
+    /// As [`Embedded::of`], with what is beyond the catalog.
+    ///
+    /// # Errors
+    /// The store's, or a target that cannot work.
+    pub async fn with(parts: Parts, beyond: Beyond) -> Result<Self> {
         let Parts {
             store, queue, clock, ..
         } = parts;
         let settings: Vec<_> = parts.sources.iter().map(|(settings, _)| settings.clone()).collect();
         let specs: Vec<_> = settings.iter().map(SourceSettings::spec).collect();
         store.sync_sources(&specs, clock.now()).await?;
+        let targets: Vec<_> = beyond.targets.iter().map(TargetSettings::spec).collect();
+        store.sync_targets(&targets, clock.now()).await?;
         let runtime = Runtime::new(Arc::clone(&clock));
         let refresh = RefreshHandler::new(
             Arc::clone(&store),
@@ -157,13 +210,18 @@ impl Embedded {
             Arc::clone(&clock),
             parts.sources.clone(),
         );
+        let mut handlers = beyond
+            .handlers(&store, &queue, &clock, &parts.sources)
+            .map_err(anyhow::Error::msg)?;
         let ingest = IngestHandler::new(Arc::clone(&store), Arc::clone(&clock), parts.sources);
+        handlers.push(Arc::new(ingest));
+        handlers.push(Arc::new(refresh));
         let worker = Worker::new(WorkerParts {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             clock: Arc::clone(&clock),
             settings: parts.worker,
-            handlers: vec![Arc::new(ingest), Arc::new(refresh)],
+            handlers,
         });
         let id = worker.id().clone();
         runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
@@ -179,6 +237,7 @@ impl Embedded {
             events: EventSettings::default(),
         })
         .following_events(Arc::new(Evaluator::new(Limits::default())))
+        .following_targets(beyond.targets)
         .start(&runtime);
         Ok(Self { runtime, worker: id })
     }

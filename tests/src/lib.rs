@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod fleet;
 pub mod hostile;
 pub mod ledger;
+pub mod microcks;
 pub mod oracle;
 pub mod process;
 pub mod proxy;
