@@ -21,8 +21,8 @@ mod schema;
 pub mod settings;
 mod source;
 pub mod subscriptions;
-mod terraform;
 mod targets;
+mod terraform;
 mod units;
 mod yaml;
 

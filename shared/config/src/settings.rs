@@ -10,11 +10,11 @@ mod target;
 mod terraform;
 
 pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
-pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
 pub use self::target::{
     DriftAction, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid, Removal, TargetKind,
     TargetSettings,
 };
+pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
 use super::hooks::{EventSettings, HookSettings};
 use super::subscriptions::SubscriptionSettings;
 use tideline_core::rules::{Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
