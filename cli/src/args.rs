@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     audit, bench, changes, check, demo, demo_api, entities, export, health, init, jobs, login, migrate, plan, presets,
-    role, run, shell, sources, status, tokens, try_source, why,
+    role, run, shell, sources, status, targets, tokens, try_source, why,
 };
 use crate::exit;
 
@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     /// List sources, or act on one
     Sources(sources::SourcesArgs),
+    /// List targets, or act on one
+    Targets(targets::TargetsArgs),
     /// List jobs, or act on one
     Jobs(jobs::JobsArgs),
     /// List entities of the catalog, or show one

@@ -18,9 +18,10 @@ use tideline_runtime::telemetry::Guard;
 use tideline_runtime::{Runtime, ShutdownOutcome, stop_signals};
 use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_store::{Store, StoreError};
-use tideline_worker::{IngestHandler, Pusher, PusherParts, RefreshHandler, Worker, WorkerParts};
 use tideline_worker::targets::{HttpTargetHandler, MicrocksHandler};
-use tideline_worker::{Handler, IngestHandler, RefreshHandler, RemoteHandler, Source, Worker, WorkerParts};
+use tideline_worker::{
+    Handler, IngestHandler, Pusher, PusherParts, RefreshHandler, RemoteHandler, Source, Worker, WorkerParts,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::environment;

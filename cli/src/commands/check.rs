@@ -32,7 +32,13 @@ pub(crate) fn run(context: &Context, out: &mut Out, _args: CheckArgs) -> anyhow:
             .map(|source| json!({"name": source.name, "type": source.source_type}))
             .collect();
         let warnings: Vec<String> = warnings(&settings).collect();
-        out.document(&json!({"ok": true, "errors": [], "warnings": warnings, "sources": sources}))?;
+        let targets = settings
+            .targets
+            .iter()
+            .map(|target| json!({"name": target.name, "type": target.kind.word()}));
+        let targets: Vec<_> = targets.collect();
+        let good = json!({"ok": true, "errors": [], "warnings": warnings, "sources": sources, "targets": targets});
+        out.document(&good)?;
         return Ok(Code::Done);
     }
     out.toned(Tone::Good, format!("{} is good.", context.config_path().display()))?;
@@ -43,6 +49,17 @@ pub(crate) fn run(context: &Context, out: &mut Out, _args: CheckArgs) -> anyhow:
             source.source_type.as_str().into(),
             source.parallel_partitions.to_string().into(),
             source.confirm_cycles.to_string().into(),
+        ]);
+    }
+    if !grid.is_empty() {
+        out.grid(&grid)?;
+    }
+    let mut grid = Grid::new(&["target", "type", "concurrency"]);
+    for target in &settings.targets {
+        grid.row(vec![
+            target.name.as_str().into(),
+            target.kind.word().into(),
+            target.concurrency.to_string().into(),
         ]);
     }
     if !grid.is_empty() {

@@ -22,6 +22,7 @@ pub(crate) mod shell;
 mod source_actions;
 pub(crate) mod sources;
 pub(crate) mod status;
+pub(crate) mod targets;
 pub(crate) mod tokens;
 pub(crate) mod try_source;
 pub(crate) mod why;
@@ -59,6 +60,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Check(args) => check::run(&context, &mut out, args),
         Command::Status(args) => status::run(&context, &mut out, args).await,
         Command::Sources(args) => sources::run(&context, &mut out, args).await,
+        Command::Targets(args) => targets::run(&context, &mut out, args).await,
         Command::Jobs(args) => jobs::run(&context, &mut out, args).await,
         Command::Entities(args) => entities::run(&context, &mut out, args).await,
         Command::Changes(args) => changes::run(&context, &mut out, args).await,
