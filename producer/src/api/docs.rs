@@ -35,13 +35,29 @@ const OF_ACTS: &[Code] = &[
     Code::IdempotencyKeyReused,
 ];
 
+/// Gives every operation an id of its own, `sources_approve`: generated clients name their functions by it.
+pub(super) fn name_operations(document: &mut OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let noun = path
+            .split('/')
+            .find(|part| !["", "v1"].contains(part))
+            .unwrap_or_default();
+        let noun = noun.replace('-', "_");
+        for (_, operation) in operations_mut(item) {
+            let act = operation.operation_id.take().unwrap_or_default();
+            let id = if act == noun { act } else { format!("{noun}_{act}") };
+            operation.operation_id = Some(id);
+        }
+    }
+}
+
 /// Adds to every operation the problems it may answer with.
 pub(super) fn describe_problems(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let on_a_record = path.contains('{') || path.ends_with("/why") || path.ends_with("/configuration");
         for (method, operation) in operations_mut(item) {
             let mut codes = EVERYWHERE.to_vec();
-            if on_a_record || method != "get" {
+            if on_a_record || method != "get" || names_a_source(operation) {
                 codes.extend_from_slice(ON_A_RECORD);
             }
             if method != "get" {
@@ -53,6 +69,12 @@ pub(super) fn describe_problems(document: &mut OpenApi) {
             describe(operation, &codes);
         }
     }
+}
+
+/// Whether it has a filter by source: one that does not exist is no empty list.
+fn names_a_source(operation: &Operation) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|parameter| parameter.parameter_in == ParameterIn::Query && parameter.name == "source")
 }
 
 fn describe(operation: &mut Operation, codes: &[Code]) {

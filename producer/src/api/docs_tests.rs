@@ -24,6 +24,19 @@ async fn the_openapi_document_in_docs_is_that_of_the_code() {
     compare("openapi.json", &format!("{document}\n"));
 }
 
+#[tokio::test]
+async fn no_two_operations_have_the_same_id() {
+    let bench = bench().await;
+    let mut ids = std::collections::BTreeSet::new();
+    for (path, item) in &bench.api.document().paths.paths {
+        for (method, operation) in docs::operations(item) {
+            let id = operation.operation_id.clone().unwrap_or_default();
+            assert!(!id.is_empty() && ids.insert(id.clone()), "{method} {path}: {id}");
+        }
+    }
+    assert!(ids.contains("sources_list") && ids.contains("status"), "{ids:?}");
+}
+
 #[test]
 fn the_list_of_problems_in_docs_is_that_of_the_code() {
     let mut text = String::from(

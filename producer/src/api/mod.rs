@@ -165,6 +165,7 @@ impl Api {
         let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
             .nest("/v1", nouns())
             .split_for_parts();
+        docs::name_operations(&mut document);
         docs::describe_problems(&mut document);
         Self {
             router: router.with_state(Arc::clone(&state)),

@@ -59,14 +59,31 @@ pub(crate) fn router(api: &Api) -> Router {
         .with_state(Arc::clone(&api.state))
 }
 
-/// No source is blocked. Two cycles of a source at once, which is all that the old route looked for, cannot happen.
+/// No source fails. Two cycles of a source at once, which is all that the old route looked for, cannot happen.
 async fn health(State(api): ApiOf, by: By<Read>) -> Answer {
-    let sources = api.store.list_sources().await?;
-    let healthy = sources
-        .iter()
-        .filter(|source| by.principal.covers(&source.name))
-        .all(|source| source.state != SourceState::Blocked);
-    Ok(Json(json!({"healthy": healthy, "duplicateIngestions": []})))
+    let mut failing = Vec::new();
+    for source in api.store.list_sources().await? {
+        if by.principal.covers(&source.name)
+            && let Some(reason) = failure(&api, &source).await?
+        {
+            failing.push(json!({"provider": source.name, "reason": reason}));
+        }
+    }
+    Ok(Json(
+        json!({"healthy": failing.is_empty(), "failing": failing, "duplicateIngestions": []}),
+    ))
+}
+
+/// Why a source fails: it is blocked, or its newest cycle that ended was given up.
+async fn failure(api: &ApiState, source: &SourceRecord) -> Result<Option<String>, Problem> {
+    let text = |reason: &Option<String>| reason.clone().unwrap_or_default();
+    if source.state == SourceState::Blocked {
+        return Ok(Some(text(&source.blocked_reason)));
+    }
+    let cycles = api.store.list_cycles(source.id, 2).await?;
+    let ended = cycles.iter().find(|cycle| cycle.ended_at.is_some());
+    let given_up = |cycle: &&CycleRecord| matches!(cycle.state, CycleState::Incomplete | CycleState::Cancelled);
+    Ok(ended.filter(given_up).map(|cycle| text(&cycle.reason)))
 }
 
 /// Resets every source: the next cycle of each reads everything. Entities stay.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tideline_core::clock::SystemClock;
 use tideline_core::rules::fingerprint;
-use tideline_core::words::SourceSpec;
+use tideline_core::words::{CycleEnd, CycleState, SourceSpec};
 use tideline_queue::in_process::InProcessQueue;
 use tideline_runtime::{Pace, Wake};
 use tideline_store::SourceCommand;
@@ -442,6 +442,42 @@ async fn every_answer_has_a_request_id_and_large_ones_are_compressed() {
     stream.read_to_end(&mut read).await.unwrap();
     let head = String::from_utf8_lossy(&read[..400]).to_lowercase();
     assert!(head.contains("content-encoding: gzip"), "{head}");
+}
+
+#[tokio::test]
+async fn while_sources_fail_health_is_not_healthy_and_says_why() {
+    let bench = bench("127.0.0.1:0", None).await;
+    let path = "/api/catalog/incremental/health";
+    let started = start_cycle(&bench.store, SystemClock.now()).await;
+    assert_eq!(bench.get(path).await.json()["healthy"], true);
+    let end = CycleEnd {
+        state: CycleState::Cancelled,
+        reason: Some("503 from the source".into()),
+        next_cycle_at: None,
+    };
+    let now = SystemClock.now();
+    assert!(
+        bench
+            .store
+            .end_cycle(started.source, started.number, &end, now)
+            .await
+            .unwrap()
+    );
+    let health = bench.get(path).await.json();
+    let failing = serde_json::json!([{"provider": "platform one", "reason": "503 from the source"}]);
+    assert_eq!(
+        (&health["healthy"], &health["failing"]),
+        (&Value::Bool(false), &failing)
+    );
+    bench
+        .store
+        .block_source(started.source, "the token is refused")
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.get(path).await.json()["failing"][0]["reason"],
+        "the token is refused"
+    );
 }
 
 #[tokio::test]

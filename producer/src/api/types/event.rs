@@ -59,7 +59,9 @@ pub struct WholeEvent {
     /// What it is.
     #[serde(flatten)]
     pub event: Event,
-    /// Headers that were kept: name and value.
+    /// Headers that were kept: name and value of each.
+    // Generators of clients do not understand the schema of a pair (`prefixItems`).
+    #[schema(value_type = Vec<Vec<String>>)]
     pub headers: Vec<(String, String)>,
     /// The body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
