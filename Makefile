@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: test servers format lint tests build bench
+.PHONY: test servers format lint tests build bench real
 
 test: servers format lint tests
 
@@ -29,3 +29,9 @@ bench: servers
 	$(CARGO) build --release
 	$(CARGO) build --release --package tideline-bench
 	TIDELINE_BIN=$(CURDIR)/target/release/tideline $(CURDIR)/target/release/tideline-bench $(BENCH) $(ARGS)
+
+# Tideline against programs that nobody here wrote: Backstage, GitHub's payloads, schemathesis, … Not part of `make test`: it needs
+# Python 3.9, npm and the network to install them. CASE="backstage datasette" for some; see tests/real/README.md.
+real:
+	$(CARGO) build --release
+	TIDELINE_BIN=$(CURDIR)/target/release/tideline $(CURDIR)/tests/real/run $(CASE)

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// Documents whose tables name tests.
-const DOCUMENTS: [&str; 2] = ["docs/guarantees.md", "docs/operations.md"];
+const DOCUMENTS: [&str; 3] = ["docs/guarantees.md", "docs/operations.md", "docs/scenarios.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
