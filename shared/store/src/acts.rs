@@ -22,6 +22,8 @@ pub struct OperatorAct {
     pub expected: Option<String>,
     /// Only once for this key of this actor.
     pub idempotency: Option<Idempotency>,
+    /// Why, in the words of who does it; kept in the audit log.
+    pub reason: Option<String>,
 }
 
 impl OperatorAct {
@@ -33,11 +35,21 @@ impl OperatorAct {
             actor,
             expected: None,
             idempotency: None,
+            reason: None,
         }
     }
 }
 
 impl OperatorAct {
+    /// What is kept of it beside deed and target, as JSON text.
+    pub(super) fn arguments(&self) -> String {
+        let arguments = self.deed.arguments();
+        let Some(reason) = &self.reason else { return arguments };
+        let mut fields: serde_json::Map<_, _> = serde_json::from_str(&arguments).unwrap_or_default();
+        fields.insert("reason".to_owned(), json!(reason));
+        serde_json::Value::Object(fields).to_string()
+    }
+
     /// Whose key it is: two actors may choose the same one.
     pub(super) fn key_owner(&self) -> String {
         format!("{:?} {}", self.actor.kind, self.actor.name).to_lowercase()

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 
 use super::event_seams::{EventStore, FollowerStore, SubscriptionStore};
+use super::sessions::SessionStore;
 use super::target_seams::TargetStore;
 use super::{
     AuditFilter, AuditRecord, ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter,
@@ -33,6 +34,7 @@ pub trait Store:
     + SubscriptionStore
     + FollowerStore
     + TargetStore
+    + SessionStore
 {
 }
 
@@ -52,6 +54,7 @@ impl<T> Store for T where
         + SubscriptionStore
         + FollowerStore
         + TargetStore
+        + SessionStore
 {
 }
 

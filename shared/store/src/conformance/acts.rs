@@ -74,6 +74,17 @@ pub async fn an_act_is_written_down_with_who_did_it(store: Arc<dyn Store>) {
     assert_eq!((record.source.as_deref(), &record.refused), (Some("s"), &None));
 }
 
+pub async fn the_reason_of_an_act_is_written_down(store: Arc<dyn Store>) {
+    add_source(&store, "s", 1).await;
+    let act = OperatorAct {
+        reason: Some("a <test>".to_owned()),
+        ..OperatorAct::new(pause("s"), actor())
+    };
+    store.perform(&act, T0).await.unwrap();
+    let written: serde_json::Value = serde_json::from_str(&audit(&store).await[0].arguments).unwrap();
+    assert_eq!(written, serde_json::json!({"reason": "a <test>"}));
+}
+
 pub async fn a_refused_act_is_written_down_and_changes_nothing(store: Arc<dyn Store>) {
     begin(&store, "s", 1).await;
     let resume = Deed::CommandSource {
@@ -268,6 +279,7 @@ macro_rules! store_conformance_acts {
     ($open:path) => {
         $crate::store_conformance_cases!($open, acts:
             an_act_is_written_down_with_who_did_it,
+            the_reason_of_an_act_is_written_down,
             a_refused_act_is_written_down_and_changes_nothing,
             the_audit_log_is_filtered_paged_and_pruned,
             an_act_is_done_once_for_its_key,

@@ -35,6 +35,7 @@ pub mod operators;
 pub mod ownership;
 pub mod pages;
 pub mod places;
+pub mod sessions;
 pub mod settling;
 pub mod sharing;
 pub mod sources;
@@ -69,6 +70,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_ownership!($open);
         $crate::store_conformance_pages!($open);
         $crate::store_conformance_places!($open);
+        $crate::store_conformance_sessions!($open);
         $crate::store_conformance_settling!($open);
         $crate::store_conformance_sharing!($open);
         $crate::store_conformance_sources!($open);

@@ -124,7 +124,7 @@ async fn write_down(
         .bind(request.deed.name())
         .bind(storable(&request.deed.target()).into_owned())
         .bind(request.deed.source().map(|source| storable(source).into_owned()))
-        .bind(storable(&request.deed.arguments()).into_owned())
+        .bind(storable(&request.arguments()).into_owned())
         .bind(refused.map(storable));
     act.run(statement).await.map(drop)
 }

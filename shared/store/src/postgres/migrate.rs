@@ -46,6 +46,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "targets",
         include_str!("../../../../migrations/postgres/0011_targets.sql"),
     ),
+    (
+        "sessions",
+        include_str!("../../../../migrations/postgres/0012_sessions.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -25,6 +25,7 @@ mod migrate;
 mod operators;
 mod places;
 mod rows;
+mod sessions;
 mod sources;
 mod subscriptions;
 mod sweep;

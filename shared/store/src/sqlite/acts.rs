@@ -141,7 +141,7 @@ async fn write_down(
         .bind(act.deed.name())
         .bind(act.deed.target())
         .bind(act.deed.source())
-        .bind(act.deed.arguments())
+        .bind(act.arguments())
         .bind(refused)
         .execute(connection)
         .await

@@ -24,6 +24,7 @@ mod pages;
 mod partitions;
 mod rows;
 mod schema;
+mod sessions;
 mod settle;
 mod sources;
 mod subscriptions;

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0009_catalog.sql"),
     include_str!("../../../../migrations/sqlite/0010_pushes.sql"),
     include_str!("../../../../migrations/sqlite/0011_targets.sql"),
+    include_str!("../../../../migrations/sqlite/0012_sessions.sql"),
 ];
 
 /// The version this program knows.

@@ -1,0 +1,39 @@
+//! The seam to the sessions of people who are signed in to the dashboard.
+
+use async_trait::async_trait;
+use tideline_core::words::{Fingerprint, Timestamp};
+
+use super::StoreError;
+
+/// Somebody who is signed in. A session opens nothing by itself: it stands for the token it was opened with, and ends with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// SHA-256 of the session's id, which only the browser has.
+    pub hash: Fingerprint,
+    /// Public part of the API token; none: the token is the one of the process's environment.
+    pub token_id: Option<String>,
+    /// SHA-256 of the whole token.
+    pub token_hash: Fingerprint,
+    /// Since when.
+    pub opened_at: Timestamp,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+/// Sessions of the dashboard.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Somebody signed in. Sessions that are over go, and so do all but the newest [`Session::MAX_PER_TOKEN`] of the token.
+    async fn open_session(&self, session: &Session) -> Result<(), StoreError>;
+
+    /// The session, if it is not over.
+    async fn find_session(&self, hash: Fingerprint, now: Timestamp) -> Result<Option<Session>, StoreError>;
+
+    /// Somebody signed out; a session that is not there stays so.
+    async fn end_session(&self, hash: Fingerprint) -> Result<(), StoreError>;
+}
+
+impl Session {
+    /// Sessions of one token at a time.
+    pub const MAX_PER_TOKEN: u32 = 100;
+}

@@ -1,0 +1,3 @@
+-- Somebody signed out.
+DELETE FROM sessions
+WHERE hash = ?1
