@@ -4,6 +4,7 @@
 //! Nothing here is part of the product. The tests are in `tests/tests/`.
 
 pub mod books;
+pub mod browser;
 pub mod compose;
 mod crowd;
 pub mod embedded;

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -25,6 +26,12 @@ const PORT: u16 = 7071;
 /// Entities of another demo that are deleted in one transaction.
 const DELETE_STEP: u32 = 5_000;
 
+/// Where the dashboard is, unless something else is there.
+const DASHBOARD_PORT: u16 = 7070;
+
+/// How long the dashboard may take until the browser is opened.
+const DASHBOARD_WAIT: Duration = Duration::from_secs(10);
+
 /// Which demo.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
@@ -34,6 +41,12 @@ pub(crate) struct DemoArgs {
     /// Port of the demo API [default: 7071, or any free port]
     #[arg(long)]
     port: Option<u16>,
+    /// Port of the dashboard [default: 7070, or any free port]
+    #[arg(long, conflicts_with = "once", value_name = "PORT")]
+    dashboard_port: Option<u16>,
+    /// Open the dashboard in the browser
+    #[arg(long, conflicts_with = "once")]
+    open: bool,
     #[command(flatten)]
     world: WorldArgs,
 }
@@ -46,7 +59,12 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let name = source_name(args.world.seed, args.world.entities);
     let listener = listen(args.port).await?;
     let address = listener.local_addr()?;
-    let text = yaml(&name, address, &store);
+    let dashboard = if args.once {
+        None
+    } else {
+        Some(dashboard_address(args.dashboard_port).await?)
+    };
+    let text = yaml(&name, address, &store, dashboard);
     let mut settings = parse(&text, Path::new("demo.yaml"), &environment)?;
     mark(&mut settings);
     let ground = context.ground(settings, "demo", Logs::OnlyErrors).await?;
@@ -64,7 +82,10 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let api_settings = args.world.api_settings(u64::try_from(cycle).unwrap_or(0));
     let server = tokio::spawn(serve(listener, api_settings, stop.clone()));
     if !out.is_json() {
-        greet(shown, &option, out, &args, address)?;
+        greet(shown, &option, out, &args, address, dashboard)?;
+    }
+    if let Some(dashboard) = dashboard.filter(|_| args.open) {
+        tokio::spawn(open_browser(dashboard));
     }
     let names = [name];
     let watched = if args.once {
@@ -114,7 +135,44 @@ async fn forget_other_demos(context: &Context, store: &dyn Store, name: &str) ->
     Ok(())
 }
 
-fn greet(shown: &str, option: &str, out: &mut Out, args: &DemoArgs, address: SocketAddr) -> std::io::Result<()> {
+/// Where the dashboard will be: the gateway gets this very address, so that it can be printed now.
+async fn dashboard_address(port: Option<u16>) -> anyhow::Result<SocketAddr> {
+    let listener = match port {
+        Some(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .with_context(|| format!("--dashboard-port: listen on 127.0.0.1:{port}"))?,
+        None => match TcpListener::bind((Ipv4Addr::LOCALHOST, DASHBOARD_PORT)).await {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+                .await
+                .context("listen on a free port")?,
+        },
+    };
+    Ok(listener.local_addr()?)
+}
+
+/// Opens the dashboard as soon as it answers. Where there is no browser, its address is on the screen.
+async fn open_browser(address: SocketAddr) {
+    let answers = async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    if tokio::time::timeout(DASHBOARD_WAIT, answers).await.is_ok()
+        && let Err(error) = open::that_detached(format!("http://{address}/"))
+    {
+        tracing::warn!(%error, "no browser could be opened");
+    }
+}
+
+fn greet(
+    shown: &str,
+    option: &str,
+    out: &mut Out,
+    args: &DemoArgs,
+    address: SocketAddr,
+    dashboard: Option<SocketAddr>,
+) -> std::io::Result<()> {
     out.line(format!(
         "The demo API at http://{address}/v1/ has about {} entities: organisations, their projects, their components.",
         count(args.world.entities)
@@ -122,6 +180,9 @@ fn greet(shown: &str, option: &str, out: &mut Out, args: &DemoArgs, address: Soc
     out.line(format!(
         "It is slow, stumbles now and then, and changes between cycles. Ingesting it into {shown}."
     ))?;
+    if let Some(dashboard) = dashboard {
+        out.line(format!("The dashboard is at http://{dashboard}/"))?;
+    }
     if !args.once {
         out.toned(
             Tone::Dim,

@@ -108,8 +108,8 @@ fn greet(ground: &Ground, out: &mut Out) -> std::io::Result<()> {
         number => format!("{number} sources"),
     };
     let gateway = match &ground.settings.listen {
-        Some(address) => format!("gateway on http://{address}"),
-        None => "no gateway".to_owned(),
+        Some(address) => format!("dashboard and API on http://{address}/"),
+        None => "no dashboard (listen: none)".to_owned(),
     };
     out.line(format!(
         "Running all roles ({sources}); {gateway}. Press Ctrl-C to stop.\n"

@@ -34,11 +34,13 @@ pub(crate) fn is_demo_source(source: &SourceRecord) -> bool {
     source.source_type == SOURCE_TYPE
 }
 
-/// The configuration that reads the API at `address`.
-pub(crate) fn yaml(name: &str, address: SocketAddr, store: &str) -> String {
+/// The configuration that reads the API at `address`. Without an address for the dashboard nothing listens.
+pub(crate) fn yaml(name: &str, address: SocketAddr, store: &str, dashboard: Option<SocketAddr>) -> String {
+    let listen = dashboard.map_or_else(|| "none".to_owned(), |dashboard| dashboard.to_string());
     include_str!("demo.yaml")
         .replace("{store}", store)
         .replace("{name}", name)
+        .replace("{listen}", &listen)
         .replace("{address}", &address.to_string())
 }
 
@@ -58,7 +60,7 @@ mod tests {
 
     #[test]
     fn no_configuration_can_name_the_type_of_a_demo() {
-        let text = yaml("demo", SocketAddr::from(([127, 0, 0, 1], 7071)), "sqlite://t.db");
+        let text = yaml("demo", SocketAddr::from(([127, 0, 0, 1], 7071)), "sqlite://t.db", None);
         let parsed = parse(
             &text.replace("type: http", "type: demo"),
             Path::new("demo.yaml"),

@@ -109,6 +109,7 @@ impl ApiState {
             actor: by.principal.actor.clone(),
             expected: by.if_match.as_deref().map(|tag| tag.trim_matches('"').to_owned()),
             idempotency,
+            reason: by.reason.clone(),
         };
         let performed = self.producer.perform(&act).await?;
         tracing::info!(

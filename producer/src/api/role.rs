@@ -164,6 +164,9 @@ role!(
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
 
+/// Longest `Tideline-Reason`, in characters.
+const MAX_REASON: usize = 500;
+
 /// The principal of a request that has the role `R`, with what it said of how its act is to be done. A handler that takes this
 /// is reached by nobody else.
 #[derive(Clone, Debug)]
@@ -174,6 +177,8 @@ pub struct By<R> {
     pub idempotency_key: Option<String>,
     /// `If-Match`: the act is done only if the record is as this ETag says.
     pub if_match: Option<String>,
+    /// `Tideline-Reason`: why, for the audit log. Percent-encoded UTF-8.
+    pub reason: Option<String>,
     role: PhantomData<R>,
 }
 
@@ -209,8 +214,25 @@ impl<S: Sync, R: Needs> FromRequestParts<S> for By<R> {
             principal,
             idempotency_key,
             if_match,
+            reason: reason(parts)?,
             role: PhantomData,
         })
+    }
+}
+
+fn reason(parts: &Parts) -> Result<Option<String>, Problem> {
+    let given = header(parts, "tideline-reason")?.filter(|given| !given.is_empty());
+    let reason = given.map(|given| {
+        let decoded = percent_encoding::percent_decode_str(&given).decode_utf8();
+        decoded.map(|reason| reason.into_owned()).ok()
+    });
+    match reason {
+        None => Ok(None),
+        Some(Some(reason)) if reason.chars().count() <= MAX_REASON => Ok(Some(reason)),
+        Some(_) => Err(Problem::new(
+            Code::InvalidRequest,
+            format!("Tideline-Reason takes at most {MAX_REASON} characters, as percent-encoded UTF-8"),
+        )),
     }
 }
 

@@ -46,7 +46,7 @@ impl Access {
         match self {
             Self::Token(token) => bearer(headers)
                 .filter(|given| !token.reveal().is_empty() && is_same(given.as_bytes(), token.reveal().as_bytes()))
-                .map(|_| administrator(ActorKind::Token, TOKEN_VARIABLE)),
+                .map(|_| configured_administrator()),
             Self::Local => {
                 let host = text(headers, HOST).unwrap_or_default();
                 let origin =
@@ -81,7 +81,12 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .map(|(_, given)| given.trim())
 }
 
-async fn principal(state: &GatewayState, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Principal, Problem> {
+/// Who asks, by the bearer token or by being a program of this machine.
+pub(super) async fn principal(
+    state: &GatewayState,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> Result<Principal, Problem> {
     let administrator = state.access.check(headers);
     match (bearer(headers), administrator) {
         (Some(_), Some(administrator)) if matches!(state.access, Access::Token(_)) => Ok(administrator),
@@ -94,6 +99,11 @@ async fn principal(state: &GatewayState, headers: &HeaderMap, address: Option<Ip
         (None, Some(local)) if !state.tokens.exist().await? => Ok(local),
         (None, _) => Err(state.access.refusal(state.tokens.exist().await?)),
     }
+}
+
+/// Whoever has the token of [`TOKEN_VARIABLE`].
+pub(super) fn configured_administrator() -> Principal {
+    administrator(ActorKind::Token, TOKEN_VARIABLE)
 }
 
 /// Whoever may do everything.

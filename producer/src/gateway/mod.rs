@@ -1,6 +1,7 @@
 //! The HTTP gateway. A request passes these layers: health and metrics, outside of every limit; the limits; authentication,
 //! which puts a [`Principal`](crate::api::Principal) into the request; then the route, whose signature says which role it needs
-//! (see [`crate::api`]). Errors are `application/problem+json`. Without a token `/v1` is for programs of this machine only, see
+//! (see [`crate::api`]). Errors are `application/problem+json`. The dashboard's pages are beside that: a session stands for the
+//! token there ([`sessions`]). Without a token `/v1` is for programs of this machine only, see
 //! [`Access`].
 
 mod authentication;
@@ -9,6 +10,7 @@ mod health;
 mod limits;
 mod requests;
 mod server;
+mod sessions;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -34,9 +36,11 @@ pub use authentication::{Access, TOKEN_VARIABLE};
 
 use self::gauges::Gauges;
 use self::server::ConnectionLimits;
+use self::sessions::Sessions;
 use self::tokens::Tokens;
 use crate::api::{Api, ApiParts, Code, MAX_WAIT, Problem};
 use crate::compat;
+use crate::dashboard::{self, Dashboard};
 use crate::hooks::Hooks;
 
 /// Requests at a time, besides those that wait for changes.
@@ -78,6 +82,7 @@ struct GatewayState {
     metrics: MetricsPage,
     access: Access,
     tokens: Tokens,
+    sessions: Sessions,
     requests: Arc<Semaphore>,
     /// Whether this process serves `/v1`.
     serves_api: bool,
@@ -138,6 +143,7 @@ impl Gateway {
             metrics: parts.metrics,
             access,
             tokens,
+            sessions: Sessions::default(),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             serves_api: parts.api,
             gauges: Gauges::default(),
@@ -206,7 +212,11 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
         .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
         .layer(from_fn(requests::trace));
-    let open = if api { state.api.docs() } else { Router::new() };
+    let open = if api {
+        state.api.docs().merge(pages(&state))
+    } else {
+        Router::new()
+    };
     let limited = open
         .fallback_service(protected)
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
@@ -216,5 +226,16 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
     health.fallback_service(limited).layer(from_fn(requests::identify))
 }
 
+/// The dashboard, and the door to it.
+fn pages(state: &Arc<GatewayState>) -> Router {
+    let pages = Dashboard::new(&state.api)
+        .pages()
+        .layer(from_fn_with_state(Arc::clone(state), sessions::admit))
+        .layer(from_fn(requests::trace));
+    dashboard::secured(pages.merge(sessions::router(state)).merge(dashboard::assets()))
+}
+
+#[cfg(test)]
+mod sessions_tests;
 #[cfg(test)]
 mod tests;

@@ -14,15 +14,15 @@ use tokio::net::TcpStream;
 
 use super::*;
 
-struct Bench {
-    address: SocketAddr,
+pub(super) struct Bench {
+    pub(super) address: SocketAddr,
     store: Arc<dyn Store>,
     runtime: Runtime,
     state: Arc<GatewayState>,
     _folder: tempfile::TempDir,
 }
 
-async fn bench(listen: &str, token: Option<&str>) -> Bench {
+pub(super) async fn bench(listen: &str, token: Option<&str>) -> Bench {
     limited(listen, token, ConnectionLimits::default()).await
 }
 
@@ -62,24 +62,24 @@ async fn limited(listen: &str, token: Option<&str>, limits: ConnectionLimits) ->
     }
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 impl Bench {
-    async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+    pub(super) async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
         self.send(method, path, headers, "").await
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    pub(super) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let length = body.len();
         let to = SocketAddr::from(([127, 0, 0, 1], self.address.port()));
         let mut stream = TcpStream::connect(to).await.unwrap();
@@ -101,7 +101,7 @@ impl Bench {
         }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, "").await
     }
 }

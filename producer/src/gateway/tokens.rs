@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
-use tideline_core::words::{Actor, ActorKind, Timestamp};
+use tideline_core::words::{Actor, ActorKind, Fingerprint, Timestamp};
 use tideline_store::{Store, TokenRecord};
 use tokio::time::Instant;
 
@@ -91,25 +91,47 @@ impl Tokens {
     /// Who holds the token.
     pub(super) async fn check(&self, token: &str, address: Option<IpAddr>) -> Result<Principal, Problem> {
         let hash = hash_of(token);
-        let same = |record: &TokenRecord| bool::from(record.hash.0.ct_eq(&hash.0));
         let Some(id) = id_of(token) else {
             return Err(self.wrong(address));
         };
-        let known = self.known.lock().get(id).cloned();
-        let fresh = known.filter(|known| known.read_at.elapsed() < REMEMBER && same(&known.record));
-        let known = match fresh {
+        let known = match self.fresh(id, hash) {
             Some(known) => known,
             None => {
                 self.admit(address)?;
-                match self.store.find_token(id).await? {
-                    Some(record) if same(&record) => self.remember(record)?,
-                    _ => return Err(self.wrong(address)),
+                match self.find(id, hash).await? {
+                    Some(known) => known,
+                    None => return Err(self.wrong(address)),
                 }
             }
         };
         usable(&known.record, self.clock.now())?;
         self.note_use(id, &known);
         Ok(known.principal)
+    }
+
+    /// Who holds the token of this id and hash, which was shown before; none: it opens nothing any more.
+    pub(super) async fn holder(&self, id: &str, hash: Fingerprint) -> Result<Option<Principal>, Problem> {
+        let known = match self.fresh(id, hash) {
+            Some(known) => Some(known),
+            None => self.find(id, hash).await?,
+        };
+        let Some(known) = known.filter(|known| usable(&known.record, self.clock.now()).is_ok()) else {
+            return Ok(None);
+        };
+        self.note_use(id, &known);
+        Ok(Some(known.principal))
+    }
+
+    fn fresh(&self, id: &str, hash: Fingerprint) -> Option<Known> {
+        let known = self.known.lock().get(id).cloned();
+        known.filter(|known| known.read_at.elapsed() < REMEMBER && is_hash_of(&known.record, hash))
+    }
+
+    async fn find(&self, id: &str, hash: Fingerprint) -> Result<Option<Known>, Problem> {
+        match self.store.find_token(id).await? {
+            Some(record) if is_hash_of(&record, hash) => self.remember(record).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn remember(&self, record: TokenRecord) -> Result<Known, Problem> {
@@ -197,6 +219,10 @@ impl Tokens {
         }
         Problem::new(Code::Unauthenticated, "the token is not known")
     }
+}
+
+fn is_hash_of(record: &TokenRecord, hash: Fingerprint) -> bool {
+    record.hash.0.ct_eq(&hash.0).into()
 }
 
 fn usable(token: &TokenRecord, now: Timestamp) -> Result<(), Problem> {

@@ -8,8 +8,8 @@ use url::form_urlencoded;
 use super::hooks::{read_events, read_hooks};
 use super::reader::Section;
 use super::settings::{
-    DatabaseSettings, ExpressionSettings, LogFormat, RetentionSettings, SchedulerSettings, Settings, TelemetrySettings,
-    WorkerSettings,
+    DashboardSettings, DatabaseSettings, ExpressionSettings, LogFormat, RetentionSettings, SchedulerSettings, Settings,
+    TelemetrySettings, WorkerSettings,
 };
 use super::source::read_sources;
 use super::subscriptions::read_subscriptions;
@@ -75,6 +75,7 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
             shutdown.duration("grace", SECONDS(25), Duration::ZERO..=HOUR, doc)
         }),
         telemetry: root.section("telemetry", "Logs, traces and metrics.", read_telemetry),
+        dashboard: root.section("dashboard", "The web pages of the gateway.", read_dashboard),
         events: read_events(root),
         subscriptions: read_subscriptions(root),
         secret_key: {
@@ -94,6 +95,22 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
     };
     root.finish();
     settings
+}
+
+fn read_dashboard(dashboard: &Section<'_>) -> DashboardSettings {
+    let doc =
+        "Address at which a trace can be viewed. `{trace_id}` is replaced by its id; jobs then link to their trace.";
+    DashboardSettings {
+        trace_url: dashboard.parsed("trace_url", "`https://…{trace_id}`", "", doc, &trace_url),
+    }
+}
+
+fn trace_url(text: &str) -> Result<String, String> {
+    let is_web = text.starts_with("https://") || text.starts_with("http://");
+    if is_web && text.contains("{trace_id}") {
+        return Ok(text.to_owned());
+    }
+    Err("must be an http or https address with {trace_id} in it, as in http://jaeger:16686/trace/{trace_id}".to_owned())
 }
 
 fn read_expressions(expressions: &Section<'_>) -> ExpressionSettings {

@@ -47,6 +47,8 @@ pub struct Settings {
     pub rescue: RescuePolicy,
     /// `telemetry`.
     pub telemetry: TelemetrySettings,
+    /// `dashboard`.
+    pub dashboard: DashboardSettings,
     /// `events`.
     pub events: EventSettings,
     /// `subscriptions`.
@@ -74,6 +76,13 @@ pub struct DatabaseSettings {
     pub acquire_timeout: Duration,
     /// How long a statement may take, migrations excepted (`database.statement_timeout`, default 1 min).
     pub statement_timeout: Duration,
+}
+
+/// What the pages for people need to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DashboardSettings {
+    /// Where a trace is looked at; `{trace_id}` stands for its id (`dashboard.trace_url`).
+    pub trace_url: Option<String>,
 }
 
 /// What is forgotten when it is old.

@@ -91,7 +91,7 @@ pub async fn nats(test: &str) -> Result<Option<(String, Option<Nats>)>> {
 }
 
 /// The newest program of this name: on `PATH`, or in the folders where Debian keeps servers.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")

@@ -1,0 +1,123 @@
+//! `/catalog`: entities, found by what they are called and by whom; and one of them, whole.
+
+use axum::Router;
+use axum::routing::get;
+use maud::{Markup, html};
+
+use super::Dashboard;
+use super::filters::{Filter, filters, pager};
+use super::format::{ago, bytes, encoded};
+use super::json::tree;
+use super::parts::{command, live, source_path};
+use super::shell::{Page, page};
+use super::viewer::{Failure, Fields, Query, Viewer};
+use crate::api::types::{Entity, Page as List};
+use crate::api::{Code, Problem};
+
+/// Entities of one page.
+const ROWS: &str = "50";
+
+const FILTERS: &[Filter] = &[
+    Filter::search("name", "Name", "payments-*"),
+    Filter::text("kind", "Kind", "component"),
+    Filter::text("namespace", "Namespace", "default"),
+    Filter::text("source", "Source", ""),
+    Filter::text("label", "Label", "tier=gold"),
+];
+
+pub(super) fn router() -> Router<Dashboard> {
+    Router::new()
+        .route("/catalog", get(list))
+        .route("/catalog/entity", get(show))
+}
+
+async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
+    let mut asked = query.values(FILTERS);
+    asked.extend([("limit", ROWS), ("page_token", query.get("page_token"))]);
+    let entities: List<Entity> = viewer.list("/v1/entities", &asked).await?;
+    let content = html! {
+        header.page { h1 { "Catalog" } p { "The live entities of all sources" } }
+        (filters("/catalog", FILTERS, &query))
+        (rows(&viewer, &entities, &query))
+        (command(&query.command("tideline entities list", FILTERS)))
+    };
+    Ok(page(&viewer, "/catalog", "Catalog", content))
+}
+
+fn rows(viewer: &Viewer, entities: &List<Entity>, query: &Fields) -> Markup {
+    html! {
+        @if entities.items.is_empty() {
+            p.empty {
+                @if entities.next_page_token.is_some() { "Nothing so far: the filters leave most out. Go on with the next page." }
+                @else if query.any(FILTERS) { "No entity matches. " a href="/catalog" { "Show all" } }
+                @else { "The catalog is empty until the first page of a source is read. " a href="/" { "See what sources do" } }
+            }
+        } @else {
+            div.scroll { table {
+                thead { tr { th { "Name" } th { "Kind" } th.wide { "Namespace" } th.wide { "Source" } th.number.wide { "Size" } th { "Changed" } } }
+                tbody {
+                    @for entity in &entities.items {
+                        @let (kind, namespace, name) = divided(&entity.reference);
+                        tr {
+                            td { a href=(entity_path(&entity.source, &entity.reference)) { (name) } }
+                            td { (kind) }
+                            td.wide { (namespace) }
+                            td.wide { (entity.source) }
+                            td.number.wide { (bytes(entity.body.get().len() as u64)) }
+                            td { (ago(entity.changed_at.0, viewer.now)) }
+                        }
+                    }
+                }
+            } }
+        }
+        (pager("/catalog", FILTERS, query, entities.next_page_token.as_deref()))
+    }
+}
+
+/// Kind, namespace and name of a reference.
+pub(super) fn divided(reference: &str) -> (&str, &str, &str) {
+    let (kind, rest) = reference.split_once(':').unwrap_or(("", reference));
+    let (namespace, name) = rest.split_once('/').unwrap_or(("", rest));
+    (kind, namespace, name)
+}
+
+/// The address of an entity's page.
+pub(super) fn entity_path(source: &str, reference: &str) -> String {
+    format!("/catalog/entity?source={}&ref={}", encoded(source), encoded(reference))
+}
+
+async fn show(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
+    let (source, reference) = (query.get("source"), query.get("ref"));
+    let asked = [("source", source), ("ref", reference), ("limit", "20")];
+    let found: List<Entity> = viewer.list("/v1/entities", &asked).await?;
+    if found.items.is_empty() {
+        let detail = format!("{reference} is not in the catalog; it may have been removed");
+        return Err(Problem::new(Code::NotFound, detail).into());
+    }
+    let (kind, namespace, name) = divided(reference);
+    let content = html! {
+        header.page {
+            h1 { a.crumb href="/catalog" { "Catalog / " } (name) }
+            p { (kind) " in " (namespace) }
+        }
+        (live("entity", html! { @for entity in &found.items { (body(&viewer, entity)) } }))
+        (command(&format!("tideline entities get {reference}")))
+    };
+    Ok(page(&viewer, "/catalog", name, content))
+}
+
+fn body(viewer: &Viewer, entity: &Entity) -> Markup {
+    html! {
+        section aria-label={ "As source " (entity.source) " has it" } {
+            dl.facts.card {
+                dt { "Reference" } dd { code { (entity.reference) } }
+                dt { "Source" } dd { a href=(source_path(&entity.source)) { (entity.source) } }
+                dt { "Changed" } dd { (ago(entity.changed_at.0, viewer.now)) ", change "
+                    a href={ "/changes?before=" (entity.sequence + 1) } { "#" (entity.sequence) } }
+                dt { "Fingerprint" } dd { code { (entity.fingerprint) } }
+                dt { "Size" } dd { (bytes(entity.body.get().len() as u64)) }
+            }
+        }
+        section aria-label="Body" { (tree(&entity.body)) }
+    }
+}

@@ -1,0 +1,113 @@
+//! Charts: SVG with classes, no script and no inline style. Heights follow the square root, so that a cycle of ten changes can
+//! be seen beside one of ten thousand.
+
+use maud::{Markup, html};
+use tideline_core::words::{CycleState, grouped};
+
+use crate::api::types::Cycle;
+
+/// Width of a bar with its gap, in units of the drawing.
+const STEP: u32 = 8;
+/// Width of a bar.
+const BAR: u32 = 6;
+
+/// Changes of cycles, oldest first: what came above the line, what went below it.
+pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: bool) -> Markup {
+    let shown: Vec<&Cycle> = newest_first.iter().take(bars).collect();
+    let above = shown.iter().map(|cycle| cycle.totals.added + cycle.totals.modified);
+    let (above, below) = (
+        above.max().unwrap_or(0),
+        shown.iter().map(|cycle| cycle.totals.removed).max().unwrap_or(0),
+    );
+    let largest = ceiling(&shown, above.max(below));
+    let scale = |value: u64, room: u32| part(value, largest, room);
+    let (below_room, middle) = if below > 0 {
+        (height / 3, height - height / 3)
+    } else {
+        (0, height - 1)
+    };
+    let width = STEP * u32::try_from(bars).unwrap_or(1);
+    let first = bars.saturating_sub(shown.len());
+    html! {
+        svg.chart viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
+            aria-label={ "Changes of the last " (shown.len()) " cycles" } {
+            line.axis x1="0" x2=(width) y1=(middle) y2=(middle) {}
+            @for (place, cycle) in shown.iter().rev().enumerate() {
+                @let x = STEP * u32::try_from(first + place).unwrap_or(0);
+                @let totals = cycle.totals;
+                @let up = scale(totals.added + totals.modified, middle);
+                @let added = up - share(totals.modified, totals.added + totals.modified, up);
+                @let bar = html! {
+                    title { (summary(cycle)) }
+                    rect.hit x=(x) y="0" width=(STEP) height=(height) {}
+                    rect.modified x=(x) y=(middle - up) width=(BAR) height=(up - added) {}
+                    rect.added x=(x) y=(middle - added) width=(BAR) height=(added) {}
+                    rect.removed x=(x) y=(middle) width=(BAR) height=(scale(totals.removed, below_room)) {}
+                    @if failed(cycle.state) { rect.failed x=(x) y="0" width=(BAR) height="2" {} }
+                };
+                @if link { a href={ "#cycle-" (cycle.number) } { (bar) } } @else { g { (bar) } }
+            }
+        }
+    }
+}
+
+/// The value of a full bar: the largest one, unless it is far above the others, as that of a first cycle is.
+fn ceiling(cycles: &[&Cycle], largest: u64) -> u64 {
+    let changes = |cycle: &&Cycle| (cycle.totals.added + cycle.totals.modified).max(cycle.totals.removed);
+    let mut usual: Vec<u64> = cycles.iter().map(changes).filter(|changes| *changes > 0).collect();
+    usual.sort_unstable();
+    let median = usual.get(usual.len() / 2).copied().unwrap_or(1);
+    largest.min(median.saturating_mul(8)).max(1)
+}
+
+/// How much of `room` a value takes; at least one unit if there is anything.
+fn part(value: u64, largest: u64, room: u32) -> u32 {
+    if value == 0 || room == 0 {
+        return 0;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a pixel more or less")]
+    let share = (value as f64 / largest as f64).sqrt().min(1.0) * f64::from(room);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and the room"
+    )]
+    let units = share.round() as u32;
+    units.clamp(1, room)
+}
+
+/// The part of a bar that one of its two values has.
+fn share(value: u64, of: u64, bar: u32) -> u32 {
+    let units = u128::from(value) * u128::from(bar) / u128::from(of.max(1));
+    u32::try_from(units).unwrap_or(bar).min(bar)
+}
+
+fn failed(state: CycleState) -> bool {
+    matches!(state, CycleState::Incomplete | CycleState::Cancelled)
+}
+
+/// `cycle 12: 3 added, 4 modified, 5 removed`.
+pub(super) fn summary(cycle: &Cycle) -> String {
+    let totals = cycle.totals;
+    format!(
+        "cycle {}: {} added, {} modified, {} removed",
+        cycle.number,
+        grouped(totals.added),
+        grouped(totals.modified),
+        grouped(totals.removed)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_value_beside_a_large_one_can_be_seen_and_none_leaves_the_drawing() {
+        assert_eq!(part(0, 10_000, 30), 0);
+        assert_eq!(part(1, 1_000_000, 30), 1);
+        assert_eq!(part(10_000, 10_000, 30), 30);
+        assert_eq!(part(20_000, 10_000, 30), 30);
+        assert!(part(100, 10_000, 30) >= 3);
+    }
+}

@@ -1,0 +1,84 @@
+//! The dashboard: everything that `/v1` tells and does, as pages. It is a client of the API inside the same process: each page
+//! asks the same routes with the principal of the person who looks ([`viewer::Viewer`]), so that roles, limits to sources and the
+//! audit log are those of the API. Pages are made on the server and work without JavaScript; with it, a stream of server-sent
+//! events swaps what has changed ([`live`]). Not here: signing in ([`crate::gateway`]).
+
+mod assets;
+mod catalog;
+mod changes;
+mod chart;
+mod events;
+mod filters;
+mod format;
+mod held;
+mod jobs;
+mod json;
+mod live;
+mod operations;
+mod overview;
+mod parts;
+mod security;
+mod shell;
+mod sign_in;
+mod source;
+mod subscriptions;
+mod tokens;
+mod viewer;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+
+pub(crate) use sign_in::{leave_and_return, page as sign_in_page};
+pub(crate) use viewer::SignedIn;
+
+use self::live::Live;
+use crate::api::Api;
+
+/// What pages stand on.
+#[derive(Clone)]
+pub(crate) struct Dashboard {
+    api: Api,
+    live: Arc<Live>,
+}
+
+impl Dashboard {
+    /// On the API of this process.
+    pub(crate) fn new(api: &Api) -> Self {
+        Self {
+            api: api.clone(),
+            live: Arc::new(Live::new(api)),
+        }
+    }
+
+    /// The pages. Every request needs a [`Principal`](crate::api::Principal) in its extensions.
+    pub(crate) fn pages(&self) -> Router {
+        let pages = Router::new()
+            .merge(overview::router())
+            .merge(source::router())
+            .merge(catalog::router())
+            .merge(changes::router())
+            .merge(events::router())
+            .merge(jobs::router())
+            .merge(subscriptions::router())
+            .merge(operations::router())
+            .merge(tokens::router())
+            .with_state(self.clone());
+        let live = live::router(self.clone(), pages.clone());
+        pages.merge(live)
+    }
+}
+
+/// Style sheet, script and icon, for everybody.
+pub(crate) fn assets() -> Router {
+    assets::router()
+}
+
+/// Headers of everything that a browser shows, and the refusal of acts that another site asks for.
+pub(crate) fn secured(routes: Router) -> Router {
+    routes.layer(security::same_site()).layer(from_fn(security::headers))
+}
+
+#[cfg(test)]
+mod tests;

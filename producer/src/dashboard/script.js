@@ -1,0 +1,131 @@
+// Keeps times going, swaps what the server says has changed, and listens to keys. Every page works without it.
+"use strict";
+(() => {
+  const skew = Number(document.body.dataset.now) - Date.now();
+  const relative = (moment) => {
+    const ms = moment - (Date.now() + skew), seconds = Math.floor(Math.abs(ms) / 1000);
+    const [number, unit] = seconds < 60 ? [seconds, "s"] : seconds < 3600 ? [Math.floor(seconds / 60), "min"]
+      : seconds < 86400 ? [Math.floor(seconds / 3600), "h"] : [Math.floor(seconds / 86400), "d"];
+    return number === 0 ? "now" : ms > 0 ? `in ${number} ${unit}` : `${number} ${unit} ago`;
+  };
+  const tick = () => {
+    for (const time of document.querySelectorAll("time[data-relative]")) {
+      const text = relative(Date.parse(time.dateTime));
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+  setInterval(tick, 1000);
+
+  // Makes `old` look like `fresh` and keeps the nodes themselves, so that focus, scroll and open details stay.
+  const kept = new Set(["INPUT", "SELECT", "TEXTAREA"]);
+  const morph = (old, fresh) => {
+    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || (old.id || "") !== (fresh.id || "")) {
+      old.replaceWith(fresh);
+      return;
+    }
+    if (old.nodeType === Node.TEXT_NODE) {
+      if (old.data !== fresh.data) old.data = fresh.data;
+      return;
+    }
+    if (old.nodeType !== Node.ELEMENT_NODE) return;
+    for (const { name, value } of [...fresh.attributes]) if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+    if (!kept.has(old.nodeName)) children(old, fresh);
+  };
+  const children = (old, fresh) => {
+    // Rows with an id move as a whole: a new one on top does not make all others change.
+    const named = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+    const wanted = [...fresh.childNodes];
+    let at = old.firstChild;
+    for (const node of wanted) {
+      const same = node.id && named.get(node.id);
+      if (same && same !== at) old.insertBefore(same, at);
+      else if (!same && at && at.id && named.has(at.id) && node.id) { old.insertBefore(node, at); continue; }
+      const current = same || at;
+      if (!current) { old.appendChild(node); continue; }
+      at = current.nextSibling;
+      morph(current, node);
+    }
+    while (at) { const next = at.nextSibling; at.remove(); at = next; }
+  };
+
+  let paused = false, held = [];
+  const swap = (fragments) => {
+    for (const { id, html } of fragments) {
+      const old = document.getElementById(id);
+      if (!old) continue;
+      const fresh = old.cloneNode(false);
+      fresh.innerHTML = html;
+      children(old, fresh);
+    }
+    tick();
+  };
+  const state = document.getElementById("live");
+  const show = (value, text) => { if (state) { state.dataset.state = value; state.textContent = text; } };
+  if (document.querySelector("[data-live]") && window.EventSource) {
+    let stream;
+    const open = () => {
+      stream = new EventSource("/live?page=" + encodeURIComponent(location.pathname + location.search));
+      stream.onopen = () => show(paused ? "off" : "on", paused ? "paused" : "live");
+      stream.onerror = () => show("off", "reconnecting");
+      stream.addEventListener("changed", (event) => {
+        const fragments = JSON.parse(event.data);
+        if (paused) held.push(...fragments); else swap(fragments);
+      });
+    };
+    open();
+    // A page that nobody sees asks for nothing.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) stream.close(); else if (stream.readyState === EventSource.CLOSED) open();
+    });
+    window.addEventListener("pagehide", () => stream.close());
+    const pause = () => {
+      paused = !paused;
+      if (!paused) { swap(held); held = []; }
+      show(paused ? "off" : "on", paused ? "paused" : "live");
+    };
+    if (state) {
+      state.setAttribute("role", "button");
+      state.tabIndex = 0;
+      state.title = "Pause or resume live updates (p)";
+      state.addEventListener("click", pause);
+      state.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pause(); } });
+      document.addEventListener("tideline:pause", pause);
+    }
+  }
+
+  const help = document.getElementById("keys");
+  let leader = 0;
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, select, textarea, [contenteditable]")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (Date.now() - leader < 1500) {
+      leader = 0;
+      const link = document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`);
+      if (link) { event.preventDefault(); link.click(); }
+      return;
+    }
+    if (event.key === "g") leader = Date.now();
+    else if (event.key === "?") help?.showModal();
+    else if (event.key === "p") document.dispatchEvent(new Event("tideline:pause"));
+    else if (event.key === "/") {
+      event.preventDefault();
+      const search = document.querySelector("main input[type=search]");
+      if (search) { search.focus(); search.select(); } else location.href = "/catalog#search";
+    }
+  });
+  if (location.hash === "#search") document.querySelector("main input[type=search]")?.focus();
+
+  document.addEventListener("click", (event) => {
+    const copy = event.target.closest("[data-copy]");
+    if (!copy) return;
+    navigator.clipboard?.writeText(copy.dataset.copy).then(() => {
+      const text = copy.textContent;
+      copy.textContent = "copied";
+      setTimeout(() => { copy.textContent = text; }, 1200);
+    });
+  });
+})();

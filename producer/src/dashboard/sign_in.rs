@@ -1,0 +1,62 @@
+//! The door: a form that takes an API token.
+
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use tideline_core::words::Timestamp;
+
+use super::shell::{brand, document};
+use crate::api::{Code, Problem};
+
+/// The form. `problem`: why the last try failed, or why there is nothing to try.
+pub(crate) fn page(next: &str, problem: Option<&Problem>) -> Response {
+    let closed = problem.is_some_and(|problem| problem.code == Code::LocalOnly);
+    let status = problem.map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNAUTHORIZED)
+    });
+    let content = html! {
+        h1 { "Sign in" }
+        @if let Some(problem) = problem { p.error role="alert" { (problem.detail) } }
+        @if closed {
+            p.soft { "Create a first token on the machine itself, then come back with it:" }
+            p { code { "tideline tokens create NAME --role admin" } }
+        } @else {
+            form method="post" action="/sign-in" {
+                input type="hidden" name="next" value=(next);
+                label for="token" { "API token" }
+                p {
+                    input #token name="token" type="password" required autofocus autocomplete="current-password"
+                        placeholder="tdl_…" spellcheck="false";
+                }
+                button.main { "Sign in" }
+            }
+            p.soft {
+                "The token stays with the server; your browser keeps a session that ends after twelve hours, when you sign out, or "
+                "when the token is revoked."
+            }
+        }
+    };
+    (status, html_type(), door("Sign in", content).into_string()).into_response()
+}
+
+/// A link from another site was followed: browsers then leave the session's cookie out. Asking again from our own page sends it.
+pub(crate) fn leave_and_return(path: &str) -> Response {
+    let content = html! {
+        meta http-equiv="refresh" content={ "0; url=" (path) };
+        p { a href=(path) { "Continue to Tideline" } }
+    };
+    (html_type(), door("Tideline", content).into_string()).into_response()
+}
+
+fn html_type() -> [(axum::http::HeaderName, &'static str); 1] {
+    [(CONTENT_TYPE, "text/html; charset=utf-8")]
+}
+
+fn door(title: &str, content: Markup) -> Markup {
+    document(
+        title,
+        Timestamp(0),
+        html! { div.door { main.card #content { (brand()) (content) } } },
+    )
+}
