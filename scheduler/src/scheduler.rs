@@ -152,6 +152,7 @@ impl Scheduler {
         on_wake("end cycles", Arc::new(end));
         let sweep = SweepCycles {
             store: store.clone(),
+            drifts: store.clone(),
             queue: Arc::clone(queue),
             clock: Arc::clone(clock),
             settings: settings.clone(),

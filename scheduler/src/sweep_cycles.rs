@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use tideline_config::settings::{SchedulerSettings, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
-use tideline_core::rules::{SweepDecision, decide_sweep};
-use tideline_core::words::{CycleEnd, CycleState, FinishedCycle};
+use tideline_core::rules::{DriftDecision, SweepDecision, decide_drift, decide_sweep};
+use tideline_core::words::{CycleEnd, CycleState, DriftTotals, FinishedCycle, SweepPlan};
 use tideline_queue::Queue;
 use tideline_runtime::telemetry::metrics;
 use tideline_runtime::{Pace, note_progress};
-use tideline_store::{CycleStore, StoreError};
+use tideline_store::{CycleStore, DriftStore, StoreError};
 
 use crate::end_cycles::next_cycle_of;
 use crate::scheduler::Task;
@@ -27,6 +27,8 @@ const STEPS: u32 = 20;
 pub struct SweepCycles {
     /// Knows what is gone.
     pub store: Arc<dyn CycleStore>,
+    /// Notes what no event had told of.
+    pub drifts: Arc<dyn DriftStore>,
     /// Wakes whoever waits for the next cycle.
     pub queue: Arc<dyn Queue>,
     /// Time.
@@ -72,20 +74,23 @@ impl SweepCycles {
             return Ok(false);
         };
         let now = self.clock.now();
-        // Once deleting has begun the guards have spoken: what is left is the rest of the same sweep.
-        if cycle.totals.removed == 0
-            && let SweepDecision::Hold(reason) = decide_sweep(settings.guard, plan)
-        {
+        let drift = match settings.drift {
+            Some(_) => self.drifts.note_drift(source, number, confirm, now).await?,
+            None => None,
+        };
+        let decision = decide(settings, cycle, plan, drift);
+        if let Decision::Hold(reason) = decision {
             let next = next_cycle_of(&self.sources, &cycle.source_name, now);
             if self.store.hold_sweep(source, number, plan, &reason, next, now).await? {
                 metrics::cycle_ended(&cycle.source_name, "held");
+                note_found(&cycle.source_name, drift);
                 tracing::warn!(source = cycle.source_name, cycle = %number, reason, "sweep held for review");
                 self.queue.wake().await;
             }
             return Ok(false);
         }
         let mut removed = cycle.totals.removed;
-        if plan.candidates > 0 {
+        if plan.candidates > 0 && decision == Decision::Sweep {
             for step in 1..=STEPS {
                 let batch = self.settings.sweep_batch;
                 let count = self.store.sweep(source, number, confirm, batch, now).await?;
@@ -102,11 +107,15 @@ impl SweepCycles {
         }
         let end = CycleEnd {
             state: CycleState::Complete,
-            reason: gaps(cycle, plan.kept),
+            reason: match (gaps(cycle, plan.kept), decision) {
+                (None, Decision::Keep) => Some(format!("{} entities are kept (drift: report)", plan.candidates)),
+                (gaps, _) => gaps,
+            },
             next_cycle_at: next_cycle_of(&self.sources, &cycle.source_name, now),
         };
         if self.store.end_cycle(source, number, &end, now).await? {
             metrics::cycle_ended(&cycle.source_name, "complete");
+            note_found(&cycle.source_name, drift);
             match &end.reason {
                 None => tracing::info!(source = cycle.source_name, cycle = %number, removed, "cycle complete"),
                 Some(gaps) => tracing::warn!(
@@ -117,6 +126,40 @@ impl SweepCycles {
         }
         Ok(false)
     }
+}
+
+/// What becomes of a planned sweep.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    /// The candidates go.
+    Sweep,
+    /// They stay.
+    Keep,
+    /// A person decides.
+    Hold(String),
+}
+
+/// As guards and drift policy say. Once deleting has begun they have spoken: what is left is the rest of the same sweep.
+fn decide(settings: &SourceSettings, cycle: &FinishedCycle, plan: SweepPlan, drift: Option<DriftTotals>) -> Decision {
+    if cycle.totals.removed > 0 {
+        return Decision::Sweep;
+    }
+    let drifted = match (settings.drift, drift) {
+        (Some(policy), Some(drift)) => decide_drift(policy, drift, plan),
+        _ => DriftDecision::Follow,
+    };
+    match (drifted, decide_sweep(settings.guard, plan)) {
+        (DriftDecision::Keep, _) => Decision::Keep,
+        (_, SweepDecision::Hold(reason)) | (DriftDecision::Hold(reason), _) => Decision::Hold(reason),
+        (DriftDecision::Follow, SweepDecision::Sweep) => Decision::Sweep,
+    }
+}
+
+fn note_found(source: &str, drift: Option<DriftTotals>) {
+    let Some(drift) = drift else { return };
+    metrics::drift(source, "missing", drift.missing);
+    metrics::drift(source, "extra", drift.extra);
+    metrics::drift(source, "diverged", drift.diverged);
 }
 
 /// What of the source could not be read, and so kept entities from the sweep; none: everything was.

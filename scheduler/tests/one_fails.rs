@@ -10,12 +10,13 @@ use parking_lot::Mutex;
 use tideline_config::settings::{SchedulerSettings, SourceSettings};
 use tideline_core::clock::ManualClock;
 use tideline_core::words::{
-    CycleEnd, CycleNumber, CycleState, CycleTotals, FinishedCycle, SourceId, SweepPlan, Timestamp,
+    CycleEnd, CycleNumber, CycleState, CycleTotals, DriftRecord, DriftTotals, FinishedCycle, SourceId, SweepPlan,
+    Timestamp,
 };
 use tideline_queue::in_process::InProcessQueue;
 use tideline_runtime::Pace;
 use tideline_scheduler::{EndCycles, SweepCycles, Task};
-use tideline_store::{CycleStore, CycleTrace, StartedCycle, StoreError};
+use tideline_store::{CycleStore, CycleTrace, DriftStore, StartedCycle, StoreError};
 
 const BROKEN: SourceId = SourceId(1);
 const NAMES: [&str; 2] = ["broken", "well"];
@@ -118,6 +119,23 @@ impl CycleStore for Store {
     }
 }
 
+#[async_trait]
+impl DriftStore for Store {
+    async fn note_drift(
+        &self,
+        _: SourceId,
+        _: CycleNumber,
+        _: u32,
+        _: Timestamp,
+    ) -> Result<Option<DriftTotals>, StoreError> {
+        Ok(None)
+    }
+
+    async fn list_drifts(&self, _: SourceId, _: u32) -> Result<Vec<DriftRecord>, StoreError> {
+        Ok(vec![])
+    }
+}
+
 /// Runs a task once; what it answers, and which cycles it ended.
 async fn run(task: impl Task, store: &Store) -> (Result<Pace, StoreError>, Vec<(SourceId, CycleState)>) {
     let answer = task.run_once().await;
@@ -142,6 +160,7 @@ async fn a_source_that_fails_holds_up_no_other() {
     assert_eq!(ended, [(SourceId(2), CycleState::Sweeping)]);
     let sweeps = SweepCycles {
         store: store.clone(),
+        drifts: store.clone(),
         queue,
         clock,
         settings: SchedulerSettings::default(),

@@ -17,7 +17,7 @@ pub use self::target::{
 pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
 use super::hooks::{EventSettings, HookSettings};
 use super::subscriptions::SubscriptionSettings;
-use tideline_core::rules::{Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
+use tideline_core::rules::{DriftPolicy, Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
 use tideline_core::words::{Fingerprint, Secret, SourceSpec};
 
 /// The whole configuration.
@@ -242,6 +242,9 @@ pub struct SourceSettings {
     pub commit_pages: u32,
     /// `malformed.keep`: malformed items kept for people to look at, default 1,000.
     pub malformed_keep: u32,
+    /// `drift`: what becomes of what full cycles find gone although no event told of it; default `reconcile` if there are `on`
+    /// rules. None: cycles are not compared with events.
+    pub drift: Option<DriftPolicy>,
     /// `on`: what events make it read again.
     pub on: Vec<RefreshRule>,
     /// `refresh_spacing`: the least time between two readings of the same thing for events, 0–1 h, default 1 s.
@@ -276,6 +279,7 @@ impl SourceSettings {
             volatile: Volatile::default(),
             commit_pages: 16,
             malformed_keep: 1_000,
+            drift: None,
             on: Vec::new(),
             refresh_spacing: Duration::from_secs(1),
             kind: SourceKind::Own,

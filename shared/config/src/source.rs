@@ -11,7 +11,7 @@ use super::presets;
 use super::reader::{Section, Spec};
 use super::settings::{FilesSettings, Resource, SourceKind, SourceSettings};
 use super::terraform::{default_rules, read_terraform};
-use tideline_core::rules::{Ladder, Schedule, ScheduleError, Volatile};
+use tideline_core::rules::{DriftPolicy, Ladder, Schedule, ScheduleError, Volatile};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -109,6 +109,7 @@ fn read_typed(
     if let Some(terraform) = terraform.as_ref().filter(|_| !source.has("on")) {
         settings.on = default_rules(&terraform.organization);
     }
+    read_drift(source, &mut settings);
     let terraform = terraform.map(|terraform| SourceKind::Terraform(Box::new(terraform)));
     let push = (family == Some("push")).then_some(SourceKind::Push);
     settings.kind = rest.or(files.map(SourceKind::Files)).or(terraform).or(push)?;
@@ -228,6 +229,21 @@ fn read_removals(removals: &Section<'_>, settings: &mut SourceSettings, drifts: 
     let doc = "How many complete cycles in a row must miss an entity before it is deleted.";
     let confirm_cycles = removals.optional_count("confirm_cycles", default, 1..=10, doc);
     settings.confirm_cycles = confirm_cycles.unwrap_or(if drifts { 2 } else { settings.confirm_cycles });
+}
+
+/// After `on`: its default depends on the rules.
+fn read_drift(source: &Section<'_>, settings: &mut SourceSettings) {
+    let doc = "What happens to entities that a complete cycle finds gone although no event reported it: `reconcile` deletes \
+               them as usual, `hold` holds the sweep until someone approves it, `report` keeps them. In every case the \
+               differences between catalog and source are recorded (`tideline drift`) and published as `drift.found`. Only \
+               sources with `on` rules are compared, unless `drift` is set.";
+    let word = source.choice("drift", Some("reconcile"), &["report", "hold", "reconcile"], doc);
+    let policy = match word {
+        Some("report") => DriftPolicy::Report,
+        Some("hold") => DriftPolicy::Hold,
+        _ => DriftPolicy::Reconcile,
+    };
+    settings.drift = (source.has("drift") || !settings.on.is_empty()).then_some(policy);
 }
 
 fn read_files(files: &Section<'_>) -> Option<FilesSettings> {

@@ -5,6 +5,7 @@
 mod acts;
 mod batch;
 mod deltas;
+mod drift_seam;
 mod error;
 mod event_seams;
 mod events;
@@ -21,6 +22,7 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use acts::*;
+pub use drift_seam::DriftStore;
 pub use error::StoreError;
 pub use event_seams::{EventStore, FollowerStore, SubscriptionStore};
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 
+use super::drift_seam::DriftStore;
 use super::event_seams::{EventStore, FollowerStore, SubscriptionStore};
 use super::sessions::SessionStore;
 use super::target_seams::TargetStore;
@@ -25,6 +26,7 @@ pub trait Store:
     + CycleStore
     + IngestStore
     + DeltaStore
+    + DriftStore
     + CatalogStore
     + OperatorStore
     + EventStore
@@ -45,6 +47,8 @@ impl<T> Store for T where
         + CycleStore
         + IngestStore
         + DeltaStore
+        + DriftStore
+        + DriftStore
         + CatalogStore
         + OperatorStore
         + EventStore

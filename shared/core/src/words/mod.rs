@@ -3,6 +3,7 @@
 mod access;
 mod cycle;
 mod delta;
+mod drift;
 mod entity;
 mod event;
 mod feed;
@@ -23,6 +24,7 @@ mod trace;
 pub use access::*;
 pub use cycle::*;
 pub use delta::*;
+pub use drift::*;
 pub use entity::*;
 pub use event::*;
 pub use feed::*;

@@ -25,6 +25,7 @@ struct Instruments {
     enqueued: Counter<u64>,
     rescued: Counter<u64>,
     cycles: Counter<u64>,
+    drift: Counter<u64>,
     pages: Counter<u64>,
     entities: Counter<u64>,
     leases_lost: Counter<u64>,
@@ -69,6 +70,7 @@ impl Instruments {
             enqueued: count(metric::ENQUEUED, "Jobs enqueued by what that did"),
             rescued: count(metric::RESCUED, "Jobs taken back from dead workers"),
             cycles: count(metric::CYCLES, "Cycles by how they ended"),
+            drift: count(metric::DRIFT, "Entities that differed although no event had told of it"),
             pages: count(metric::PAGES, "Pages committed"),
             entities: count(metric::ENTITIES, "Entities by outcome"),
             leases_lost: count(metric::LEASES_LOST, "Leases lost while the work went on"),
@@ -169,6 +171,18 @@ pub fn cycle_ended(source: &str, outcome: &'static str) {
             KeyValue::new(attribute::OUTCOME, outcome),
         ];
         i.cycles.add(1, &attributes);
+    });
+}
+
+/// A complete cycle found so many entities that differed although no event had told of it; `outcome` is `missing`, `extra` or
+/// `diverged`.
+pub fn drift(source: &str, outcome: &'static str, count: u64) {
+    with(|i| {
+        let attributes = [
+            text(attribute::SOURCE, source),
+            KeyValue::new(attribute::OUTCOME, outcome),
+        ];
+        i.drift.add(count, &attributes);
     });
 }
 

@@ -84,6 +84,8 @@ pub mod metric {
     pub const SCHEDULE_LATENESS: &str = "tideline.schedule.lateness";
     /// Cycles by how they ended.
     pub const CYCLES: &str = "tideline.cycles";
+    /// Entities that differed from their source although no event had told of it.
+    pub const DRIFT: &str = "tideline.drift";
     /// How long bursts take.
     pub const BURST_DURATION: &str = "tideline.burst.duration";
     /// Pages committed.

@@ -25,6 +25,7 @@ pub mod catalog;
 pub mod collisions;
 pub mod cycles;
 pub mod deltas;
+pub mod drift;
 pub mod events;
 pub mod feed;
 pub mod followers;
@@ -60,6 +61,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_collisions!($open);
         $crate::store_conformance_cycles!($open);
         $crate::store_conformance_deltas!($open);
+        $crate::store_conformance_drift!($open);
         $crate::store_conformance_events!($open);
         $crate::store_conformance_feed!($open);
         $crate::store_conformance_followers!($open);
@@ -118,6 +120,7 @@ mod tests {
             ("collisions", include_str!("collisions.rs")),
             ("cycles", include_str!("cycles.rs")),
             ("deltas", include_str!("deltas.rs")),
+            ("drift", include_str!("drift.rs")),
             ("events", include_str!("events.rs")),
             ("feed", include_str!("feed.rs")),
             ("followers", include_str!("followers.rs")),

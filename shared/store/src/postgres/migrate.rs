@@ -50,6 +50,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "sessions",
         include_str!("../../../../migrations/postgres/0012_sessions.sql"),
     ),
+    ("drift", include_str!("../../../../migrations/postgres/0013_drift.sql")),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -16,6 +16,7 @@ mod commit;
 mod connect;
 mod cycles;
 mod delta;
+mod drift;
 mod error;
 mod events;
 mod followers;

@@ -10,6 +10,7 @@ mod collisions;
 mod commands;
 mod cycles;
 mod delta;
+mod drift;
 mod entities;
 mod events;
 mod failure;

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0010_pushes.sql"),
     include_str!("../../../../migrations/sqlite/0011_targets.sql"),
     include_str!("../../../../migrations/sqlite/0012_sessions.sql"),
+    include_str!("../../../../migrations/sqlite/0013_drift.sql"),
 ];
 
 /// The version this program knows.

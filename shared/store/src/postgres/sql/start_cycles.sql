@@ -11,8 +11,8 @@ WITH picked AS MATERIALIZED (
     LIMIT $1
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ), started AS (
-    INSERT INTO cycles (source_id, number, state, trigger, started_at)
-    SELECT id, number, 'bursting', trigger, $2 FROM picked
+    INSERT INTO cycles (source_id, number, state, trigger, started_at, first_sequence)
+    SELECT id, number, 'bursting', trigger, $2, (SELECT n.value FROM counters n WHERE n.name = 'sequence') FROM picked
 ), noted AS (
     UPDATE sources s SET cycle = p.number, requested = NULL, next_cycle_at = NULL FROM picked p WHERE s.id = p.id
 ), roots AS (

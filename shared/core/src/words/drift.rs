@@ -1,0 +1,57 @@
+use serde::{Deserialize, Serialize};
+
+use super::{CycleNumber, EntityRef, Timestamp};
+
+/// How an entity of the catalog differed from its source although no event had told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftKind {
+    /// The source has it, the catalog had it not.
+    Missing,
+    /// The catalog has it, the source has it no more.
+    Extra,
+    /// Both have it, and it is not the same.
+    Diverged,
+}
+
+/// How many entities differed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftTotals {
+    /// See [`DriftKind::Missing`].
+    pub missing: u64,
+    /// See [`DriftKind::Extra`].
+    pub extra: u64,
+    /// See [`DriftKind::Diverged`].
+    pub diverged: u64,
+}
+
+impl DriftTotals {
+    /// All of them.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.missing + self.extra + self.diverged
+    }
+}
+
+/// One entity that differed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftDifference {
+    /// Which.
+    #[serde(rename = "ref")]
+    pub reference: EntityRef,
+    /// How.
+    pub drift: DriftKind,
+}
+
+/// What a complete cycle found that no event had told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriftRecord {
+    /// The cycle.
+    pub cycle: CycleNumber,
+    /// When it was found.
+    pub found_at: Timestamp,
+    /// How much.
+    pub totals: DriftTotals,
+    /// The first hundred, those that the source has no more before the others.
+    pub differences: Vec<DriftDifference>,
+}
