@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, bench, changes, check, demo, demo_api, entities, export, health, init, jobs, login, migrate, plan, presets,
-    role, run, shell, sources, status, targets, tokens, try_source, why,
+    audit, bench, changes, check, demo, demo_api, drift, entities, events, export, health, init, jobs, login, migrate,
+    plan, presets, role, run, shell, sources, status, subscriptions, targets, tokens, try_source, why,
 };
 use crate::exit;
 
@@ -82,8 +82,18 @@ pub(crate) enum Command {
     Entities(entities::EntitiesArgs),
     /// Write the entities of the catalog as NDJSON or YAML
     Export(export::ExportArgs),
+    /// Show what full cycles found changed although no event had told of it
+    Drift(drift::DriftArgs),
     /// Read the change feed
     Changes(changes::ChangesArgs),
+    /// List events, or follow them
+    Events(events::EventsArgs),
+    /// List the webhooks received, look at one or replay it
+    Deliveries(events::DeliveriesArgs),
+    /// List who follows the events, or act on one
+    Subscriptions(subscriptions::SubscriptionsArgs),
+    /// List the events that a subscription gave up, or make them due again
+    DeadLetters(subscriptions::DeadLettersArgs),
     /// Explain in one sentence what a source or a job is waiting for
     Why(why::WhyArgs),
     /// Show what the next cycle of a source would add, modify and remove

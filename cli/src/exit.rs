@@ -23,7 +23,7 @@ Exit codes:
   5  no such source, job or entity
   6  refused: not possible in the current state, or not confirmed; for `changes`: the reader must start over
   7  timed out (`--timeout`), interrupted by a signal, or unhealthy (`health`)
-  8  there are changes (`plan`)
+  8  there are changes (`plan`) or differences (`entities diff`)
   9  not allowed: no token, a wrong or expired one, or one whose role or sources do not cover it
   130  stopped immediately by a second signal";
 

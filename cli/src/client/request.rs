@@ -24,6 +24,11 @@ impl Request {
         Self::new(Method::POST, path)
     }
 
+    /// Makes or changes what is at these parts.
+    pub(crate) fn put(path: &[&str]) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
     /// Deletes what is at these parts.
     pub(crate) fn delete(path: &[&str]) -> Self {
         Self::new(Method::DELETE, path)

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use tideline_core::words::{EntityRef, Timestamp};
 use tideline_producer::api::types::{Entity, Page};
 
+use super::entity_diff;
 use crate::client::{Client, Listing, Request};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -27,6 +28,15 @@ enum EntitiesCommand {
         #[arg(value_name = "REF")]
         reference: EntityRef,
         /// Only this source's version
+        #[arg(long)]
+        source: Option<String>,
+    },
+    /// Compare what the catalog has with a fresh reading of the source; reads the whole source and writes nothing
+    Diff {
+        /// kind:namespace/name
+        #[arg(value_name = "REF")]
+        reference: EntityRef,
+        /// Only this source [default: each that owns it]
         #[arg(long)]
         source: Option<String>,
     },
@@ -89,6 +99,9 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: EntitiesArgs) ->
     let client = context.client().await?;
     match args.command {
         Some(EntitiesCommand::Get { reference, source }) => get(context, &client, out, &reference, source).await?,
+        Some(EntitiesCommand::Diff { reference, source }) => {
+            return entity_diff::run(context, &client, out, &reference, source).await;
+        }
         Some(EntitiesCommand::List(list_args)) => list(context, &client, out, list_args).await?,
         None => {
             let all = ListArgs {

@@ -13,8 +13,8 @@ use crate::context::{Context, environment};
 use crate::exit::{Code, Failure};
 use crate::output::{Out, Tone};
 
-/// Longest token that is read, in bytes.
-const MAX_TOKEN: u64 = 4_096;
+/// Longest secret that is read, in bytes.
+const MAX_SECRET: u64 = 4_096;
 
 /// No arguments of its own: `--server` says where.
 #[derive(Args, Debug)]
@@ -84,20 +84,31 @@ fn named(context: &Context, command: &str) -> anyhow::Result<Server> {
     Ok(context.named_server()?.ok_or_else(missing)?)
 }
 
-/// From a person, who does not see it, or from standard input.
 fn read_token(server: &Server) -> anyhow::Result<Secret> {
-    let text = if io::stdin().is_terminal() {
-        eprint!("Token for {server} (it is not shown): ");
-        Term::stderr().read_secure_line()?
-    } else {
-        let mut text = String::new();
-        io::stdin().lock().take(MAX_TOKEN).read_to_string(&mut text)?;
-        text
-    };
-    let token = text.trim();
-    if token.is_empty() || token.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    let token = read_secret(&format!("Token for {server}"))?;
+    if token.reveal().chars().any(|c| c.is_whitespace() || c.is_control()) {
         let text = "standard input has no token: `tideline tokens create` on the server's side prints one (tdl_…)";
         return Err(Failure::new(Code::Config, text).into());
     }
-    Ok(Secret::new(token))
+    Ok(token)
+}
+
+/// From a person, who does not see it, or from standard input.
+///
+/// # Errors
+/// There is none.
+pub(super) fn read_secret(what: &str) -> anyhow::Result<Secret> {
+    let text = if io::stdin().is_terminal() {
+        eprint!("{what} (it is not shown): ");
+        Term::stderr().read_secure_line()?
+    } else {
+        let mut text = String::new();
+        io::stdin().lock().take(MAX_SECRET).read_to_string(&mut text)?;
+        text
+    };
+    let secret = text.trim();
+    if secret.is_empty() {
+        return Err(Failure::new(Code::Config, format!("{what}: standard input is empty")).into());
+    }
+    Ok(Secret::new(secret))
 }

@@ -7,7 +7,10 @@ pub(crate) mod check;
 mod confirm;
 pub(crate) mod demo;
 pub(crate) mod demo_api;
+pub(crate) mod drift;
 pub(crate) mod entities;
+mod entity_diff;
+pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod init;
@@ -22,6 +25,7 @@ pub(crate) mod shell;
 mod source_actions;
 pub(crate) mod sources;
 pub(crate) mod status;
+pub(crate) mod subscriptions;
 pub(crate) mod targets;
 pub(crate) mod tokens;
 pub(crate) mod try_source;
@@ -63,6 +67,11 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Targets(args) => targets::run(&context, &mut out, args).await,
         Command::Jobs(args) => jobs::run(&context, &mut out, args).await,
         Command::Entities(args) => entities::run(&context, &mut out, args).await,
+        Command::Drift(args) => drift::run(&context, &mut out, args).await,
+        Command::Events(args) => events::events(&context, &mut out, args).await,
+        Command::Deliveries(args) => events::deliveries(&context, &mut out, args).await,
+        Command::Subscriptions(args) => subscriptions::run(&context, &mut out, args).await,
+        Command::DeadLetters(args) => subscriptions::dead_letters(&context, &mut out, args).await,
         Command::Changes(args) => changes::run(&context, &mut out, args).await,
         Command::Why(args) => why::run(&context, &mut out, args).await,
         Command::Plan(args) => plan::run(&context, &mut out, args).await,

@@ -7,4 +7,4 @@ mod rehearse;
 mod report;
 
 pub(crate) use rehearse::{Rehearsal, rehearse};
-pub(crate) use report::{Report, Summary};
+pub(crate) use report::{Report, Summary, line as difference_line};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tempfile::TempDir;
 use tideline_config::settings::{Settings, SourceSettings, TelemetrySettings};
-use tideline_core::words::{CycleRecord, MalformedRecord, Secret, SourceRecord, Timestamp};
+use tideline_core::words::{CycleRecord, CycleState, MalformedRecord, Secret, SourceRecord, Timestamp};
 use tideline_store::Store;
 
 use crate::commands::run::{Watched, run_cycles};
@@ -64,6 +64,11 @@ pub(crate) async fn rehearse(
 }
 
 impl Rehearsal {
+    /// Whether everything was read.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.cycle.state == CycleState::Complete && !self.cycle.totals.has_gaps()
+    }
+
     /// What was read.
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.ground.store

@@ -244,7 +244,8 @@ fn body(record: &EntityRecord) -> Value {
     serde_json::from_str(&record.body).unwrap_or_else(|_| Value::from(record.body.as_str()))
 }
 
-fn line(difference: &Difference) -> String {
+/// A difference for people.
+pub(crate) fn line(difference: &Difference) -> String {
     let path = &difference.path;
     match (&difference.before, &difference.after) {
         (Some(before), Some(after)) => format!("{path}: {} → {}", cut(before), cut(after)),

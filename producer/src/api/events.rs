@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use tideline_core::rules::TopicGlob;
-use tideline_core::words::EventSequence;
-use tideline_store::EventFilter;
+use tideline_core::words::{EventHead, EventSequence};
+use tideline_store::{EventFilter, EventStart};
 use tokio::time::Instant;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +20,8 @@ use super::extract::{Path, Query};
 use super::page::{key_of, limit_of, token_of};
 use super::problem::{Code, Problem};
 use super::role::{By, Read};
-use super::types::{Event, Events, Page, WholeEvent};
+use super::subscriptions::StartAt;
+use super::types::{Event, Events, Page, Time, WholeEvent};
 use super::{ApiRouter, ApiState};
 
 pub(super) fn router() -> ApiRouter {
@@ -64,6 +65,12 @@ struct ListQuery {
     hook: Option<String>,
     /// About this.
     key: Option<String>,
+    /// Only deliveries of hooks.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    deliveries: bool,
+    /// Stored at this moment or later.
+    since: Option<Time>,
     /// Events of one answer, 1 to 1,000; 100 unless said otherwise.
     limit: Option<u32>,
     /// `next_page_token` of the answer before.
@@ -87,13 +94,20 @@ async fn list(
         key: query.key,
     };
     let before = key_of::<EventSequence>(query.page_token.as_deref())?;
+    let start = match query.since {
+        Some(since) => api.store.find_event_start(EventStart::At(since.0)).await?,
+        None => EventSequence(0),
+    };
     let page = api
         .store
         .list_events_before(before, &filter, limit_of(query.limit)?)
         .await?;
+    let wanted = |head: &EventHead| head.sequence > start && (!query.deliveries || head.delivery.is_some());
+    // What is older is not looked at.
+    let next = page.next.filter(|next| next.0 > start.0.saturating_add(1));
     Ok(Json(Page {
-        items: page.events.into_iter().map(Event::from).collect(),
-        next_page_token: page.next.map(|next| token_of(&next)),
+        items: page.events.into_iter().filter(wanted).map(Event::from).collect(),
+        next_page_token: next.map(|next| token_of(&next)),
     }))
 }
 
@@ -101,8 +115,11 @@ async fn list(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct FollowQuery {
-    /// `next` of the answer before; absent: the oldest event that is kept.
+    /// `next` of the answer before; absent: see `from`.
     after: Option<String>,
+    /// Where a reader without `after` begins: `now`, `beginning`, or a time; absent: the oldest event that is kept.
+    #[param(value_type = Option<String>)]
+    from: Option<StartAt>,
     /// Topics or patterns such as `github.*`, divided by commas.
     topics: Option<String>,
     /// Events of one answer, 1 to 1,000; 100 unless said otherwise.
@@ -129,7 +146,11 @@ async fn follow(
         let detail = format!("wait takes seconds from 0 to {MAX_WAIT}");
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
-    let after = query.after.as_deref().map(sequence_of).transpose()?.unwrap_or_default();
+    let after = match (query.after.as_deref(), query.from) {
+        (Some(after), _) => sequence_of(after)?,
+        (None, Some(from)) => api.store.find_event_start(from.into()).await?,
+        (None, None) => EventSequence::default(),
+    };
     let filter = EventFilter {
         topics: topics_of(query.topics.as_deref())?,
         ..Default::default()

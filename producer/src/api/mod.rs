@@ -5,6 +5,7 @@
 mod audit;
 mod changes;
 mod docs;
+mod drift;
 mod entities;
 mod event_bell;
 mod events;
@@ -17,6 +18,7 @@ pub mod page;
 pub(crate) mod place;
 pub mod problem;
 mod push;
+mod replay;
 pub mod role;
 pub(crate) mod sources;
 mod stream;
@@ -223,6 +225,7 @@ fn nouns() -> ApiRouter {
     OpenApiRouter::new()
         .merge(sources::router())
         .merge(overview::router())
+        .merge(drift::router())
         .merge(entities::router())
         .merge(push::router())
         .merge(changes::router())
@@ -233,6 +236,7 @@ fn nouns() -> ApiRouter {
         .merge(whoami::router())
         .merge(audit::router())
         .merge(events::router())
+        .merge(replay::router())
         .merge(subscriptions::router())
         .merge(targets::router())
 }

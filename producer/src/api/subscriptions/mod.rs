@@ -81,7 +81,7 @@ async fn shown(api: &ApiState, record: SubscriptionRecord) -> Result<Subscriptio
 /// From where a subscription begins: `now`, `beginning`, or a time.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum StartAt {
+pub(super) enum StartAt {
     /// With what comes from now on.
     Now,
     /// With the oldest event that is kept.

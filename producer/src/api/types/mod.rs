@@ -3,6 +3,7 @@
 
 mod access;
 mod catalog;
+mod drift;
 mod event;
 mod job;
 mod operations;
@@ -13,6 +14,7 @@ pub mod words;
 
 pub use access::*;
 pub use catalog::*;
+pub use drift::*;
 pub use event::*;
 pub use job::*;
 pub use operations::*;

@@ -56,3 +56,7 @@ word!(
     /// What enqueueing a job did.
     EnqueueOutcome: Inserted Superseded Unchanged
 );
+word!(
+    /// How an entity of the catalog differed from its source.
+    DriftKind: Missing Extra Diverged
+);

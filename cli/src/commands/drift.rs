@@ -1,0 +1,79 @@
+//! `tideline drift`: what full cycles found changed although no event had told of it.
+
+use clap::Args;
+use tideline_core::words::{DriftKind, Timestamp};
+use tideline_producer::api::types::{Drift, Page};
+
+use crate::client::Request;
+use crate::context::Context;
+use crate::exit::Code;
+use crate::output::{Grid, Out, Piece, Tone, moment};
+
+/// Which source.
+#[derive(Args, Debug)]
+pub(crate) struct DriftArgs {
+    /// Name of the source
+    source: String,
+    /// Maximum number of cycles
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+}
+
+/// The newest cycles in a table, and below it the differences of the newest one that has any.
+pub(crate) async fn run(context: &Context, out: &mut Out, args: DriftArgs) -> anyhow::Result<Code> {
+    let client = context.client().await?;
+    let request = Request::get(&["sources", &args.source, "drift"]).query("limit", Some(args.limit));
+    let answer = client.send(&request).await?;
+    if out.is_json() {
+        out.answer(&answer.text())?;
+        return Ok(Code::Done);
+    }
+    let drifts: Page<Drift> = answer.read()?;
+    if drifts.items.is_empty() {
+        let text = "No cycle has been compared with events: that is done from the second complete cycle on, for sources with \
+                    `on` rules or with `drift`.";
+        out.note(Tone::Plain, text)?;
+        return Ok(Code::Done);
+    }
+    out.grid(&drifts_grid(&drifts.items, context.now()))?;
+    if let Some(newest) = drifts.items.iter().find(|drift| !drift.differences.is_empty()) {
+        out.line("")?;
+        out.grid(&differences_grid(newest))?;
+        let shown = newest.differences.len() as u64;
+        if newest.total() > shown {
+            out.note(Tone::Dim, format!("The first {shown} of {}.", newest.total()))?;
+        }
+    }
+    Ok(Code::Done)
+}
+
+fn drifts_grid(drifts: &[Drift], now: Timestamp) -> Grid {
+    let mut grid = Grid::new(&["cycle", "found", "missing", "extra", "diverged"]);
+    for drift in drifts {
+        grid.row(vec![
+            Piece::number(u64::try_from(drift.cycle.0).unwrap_or_default()),
+            moment(drift.found_at.0, now).into(),
+            Piece::number_toned(drift.missing, Tone::Warn),
+            Piece::number_toned(drift.extra, Tone::Warn),
+            Piece::number_toned(drift.diverged, Tone::Warn),
+        ]);
+    }
+    grid
+}
+
+fn differences_grid(drift: &Drift) -> Grid {
+    let mut grid = Grid::new(&["ref", "drift", "meaning"]);
+    for difference in &drift.differences {
+        let (word, meaning) = match difference.drift {
+            DriftKind::Missing => ("missing", "the source has it, the catalog had it not"),
+            DriftKind::Extra => ("extra", "the catalog has it, the source has it no more"),
+            DriftKind::Diverged => ("diverged", "both have it, and it was not the same"),
+        };
+        grid.row(vec![
+            difference.reference.as_str().into(),
+            Piece::toned(word, Tone::Warn),
+            Piece::toned(meaning, Tone::Dim),
+        ]);
+    }
+    grid
+}

@@ -1,0 +1,39 @@
+//! `/v1/sources/NAME/drift`: what full cycles found changed although no event had told of it.
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Path, Query};
+use super::page::limit_of;
+use super::problem::Problem;
+use super::role::{By, Read};
+use super::sources::{NewestQuery, find};
+use super::types::{Drift, Page};
+use super::{ApiRouter, ApiState};
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// What the complete cycles of a source found that no event had told of, newest first: one record per cycle that was compared,
+/// from the second complete one on. Empty for a source without `on` rules and without `drift`.
+#[utoipa::path(
+    get, path = "/sources/{name}/drift", tag = "sources", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "Its name"), NewestQuery),
+    responses((status = 200, body = Page<Drift>)),
+)]
+async fn list(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+    Query(query): Query<NewestQuery>,
+) -> Result<Answer<Page<Drift>>, Problem> {
+    let limit = limit_of(query.limit)?;
+    let source = find(&api, &by.principal, &name).await?;
+    let found = api.store.list_drifts(source.id, limit).await?;
+    Ok(Answer(Page::whole(found.into_iter().map(Drift::from).collect())))
+}
