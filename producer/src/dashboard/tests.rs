@@ -159,12 +159,15 @@ impl Bench {
             kind: SubscriptionKind::Pull,
             topics: vec![],
             max_outstanding: 10,
+            filter: None,
+            push: None,
         };
         store.put_subscription(&spec, EventStart::Beginning, now).await.unwrap();
         let request = TakeEvents {
             max: 10,
             leased_until: now.plus(std::time::Duration::from_secs(60)),
             token: 7,
+            in_flight: None,
         };
         store.take_events("hook-reader", &request, now).await.unwrap();
         let died = SettleEvent {
