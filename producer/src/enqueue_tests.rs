@@ -149,7 +149,7 @@ async fn a_bad_job_keeps_all_the_others_out() {
         (spec("ingest", "a", "1"), "refresh the source"),
         (spec("k", "", "1"), "key is empty"),
         (spec("k", &"é".repeat(257), "1"), "512 bytes"),
-        (spec("k", "a", "{"), "not JSON"),
+        (spec("k", "a", "{"), "not valid JSON"),
     ] {
         let error = bench
             .producer

@@ -16,7 +16,7 @@ use super::types::{Drift, Page};
 use super::{ApiRouter, ApiState};
 
 pub(super) fn router() -> ApiRouter {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(drift))
 }
 
 /// What the complete cycles of a source found that no event had told of, newest first: one record per cycle that was compared,
@@ -26,7 +26,7 @@ pub(super) fn router() -> ApiRouter {
     params(("name" = String, Path, description = "Its name"), NewestQuery),
     responses((status = 200, body = Page<Drift>)),
 )]
-async fn list(
+async fn drift(
     State(api): State<Arc<ApiState>>,
     by: By<Read>,
     Path(name): Path<String>,
