@@ -4,6 +4,7 @@
 
 mod crashes;
 mod drift;
+mod endpoints;
 mod outages;
 mod stage;
 
