@@ -55,9 +55,12 @@ def main():
         (path / "mocks" / "metadata.yaml").write_text(METADATA)
         files = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=path))
         threading.Thread(target=files.serve_forever, daemon=True).start()
+        # Prism serves the paths as they are written; Microcks has them below the path of its server, /api.
+        document = path / "microcks.yaml"
+        document.write_text(re.sub(r"(?m)^  (/\S+:)$", r"  /api\1", DOCUMENT.read_text()))
         port = free_port()
         prism = packages / "node_modules" / "@stoplight" / "prism-cli" / "dist" / "index.js"
-        command = [node(packages), prism, "mock", "--host", "127.0.0.1", "--port", port, "--errors", DOCUMENT]
+        command = [node(packages), prism, "mock", "--host", "127.0.0.1", "--port", port, "--errors", document]
         server = Process(command, path / "prism.log", path)
         try:
             def listens():
