@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, bench, changes, check, demo, demo_api, drift, entities, events, export, health, init, jobs, login, migrate,
-    plan, presets, role, run, shell, sources, status, subscriptions, targets, tokens, try_source, why,
+    audit, bench, changes, check, demo, demo_api, drift, entities, events, export, health, hooks, init, jobs, login,
+    migrate, plan, presets, role, run, shell, sources, status, subscriptions, targets, tokens, try_source, why,
 };
 use crate::exit;
 
@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Presets(presets::PresetsArgs),
     /// Read one page of a source and show the requests, the items and the entities; needs no store
     Try(try_source::TryArgs),
+    /// Register hooks at GitHub or HCP Terraform, list, verify or remove them there; needs no store
+    Hooks(hooks::HooksArgs),
     /// Keep the token of a server for the commands of this user; reads it from the terminal or standard input
     Login(login::LoginArgs),
     /// Forget the kept token of a server

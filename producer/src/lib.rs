@@ -7,6 +7,7 @@ mod dashboard;
 mod enqueue;
 pub mod gateway;
 pub mod hooks;
+pub mod registration;
 mod secrets;
 
 pub use enqueue::{EnqueueError, JobSpec, Producer};

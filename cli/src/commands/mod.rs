@@ -13,6 +13,7 @@ mod entity_diff;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod hooks;
 pub(crate) mod init;
 pub(crate) mod jobs;
 pub(crate) mod login;
@@ -75,6 +76,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Changes(args) => changes::run(&context, &mut out, args).await,
         Command::Why(args) => why::run(&context, &mut out, args).await,
         Command::Plan(args) => plan::run(&context, &mut out, args).await,
+        Command::Hooks(args) => hooks::run(&context, &mut out, args).await,
         Command::Presets(args) => presets::run(&context, &mut out, &args),
         Command::Try(args) => try_source::run(&context, &mut out, args).await,
         Command::Completions(args) => shell::completions(&args),

@@ -1,0 +1,275 @@
+//! `tideline hooks`: register the configured hooks at the providers that send webhooks.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tideline_config::hooks::{HookProvider, HookSettings};
+use tideline_config::settings::{Auth, Settings, SourceKind, SourceSettings, TerraformSettings};
+use tideline_core::words::Secret;
+use tideline_producer::registration::{
+    self, Access, Endpoint, Github, GithubTarget, Provider, Registered, RegistrationError, Terraform, TerraformTarget,
+};
+use url::Url;
+
+use crate::context::{Context, environment};
+use crate::exit::{Code, Failure};
+use crate::output::{Grid, Out, Tone};
+
+/// What to do with them.
+#[derive(Args, Debug)]
+pub(crate) struct HooksArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create the webhook at the provider, or update it. Start Tideline with the hook first: Terraform verifies it meanwhile
+    Register(Target),
+    /// List the webhooks at the provider that have the hook's URL
+    List(Target),
+    /// Have the provider send a test to each of them
+    Verify(Target),
+    /// Remove each of them
+    Remove(Target),
+}
+
+#[derive(Args, Debug)]
+struct Target {
+    #[command(subcommand)]
+    provider: Which,
+}
+
+#[derive(Debug, Subcommand)]
+enum Which {
+    /// Webhooks of a repository or an organization at GitHub
+    Github(GithubArgs),
+    /// Notification configurations of workspaces or projects at HCP Terraform or Terraform Enterprise
+    Terraform(TerraformArgs),
+}
+
+#[derive(Args, Debug)]
+struct Common {
+    /// Name of the hook in the configuration [default: the only one of this provider]
+    #[arg(long, value_name = "NAME")]
+    hook: Option<String>,
+    /// Public address of the gateway, such as https://tideline.example.com
+    #[arg(long, value_name = "URL", env = "TIDELINE_PUBLIC_URL")]
+    url: Url,
+}
+
+#[derive(Args, Debug)]
+struct GithubArgs {
+    #[command(flatten)]
+    common: Common,
+    /// OWNER/NAME
+    #[arg(long, required_unless_present = "organization", conflicts_with = "organization")]
+    repository: Option<String>,
+    /// Name of an organization: all of its repositories
+    #[arg(long)]
+    organization: Option<String>,
+    /// Address of the API; for Enterprise Server https://HOST/api/v3
+    #[arg(long, value_name = "URL", default_value = "https://api.github.com")]
+    api_url: Url,
+    /// Environment variable with the token
+    #[arg(long, value_name = "NAME", default_value = "GITHUB_TOKEN")]
+    token_variable: String,
+}
+
+#[derive(Args, Debug)]
+struct TerraformArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Source of type terraform that gives the organization, the address and the token [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Name of a workspace; may be given several times
+    #[arg(long = "workspace", value_name = "NAME", required_unless_present_any = ["projects", "organization"])]
+    workspaces: Vec<String>,
+    /// Name or id of a project, for all of its workspaces; may be given several times
+    #[arg(long = "project", value_name = "NAME", id = "projects", conflicts_with_all = ["workspaces", "organization"])]
+    projects: Vec<String>,
+    /// Every project of the organization
+    #[arg(long, conflicts_with = "workspaces")]
+    organization: bool,
+    /// Environment variable with a token that may manage notifications, if the source's may not
+    #[arg(long, value_name = "NAME")]
+    token_variable: Option<String>,
+}
+
+/// Needs no store: what is registered is known to the provider.
+pub(crate) async fn run(context: &Context, out: &mut Out, args: HooksArgs) -> anyhow::Result<Code> {
+    let settings = context.settings()?;
+    let (action, target) = match &args.action {
+        Action::Register(target) => ("register", target),
+        Action::List(target) => ("list", target),
+        Action::Verify(target) => ("verify", target),
+        Action::Remove(target) => ("remove", target),
+    };
+    let (endpoint, provider) = match &target.provider {
+        Which::Github(args) => (endpoint(&settings, &args.common, HookProvider::Github)?, github(args)?),
+        Which::Terraform(args) => {
+            let endpoint = endpoint(&settings, &args.common, HookProvider::Terraform)?;
+            (endpoint, terraform(&settings, args)?)
+        }
+    };
+    let provider = provider.as_ref();
+    let done = match action {
+        "register" => registration::register(provider, &endpoint).await.map_err(failed)?,
+        "list" => found(registration::list(provider, &endpoint).await.map_err(failed)?),
+        "verify" => found(registration::verify(provider, &endpoint).await.map_err(failed)?),
+        _ => found(registration::remove(provider, &endpoint).await.map_err(failed)?),
+    };
+    show(out, &done)
+}
+
+fn found(all: Vec<Registered>) -> Vec<Result<Registered, RegistrationError>> {
+    all.into_iter().map(Ok).collect()
+}
+
+fn failed(error: RegistrationError) -> Failure {
+    Failure::new(Code::Failed, error.to_string())
+}
+
+fn wrong(why: String) -> Failure {
+    Failure::new(Code::Config, why)
+}
+
+fn show(out: &mut Out, done: &[Result<Registered, RegistrationError>]) -> anyhow::Result<Code> {
+    let errors: Vec<String> = done
+        .iter()
+        .filter_map(|one| one.as_ref().err())
+        .map(ToString::to_string)
+        .collect();
+    let registered = || done.iter().filter_map(|one| one.as_ref().ok());
+    if out.is_json() {
+        out.document(&json!({ "webhooks": registered().collect::<Vec<_>>(), "errors": errors }))?;
+    } else {
+        let mut grid = Grid::new(&["place", "id", "", "events", "last delivery"]);
+        for one in registered() {
+            let outcome = if one.enabled {
+                one.outcome.to_owned()
+            } else {
+                format!("{}, disabled", one.outcome)
+            };
+            let last = one.last.clone().unwrap_or_else(|| "-".to_owned());
+            grid.row(vec![
+                one.place.clone().into(),
+                one.id.clone().into(),
+                outcome.into(),
+                one.events.join(", ").into(),
+                last.into(),
+            ]);
+        }
+        if registered().next().is_some() {
+            out.grid(&grid)?;
+        } else if errors.is_empty() {
+            out.line("No webhook has this URL.")?;
+        }
+        for error in &errors {
+            out.toned(Tone::Bad, error)?;
+        }
+    }
+    Ok(if errors.is_empty() { Code::Done } else { Code::Failed })
+}
+
+/// The hook's public address and its secret.
+fn endpoint(settings: &Settings, common: &Common, provider: HookProvider) -> anyhow::Result<Endpoint> {
+    let fitting: Vec<&HookSettings> = (settings.hooks.iter())
+        .filter(|hook| hook.provider == provider && common.hook.as_ref().is_none_or(|name| *name == hook.name))
+        .collect();
+    let word = provider.word();
+    let hook = match fitting.as_slice() {
+        [hook] => hook,
+        [] => {
+            let named = common
+                .hook
+                .as_ref()
+                .map_or_else(String::new, |name| format!(" named {name}"));
+            let line = format!("hooks: [{{ name: {word}, provider: {word}, secret: \"${{HOOK_SECRET}}\" }}]");
+            return Err(wrong(format!("there is no hook of provider {word}{named}; write {line}")).into());
+        }
+        _ => {
+            return Err(wrong(format!(
+                "there are several hooks of provider {word}; name one with --hook"
+            ))
+            .into());
+        }
+    };
+    let no_secret = || {
+        wrong(format!(
+            "hook {} has no secret, so nothing would prove who sends",
+            hook.name
+        ))
+    };
+    let secret = hook.secrets.first().cloned().ok_or_else(no_secret)?;
+    let mut url = common.url.clone();
+    let not_http = || wrong(format!("{} is no address of a gateway; write https://HOST", common.url));
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+        return Err(not_http().into());
+    }
+    let mut segments = url.path_segments_mut().map_err(|()| not_http())?;
+    segments.pop_if_empty().extend(["hooks", &hook.name]);
+    segments.extend(hook.path_id.as_ref().map(Secret::reveal));
+    drop(segments);
+    Ok(Endpoint { url, secret })
+}
+
+fn token(variable: &str) -> anyhow::Result<Secret> {
+    let token = environment(variable).filter(|token| !token.trim().is_empty());
+    let missing = || {
+        wrong(format!(
+            "the environment has no {variable}; it must hold a token of the provider"
+        ))
+    };
+    Ok(Secret::new(token.ok_or_else(missing)?.trim().to_owned()))
+}
+
+fn github(args: &GithubArgs) -> anyhow::Result<Box<dyn Provider>> {
+    let access = Access {
+        base_url: args.api_url.clone(),
+        token: token(&args.token_variable)?,
+    };
+    let target = match (&args.repository, &args.organization) {
+        (Some(repository), _) => GithubTarget::Repository(repository.clone()),
+        (None, organization) => GithubTarget::Organization(organization.clone().unwrap_or_default()),
+    };
+    Ok(Box::new(Github::new(access, target)?))
+}
+
+fn terraform(settings: &Settings, args: &TerraformArgs) -> anyhow::Result<Box<dyn Provider>> {
+    let source = terraform_source(settings, args.source.as_deref())?;
+    let token = match (&args.token_variable, &source.http.auth) {
+        (Some(variable), _) => token(variable)?,
+        (None, Auth::Bearer(token)) => token.clone(),
+        (None, _) => {
+            return Err(
+                wrong("the source has no auth.bearer; name a variable with --token-variable".to_owned()).into(),
+            );
+        }
+    };
+    let access = Access {
+        base_url: source.http.base_url.clone(),
+        token,
+    };
+    let target = if args.organization {
+        TerraformTarget::Organization
+    } else if args.projects.is_empty() {
+        TerraformTarget::Workspaces(args.workspaces.clone())
+    } else {
+        TerraformTarget::Projects(args.projects.clone())
+    };
+    Ok(Box::new(Terraform::new(access, &source.organization, target)?))
+}
+
+fn terraform_source<'s>(settings: &'s Settings, name: Option<&str>) -> anyhow::Result<&'s TerraformSettings> {
+    let of = |source: &'s SourceSettings| match &source.kind {
+        SourceKind::Terraform(terraform) if name.is_none_or(|name| name == source.name) => Some(&**terraform),
+        _ => None,
+    };
+    let fitting: Vec<&TerraformSettings> = settings.sources.iter().filter_map(of).collect();
+    match fitting.as_slice() {
+        [source] => Ok(source),
+        [] => Err(wrong("there is no such source of type terraform in the configuration".to_owned()).into()),
+        _ => Err(wrong("there are several sources of type terraform; name one with --source".to_owned()).into()),
+    }
+}

@@ -1,0 +1,406 @@
+//! Against fakes of the providers, one of which sends its verification to the real hooks.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use sha2::Sha512;
+use tideline_core::clock::SystemClock;
+use tideline_queue::in_process::InProcessQueue;
+use tideline_runtime::Runtime;
+use tideline_store::sqlite::SqliteStore;
+use tideline_store::{EventFilter, EventStore};
+
+use super::*;
+use crate::hooks::{Hooks, HooksParts};
+
+const SECRET: &str = "hook-s3cret-0123456789";
+const TOKEN: &str = "tfc-token-0123456789";
+
+/// The real hooks on a port.
+struct Gateway {
+    url: Url,
+    store: Arc<SqliteStore>,
+    runtime: Runtime,
+    _folder: tempfile::TempDir,
+}
+
+async fn serve(app: Router) -> Url {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url.parse().unwrap()
+}
+
+async fn gateway() -> Gateway {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(
+        SqliteStore::open(folder.path().join("t.db").to_str().unwrap())
+            .await
+            .unwrap(),
+    );
+    let yaml = format!("hooks: [{{ name: tfc, provider: terraform, secret: {SECRET} }}]");
+    let settings = tideline_config::parse(&yaml, "t.yaml".as_ref(), &|_| None).unwrap();
+    let runtime = Runtime::new(Arc::new(SystemClock));
+    let hooks = Hooks::start(
+        HooksParts {
+            store: Arc::clone(&store) as _,
+            queue: Arc::new(InProcessQueue::default()),
+            clock: Arc::new(SystemClock),
+            hooks: settings.hooks,
+            events: settings.events,
+        },
+        &runtime,
+    );
+    Gateway {
+        url: serve(hooks.router()).await,
+        store,
+        runtime,
+        _folder: folder,
+    }
+}
+
+impl Gateway {
+    fn endpoint(&self, secret: &str) -> Endpoint {
+        Endpoint {
+            url: self.url.join("/hooks/tfc").unwrap(),
+            secret: Secret::new(secret.to_owned()),
+        }
+    }
+
+    async fn topics(&self) -> Vec<String> {
+        let read = self
+            .store
+            .list_events_after(tideline_core::words::EventSequence(0), &EventFilter::default(), 100)
+            .await;
+        read.unwrap().events.into_iter().map(|event| event.head.topic).collect()
+    }
+}
+
+/// HCP Terraform's notification configurations.
+#[derive(Default)]
+struct Fake {
+    configurations: Mutex<Vec<Value>>,
+    /// Triggers that it does not know.
+    unknown: Vec<&'static str>,
+    /// Requests that are answered 429 before others.
+    busy: Mutex<u32>,
+}
+
+impl Fake {
+    /// Sends the verification, as the real one does while the request waits.
+    async fn accept(&self, attributes: &Value) -> Result<(), Response> {
+        let refuse = |detail: &str| {
+            let body = json!({ "errors": [{ "status": "422", "title": "invalid attribute", "detail": detail }] });
+            (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(body)).into_response()
+        };
+        let triggers = attributes["triggers"].as_array().unwrap();
+        if triggers
+            .iter()
+            .any(|trigger| self.unknown.contains(&trigger.as_str().unwrap()))
+        {
+            return Err(refuse("Triggers is invalid"));
+        }
+        let body = json!({
+            "payload_version": 1, "notification_configuration_id": "nc-1", "run_url": null, "run_id": null, "workspace_id": null,
+            "workspace_name": null, "organization_name": null,
+            "notifications": [{ "message": "Verification of tideline", "trigger": "verification", "run_status": null }],
+        })
+        .to_string();
+        let token = attributes["token"].as_str().unwrap();
+        let mut mac = <Hmac<Sha512> as KeyInit>::new_from_slice(token.as_bytes()).unwrap();
+        mac.update(body.as_bytes());
+        let sent = reqwest::Client::new()
+            .post(attributes["url"].as_str().unwrap())
+            .header("content-type", "application/json")
+            .header("x-tfe-notification-signature", hex::encode(mac.finalize().into_bytes()))
+            .body(body);
+        match sent.send().await {
+            Ok(response) if response.status().is_success() => Ok(()),
+            // What a careless provider might say.
+            _ => Err(refuse(&format!("Verification failed with token {token}"))),
+        }
+    }
+}
+
+fn stored(id: String, attributes: &Value) -> Value {
+    let mut attributes = attributes.clone();
+    attributes.as_object_mut().unwrap().remove("token");
+    attributes["delivery-responses"] = json!([{ "code": "202", "successful": "true" }]);
+    json!({ "id": id, "type": "notification-configurations", "attributes": attributes })
+}
+
+type Api = State<Arc<Fake>>;
+
+async fn answer_list(State(fake): Api, Path(_): Path<String>) -> Response {
+    let mut busy = fake.busy.lock();
+    if *busy > 0 {
+        *busy -= 1;
+        return (StatusCode::TOO_MANY_REQUESTS, [("x-ratelimit-reset", "0.01")]).into_response();
+    }
+    let all = fake.configurations.lock().clone();
+    axum::Json(json!({ "data": all, "meta": { "pagination": { "next-page": null } } })).into_response()
+}
+
+async fn answer_create(State(fake): Api, Path(_): Path<String>, body: Bytes) -> Response {
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let attributes = &body["data"]["attributes"];
+    if let Err(refused) = fake.accept(attributes).await {
+        return refused;
+    }
+    let mut all = fake.configurations.lock();
+    let made = stored(format!("nc-{}", all.len() + 1), attributes);
+    all.push(made.clone());
+    (StatusCode::CREATED, axum::Json(json!({ "data": made }))).into_response()
+}
+
+async fn answer_update(State(fake): Api, Path(id): Path<String>, body: Bytes) -> Response {
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let attributes = &body["data"]["attributes"];
+    if let Err(refused) = fake.accept(attributes).await {
+        return refused;
+    }
+    let made = stored(id.clone(), attributes);
+    for one in fake
+        .configurations
+        .lock()
+        .iter_mut()
+        .filter(|one| one["id"] == json!(id))
+    {
+        *one = made.clone();
+    }
+    axum::Json(json!({ "data": made })).into_response()
+}
+
+async fn answer_remove(State(fake): Api, Path(id): Path<String>) -> StatusCode {
+    fake.configurations.lock().retain(|one| one["id"] != json!(id));
+    StatusCode::NO_CONTENT
+}
+
+async fn answer_verify(State(fake): Api, Path(id): Path<String>) -> Response {
+    let all = fake.configurations.lock();
+    let found = all.iter().find(|one| one["id"] == json!(id)).unwrap();
+    axum::Json(json!({ "data": found })).into_response()
+}
+
+async fn answer_workspace(Path((_, name)): Path<(String, String)>) -> Response {
+    if name == "gone" {
+        return (
+            StatusCode::NOT_FOUND,
+            axum::Json(json!({ "errors": [{ "status": "404", "title": "not found" }] })),
+        )
+            .into_response();
+    }
+    axum::Json(json!({ "data": { "id": format!("ws-{name}"), "attributes": { "name": name } } })).into_response()
+}
+
+async fn answer_projects() -> Response {
+    let data = json!([{ "id": "prj-1", "attributes": { "name": "Nets" } }, { "id": "prj-2", "attributes": { "name": "Apps" } }]);
+    axum::Json(json!({ "data": data, "meta": { "pagination": { "next-page": null } } })).into_response()
+}
+
+async fn terraform_api(fake: Arc<Fake>) -> Url {
+    let app = Router::new()
+        .route(
+            "/api/v2/workspaces/{id}/notification-configurations",
+            get(answer_list).post(answer_create),
+        )
+        .route(
+            "/api/v2/projects/{id}/notification-configurations",
+            get(answer_list).post(answer_create),
+        )
+        .route(
+            "/api/v2/notification-configurations/{id}",
+            patch(answer_update).delete(answer_remove),
+        )
+        .route(
+            "/api/v2/notification-configurations/{id}/actions/verify",
+            post(answer_verify),
+        )
+        .route(
+            "/api/v2/organizations/{organization}/workspaces/{name}",
+            get(answer_workspace),
+        )
+        .route("/api/v2/organizations/{organization}/projects", get(answer_projects))
+        .with_state(fake);
+    serve(app).await.join("/api/v2").unwrap()
+}
+
+async fn terraform_at(fake: &Arc<Fake>, target: TerraformTarget) -> Terraform {
+    let access = Access {
+        base_url: terraform_api(Arc::clone(fake)).await,
+        token: Secret::new(TOKEN.to_owned()),
+    };
+    Terraform::new(access, "acme", target).unwrap()
+}
+
+fn workspace(name: &str) -> TerraformTarget {
+    TerraformTarget::Workspaces(vec![name.to_owned()])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scenario_18_a_registration_is_verified_while_it_is_made_and_twice_is_once() {
+    let (gateway, fake) = (gateway().await, Arc::new(Fake::default()));
+    *fake.busy.lock() = 2;
+    let provider = terraform_at(&fake, workspace("prod-net")).await;
+    let endpoint = gateway.endpoint(SECRET);
+    let first = register(&provider, &endpoint).await.unwrap().remove(0).unwrap();
+    assert_eq!(
+        (first.outcome, first.place.as_str(), first.enabled),
+        ("created", "workspace prod-net", true)
+    );
+    assert!(first.events.contains(&"run:run_errored".to_owned()));
+    let again = register(&provider, &endpoint).await.unwrap().remove(0).unwrap();
+    assert_eq!((again.outcome, again.id), ("updated", first.id));
+    assert_eq!(fake.configurations.lock().len(), 1);
+    assert_eq!(
+        gateway.topics().await,
+        ["tfc.verification"],
+        "the same verification twice is one delivery"
+    );
+    assert_eq!(
+        verify(&provider, &endpoint).await.unwrap()[0].last.as_deref(),
+        Some("successful (202)")
+    );
+    gateway.runtime.stop().cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_knows_only_the_older_triggers_gets_those() {
+    let unknown = vec!["run:run_errored", "run:run_canceled", "assessment:drifted"];
+    let fake = Arc::new(Fake {
+        unknown,
+        ..Fake::default()
+    });
+    let gateway = gateway().await;
+    let provider = terraform_at(&fake, TerraformTarget::Projects(vec!["Nets".into(), "prj-2".into()])).await;
+    let done = register(&provider, &gateway.endpoint(SECRET)).await.unwrap();
+    let done: Vec<Registered> = done.into_iter().map(Result::unwrap).collect();
+    assert_eq!(done[0].events, ["run:completed", "run:errored"]);
+    assert_eq!(
+        (done[0].place.as_str(), done[1].place.as_str()),
+        ("project Nets", "project Apps")
+    );
+    gateway.runtime.stop().cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_registered_says_why_without_the_secret_and_keeps_the_others() {
+    let (gateway, fake) = (gateway().await, Arc::new(Fake::default()));
+    let wrong = gateway.endpoint("another-s3cret-9876");
+    let provider = terraform_at(&fake, workspace("prod-net")).await;
+    let error = register(&provider, &wrong)
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("workspace prod-net") && error.contains("signed verification"),
+        "{error}"
+    );
+    assert!(!error.contains("another-s3cret-9876"), "{error}");
+    assert!(fake.configurations.lock().is_empty());
+
+    let gone = terraform_at(&fake, workspace("gone")).await;
+    let error = register(&gone, &wrong).await.unwrap_err().to_string();
+    assert!(
+        error.contains("workspace gone") && error.contains("does not have the right"),
+        "{error}"
+    );
+
+    let other =
+        json!({ "destination-type": "generic", "enabled": true, "url": "https://other.example/hook", "triggers": [] });
+    fake.configurations
+        .lock()
+        .extend((0..20).map(|number| stored(format!("nc-{number}"), &other)));
+    let error = register(&provider, &gateway.endpoint(SECRET))
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("20 notification configurations"), "{error}");
+    gateway.runtime.stop().cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_has_the_url_of_the_hook_is_removed() {
+    let (gateway, fake) = (gateway().await, Arc::new(Fake::default()));
+    let other =
+        json!({ "destination-type": "generic", "enabled": true, "url": "https://other.example/hook", "triggers": [] });
+    fake.configurations.lock().push(stored("nc-other".into(), &other));
+    let provider = terraform_at(&fake, workspace("prod-net")).await;
+    let endpoint = gateway.endpoint(SECRET);
+    register(&provider, &endpoint).await.unwrap().remove(0).unwrap();
+    assert_eq!(list(&provider, &endpoint).await.unwrap().len(), 1);
+    assert_eq!(remove(&provider, &endpoint).await.unwrap()[0].outcome, "removed");
+    let left: Vec<Value> = fake.configurations.lock().iter().map(|one| one["id"].clone()).collect();
+    assert_eq!(left, ["nc-other"]);
+    assert!(list(&provider, &endpoint).await.unwrap().is_empty());
+    gateway.runtime.stop().cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_of_github_is_made_once_and_a_missing_right_is_named() {
+    type Api = State<Arc<Mutex<Vec<Value>>>>;
+    async fn all(State(hooks): Api) -> Response {
+        axum::Json(hooks.lock().clone()).into_response()
+    }
+    async fn create(State(hooks): Api, headers: axum::http::HeaderMap, body: Bytes) -> Response {
+        assert_eq!(headers["x-github-api-version"], "2022-11-28");
+        let mut made: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(made["config"]["secret"], SECRET);
+        assert_eq!(made["config"]["insecure_ssl"], "0");
+        let mut hooks = hooks.lock();
+        made["id"] = json!(hooks.len() + 7);
+        hooks.push(made.clone());
+        (StatusCode::CREATED, axum::Json(made)).into_response()
+    }
+    async fn update(State(hooks): Api, Path(id): Path<u64>, body: Bytes) -> Response {
+        let mut made: Value = serde_json::from_slice(&body).unwrap();
+        made["id"] = json!(id);
+        for one in hooks.lock().iter_mut().filter(|one| one["id"] == json!(id)) {
+            *one = made.clone();
+        }
+        axum::Json(made).into_response()
+    }
+    let hooks: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let app = Router::new()
+        .route("/repos/acme/web/hooks", get(all).post(create))
+        .route("/repos/acme/web/hooks/{id}", patch(update))
+        .with_state(Arc::clone(&hooks));
+    let access = Access {
+        base_url: serve(app).await,
+        token: Secret::new(TOKEN.to_owned()),
+    };
+    let endpoint = Endpoint {
+        url: "https://tideline.example/hooks/github".parse().unwrap(),
+        secret: Secret::new(SECRET.to_owned()),
+    };
+    let github = Github::new(access.clone(), GithubTarget::Repository("acme/web".into())).unwrap();
+    for outcome in ["created", "updated", "updated"] {
+        let made = register(&github, &endpoint).await.unwrap().remove(0).unwrap();
+        assert_eq!((made.outcome, made.id.as_str()), (outcome, "7"));
+        assert_eq!(made.events, ["push", "repository"]);
+    }
+    assert_eq!(hooks.lock().len(), 1);
+    let github = Github::new(access, GithubTarget::Organization("acme".into())).unwrap();
+    let error = register(&github, &endpoint)
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("organization acme") && error.contains("admin:org_hook"),
+        "{error}"
+    );
+}
