@@ -206,12 +206,12 @@ impl Browser {
         self.ask("Emulation.setEmulatedMedia", features).await.map(drop)
     }
 
-    /// What the window shows, as WebP.
+    /// What the window shows, as PNG.
     ///
     /// # Errors
     /// Those of the protocol.
     pub async fn picture(&mut self) -> Result<Vec<u8>> {
-        let asked = json!({"format": "webp", "quality": 82});
+        let asked = json!({"format": "png"});
         let answer = self.ask("Page.captureScreenshot", asked).await?;
         Ok(STANDARD.decode(answer["data"].as_str().unwrap_or_default())?)
     }

@@ -268,7 +268,7 @@ async fn the_demo_runs_live_in_the_browser_and_gives_the_pictures_of_the_documen
         ensure!(picture.len() < 200_000, "{name} has {} bytes", picture.len());
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dashboard");
         std::fs::create_dir_all(&docs)?;
-        std::fs::write(docs.join(format!("{name}.webp")), picture)?;
+        std::fs::write(docs.join(format!("{name}.png")), picture)?;
     }
     Ok(())
 }
