@@ -82,9 +82,8 @@ impl FollowEvents {
                 if text.is_none() {
                     text = event_view(event).ok();
                 }
-                let target = match rule.apply(&self.evaluator, text.as_deref().unwrap_or("null")).await {
-                    Ok(None) => continue,
-                    Ok(Some(target)) => target,
+                let targets = match rule.apply(&self.evaluator, text.as_deref().unwrap_or("null")).await {
+                    Ok(targets) => targets,
                     Err(RuleError::Failed(error)) => {
                         tracing::warn!(
                             source = rule.source,
@@ -92,23 +91,25 @@ impl FollowEvents {
                             error,
                             "a rule failed on an event"
                         );
-                        RefreshTarget::FailedRule {
+                        vec![RefreshTarget::FailedRule {
                             rule: rule.place,
                             error,
-                        }
+                        }]
                     }
                     Err(RuleError::Unavailable(error)) => {
                         tracing::warn!(error = full_text(&error), "event rules cannot be applied right now");
                         return None;
                     }
                 };
-                let request = RefreshRequest {
-                    source: rule.source.clone(),
-                    target,
-                    event: event.head.sequence.0,
-                    look_again_ms: rule.look_again_ms,
-                };
-                requests.insert(request.key(), (request, event.head.trace.clone()));
+                for target in targets {
+                    let request = RefreshRequest {
+                        source: rule.source.clone(),
+                        target,
+                        event: event.head.sequence.0,
+                        look_again_ms: rule.look_again_ms,
+                    };
+                    requests.insert(request.key(), (request, event.head.trace.clone()));
+                }
             }
         }
         Some(requests)

@@ -1,10 +1,13 @@
 //! The rules of sources (`on`), compiled: what an event makes a source read again.
 
 use serde_json::{Map, Value};
-use tideline_config::settings::{RefreshRule, RefreshScope, SourceSettings};
+use tideline_config::settings::{RefreshRule, RefreshScope, SourceKind, SourceSettings};
 use tideline_core::rules::TopicGlob;
 use tideline_core::words::RefreshTarget;
 use tideline_expression::{CompileError, EvaluateError, Evaluator, Expression};
+
+/// Things to read that one rule makes of one event at most.
+const MAX_THINGS: usize = 1_000;
 
 /// One rule of one source.
 pub(crate) struct Rule {
@@ -15,6 +18,8 @@ pub(crate) struct Rule {
     refresh: RefreshScope,
     resource: Option<String>,
     when: Option<Expression>,
+    /// The things to read that an event has, as objects with `values` and `removed`.
+    each: Option<Expression>,
     values: Vec<(String, Expression)>,
     removed: Option<Expression>,
     pub(crate) look_again_ms: Option<u64>,
@@ -45,8 +50,18 @@ pub(crate) fn rules_of(source: &SourceSettings) -> impl Iterator<Item = Rule> {
 
 fn compile(source: &SourceSettings, place: usize, rule: &RefreshRule) -> Result<Rule, (String, String)> {
     let at = |key: &str| format!("on[{place}].{key}");
-    let expression =
-        |key: &str, text: &str| Expression::compile(text).map_err(|error: CompileError| (at(key), error.to_string()));
+    let definitions = match &source.kind {
+        SourceKind::Http(http) => http.definitions.as_deref().unwrap_or_default(),
+        _ => "",
+    };
+    let expression = |key: &str, text: &str| {
+        let compiled = match Expression::compile(text) {
+            Ok(Expression::Path(path)) => Ok(Expression::Path(path)),
+            compiled if definitions.is_empty() => compiled,
+            _ => Expression::compile(&format!("{definitions}\n{text}")),
+        };
+        compiled.map_err(|error: CompileError| (at(key), error.to_string()))
+    };
     let optional = |key: &str, text: &Option<String>| text.as_deref().map(|text| expression(key, text)).transpose();
     let topics = rule.topics.iter().map(|topic| topic.parse::<TopicGlob>());
     let values = rule.values.iter().map(|(name, text)| {
@@ -63,43 +78,83 @@ fn compile(source: &SourceSettings, place: usize, rule: &RefreshRule) -> Result<
         resource: rule.resource.clone(),
         when: optional("when", &rule.when)?,
         values: values.collect::<Result<_, _>>()?,
+        each: match &rule.each {
+            None => None,
+            Some(each) => {
+                expression("each", each)?;
+                let values = rule.values.iter().map(|(name, text)| format!("\"{name}\": ({text})"));
+                let values: Vec<String> = values.collect();
+                let removed = rule.removed.as_deref().unwrap_or("false");
+                let program = format!("({each}) | {{values: {{{}}}, removed: ({removed})}}", values.join(", "));
+                Some(expression("each", &program)?)
+            }
+        },
         removed: optional("removed", &rule.removed)?,
         look_again_ms: rule.look_again.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
     })
 }
 
 impl Rule {
-    /// What the event makes the source read again; none: nothing.
-    pub(crate) async fn apply(&self, evaluator: &Evaluator, event: &str) -> Result<Option<RefreshTarget>, RuleError> {
+    /// What the event makes the source read again.
+    pub(crate) async fn apply(&self, evaluator: &Evaluator, event: &str) -> Result<Vec<RefreshTarget>, RuleError> {
         if let Some(when) = &self.when
             && !is_true(&first(evaluator, "when", when, event).await?)
         {
-            return Ok(None);
+            return Ok(Vec::new());
+        }
+        if let Some(each) = &self.each {
+            let outputs = all(evaluator, "each", each, event).await?;
+            return outputs
+                .into_iter()
+                .take(MAX_THINGS)
+                .map(|output| self.thing(output))
+                .collect();
         }
         let mut values = Map::new();
         for (name, expression) in &self.values {
-            let key = format!("values.{name}");
-            match first(evaluator, &key, expression, event).await? {
-                value @ (Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
-                    values.insert(name.clone(), value);
-                }
-                Value::Null => return Err(RuleError::Failed(format!("{key} is absent or null"))),
-                _ => return Err(RuleError::Failed(format!("{key} is neither a text nor a number"))),
-            }
+            let value = first(evaluator, &format!("values.{name}"), expression, event).await?;
+            values.insert(name.clone(), scalar(name, value)?);
         }
+        let removed = match &self.removed {
+            Some(removed) => is_true(&first(evaluator, "removed", removed, event).await?),
+            None => false,
+        };
+        Ok(vec![self.target(values, removed)])
+    }
+
+    /// One of the things that `each` makes of an event.
+    fn thing(&self, mut output: Value) -> Result<RefreshTarget, RuleError> {
+        let values = match output["values"].take() {
+            Value::Object(values) => values,
+            _ => Map::new(),
+        };
+        let values = values
+            .into_iter()
+            .map(|(name, value)| Ok((name.clone(), scalar(&name, value)?)));
+        Ok(self.target(values.collect::<Result<_, RuleError>>()?, is_true(&output["removed"])))
+    }
+
+    fn target(&self, values: Map<String, Value>, removed: bool) -> RefreshTarget {
         let resource = self.resource.clone();
-        Ok(Some(match self.refresh {
+        match self.refresh {
             RefreshScope::Source => RefreshTarget::Source,
             RefreshScope::Partition => RefreshTarget::Partition { resource, values },
             RefreshScope::Item => RefreshTarget::Item {
                 resource,
                 values,
-                removed: match &self.removed {
-                    Some(removed) => is_true(&first(evaluator, "removed", removed, event).await?),
-                    None => false,
-                },
+                removed,
             },
-        }))
+        }
+    }
+}
+
+fn scalar(name: &str, value: Value) -> Result<Value, RuleError> {
+    match value {
+        Value::String(_) | Value::Number(_) | Value::Bool(_) => Ok(value),
+        Value::Null => Err(RuleError::Failed(format!("values.{name} is absent or null"))),
+        _ => Err(RuleError::Failed(format!(
+            "values.{name} is neither a text nor a number"
+        ))),
     }
 }
 
@@ -109,8 +164,13 @@ fn is_true(value: &Value) -> bool {
 
 /// The first output, or null.
 async fn first(evaluator: &Evaluator, key: &str, expression: &Expression, event: &str) -> Result<Value, RuleError> {
+    let values = all(evaluator, key, expression, event).await?;
+    Ok(values.into_iter().next().unwrap_or_default())
+}
+
+async fn all(evaluator: &Evaluator, key: &str, expression: &Expression, event: &str) -> Result<Vec<Value>, RuleError> {
     match evaluator.evaluate(expression, event).await {
-        Ok(values) => Ok(values.into_iter().next().unwrap_or_default()),
+        Ok(values) => Ok(values),
         Err(error @ EvaluateError::Unavailable(_)) => Err(RuleError::Unavailable(error)),
         Err(error) => Err(RuleError::Failed(format!("{key}: {error}"))),
     }

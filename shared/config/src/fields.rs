@@ -458,7 +458,7 @@ fn not_empty(text: &str) -> Result<String, String> {
 }
 
 /// A secret that goes into a header. A line break at the end of a variable is a common slip.
-fn one_line(text: &str) -> Result<String, String> {
+pub(super) fn one_line(text: &str) -> Result<String, String> {
     if text.contains(char::is_control) {
         return Err("must have no line breaks or other control characters, at its end neither".to_owned());
     }
@@ -466,7 +466,7 @@ fn one_line(text: &str) -> Result<String, String> {
 }
 
 /// A token, RFC 9110 section 5.6.2.
-fn header_name(text: &str) -> Result<String, String> {
+pub(super) fn header_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if !text.is_empty() && text.chars().all(allowed) {
         Ok(text.to_owned())

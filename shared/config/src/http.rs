@@ -182,6 +182,12 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     let doc = "Values taken from each parent item: name to jq expression. Values of more distant ancestors are \
                available too. Without a parent: the values for `item`, taken from the item itself.";
     let mut parent_values = resource.text_map("values", "mapping of names to jq expressions", doc);
+    let doc = "jq expression over the parent item that makes several partitions of it, or none: one for each output. `values` are \
+               then taken from the output.";
+    let each = resource.optional_jq("each", "one partition for each item", doc);
+    if each.is_some() && parent.is_none() {
+        resource.fail("each", "has no effect without a parent");
+    }
     let item = read_item(resource);
     let item_values = read_item_values(resource, parent.is_none() && item.is_some(), &mut parent_values);
     let known = check_place(resource, &name, parent.as_deref(), &parent_values, seen);
@@ -195,6 +201,7 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
         "Query parameters. `{name}` is replaced by a value. Errors never show the values of `${NAME}` variables or of \
          names like `api_key`, if they are 6 bytes or longer.",
     );
+    let headers = read_headers(resource);
     let body = resource.json(
         "body",
         "Body of a POST, sent as JSON. `{name}` in a string is replaced by a value. Secrets are hidden as in `query`.",
@@ -217,10 +224,12 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     Resource {
         name,
         parent,
+        each,
         parent_values,
         post,
         path,
         query,
+        headers,
         body,
         pagination,
         end,
@@ -286,11 +295,27 @@ fn read_absent(resource: &Section<'_>, is_child: bool) -> Vec<u16> {
     given.unwrap_or_else(|| if is_child { vec![404, 410] } else { Vec::new() })
 }
 
+/// Not for secrets: `headers` of the source and `auth` are.
+fn read_headers(resource: &Section<'_>) -> BTreeMap<String, String> {
+    let doc = "Headers of this resource's requests, besides those of the source. Not for secrets.";
+    let headers = resource.text_map("headers", "mapping of header names to texts", doc);
+    for (name, value) in &headers {
+        let wrong = super::fields::header_name(name).err();
+        let wrong = wrong.or_else(|| super::fields::one_line(value).err());
+        if let Some(wrong) = wrong {
+            resource.fail_in("headers", name, wrong);
+        }
+    }
+    headers
+}
+
 fn read_format(resource: &Section<'_>) -> AnswerFormat {
-    let doc = "`ndjson`: one JSON item per line. `auto`: chosen by the response's `Content-Type`.";
-    match resource.choice("format", Some("auto"), &["auto", "json", "ndjson"], doc) {
+    let doc = "`ndjson`: one JSON item per line. `yaml`: each document is an item. `auto`: JSON or NDJSON, by the response's \
+               `Content-Type`.";
+    match resource.choice("format", Some("auto"), &["auto", "json", "ndjson", "yaml"], doc) {
         Some("json") => AnswerFormat::Json,
         Some("ndjson") => AnswerFormat::Ndjson,
+        Some("yaml") => AnswerFormat::Yaml,
         _ => AnswerFormat::Auto,
     }
 }

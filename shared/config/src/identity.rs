@@ -34,7 +34,7 @@ pub(super) fn identity(source_type: &str, kind: &SourceKind) -> Fingerprint {
 }
 
 fn resource_json(resource: &Resource) -> Value {
-    json!({
+    let mut what = json!({
         "name": resource.name,
         "parent": resource.parent,
         "values": resource.parent_values,
@@ -45,7 +45,15 @@ fn resource_json(resource: &Resource) -> Value {
         "pagination": pagination_json(&resource.pagination),
         "items": resource.items,
         "entity": entity_json(&resource.entity),
-    })
+    });
+    // Left out where they are not used, so that older sources stay the same ones.
+    if let Some(each) = &resource.each {
+        what["each"] = json!(each);
+    }
+    if !resource.headers.is_empty() {
+        what["headers"] = json!(resource.headers);
+    }
+    what
 }
 
 fn entity_json(entity: &EntityShape) -> Value {

@@ -66,11 +66,15 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
     let doc = "Read the item a second time after this delay, for senders that drop the events right after one.";
     let range = Duration::from_millis(100)..=Duration::from_secs(3_600);
     let look_again = rule.duration_or_none("look_again", "none", range, doc).flatten();
+    let doc = "jq expression over the event that makes several things to read of it, or none: one for each output. `values` and \
+               `removed` are then evaluated on the output.";
+    let each = rule.optional_jq("each", "the event itself", doc);
     let read = RefreshRule {
         topics,
         when,
         refresh,
         resource,
+        each,
         values,
         removed,
         look_again,
@@ -83,7 +87,7 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
 
 fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], source_type: Option<&str>) {
     if read.refresh == RefreshScope::Source {
-        for key in ["resource", "values", "removed", "look_again"]
+        for key in ["resource", "each", "values", "removed", "look_again"]
             .into_iter()
             .filter(|key| rule.has(key))
         {

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod auth;
 mod paging;
 mod target;
 mod terraform;
 
+pub use self::auth::{Auth, GithubAppSettings, PrivateKey, TokenEndpoint};
 pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
 pub use self::target::{
     DriftAction, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid, Removal, TargetKind,
@@ -360,6 +362,8 @@ pub struct Resource {
     pub name: String,
     /// Name of the resource whose items are the parents; none: read from the root partition.
     pub parent: Option<String>,
+    /// `each`: jq expression over the parent item; each of its outputs is a partition, and `values` are over the output.
+    pub each: Option<String>,
     /// `values` of each parent item: name → jq expression over the parent item, handed to this resource's partition.
     pub parent_values: BTreeMap<String, String>,
     /// `GET` (default) or `POST`.
@@ -368,6 +372,8 @@ pub struct Resource {
     pub path: String,
     /// `query`: name → template with `{name}`.
     pub query: BTreeMap<String, String>,
+    /// `headers` of its requests, besides those of the source; no secrets.
+    pub headers: BTreeMap<String, String>,
     /// `body` of a POST: JSON with `{name}` in strings.
     pub body: Option<serde_json::Value>,
     /// `pagination`.
@@ -403,6 +409,8 @@ pub struct RefreshRule {
     pub refresh: RefreshScope,
     /// `resource`; none: the first one.
     pub resource: Option<String>,
+    /// `each`: jq expression over the event; each of its outputs is something to read, and `values` and `removed` are over it.
+    pub each: Option<String>,
     /// `values`: name → jq expression over the event.
     pub values: BTreeMap<String, String>,
     /// `removed`: jq expression over the event that tells whether the item is gone.
@@ -474,49 +482,4 @@ impl Default for RateLimitHeaders {
             max_hold: Duration::from_secs(3600),
         }
     }
-}
-
-/// How requests prove who asks.
-#[derive(Clone, Debug)]
-pub enum Auth {
-    /// They do not.
-    None,
-    /// `Authorization: Bearer`.
-    Bearer(Secret),
-    /// RFC 7617.
-    Basic {
-        /// User name.
-        username: String,
-        /// Password.
-        password: Secret,
-    },
-    /// A header of the API's own.
-    Header {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: Secret,
-    },
-    /// OAuth 2.0 client credentials, RFC 6749 section 4.4.
-    ClientCredentials {
-        /// Where tokens are given out.
-        tokens: TokenEndpoint,
-        /// Client.
-        client_id: String,
-        /// Its secret.
-        client_secret: Secret,
-        /// Asked for, separated by spaces.
-        scope: Option<String>,
-        /// Sent as `audience`, which some servers want.
-        audience: Option<String>,
-    },
-}
-
-/// Where tokens are given out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenEndpoint {
-    /// At this URL.
-    Url(url::Url),
-    /// At the one that this issuer names (OpenID Connect Discovery 1.0, section 4).
-    Issuer(url::Url),
 }

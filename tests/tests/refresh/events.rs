@@ -22,6 +22,7 @@ fn rule(id: &str) -> RefreshRule {
         when: Some(".body.environment == \"production\"".into()),
         refresh: RefreshScope::Item,
         resource: None,
+        each: None,
         values: BTreeMap::from([("id".into(), id.into())]),
         removed: Some(".body.action == \"deleted\"".into()),
         look_again: None,

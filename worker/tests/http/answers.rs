@@ -118,6 +118,26 @@ async fn a_broken_line_is_malformed_and_a_cut_last_one_is_transient() {
 }
 
 #[tokio::test]
+async fn documents_of_yaml_are_items_and_a_broken_one_costs_no_other() {
+    let text =
+        "kind: Component\nmetadata: { name: c0 }\n---\nkind: [broken\n---\nkind: Component\nmetadata: { name: c1 }\n";
+    let api = Api::start(move |_| lines("text/plain", text)).await;
+    let mut settings = things(&api.url, Pagination::None);
+    settings.resources[0].format = AnswerFormat::Yaml;
+    let page = first(&open(settings)).await.unwrap();
+    let malformed = items(&page).iter().filter_map(|item| match item {
+        Item::Malformed(item) => Some(item.error.clone()),
+        Item::Entity { .. } => None,
+    });
+    let malformed: Vec<String> = malformed.collect();
+    assert_eq!((items(&page).len(), malformed.len()), (3, 1));
+    assert!(
+        malformed[0].contains("line 5") || malformed[0].contains("line 4"),
+        "{malformed:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_child_that_is_gone_is_read_as_empty_and_finished() {
     for (code, headers, absent, empty) in [
         (404, &[][..], vec![404, 410], true),

@@ -140,10 +140,12 @@ pub(crate) fn resource(name: &str, path: &str, pagination: Pagination) -> Resour
     Resource {
         name: name.into(),
         parent: None,
+        each: None,
         parent_values: BTreeMap::new(),
         post: false,
         path: path.into(),
         query: BTreeMap::new(),
+        headers: BTreeMap::new(),
         body: None,
         end: end_of(&pagination),
         stable: false,

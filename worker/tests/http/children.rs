@@ -168,3 +168,36 @@ fn what_is_wrong_is_told_with_its_place_and_all_at_once() {
     untold.resources[1].parent_values.clear();
     assert!(check(&untold).iter().any(|(place, _)| place == "resources[1].values"));
 }
+
+#[tokio::test]
+async fn one_item_may_have_several_partitions_or_none_and_a_resource_headers_of_its_own() {
+    let api = Api::start(|seen| match (seen.path.as_str(), seen.header("accept")) {
+        ("/repos", Some("application/json")) => {
+            answer(json!([{"name": "a", "files": ["x", "y"]}, {"name": "b", "files": []}]))
+        }
+        ("/repos/a/x" | "/repos/a/y", Some("text/yaml")) => {
+            answer(json!([component(&seen.path[7..].replace('/', "-"))]))
+        }
+        other => panic!("{other:?}"),
+    })
+    .await;
+    let mut repos = resource("repos", "/repos", Pagination::None);
+    repos.entity = EntityShape::None;
+    let mut files = child("files", "repos", "/repos/{repo}/{file}", ("file", ".file"));
+    files.parent_values.insert("repo".into(), ".repo".into());
+    files.each = Some(".name as $repo | .files[] | {repo: $repo, file: .}".into());
+    files.headers = BTreeMap::from([("accept".into(), "text/yaml".into())]);
+    let settings = rest(&api.url, vec![repos, files]);
+    assert_eq!(check(&settings), []);
+    let mut pass = pass(&open(settings.clone())).await;
+    pass.names.sort();
+    assert_eq!(pass.names, ["a-x", "a-y"]);
+
+    let mut wrong = settings;
+    wrong.resources[1].each = Some(".files[".into());
+    let problems = check(&wrong);
+    assert!(
+        problems.iter().any(|(key, _)| key == "resources[1].each"),
+        "{problems:?}"
+    );
+}

@@ -164,6 +164,21 @@ async fn a_general_error_means_an_expired_cursor_only_if_it_repeats_while_the_fi
 }
 
 #[tokio::test]
+async fn the_right_that_a_refused_request_lacks_is_named() {
+    let headers = &[("x-accepted-github-permissions", "contents=read")];
+    let error = error_of(403, headers, "Resource not accessible by integration").await;
+    assert!(error.message.contains("needs the permission contents=read"), "{error}");
+    let headers = &[("x-accepted-oauth-scopes", "repo"), ("x-oauth-scopes", "public_repo")];
+    let error = error_of(404, headers, "Not Found").await;
+    assert!(
+        error
+            .message
+            .contains("one of the scopes repo; the token has public_repo"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn nobody_there_is_transient() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = url::Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();

@@ -23,6 +23,9 @@ fn every_expression_of_a_preset_compiles_whatever_its_parameters_are() {
     assert!(presets().iter().all(|preset| find_preset(preset.name()).is_some()));
     for lines in [
         "type: openchoreo, base_url: \"https://a.example\"",
+        "type: github, organization: acme",
+        "type: github, user: a, catalog_files: [], catalog_globs: ['a/**/*.yaml', 'b\"('], names: ['x*'], topics: [a], owner: 'x'",
+        "type: github, installation: true, archived: true, repositories: false",
         "type: openchoreo, base_url: \"https://a.example\", owner: 'a\"\\(1)\\', namespaces: [a, 'b\"'], cluster_wide: false",
     ] {
         assert_eq!(

@@ -221,4 +221,6 @@ pub enum AnswerFormat {
     Json,
     /// One JSON text per line.
     Ndjson,
+    /// YAML documents, each an item.
+    Yaml,
 }

@@ -1,6 +1,7 @@
-//! Credentials: bearer, basic (RFC 7617), a header of the API's own, and OAuth 2.0 client credentials (RFC 6749, section
-//! 4.4) with one token for all requests, fetched once however many wait for it.
+//! Credentials: bearer, basic (RFC 7617), a header of the API's own; and tokens that are fetched, once however many requests wait
+//! for one: OAuth 2.0 client credentials (RFC 6749, section 4.4), a GitHub App's installation, a file.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -16,18 +17,37 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::super::redact::Redactor;
+use super::github_app::GithubApp;
 
 /// A token is renewed so long before it expires (but at the latest at half its life).
-const MARGIN: Duration = Duration::from_secs(30);
+pub(super) const MARGIN: Duration = Duration::from_secs(30);
 
 /// Life of a token whose answer does not tell (RFC 6749, section 5.1, leaves it open).
 const DEFAULT_LIFE: Duration = Duration::from_secs(300);
+
+/// A token from a file is used for so long before the file is read again.
+const FILE_LIFE: Duration = Duration::from_secs(30);
 
 /// Proves who asks.
 pub(super) enum Credential {
     None,
     Fixed(HeaderName, HeaderValue),
-    Client(Box<ClientCredentials>),
+    /// A token that is fetched, kept and renewed.
+    Fetched(Box<Tokens>),
+}
+
+/// Where tokens come from, and the one there is.
+pub(super) struct Tokens {
+    pub(super) origin: Origin,
+    /// Held while a token is fetched: whoever comes meanwhile waits for that one.
+    pub(super) token: Mutex<Slot>,
+}
+
+/// Where tokens come from.
+pub(super) enum Origin {
+    Client(ClientCredentials),
+    App(GithubApp),
+    File(PathBuf),
 }
 
 /// OAuth 2.0 client credentials.
@@ -37,8 +57,6 @@ pub(super) struct ClientCredentials {
     client_secret: Secret,
     scope: Option<String>,
     audience: Option<String>,
-    /// Held while a token is fetched: whoever comes meanwhile waits for that one.
-    pub(super) token: Mutex<Slot>,
 }
 
 /// The token there is.
@@ -103,17 +121,50 @@ impl Credential {
                 audience,
             } => {
                 redactor.add(client_secret.reveal());
-                Self::Client(Box::new(ClientCredentials {
+                Self::fetched(Origin::Client(ClientCredentials {
                     tokens: tokens.clone(),
                     client_id: client_id.clone(),
                     client_secret: client_secret.clone(),
                     scope: scope.clone(),
                     audience: audience.clone(),
-                    token: Mutex::new(Slot::default()),
                 }))
             }
+            Auth::File(path) => Self::fetched(Origin::File(path.clone())),
+            Auth::GithubApp(app) => Self::fetched(Origin::App(GithubApp::new(app)?)),
         })
     }
+
+    fn fetched(origin: Origin) -> Self {
+        Self::Fetched(Box::new(Tokens {
+            origin,
+            token: Mutex::new(Slot::default()),
+        }))
+    }
+}
+
+/// What of the credentials cannot be used: the key of the settings, and why.
+pub(super) fn check(auth: &Auth) -> Option<(String, String)> {
+    match auth {
+        Auth::GithubApp(app) => GithubApp::new(app).err(),
+        _ => None,
+    }
+}
+
+/// The token in a file.
+///
+/// # Errors
+/// There is none that can be sent; shows nothing of the file.
+pub(super) fn read_token_file(path: &Path, now: Timestamp) -> Result<Token, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("auth.file {shown} cannot be read: {error}"))?;
+    let text = text.trim();
+    if text.is_empty() || sensitive(text).is_none() {
+        return Err(format!("auth.file {shown} is empty or {NOT_A_HEADER}"));
+    }
+    Ok(Token {
+        text: Secret::new(text),
+        renew_at: now.plus(FILE_LIFE),
+    })
 }
 
 /// Tells credentials apart without telling them: who they are for, and 32 bits of a hash of the secret.
@@ -133,6 +184,8 @@ pub(super) fn identity(auth: &Auth) -> String {
             audience,
             ..
         } => format!("client {client_id} {scope:?} {audience:?}"),
+        Auth::File(path) => format!("file {}", path.display()),
+        Auth::GithubApp(app) => format!("github app {} {:?}", app.id, app.installation),
     }
 }
 

@@ -105,6 +105,7 @@ impl HttpClient {
         let request = HttpRequest {
             method: call.method,
             url: call.url,
+            headers: HeaderMap::new(),
             body: call.body,
         };
         let answer = self.transport.call(&request, &call.headers).await.map_err(call_error)?;

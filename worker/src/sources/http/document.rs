@@ -17,6 +17,7 @@ impl HttpSource {
         let request = HttpRequest {
             method: Method::GET,
             url: url.clone(),
+            headers: HeaderMap::new(),
             body: None,
         };
         // GitHub's contents API gives the file itself only if it is asked to.

@@ -6,6 +6,7 @@ use tideline_core::words::{ChildPartition, EntityRef};
 use tideline_expression::Expression;
 use tokio::time::Instant;
 
+use super::lines::Form;
 use super::partition::Place;
 use super::plan::item_plan;
 use super::{HttpSource, Inner};
@@ -65,7 +66,7 @@ impl HttpSource {
                 index,
                 &place,
                 &self.transport.redactor,
-                (body.as_bytes(), false),
+                (body.as_bytes(), Form::Json),
                 Instant::now() + self.page_timeout,
             )
             .await

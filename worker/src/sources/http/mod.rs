@@ -5,6 +5,7 @@
 //! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
 
 mod auth;
+mod children;
 pub(crate) mod client;
 mod document;
 pub(super) mod download;
@@ -12,6 +13,7 @@ mod ending;
 mod exchange;
 mod extract;
 mod failure;
+mod github_app;
 mod hidden;
 mod item;
 pub(super) mod limits;
@@ -22,6 +24,7 @@ mod partition;
 mod plan;
 mod reading;
 mod template;
+mod tokens;
 pub(super) mod transport;
 mod validators;
 pub(super) mod verdict;
@@ -61,7 +64,9 @@ const INLINE_BYTES: usize = 64 * 1024;
 /// Problems of the settings that only compiling shows, each with its place within the source, such as `resources[0].items`.
 #[must_use]
 pub fn check(settings: &HttpSettings) -> Vec<(String, String)> {
-    plan::compile(settings, "").err().unwrap_or_default()
+    let mut problems = plan::compile(settings, "").err().unwrap_or_default();
+    problems.extend(auth::check(&settings.auth));
+    problems
 }
 
 /// The `http` source.
@@ -222,22 +227,18 @@ impl HttpSource {
                 ..Read::default()
             });
         }
-        let by_line = lines::is_by_line(self.inner.plans[index].format, &answer.headers);
+        let form = lines::form_of(self.inner.plans[index].format, &answer.headers);
         let deadline = Instant::now() + self.page_timeout;
         if answer.body.len() <= INLINE_BYTES {
-            let read = self.inner.read(
-                index,
-                place,
-                &self.transport.redactor,
-                (&answer.body, by_line),
-                deadline,
-            );
+            let read = self
+                .inner
+                .read(index, place, &self.transport.redactor, (&answer.body, form), deadline);
             return read.await.map_err(NoPage::from);
         }
         let (inner, place, body) = (Arc::clone(&self.inner), place.clone(), answer.body.clone());
         let redactor = Arc::clone(&self.transport.redactor);
         let runtime = tokio::runtime::Handle::current();
-        let work = move || runtime.block_on(inner.read(index, &place, &redactor, (&body, by_line), deadline));
+        let work = move || runtime.block_on(inner.read(index, &place, &redactor, (&body, form), deadline));
         match tokio::task::spawn_blocking(work).await {
             Ok(read) => read.map_err(NoPage::from),
             Err(_) => Err(NoPage::Cut("reading it was stopped".to_owned())),
@@ -251,7 +252,7 @@ impl Inner {
         index: usize,
         place: &Place,
         redactor: &super::redact::Redactor,
-        (body, by_line): (&[u8], bool),
+        (body, form): (&[u8], lines::Form),
         deadline: Instant,
     ) -> Result<Read, ReadError> {
         Reader {
@@ -261,7 +262,7 @@ impl Inner {
             evaluator: &self.evaluator,
             deadline,
             max_bytes: self.max_body_bytes,
-            by_line,
+            form,
         }
         .read(body)
         .await

@@ -26,6 +26,8 @@ const FOREIGN: &str = "the cursor was made by another kind of pagination";
 pub(in crate::sources) struct HttpRequest {
     pub(in crate::sources) method: Method,
     pub(in crate::sources) url: Url,
+    /// Those of the resource.
+    pub(in crate::sources) headers: HeaderMap,
     pub(in crate::sources) body: Option<Vec<u8>>,
 }
 
@@ -79,6 +81,7 @@ impl Plan {
         Ok(HttpRequest {
             method: if self.post { Method::POST } else { Method::GET },
             url,
+            headers: self.headers.clone(),
             body,
         })
     }

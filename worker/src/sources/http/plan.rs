@@ -1,7 +1,8 @@
 //! The settings of a resource, compiled once: expressions, templates and what a walk over an answer must find.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tideline_config::settings::{
@@ -21,6 +22,7 @@ pub(super) struct Plan {
     pub(super) post: bool,
     pub(super) path: Template,
     pub(super) query: Vec<(String, Template)>,
+    pub(super) headers: HeaderMap,
     pub(super) body: Option<Value>,
     pub(super) pagination: Pagination,
     pub(super) end: PageEnd,
@@ -102,7 +104,15 @@ pub(super) enum Shape {
 /// A resource below the items of another one.
 pub(super) struct ChildPlan {
     pub(super) resource: String,
-    pub(super) values: Vec<(String, Pull)>,
+    pub(super) values: ChildValues,
+}
+
+/// The values that tell the partitions of a child apart.
+pub(super) enum ChildValues {
+    /// Of the only partition of an item.
+    One(Vec<(String, Pull)>),
+    /// Each output of a program is an object of the values of a partition.
+    Each(Pull),
 }
 
 /// Collects the paths that one walk must find, the programs that one round trip must run, and the problems.
@@ -122,6 +132,28 @@ impl Collector<'_> {
 
     fn pull_all(&mut self, key: &str, text: &str) -> Option<Pull> {
         self.take(key, Take::All, Expression::compile, text)
+    }
+
+    /// One program that makes an object of values for each output of `each`.
+    fn pull_each(&mut self, each: &str, values: &BTreeMap<String, String>) -> Option<Pull> {
+        let mut fine = self.compiles("each", each);
+        for (name, text) in values {
+            fine &= self.compiles(&format!("values.{name}"), text);
+        }
+        let members = values.iter().map(|(name, text)| format!("\"{name}\": ({text})"));
+        let members: Vec<String> = members.collect();
+        let program = format!("({each}) | {{{}}}", members.join(", "));
+        if fine { self.pull_all("each", &program) } else { None }
+    }
+
+    fn compiles(&mut self, key: &str, text: &str) -> bool {
+        let compiled = Expression::compile(&format!("{}\n{text}", self.definitions));
+        let wrong = compiled
+            .err()
+            .map(|why| (format!("{}.{key}", self.at), why.to_string()));
+        let fine = wrong.is_none();
+        self.problems.extend(wrong);
+        fine
     }
 
     fn pull_or_text(&mut self, key: &str, text: &str) -> Option<Pull> {
@@ -256,6 +288,7 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
         post: resource.post,
         path,
         query,
+        headers: headers_of(resource, &at, problems),
         body: resource.body.clone(),
         pagination: resource.pagination.clone(),
         end: resource.end.clone(),
@@ -284,7 +317,7 @@ fn salt_of(settings: &HttpSettings, resource: &Resource, index: usize, salt: &st
         .resources
         .iter()
         .filter(|child| child.parent.as_ref() == Some(&resource.name) || (index == 0 && child.parent.is_none()))
-        .map(|child| (&child.name, &child.parent_values))
+        .map(|child| (&child.name, &child.each, &child.parent_values))
         .collect();
     let next_urls = &settings.next_urls;
     let text = format!(
@@ -401,16 +434,38 @@ fn children(settings: &HttpSettings, parent: &str, item: &mut Collector<'_>) -> 
             continue;
         }
         item.at = format!("resources[{index}]");
-        let values = child.parent_values.iter().filter_map(|(name, text)| {
-            let pull = item.pull(&format!("values.{name}"), text)?;
-            Some((name.clone(), pull))
-        });
+        let values = match &child.each {
+            None => {
+                let values = child.parent_values.iter().filter_map(|(name, text)| {
+                    let pull = item.pull(&format!("values.{name}"), text)?;
+                    Some((name.clone(), pull))
+                });
+                ChildValues::One(values.collect())
+            }
+            Some(each) => match item.pull_each(each, &child.parent_values) {
+                Some(pull) => ChildValues::Each(pull),
+                None => continue,
+            },
+        };
         children.push(ChildPlan {
             resource: child.name.clone(),
-            values: values.collect(),
+            values,
         });
     }
     children
+}
+
+fn headers_of(resource: &Resource, at: &str, problems: &mut Vec<Problem>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &resource.headers {
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            (Ok(name), Ok(value)) => {
+                headers.insert(name, value);
+            }
+            _ => problems.push((format!("{at}.headers.{name}"), "cannot be sent as a header".to_owned())),
+        }
+    }
+    headers
 }
 
 fn templates(

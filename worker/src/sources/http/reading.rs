@@ -11,9 +11,12 @@ use tideline_expression::{Batch, Call, EvaluateError, Evaluator, Input, Outcome}
 use tokio::time::Instant;
 
 use super::super::backstage;
+use super::super::files::yaml::documents;
 use super::super::redact::Redactor;
+use super::children::child_values;
 use super::ending::digest;
 use super::extract::{Found, List, extract};
+use super::lines::Form;
 use super::partition::Place;
 use super::plan::{ItemsAt, Plan, Pull, Shape};
 use super::view::{Pulled, View};
@@ -80,8 +83,8 @@ pub(super) struct Reader<'p> {
     pub(super) deadline: Instant,
     /// All bodies that jq shaped together, in bytes.
     pub(super) max_bytes: u64,
-    /// The body is one JSON text per line.
-    pub(super) by_line: bool,
+    /// How the body is written.
+    pub(super) form: Form,
 }
 
 impl Reader<'_> {
@@ -91,11 +94,14 @@ impl Reader<'_> {
     /// It was cut, is not JSON, has no items where they should be, or an expression failed on it.
     pub(super) async fn read(&self, body: &[u8]) -> Result<Read, ReadError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        if self.form == Form::Yaml {
+            return self.read_documents(body).await;
+        }
         let text = std::str::from_utf8(body).map_err(|error| match error.error_len() {
             None => ReadError::Cut("the answer ends within a character".to_owned()),
             Some(_) => ReadError::Wrong("the answer is not UTF-8".to_owned()),
         })?;
-        if self.by_line {
+        if self.form == Form::Lines {
             return self.read_lines(text).await;
         }
         let is_array = text.trim_start().starts_with('[');
@@ -142,6 +148,24 @@ impl Reader<'_> {
             ..Read::default()
         };
         self.finish(lines.into_iter().map(Picked::Slice).collect(), read).await
+    }
+
+    /// Reads YAML documents. One that is broken is malformed: nobody knows what it was.
+    async fn read_documents(&self, body: &[u8]) -> Result<Read, ReadError> {
+        let mut picked = Vec::new();
+        let mut read = Read::default();
+        for document in documents(body, self.max_bytes) {
+            match document {
+                Ok(text) => picked.push(Picked::Made(text)),
+                Err(why) => {
+                    let sample = String::from_utf8_lossy(&body[..body.len().min(SAMPLE_BYTES)]).into_owned();
+                    read.items
+                        .push(self.malformed(None, &format!("the YAML {why}"), &sample));
+                }
+            }
+        }
+        read.count = Some((picked.len() + read.items.len()) as u64);
+        self.finish(picked, read).await
     }
 
     async fn finish(&self, picked: Vec<Picked<'_>>, mut read: Read) -> Result<Read, ReadError> {
@@ -287,34 +311,18 @@ impl Reader<'_> {
             Shape::Shaped(pull) => self.shaped(&view, pull, read, made_bytes),
         }
         for child in &self.plan.children {
-            let mut values = Vec::with_capacity(child.values.len());
-            let mut wanted = true;
-            for (name, pull) in &child.values {
-                match self.child_value(&view, name, pull) {
-                    Ok(Some(value)) => values.push((name.clone(), value)),
-                    Ok(None) => wanted = false,
-                    Err(why) => {
-                        let why = format!("no partition of {} can be made of it: {why}", child.resource);
-                        read.items.push(self.malformed(None, &why, text));
-                        wanted = false;
-                    }
+            match child_values(&view, &child.values) {
+                Ok(partitions) => {
+                    let children = partitions
+                        .iter()
+                        .map(|values| self.place.child(&child.resource, values));
+                    read.children.extend(children);
+                }
+                Err(why) => {
+                    let why = format!("no partition of {} can be made of it: {why}", child.resource);
+                    read.items.push(self.malformed(None, &why, text));
                 }
             }
-            if wanted {
-                read.children.push(self.place.child(&child.resource, &values));
-            }
-        }
-    }
-
-    /// A value for a child partition; none if jq left the item out with `empty`. Null or absent is an error: a parent that
-    /// lost its name must not let its children be swept.
-    fn child_value(&self, view: &View<'_, '_>, name: &str, pull: &Pull) -> Result<Option<Value>, String> {
-        match view.pull(pull).map_err(|why| format!("values.{name}: {why}"))? {
-            Pulled::Empty => Ok(None),
-            Pulled::Text(text) => Ok(Some(Value::from(text.into_owned()))),
-            Pulled::Value(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value)),
-            Pulled::Null => Err(format!("values.{name} is absent or null")),
-            Pulled::Value(_) => Err(format!("values.{name} is neither a text nor a number")),
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::GzipDecoder;
-use base64::Engine as _;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use http::header::{
@@ -23,7 +22,7 @@ use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::super::redact::Redactor;
-use super::auth::{self, ClientCredentials, Credential};
+use super::auth::{self, Credential, Tokens};
 use super::exchange::{Observer, Shown};
 use super::hidden::{self, MIN_SECRET_BYTES};
 use super::paging::HttpRequest;
@@ -36,7 +35,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5;
 
 /// Of an answer that is an error, and of a token endpoint's answer, so many bytes are read.
-const MAX_SMALL_BODY: u64 = 64 * 1024;
+pub(super) const MAX_SMALL_BODY: u64 = 64 * 1024;
 
 /// What is shown of a body in an error, in bytes.
 const SHOWN_BYTES: usize = 200;
@@ -66,6 +65,7 @@ pub(in crate::sources) struct Answer {
 /// Sends requests of one source.
 pub(in crate::sources) struct Transport {
     pub(super) client: reqwest::Client,
+    base: Url,
     headers: HeaderMap,
     credential: Credential,
     max_body_bytes: u64,
@@ -115,6 +115,7 @@ impl Transport {
             })?;
         Ok(Self {
             client,
+            base: settings.base_url.clone(),
             headers,
             credential,
             max_body_bytes: settings.max_body_bytes,
@@ -146,13 +147,9 @@ impl Transport {
     pub(super) async fn call(&self, asked: &HttpRequest, extra: &HeaderMap) -> Result<Answer, SourceError> {
         let (answer, used) = self.send(asked, extra).await?;
         if answer.status == StatusCode::UNAUTHORIZED
-            && let (Credential::Client(client), Some(used)) = (&self.credential, used)
+            && let (Credential::Fetched(tokens), Some(used)) = (&self.credential, used)
         {
-            let mut slot = client.token.lock().await;
-            if slot.token.as_ref().is_some_and(|token| token.text == used) {
-                slot.token = None;
-            }
-            drop(slot);
+            tokens.refuse(&used).await;
             return Ok(self.send(asked, extra).await?.0);
         }
         Ok(answer)
@@ -164,14 +161,15 @@ impl Transport {
         extra: &HeaderMap,
     ) -> Result<(Answer, Option<tideline_core::words::Secret>), SourceError> {
         let mut headers = self.headers.clone();
+        headers.extend(asked.headers.clone());
         let mut used = None;
         match &self.credential {
             Credential::None => {}
             Credential::Fixed(name, value) => {
                 headers.insert(name.clone(), value.clone());
             }
-            Credential::Client(client) => {
-                let token = self.token(client).await.map_err(|error| SourceError {
+            Credential::Fetched(tokens) => {
+                let token = self.token(tokens).await.map_err(|error| SourceError {
                     source: Some(Box::new(Outage::NoToken)),
                     ..error
                 })?;
@@ -200,7 +198,7 @@ impl Transport {
         Ok((answer, used))
     }
 
-    async fn receive(
+    pub(super) async fn receive(
         &self,
         asked: &HttpRequest,
         request: reqwest::RequestBuilder,
@@ -269,98 +267,6 @@ impl Transport {
         }
     }
 
-    /// The token of the client: the one there is, or a new one. Only one is fetched at a time.
-    async fn token(&self, client: &ClientCredentials) -> Result<tideline_core::words::Secret, SourceError> {
-        let mut slot = client.token.lock().await;
-        if let Some(token) = &slot.token
-            && self.clock.now() < token.renew_at
-        {
-            return Ok(token.text.clone());
-        }
-        let endpoint = match client.endpoint(slot.endpoint.as_ref()) {
-            Ok(endpoint) => endpoint,
-            Err(discovery) => self.discover(&discovery).await?,
-        };
-        let mut answer = self.ask_token(client, &endpoint, slot.in_body).await?;
-        if !slot.in_body && wants_body(&answer) {
-            answer = self.ask_token(client, &endpoint, true).await?;
-            slot.in_body = answer.status.is_success();
-        }
-        let shown = address(&endpoint);
-        slot.endpoint = answer.status.is_success().then_some(endpoint);
-        if !answer.status.is_success() {
-            let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
-            return Err(token_refused(&shown, &answer, retry_after));
-        }
-        let token = auth::read_token(&answer.body, self.clock.now())
-            .map_err(|why| SourceError::new(ErrorClass::Permanent, format!("no token from {shown}: {why}")))?;
-        if let Some(old) = slot.token.take() {
-            self.redactor.forget(old.text.reveal());
-        }
-        self.redactor.add(token.text.reveal());
-        let text = token.text.clone();
-        slot.token = Some(token);
-        Ok(text)
-    }
-
-    /// The token endpoint that an issuer's discovery document names.
-    async fn discover(&self, discovery: &Url) -> Result<Url, SourceError> {
-        let asked = HttpRequest {
-            method: http::Method::GET,
-            url: discovery.clone(),
-            body: None,
-        };
-        let request = self.client.get(discovery.clone()).header(ACCEPT, "application/json");
-        let answer = self.receive(&asked, request, MAX_SMALL_BODY).await?;
-        let shown = address(discovery);
-        if !answer.status.is_success() {
-            let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
-            let class = match answer.status.as_u16() {
-                408 | 425 | 429 | 500..=599 => ErrorClass::Transient { retry_after },
-                _ => ErrorClass::Config,
-            };
-            let text = format!("{shown} answered {}: check auth.oauth2.issuer", answer.status);
-            return Err(SourceError::new(class, text));
-        }
-        auth::read_discovery(&answer.body, discovery)
-            .map_err(|why| SourceError::new(ErrorClass::Config, format!("no token from {shown}: {why}")))
-    }
-
-    /// What the token says of its bearer, if it is a JSON web token (RFC 7519). It is not verified: whom it is for verifies it.
-    pub(super) async fn claims(&self) -> Option<serde_json::Value> {
-        let Credential::Client(client) = &self.credential else {
-            return None;
-        };
-        let slot = client.token.lock().await;
-        let claims = slot.token.as_ref()?.text.reveal().split('.').nth(1)?;
-        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
-        serde_json::from_slice(&claims).ok()
-    }
-
-    async fn ask_token(
-        &self,
-        client: &ClientCredentials,
-        endpoint: &Url,
-        in_body: bool,
-    ) -> Result<Answer, SourceError> {
-        let (form, authorization) = client.request(in_body);
-        let asked = HttpRequest {
-            method: http::Method::POST,
-            url: endpoint.clone(),
-            body: None,
-        };
-        let mut request = self
-            .client
-            .post(asked.url.clone())
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form);
-        if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        self.receive(&asked, request, MAX_SMALL_BODY).await
-    }
-
     fn no_answer(&self, asked: &HttpRequest, error: reqwest::Error) -> SourceError {
         let what = if error.is_timeout() {
             "did not answer in time"
@@ -382,6 +288,27 @@ impl Transport {
             source: outage,
             ..SourceError::new(class, format!("{} {what}: {why}", address(&asked.url)))
         }
+    }
+
+    /// Tokens that are fetched, if that is how it proves who asks.
+    pub(super) fn tokens(&self) -> Option<&Tokens> {
+        match &self.credential {
+            Credential::Fetched(tokens) => Some(tokens),
+            Credential::None | Credential::Fixed(..) => None,
+        }
+    }
+
+    /// An address of the API.
+    pub(super) fn api(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let joined = format!("{}{path}", self.base.path().trim_end_matches('/'));
+        url.set_path(&joined);
+        url
+    }
+
+    /// The headers of every request, without credentials.
+    pub(super) fn fixed(&self) -> HeaderMap {
+        self.headers.clone()
     }
 
     /// The first bytes of a body, for an error.
@@ -507,28 +434,6 @@ fn add_condition(headers: &mut HeaderMap, validators: &Validators) {
         // RFC 9110, section 13.1.3: of no meaning beside If-None-Match.
         headers.insert(IF_MODIFIED_SINCE, date);
     }
-}
-
-/// The server does not take the client's credentials in the header (RFC 6749, section 5.2: `invalid_client`).
-fn wants_body(answer: &Answer) -> bool {
-    let says_client = |code: &str| String::from_utf8_lossy(&answer.body).contains(code);
-    match answer.status.as_u16() {
-        401 => true,
-        400 => says_client("invalid_client") || says_client("invalid_request"),
-        _ => false,
-    }
-}
-
-fn token_refused(shown: &str, answer: &Answer, retry_after: Option<Duration>) -> SourceError {
-    let status = answer.status;
-    let (class, advice) = match status.as_u16() {
-        408 | 425 | 429 | 500..=599 => (ErrorClass::Transient { retry_after }, ""),
-        _ => (
-            ErrorClass::Config,
-            ": check auth.client_id, auth.client_secret and auth.scope",
-        ),
-    };
-    SourceError::new(class, format!("no token from {shown}: it answered {status}{advice}"))
 }
 
 /// The error and what caused it, in one line.

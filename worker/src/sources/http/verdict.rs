@@ -64,6 +64,8 @@ impl Rules {
             404 => " (check base_url and path)",
             _ => "",
         };
+        let right = missing_right(answer).filter(|_| class == ErrorClass::Permanent);
+        let advice = right.unwrap_or_else(|| advice.to_owned());
         let said = transport.shown(&answer.body);
         let said = if said.trim().is_empty() {
             String::new()
@@ -136,6 +138,29 @@ impl Rules {
             _ => ErrorClass::Permanent,
         }
     }
+}
+
+/// GitHub names the right that a refused request needs: the permissions of an App or a fine-grained token, or the scopes of a
+/// classic one.
+fn missing_right(answer: &Answer) -> Option<String> {
+    if !matches!(answer.status.as_u16(), 403 | 404) {
+        return None;
+    }
+    let named = |header: &str| {
+        let value = answer.headers.get(header)?.to_str().ok()?.trim();
+        let fine = !value.is_empty() && value.len() <= 200 && value.chars().all(|c| !c.is_control());
+        fine.then(|| value.to_owned())
+    };
+    if let Some(permission) = named("x-accepted-github-permissions") {
+        return Some(format!(
+            " (it needs the permission {permission}, which the credentials may lack)"
+        ));
+    }
+    let scopes = named("x-accepted-oauth-scopes")?;
+    let granted = named("x-oauth-scopes").unwrap_or_else(|| "none".to_owned());
+    Some(format!(
+        " (it needs one of the scopes {scopes}; the token has {granted})"
+    ))
 }
 
 /// GitHub tells its secondary limits, and its older "abuse detection", in the text of a 403 alone.

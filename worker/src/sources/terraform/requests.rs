@@ -4,7 +4,7 @@ use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use tideline_config::settings::TerraformSettings;
 use tideline_core::clock::Clock;
@@ -275,6 +275,7 @@ impl Requests {
         let request = HttpRequest {
             method: Method::GET,
             url,
+            headers: HeaderMap::new(),
             body: None,
         };
         let answer = self.transport.fetch(&request, None).await?;

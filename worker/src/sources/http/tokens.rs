@@ -1,0 +1,194 @@
+//! Fetches tokens: of an OAuth client, of a GitHub App's installation, or from a file.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Method};
+use tideline_core::words::Secret;
+use url::Url;
+
+use super::auth::{self, ClientCredentials, Origin, Slot, Token, Tokens};
+use super::github_app::{GithubApp, only_installation, read_installation_token};
+use super::paging::HttpRequest;
+use super::transport::{Answer, MAX_SMALL_BODY, Transport, address};
+use crate::source::{ErrorClass, SourceError};
+
+const CLIENT_ADVICE: &str = ": check auth.client_id, auth.client_secret and auth.scope";
+const APP_ADVICE: &str = ": check auth.github_app (id, installation, and whether the key is one of that App)";
+
+impl Tokens {
+    /// Forgets a token that was refused, unless another one has taken its place.
+    pub(super) async fn refuse(&self, used: &Secret) {
+        let mut slot = self.token.lock().await;
+        if slot.token.as_ref().is_some_and(|token| token.text == *used) {
+            slot.token = None;
+        }
+    }
+}
+
+impl Transport {
+    /// The token there is, or a new one. Only one is fetched at a time.
+    pub(super) async fn token(&self, tokens: &Tokens) -> Result<Secret, SourceError> {
+        let mut slot = tokens.token.lock().await;
+        if let Some(token) = &slot.token
+            && self.clock.now() < token.renew_at
+        {
+            return Ok(token.text.clone());
+        }
+        let now = self.clock.now();
+        let token = match &tokens.origin {
+            Origin::Client(client) => self.client_token(client, &mut slot).await?,
+            Origin::App(app) => self.installation_token(app).await?,
+            Origin::File(path) => auth::read_token_file(path, now)
+                .map_err(|why| SourceError::new(ErrorClass::Transient { retry_after: None }, why))?,
+        };
+        if let Some(old) = slot.token.take() {
+            self.redactor.forget(old.text.reveal());
+        }
+        self.redactor.add(token.text.reveal());
+        let text = token.text.clone();
+        slot.token = Some(token);
+        Ok(text)
+    }
+
+    async fn client_token(&self, client: &ClientCredentials, slot: &mut Slot) -> Result<Token, SourceError> {
+        let endpoint = match client.endpoint(slot.endpoint.as_ref()) {
+            Ok(endpoint) => endpoint,
+            Err(discovery) => self.discover(&discovery).await?,
+        };
+        let mut answer = self.ask_token(client, &endpoint, slot.in_body).await?;
+        if !slot.in_body && wants_body(&answer) {
+            answer = self.ask_token(client, &endpoint, true).await?;
+            slot.in_body = answer.status.is_success();
+        }
+        let shown = address(&endpoint);
+        slot.endpoint = answer.status.is_success().then_some(endpoint);
+        if !answer.status.is_success() {
+            let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
+            return Err(token_refused(&shown, &answer, retry_after, CLIENT_ADVICE));
+        }
+        auth::read_token(&answer.body, self.clock.now())
+            .map_err(|why| SourceError::new(ErrorClass::Permanent, format!("no token from {shown}: {why}")))
+    }
+
+    /// The token endpoint that an issuer's discovery document names.
+    async fn discover(&self, discovery: &Url) -> Result<Url, SourceError> {
+        let asked = HttpRequest {
+            method: Method::GET,
+            url: discovery.clone(),
+            headers: HeaderMap::new(),
+            body: None,
+        };
+        let request = self.client.get(discovery.clone()).header(ACCEPT, "application/json");
+        let answer = self.receive(&asked, request, MAX_SMALL_BODY).await?;
+        let shown = address(discovery);
+        if !answer.status.is_success() {
+            let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
+            let class = match answer.status.as_u16() {
+                408 | 425 | 429 | 500..=599 => ErrorClass::Transient { retry_after },
+                _ => ErrorClass::Config,
+            };
+            let text = format!("{shown} answered {}: check auth.oauth2.issuer", answer.status);
+            return Err(SourceError::new(class, text));
+        }
+        auth::read_discovery(&answer.body, discovery)
+            .map_err(|why| SourceError::new(ErrorClass::Config, format!("no token from {shown}: {why}")))
+    }
+
+    /// What the token says of its bearer, if it is a JSON web token (RFC 7519). It is not verified: whom it is for verifies it.
+    pub(super) async fn claims(&self) -> Option<serde_json::Value> {
+        let slot = self.tokens()?.token.lock().await;
+        let claims = slot.token.as_ref()?.text.reveal().split('.').nth(1)?;
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).ok()?;
+        serde_json::from_slice(&claims).ok()
+    }
+
+    async fn ask_token(
+        &self,
+        client: &ClientCredentials,
+        endpoint: &Url,
+        in_body: bool,
+    ) -> Result<Answer, SourceError> {
+        let (form, authorization) = client.request(in_body);
+        let asked = HttpRequest {
+            method: Method::POST,
+            url: endpoint.clone(),
+            headers: HeaderMap::new(),
+            body: None,
+        };
+        let mut request = self
+            .client
+            .post(asked.url.clone())
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.receive(&asked, request, MAX_SMALL_BODY).await
+    }
+
+    /// A token of the App's installation.
+    async fn installation_token(&self, app: &GithubApp) -> Result<Token, SourceError> {
+        let config = |why: String| SourceError::new(ErrorClass::Config, why);
+        let jwt = app.jwt(self.clock.now()).map_err(config)?;
+        let installation = match app.installation {
+            Some(installation) => installation,
+            None => {
+                let answer = self.as_app(Method::GET, "/app/installations", &jwt).await?;
+                only_installation(&answer.body).map_err(config)?
+            }
+        };
+        let path = format!("/app/installations/{installation}/access_tokens");
+        let answer = self.as_app(Method::POST, &path, &jwt).await?;
+        let token = read_installation_token(&answer.body, self.clock.now());
+        token.map_err(|why| {
+            let why = format!("no token from {}: {why}", address(&self.api(&path)));
+            SourceError::new(ErrorClass::Permanent, why)
+        })
+    }
+
+    /// A request that the App itself makes.
+    async fn as_app(&self, method: Method, path: &str, jwt: &str) -> Result<Answer, SourceError> {
+        let asked = HttpRequest {
+            method,
+            url: self.api(path),
+            headers: HeaderMap::new(),
+            body: None,
+        };
+        let mut headers = self.fixed();
+        if let Some(value) = auth::sensitive(&format!("Bearer {jwt}")) {
+            headers.insert(AUTHORIZATION, value);
+        }
+        let request = self
+            .client
+            .request(asked.method.clone(), asked.url.clone())
+            .headers(headers);
+        let answer = self.receive(&asked, request, MAX_SMALL_BODY).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
+        Err(token_refused(&address(&asked.url), &answer, retry_after, APP_ADVICE))
+    }
+}
+
+/// The server does not take the client's credentials in the header (RFC 6749, section 5.2: `invalid_client`).
+fn wants_body(answer: &Answer) -> bool {
+    let says_client = |code: &str| String::from_utf8_lossy(&answer.body).contains(code);
+    match answer.status.as_u16() {
+        401 => true,
+        400 => says_client("invalid_client") || says_client("invalid_request"),
+        _ => false,
+    }
+}
+
+fn token_refused(shown: &str, answer: &Answer, retry_after: Option<Duration>, advice: &str) -> SourceError {
+    let status = answer.status;
+    let (class, advice) = match status.as_u16() {
+        408 | 425 | 429 | 500..=599 => (ErrorClass::Transient { retry_after }, ""),
+        _ => (ErrorClass::Config, advice),
+    };
+    SourceError::new(class, format!("no token from {shown}: it answered {status}{advice}"))
+}
