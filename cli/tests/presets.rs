@@ -49,4 +49,25 @@ fn check_tells_a_mistake_at_the_key_that_the_user_wrote() {
     home.write("tideline.yaml", &LINE.replace("${OC_URL}", "https://a.example"));
     let check = home.run(&["check"]).with_code(0);
     assert!(check.out.contains("openchoreo"), "{check:?}");
+    home.write(
+        "tideline.yaml",
+        "sources:\n- { name: code, type: github, organization: acme, catalog_globs: ['**/*.yaml'] }\n",
+    );
+    home.run(&["check"]).with_code(0);
+}
+
+#[test]
+fn a_private_key_that_is_none_is_told_at_its_key() {
+    let app = |key: &str| {
+        format!(
+            "sources:\n- name: code\n  type: github\n  installation: true\n  auth:\n    github_app: {{ id: 1, private_key_file: {key} }}\n"
+        )
+    };
+    let home = Home::with(&app("app.pem"));
+    let check = home.run(&["check"]).with_code(2);
+    let at = "tideline.yaml:6:42: error: sources[0].auth.github_app.private_key_file: cannot be read";
+    assert!(check.err.contains(at), "{check:?}");
+    home.write("app.pem", "not a key");
+    let check = home.run(&["check"]).with_code(2);
+    assert!(check.err.contains("is no private key in PEM"), "{check:?}");
 }

@@ -16,7 +16,10 @@ pub(super) use self::parameters::Values;
 pub use self::show::{show_preset, show_source};
 
 /// File names are the names of the types.
-const FILES: [(&str, &str); 1] = [("openchoreo", include_str!("openchoreo.yaml"))];
+const FILES: [(&str, &str); 2] = [
+    ("github", include_str!("github.yaml")),
+    ("openchoreo", include_str!("openchoreo.yaml")),
+];
 
 static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
     let presets = FILES.iter().map(|(name, text)| Preset::parse(name, text));
