@@ -91,7 +91,7 @@ fn words(list: &Value) -> Result<Vec<String>> {
     list.iter().map(word).collect()
 }
 
-fn to_json(node: &Yaml<'_>) -> Result<Value> {
+pub(crate) fn to_json(node: &Yaml<'_>) -> Result<Value> {
     Ok(match node {
         Yaml::Value(Scalar::Null) => Value::Null,
         Yaml::Value(Scalar::Boolean(value)) => (*value).into(),
@@ -102,10 +102,9 @@ fn to_json(node: &Yaml<'_>) -> Result<Value> {
         Yaml::Mapping(members) => {
             let mut object = Map::new();
             for (key, value) in members {
-                object.insert(
-                    key.as_str().context("a key that is no text")?.to_owned(),
-                    to_json(value)?,
-                );
+                let number = key.as_integer().map(|number| number.to_string());
+                let key = key.as_str().map(str::to_owned).or(number);
+                object.insert(key.context("a key that is no text")?, to_json(value)?);
             }
             Value::Object(object)
         }

@@ -8,6 +8,7 @@ pub mod browser;
 pub mod compose;
 mod crowd;
 pub mod embedded;
+pub mod fake;
 pub mod fleet;
 pub mod hostile;
 pub mod ledger;

@@ -1,0 +1,7 @@
+//! Named source types against fakes of the APIs that they read: after the faults stop, the catalog is the source.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod github;
+mod openchoreo;
+mod stage;

@@ -1,0 +1,182 @@
+use std::sync::Arc;
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use tideline_store::JobFilter;
+use tideline_tests::fake::openchoreo::{OpenChoreo, Size, TOKEN};
+use tideline_tests::fake::{Contract, FakeServer};
+use tideline_tests::hostile::FaultRates;
+use tideline_tests::{seed, wait_until};
+
+use crate::stage::{LIMIT, Stage};
+
+const SIZE: Size = Size {
+    namespaces: 4,
+    components: 15,
+    others: 2,
+};
+
+async fn fake(seed: u64, size: Size, faults: FaultRates) -> FakeServer<OpenChoreo> {
+    let contract = Contract::find("openchoreo/openchoreo-api.yaml").unwrap();
+    FakeServer::start(Arc::new(OpenChoreo::new(seed, size)), contract, seed, faults)
+        .await
+        .unwrap()
+}
+
+/// Short pauses; what a test needs besides goes into `more`.
+fn keys(url: &str, more: &str) -> String {
+    format!(
+        "type: openchoreo\nbase_url: {url}\nauth: {{ bearer: {TOKEN} }}\nburst: {{ interval: 0 }}\nbackoff: [10ms, 50ms, 200ms, 1s]\n\
+         max_restarts: 50\nparallel_partitions: 4\nremovals: {{ reject_above_percent: none }}\n{more}"
+    )
+}
+
+/// Pages of ten, so that lists have several.
+const SMALL_PAGES: [(&str, &str); 1] = [("value: 100", "value: 10")];
+
+/// The source of a copied preset with small pages.
+fn with_small_pages(url: &str, more: &str) -> String {
+    let lines: Vec<String> = keys(url, more).lines().map(|line| format!("  {line}\n")).collect();
+    let yaml = format!("sources:\n- name: source\n{}", lines.concat());
+    let mut shown = tideline_config::presets::show_source(&yaml, "source").unwrap();
+    for (from, to) in SMALL_PAGES {
+        shown = shown.replace(from, to);
+    }
+    let lines = shown.lines().filter(|line| !line.starts_with("- name:"));
+    let lines: Vec<&str> = lines.map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+    lines.join("\n").replace("[redacted]", TOKEN)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_faults_of_openchoreo_stop_the_catalog_is_the_control_plane() {
+    let seed = seed("after_the_faults_of_openchoreo_stop_the_catalog_is_the_control_plane");
+    let faults = FaultRates {
+        expired: 0.05,
+        ..FaultRates::nasty()
+    };
+    let fake = fake(seed, SIZE, faults).await;
+    fake.api().set_changes(true);
+    let stage = Stage::start(&with_small_pages(&fake.url(), "rest: 0")).await;
+    let cycles = wait_until("cycles with faults", LIMIT, async || {
+        ensure!(fake.api().cycles() > 3, "{} cycles", fake.api().cycles());
+        Ok(())
+    });
+    cycles.await.unwrap();
+    fake.stop_faults();
+    fake.api().set_changes(false);
+    stage.becomes(&fake.api().expected()).await;
+    stage.stop().await;
+    fake.check_contract().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_cursor_in_the_middle_of_a_namespace_restarts_that_list_only() {
+    // Every cursor of every list expires at first; each list is restarted on its own, and nothing is swept.
+    let faults = FaultRates {
+        expired: 0.5,
+        ..FaultRates::default()
+    };
+    let size = Size {
+        namespaces: 20,
+        components: 15,
+        others: 0,
+    };
+    let fake = fake(7, size, faults).await;
+    let more = "rest: 1h\nkinds: [components]\ncluster_wide: false";
+    let stage = Stage::start(&with_small_pages(&fake.url(), more)).await;
+    stage.ended(1).await;
+    let expected = fake.api().expected();
+    let wanted = |kind: &str| kind == "domain" || kind == "component";
+    let expected = expected
+        .into_iter()
+        .filter(|(reference, _)| wanted(reference.kind()))
+        .collect();
+    stage.becomes(&expected).await;
+    // One first page for each restart and one for each time it was asked for to be sure: the others are not read again.
+    assert!(fake.times_asked("GET /api/v1/namespaces?") < 20);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_lost_rights_hide_keeps_its_entities() {
+    let fake = fake(1, SIZE, FaultRates::default()).await;
+    let stage = Stage::start(&keys(&fake.url(), "rest: 1h")).await;
+    let expected = fake.api().expected();
+    stage.becomes(&expected).await;
+    fake.api().with_model(|model| model.forbid("ns-1", true));
+    stage.cycle().await;
+    stage.becomes(&expected).await;
+    fake.api().with_model(|model| model.forbid("ns-1", false));
+    stage.stop().await;
+}
+
+fn update(kind: &str, name: &str, action: &str) -> (String, Value) {
+    let body = json!({ "kind": kind, "name": name, "namespace": "ns-0", "action": action });
+    (format!("openchoreo.{}.{action}", kind.to_lowercase()), body)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_event_reads_one_object_and_the_update_that_was_swallowed_after_it() {
+    let fake = fake(1, SIZE, FaultRates::default()).await;
+    let stage = Stage::start(&keys(&fake.url(), "rest: 1h")).await;
+    stage.becomes(&fake.api().expected()).await;
+    let cycles = fake.api().cycles();
+
+    fake.api()
+        .with_model(|model| model.put("ns-0", "components", "components-003"));
+    let (topic, body) = update("Component", "components-003", "updated");
+    stage.publish(&topic, &body).await;
+    stage.becomes(&fake.api().expected()).await;
+    // The forwarder drops what comes within a second of an update.
+    fake.api()
+        .with_model(|model| model.put("ns-0", "components", "components-003"));
+    stage.becomes(&fake.api().expected()).await;
+
+    fake.api()
+        .with_model(|model| model.put("ns-0", "projects", "projects-900"));
+    let (topic, body) = update("Project", "projects-900", "created");
+    stage.publish(&topic, &body).await;
+    stage.has("system:ns-0/projects-900", |body| body.is_some()).await;
+    fake.api()
+        .with_model(|model| model.remove("ns-0", "projects", "projects-900"));
+    let (topic, body) = update("Project", "projects-900", "deleted");
+    stage.publish(&topic, &body).await;
+    stage.becomes(&fake.api().expected()).await;
+    assert_eq!(fake.api().cycles(), cycles, "no list of namespaces was read for it");
+    let one = "GET /api/v1/namespaces/ns-0/components/components-003";
+    let reads = wait_until("the second look", LIMIT, async || {
+        ensure!(fake.times_asked(one) >= 2, "{}", fake.times_asked(one));
+        Ok(())
+    });
+    reads.await.unwrap();
+    stage.stop().await;
+    fake.check_contract().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cursors_stay_small_however_many_namespaces_there_are() {
+    let size = Size {
+        namespaces: 1_000,
+        components: 0,
+        others: 0,
+    };
+    let fake = fake(1, size, FaultRates::default()).await;
+    let stage = Stage::start(&keys(&fake.url(), "rest: 1h\nkinds: [projects]\ncluster_wide: false")).await;
+    let mut longest = 0;
+    let ended = wait_until("the cycle to end", LIMIT, async || {
+        let filter = JobFilter {
+            limit: 1_000,
+            ..JobFilter::default()
+        };
+        let jobs = stage.store.list_jobs(&filter).await?;
+        let cursors = jobs.iter().filter_map(|job| job.cursor.as_ref().map(String::len));
+        longest = longest.max(cursors.max().unwrap_or(0));
+        let source = stage.store.find_source("source").await?.unwrap();
+        ensure!(source.cycle_ended_at.is_some(), "{source:?}");
+        Ok(())
+    });
+    ended.await.unwrap();
+    stage.becomes(&fake.api().expected()).await;
+    assert!(longest < 300, "a cursor of {longest} bytes");
+    stage.stop().await;
+}
