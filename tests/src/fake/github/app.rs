@@ -15,7 +15,19 @@ pub const INSTALLATION: u64 = 678;
 /// Its key, made for these tests.
 pub const PRIVATE_KEY: &str = include_str!("app-test-key.pem");
 
+const TIME: &str = "2026-01-02T03:04:05Z";
+
 pub(super) fn installation(base: &str) -> Value {
+    // GitHub's document allows a user or an enterprise here; this is both.
+    let mut owner = account(base);
+    for (key, text) in [
+        ("name", "Acme"),
+        ("slug", "acme"),
+        ("created_at", TIME),
+        ("updated_at", TIME),
+    ] {
+        owner[key] = json!(text);
+    }
     json!({
         "id": INSTALLATION,
         "app_id": 12345,
@@ -29,7 +41,7 @@ pub(super) fn installation(base: &str) -> Value {
         "html_url": "https://github.example/organizations/acme/settings/installations/678",
         "repositories_url": format!("{base}/installation/repositories"),
         "events": [],
-        "account": account(base),
+        "account": owner,
         "permissions": { "contents": "read", "metadata": "read" },
         "created_at": "2026-01-02T03:04:05Z",
         "updated_at": "2026-01-02T03:04:05Z",
