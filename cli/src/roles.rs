@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tideline_config::settings::{ExpressionSettings, Settings, SourceSettings, TargetSettings};
 use tideline_core::clock::Clock;
-use tideline_core::words::Secret;
+use tideline_core::words::{NatsAddress, Secret};
 use tideline_core::words::{SourceSpec, TargetSpec};
 use tideline_expression::{Evaluator, Limits};
 use tideline_producer::gateway::{Gateway, GatewayParts, TOKEN_VARIABLE};
 use tideline_producer::hooks::{Hooks, HooksParts};
 use tideline_queue::Queue;
+use tideline_queue::jetstream::Outlet;
 use tideline_runtime::backends::{self, Opened};
 use tideline_runtime::sealing::Sealer;
 use tideline_runtime::telemetry::Guard;
@@ -124,7 +125,7 @@ impl Running {
                 // All that it does, it does when the gateway is asked.
                 Role::Producer => {}
                 Role::Worker => start_worker(ground, &runtime)?,
-                Role::Scheduler => start_scheduler(ground, &runtime),
+                Role::Scheduler => start_scheduler(ground, &runtime).await?,
             }
         }
         Ok(Self {
@@ -259,8 +260,8 @@ fn evaluator(settings: &ExpressionSettings) -> Arc<Evaluator> {
     }))
 }
 
-fn start_scheduler(ground: &Ground, runtime: &Runtime) {
-    Scheduler::new(SchedulerParts {
+async fn start_scheduler(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
+    let mut scheduler = Scheduler::new(SchedulerParts {
         store: Arc::clone(&ground.store),
         queue: Arc::clone(&ground.queue),
         clock: Arc::clone(&ground.clock),
@@ -272,8 +273,13 @@ fn start_scheduler(ground: &Ground, runtime: &Runtime) {
         events: ground.settings.events.clone(),
     })
     .following_events(evaluator(&ground.settings.expressions))
-    .following_targets(ground.settings.targets.clone())
-    .start(runtime);
+    .following_targets(ground.settings.targets.clone());
+    if ground.settings.publish {
+        let address = NatsAddress::parse(ground.settings.queue.reveal())?;
+        scheduler = scheduler.publishing(Arc::new(Outlet::open(&address).await?));
+    }
+    scheduler.start(runtime);
+    Ok(())
 }
 
 /// Every process answers health and metrics; the producer is the gateway with all it offers. A worker or scheduler does

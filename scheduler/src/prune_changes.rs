@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tideline_core::clock::Clock;
 use tideline_core::words::Timestamp;
 use tideline_runtime::Pace;
-use tideline_store::{CatalogStore, StoreError};
+use tideline_store::{Store, StoreError};
 
 use crate::scheduler::Task;
 
@@ -17,19 +17,30 @@ const BATCH: u32 = 5_000;
 /// See the module.
 pub struct PruneChanges {
     /// Has the tombstones.
-    pub store: Arc<dyn CatalogStore>,
+    pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// `changes.retention`.
     pub retention: Duration,
+    /// `changes.unseen_retention`.
+    pub unseen_retention: Duration,
 }
 
 #[async_trait]
 impl Task for PruneChanges {
     /// Deletes one batch of old tombstones.
     async fn run_once(&self) -> Result<Pace, StoreError> {
-        let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
-        let before = Timestamp(self.clock.now().0.saturating_sub(retention));
+        let now = self.clock.now();
+        let ago = |time: Duration| {
+            Timestamp(
+                now.0
+                    .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+            )
+        };
+        let mut before = ago(self.retention);
+        if let Some(unseen) = self.store.find_oldest_unseen_removal().await? {
+            before = before.min(unseen.max(ago(self.unseen_retention)));
+        }
         let pruned = self.store.prune_tombstones(before, BATCH).await?;
         Ok(if pruned >= u64::from(BATCH) {
             Pace::Again

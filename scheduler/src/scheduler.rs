@@ -11,13 +11,14 @@ use tideline_core::clock::Clock;
 use tideline_core::rules::RescuePolicy;
 use tideline_expression::Evaluator;
 use tideline_queue::Queue;
+use tideline_queue::jetstream::Outlet;
 use tideline_runtime::{Pace, Runtime, Wake};
 use tideline_store::{Store, StoreError};
 
 use crate::rescue_jobs::{self, Absence};
 use crate::{
-    Dispatch, EndCycles, FollowEvents, FollowTargets, PruneAudit, PruneChanges, PruneEvents, PruneHistory, RescueJobs,
-    RestSources, StartCycles, SweepCycles,
+    Dispatch, EndCycles, FollowEvents, FollowTargets, PruneAudit, PruneChanges, PruneEvents, PruneHistory,
+    PublishChanges, PublishEvents, RescueJobs, RestSources, StartCycles, SweepCycles,
 };
 
 /// Tombstones are looked at so often.
@@ -67,6 +68,7 @@ pub struct Scheduler {
     sources: Arc<HashMap<String, SourceSettings>>,
     evaluator: Option<Arc<Evaluator>>,
     targets: Vec<TargetSettings>,
+    outlet: Option<Arc<Outlet>>,
 }
 
 impl Scheduler {
@@ -83,6 +85,7 @@ impl Scheduler {
             sources: Arc::new(sources),
             evaluator: None,
             targets: Vec::new(),
+            outlet: None,
         }
     }
 
@@ -97,6 +100,13 @@ impl Scheduler {
     #[must_use]
     pub fn following_targets(mut self, targets: Vec<TargetSettings>) -> Self {
         self.targets = targets;
+        self
+    }
+
+    /// Publishes every event and every change there, too.
+    #[must_use]
+    pub fn publishing(mut self, outlet: Arc<Outlet>) -> Self {
+        self.outlet = Some(outlet);
         self
     }
 
@@ -171,6 +181,27 @@ impl Scheduler {
             let follow = FollowTargets::new(store, queue, clock, self.targets.clone());
             on_wake("follow targets", Arc::new(follow));
         }
+        if let Some(outlet) = &self.outlet {
+            self.start_publishing(runtime, outlet);
+        }
+    }
+
+    /// Own events come without a wake-up, so these look once a second, too.
+    fn start_publishing(&self, runtime: &Runtime, outlet: &Arc<Outlet>) {
+        let SchedulerParts {
+            store, queue, clock, ..
+        } = &self.parts;
+        let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+        let events = PublishEvents::new(Arc::clone(&store), Arc::clone(outlet), Arc::clone(&clock));
+        let wake = Wake::Queue(queue.wakeups());
+        spawn(runtime, "publish events", UNREACHED, wake, Arc::new(events));
+        let changes = PublishChanges {
+            store,
+            outlet: Arc::clone(outlet),
+            clock,
+        };
+        let wake = Wake::Queue(queue.wakeups());
+        spawn(runtime, "publish changes", UNREACHED, wake, Arc::new(changes));
     }
 
     /// What has a pace of its own: sources that stand still, the end of the nearest lease, and old tombstones.
@@ -221,6 +252,7 @@ impl Scheduler {
             clock: Arc::clone(&clock),
         };
         spawn(runtime, "prune audit", PRUNE_EVERY, Wake::Never, Arc::new(audit));
+        let unseen_retention = events.unseen_retention;
         let prune = PruneEvents {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -237,6 +269,7 @@ impl Scheduler {
             store,
             clock,
             retention: changes_retention,
+            unseen_retention,
         };
         spawn(runtime, "prune changes", PRUNE_EVERY, Wake::Never, Arc::new(prune));
     }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod changes;
+mod deliveries;
 mod docs;
 mod drift;
 mod entities;
@@ -238,6 +239,7 @@ fn nouns() -> ApiRouter {
         .merge(events::router())
         .merge(replay::router())
         .merge(subscriptions::router())
+        .merge(deliveries::router())
         .merge(targets::router())
 }
 

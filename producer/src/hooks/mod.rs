@@ -7,7 +7,9 @@ mod document;
 mod intake;
 mod providers;
 mod receive;
+mod repair;
 mod scheme;
+mod silence;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +22,12 @@ use tideline_core::clock::Clock;
 use tideline_queue::Queue;
 use tideline_runtime::Runtime;
 use tideline_store::Store;
+use tokio::sync::Notify;
 
 use self::body::Memory;
 use self::intake::{Intake, Writer, intake};
 use self::scheme::Verifier;
+use self::silence::Silence;
 
 /// What hooks stand on.
 pub struct HooksParts {
@@ -46,6 +50,9 @@ struct Hook {
     /// Webhooks refused since the last line about them in the log, and when that was.
     refused: AtomicU64,
     logged_at: AtomicU64,
+    /// A webhook was too large: the provider may still have it. When that was told last.
+    urgent: Arc<Notify>,
+    told_at: AtomicU64,
 }
 
 /// The hooks of the configuration.
@@ -60,7 +67,16 @@ impl Hooks {
     /// Hooks that store what they get for as long as the runtime runs.
     #[must_use]
     pub fn start(parts: HooksParts, runtime: &Runtime) -> Arc<Self> {
+        let store = Arc::clone(&parts.store);
+        let silence = Silence {
+            store: Arc::clone(&store),
+            queue: Arc::clone(&parts.queue),
+            clock: Arc::clone(&parts.clock),
+            hooks: parts.hooks.iter().map(|hook| hook.name.clone()).collect(),
+        };
+        silence.start(runtime);
         let (hooks, writer) = Self::new(parts);
+        hooks.start_repairs(&store, runtime);
         // What was handed in before the stop is written; a request that still runs then is answered 503.
         runtime.spawn(writer.run(runtime.stop()));
         hooks
@@ -73,6 +89,8 @@ impl Hooks {
                 verifier: Verifier::new(&settings),
                 refused: AtomicU64::new(0),
                 logged_at: AtomicU64::new(0),
+                urgent: Arc::default(),
+                told_at: AtomicU64::new(0),
                 settings,
             };
             (hook.settings.name.clone(), hook)

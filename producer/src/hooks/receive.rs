@@ -18,7 +18,7 @@ use url::form_urlencoded;
 
 use super::body::NotReceived;
 use super::document::Document;
-use super::intake::NotStored;
+use super::intake::{Intake, NotStored};
 use super::providers::{self, Id, Received, Understood};
 use super::scheme::{Refusal, header};
 use super::{Hook, Hooks};
@@ -26,6 +26,8 @@ use crate::secrets::is_same;
 
 /// Lines about refused webhooks of one hook are so far apart, in milliseconds.
 const LOG_EVERY_MS: u64 = 10_000;
+/// That a webhook of one hook was too large is told so often at most, in milliseconds.
+const TELL_EVERY_MS: u64 = 60_000;
 /// Longest header that is kept, in bytes.
 const MAX_HEADER_BYTES: usize = 500;
 /// Headers that are kept; a name that ends with `-` stands for all that begin with it. Never signatures, tokens or cookies.
@@ -119,6 +121,9 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
     }
     let length = header(&headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
     let held = hooks.memory.receive(body, length, hook.settings.max_body_bytes).await;
+    if matches!(held, Err(NotReceived::Long)) {
+        hook.tell_of_large(&hooks.intake, &headers, hooks.clock.now()).await;
+    }
     let held = held.map_err(Refused::Body)?;
     let now = hooks.clock.now();
     if let Err(refusal) = hook.verifier.verify(&headers, &held.bytes, now) {
@@ -161,7 +166,7 @@ impl Hook {
     }
 
     /// What is stored of a webhook.
-    fn event(&self, headers: &HeaderMap, received: Vec<u8>, form: bool, now: Timestamp) -> NewEvent {
+    pub(super) fn event(&self, headers: &HeaderMap, received: Vec<u8>, form: bool, now: Timestamp) -> NewEvent {
         // GitHub's form has the JSON in a field.
         let payload = form.then(|| {
             form_urlencoded::parse(&received)
@@ -236,6 +241,44 @@ impl Hook {
                 format!("sha256-{}", hex::encode(hash.finalize()))
             }
         }
+    }
+
+    /// A webhook that is too large is refused, but not forgotten: the log has a row, and what the provider still has of it is
+    /// asked for. Now and then, so that a stranger cannot fill the log.
+    async fn tell_of_large(&self, intake: &Intake, headers: &HeaderMap, now: Timestamp) {
+        let moment = u64::try_from(now.0).unwrap_or(0);
+        let last = self.told_at.load(Ordering::Relaxed);
+        let is_early = moment < last.saturating_add(TELL_EVERY_MS);
+        if is_early
+            || self
+                .told_at
+                .compare_exchange(last, moment, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        let body = json!({
+            "hook": self.settings.name,
+            "max_body_bytes": self.settings.max_body_bytes,
+            "delivery": header(headers, "x-github-delivery").map(|id| cut(id, NewEvent::MAX_ID_BYTES)),
+        });
+        let event = NewEvent {
+            topic: "hook.body_too_large".to_owned(),
+            key: self.settings.name.clone(),
+            delivery: None,
+            verdict: Verdict::Own,
+            malformed: false,
+            headers: kept(headers),
+            body: body.to_string().into_bytes(),
+            trace: None,
+        };
+        if intake.append(event).await.is_err() {
+            tracing::debug!(
+                hook = self.settings.name,
+                "that a webhook was too large could not be stored"
+            );
+        }
+        self.urgent.notify_one();
     }
 
     /// One line for many, so that a stranger cannot fill the log.

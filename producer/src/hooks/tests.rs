@@ -161,9 +161,27 @@ async fn what_does_not_fit_is_refused_and_nothing_of_it_is_stored() {
         assert_eq!(answer.0.as_u16(), status);
         assert!(!answer.1.to_string().contains("s3cret"));
     }
-    let long = "x".repeat(4097);
-    assert_eq!(bench.send(push("guid-1", &long)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(bench.events().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_too_large_is_refused_and_told_of_once_a_minute_without_its_content() {
+    let bench = bench().await;
+    let long = "x".repeat(4097);
+    for id in ["guid-1", "guid-2"] {
+        assert_eq!(bench.send(push(id, &long)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let events = bench.events().await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (events[0].head.topic.as_str(), events[0].head.key.as_str()),
+        ("hook.body_too_large", "github")
+    );
+    let told: Value = serde_json::from_slice(&events[0].body).unwrap();
+    assert_eq!(
+        told,
+        serde_json::json!({"hook": "github", "max_body_bytes": 4096, "delivery": "guid-1"})
+    );
 }
 
 #[tokio::test]

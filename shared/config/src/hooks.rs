@@ -110,6 +110,30 @@ pub enum HookEncoding {
     Base64,
 }
 
+/// Whose webhook it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepairPlace {
+    /// A repository's: owner and name.
+    Repository(String, String),
+    /// An organisation's.
+    Organization(String),
+}
+
+/// `repair` of a hook.
+#[derive(Clone, Debug)]
+pub struct RepairSettings {
+    /// `api_url`, default `https://api.github.com`.
+    pub api_url: url::Url,
+    /// `repository` or `organization`.
+    pub place: RepairPlace,
+    /// `hook_id`.
+    pub hook_id: u64,
+    /// `token`.
+    pub token: Secret,
+    /// `every`, default 10 min.
+    pub every: Duration,
+}
+
 /// A hook.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
@@ -137,6 +161,8 @@ pub struct HookSettings {
     pub encoding: HookEncoding,
     /// `tolerance` of `standard`: how far its timestamp may be off, default 5 min.
     pub tolerance: Duration,
+    /// `repair` of `github`: where deliveries that never arrived are taken from.
+    pub repair: Option<RepairSettings>,
 }
 
 pub(super) fn read_events(root: &Section<'_>) -> EventSettings {
@@ -150,7 +176,7 @@ pub(super) fn read_events(root: &Section<'_>) -> EventSettings {
             let retention = events.duration("retention", default.retention, range.clone(), doc);
             let doc = "Maximum size of the event log; the oldest events are dropped first.";
             let max_bytes = events.size("max_bytes", default.max_bytes, 1 << 20..=most, doc);
-            let doc = "How long to keep events that an active subscription has not seen yet.";
+            let doc = "How long to keep events, and removals in the change feed, that an active subscription has not seen yet.";
             let unseen_retention = events.duration("unseen_retention", default.unseen_retention, range, doc);
             let doc = "Maximum size of the event log including events that an active subscription has not seen yet.";
             let unseen_max_bytes = events.size("unseen_max_bytes", default.unseen_max_bytes, 1 << 20..=most, doc);
@@ -224,6 +250,10 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
     });
     let doc = "A random path segment that cannot be guessed: `/hooks/NAME/ID`.";
     let path_id = hook.optional_secret("path_id", doc);
+    let repair = hook.variant(word, "github", |hook| {
+        let doc = "Takes deliveries that never arrived from GitHub's list of them.";
+        hook.optional_section("repair", doc, read_repair)
+    });
     let default = "25MiB for `github`, else 5MiB";
     let doc = "Larger bodies are rejected with 413.";
     let max_body_bytes = hook.optional_size("max_body_bytes", default, 1_024..=1 << 30, doc);
@@ -247,6 +277,45 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
         algorithm: own.algorithm,
         encoding: own.encoding,
         tolerance: tolerance.unwrap_or(SECONDS(300)),
+        repair: repair.flatten().flatten(),
+    })
+}
+
+fn read_repair(repair: &Section<'_>) -> Option<RepairSettings> {
+    let doc = "GitHub's API; of GitHub Enterprise Server `https://HOST/api/v3`.";
+    let api_url = repair.optional_url("api_url", doc);
+    let default = "https://api.github.com".parse().ok();
+    let doc = "`OWNER/NAME` of the repository whose webhook it is.";
+    let repository = repair.parsed("repository", "text", "none", doc, &|text| match text.split_once('/') {
+        Some((owner, name)) if !owner.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(RepairPlace::Repository(owner.to_owned(), name.to_owned()))
+        }
+        _ => Err("must be OWNER/NAME".to_owned()),
+    });
+    let organization = repair.optional_text("organization", "none", "The organisation whose webhook it is.");
+    let doc = "The webhook's number: the end of its page's URL in GitHub's settings.";
+    let hook_id = repair.required_parsed("hook_id", "whole number", "", doc, &|text| {
+        text.parse::<u64>().map_err(|_| "must be a whole number".to_owned())
+    });
+    let doc = "A token that may read the webhook: fine-grained with the permission Webhooks, or classic with `admin:repo_hook` or \
+               `admin:org_hook`.";
+    let token = repair.required_secret("token", doc);
+    let every = repair.duration("every", SECONDS(600), SECONDS(60)..=DAY, "How often GitHub is asked.");
+    let place = match (repository, organization) {
+        (Some(repository), None) => Some(repository),
+        (None, Some(organization)) => Some(RepairPlace::Organization(organization)),
+        _ if repair.is_describing() => None,
+        _ => {
+            repair.fail("repository", "give either repository or organization");
+            None
+        }
+    };
+    Some(RepairSettings {
+        api_url: api_url.or(default)?,
+        place: place?,
+        hook_id: hook_id?,
+        token,
+        every,
     })
 }
 

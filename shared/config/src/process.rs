@@ -78,21 +78,17 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
         dashboard: root.section("dashboard", "The web pages of the gateway.", read_dashboard),
         events: read_events(root),
         subscriptions: read_subscriptions(root),
-        secret_key: {
-            let doc = "Seals the secrets that Tideline stores, such as those of push subscriptions: 32 bytes in base64 or \
-                       hexadecimal digits. Not given: the environment's `TIDELINE_SECRET_KEY`.";
-            let given = root.optional_secret("secret_key", doc);
-            given.or_else(|| root.environment("TIDELINE_SECRET_KEY").map(Secret::new))
-        },
-        public_url: {
-            let doc = "Where people reach this gateway, such as `https://tideline.example.com`; messages for people link there.";
-            root.optional_url("public_url", doc)
-        },
+        publish: read_publish(root),
+        secret_key: read_secret_key(root),
+        public_url: read_public_url(root),
         hooks: read_hooks(root),
         sources: read_sources(root),
         targets: read_targets(root),
         handlers: read_handlers(root),
     };
+    if settings.publish && settings.queue.reveal() == "in-process" {
+        root.fail("publish", "needs NATS: set queue to nats://…");
+    }
     root.finish();
     settings
 }
@@ -111,6 +107,25 @@ fn trace_url(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("must be an http or https address with {trace_id} in it, as in http://jaeger:16686/trace/{trace_id}".to_owned())
+}
+
+fn read_secret_key(root: &Section<'_>) -> Option<Secret> {
+    let doc = "Seals the secrets that Tideline stores, such as those of push subscriptions: 32 bytes in base64 or \
+               hexadecimal digits. Not given: the environment's `TIDELINE_SECRET_KEY`.";
+    let given = root.optional_secret("secret_key", doc);
+    given.or_else(|| root.environment("TIDELINE_SECRET_KEY").map(Secret::new))
+}
+
+fn read_public_url(root: &Section<'_>) -> Option<url::Url> {
+    let doc =
+        "Where people reach this gateway, such as `https://tideline.example.com`; messages for people link there.";
+    root.optional_url("public_url", doc)
+}
+
+fn read_publish(root: &Section<'_>) -> bool {
+    let doc = "Publish every event on `tideline.events.<topic>` and every change on `tideline.changes.<source>.<kind>`, in \
+               order and at least once. Needs NATS as the queue.";
+    root.flag("publish", false, doc)
 }
 
 fn read_expressions(expressions: &Section<'_>) -> ExpressionSettings {

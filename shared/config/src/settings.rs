@@ -55,6 +55,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// `subscriptions`.
     pub subscriptions: SubscriptionSettings,
+    /// `publish`: every event and every change is published on NATS, default false.
+    pub publish: bool,
     /// `secret_key`, or the environment's `TIDELINE_SECRET_KEY`: seals the secrets that are stored.
     pub secret_key: Option<Secret>,
     /// `public_url`: where people reach the gateway.

@@ -4,6 +4,7 @@
 
 pub mod backends;
 mod backoff;
+pub mod documents;
 mod driver;
 pub mod event_filter;
 mod panic;

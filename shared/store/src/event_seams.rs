@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use super::{EventBounds, EventFilter, EventPage, EventReading, EventStart, StoreError, SubscriptionCommand};
 use tideline_core::rules::EventRetention;
 use tideline_core::words::{
-    Appended, DeadLetter, DeliveryId, EventRecord, EventSequence, NewEvent, SettleEvent, SubscriptionRecord,
-    SubscriptionSpec, TakeEvents, Taken, Timestamp,
+    Appended, DeadLetter, DeliveryId, EventOutcome, EventRecord, EventSequence, NewEvent, SettleEvent,
+    SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken, TakenChanges, Timestamp,
 };
 
 type Answer<T> = Result<T, StoreError>;
@@ -81,6 +81,20 @@ pub trait SubscriptionStore: Send + Sync {
 
     /// One of them (or up to a thousand) is due again, as if for the first time; says how many.
     async fn retry_dead_letters(&self, name: &str, sequence: Option<EventSequence>) -> Answer<u64>;
+}
+
+/// Who follows the change feed: one batch at a time, in order, each from its own place.
+#[async_trait]
+pub trait ChangeSubscriptionStore: Send + Sync {
+    /// Hands out the next changes for a while, as many as `request` says. Nothing while an earlier batch is somebody's or waits for
+    /// its time, and nothing if the subscription is paused or blocked. `Refused` if it follows events.
+    async fn take_changes(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Answer<TakenChanges>;
+
+    /// Ends the hand-out of a batch; done with, the subscription moves on. `false`: it is somebody else's by now, or done with.
+    async fn settle_changes(&self, name: &str, token: i64, outcome: &EventOutcome, now: Timestamp) -> Answer<bool>;
+
+    /// When the oldest removal was committed that a live subscription has yet to be told of.
+    async fn find_oldest_unseen_removal(&self) -> Answer<Option<Timestamp>>;
 }
 
 /// Where those who follow the log of events from inside stand.

@@ -4,6 +4,7 @@
 
 mod acts;
 mod batch;
+mod change_subscriptions;
 mod deltas;
 mod drift_seam;
 mod error;
@@ -24,7 +25,7 @@ pub mod sqlite;
 pub use acts::*;
 pub use drift_seam::DriftStore;
 pub use error::StoreError;
-pub use event_seams::{EventStore, FollowerStore, SubscriptionStore};
+pub use event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};
 pub use requests::*;
 pub use seams::*;

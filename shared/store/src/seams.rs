@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 
 use super::drift_seam::DriftStore;
-use super::event_seams::{EventStore, FollowerStore, SubscriptionStore};
+use super::event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 use super::sessions::SessionStore;
 use super::target_seams::TargetStore;
 use super::{
@@ -34,6 +34,7 @@ pub trait Store:
     + AuditStore
     + TokenStore
     + SubscriptionStore
+    + ChangeSubscriptionStore
     + FollowerStore
     + TargetStore
     + SessionStore
@@ -56,6 +57,7 @@ impl<T> Store for T where
         + AuditStore
         + TokenStore
         + SubscriptionStore
+        + ChangeSubscriptionStore
         + FollowerStore
         + TargetStore
         + SessionStore

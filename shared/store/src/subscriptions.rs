@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::events::{MAX_READING_BYTES, SCAN};
 use super::{EventFilter, EventStart, StoreError};
-use tideline_core::rules::{Book, BookEnd, BookLease};
+use tideline_core::rules::{Book, BookEnd, BookLease, FeedProgress};
 use tideline_core::words::{
-    EventHead, EventOutcome, EventRecord, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionState,
-    TakeEvents, Taken, TakenEvent, Timestamp,
+    EventHead, EventOutcome, EventRecord, EventSequence, FeedPosition, SettleEvent, SubscriptionRecord,
+    SubscriptionState, TakeEvents, Taken, TakenEvent, Timestamp,
 };
 
 /// Most events of one taking.
@@ -85,7 +85,7 @@ impl Row {
 
     /// Takes of `heads`, which follow its position; `looked`: how many were asked for.
     pub(super) fn pick(&mut self, request: &TakeEvents, heads: &[EventHead], looked: u32, now: Timestamp) -> Picked {
-        if self.record.state != SubscriptionState::Active {
+        if self.record.state != SubscriptionState::Active || self.record.changes.is_some() {
             return Picked {
                 taken: vec![],
                 more: false,
@@ -182,26 +182,29 @@ impl Row {
             let attempts = self.book.settle(*sequence, *token, end);
             settled.push(attempts.is_some());
             let Some(attempts) = attempts else { continue };
-            match outcome {
-                EventOutcome::Acked => self.succeeded(),
-                EventOutcome::Again { error, .. } => self.failed(error.as_deref(), now),
-                EventOutcome::Untried | EventOutcome::Skipped => {}
-                EventOutcome::Dead { error } => {
-                    self.failed(Some(error), now);
-                    died.push(Died {
-                        sequence: *sequence,
-                        attempts,
-                        error: cut(error),
-                    });
-                }
+            self.note_outcome(outcome, now);
+            if let EventOutcome::Dead { error } = outcome {
+                died.push(Died {
+                    sequence: *sequence,
+                    attempts,
+                    error: cut(error),
+                });
             }
         }
         (settled, died)
     }
 
-    fn succeeded(&mut self) {
-        self.record.failing_since = None;
-        self.record.last_error = None;
+    /// Whether it fails.
+    pub(super) fn note_outcome(&mut self, outcome: &EventOutcome, now: Timestamp) {
+        match outcome {
+            EventOutcome::Acked => {
+                self.record.failing_since = None;
+                self.record.last_error = None;
+            }
+            EventOutcome::Again { error, .. } => self.failed(error.as_deref(), now),
+            EventOutcome::Dead { error } => self.failed(Some(error), now),
+            EventOutcome::Untried | EventOutcome::Skipped => {}
+        }
     }
 
     /// A subscriber that only asks for more time does not fail.
@@ -212,8 +215,12 @@ impl Row {
         }
     }
 
-    /// Does what is wanted; says why if it does not fit. `start`: where a replay begins.
-    pub(super) fn command(&mut self, command: &SubscriptionCommand, start: EventSequence) -> Result<(), StoreError> {
+    /// Does what is wanted; says why if it does not fit. `start`: where a replay begins, in the log and in the change feed.
+    pub(super) fn command(
+        &mut self,
+        command: &SubscriptionCommand,
+        start: (EventSequence, FeedPosition),
+    ) -> Result<(), StoreError> {
         let record = &mut self.record;
         match command {
             SubscriptionCommand::Pause => record.state = SubscriptionState::Paused,
@@ -237,7 +244,8 @@ impl Row {
                 record.failing_since = None;
             }
             SubscriptionCommand::Replay(_) => {
-                record.position = start;
+                record.position = start.0;
+                record.feed = record.feed.map(|_| FeedProgress::at(start.1));
                 record.missed_to = None;
                 record.generation = record.generation.saturating_add(1);
                 self.book = Book::default();

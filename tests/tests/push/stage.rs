@@ -234,6 +234,7 @@ impl Stage {
                 sealed: target.seal(&self.sealer, NAME).unwrap(),
                 in_flight,
             }),
+            changes: None,
         }
     }
 

@@ -24,11 +24,11 @@ use super::sending::Answer;
 use super::{Pusher, ignore_missing, sentence};
 
 /// A lease is so much longer than a request: two of one key fit into it, and the settlement.
-const LEASE_MARGIN: Duration = Duration::from_secs(10);
+pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// Before the end of the lease nothing is being sent any more for so long: clocks differ a little.
 const CLOCK_MARGIN: Duration = Duration::from_secs(2);
 /// How long it waits if the store cannot be asked, or expressions cannot be evaluated.
-const UNAVAILABLE: Duration = Duration::from_secs(1);
+pub(super) const UNAVAILABLE: Duration = Duration::from_secs(1);
 /// No wait for what is due is longer: the book may have changed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -40,11 +40,11 @@ pub(super) struct Lane {
 }
 
 /// What a task needs that sends.
-struct Sending {
-    pusher: Arc<Pusher>,
-    name: String,
+pub(super) struct Sending {
+    pub(super) pusher: Arc<Pusher>,
+    pub(super) name: String,
     push: PushSpec,
-    target: PushTarget,
+    pub(super) target: PushTarget,
     filter: Option<EventFilter>,
 }
 
@@ -58,24 +58,12 @@ struct Done {
 }
 
 impl Lane {
-    /// # Errors
-    /// What is stored cannot be used by this process: there is no key, or another one.
-    pub(super) fn new(pusher: Arc<Pusher>, record: &SubscriptionRecord) -> Result<Self, String> {
-        let push = record.push.clone().ok_or("it has no target")?;
-        let target = PushTarget::open(&pusher.parts.sealer, &record.name, &push.sealed);
-        let filter = record.filter.as_deref().map(EventFilter::compile).transpose();
-        let lease = pusher.parts.settings.timeout * 2 + LEASE_MARGIN;
-        Ok(Self {
-            in_flight: push.in_flight.max(1),
-            lease,
-            sending: Arc::new(Sending {
-                name: record.name.clone(),
-                target: target.map_err(|error| error.to_string())?,
-                filter: filter.map_err(|error| format!("filter: {error}"))?,
-                push,
-                pusher,
-            }),
-        })
+    pub(super) fn new(sending: Arc<Sending>) -> Self {
+        Self {
+            in_flight: sending.push.in_flight.max(1),
+            lease: sending.pusher.parts.settings.timeout * 2 + LEASE_MARGIN,
+            sending,
+        }
     }
 
     /// Sends until `stop`, then lets what is being sent end; `cancel` ends it at once.
@@ -250,7 +238,22 @@ fn by_key(events: Vec<TakenEvent>) -> Vec<Vec<TakenEvent>> {
 }
 
 impl Sending {
-    fn now(&self) -> Timestamp {
+    /// # Errors
+    /// What is stored cannot be used by this process: there is no key, or another one.
+    pub(super) fn new(pusher: Arc<Pusher>, record: &SubscriptionRecord) -> Result<Self, String> {
+        let push = record.push.clone().ok_or("it has no target")?;
+        let target = PushTarget::open(&pusher.parts.sealer, &record.name, &push.sealed);
+        let filter = record.filter.as_deref().map(EventFilter::compile).transpose();
+        Ok(Self {
+            name: record.name.clone(),
+            target: target.map_err(|error| error.to_string())?,
+            filter: filter.map_err(|error| format!("filter: {error}"))?,
+            push,
+            pusher,
+        })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
         self.pusher.parts.clock.now()
     }
 

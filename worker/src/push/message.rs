@@ -5,9 +5,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use sha2::Sha256;
-use tideline_core::words::{EventRecord, Timestamp, Verdict};
+use tideline_core::words::{EventRecord, Timestamp};
+use tideline_runtime::documents::EventDocument;
 
 /// A request's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,28 +23,7 @@ pub(super) struct Message {
 struct Envelope<'e> {
     r#type: &'e str,
     timestamp: String,
-    data: EventData<'e>,
-}
-
-/// An event as the API shows it.
-#[derive(Serialize)]
-struct EventData<'e> {
-    id: String,
-    topic: &'e str,
-    key: &'e str,
-    created_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hook: Option<&'e str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery: Option<&'e str>,
-    verdict: Verdict,
-    malformed: bool,
-    body_bytes: u64,
-    headers: &'e [(String, String)],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'e RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
+    data: EventDocument<'e>,
 }
 
 /// The id of an event's message, which tells the store's events apart from those of one that was made anew.
@@ -54,25 +33,10 @@ pub(super) fn id_of(event: &EventRecord) -> String {
 
 /// The message of an event for a program.
 pub(super) fn of_event(event: &EventRecord) -> Message {
-    let head = &event.head;
-    let body: Option<&RawValue> = serde_json::from_slice(&event.body).ok();
     let envelope = Envelope {
-        r#type: &head.topic,
-        timestamp: head.created_at.to_string(),
-        data: EventData {
-            id: head.sequence.to_string(),
-            topic: &head.topic,
-            key: &head.key,
-            created_at: head.created_at.to_string(),
-            hook: head.delivery.as_ref().map(|of| of.hook.as_str()),
-            delivery: head.delivery.as_ref().map(|of| of.id.as_str()),
-            verdict: head.verdict,
-            malformed: head.malformed,
-            body_bytes: head.body_bytes,
-            headers: &event.headers,
-            body_base64: body.is_none().then(|| STANDARD.encode(&event.body)),
-            body,
-        },
+        r#type: &event.head.topic,
+        timestamp: event.head.created_at.to_string(),
+        data: EventDocument::new(event),
     };
     Message {
         id: id_of(event),
@@ -98,7 +62,7 @@ pub(super) fn signature(key: &[u8], message: &Message, now: Timestamp) -> String
 #[allow(clippy::unwrap_used, reason = "test code")]
 mod tests {
     use super::*;
-    use tideline_core::words::{EventHead, EventSequence, Secret};
+    use tideline_core::words::{EventHead, EventSequence, Secret, Verdict};
     use tideline_runtime::push_target::signing_key;
 
     /// The vector of the reference implementations (`standard-webhooks/libraries`, "sign function").

@@ -1,6 +1,7 @@
 //! Sends the events of push subscriptions to their URLs. Any number of workers do so at once: what one has taken is leased, no
 //! other one sends it meanwhile, and a request ends before its lease does. Look next at `lane.rs`, one subscription's sending.
 
+mod changes;
 mod lane;
 mod message;
 mod sending;
@@ -23,7 +24,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::lane::Lane;
+use self::changes::ChangeLane;
+use self::lane::{Lane, Sending};
 use self::sending::Sender;
 
 /// How often the subscriptions are looked at without a wake-up.
@@ -121,7 +123,7 @@ impl Pusher {
             if record.state != SubscriptionState::Active {
                 continue;
             }
-            let has_work = record.position < last || record.outstanding > 0;
+            let has_work = record.position < last || record.outstanding > 0 || record.changes.is_some();
             if let Some(running) = lanes.get(&record.name) {
                 if has_work {
                     running.wake.notify_one();
@@ -173,8 +175,8 @@ impl Pusher {
             stop: self.runtime.stop().child_token(),
             cancel: CancellationToken::new(),
         };
-        let lane = match Lane::new(Arc::clone(self), record) {
-            Ok(lane) => lane,
+        let sending = match Sending::new(Arc::clone(self), record) {
+            Ok(sending) => Arc::new(sending),
             Err(error) => {
                 tracing::warn!(
                     subscription = record.name,
@@ -184,16 +186,20 @@ impl Pusher {
                 return None;
             }
         };
-        self.runtime
-            .spawn(lane.run(Arc::clone(&running.wake), running.stop.clone(), running.cancel.clone()));
+        let (wake, stop, cancel) = (Arc::clone(&running.wake), running.stop.clone(), running.cancel.clone());
+        if record.changes.is_some() {
+            self.runtime.spawn(ChangeLane(sending).run(wake, stop, cancel));
+        } else {
+            self.runtime.spawn(Lane::new(sending).run(wake, stop, cancel));
+        }
         Some(running)
     }
 }
 
 /// Whether what is being sent for one is still right for the other.
 fn is_same(now: &SubscriptionRecord, then: &SubscriptionRecord) -> bool {
-    (now.created_at, now.generation, &now.filter, &now.push)
-        == (then.created_at, then.generation, &then.filter, &then.push)
+    let identity = |record: &SubscriptionRecord| (record.created_at, record.generation, record.changes.is_some());
+    identity(now) == identity(then) && now.filter == then.filter && now.push == then.push
 }
 
 /// A subscription that was deleted meanwhile wants nothing more.

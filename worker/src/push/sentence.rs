@@ -27,6 +27,7 @@ pub(super) struct Sentence {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Facts {
+    job: Option<i64>,
     source: Option<String>,
     reason: Option<String>,
     error: Option<String>,
@@ -119,21 +120,20 @@ pub(super) fn of_event(event: &EventRecord, public_url: Option<&Url>) -> Sentenc
     let text = text[..text.floor_char_boundary(MAX_BYTES)].to_owned();
     Sentence {
         text,
-        link: public_url.and_then(|base| link(base, &head.topic, facts.source.as_deref(), head)),
+        link: public_url.and_then(|base| link(base, &facts, head)),
     }
 }
 
-/// The page of the thing: the source, or the event in the API.
-fn link(base: &Url, topic: &str, source: Option<&str>, head: &EventHead) -> Option<String> {
+/// The page of the thing in the dashboard.
+fn link(base: &Url, facts: &Facts, head: &EventHead) -> Option<String> {
     let mut url = base.clone();
-    let id = head.sequence.to_string();
-    let path: [&str; 3] = match source {
-        Some(source) => ["", "sources", source],
-        None if topic.starts_with("subscription.") => ["v1", "subscriptions", &head.key],
-        None => ["v1", "events", &id],
+    let (page, name) = match (&facts.job, &facts.source) {
+        (Some(job), _) => ("jobs", job.to_string()),
+        (None, Some(source)) => ("sources", source.clone()),
+        (None, None) if head.topic.starts_with("subscription.") => ("subscriptions", head.key.clone()),
+        (None, None) => ("events", head.sequence.to_string()),
     };
-    let parts = path.into_iter().filter(|part| !part.is_empty());
-    url.path_segments_mut().ok()?.pop_if_empty().extend(parts);
+    url.path_segments_mut().ok()?.pop_if_empty().extend([page, &name]);
     Some(url.into())
 }
 
@@ -261,7 +261,7 @@ mod tests {
         let sentence = of_event(&dead, Some(&base));
         assert_eq!(
             sentence.plain(),
-            "Subscription audit: event 9 was given up after 8 attempts: 500. https://tideline.example.com/t/v1/subscriptions/audit"
+            "Subscription audit: event 9 was given up after 8 attempts: 500. https://tideline.example.com/t/subscriptions/audit"
         );
         assert_eq!(
             of_event(&event("github.push", "a/b", json!({})), None).plain(),

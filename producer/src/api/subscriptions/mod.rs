@@ -1,6 +1,7 @@
 //! `/v1/subscriptions`: who follows the log of events. A subscriber pulls, works, and acknowledges; what it neither acknowledges
 //! nor gives back is handed out again when its lease is over.
 
+mod changes;
 mod letters;
 mod pull;
 mod put;
@@ -45,9 +46,11 @@ pub(super) fn router() -> ApiRouter {
 async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Json<Page<Subscription>>, Problem> {
     by.principal.require_all_sources()?;
     let found = api.store.list_subscriptions().await?;
-    let last = api.store.event_bounds().await?.last;
-    let found = found.into_iter().map(|record| Subscription::new(record, last));
-    Ok(Json(Page::whole(found.collect())))
+    let mut shown_ones = Vec::with_capacity(found.len());
+    for record in found {
+        shown_ones.push(shown(&api, record).await?);
+    }
+    Ok(Json(Page::whole(shown_ones)))
 }
 
 /// One subscription.
@@ -74,8 +77,15 @@ async fn find(api: &ApiState, name: &str) -> Result<SubscriptionRecord, Problem>
 }
 
 async fn shown(api: &ApiState, record: SubscriptionRecord) -> Result<Subscription, Problem> {
-    let last = api.store.event_bounds().await?.last;
-    Ok(Subscription::new(record, last))
+    let Some(feed) = record.feed else {
+        let last = api.store.event_bounds().await?.last;
+        return Ok(Subscription::new(record, last));
+    };
+    let last = api.store.stats(api.clock.now()).await?.last_sequence;
+    let (position, ahead) = (record.position, last.0 - feed.position.sequence().0);
+    let mut shown = Subscription::new(record, position);
+    shown.lag = u64::try_from(ahead).unwrap_or(0);
+    Ok(shown)
 }
 
 /// From where a subscription begins: `now`, `beginning`, or a time.

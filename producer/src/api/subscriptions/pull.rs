@@ -14,7 +14,7 @@ use tideline_runtime::event_filter::{EventFilter, FilterError};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::find;
+use super::{changes, find};
 use crate::api::ApiState;
 use crate::api::changes::MAX_WAIT;
 use crate::api::event_bell::EventBell;
@@ -22,7 +22,7 @@ use crate::api::extract::{Json as Body, Path};
 use crate::api::page::limit_of;
 use crate::api::problem::{Code, Problem};
 use crate::api::role::{By, Operate};
-use crate::api::types::WholeEvent;
+use crate::api::types::{Change, WholeEvent};
 
 /// Longest lease and delay, in seconds.
 const MAX_SECONDS: u64 = 43_200;
@@ -50,15 +50,37 @@ struct Pulled {
     ack_id: String,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 pub(super) struct PullAnswer {
     /// In order.
     events: Vec<Pulled>,
+    /// Of a subscription to changes: the changes, in order. One batch is handed out at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<Change>>,
+    /// Of a subscription to changes: acknowledges the batch, or gives it back. Absent: nothing was handed out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ack_id: Option<String>,
+    /// Of a subscription to changes: changes were dropped before it came to them. Forget what you have; everything comes anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    start_over: bool,
     /// There may be more now.
     more: bool,
     /// Events up to here were dropped before the subscription came to them; told once.
     #[serde(skip_serializing_if = "Option::is_none")]
     missed_to: Option<String>,
+}
+
+impl PullAnswer {
+    /// Of a subscription to changes. `ack_id`: a batch was handed out.
+    pub(super) fn of_changes(changes: Vec<Change>, ack_id: Option<String>, (start_over, more): (bool, bool)) -> Self {
+        Self {
+            changes: Some(changes),
+            ack_id,
+            start_over,
+            more,
+            ..Self::default()
+        }
+    }
 }
 
 /// Hands out events for a while. Those of one key come in order, and to one puller at a time.
@@ -79,6 +101,10 @@ pub(super) async fn pull(
     let subscription = find(&api, &name).await?;
     if subscription.kind == SubscriptionKind::Push {
         return Err(Problem::new(Code::Conflict, "events of this subscription are pushed"));
+    }
+    if subscription.changes.is_some() {
+        let answer = changes::pull(&api, &subscription, (max, lease), wait).await?;
+        return Ok(Json(answer));
     }
     let puller = Puller::new(&api, &subscription, max, lease)?;
     let deadline = Instant::now() + wait;
@@ -110,6 +136,7 @@ pub(super) async fn pull(
         events: (taken.events.into_iter())
             .map(|taken| pulled(taken, puller.token))
             .collect(),
+        ..PullAnswer::default()
     }))
 }
 
@@ -231,9 +258,9 @@ pub(super) struct Nack {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Settled {
     /// Events that were settled.
-    settled: usize,
+    pub(super) settled: usize,
     /// `ack_id` of events that are somebody else's by now, or done with.
-    stale: Vec<String>,
+    pub(super) stale: Vec<String>,
 }
 
 /// Events are done: they do not come again.
@@ -282,6 +309,9 @@ async fn settle(
 ) -> Result<Json<Settled>, Problem> {
     if ack_ids.len() > 1_000 {
         return Err(Problem::new(Code::InvalidRequest, "ack_ids takes at most 1,000"));
+    }
+    if ack_ids.iter().any(|id| id.starts_with(changes::ACK_PREFIX)) {
+        return changes::settle(api, name, ack_ids, outcome).await.map(Json);
     }
     let settlement = |id: &String| -> Result<SettleEvent, Problem> {
         let parts = id

@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tideline_core::rules::TopicGlob;
-use tideline_core::words::{PushFormat, PushSpec, Secret, SubscriptionKind, SubscriptionRecord, SubscriptionSpec};
+use tideline_core::words::{
+    ChangesSpec, PushFormat, PushSpec, Secret, SubscriptionKind, SubscriptionRecord, SubscriptionSpec,
+};
 use tideline_runtime::event_filter::EventFilter;
 use tideline_runtime::push_target::{PushTarget, secret_of};
 use tideline_store::EventStart;
@@ -60,6 +62,19 @@ pub(super) struct PutSubscription {
     push: Option<Push>,
     /// Tells people, in a channel of their chat.
     notify: Option<Notify>,
+    /// Follows changes of the catalog instead of events, pulled or pushed in batches.
+    changes: Option<Changes>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Changes {
+    /// Names of sources, at most 100; none: all.
+    #[serde(default)]
+    sources: Vec<String>,
+    /// Kinds of entities, at most 100; none: all.
+    #[serde(default)]
+    kinds: Vec<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -151,6 +166,13 @@ pub(super) async fn put(
         check_filter(filter)?;
     }
     let topics = topics_of(wanted.topics, wanted.notify.is_some())?;
+    let changes = wanted.changes.map(changes_of).transpose()?;
+    if changes.is_some() && (!topics.is_empty() || filter.is_some() || wanted.notify.is_some()) {
+        return Err(invalid("changes excludes topics, filter and notify"));
+    }
+    if changes.is_some() && matches!(wanted.from, Some(StartAt::At(_))) {
+        return Err(invalid("from takes now or beginning for changes"));
+    }
     let existing = api.store.find_subscription(&name).await?;
     let (push, secret) = match (wanted.push, wanted.notify) {
         (Some(_), Some(_)) => return Err(invalid("push and notify exclude each other; make two subscriptions")),
@@ -166,8 +188,10 @@ pub(super) async fn put(
     } else {
         SubscriptionKind::Pull
     };
-    if existing.is_some_and(|existing| existing.kind != kind) {
-        let detail = "a subscription stays one that pulls, or one that is pushed; delete it first, or use another name";
+    let same = |existing: &SubscriptionRecord| existing.kind == kind && existing.changes.is_some() == changes.is_some();
+    if existing.is_some_and(|existing| !same(&existing)) {
+        let detail = "a subscription stays what it is: pulled or pushed, of events or of changes; delete it first, or use \
+                      another name";
         return Err(Problem::new(Code::Conflict, detail));
     }
     let spec = SubscriptionSpec {
@@ -177,6 +201,7 @@ pub(super) async fn put(
         max_outstanding,
         filter,
         push,
+        changes,
     };
     let start = wanted.from.map_or(EventStart::Now, EventStart::from);
     let made = api.store.put_subscription(&spec, start, api.clock.now()).await?;
@@ -199,6 +224,18 @@ fn topics_of(topics: Vec<String>, notifies: bool) -> Result<Vec<TopicGlob>, Prob
     topics
         .collect::<Result<_, _>>()
         .map_err(|error| invalid(format!("topics: {error}")))
+}
+
+fn changes_of(changes: Changes) -> Result<ChangesSpec, Problem> {
+    for (key, names) in [("sources", &changes.sources), ("kinds", &changes.kinds)] {
+        if names.len() > MAX_TOPICS {
+            return Err(invalid(format!("changes.{key} takes at most {MAX_TOPICS} names")));
+        }
+    }
+    Ok(ChangesSpec {
+        sources: changes.sources,
+        kinds: changes.kinds,
+    })
 }
 
 fn check_filter(filter: &str) -> Result<(), Problem> {

@@ -175,3 +175,95 @@ async fn a_pull_gets_what_its_filter_wants_and_moves_past_the_rest() {
         (&json!(0), &json!(0), &json!(".body.n > 1"))
     );
 }
+
+#[tokio::test]
+async fn changes_are_pulled_batch_by_batch_and_come_again_until_they_are_acknowledged() {
+    let bench = bench().await;
+    bench.some_entities(3).await;
+    let refused = bench.put("c", json!({"changes": {}, "topics": ["ci.*"]})).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    let made = bench
+        .put("c", json!({"changes": {"sources": ["platform"]}, "from": "beginning"}))
+        .await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    assert_eq!(
+        (&made.json()["changes"]["sources"], &made.json()["lag"]),
+        (&json!(["platform"]), &json!(3))
+    );
+    let pull = async || {
+        bench
+            .post("/v1/subscriptions/c/pull", Some(json!({"max": 2})))
+            .await
+            .json()
+    };
+    let first = pull().await;
+    assert_eq!(
+        (first["changes"].as_array().unwrap().len(), &first["more"]),
+        (2, &json!(true))
+    );
+    assert_eq!(pull().await["changes"], json!([]), "one batch at a time");
+    let ids = json!({"ack_ids": [first["ack_id"]]});
+    assert_eq!(
+        bench.post("/v1/subscriptions/c/nack", Some(ids.clone())).await.json()["settled"],
+        1
+    );
+    let again = pull().await;
+    assert_eq!(again["changes"], first["changes"]);
+    assert_eq!(
+        bench.post("/v1/subscriptions/c/ack", Some(ids)).await.json()["settled"],
+        0,
+        "that one is stale"
+    );
+    let ids = json!({"ack_ids": [again["ack_id"]]});
+    assert_eq!(
+        bench.post("/v1/subscriptions/c/ack", Some(ids)).await.json()["settled"],
+        1
+    );
+    assert_eq!(pull().await["changes"].as_array().unwrap().len(), 1);
+    assert_eq!(bench.put("c", json!({"topics": ["ci.*"]})).await.status, 409);
+}
+
+#[tokio::test]
+async fn a_delivery_tells_what_it_caused_or_that_nobody_follows_its_topic() {
+    let yaml = "sources:\n  - name: services\n    type: http\n    base_url: http://127.0.0.1:1\n    resources:\n      - { name: services, \
+                path: /s, item: \"/s/{id}\", values: { id: .id } }\n    on:\n      - { topic: \"ci.*\", refresh: item, values: { id: \
+                .body.id } }\n";
+    let bench = bench_with(Some(
+        tideline_config::parse(yaml, Path::new("t.yaml"), &|_| None).unwrap(),
+    ))
+    .await;
+    bench.append(&[json!({"id": 42})]).await;
+    let told = bench.get("/v1/deliveries/1").await.json();
+    assert_eq!(
+        (&told["sources"], &told["topic"]),
+        (&json!(["services"]), &json!("ci.done"))
+    );
+    assert_eq!(told["summary"], "stored; services: the rules have not come to it yet");
+    let target = json!({"refresh": "item", "resource": null, "values": {"id": 42}, "removed": false});
+    let job = tideline_core::words::NewJob {
+        kind: "refresh".to_owned(),
+        key: "services/42".to_owned(),
+        fingerprint: fingerprint(b"1"),
+        args: json!({"source": "services", "target": target, "event": 1}).to_string(),
+        due_at: SystemClock.now(),
+        trigger: tideline_core::words::Trigger::Webhook,
+        trace: None,
+    };
+    bench.store.enqueue(&[job], SystemClock.now()).await.unwrap();
+    bench.put("all", json!({"from": "beginning"})).await;
+    bench.put("other", json!({"topics": ["github.*"]})).await;
+    let told = bench.get("/v1/deliveries/1").await.json();
+    assert_eq!(told["refreshed"][0]["key"], "services/42");
+    assert_eq!(told["subscriptions"], json!([{"name": "all", "state": "ahead"}]));
+    let summary = told["summary"].as_str().unwrap();
+    assert!(
+        summary.contains("the refresh of services/42 of source services is Waiting"),
+        "{summary}"
+    );
+    assert!(summary.contains("not yet handed out to all"), "{summary}");
+    let nobody = super::bench().await;
+    nobody.append(&[json!({})]).await;
+    let told = nobody.get("/v1/deliveries/1").await.json();
+    assert_eq!(told["summary"], "stored; nobody follows this topic");
+    assert_eq!(nobody.get("/v1/deliveries/7").await.status, 404);
+}

@@ -147,6 +147,22 @@ pub struct Subscription {
     /// When what failed is tried again.
     #[serde(default)]
     pub next_try: Option<Time>,
+    /// The changes of the catalog that it follows; absent: it follows events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<FollowedChanges>,
+}
+
+/// Changes that a subscription follows.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FollowedChanges {
+    /// Names of sources; none: all.
+    pub sources: Vec<String>,
+    /// Kinds of entities; none: all.
+    pub kinds: Vec<String>,
+    /// Everything up to here is done with.
+    pub position: String,
+    /// It is told to start over with its next batch.
+    pub starts_over: bool,
 }
 
 /// Where the events of a subscription are sent.
@@ -171,6 +187,12 @@ impl Subscription {
             in_flight: push.in_flight,
         };
         Self {
+            changes: record.changes.map(|changes| FollowedChanges {
+                sources: changes.sources,
+                kinds: changes.kinds,
+                position: record.feed.map_or_else(String::new, |feed| feed.position.to_string()),
+                starts_over: record.feed.is_some_and(|feed| feed.starts_over),
+            }),
             lag: u64::try_from(ahead)
                 .unwrap_or(0)
                 .saturating_add(record.outstanding.into()),

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::{EventHead, EventRecord, EventSequence, Timestamp};
-use crate::rules::TopicGlob;
+use super::{Change, EventHead, EventRecord, EventSequence, Timestamp};
+use crate::rules::{FeedProgress, TopicGlob};
 
 /// Where a subscription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,6 +64,41 @@ pub struct PushSpec {
     pub in_flight: u32,
 }
 
+/// Which changes of the catalog a subscription follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangesSpec {
+    /// Names of sources; empty: all.
+    #[serde(default)]
+    pub sources: Vec<String>,
+    /// Kinds of entities; empty: all.
+    #[serde(default)]
+    pub kinds: Vec<String>,
+}
+
+impl ChangesSpec {
+    /// Whether a change is one of them.
+    #[must_use]
+    pub fn wants(&self, change: &Change) -> bool {
+        let is_of = |names: &[String], name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+        is_of(&self.sources, &change.source) && is_of(&self.kinds, change.reference.kind())
+    }
+}
+
+/// Changes that were handed out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakenChanges {
+    /// In order.
+    pub changes: Vec<Change>,
+    /// The follower would have missed changes: it forgets what it has, and gets everything anew from here on.
+    pub starts_over: bool,
+    /// How often a batch was handed out from here, 1 for the first time; 0: nothing was handed out.
+    pub attempt: u32,
+    /// There may be more now.
+    pub more: bool,
+    /// When the batch that somebody has, or that failed, is due.
+    pub next_due: Option<Timestamp>,
+}
+
 /// A subscription as it is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionSpec {
@@ -79,6 +114,8 @@ pub struct SubscriptionSpec {
     pub filter: Option<String>,
     /// Where they are sent, if they are.
     pub push: Option<PushSpec>,
+    /// Follows these changes of the catalog, and not events.
+    pub changes: Option<ChangesSpec>,
 }
 
 /// A subscription as operators see it.
@@ -118,6 +155,10 @@ pub struct SubscriptionRecord {
     pub next_try: Option<Timestamp>,
     /// When the oldest event was stored that it is not done with.
     pub behind_since: Option<Timestamp>,
+    /// Follows these changes of the catalog, and not events.
+    pub changes: Option<ChangesSpec>,
+    /// Where it stands in the change feed.
+    pub feed: Option<FeedProgress>,
 }
 
 /// Asks for events of a subscription.

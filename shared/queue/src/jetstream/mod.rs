@@ -12,6 +12,7 @@ mod failure;
 mod keeping;
 mod names;
 mod options;
+mod outlet;
 mod publish;
 mod pull;
 mod status;
@@ -29,6 +30,8 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
+
+pub use self::outlet::{Outlet, Publication, Subject};
 
 use self::failure::{full_text, no_jetstream, of_connecting, unavailable};
 use self::names::Names;

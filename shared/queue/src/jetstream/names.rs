@@ -89,7 +89,7 @@ pub(super) fn consumer_name(kind: &str) -> String {
 
 /// A kind as one token of a subject, and as a consumer's name: other bytes than letters, digits, `-` and `_` as `=` and two
 /// hex digits; a long one as its hash.
-fn token(kind: &str) -> String {
+pub(super) fn token(kind: &str) -> String {
     let mut token = String::with_capacity(kind.len());
     for byte in kind.bytes() {
         match byte {

@@ -22,6 +22,7 @@
 pub mod acts;
 mod builders;
 pub mod catalog;
+pub mod change_subscriptions;
 pub mod collisions;
 pub mod cycles;
 pub mod deltas;
@@ -58,6 +59,7 @@ macro_rules! store_conformance {
     ($open:path) => {
         $crate::store_conformance_acts!($open);
         $crate::store_conformance_catalog!($open);
+        $crate::store_conformance_change_subscriptions!($open);
         $crate::store_conformance_collisions!($open);
         $crate::store_conformance_cycles!($open);
         $crate::store_conformance_deltas!($open);
@@ -117,6 +119,7 @@ mod tests {
         for (file, text) in [
             ("acts", include_str!("acts.rs")),
             ("catalog", include_str!("catalog.rs")),
+            ("change_subscriptions", include_str!("change_subscriptions.rs")),
             ("collisions", include_str!("collisions.rs")),
             ("cycles", include_str!("cycles.rs")),
             ("deltas", include_str!("deltas.rs")),

@@ -18,6 +18,7 @@ async fn subscribe(store: &Arc<dyn Store>, name: &str, topics: &[&str]) -> Subsc
         max_outstanding: 100,
         filter: None,
         push: None,
+        changes: None,
     };
     store.put_subscription(&spec, EventStart::Beginning, T0).await.unwrap()
 }
@@ -254,6 +255,7 @@ fn push_spec(sealed: &str) -> SubscriptionSpec {
             sealed: sealed.to_owned(),
             in_flight: 2,
         }),
+        changes: None,
     }
 }
 

@@ -51,6 +51,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../../../migrations/postgres/0012_sessions.sql"),
     ),
     ("drift", include_str!("../../../../migrations/postgres/0013_drift.sql")),
+    (
+        "change subscriptions",
+        include_str!("../../../../migrations/postgres/0014_change_subscriptions.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -9,6 +9,7 @@
 mod act;
 mod acts;
 mod catalog;
+mod change_subscriptions;
 mod changes;
 mod clock;
 mod commands;

@@ -11,12 +11,13 @@ use super::rows::{
     column, count, moment, small, storable, subscription_kind_of, subscription_kind_text, subscription_state_of,
     subscription_state_text,
 };
+use crate::change_subscriptions::{feed_seen, feed_start};
 use crate::subscriptions::{Row, no_subscription};
 use crate::{EventStart, EventStore, StoreError, SubscriptionCommand, SubscriptionStore};
-use tideline_core::rules::Book;
+use tideline_core::rules::{Book, FeedProgress};
 use tideline_core::words::{
-    DeadLetter, EventHead, EventRecord, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents,
-    Taken, Timestamp,
+    DeadLetter, EventHead, EventRecord, EventSequence, FeedPosition, SettleEvent, SubscriptionRecord, SubscriptionSpec,
+    TakeEvents, Taken, Timestamp,
 };
 
 #[async_trait]
@@ -28,6 +29,10 @@ impl SubscriptionStore for PostgresStore {
         now: Timestamp,
     ) -> Result<SubscriptionRecord, StoreError> {
         let after = self.find_event_start(start).await?;
+        let feed = match &spec.changes {
+            Some(_) => Some(FeedProgress::at(feed_start(self, start, now).await?)),
+            None => None,
+        };
         let mut act = self.writing("put a subscription").await?;
         let statement = sqlx::query(include_str!("sql/upsert_subscription.sql"))
             .bind(&spec.name)
@@ -37,7 +42,10 @@ impl SubscriptionStore for PostgresStore {
             .bind(after.0)
             .bind(now.0)
             .bind(&spec.filter)
-            .bind(spec.push.as_ref().map(to_json).transpose()?);
+            .bind(spec.push.as_ref().map(to_json).transpose()?)
+            .bind(spec.changes.as_ref().map(to_json).transpose()?)
+            .bind(feed.as_ref().map(to_json).transpose()?)
+            .bind(feed.map(feed_seen));
         act.run(statement).await?;
         let rows = list(&mut act, Some(&spec.name)).await?;
         let row = rows.into_iter().next().ok_or_else(|| no_subscription(&spec.name))?;
@@ -69,8 +77,15 @@ impl SubscriptionStore for PostgresStore {
 
     async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Result<(), StoreError> {
         let start = match command {
-            SubscriptionCommand::Replay(start) => self.find_event_start(*start).await?,
-            _ => EventSequence(0),
+            SubscriptionCommand::Replay(start) => {
+                let changes = self.find_subscription(name).await?.and_then(|record| record.changes);
+                let feed = match changes {
+                    Some(_) => feed_start(self, *start, Timestamp(0)).await?,
+                    None => FeedPosition::START,
+                };
+                (self.find_event_start(*start).await?, feed)
+            }
+            _ => (EventSequence(0), FeedPosition::START),
         };
         let mut act = self.writing("command a subscription").await?;
         let mut row = lock(&mut act, name).await?;
@@ -174,13 +189,18 @@ impl SubscriptionStore for PostgresStore {
     }
 }
 
+pub(super) async fn find(act: &mut Act, name: &str) -> Result<Row, StoreError> {
+    let found = list(act, Some(name)).await?;
+    found.into_iter().next().ok_or_else(|| no_subscription(name))
+}
+
 async fn list(act: &mut Act, name: Option<&str>) -> Result<Vec<Row>, StoreError> {
     let statement = sqlx::query(include_str!("sql/list_subscriptions.sql"));
     act.rows(statement.bind(name)).await?.iter().map(subscription).collect()
 }
 
 /// Begins a transaction that has the subscription to itself.
-async fn lock(act: &mut Act, name: &str) -> Result<Row, StoreError> {
+pub(super) async fn lock(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     act.begin().await?;
     let statement = sqlx::query(include_str!("sql/lock_subscription.sql"));
     let row = act.row(statement.bind(name)).await?;
@@ -198,7 +218,7 @@ async fn try_lock(act: &mut Act, name: &str) -> Result<Option<Row>, StoreError> 
         .transpose()
 }
 
-async fn save(act: &mut Act, row: &Row) -> Result<(), StoreError> {
+pub(super) async fn save(act: &mut Act, row: &Row) -> Result<(), StoreError> {
     let record = &row.record;
     let statement = sqlx::query(include_str!("sql/save_subscription.sql"))
         .bind(&record.name)
@@ -211,7 +231,9 @@ async fn save(act: &mut Act, row: &Row) -> Result<(), StoreError> {
         .bind(record.last_error.as_deref().map(storable))
         .bind(record.missed_to.map(|sequence| sequence.0))
         .bind(to_json(&row.book)?)
-        .bind(record.generation);
+        .bind(record.generation)
+        .bind(record.feed.as_ref().map(to_json).transpose()?)
+        .bind(record.feed.map(feed_seen));
     act.run(statement).await.map(drop)
 }
 
@@ -242,6 +264,7 @@ fn of_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> 
 fn subscription(row: &PgRow) -> Result<Row, StoreError> {
     let sequence = |name| Ok::<_, StoreError>(column::<Option<i64>>(row, name)?.map(EventSequence));
     let book: Book = of_json(column(row, "book")?)?;
+    let feed: Option<FeedProgress> = column::<Option<&str>>(row, "feed")?.map(of_json).transpose()?;
     Ok(Row {
         record: SubscriptionRecord {
             name: column(row, "name")?,
@@ -250,7 +273,10 @@ fn subscription(row: &PgRow) -> Result<Row, StoreError> {
             state: subscription_state_of(column(row, "state")?)?,
             blocked_reason: column(row, "blocked_reason")?,
             position: EventSequence(column(row, "position")?),
-            outstanding: small(row, "outstanding")?,
+            outstanding: match &feed {
+                Some(feed) => u32::from(feed.is_outstanding()),
+                None => small(row, "outstanding")?,
+            },
             dead_letters: count(row, "dead_letters")?,
             failing_since: moment(row, "failing_since")?,
             last_error: column(row, "last_error")?,
@@ -259,8 +285,10 @@ fn subscription(row: &PgRow) -> Result<Row, StoreError> {
             filter: column(row, "filter")?,
             push: column::<Option<&str>>(row, "push")?.map(of_json).transpose()?,
             generation: column(row, "generation")?,
-            next_try: book.next_try(),
-            behind_since: moment(row, "behind_since")?,
+            next_try: feed.map_or_else(|| book.next_try(), |feed| feed.next_try()),
+            behind_since: moment(row, "behind_since")?.filter(|_| feed.is_none()),
+            changes: column::<Option<&str>>(row, "changes")?.map(of_json).transpose()?,
+            feed,
         },
         max_outstanding: small(row, "max_outstanding")?,
         book,

@@ -6,6 +6,7 @@
 
 mod acts;
 mod catalog;
+mod change_subscriptions;
 mod collisions;
 mod commands;
 mod cycles;

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0011_targets.sql"),
     include_str!("../../../../migrations/sqlite/0012_sessions.sql"),
     include_str!("../../../../migrations/sqlite/0013_drift.sql"),
+    include_str!("../../../../migrations/sqlite/0014_change_subscriptions.sql"),
 ];
 
 /// The version this program knows.

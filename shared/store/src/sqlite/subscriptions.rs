@@ -8,11 +8,13 @@ use super::events::{bounds, head, with_bodies};
 use super::failure::failed;
 use super::rows::{count, json, moment, optional_moment, to_json, undecodable, word, word_of};
 use super::{SqliteStore, begin, commit, sql};
+use crate::change_subscriptions::{feed_seen, feed_start};
 use crate::subscriptions::{Row, no_subscription};
 use crate::{EventStart, EventStore, StoreError, SubscriptionCommand, SubscriptionStore};
-use tideline_core::rules::Book;
+use tideline_core::rules::{Book, FeedProgress};
 use tideline_core::words::{
-    DeadLetter, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken, Timestamp,
+    DeadLetter, EventSequence, FeedPosition, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken,
+    Timestamp,
 };
 
 /// Most dead letters in one answer.
@@ -28,6 +30,10 @@ impl SubscriptionStore for SqliteStore {
     ) -> Result<SubscriptionRecord, StoreError> {
         const ACT: &str = "put a subscription";
         let after = self.find_event_start(start).await?;
+        let feed = match &spec.changes {
+            Some(_) => Some(FeedProgress::at(feed_start(self, start, now).await?)),
+            None => None,
+        };
         let topics = to_json(&spec.topics).map_err(failed(ACT))?;
         let kind = word_of(spec.kind).map_err(failed(ACT))?;
         let mut writer = self.writer().await;
@@ -40,6 +46,9 @@ impl SubscriptionStore for SqliteStore {
             .bind(now.0)
             .bind(&spec.filter)
             .bind(spec.push.as_ref().map(to_json).transpose().map_err(failed(ACT))?)
+            .bind(spec.changes.as_ref().map(to_json).transpose().map_err(failed(ACT))?)
+            .bind(feed.as_ref().map(to_json).transpose().map_err(failed(ACT))?)
+            .bind(feed.map(feed_seen))
             .execute(&mut *writer)
             .await
             .map_err(failed(ACT))?;
@@ -84,8 +93,15 @@ impl SubscriptionStore for SqliteStore {
     async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Result<(), StoreError> {
         const ACT: &str = "command a subscription";
         let start = match command {
-            SubscriptionCommand::Replay(start) => self.find_event_start(*start).await?,
-            _ => EventSequence(0),
+            SubscriptionCommand::Replay(start) => {
+                let changes = self.find_subscription(name).await?.and_then(|record| record.changes);
+                let feed = match changes {
+                    Some(_) => feed_start(self, *start, Timestamp(0)).await?,
+                    None => FeedPosition::START,
+                };
+                (self.find_event_start(*start).await?, feed)
+            }
+            _ => (EventSequence(0), FeedPosition::START),
         };
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
@@ -203,7 +219,7 @@ impl SubscriptionStore for SqliteStore {
     }
 }
 
-async fn load(connection: &mut SqliteConnection, name: &str, act: &'static str) -> Result<Row, StoreError> {
+pub(super) async fn load(connection: &mut SqliteConnection, name: &str, act: &'static str) -> Result<Row, StoreError> {
     let row = query(sql!("list_subscriptions"))
         .bind(name)
         .fetch_optional(connection)
@@ -213,7 +229,7 @@ async fn load(connection: &mut SqliteConnection, name: &str, act: &'static str) 
     subscription(&row).map_err(failed(act))
 }
 
-async fn save(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::Error> {
+pub(super) async fn save(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::Error> {
     let record = &row.record;
     query(sql!("save_subscription"))
         .bind(&record.name)
@@ -227,6 +243,8 @@ async fn save(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::
         .bind(record.missed_to.map(|sequence| sequence.0))
         .bind(to_json(&row.book)?)
         .bind(record.generation)
+        .bind(record.feed.as_ref().map(to_json).transpose()?)
+        .bind(record.feed.map(feed_seen))
         .execute(connection)
         .await
         .map(drop)
@@ -235,6 +253,9 @@ async fn save(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::
 fn subscription(row: &SqliteRow) -> Result<Row, sqlx::Error> {
     let book: Book = json(row, 12)?;
     let push = row.try_get::<Option<&str>, _>(15)?;
+    let changes = row.try_get::<Option<&str>, _>(18)?;
+    let feed = row.try_get::<Option<&str>, _>(19)?;
+    let feed: Option<FeedProgress> = feed.map(serde_json::from_str).transpose().map_err(undecodable)?;
     Ok(Row {
         record: SubscriptionRecord {
             name: row.try_get(0)?,
@@ -243,7 +264,10 @@ fn subscription(row: &SqliteRow) -> Result<Row, sqlx::Error> {
             state: word(row, 3)?,
             blocked_reason: row.try_get(4)?,
             position: EventSequence(row.try_get(5)?),
-            outstanding: count(row, 6)?,
+            outstanding: match &feed {
+                Some(feed) => u32::from(feed.is_outstanding()),
+                None => count(row, 6)?,
+            },
             failing_since: optional_moment(row, 7)?,
             last_error: row.try_get(8)?,
             missed_to: row.try_get::<Option<i64>, _>(9)?.map(EventSequence),
@@ -252,8 +276,10 @@ fn subscription(row: &SqliteRow) -> Result<Row, sqlx::Error> {
             filter: row.try_get(14)?,
             push: push.map(serde_json::from_str).transpose().map_err(undecodable)?,
             generation: row.try_get(16)?,
-            next_try: book.next_try(),
-            behind_since: optional_moment(row, 17)?,
+            next_try: feed.map_or_else(|| book.next_try(), |feed| feed.next_try()),
+            behind_since: optional_moment(row, 17)?.filter(|_| feed.is_none()),
+            changes: changes.map(serde_json::from_str).transpose().map_err(undecodable)?,
+            feed,
         },
         max_outstanding: count(row, 11)?,
         book,

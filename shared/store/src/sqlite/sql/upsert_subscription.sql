@@ -1,8 +1,8 @@
 -- Makes a subscription that begins after ?5, or changes what an existing one follows; that one stays where it stands.
 -- Where it is sent to another place, its generation rises.
-INSERT INTO subscriptions (name, kind, topics, max_outstanding, position, seen, created_at, filter, push)
-VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)
+INSERT INTO subscriptions (name, kind, topics, max_outstanding, position, seen, created_at, filter, push, changes, feed, feed_seen)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT (name) DO UPDATE SET
     kind = excluded.kind, topics = excluded.topics, max_outstanding = excluded.max_outstanding, filter = excluded.filter,
-    push = excluded.push, generation = subscriptions.generation
+    changes = excluded.changes, push = excluded.push, generation = subscriptions.generation
         + CASE WHEN subscriptions.push IS DISTINCT FROM excluded.push THEN 1 ELSE 0 END

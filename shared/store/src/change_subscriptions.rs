@@ -1,0 +1,114 @@
+//! What is true of subscriptions to the change feed whatever store they are in.
+
+use super::subscriptions::Row;
+use super::{EventStart, FeedReading, OperatorStore, StoreError};
+use tideline_core::rules::{BatchEnd, FeedProgress};
+use tideline_core::words::{EventOutcome, FeedPosition, SubscriptionState, TakeEvents, TakenChanges, Timestamp};
+
+/// Most changes of one batch.
+pub(super) const MAX_CHANGES: u32 = 1_000;
+
+impl Row {
+    /// From where the next batch begins; else what is answered instead.
+    pub(super) fn next_batch_from(&self, now: Timestamp) -> Result<FeedPosition, TakenChanges> {
+        let none = |next_due| TakenChanges {
+            next_due,
+            ..TakenChanges::default()
+        };
+        let Some(feed) = self
+            .record
+            .feed
+            .filter(|_| self.record.state == SubscriptionState::Active)
+        else {
+            return Err(none(None));
+        };
+        match feed.busy_until(now) {
+            Some(until) => Err(none(Some(until))),
+            None => Ok(feed.position),
+        }
+    }
+
+    /// Hands out what is wanted of a reading that began there. None: somebody else was faster.
+    pub(super) fn hand_out_changes(
+        &mut self,
+        from: FeedPosition,
+        (reading, starts_over): (FeedReading, bool),
+        request: &TakeEvents,
+        now: Timestamp,
+    ) -> Option<TakenChanges> {
+        if self.next_batch_from(now) != Ok(from) {
+            return None;
+        }
+        let feed = self.record.feed.get_or_insert_default();
+        let more = reading.changes.len() >= request.max.clamp(1, MAX_CHANGES) as usize;
+        if starts_over {
+            *feed = FeedProgress::starting_over();
+        }
+        let spec = self.record.changes.clone().unwrap_or_default();
+        let mut changes = reading.changes;
+        changes.retain(|change| spec.wants(change));
+        if changes.is_empty() && !feed.starts_over {
+            feed.skip_to(reading.next);
+            return Some(TakenChanges {
+                more,
+                ..TakenChanges::default()
+            });
+        }
+        Some(TakenChanges {
+            attempt: feed.hand_out(reading.next, request.token, request.leased_until),
+            starts_over: feed.starts_over,
+            changes,
+            more,
+            next_due: None,
+        })
+    }
+
+    /// Ends the hand-out of a batch.
+    pub(super) fn settle_changes(&mut self, token: i64, outcome: &EventOutcome, now: Timestamp) -> bool {
+        let end = match outcome {
+            EventOutcome::Acked | EventOutcome::Skipped | EventOutcome::Dead { .. } => BatchEnd::Done,
+            EventOutcome::Again { due_at, .. } => BatchEnd::Again(*due_at),
+            EventOutcome::Untried => BatchEnd::Untried,
+        };
+        let settled = self.record.feed.as_mut().is_some_and(|feed| feed.settle(token, end));
+        if settled {
+            self.note_outcome(outcome, now);
+        }
+        settled
+    }
+}
+
+/// Up to which change a follower needs no removals, for those who prune the feed.
+pub(super) fn feed_seen(feed: FeedProgress) -> i64 {
+    match feed.position {
+        // Who knows of nothing needs none.
+        FeedPosition::START => i64::MAX,
+        position => position.complete_to().0,
+    }
+}
+
+/// Where a follower of the feed begins.
+pub(super) async fn feed_start(
+    store: &dyn OperatorStore,
+    start: EventStart,
+    now: Timestamp,
+) -> Result<FeedPosition, StoreError> {
+    match start {
+        EventStart::Beginning => Ok(FeedPosition::START),
+        EventStart::Now => Ok(FeedPosition::after(store.stats(now).await?.last_sequence)),
+        EventStart::At(_) => Err(StoreError::Refused(
+            "the change feed has no times: a subscription to changes begins now, or at the beginning".to_owned(),
+        )),
+    }
+}
+
+/// A subscription to events was asked for changes.
+pub(super) fn check_changes(row: &Row) -> Result<(), StoreError> {
+    match row.record.changes {
+        Some(_) => Ok(()),
+        None => Err(StoreError::Refused(format!(
+            "subscription {} follows events, not changes",
+            row.record.name
+        ))),
+    }
+}
