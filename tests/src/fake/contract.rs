@@ -12,6 +12,7 @@ use super::{FakeRequest, Reply};
 /// An API's own OpenAPI document (3.0): what a fake is held to, and what is asked of it.
 pub struct Contract {
     document: Value,
+    base: String,
     validators: Mutex<HashMap<String, std::sync::Arc<Validator>>>,
 }
 
@@ -35,8 +36,18 @@ impl Contract {
         };
         Ok(Some(Self {
             document: modern(document),
+            base: String::new(),
             validators: Mutex::default(),
         }))
+    }
+
+    /// For an API whose paths are below `base`, which the document leaves out. What is elsewhere is not in the document.
+    #[must_use]
+    pub fn below(self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self
+        }
     }
 
     /// Checks one exchange: the path, the parameters and the body of the answer.
@@ -44,14 +55,15 @@ impl Contract {
     /// # Errors
     /// What the document does not know or does not allow.
     pub fn check(&self, request: &FakeRequest, reply: &Reply) -> Result<()> {
-        if reply.status == 304 {
+        let Some(path) = request.path.strip_prefix(&self.base).filter(|_| reply.status != 304) else {
             return Ok(());
-        }
-        let operation = self.operation(request)?;
+        };
+        let operation = self.operation(path, &request.method)?;
         self.check_parameters(operation, request)?;
         let status = reply.status.to_string();
         let responses = &operation["responses"];
         let response = match &responses[&status] {
+            Value::Null if !responses["default"].is_null() => self.resolve(&responses["default"]),
             // Nobody documents what a proxy on the way answers.
             Value::Null if matches!(reply.status, 429 | 500 | 502 | 503) => return Ok(()),
             Value::Null => bail!("the status {status} is not in the document"),
@@ -75,8 +87,8 @@ impl Contract {
         self.validate(schema, &body)
     }
 
-    fn operation(&self, request: &FakeRequest) -> Result<&Value> {
-        let asked: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+    fn operation(&self, path: &str, method: &str) -> Result<&Value> {
+        let asked: Vec<&str> = path.trim_matches('/').split('/').collect();
         let paths = self.document["paths"].as_object().context("no paths")?;
         let fits = |template: &str| {
             let parts: Vec<&str> = template.trim_matches('/').split('/').collect();
@@ -91,9 +103,9 @@ impl Contract {
             .iter()
             .filter_map(|(template, item)| Some((fits(template)?, item)))
             .max_by_key(|(literals, _)| *literals);
-        let (_, item) = best.with_context(|| format!("the document has no path {}", request.path))?;
-        let operation = &item[request.method.to_ascii_lowercase()];
-        ensure!(!operation.is_null(), "the document has no {} of it", request.method);
+        let (_, item) = best.with_context(|| format!("the document has no path {path}"))?;
+        let operation = &item[method.to_ascii_lowercase()];
+        ensure!(!operation.is_null(), "the document has no {method} of it");
         Ok(operation)
     }
 
@@ -110,6 +122,7 @@ impl Contract {
             let value = match parameter["schema"]["type"].as_str() {
                 Some("integer") => json!(value.parse::<i64>().with_context(|| format!("{name}={value}"))?),
                 Some("boolean") => json!(value == "true"),
+                Some("array") => value.split(',').collect(),
                 _ => json!(value),
             };
             self.validate(&parameter["schema"], &value)

@@ -4,6 +4,7 @@
 mod contract;
 pub mod github;
 pub mod openchoreo;
+pub mod terraform;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -5,3 +5,4 @@
 mod github;
 mod openchoreo;
 mod stage;
+mod terraform;

@@ -24,7 +24,7 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     roles: Embedded,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -33,6 +33,19 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("tideline.db").display());
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open_owned(&url, "test").await.unwrap());
+        Self::start_on(store, folder, keys).await
+    }
+
+    /// Stops, and starts with other keys on the same store.
+    pub(crate) async fn restart(self, keys: &str) -> Self {
+        let Self {
+            roles, store, folder, ..
+        } = self;
+        roles.stop().await;
+        Self::start_on(store, folder, keys).await
+    }
+
+    async fn start_on(store: Arc<dyn Store>, folder: tempfile::TempDir, keys: &str) -> Self {
         let queue: Arc<dyn Queue> = Arc::new(InProcessQueue::new(1_000));
         let lines: Vec<String> = keys.lines().map(|line| format!("  {line}\n")).collect();
         let yaml = format!("sources:\n- name: {SOURCE}\n{}", lines.concat());
@@ -43,7 +56,7 @@ impl Stage {
             roles: roles.unwrap(),
             store,
             queue,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -125,7 +138,20 @@ impl Stage {
         self.queue.wake().await;
     }
 
-    pub(crate) async fn stop(self) {
+    /// The newest sequence number of the source's entities.
+    pub(crate) async fn last_change(&self) -> Option<i64> {
+        let filter = EntityFilter {
+            source: Some(SOURCE.to_owned()),
+            limit: 1_000,
+            ..EntityFilter::default()
+        };
+        let found = self.store.list_entities(&filter).await.unwrap();
+        found.iter().map(|entity| entity.sequence.0).max()
+    }
+
+    /// Stops the roles. The folder of the store, which goes when it is dropped.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.roles.stop().await;
+        self.folder
     }
 }
