@@ -190,7 +190,7 @@ impl Model {
         let (version, state) = (version_id(workspace)?, workspace.state.clone()?);
         self.given += 1;
         let ticket = format!("dmF1bHQ6djE6{:016x}{}", rand::random::<u64>(), self.given);
-        if self.stale_every == 0 || self.given % self.stale_every != 0 {
+        if self.stale_every == 0 || !self.given.is_multiple_of(self.stale_every) {
             self.tickets.insert(ticket.clone(), state.text());
         }
         let address = format!("{base}{archive}{ticket}");
