@@ -389,7 +389,7 @@ async fn after_the_faults_stop_the_catalog_is_the_states() {
     }
     model.max_page_size = 7;
     model.stale_every = 5;
-    model.names_versions = seed % 2 == 0;
+    model.names_versions = seed.is_multiple_of(2);
     let faults = FaultRates {
         internal: 0.1,
         cut: 0.05,
