@@ -167,6 +167,7 @@ async fn every_page_fits_a_small_screen_has_names_for_all_controls_and_is_dark_a
         "/jobs",
         "/jobs/1",
         "/subscriptions",
+        "/targets",
         "/operations",
         "/audit",
         "/tokens",

@@ -29,7 +29,7 @@ pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: boo
     let width = STEP * u32::try_from(bars).unwrap_or(1);
     let first = bars.saturating_sub(shown.len());
     html! {
-        svg.chart viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
+        svg.chart.tall[link] viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
             aria-label={ "Changes of the last " (shown.len()) " cycles" } {
             line.axis x1="0" x2=(width) y1=(middle) y2=(middle) {}
             @for (place, cycle) in shown.iter().rev().enumerate() {

@@ -22,6 +22,7 @@ mod shell;
 mod sign_in;
 mod source;
 mod subscriptions;
+mod targets;
 mod tokens;
 mod viewer;
 
@@ -62,6 +63,7 @@ impl Dashboard {
             .merge(events::router())
             .merge(jobs::router())
             .merge(subscriptions::router())
+            .merge(targets::router())
             .merge(operations::router())
             .merge(tokens::router())
             .with_state(self.clone());

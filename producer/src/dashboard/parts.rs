@@ -115,7 +115,7 @@ pub(super) fn cycle_state(state: CycleState) -> Markup {
         CycleState::Bursting => ("busy", "reading"),
         CycleState::Sweeping => ("busy", "sweeping"),
         CycleState::Held => ("warn", "held"),
-        CycleState::Complete => ("", "complete"),
+        CycleState::Complete => ("plain", "complete"),
         CycleState::Incomplete => ("bad", "incomplete"),
         CycleState::Cancelled => ("bad", "cancelled"),
     };
@@ -149,15 +149,15 @@ pub(super) fn progress(cycle: &Cycle, now: Timestamp) -> Markup {
 
 /// Bars' colours in words.
 pub(super) fn legend() -> Markup {
-    html! { ul.legend { li { "added" } li.modified { "modified" } li.removed { "removed, or a cycle that did not complete" } } }
+    html! { ul.legend { li { "added" } li.modified { "modified" } li.removed { "removed" } li.failed { "did not complete" } } }
 }
 
 /// In a word, where a job is.
 pub(super) fn job_state(state: JobState) -> Markup {
     let (class, word) = match state {
-        JobState::Waiting => ("", "waiting"),
+        JobState::Waiting => ("plain", "waiting"),
         JobState::Running => ("busy", "running"),
-        JobState::Done => ("", "done"),
+        JobState::Done => ("plain", "done"),
         JobState::Parked => ("bad", "parked"),
         JobState::Paused => ("warn", "paused"),
         JobState::Cancelled => ("warn", "cancelled"),

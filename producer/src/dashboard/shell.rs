@@ -28,6 +28,7 @@ const PARTS: &[Part] = &[
     part("/events", "Events", "e", Role::Read, true),
     part("/jobs", "Jobs", "j", Role::Read, false),
     part("/subscriptions", "Subscriptions", "s", Role::Read, true),
+    part("/targets", "Targets", "m", Role::Read, true),
     part("/operations", "Operations", "p", Role::Read, false),
     part("/audit", "Audit", "a", Role::Operate, false),
     part("/tokens", "Tokens", "t", Role::Admin, true),

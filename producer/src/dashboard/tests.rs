@@ -209,6 +209,7 @@ async fn all_pages(bench: &Bench, event: EventSequence) -> Vec<String> {
         format!("/jobs/{job}"),
         "/subscriptions".to_owned(),
         "/subscriptions/hook-reader".to_owned(),
+        "/targets".to_owned(),
         "/operations".to_owned(),
         format!("/audit?actor={source}"),
         "/audit".to_owned(),

@@ -1,0 +1,138 @@
+//! `/targets`: systems that are kept in step with the catalog, and what is wrong with which entity there.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::{get, post};
+use maud::{Markup, html};
+use tideline_core::words::{Role, TargetState, grouped};
+
+use super::Dashboard;
+use super::format::{ago, encoded};
+use super::parts::{act, command, live, live_state};
+use super::shell::{Page, page};
+use super::viewer::{Act, Failure, Fields, Viewer, back_to};
+use crate::api::types::{EntityOfTarget, Page as List, Target};
+use crate::api::{Code, Problem};
+
+pub(super) fn router() -> Router<Dashboard> {
+    Router::new()
+        .route("/targets", get(list))
+        .route("/targets/{name}", get(show))
+        .route("/targets/{name}/{act}", post(perform))
+}
+
+fn path_of(name: &str) -> String {
+    format!("/targets/{}", encoded(name))
+}
+
+fn state(target: &Target) -> Markup {
+    html! {
+        @match target.state {
+            TargetState::Paused => { span.badge.warn { "paused" } }
+            _ if !target.configured => { span.badge.warn { "not configured" } }
+            _ if target.hold_until.is_some() => { span.badge.bad { "not reached" } }
+            _ if target.looking => { span.badge.busy { "looking" } }
+            _ => { span.badge.plain { "active" } }
+        }
+    }
+}
+
+async fn list(viewer: Viewer) -> Result<Page, Failure> {
+    let found: List<Target> = viewer.get("/v1/targets").await?;
+    let content = html! {
+        header.page { h1 { "Targets" } p { "Systems that are kept in step with the catalog" } (live_state()) }
+        (live("targets", rows(&viewer, &found.items)))
+        (command("tideline targets list"))
+    };
+    Ok(page(&viewer, "/targets", "Targets", content))
+}
+
+fn rows(viewer: &Viewer, found: &[Target]) -> Markup {
+    html! {
+        @if found.is_empty() {
+            p.empty { "No target is configured. A target keeps another system, such as Microcks, in step with the catalog: see " code { "targets" } " in the configuration." }
+        } @else {
+            div.scroll { table {
+                thead { tr { th { "Name" } th.wide { "Type" } th { "State" } th.number { "Entities" } th.number { "Failing" } th.number.wide { "Objects" } th.wide { "Looked" } } }
+                tbody { @for target in found {
+                    tr id={ "target-" (encoded(&target.name)) } {
+                        td { a href=(path_of(&target.name)) { (target.name) } }
+                        td.wide { (target.target_type) }
+                        td { (state(target)) }
+                        td.number { (grouped(target.entities)) }
+                        td.number { @if target.failing > 0 { span.badge.bad { (grouped(target.failing)) } } @else { "0" } }
+                        td.number.wide { (grouped(target.objects)) }
+                        td.wide { @if let Some(looked) = target.looked_at { (ago(looked.0, viewer.now)) } }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure> {
+    let base = format!("/v1{}", path_of(&name));
+    let target: Target = viewer.get(&base).await?;
+    let failing: List<EntityOfTarget> = viewer.get(&format!("{base}/entities?failing=true&limit=50")).await?;
+    let content = html! {
+        header.page { h1 { a.crumb href="/targets" { "Targets / " } (name) } p { (target.target_type) } (live_state()) }
+        (live("target", facts(&viewer, &target)))
+        @if viewer.may(Role::Operate) { (live("commands", commands(&target))) }
+        (live("failing", entities(&failing.items)))
+        (command(&format!("tideline targets show {name}")))
+    };
+    Ok(page(&viewer, "/targets", &name, content))
+}
+
+fn facts(viewer: &Viewer, target: &Target) -> Markup {
+    html! {
+        section { dl.facts.card {
+            dt { "State" } dd { (state(target)) @if let Some(reason) = &target.hold_reason { p.error { (reason) } } }
+            @if let Some(until) = target.hold_until { dt { "Tried again" } dd { (ago(until.0, viewer.now)) } }
+            dt { "Entities" } dd { (grouped(target.entities)) @if target.failing > 0 { ", " (grouped(target.failing)) " failing" } }
+            dt { "Objects owned there" } dd { (grouped(target.objects)) }
+            dt { "Position" } dd { "followed the change feed up to " (target.position) }
+            @if let Some(looked) = target.looked_at { dt { "Last whole look" } dd { (ago(looked.0, viewer.now)) } }
+        } }
+    }
+}
+
+fn commands(target: &Target) -> Markup {
+    let path = path_of(&target.name);
+    html! {
+        section aria-label="Commands" { div.actions {
+            @if target.state == TargetState::Paused { (act(&format!("{path}/resume"), "Resume", Some("main"), &path)) }
+            @else { (act(&format!("{path}/pause"), "Pause", None, &path)) }
+            (act(&format!("{path}/resync"), "Look at everything again", None, &path))
+        } }
+    }
+}
+
+fn entities(failing: &[EntityOfTarget]) -> Markup {
+    html! {
+        section aria-labelledby="failing-title" {
+            h2 #failing-title { "Failing entities" }
+            @if failing.is_empty() { p.empty { "None: the target is as the catalog wants it, as far as it was looked at." } }
+            @else {
+                div.scroll { table {
+                    thead { tr { th { "Entity" } th { "Error" } } }
+                    tbody { @for entity in failing {
+                        tr { td { (entity.reference) } td { span.error { (entity.error.as_deref().unwrap_or_default()) } } }
+                    } }
+                } }
+            }
+        }
+    }
+}
+
+async fn perform(viewer: Viewer, Path((name, act)): Path<(String, String)>, form: Fields) -> Result<Response, Failure> {
+    let path = path_of(&name);
+    if !matches!(act.as_str(), "pause" | "resume" | "resync") {
+        return Err(Problem::new(Code::NotFound, format!("{act} is no command of a target")).into());
+    }
+    let why = Act::because(form.get("reason"));
+    viewer.act(Method::POST, &format!("/v1{path}/{act}"), why).await?;
+    Ok(back_to(&path))
+}
