@@ -2,19 +2,21 @@
 
 use axum::Router;
 use axum::extract::Path;
-use axum::routing::get;
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
-use tideline_core::words::Verdict;
+use tideline_core::words::{Role, Verdict};
 
 use super::Dashboard;
 use super::filters::{Filter, filters, pager};
 use super::format::{ago, bytes};
 use super::json::tree;
-use super::parts::{live, live_state, request};
+use super::parts::{Question, live, live_state, request};
 use super::shell::{Page, page};
-use super::viewer::{Failure, Fields, Query, Viewer, address};
+use super::viewer::{Act, Failure, Fields, Query, Viewer, address, back_to, read};
 use crate::api::types::{Event, Page as List, WholeEvent};
 
 /// Events of one page.
@@ -33,6 +35,7 @@ pub(super) fn router() -> Router<Dashboard> {
     Router::new()
         .route("/events", get(list))
         .route("/events/{id}", get(show))
+        .route("/events/{id}/replay", post(replay))
 }
 
 async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
@@ -104,6 +107,17 @@ async fn show(viewer: Viewer, Path(id): Path<String>) -> Result<Page, Failure> {
             dt { "Verdict" } dd { (verdict(event.verdict)) @if event.malformed { " " span.badge.warn { "malformed" } } }
             dt { "Size" } dd { (bytes(event.body_bytes)) }
         } }
+        @if viewer.may(Role::Operate) && event.verdict != Verdict::Own {
+            section aria-label="Commands" { div.actions { (Question {
+                path: &format!("/events/{}/replay", event.id),
+                label: "Replay",
+                text: html! { p { "Put this event into the log once more? Rules of sources and subscriptions see it as if it had come again." } },
+                yes: "Replay",
+                danger: false,
+                reason: false,
+                fields: &[],
+            }) } }
+        }
         @if !whole.headers.is_empty() {
             section aria-labelledby="headers-title" {
                 h2 #headers-title { "Headers kept" }
@@ -114,6 +128,16 @@ async fn show(viewer: Viewer, Path(id): Path<String>) -> Result<Page, Failure> {
         (request(&path))
     };
     Ok(page(&viewer, "/events", &format!("Event {}", event.id), content))
+}
+
+async fn replay(viewer: Viewer, Path(id): Path<String>, form: Fields) -> Result<Response, Failure> {
+    let path = format!("/v1/events/{}/replay", super::format::encoded(&id));
+    let copy: Event = read(
+        &viewer
+            .act(Method::POST, &path, Act::because(form.get("reason")))
+            .await?,
+    )?;
+    Ok(back_to(&format!("/events/{}", copy.id)))
 }
 
 fn body(event: &WholeEvent) -> Markup {

@@ -20,7 +20,7 @@ pub(super) fn section(viewer: &Viewer, source: &str, held: &Held, unseen: Option
     html! {
         section #held aria-labelledby="held-title" {
             h2 #held-title { "Held sweep" }
-            div.notice.bad {
+            div.notice.warn {
                 p {
                     strong { "Cycle " (held.cycle) " would delete " (entities) } ", " (percent) " % of the "
                     (count(held.owned, "entity", "entities")) " that the source owned. Held " (ago(held.held_at.0, viewer.now)) ": "

@@ -17,8 +17,8 @@ use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Viewer, back_to};
 use super::{Dashboard, chart};
 use crate::api::types::{
-    Approval, AuditEntry, Configuration, Cycle, Job, Malformed, Page as List, Reset, SourceConfiguration, SourceStatus,
-    Unseen,
+    Approval, AuditEntry, Configuration, Cycle, Drift, Job, Malformed, Page as List, Reset, SourceConfiguration,
+    SourceStatus, Unseen,
 };
 use crate::api::{Code, Problem};
 
@@ -40,6 +40,7 @@ struct Source {
     open: Vec<Job>,
     parked: Vec<Job>,
     malformed: Vec<Malformed>,
+    drifts: Vec<Drift>,
     unseen: Option<Vec<Unseen>>,
     acts: Vec<AuditEntry>,
     configuration: Option<SourceConfiguration>,
@@ -51,6 +52,7 @@ impl Source {
         let status: SourceStatus = viewer.get(&format!("{base}/why")).await?;
         let cycles: List<Cycle> = viewer.get(&format!("{base}/cycles?limit={BARS}")).await?;
         let malformed: List<Malformed> = viewer.get(&format!("{base}/malformed?limit=20")).await?;
+        let drifts: List<Drift> = viewer.get(&format!("{base}/drift?limit=5")).await?;
         let jobs = async |state: &str| {
             let query = [("source", name), ("state", state), ("limit", "20")];
             viewer.list::<List<Job>>("/v1/jobs", &query).await
@@ -77,6 +79,7 @@ impl Source {
             status,
             cycles: cycles.items,
             malformed: malformed.items,
+            drifts: drifts.items,
             acts,
             configuration: configuration.and_then(|all| all.sources.into_iter().find(|source| source.name == name)),
         })
@@ -107,6 +110,7 @@ async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure>
         div.columns {
             (live("partitions", partitions(&viewer, &source)))
             (live("malformed", malformed(&viewer, &source)))
+            (live("drift", drift(&viewer, &source.drifts)))
             @if viewer.may(Role::Operate) { (live("acts", acts(&viewer, &source))) }
             @if let Some(configuration) = &source.configuration { (configured(configuration)) }
         }
@@ -266,6 +270,33 @@ fn malformed(viewer: &Viewer, source: &Source) -> Markup {
                     }
                 } }
                 p.soft { "They are kept from the sweep: fix them at the source, or the expression that reads them." }
+            }
+        }
+    }
+}
+
+fn drift(viewer: &Viewer, drifts: &[Drift]) -> Markup {
+    html! {
+        @if !drifts.is_empty() {
+            section aria-labelledby="drift-title" {
+                h2 #drift-title { "Drift: changed, and no event told of it" }
+                div.scroll { table {
+                    thead { tr { th.number { "Cycle" } th { "Found" } th.number { "Missing" } th.number { "Extra" } th.number { "Diverged" } } }
+                    tbody { @for drift in drifts {
+                        tr {
+                            td.number { (drift.cycle) }
+                            td { (ago(drift.found_at.0, viewer.now)) }
+                            td.number { (grouped(drift.missing)) }
+                            td.number { (grouped(drift.extra)) }
+                            td.number { (grouped(drift.diverged)) }
+                        }
+                        @if !drift.differences.is_empty() {
+                            tr { td colspan="5" { details { summary.soft { "which" } ul {
+                                @for entity in &drift.differences { li { (entity.reference) } }
+                            } } } }
+                        }
+                    } }
+                } }
             }
         }
     }

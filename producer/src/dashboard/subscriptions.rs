@@ -11,7 +11,7 @@ use tideline_core::words::{Role, SubscriptionState, grouped};
 
 use super::Dashboard;
 use super::format::{ago, encoded};
-use super::parts::{Question, act, live, live_state, request};
+use super::parts::{Question, act, command, live, live_state};
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Viewer, back_to};
 use crate::api::types::{DeadLetter, Page as List, Subscription};
@@ -45,7 +45,7 @@ async fn list(viewer: Viewer) -> Result<Page, Failure> {
     let content = html! {
         header.page { h1 { "Subscriptions" } p { "Who follows the log of events" } (live_state()) }
         (live("subscriptions", rows(&viewer, &found.items)))
-        (request("/v1/subscriptions"))
+        (command("tideline subscriptions list"))
     };
     Ok(page(&viewer, "/subscriptions", "Subscriptions", content))
 }
@@ -92,7 +92,7 @@ async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure>
         (live("subscription", facts(&viewer, &subscription)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&subscription))) }
         (live("letters", dead_letters(&viewer, &name, &letters.items)))
-        (request(&base))
+        (command(&format!("tideline subscriptions show {name}")))
     };
     Ok(page(&viewer, "/subscriptions", &name, content))
 }
