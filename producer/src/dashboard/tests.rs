@@ -159,6 +159,7 @@ impl Bench {
             kind: SubscriptionKind::Pull,
             topics: vec![],
             max_outstanding: 10,
+            changes: None,
             filter: None,
             push: None,
         };
