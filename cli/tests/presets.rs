@@ -65,7 +65,7 @@ fn a_private_key_that_is_none_is_told_at_its_key() {
     };
     let home = Home::with(&app("app.pem"));
     let check = home.run(&["check"]).with_code(2);
-    let at = "tideline.yaml:6:42: error: sources[0].auth.github_app.private_key_file: cannot be read";
+    let at = "tideline.yaml:6:44: error: sources[0].auth.github_app.private_key_file: cannot be read";
     assert!(check.err.contains(at), "{check:?}");
     home.write("app.pem", "not a key");
     let check = home.run(&["check"]).with_code(2);

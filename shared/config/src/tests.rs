@@ -344,7 +344,7 @@ fn one_way_to_prove_who_asks() {
     };
     assert_eq!(
         auth("{ bearer: x, basic: { username: u, password: p } }"),
-        ["5:9 sources[0].auth: must have exactly one of bearer, basic, header, oauth2, but has 2"]
+        ["5:9 sources[0].auth: must have exactly one of bearer, basic, header, oauth2, file, github_app, but has 2"]
     );
     assert_eq!(
         auth("{ basic: { username: u } }"),
