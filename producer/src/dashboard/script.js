@@ -54,9 +54,9 @@
     for (const { id, html } of fragments) {
       const old = document.getElementById(id);
       if (!old) continue;
-      const fresh = old.cloneNode(false);
-      fresh.innerHTML = html;
-      children(old, fresh);
+      const template = document.createElement("template");
+      template.innerHTML = html;
+      morph(old, template.content.firstElementChild);
     }
     tick();
   };
