@@ -13,6 +13,7 @@ mod remote;
 mod settling;
 mod source;
 pub mod sources;
+mod standard_webhooks;
 pub mod targets;
 mod worker;
 

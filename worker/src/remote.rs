@@ -21,13 +21,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tideline_config::settings::{Auth, HandlerSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::Ladder;
@@ -35,6 +33,7 @@ use tideline_core::words::{ClaimedJob, Secret, Timestamp};
 
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::sources::http::client::{Call, HttpClient, Reply};
+use crate::standard_webhooks::signature;
 
 /// Past the time of its request an attempt may take so long.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -104,12 +103,12 @@ impl RemoteHandler {
         .to_string();
         // Of one claim; a request that is sent again after a lost answer has the same.
         let id = format!("job_{}_{}", job.id, job.token);
-        let seconds = now.0.div_euclid(1_000).to_string();
-        let signature = sign(&self.key, &id, &seconds, body.as_bytes());
+        let seconds = now.0.div_euclid(1_000);
+        let signature = signature(&self.key, &id, seconds, body.as_bytes());
         let mut call = Call::new(Method::POST, self.settings.url.clone());
         for (name, value) in [
             ("webhook-id", id),
-            ("webhook-timestamp", seconds),
+            ("webhook-timestamp", seconds.to_string()),
             ("webhook-signature", signature),
         ] {
             if let Ok(value) = HeaderValue::from_str(&value) {
@@ -196,34 +195,4 @@ fn signing_key(secret: &Secret) -> Vec<u8> {
     let text = secret.reveal();
     let decoded = text.strip_prefix("whsec_").and_then(|rest| STANDARD.decode(rest).ok());
     decoded.unwrap_or_else(|| text.as_bytes().to_vec())
-}
-
-/// `webhook-signature`. Source: Standard Webhooks, "Signature scheme".
-fn sign(key: &[u8], id: &str, seconds: &str, body: &[u8]) -> String {
-    // HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        return String::new();
-    };
-    for part in [id.as_bytes(), b".", seconds.as_bytes(), b".", body] {
-        mac.update(part);
-    }
-    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The vector of the reference implementations (`standard-webhooks/libraries`, "sign function").
-    #[test]
-    fn an_attempt_is_signed_as_the_published_vector() {
-        let key = signing_key(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
-        let signature = sign(
-            &key,
-            "msg_p5jXN8AQM9LWM0D4loKWxJek",
-            "1614265330",
-            br#"{"test": 2432232314}"#,
-        );
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
 }

@@ -19,12 +19,12 @@ use tokio::time::Instant;
 use stage::Stage;
 use trouble::Trouble;
 
-/// How long things break: `TIDELINE_CHAOS_SECONDS`, else two minutes.
+/// How long things break: `TIDELINE_CHAOS_SECONDS`, else one minute.
 fn chaos_time() -> Duration {
     let given = std::env::var("TIDELINE_CHAOS_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok());
-    Duration::from_secs(given.unwrap_or(120))
+    Duration::from_secs(given.unwrap_or(60))
 }
 
 /// How soon after the last fault everything must be right again.

@@ -1,6 +1,5 @@
 //! What happens is published on NATS, in order, and nothing of it is lost while NATS is away.
 
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,12 +1,7 @@
-//! What a push sends of an event: the same object that a pull gets, signed as Standard Webhooks
-//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
+//! What a push sends of an event: the same object that a pull gets.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
-use sha2::Sha256;
-use tideline_core::words::{EventRecord, Timestamp};
+use tideline_core::words::EventRecord;
 use tideline_runtime::documents::EventDocument;
 
 /// A request's content.
@@ -45,40 +40,11 @@ pub(super) fn of_event(event: &EventRecord) -> Message {
     }
 }
 
-/// `webhook-signature` of a message that is sent at this moment; `webhook-timestamp` is its second.
-pub(super) fn signature(key: &[u8], message: &Message, now: Timestamp) -> String {
-    let seconds = now.0.div_euclid(1_000).to_string();
-    // HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        return String::new();
-    };
-    for part in [message.id.as_bytes(), b".", seconds.as_bytes(), b".", &message.body] {
-        mac.update(part);
-    }
-    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "test code")]
 mod tests {
     use super::*;
-    use tideline_core::words::{EventHead, EventSequence, Secret, Verdict};
-    use tideline_runtime::push_target::signing_key;
-
-    /// The vector of the reference implementations (`standard-webhooks/libraries`, "sign function").
-    #[test]
-    fn a_message_is_signed_as_the_published_vector() {
-        let key = signing_key(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).unwrap();
-        let message = Message {
-            id: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(),
-            content_type: "application/json",
-            body: br#"{"test": 2432232314}"#.to_vec(),
-        };
-        assert_eq!(
-            signature(&key, &message, Timestamp(1_614_265_330_999)),
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
-    }
+    use tideline_core::words::{EventHead, EventSequence, Timestamp, Verdict};
 
     #[test]
     fn a_message_holds_the_event_and_what_is_no_json_in_base64() {

@@ -17,7 +17,8 @@ use tideline_core::rules::{AddressPolicy, scrub_tokens, scrub_urls};
 use tideline_core::words::Timestamp;
 use tideline_runtime::push_target::{PushTarget, forbidden, literal_address, signing_key};
 
-use super::message::{Message, signature};
+use super::message::Message;
+use crate::standard_webhooks::signature;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is read of an answer that is an error.
@@ -150,9 +151,13 @@ fn headers(target: &PushTarget, message: &Message, now: Timestamp) -> Result<Hea
     };
     if let Some(secret) = &target.secret {
         let key = signing_key(secret).ok_or("the secret is none; give it again")?;
+        let seconds = now.0.div_euclid(1_000);
         own("webhook-id", message.id.clone());
-        own("webhook-timestamp", now.0.div_euclid(1_000).to_string());
-        own("webhook-signature", signature(&key, message, now));
+        own("webhook-timestamp", seconds.to_string());
+        own(
+            "webhook-signature",
+            signature(&key, &message.id, seconds, &message.body),
+        );
     }
     Ok(headers)
 }
