@@ -16,6 +16,8 @@ use crate::StoreError;
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before a file that others are just making is opened again.
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that read.
 const READERS: u32 = 3;
 /// Pages of the write-ahead log after which it is copied back into the file: 16 MiB.
@@ -94,7 +96,7 @@ impl SqliteStore {
             .pragma("temp_store", "MEMORY")
             .thread_name(|number| format!("sqlite-{number}"))
             .disable_statement_logging();
-        let writer = SqliteConnection::connect_with(&options)
+        let writer = connect_writer(&options)
             .await
             .map_err(|error| cannot_open(&path, error))?;
         let readers = SqlitePoolOptions::new()
@@ -123,6 +125,19 @@ impl SqliteStore {
     pub async fn close(self) {
         self.readers.close().await;
         let _ = self.writer.into_inner().close().await;
+    }
+}
+
+/// Connects. Where several processes make the write-ahead log of a new file at once, SQLite refuses all but one without
+/// waiting (<https://www.sqlite.org/c3ref/busy_handler.html>), so the others try again for as long as they would have waited.
+async fn connect_writer(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let mut left = BUSY_TIMEOUT.as_millis() / OPEN_PAUSE.as_millis();
+    loop {
+        match SqliteConnection::connect_with(options).await {
+            Err(error) if left > 0 && matches!(primary_code(&error), Some(5 | 6)) => left -= 1,
+            connected => return connected,
+        }
+        tokio::time::sleep(OPEN_PAUSE).await;
     }
 }
 

@@ -11,7 +11,11 @@ const HASH_DIGITS: usize = 12;
 /// The name of a workspace's entity: its own where that is a legal name, so that people find it.
 pub(super) fn workspace_name(id: &str, name: &str) -> String {
     let legal = slug(name, MAX_NAME);
-    if legal == name { legal } else { hashed(name, &[id]) }
+    if legal == name && !legal.is_empty() {
+        legal
+    } else {
+        hashed(name, &[id])
+    }
 }
 
 /// The name of a resource's entity. It stays when its workspace is renamed, and is another one in another workspace.
