@@ -17,7 +17,7 @@ use tideline_tests::oracle::{Expected, compare_catalog};
 use tideline_tests::{books, wait_until};
 
 pub(crate) const SOURCE: &str = "source";
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// Running roles.
 pub(crate) struct Stage {

@@ -30,7 +30,7 @@ use tideline_store::{EventStart, Store};
 use tideline_worker::{Pusher, PusherParts};
 use tokio::sync::Semaphore;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 pub(crate) const NAME: &str = "s";
 
 /// What a subscriber got.

@@ -36,6 +36,12 @@ async fn dispatchers_labels_and_examples_are_there_after_the_first_sync_and_afte
 
     stage.write_api("pet", Some("dir:.mocks"), &spec(&["/pets", "/pets/{id}"]));
     stage.cycle().await;
+    let imported = tideline_tests::wait_until("the second import", stage::LIMIT, async || {
+        let imports = stage.microcks.service(&name).map(|service| service.imports);
+        anyhow::ensure!(imports >= Some(2), "{imports:?}");
+        Ok(())
+    });
+    imported.await.unwrap();
     stage.has(std::slice::from_ref(&name)).await;
     let second = stage.microcks.service(&name).unwrap();
     assert_eq!((&second.id, second.imports), (&first.id, 2), "in place, once");

@@ -22,7 +22,7 @@ use tideline_tests::microcks::FakeMicrocks;
 use tideline_tests::wait_until;
 use tokio::runtime::{Builder, Runtime};
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 pub(crate) const METADATA: &str = "apiVersion: mocks.microcks.io/v1alpha1\nkind: APIMetadata\nmetadata:\n  name: x\n  version: x\n  \
 labels:\n    team: blue\noperations:\n  GET /pets:\n    delay: 50\n    dispatcher: URI_PARAMS\n    dispatcherRules: kind\n    \
