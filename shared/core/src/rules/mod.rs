@@ -38,6 +38,6 @@ pub use page_fingerprint::page_fingerprint;
 pub use rescue::RescuePolicy;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
 pub use scrub::{REDACTED, scrub_tokens, scrub_urls};
-pub use topic::{TopicError, TopicGlob, check_topic, topic_word};
+pub use topic::{TopicError, TopicGlob, check_topic, glob_matches, topic_word};
 pub use version::{JobVersion, SourceVersion};
 pub use why::{Facts, Why, why};

@@ -66,6 +66,26 @@ pub fn topic_word(text: &str) -> String {
     }
 }
 
+/// Whether a pattern, in which `*` stands for any run of characters and all else for itself, covers a whole text.
+#[must_use]
+pub fn glob_matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
 /// A topic, or with `*` for any run of characters (dots too) a pattern of topics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -81,21 +101,7 @@ impl TopicGlob {
     /// Whether it covers a topic.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = topic.strip_prefix(first) else {
-            return false;
-        };
-        let Some(last) = parts.next_back() else {
-            return rest.is_empty();
-        };
-        for part in parts {
-            match rest.find(part) {
-                Some(at) => rest = &rest[at + part.len()..],
-                None => return false,
-            }
-        }
-        rest.ends_with(last)
+        glob_matches(&self.0, topic)
     }
 
     /// Whether any of them covers a topic; none at all covers every one.

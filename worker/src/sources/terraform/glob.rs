@@ -1,5 +1,7 @@
 //! Patterns of the configuration: `*` stands for any characters.
 
+use tideline_core::rules::glob_matches;
+
 /// Any of some patterns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Globs(Vec<String>);
@@ -11,7 +13,7 @@ impl Globs {
 
     /// Whether one of them fits the whole text. No pattern fits nothing.
     pub(super) fn matches(&self, text: &str) -> bool {
-        self.0.iter().any(|pattern| fits(pattern, text))
+        self.0.iter().any(|pattern| glob_matches(pattern, text))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -25,25 +27,6 @@ impl Globs {
             _ => None,
         }
     }
-}
-
-fn fits(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -66,7 +49,7 @@ mod tests {
             ("exact", "exact", true),
             ("exact", "exactly", false),
         ] {
-            assert_eq!(fits(pattern, text), fitting, "{pattern} {text}");
+            assert_eq!(glob_matches(pattern, text), fitting, "{pattern} {text}");
         }
         assert!(!Globs::default().matches("x"));
     }
