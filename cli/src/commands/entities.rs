@@ -1,8 +1,8 @@
 //! `tideline entities`: look into the catalog.
 
 use clap::{Args, Subcommand};
-use tideline_core::words::{EntityRef, Timestamp};
-use tideline_producer::api::types::{Entity, Page};
+use tideline_core::words::{ChangeKind, EntityRef, Timestamp};
+use tideline_producer::api::types::{Change, Entity, Page};
 
 use super::entity_diff;
 use crate::client::{Client, Listing, Request};
@@ -31,12 +31,18 @@ enum EntitiesCommand {
         #[arg(long)]
         source: Option<String>,
     },
-    /// Compare what the catalog has with a fresh reading of the source; reads the whole source and writes nothing
+    /// Show the latest change of one entity in each source, including removals
+    History {
+        /// kind:namespace/name
+        #[arg(value_name = "REF")]
+        reference: EntityRef,
+    },
+    /// Compare an entity with the source, reading the whole source and writing nothing
     Diff {
         /// kind:namespace/name
         #[arg(value_name = "REF")]
         reference: EntityRef,
-        /// Only this source [default: each that owns it]
+        /// Only this source [default: every source that owns it]
         #[arg(long)]
         source: Option<String>,
     },
@@ -54,7 +60,7 @@ pub(super) struct Filters {
     /// Only entities in this namespace
     #[arg(long)]
     namespace: Option<String>,
-    /// Only entities whose name matches this glob, as in 'payments-*'
+    /// Only entities whose name matches this glob, such as 'payments-*'
     #[arg(long, value_name = "GLOB")]
     name: Option<String>,
     /// Only entities with this label: key=value, or key alone for any value
@@ -83,7 +89,7 @@ impl Filters {
 struct ListArgs {
     #[command(flatten)]
     filters: Filters,
-    /// Go on where the last list ended
+    /// Continue where the last list ended
     #[arg(long, value_name = "TOKEN")]
     page_token: Option<String>,
     /// Maximum number of entities
@@ -102,6 +108,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: EntitiesArgs) ->
         Some(EntitiesCommand::Diff { reference, source }) => {
             return entity_diff::run(context, &client, out, &reference, source).await;
         }
+        Some(EntitiesCommand::History { reference }) => history(context, &client, out, &reference).await?,
         Some(EntitiesCommand::List(list_args)) => list(context, &client, out, list_args).await?,
         None => {
             let all = ListArgs {
@@ -185,4 +192,30 @@ async fn get(
         out.line(pretty(entity.body.get()))?;
     }
     Ok(())
+}
+
+async fn history(context: &Context, client: &Client<'_>, out: &mut Out, reference: &EntityRef) -> anyhow::Result<()> {
+    let (kind, rest) = reference.as_str().split_once(':').unwrap_or_default();
+    let (namespace, name) = rest.split_once('/').unwrap_or_default();
+    let request = Request::get(&["entities", kind, namespace, name, "history"]);
+    let answer = client.send(&request).await?;
+    if out.is_json() {
+        return Ok(out.answer(&answer.text())?);
+    }
+    let page: Page<Change> = answer.read()?;
+    let mut grid = Grid::new(&["change", "source", "sequence", "when"]);
+    for change in &page.items {
+        let (word, tone) = match change.change {
+            ChangeKind::Added => ("added", Tone::Good),
+            ChangeKind::Modified => ("modified", Tone::Warn),
+            ChangeKind::Removed => ("removed", Tone::Bad),
+        };
+        grid.row(vec![
+            Piece::toned(word, tone),
+            change.source.as_str().into(),
+            Piece::number(u64::try_from(change.sequence).unwrap_or_default()),
+            moment(change.changed_at.0, context.now()).into(),
+        ]);
+    }
+    Ok(out.grid(&grid)?)
 }

@@ -19,11 +19,14 @@ use super::page::{MAX_LIMIT, key_of, limit_of, token_of};
 use super::problem::{Code, Problem};
 use super::role::{By, Principal, Read};
 use super::stream::{Chunk, List, respond};
-use super::types::{Entity, Page};
+use super::types::{Change, Entity, Page};
 use super::{ApiRouter, ApiState, sources};
 
 pub(super) fn router() -> ApiRouter {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(history))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -202,6 +205,12 @@ struct EntityPath {
     name: String,
 }
 
+impl EntityPath {
+    fn reference(&self) -> Result<EntityRef, Problem> {
+        reference_of(&format!("{}:{}/{}", self.kind, self.namespace, self.name))
+    }
+}
+
 /// The entities of one reference: one for each source that owns it.
 #[utoipa::path(
     get, path = "/entities/{kind}/{namespace}/{name}", tag = "catalog", security(("token" = ["read"])),
@@ -217,7 +226,7 @@ async fn get(
     by: By<Read>,
     Path(path): Path<EntityPath>,
 ) -> Result<Json<Page<Entity>>, Problem> {
-    let reference = reference_of(&format!("{}:{}/{}", path.kind, path.namespace, path.name))?;
+    let reference = path.reference()?;
     let filter = EntityFilter {
         reference: Some(reference.clone()),
         limit: MAX_LIMIT,
@@ -231,6 +240,36 @@ async fn get(
         .collect::<Result<_, _>>()?;
     if items.is_empty() {
         let detail = format!("entity {reference} does not exist");
+        return Err(Problem::new(Code::NotFound, detail));
+    }
+    Ok(Json(Page::whole(items)))
+}
+
+/// The changes of one reference that are kept, newest first: the newest of each source that owns it, and for `changes.retention`
+/// that of each source that owned it. Older states are not kept.
+#[utoipa::path(
+    get, path = "/entities/{kind}/{namespace}/{name}/history", tag = "catalog", security(("token" = ["read"])),
+    params(
+        ("kind" = String, Path, description = "Its kind"),
+        ("namespace" = String, Path, description = "Its namespace"),
+        ("name" = String, Path, description = "Its name"),
+    ),
+    responses((status = 200, body = Page<Change>)),
+)]
+async fn history(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(path): Path<EntityPath>,
+) -> Result<Json<Page<Change>>, Problem> {
+    let reference = path.reference()?;
+    let found = api.store.list_entity_changes(&reference, MAX_LIMIT).await?;
+    let items: Vec<Change> = found
+        .into_iter()
+        .filter(|change| by.principal.covers(&change.source))
+        .map(Change::try_from)
+        .collect::<Result<_, _>>()?;
+    if items.is_empty() {
+        let detail = format!("nothing is kept of the entity {reference}");
         return Err(Problem::new(Code::NotFound, detail));
     }
     Ok(Json(Page::whole(items)))

@@ -25,6 +25,7 @@ use crate::{EnqueueError, JobSpec, Producer};
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list, enqueue))
+        .routes(routes!(partitions))
         .routes(routes!(show))
         .routes(routes!(explain))
         .routes(routes!(retry))
@@ -60,9 +61,13 @@ async fn list(
     by: By<Read>,
     Query(query): Query<JobsQuery>,
 ) -> Result<Answer<Page<Job>>, Problem> {
+    page(&api, &by.principal, query).await
+}
+
+async fn page(api: &ApiState, principal: &Principal, query: JobsQuery) -> Result<Answer<Page<Job>>, Problem> {
     let limit = limit_of(query.limit)?;
     if let Some(source) = &query.source {
-        sources::find(&api, &by.principal, source).await?;
+        sources::find(api, principal, source).await?;
     }
     let filter = JobFilter {
         kind: query.kind,
@@ -77,10 +82,46 @@ async fn list(
     let next_page_token = found.last().filter(|_| full).map(|job| token_of(&job.id));
     let items = found
         .into_iter()
-        .filter(|job| covers(&by.principal, job))
+        .filter(|job| covers(principal, job))
         .map(Job::try_from)
         .collect::<Result<_, _>>()?;
     Ok(Answer(Page { items, next_page_token }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PartitionsQuery {
+    /// In this state.
+    #[param(value_type = Option<words::JobState>)]
+    state: Option<JobState>,
+    /// `next_page_token` of the answer before.
+    page_token: Option<String>,
+    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    limit: Option<u32>,
+}
+
+/// The partitions of a source's newest cycle: the jobs that read them, by number.
+#[utoipa::path(
+    get, path = "/sources/{name}/partitions", tag = "sources", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "Its name"), PartitionsQuery),
+    responses((status = 200, body = Page<Job>)),
+)]
+async fn partitions(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+    Query(query): Query<PartitionsQuery>,
+) -> Result<Answer<Page<Job>>, Problem> {
+    let query = JobsQuery {
+        kind: Some("ingest".to_owned()),
+        state: query.state,
+        source: Some(name),
+        key: None,
+        page_token: query.page_token,
+        limit: query.limit,
+    };
+    page(&api, &by.principal, query).await
 }
 
 /// A principal that is limited to some sources sees their partitions alone.

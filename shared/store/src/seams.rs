@@ -11,9 +11,9 @@ use super::{
 };
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{
-    ClaimedJob, Collision, Commit, CycleEnd, CycleNumber, CycleRecord, Delta, DeltaOutcome, Enqueued, FeedPosition,
-    FinishedCycle, JobId, JobRecord, Lease, MalformedRecord, NewJob, PageBatch, PageMemory, Settled, SourceId,
-    SourceRecord, SourceSpec, SweepPlan, Timestamp, UnseenEntity, WorkerId,
+    Change, ClaimedJob, Collision, Commit, CycleEnd, CycleNumber, CycleRecord, Delta, DeltaOutcome, Enqueued,
+    EntityRef, FeedPosition, FinishedCycle, JobId, JobRecord, Lease, MalformedRecord, NewJob, PageBatch, PageMemory,
+    Settled, SourceId, SourceRecord, SourceSpec, SweepPlan, Timestamp, UnseenEntity, WorkerId,
 };
 
 type Answer<T> = Result<T, StoreError>;
@@ -235,6 +235,10 @@ pub trait CatalogStore: Send + Sync {
     /// Changes after `position` in commit order: the newest state of each entity, and tombstones. At most `limit` (1 to
     /// 10,000). `StartOver`: tombstones that the reader has not seen were pruned, or the feed has yet to come so far.
     async fn list_changes(&self, position: FeedPosition, limit: u32) -> Answer<FeedReading>;
+
+    /// The newest change of a reference in each source that owns it or owned it (as long as its tombstone is kept), newest
+    /// first; at most `limit`.
+    async fn list_entity_changes(&self, reference: &EntityRef, limit: u32) -> Answer<Vec<Change>>;
 
     /// Deletes up to `limit` tombstones from before `before`; says how many. Readers that may miss one are told from then on.
     async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Answer<u64>;

@@ -93,6 +93,12 @@ const HOT: [(&str, &str, &str, &str); 16] = [
         "entities_sequence",
     ),
     (
+        "list_entity_changes",
+        include_str!("../../../shared/store/src/postgres/sql/list_entity_changes.sql"),
+        "'a', 100",
+        "entities_pkey",
+    ),
+    (
         "find_deltas",
         include_str!("../../../shared/store/src/postgres/sql/find_deltas.sql"),
         "1, '{1,2}', 1, '{0,1}', '{1,1}'",

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::deltas::gone;
 use super::{Reader, T0, changes_after, claim_ingest, entity, spec, t};
 use crate::{EntityFilter, EntityRecord, Store};
+use tideline_core::words::{ChangeKind, EntityRef};
 
 /// Two sources with a few entities each.
 async fn filled(store: &Arc<dyn Store>) {
@@ -122,6 +124,26 @@ pub async fn an_entity_is_shown_with_body_fingerprint_and_newest_change(store: A
     assert_eq!(super::only(feed).reference, shown.reference);
 }
 
+pub async fn the_changes_of_a_reference_are_the_newest_of_each_source_and_tombstones_stay(store: Arc<dyn Store>) {
+    filled(&store).await;
+    let y: EntityRef = "component:default/y".parse().unwrap();
+    let a = store.find_source("a").await.unwrap().unwrap();
+    store.expect_deltas(a.id).await.unwrap();
+    store.write_deltas(a.id, &[gone(y.as_str(), t(5))], t(5)).await.unwrap();
+    let changes = store.list_entity_changes(&y, 10).await.unwrap();
+    let kinds: Vec<_> = changes
+        .iter()
+        .map(|change| (change.source.as_str(), change.change, change.body.is_some()))
+        .collect();
+    assert_eq!(
+        kinds,
+        [("a", ChangeKind::Removed, false), ("b", ChangeKind::Added, true)]
+    );
+    assert_eq!(store.list_entity_changes(&y, 1).await.unwrap(), changes[..1]);
+    let none = "component:default/none".parse().unwrap();
+    assert_eq!(store.list_entity_changes(&none, 10).await.unwrap(), []);
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
@@ -132,6 +154,7 @@ macro_rules! store_conformance_catalog {
             catalog: entities_are_listed_by_source_kind_and_reference,
             pages_of_entities_follow_one_another_without_gap_or_overlap,
             an_entity_is_shown_with_body_fingerprint_and_newest_change,
+            the_changes_of_a_reference_are_the_newest_of_each_source_and_tombstones_stay,
         );
     };
 }

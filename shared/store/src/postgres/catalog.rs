@@ -48,6 +48,14 @@ impl CatalogStore for PostgresStore {
         Ok(FeedReading { changes, next })
     }
 
+    async fn list_entity_changes(&self, reference: &EntityRef, limit: u32) -> Result<Vec<Change>, StoreError> {
+        let mut act = self.reading("list changes of an entity").await?;
+        let statement = sqlx::query(include_str!("sql/list_entity_changes.sql"))
+            .bind(reference.as_str())
+            .bind(i64::from(limit.clamp(1, 1_000)));
+        act.rows(statement).await?.iter().map(change).collect()
+    }
+
     async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let mut act = self.writing("prune tombstones").await?;
         let statement = sqlx::query(include_str!("sql/prune_tombstones.sql")).bind(before.0);

@@ -7,7 +7,7 @@ use super::rows::{fingerprint, moment, reference, word};
 use super::{SqliteStore, begin, commit, sql};
 use crate::{CatalogStore, EntityFilter, EntityRecord, FeedReading, StoreError};
 use tideline_core::rules::FeedBounds;
-use tideline_core::words::{Change, FeedPosition, Sequence, Timestamp};
+use tideline_core::words::{Change, EntityRef, FeedPosition, Sequence, Timestamp};
 
 /// Most entities in one answer.
 const MAX_ENTITIES: u32 = 1_000;
@@ -91,6 +91,20 @@ impl CatalogStore for SqliteStore {
         bounds.admit(position).map_err(StoreError::StartOver)?;
         let next = bounds.next_position(position, &changes, limit);
         Ok(FeedReading { changes, next })
+    }
+
+    async fn list_entity_changes(&self, reference: &EntityRef, limit: u32) -> Result<Vec<Change>, StoreError> {
+        const ACT: &str = "list changes of an entity";
+        let list = async {
+            let mut reader = self.readers.acquire().await?;
+            let rows = query(sql!("list_entity_changes"))
+                .bind(reference.as_str())
+                .bind(limit.clamp(1, MAX_ENTITIES))
+                .fetch_all(&mut *reader)
+                .await?;
+            rows.iter().map(change).collect::<Result<_, sqlx::Error>>()
+        };
+        list.await.map_err(failed(ACT))
     }
 
     async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -49,6 +49,10 @@ async fn assert_plans(store: &SqliteStore) {
         ("look_up", "SEARCH entities USING PRIMARY KEY (source_id=? AND ref=?)"),
         ("list_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)"),
         ("list_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref>?)"),
+        (
+            "list_entity_changes",
+            "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)",
+        ),
         ("list_marks", "INDEX pages_source (source_id=?)"),
         (
             "resolve_misses",

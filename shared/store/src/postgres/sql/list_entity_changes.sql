@@ -1,0 +1,8 @@
+-- The newest change of one reference in each source that owns or owned it, newest first; by the key of every source.
+SELECT e.sequence, e.change, s.name AS source, e.ref, e.changed_at, e.body
+FROM sources s
+CROSS JOIN LATERAL (
+    SELECT * FROM entities e WHERE e.source_id = s.id AND e.ref = $1 AND by_index(e.source_id)
+) e
+ORDER BY e.sequence DESC
+LIMIT $2
