@@ -1,12 +1,14 @@
 //! Benchmarks of the whole pipeline: HTTP fetch, parse, fingerprint, commit; and of the queue, against its peers and limits.
 //! Each command prints a table, or with `--json` one line per figure. Run them with `make bench` (see docs/performance.md).
 
+mod api;
 mod copy;
 mod embedded;
 mod figure;
 mod fleet;
 mod growth;
 mod ingest;
+mod polls;
 mod queue;
 mod report;
 mod stage;
@@ -63,6 +65,15 @@ enum Command {
         #[arg(long, env = "TIDELINE_PEERS")]
         peers: Option<PathBuf>,
     },
+    /// Lists, long polls, tokens, status and a plan on a full SQLite store
+    Api {
+        /// Entities of the store
+        #[arg(long, default_value_t = 1_000_000)]
+        entities: u32,
+        /// Long polls that are open at once; each takes a file descriptor here and one of the gateway's
+        #[arg(long, default_value_t = 10_000)]
+        waiting: u32,
+    },
     /// Start, idle memory and size of `tideline run`
     Embedded,
     /// Makes a table (figures.md) and charts (SVG) of figures: the JSON lines of the other commands
@@ -90,6 +101,7 @@ async fn main() -> Result<()> {
         Command::Scale => fleet::scale(cli.rounds).await?,
         Command::Idle { seconds } => fleet::idle(seconds).await?,
         Command::Queue { jobs, peers } => queue::measure(jobs, peers.as_deref(), cli.rounds).await?,
+        Command::Api { entities, waiting } => api::measure(entities, waiting, cli.rounds).await?,
         Command::Embedded => embedded::measure(cli.rounds).await?,
         Command::Report { .. } => Vec::new(),
     };
