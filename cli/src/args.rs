@@ -38,11 +38,15 @@ pub(crate) struct Global {
     )]
     pub(crate) store: Option<String>,
 
-    /// Ask the gateway at this URL instead of using a store. The token is that of TIDELINE_TOKEN, or of `tideline login`
+    /// Use the gateway at this URL instead of a store; the token comes from TIDELINE_TOKEN or `tideline login`
     #[arg(long, global = true, env = "TIDELINE_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
 
-    /// Print only what was asked for: no hints and no confirmations
+    /// Reason to record in the audit log, for commands that change something
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+
+    /// Print results only, without hints and confirmations
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 
@@ -58,7 +62,7 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Serve only the demo's HTTP API
     DemoApi(demo_api::DemoApiArgs),
-    /// Write a first configuration for an API, from one of its answers
+    /// Write a first configuration for an API from one of its responses
     Init(init::InitArgs),
     /// Run all roles in one process
     Run(run::RunArgs),
@@ -80,35 +84,35 @@ pub(crate) enum Command {
     Jobs(jobs::JobsArgs),
     /// List entities of the catalog, or show one
     Entities(entities::EntitiesArgs),
-    /// Write the entities of the catalog as NDJSON or YAML
+    /// Export the entities of the catalog as NDJSON or YAML
     Export(export::ExportArgs),
-    /// Show what full cycles found changed although no event had told of it
+    /// Show differences that complete cycles found although no event had reported them
     Drift(drift::DriftArgs),
     /// Read the change feed
     Changes(changes::ChangesArgs),
     /// List events, or follow them
     Events(events::EventsArgs),
-    /// List the webhooks received, look at one or replay it
+    /// List received webhooks, show one or replay it
     Deliveries(events::DeliveriesArgs),
-    /// List who follows the events, or act on one
+    /// List subscriptions, or act on one
     Subscriptions(subscriptions::SubscriptionsArgs),
-    /// List the events that a subscription gave up, or make them due again
+    /// List a subscription's dead letters, or retry them
     DeadLetters(subscriptions::DeadLettersArgs),
     /// Explain in one sentence what a source or a job is waiting for
     Why(why::WhyArgs),
     /// Show what the next cycle of a source would add, modify and remove
     Plan(plan::PlanArgs),
-    /// List the named source types, or show what one stands for
+    /// List presets, or show what one expands to
     Presets(presets::PresetsArgs),
-    /// Read one page of a source and show the requests, the items and the entities; needs no store
+    /// Read one page of a source and show requests, items and entities; needs no store
     Try(try_source::TryArgs),
-    /// Register hooks at GitHub or HCP Terraform, list, verify or remove them there; needs no store
+    /// Register, list, verify or remove webhooks at GitHub or HCP Terraform; needs no store
     Hooks(hooks::HooksArgs),
-    /// Keep the token of a server for the commands of this user; reads it from the terminal or standard input
+    /// Store a server's API token for your user; reads it from the terminal or standard input
     Login(login::LoginArgs),
-    /// Forget the kept token of a server
+    /// Remove the stored token of a server
     Logout(login::LogoutArgs),
-    /// List API tokens, create one or revoke one
+    /// List, create or revoke API tokens
     Tokens(tokens::TokensArgs),
     /// Show who did what
     Audit(audit::AuditArgs),
@@ -118,7 +122,7 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
     /// Print a completion script for a shell
     Completions(shell::CompletionsArgs),
-    /// Print the manual page, or write one for each command
+    /// Print the manual page, or write one per command
     Man(shell::ManArgs),
     /// Check whether a running role is healthy (for containers)
     Health(health::HealthArgs),

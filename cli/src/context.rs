@@ -138,6 +138,11 @@ impl Context {
         Ok(server.map_err(|why| Failure::new(Code::Config, format!("--server (or TIDELINE_SERVER): {why}")))?)
     }
 
+    /// Why what is done is done (`--reason`).
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.global.reason.as_deref()
+    }
+
     /// The way to the API.
     ///
     /// # Errors
@@ -178,7 +183,7 @@ impl Context {
             store: Arc::clone(&opened.store),
             clock: Arc::clone(&opened.clock),
             opened: Arc::new(opened),
-            telemetry: Arc::new(telemetry),
+            telemetry: Some(Arc::new(telemetry)),
         })
     }
 

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::environment;
 use crate::exit::Code;
+use crate::plan::SourcePlanner;
 
 /// A part of Tideline that can be a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,8 @@ pub(crate) struct Ground {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) opened: Arc<Opened>,
-    pub(crate) telemetry: Arc<Guard>,
+    /// None: roles that nobody watches.
+    pub(crate) telemetry: Option<Arc<Guard>>,
 }
 
 impl Ground {
@@ -173,6 +175,15 @@ async fn watch_signals(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(second)
+}
+
+/// Starts what reads sources, for a plan.
+///
+/// # Errors
+/// A source's expressions do not compile.
+pub(crate) async fn start_ingesting(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
+    start_worker(ground, runtime)?;
+    start_scheduler(ground, runtime).await
 }
 
 fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
@@ -289,18 +300,21 @@ async fn start_gateway(ground: &Ground, roles: &[Role], runtime: &Runtime) -> an
         return Ok(());
     };
     let is_producer = roles.contains(&Role::Producer);
+    let metrics = ground.telemetry.as_ref().map(|telemetry| telemetry.metrics_page());
+    let planner = SourcePlanner::new(Arc::clone(&ground.settings), Some(Arc::clone(&ground.store)));
     let parts = GatewayParts {
         store: Arc::clone(&ground.store),
         queue: Arc::clone(&ground.queue),
         clock: Arc::clone(&ground.clock),
         runtime: runtime.clone(),
-        metrics: ground.telemetry.metrics_page(),
+        metrics: metrics.unwrap_or_default(),
         api: is_producer,
         hooks: is_producer.then(|| start_hooks(ground, runtime)),
         token: environment(TOKEN_VARIABLE)
             .filter(|token| !token.is_empty())
             .map(Secret::new),
         settings: Some(Arc::clone(&ground.settings)),
+        planner: Some(Arc::new(planner)),
     };
     match Gateway::bind(listen, parts).await {
         Ok(gateway) => {

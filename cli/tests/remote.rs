@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
@@ -45,6 +45,16 @@ impl Fleet {
         let mut all = arguments.to_vec();
         all.extend(["--server", &self.url]);
         self.home.run_with(&all, "", &[("TIDELINE_TOKEN", token)])
+    }
+
+    /// Metrics whose name begins so, as the gateway shows them.
+    fn counted(&self, name: &str) -> Vec<String> {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let lines = answer.lines().filter(|line| line.starts_with(name));
+        lines.map(str::to_owned).collect()
     }
 
     fn token(&self, name: &str, role: &str) -> String {
@@ -237,4 +247,88 @@ fn a_page_that_is_not_the_api_is_named_as_such() {
         let said = home.run(&["status", "--server", &url]).with_code(1);
         assert!(said.err.contains("not as Tideline's API does"), "{said:?}");
     }
+}
+
+#[test]
+fn a_plan_over_http_is_the_plan_that_is_made_beside_the_store() {
+    let fleet = fleet();
+    let (cycles, pages) = (fleet.counted("tideline_cycles"), fleet.counted("tideline_pages"));
+    assert!(!cycles.is_empty() && !pages.is_empty());
+    fleet.home.record(10, "new");
+    fleet.home.record(3, "second");
+    fleet.home.remove_record(7);
+    for arguments in [
+        &["plan", "folder"][..],
+        &["plan", "folder", "--json"],
+        &["plan", "folder", "--summary"],
+        &["plan", "folder", "--summary", "--json"],
+    ] {
+        let (local, remote) = (fleet.home.run(arguments), fleet.remote(arguments));
+        assert_eq!((local.code, &local.out), (remote.code, &remote.out), "{remote:?}");
+        assert_eq!(remote.code, 8, "{remote:?}");
+    }
+    assert_eq!(fleet.counted("tideline_cycles"), cycles, "a plan counts as a cycle");
+    assert_eq!(fleet.counted("tideline_pages"), pages, "a plan counts as pages");
+    let reader = fleet.token("reader", "read");
+    let forbidden = fleet.with_token(&reader, &["plan", "folder"]).with_code(9);
+    assert!(forbidden.err.contains("needs the role operate"), "{forbidden:?}");
+    let operator = fleet.token("ci", "operate");
+    let unknown = fleet.with_token(&operator, &["plan", "foldr"]).with_code(5);
+    assert!(unknown.err.contains("did you mean folder?"), "{unknown:?}");
+}
+
+#[test]
+fn why_somebody_acted_is_in_the_audit_log() {
+    let fleet = fleet();
+    let why = "Wartung, bis 18 Uhr";
+    let pause = ["sources", "pause", "folder", "--reason", why];
+    fleet.remote(&pause).with_code(0);
+    fleet
+        .home
+        .run(&["sources", "resume", "folder", "--reason", "done"])
+        .with_code(0);
+    let log = fleet.remote(&["audit", "--json"]).with_code(0).json();
+    assert_eq!(log["items"][0]["arguments"]["reason"], "done", "{log}");
+    assert_eq!(log["items"][1]["arguments"]["reason"], why, "{log}");
+}
+
+/// Forwards connections to the gateway; the first request that acts reaches it, and its answer is lost.
+fn losing_one_answer(gateway: &str) -> String {
+    let gateway = gateway.trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut lost = false;
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&gateway).unwrap());
+            let mut request = [0; 16 * 1024];
+            let length = client.read(&mut request).unwrap();
+            let request =
+                String::from_utf8_lossy(&request[..length]).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+            server.write_all(request.as_bytes()).unwrap();
+            let mut answer = Vec::new();
+            server.read_to_end(&mut answer).unwrap();
+            if request.starts_with("POST") && !lost {
+                lost = true;
+                continue;
+            }
+            client.write_all(&answer).unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn an_act_whose_answer_is_lost_is_done_once() {
+    let fleet = fleet();
+    let url = losing_one_answer(&fleet.url);
+    let paused = fleet.home.run(&["sources", "pause", "folder", "--server", &url]);
+    assert_eq!(paused.code, 0, "{paused:?}");
+    let log = fleet.remote(&["audit", "--json"]).with_code(0).json();
+    let acts = log["items"].as_array().unwrap();
+    assert_eq!(acts.len(), 1, "it was done twice, or refused the second time: {log}");
+    assert_eq!(
+        (&acts[0]["act"], &acts[0]["done"]),
+        (&"sources.pause".into(), &true.into())
+    );
 }

@@ -82,6 +82,7 @@ async fn bench() -> Bench {
         api: true,
         token: None,
         settings: None,
+        planner: None,
         hooks: Some(Hooks::start(hooks, &runtime)),
     };
     let gateway = Gateway::bind("127.0.0.1:0", parts).await.unwrap();

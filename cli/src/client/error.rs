@@ -1,6 +1,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use tideline_producer::api::Problem;
 
 use crate::exit::Code;
 
@@ -104,6 +105,19 @@ impl ClientError {
         serde_json::from_slice(body).ok()
     }
 
+    /// A problem that came in the middle of an answer, or from this process.
+    pub(crate) fn from_problem(problem: &Problem) -> Self {
+        Self::Problem(Box::new(Refusal {
+            code: problem.code.as_str().to_owned(),
+            status: problem.status,
+            title: problem.title.clone().into_owned(),
+            detail: problem.detail.clone(),
+            server: None,
+            with_token: false,
+            request: None,
+        }))
+    }
+
     /// The problem's code, if the API said no.
     pub(crate) fn problem_code(&self) -> Option<&str> {
         match self {
@@ -116,6 +130,8 @@ impl ClientError {
     pub(crate) fn exit(&self) -> Code {
         match self {
             Self::Problem(refusal) => match refusal.status {
+                502 => Code::Failed,
+                504 => Code::NotInTime,
                 401 | 403 | 429 => Code::NotAllowed,
                 404 => Code::NotFound,
                 409 | 410 | 412 | 422 => Code::Refused,

@@ -29,6 +29,8 @@ impl Local {
             queue: Arc::new(InProcessQueue::default()),
             clock: opened.clock,
             settings: Some(Arc::new(settings)),
+            // A command plans by itself: that needs no store.
+            planner: None,
             stop: CancellationToken::new(),
         });
         Ok(Self {
@@ -51,6 +53,9 @@ impl Local {
         let mut asked = axum::http::Request::builder()
             .method(request.method.clone())
             .uri(format!("/{}", request.target()));
+        for (name, value) in request.headers() {
+            asked = asked.header(name, value);
+        }
         let body = match &request.body {
             Some(body) => {
                 asked = asked.header(CONTENT_TYPE, "application/json");

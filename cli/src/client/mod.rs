@@ -4,6 +4,7 @@
 
 pub(crate) mod credentials;
 mod error;
+mod lines;
 mod local;
 mod pages;
 mod remote;
@@ -12,6 +13,7 @@ mod request;
 use serde::de::DeserializeOwned;
 
 pub(crate) use error::ClientError;
+pub(crate) use lines::Lines;
 pub(crate) use pages::{Listing, Pages};
 pub(crate) use remote::{Remote, Server};
 pub(crate) use request::Request;
@@ -67,21 +69,27 @@ impl<'c> Client<'c> {
         Ok(Self { context, transport })
     }
 
-    /// Sends a request.
+    /// Sends a request. An act whose answer was lost is sent again with the same key, so that it is done once.
     ///
     /// # Errors
     /// The API's problem, or why there is no answer.
     pub(crate) async fn send(&self, request: &Request) -> anyhow::Result<Answer> {
-        match &self.transport {
-            Transport::Local(local) => {
-                let answer = local.send(request).await?;
-                if !request.is_get() {
-                    self.context.follow_up(local.store()).await?;
-                }
-                Ok(answer)
-            }
-            Transport::Remote(remote) => Ok(remote.send(request).await?),
+        if request.is_get() {
+            return self.send_as_it_is(request).await;
         }
+        let act = request.clone().for_act(self.context.reason());
+        let answer = self.send_as_it_is(&act).await?;
+        if let Transport::Local(local) = &self.transport {
+            self.context.follow_up(local.store()).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn send_as_it_is(&self, request: &Request) -> anyhow::Result<Answer> {
+        Ok(match &self.transport {
+            Transport::Local(local) => local.send(request).await?,
+            Transport::Remote(remote) => remote.send_patiently(request).await?,
+        })
     }
 
     /// Sends a request and reads its answer.

@@ -1,13 +1,15 @@
 //! The gateway of a fleet, over HTTP.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use tideline_core::words::Secret;
+use tideline_producer::api::NDJSON;
 use url::{Host, Url};
 
 use super::error::ClientError;
+use super::lines::Lines;
 use super::request::Request;
 use super::{Answer, MAX_ANSWER};
 
@@ -16,6 +18,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// Longest wait for an answer: longer than the gateway lets a request take.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits before a request is sent again whose answer was lost.
+const REPEATS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
+/// An answer that was lost after this time is not asked for again.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longest wait for the end of an answer that comes line by line: longer than a gateway lets a plan take.
+const LINES_TIMEOUT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// A gateway: where it is, and the token that opens it.
 #[derive(Clone)]
@@ -87,7 +98,6 @@ impl Remote {
         let http = reqwest::Client::builder()
             .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
-            .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         Ok(Self { server, http })
@@ -98,32 +108,75 @@ impl Remote {
     /// # Errors
     /// The API's problem, or why there is no answer.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, ClientError> {
-        let server = self.server.to_string();
-        let acts = !request.is_get();
-        let url = format!("{}{}", self.server.url, request.target());
-        let mut asked = self.http.request(request.method.clone(), url);
-        if let Some(token) = &self.server.token {
-            asked = asked.bearer_auth(token.reveal());
-        }
-        if let Some(body) = &request.body {
-            asked = asked.header(CONTENT_TYPE, "application/json").body(body.clone());
-        }
-        let response = asked.send().await.map_err(|error| {
-            let (server, source) = (server.clone(), error.without_url());
-            if source.is_connect() {
-                return ClientError::Unreachable { server, source };
-            }
-            let source = Box::new(source);
-            ClientError::Broken { server, acts, source }
-        })?;
+        let response = self.begin(request, TIMEOUT).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = read(response)
-            .await
-            .map_err(|source| ClientError::Broken { server, acts, source })?;
+        let body = self.body(request, response).await?;
         if status.is_success() && is_json(&headers, body.is_empty()) {
             return Ok(Answer { body });
         }
         Err(self.refusal(status.as_u16(), &headers, &body))
+    }
+
+    /// Sends a request again if its answer is lost on the way. An act needs a key for that.
+    ///
+    /// # Errors
+    /// As [`Remote::send`].
+    pub(crate) async fn send_patiently(&self, request: &Request) -> Result<Answer, ClientError> {
+        let began = Instant::now();
+        for wait in REPEATS {
+            match self.send(request).await {
+                Err(ClientError::Broken { .. }) if began.elapsed() < PATIENCE => tokio::time::sleep(wait).await,
+                answered => return answered,
+            }
+        }
+        self.send(request).await
+    }
+
+    /// Sends a request whose answer comes line by line, however long that takes.
+    ///
+    /// # Errors
+    /// As [`Remote::send`].
+    pub(crate) async fn lines(&self, request: &Request) -> Result<Lines, ClientError> {
+        let response = self.begin(request, LINES_TIMEOUT).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status.is_success() && has_type(&headers, NDJSON) {
+            return Ok(Lines::new(self.server.to_string(), response));
+        }
+        let body = self.body(request, response).await?;
+        Err(self.refusal(status.as_u16(), &headers, &body))
+    }
+
+    async fn begin(&self, request: &Request, timeout: Duration) -> Result<reqwest::Response, ClientError> {
+        let url = format!("{}{}", self.server.url, request.target());
+        let mut asked = self.http.request(request.method.clone(), url).timeout(timeout);
+        if let Some(token) = &self.server.token {
+            asked = asked.bearer_auth(token.reveal());
+        }
+        for (name, value) in request.headers() {
+            asked = asked.header(name, value);
+        }
+        if let Some(body) = &request.body {
+            asked = asked.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        asked.send().await.map_err(|error| {
+            let (server, source) = (self.server.to_string(), error.without_url());
+            if source.is_connect() {
+                return ClientError::Unreachable { server, source };
+            }
+            self.broken(request, Box::new(source))
+        })
+    }
+
+    async fn body(&self, request: &Request, response: reqwest::Response) -> Result<Vec<u8>, ClientError> {
+        read(response).await.map_err(|source| self.broken(request, source))
+    }
+
+    fn broken(&self, request: &Request, source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
+        ClientError::Broken {
+            server: self.server.to_string(),
+            acts: !request.is_get(),
+            source,
+        }
     }
 
     fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> ClientError {
@@ -145,8 +198,12 @@ impl Remote {
 }
 
 fn is_json(headers: &HeaderMap, empty: bool) -> bool {
+    empty || has_type(headers, "application/json")
+}
+
+fn has_type(headers: &HeaderMap, media_type: &str) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    empty || kind.is_some_and(|kind| kind.starts_with("application/json"))
+    kind.is_some_and(|kind| kind.starts_with(media_type))
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {

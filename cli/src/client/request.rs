@@ -10,6 +10,7 @@ pub(crate) struct Request {
     pub(super) method: Method,
     path: String,
     query: String,
+    headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Vec<u8>>,
 }
 
@@ -41,6 +42,7 @@ impl Request {
                 .iter()
                 .fold(String::from("v1"), |path, part| path + "/" + &encoded(part)),
             query: String::new(),
+            headers: Vec::new(),
             body: None,
         }
     }
@@ -64,6 +66,21 @@ impl Request {
     pub(crate) fn body(mut self, value: &impl Serialize) -> serde_json::Result<Self> {
         self.body = Some(serde_json::to_vec(value)?);
         Ok(self)
+    }
+
+    /// With what the API needs to do it once although it is sent again, and with why it is done, for the audit log.
+    pub(super) fn for_act(mut self, reason: Option<&str>) -> Self {
+        self.headers
+            .push(("idempotency-key", format!("{:032x}", rand::random::<u128>())));
+        if let Some(reason) = reason {
+            self.headers.push(("tideline-reason", encoded(reason)));
+        }
+        self
+    }
+
+    /// Beside the usual ones.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.headers.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
     /// Whether it changes nothing.
@@ -96,6 +113,15 @@ fn encoded(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_act_has_a_key_of_its_own_and_a_reason_in_any_language() {
+        let act = || Request::post(&["sources", "x", "pause"]).for_act(Some("wegen Überlast"));
+        let headers = |request: &Request| request.headers().map(|(_, value)| value.to_owned()).collect::<Vec<_>>();
+        let (one, other) = (headers(&act()), headers(&act()));
+        assert_ne!(one[0], other[0]);
+        assert_eq!(one[1], "wegen%20%C3%9Cberlast");
+    }
 
     #[test]
     fn what_has_a_meaning_in_a_url_has_none_in_a_name() {

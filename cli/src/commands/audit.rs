@@ -17,16 +17,16 @@ pub(crate) struct AuditArgs {
     /// Only acts of this token or user
     #[arg(long)]
     actor: Option<String>,
-    /// Only this act, as in sources.pause
+    /// Only this act, such as sources.pause
     #[arg(long)]
     act: Option<String>,
     /// Only acts on this source
     #[arg(long)]
     source: Option<String>,
-    /// Only acts since this moment (RFC 3339), or since so long, as in 24h
+    /// Only acts since this time (RFC 3339) or within this duration, such as 24h
     #[arg(long, value_name = "TIME|DURATION")]
     since: Option<String>,
-    /// Go on where the last list ended
+    /// Continue where the last list ended
     #[arg(long, value_name = "TOKEN")]
     page_token: Option<String>,
     /// Maximum number of acts

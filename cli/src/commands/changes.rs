@@ -22,7 +22,7 @@ pub(crate) struct ChangesArgs {
     /// start over with 0
     #[arg(long, default_value_t = FeedPosition::START, value_name = "N")]
     after: FeedPosition,
-    /// Wait for new changes and print them as they come, until Ctrl-C
+    /// Wait for new changes and print them as they arrive, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
     /// Maximum number of changes [default: 100, or no limit with --follow]

@@ -35,7 +35,7 @@ pub(crate) struct WorldArgs {
     /// Mean response latency in milliseconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     latency: u64,
-    /// Never answer 500 or 429
+    /// Never respond with 500 or 429
     #[arg(long)]
     calm: bool,
 }

@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 use tideline_config::settings::{Settings, SourceSettings};
 use tideline_core::rules::differences;
 use tideline_core::words::EntityRef;
-use tideline_producer::api::types::{Entity, Page};
+use tideline_producer::api::types::{Difference, Entity, Page, PlanProgress};
 use tideline_store::{EntityFilter, EntityRecord, Store};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::plan::configured;
-use crate::client::{Client, Request};
+use crate::client::{Client, ClientError, Request};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::{Out, Tone, moment};
-use crate::plan::{difference_line, rehearse};
+use crate::plan::{configured, difference_line, read_apart};
 
 /// Reads the sources of the entity anew and compares: each that owns it, or the one that is named.
 pub(super) async fn run(
@@ -40,7 +41,7 @@ pub(super) async fn run(
     for name in &names {
         let source = configured(&settings, name)?;
         let before = kept.items.iter().find(|entity| entity.source == *name);
-        let after = fresh(context, &settings, source, reference).await?;
+        let after = fresh(&settings, source, reference).await?;
         if before.is_none() && after.is_none() {
             let text = format!("neither the catalog nor {name} has the entity {reference}");
             return Err(Failure::new(Code::NotFound, text).into());
@@ -54,18 +55,17 @@ pub(super) async fn run(
 
 /// The entity as the source has it now. Reads the whole source, since only that finds it in any API, and writes nothing.
 async fn fresh(
-    context: &Context,
     settings: &Settings,
     source: &SourceSettings,
     reference: &EntityRef,
 ) -> anyhow::Result<Option<EntityRecord>> {
-    let rehearsal = rehearse(context, settings, source, None, None).await?;
-    let found = find(rehearsal.store(), reference).await;
-    let complete = rehearsal.is_complete();
-    let reason = rehearsal.cycle.reason.clone().unwrap_or_default();
-    rehearsal.discard().await;
-    let found = found?;
-    if found.is_none() && !complete {
+    let (progress, _) = watch::channel(PlanProgress::default());
+    let stop = CancellationToken::new();
+    let reading = read_apart(settings, source, None, progress, &stop);
+    let rehearsal = reading.await.map_err(|problem| ClientError::from_problem(&problem))?;
+    let found = find(rehearsal.store(), reference).await?;
+    if found.is_none() && !rehearsal.is_complete() {
+        let reason = rehearsal.cycle.reason.as_deref().unwrap_or_default();
         let text = format!(
             "{} was not read to its end, and what was read has no {reference}: {reason}",
             source.name
@@ -101,6 +101,7 @@ fn show(
         (Some(before), Some(after)) if !same => differences(&parse(before.body.get()), &parse(&after.body)),
         _ => Vec::new(),
     };
+    let found: Vec<Difference> = found.into_iter().map(Difference::from).collect();
     let change = match (before, after) {
         (Some(_), Some(_)) if same => "none",
         (Some(_), Some(_)) => "modified",

@@ -19,19 +19,19 @@ const WAIT: u64 = 25;
 /// Which events.
 #[derive(Args, Debug)]
 pub(crate) struct EventsArgs {
-    /// Only these topics, as in github.push or 'github.*'; may be repeated
+    /// Only these topics, such as github.push or 'github.*'; may be repeated
     #[arg(long = "topic", value_name = "TOPIC")]
     topics: Vec<String>,
-    /// Only events about this
+    /// Only events with this key
     #[arg(long, conflicts_with = "follow")]
     key: Option<String>,
-    /// Only events since this moment (RFC 3339), or since so long, as in 24h
+    /// Only events since this time (RFC 3339) or within this duration, such as 24h
     #[arg(long, value_name = "TIME|DURATION")]
     since: Option<String>,
-    /// Print events with their content as they come, until Ctrl-C; begins with what comes next, or with --since
+    /// Print events with their content as they arrive, until Ctrl-C; starts with the next one, or at --since
     #[arg(long, short)]
     follow: bool,
-    /// Go on where the last list ended
+    /// Continue where the last list ended
     #[arg(long, value_name = "TOKEN", conflicts_with = "follow")]
     page_token: Option<String>,
     /// Maximum number of events [default: 100, or no limit with --follow]
@@ -146,12 +146,12 @@ pub(crate) struct DeliveriesArgs {
 enum DeliveriesCommand {
     /// List webhooks received, newest first (the default)
     List(DeliveryFilter),
-    /// Show one with its headers and body
+    /// Show one delivery with headers and body
     Show {
         /// Event ID, as the list shows it
         event: String,
     },
-    /// Put one into the log once more, as if it had come again
+    /// Append one to the event log again, as if it had just arrived
     Replay {
         /// Event ID, as the list shows it
         event: String,
@@ -164,13 +164,13 @@ struct DeliveryFilter {
     /// Only deliveries of this hook
     #[arg(long)]
     hook: Option<String>,
-    /// Only these topics, as in github.push or 'github.*'; may be repeated
+    /// Only these topics, such as github.push or 'github.*'; may be repeated
     #[arg(long = "topic", value_name = "TOPIC")]
     topics: Vec<String>,
-    /// Only deliveries since this moment (RFC 3339), or since so long, as in 24h
+    /// Only deliveries since this time (RFC 3339) or within this duration, such as 24h
     #[arg(long, value_name = "TIME|DURATION")]
     since: Option<String>,
-    /// Go on where the last list ended
+    /// Continue where the last list ended
     #[arg(long, value_name = "TOKEN")]
     page_token: Option<String>,
     /// Maximum number of deliveries [default: 100]

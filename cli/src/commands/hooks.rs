@@ -25,11 +25,11 @@ pub(crate) struct HooksArgs {
 enum Action {
     /// Create the webhook at the provider, or update it. Start Tideline with the hook first: Terraform verifies it meanwhile
     Register(Target),
-    /// List the webhooks at the provider that have the hook's URL
+    /// List webhooks at the provider that point to the hook
     List(Target),
-    /// Have the provider send a test to each of them
+    /// Ask the provider to send a test delivery to each
     Verify(Target),
-    /// Remove each of them
+    /// Remove them
     Remove(Target),
 }
 
@@ -64,7 +64,7 @@ struct GithubArgs {
     /// OWNER/NAME
     #[arg(long, required_unless_present = "organization", conflicts_with = "organization")]
     repository: Option<String>,
-    /// Name of an organization: all of its repositories
+    /// Name of an organization, for all its repositories
     #[arg(long)]
     organization: Option<String>,
     /// Address of the API; for Enterprise Server https://HOST/api/v3
@@ -82,10 +82,10 @@ struct TerraformArgs {
     /// Source of type terraform that gives the organization, the address and the token [default: the only one]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Name of a workspace; may be given several times
+    /// Name of a workspace; may be repeated
     #[arg(long = "workspace", value_name = "NAME", required_unless_present_any = ["projects", "organization"])]
     workspaces: Vec<String>,
-    /// Name or id of a project, for all of its workspaces; may be given several times
+    /// Name or id of a project, for all its workspaces; may be repeated
     #[arg(long = "project", value_name = "NAME", id = "projects", conflicts_with_all = ["workspaces", "organization"])]
     projects: Vec<String>,
     /// Every project of the organization

@@ -34,16 +34,16 @@ enum JobsCommand {
         #[arg(required = true)]
         jobs: Vec<i64>,
     },
-    /// Give up a job that is not a partition of a source
+    /// Cancel a job that is not a partition of a source
     Cancel {
         /// ID of the job
         job: i64,
     },
-    /// Enqueue a job, or supersede it: the newest arguments win
+    /// Enqueue a job, or supersede it: the latest arguments win
     Enqueue {
-        /// Kind: which handler runs it
+        /// Kind, which selects the handler
         kind: String,
-        /// Key: unique within the kind
+        /// Key, unique within the kind
         key: String,
         /// Arguments for the handler, in JSON
         #[arg(long, value_name = "JSON", default_value = "{}")]
@@ -66,7 +66,7 @@ struct ListArgs {
     /// Only jobs with this key
     #[arg(long)]
     key: Option<String>,
-    /// Go on where the last list ended
+    /// Continue where the last list ended
     #[arg(long, value_name = "TOKEN")]
     page_token: Option<String>,
     /// Maximum number of jobs

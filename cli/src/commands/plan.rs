@@ -1,20 +1,29 @@
-//! `tideline plan`: what the next cycle of a source would change.
+//! `tideline plan`: what the next cycle of a source would change. Asks the gateway that `--server` names; else it is made here,
+//! where not even a store is needed before the first cycle.
 
+use std::future::pending;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
-use tideline_config::settings::{Settings, SourceKind, SourceSettings};
-use tideline_core::words::SourceRecord;
-use tideline_store::{CatalogStore, Store};
+use tideline_config::settings::Settings;
+use tideline_producer::api::types::{PlanLine, PlanSummary};
+use tideline_producer::api::{PlanStream, Plans};
+use tideline_runtime::stop_signals;
+use tideline_store::Store;
+use tokio_util::sync::CancellationToken;
 
+use crate::client::{ClientError, Lines, Remote, Request};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::Out;
-use crate::plan::compare::Comparison;
-use crate::plan::{Rehearsal, Report, Summary, rehearse};
+use crate::plan::{Printer, SourcePlanner, configured};
+use crate::progress::Reading;
+
+/// Where no time is given, there is none.
+const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What to plan.
 #[derive(Args, Debug)]
@@ -29,20 +38,23 @@ pub(crate) struct PlanArgs {
     timeout: Option<u64>,
 }
 
-/// Reads the whole source, compares, and writes nothing to the store.
+/// Shows the plan and writes nothing to the store.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: PlanArgs) -> anyhow::Result<Code> {
-    let settings = context.settings()?;
-    let source = configured(&settings, &args.source)?;
-    let store = existing_store(context, &settings).await?;
-    let record = match &store {
-        Some(store) => store.find_source(&source.name).await?,
-        None => None,
+    let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
+    tokio::spawn(stop_signals(stop.clone(), hard.clone()));
+    let mut plan = Plan::open(context, &args.source).await?;
+    let mut reading = Reading::new(&args.source);
+    let shown = tokio::select! {
+        shown = show(&mut plan, &mut reading, out, &args) => shown,
+        () = timeout(args.timeout) => Err(too_late(args.timeout)),
+        () = stop.cancelled() => Err(interrupted()),
     };
-    let held_until = record.as_ref().and_then(|record| record.hold_until);
-    let limit = args.timeout.map(Duration::from_secs);
-    let rehearsal = rehearse(context, &settings, source, held_until, limit).await?;
-    let shown = show(out, &args, source, &rehearsal, store.as_deref(), record.as_ref()).await;
-    rehearsal.discard().await;
+    reading.close();
+    let mut closing = pin!(plan.close());
+    tokio::select! {
+        () = &mut closing => {}
+        () = hard.cancelled() => return Ok(Code::Stopped),
+    }
     let summary = shown?;
     Ok(match (summary.is_complete(), summary.has_changes()) {
         (false, _) => Code::Failed,
@@ -51,54 +63,80 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: PlanArgs) -> any
     })
 }
 
-async fn show(
-    out: &mut Out,
-    args: &PlanArgs,
-    source: &SourceSettings,
-    rehearsal: &Rehearsal,
-    store: Option<&dyn Store>,
-    record: Option<&SourceRecord>,
-) -> anyhow::Result<Summary> {
-    let catalog: Option<&dyn CatalogStore> = store.map(|store| store as &dyn CatalogStore);
-    let mut comparison = Comparison::new(catalog, rehearsal.store(), &source.name);
-    let mut report = Report::new(rehearsal, !args.summary);
-    while let Some(step) = comparison.next().await? {
-        report.step(out, &step)?;
-    }
-    let summary = report.summary(rehearsal, source, record.map_or(0, |record| record.entities));
-    if !out.is_json() {
-        if !args.summary && summary.has_changes() {
-            out.line("")?;
+async fn show(plan: &mut Plan, reading: &mut Reading, out: &mut Out, args: &PlanArgs) -> anyhow::Result<PlanSummary> {
+    let mut printer = Printer::new(out, !args.summary);
+    while let Some(line) = plan.next().await? {
+        if !matches!(line, PlanLine::Progress { .. }) {
+            reading.close();
         }
-        summary.show(out)?;
-    } else if args.summary {
-        out.document(&summary)?;
-    } else {
-        out.record(&json!({ "summary": summary }))?;
+        match line {
+            PlanLine::Progress { progress } => reading.show(&progress)?,
+            PlanLine::Step(step) => printer.step(&step)?,
+            PlanLine::Summary { summary } => {
+                printer.summary(&summary)?;
+                return Ok(summary);
+            }
+            PlanLine::Problem { problem } => return Err(ClientError::from_problem(&problem).into()),
+        }
     }
-    Ok(summary)
+    Err(Failure::new(Code::Error, "the plan was cut off before its end; try again").into())
 }
 
-/// The source of this name, if it can be read.
-///
-/// # Errors
-/// It is not configured (the error names those that are), or programs write it.
-pub(crate) fn configured<'a>(settings: &'a Settings, name: &str) -> anyhow::Result<&'a SourceSettings> {
-    let found = settings.sources.iter().find(|source| source.name == name);
-    if found.is_some_and(|source| matches!(source.kind, SourceKind::Push)) {
-        let message = format!("programs write the entities of {name} (type push): there is nothing to read");
-        return Err(Failure::new(Code::Refused, message).into());
+async fn timeout(seconds: Option<u64>) {
+    match seconds {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        None => pending().await,
     }
-    found.ok_or_else(|| {
-        let names: Vec<&str> = settings.sources.iter().map(|source| source.name.as_str()).collect();
-        let known = if names.is_empty() {
-            "it has no sources".to_owned()
-        } else {
-            format!("it has {}", names.join(", "))
-        };
-        let message = format!("source {name} is not in the configuration; {known}");
-        Failure::new(Code::NotFound, message).into()
-    })
+}
+
+fn too_late(seconds: Option<u64>) -> anyhow::Error {
+    let seconds = seconds.unwrap_or_default();
+    let message = format!("not complete after {seconds} s; the catalog is as it was");
+    Failure::new(Code::NotInTime, message).into()
+}
+
+fn interrupted() -> anyhow::Error {
+    let message = "interrupted before the source was read; the catalog is as it was";
+    Failure::new(Code::NotInTime, message).into()
+}
+
+/// A plan that is made here or by a gateway.
+enum Plan {
+    Here(PlanStream),
+    There(Lines),
+}
+
+impl Plan {
+    async fn open(context: &Context, source: &str) -> anyhow::Result<Self> {
+        if let Some(server) = context.server()? {
+            let request = Request::post(&["sources", source, "plan"]);
+            return Ok(Self::There(Remote::open(server)?.lines(&request).await?));
+        }
+        let settings = context.settings()?;
+        configured(&settings, source)?;
+        let store = existing_store(context, &settings).await?;
+        let planner = SourcePlanner::new(Arc::new(settings), store);
+        let plans = Plans::new(Arc::new(planner), 1, NO_TIMEOUT, CancellationToken::new());
+        let started = plans.start(source.to_owned());
+        Ok(Self::Here(
+            started.map_err(|problem| ClientError::from_problem(&problem))?,
+        ))
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<PlanLine>> {
+        match self {
+            Self::Here(plan) => Ok(plan.next().await),
+            Self::There(lines) => Ok(lines.next().await?),
+        }
+    }
+
+    /// Gives up what is left of it.
+    async fn close(self) {
+        match self {
+            Self::Here(plan) => plan.cancel().await,
+            Self::There(lines) => drop(lines),
+        }
+    }
 }
 
 /// The configured store; none: it is a file that no cycle has made yet.

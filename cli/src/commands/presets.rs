@@ -20,7 +20,7 @@ pub(crate) struct PresetsArgs {
 enum Action {
     /// List the presets and their parameters
     List,
-    /// Print what a preset, or a source of the configuration, stands for: an `http` source to copy
+    /// Print the `http` source that a preset, or a source of the configuration, expands to
     Show(ShowArgs),
 }
 
@@ -29,7 +29,7 @@ struct ShowArgs {
     /// Name of a preset
     #[arg(value_name = "TYPE", required_unless_present = "source", conflicts_with = "source")]
     preset: Option<String>,
-    /// Show this source of the configuration, with its own keys and values
+    /// Show this source of the configuration with its own keys and values
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
 }

@@ -18,7 +18,7 @@ pub(crate) struct RunArgs {
     /// If a signal or --timeout stops it, it exits with 7, and the next run resumes where it stopped.
     #[arg(long)]
     once: bool,
-    /// Give up after this many seconds; has no effect without --once
+    /// Give up after this many seconds; requires --once
     #[arg(long, requires = "once", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
 }
@@ -57,8 +57,6 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: RunArgs) -> anyh
 pub(crate) enum Watched<'a> {
     /// Until one cycle of each of these sources has ended, or the time is over.
     Once(&'a [String], Option<Duration>),
-    /// As `Once`, for a plan.
-    Rehearsal(&'a [String], Option<Duration>),
     /// Until a signal, step by step.
     Live,
     /// Until a signal; away from a terminal only what ended is told.
@@ -70,7 +68,6 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<
     let mut watcher = Watcher::new(ground.store.clone(), ground.clock.clone()).await?;
     let (watching, cycles) = match watched {
         Watched::Once(names, limit) => (Watching::Once, Some((names, limit))),
-        Watched::Rehearsal(names, limit) => (Watching::Rehearsal, Some((names, limit))),
         Watched::Live => (Watching::Live, None),
         Watched::Service => (Watching::Service, None),
     };
@@ -89,7 +86,7 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<
         None => following.await,
         Some(limit) => tokio::time::timeout(limit, following)
             .await
-            .unwrap_or_else(|_| Err(too_late(limit, watching))),
+            .unwrap_or_else(|_| Err(too_late(limit))),
     };
     view.close();
     let second_signal = running.second_signal();
@@ -97,7 +94,7 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<
     match ended? {
         _ if stopped == Code::Stopped && second_signal.is_cancelled() => Ok(Code::Stopped),
         Some(code) => Ok(code),
-        None if once.is_some() => Err(interrupted(watching)),
+        None if once.is_some() => Err(interrupted()),
         None => Ok(stopped),
     }
 }
@@ -117,21 +114,13 @@ fn greet(ground: &Ground, out: &mut Out) -> std::io::Result<()> {
 }
 
 /// A signal came before all cycles had ended: no source failed.
-fn interrupted(watching: Watching) -> anyhow::Error {
-    let message = format!("interrupted before every cycle had ended{}", resumes(watching));
+fn interrupted() -> anyhow::Error {
+    let message = "interrupted before every cycle had ended; the next run resumes where this one stopped";
     Failure::new(Code::NotInTime, message).into()
 }
 
-fn too_late(limit: Duration, watching: Watching) -> anyhow::Error {
+fn too_late(limit: Duration) -> anyhow::Error {
     let seconds = limit.as_secs();
-    let message = format!("not complete after {seconds} s{}", resumes(watching));
+    let message = format!("not complete after {seconds} s; the next run resumes where this one stopped");
     Failure::new(Code::NotInTime, message).into()
-}
-
-/// What an interruption costs.
-fn resumes(watching: Watching) -> &'static str {
-    match watching {
-        Watching::Rehearsal => "; the catalog is as it was",
-        _ => "; the next run resumes where this one stopped",
-    }
 }

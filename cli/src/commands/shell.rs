@@ -21,7 +21,7 @@ pub(crate) struct CompletionsArgs {
 /// Where to.
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {
-    /// Write a page for each command to this folder instead of printing the first one
+    /// Write one page per command to this folder instead of printing the main page
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 }

@@ -34,7 +34,7 @@ enum SourcesCommand {
     Resume(Named),
     /// Cancel the running cycle without a sweep
     Cancel(Named),
-    /// Forget cursors and remembered pages, so that the next cycle reads everything
+    /// Forget cursors and remembered pages so that the next cycle reads everything
     Reset(ResetArgs),
     /// Approve the held sweep, after showing what it would delete
     Approve(ApproveArgs),

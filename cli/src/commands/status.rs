@@ -16,7 +16,7 @@ use crate::output::{Grid, Out, Piece, Tone, count, moment, span};
 /// How it is shown.
 #[derive(Args, Debug)]
 pub(crate) struct StatusArgs {
-    /// Show it again and again, every 2 seconds or as many as given, until Ctrl-C
+    /// Refresh every 2 seconds, or at the given interval, until Ctrl-C
     #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     watch: Option<u64>,

@@ -21,11 +21,11 @@ pub(crate) struct TargetsArgs {
 enum TargetsCommand {
     /// List all targets (the default)
     List,
-    /// Show one target with what fails and what it owns
+    /// Show one target with its failures and the objects it owns
     Show(Named),
-    /// Look at the whole catalog again, try again what was refused, and end a hold
+    /// Compare with the whole catalog again, retry what was refused, and end a hold
     Resync(Named),
-    /// Send the target nothing until it is resumed
+    /// Stop sending to the target until it is resumed
     Pause(Named),
     /// Resume a paused target
     Resume(Named),

@@ -24,9 +24,9 @@ pub(crate) struct TokensArgs {
 enum TokensCommand {
     /// List tokens, without their secrets (the default)
     List,
-    /// Create a token and print it, this once
+    /// Create a token and print it; it is not shown again
     Create(CreateArgs),
-    /// Revoke a token: it opens nothing any more
+    /// Revoke a token
     Revoke {
         /// ID of the token, or its name
         #[arg(value_name = "ID|NAME")]
@@ -37,29 +37,29 @@ enum TokensCommand {
 /// What the token is for.
 #[derive(Args, Debug)]
 struct CreateArgs {
-    /// Name, for people; unique among the tokens that are not revoked
+    /// Name, unique among tokens that are not revoked
     #[arg(long)]
     name: String,
     /// What its holder may do
     #[arg(long, value_enum)]
     role: RoleName,
-    /// Only sources whose name matches this glob; may be repeated [default: all sources]
+    /// Restrict the token to sources that match this glob; may be repeated [default: all sources]
     #[arg(long = "source", value_name = "GLOB")]
     sources: Vec<String>,
-    /// Expire after so long, as in 90d or 12h [default: never]
+    /// Time until it expires, such as 90d or 12h [default: never]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     expires: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum RoleName {
-    /// Look
+    /// Read only
     Read,
-    /// Look, and act on sources, jobs, deliveries and subscriptions
+    /// Read, and act on sources, jobs, deliveries, subscriptions and targets
     Operate,
-    /// Write the entities of push sources, and nothing else
+    /// Write entities of push sources, nothing else
     Push,
-    /// Everything, tokens included
+    /// Everything, including tokens
     Admin,
 }
 
@@ -149,8 +149,15 @@ async fn create(client: &Client<'_>, out: &mut Out, args: CreateArgs) -> anyhow:
         return Ok(out.answer(&answer.text())?);
     }
     let created: CreatedToken = answer.read()?;
-    out.line(created.secret.unwrap_or_default())?;
     let (id, name) = (&created.token.id, &created.token.name);
+    let Some(secret) = created.secret else {
+        let text = format!(
+            "the token {name} was created, but the answer that showed it was lost; run `tideline tokens revoke {id}` and \
+             create another"
+        );
+        return Err(Failure::new(Code::Error, text).into());
+    };
+    out.line(secret)?;
     out.aside(format!(
         "This is the only time that the token {name} is shown; `tideline tokens revoke {id}` ends it."
     ))?;

@@ -16,10 +16,10 @@ use tideline_worker::sources::http::Exchange;
 use tideline_worker::sources::open_observed;
 use tideline_worker::{Item, PageContent, PageRequest, Source};
 
-use super::plan::configured;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::{Out, Tone, count};
+use crate::plan::configured;
 
 /// Pages read on the way to a resource.
 const MAX_STEPS: usize = 20;
@@ -29,13 +29,13 @@ const MAX_STEPS: usize = 20;
 pub(crate) struct TryArgs {
     /// Name of a source in the configuration
     source: String,
-    /// Read this resource, by way of the first parents that lead to it [default: the first resource]
+    /// Read this resource, reached through its first parents [default: the first resource]
     #[arg(long)]
     resource: Option<String>,
     /// Number of pages to read
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pages: u32,
-    /// Number of entities per page to show in full; the others are listed by reference
+    /// Number of entities per page to show in full; others are listed by reference
     #[arg(long, default_value_t = 3)]
     bodies: usize,
 }

@@ -6,8 +6,14 @@ use std::collections::VecDeque;
 use tideline_core::words::EntityRef;
 use tideline_store::{CatalogStore, EntityFilter, EntityRecord, StoreError};
 
-/// Entities read at a time, per side. This bounds memory.
-const PAGE: u32 = 200;
+/// Entities read at a time, per side, unless they are large.
+const PAGE: u32 = 500;
+
+/// Entities read first, when nobody knows how large they are.
+const FIRST_PAGE: u32 = 8;
+
+/// Bytes that a page should not exceed. This bounds memory.
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// One thing that the next cycle would do.
 #[derive(Clone, Debug)]
@@ -80,7 +86,7 @@ impl<'a> Reader<'a> {
             store,
             filter: EntityFilter {
                 source: Some(name.to_owned()),
-                limit: PAGE,
+                limit: FIRST_PAGE,
                 ..EntityFilter::default()
             },
             page: VecDeque::new(),
@@ -92,6 +98,9 @@ impl<'a> Reader<'a> {
             && let Some(store) = self.store
         {
             self.page = store.list_entities(&self.filter).await?.into();
+            let largest = self.page.iter().map(|record| record.body.len()).max().unwrap_or(0);
+            let fitting = u32::try_from(PAGE_BYTES / largest.max(1)).unwrap_or(u32::MAX);
+            self.filter.limit = fitting.clamp(1, PAGE.min(self.filter.limit.saturating_mul(2)));
             match self.page.back() {
                 Some(last) => self.filter.after = Some((last.source.clone(), last.reference.clone())),
                 None => self.store = None,

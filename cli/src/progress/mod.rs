@@ -17,6 +17,7 @@ use crate::exit::Code;
 use crate::output::Out;
 
 pub(crate) use once::Once;
+pub(crate) use reading::Reading;
 pub(crate) use watcher::{EndedCycle, Snapshot, SourceProgress, Watcher};
 
 /// How often a person sees something new, and how often a log does at most.
@@ -49,17 +50,13 @@ pub(crate) enum Watching {
     Service,
     /// One cycle per source; nothing is said of a cycle that this process will not run.
     Once,
-    /// A source that is read for a plan.
-    Rehearsal,
 }
 
 /// Bars on a terminal, lines elsewhere, one record per ended cycle for programs.
 pub(crate) fn view(out: &Out, watching: Watching) -> View {
     let terminal = out.is_terminal() && console_is_terminal();
     let once = watching == Watching::Once;
-    let (show, pause): (Box<dyn Show>, Duration) = if watching == Watching::Rehearsal {
-        (Box::new(reading::Reading::new(terminal)), LOOK_TERMINAL)
-    } else if out.is_json() {
+    let (show, pause): (Box<dyn Show>, Duration) = if out.is_json() {
         (Box::new(records::Records), LOOK_PIPE)
     } else if terminal {
         (Box::new(bars::Bars::new(once)), LOOK_TERMINAL)

@@ -1,55 +1,56 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tideline_core::rules::Why;
+use tideline_producer::api::types::PlanProgress;
 
-use super::{Show, Snapshot};
+use super::console_is_terminal;
 use crate::output::{Out, Tone, count};
 
-/// How much of a source is read, on one line of a terminal; elsewhere only what it waits for.
-pub(super) struct Reading {
+/// How much of a source is read for a plan, on one line of a terminal; elsewhere only what it waits for.
+pub(crate) struct Reading {
+    source: String,
     bar: Option<ProgressBar>,
-    waits: Option<Why>,
+    waiting: Option<String>,
 }
 
 impl Reading {
-    pub(super) fn new(terminal: bool) -> Self {
-        let bar = terminal.then(|| {
+    /// Nothing is shown yet.
+    pub(crate) fn new(source: &str) -> Self {
+        let bar = console_is_terminal().then(|| {
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
                 .with_style(ProgressStyle::default_spinner())
         });
-        Self { bar, waits: None }
+        Self {
+            source: source.to_owned(),
+            bar,
+            waiting: None,
+        }
     }
-}
 
-impl Show for Reading {
-    fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()> {
-        for progress in &snapshot.sources {
-            let name = &progress.source.name;
-            if let (Some(bar), Some(cycle)) = (&self.bar, &progress.cycle) {
-                let totals = &cycle.totals;
-                let waits = progress.waits.as_ref().map(|why| format!(" · {why}"));
-                bar.set_message(format!(
-                    "Reading {name}: {} entities, {} pages{}",
-                    count(totals.entities),
-                    count(totals.pages),
-                    waits.unwrap_or_default()
-                ));
-                bar.tick();
-            } else if progress.waits != self.waits {
-                // A due job is no news: a worker takes it at once.
-                if let Some(why) = progress
-                    .waits
-                    .as_ref()
-                    .filter(|why| !matches!(why, Why::DueSince { .. }))
-                {
-                    out.toned(Tone::Dim, format!("{name}: {why}"))?;
-                }
-                self.waits.clone_from(&progress.waits);
+    /// What is new.
+    ///
+    /// # Errors
+    /// Output fails.
+    pub(crate) fn show(&mut self, progress: &PlanProgress) -> std::io::Result<()> {
+        if let Some(bar) = &self.bar {
+            let waiting = progress.waiting.as_ref().map(|why| format!(" · {why}"));
+            bar.set_message(format!(
+                "Reading {}: {} entities, {} pages{}",
+                self.source,
+                count(progress.entities),
+                count(progress.pages),
+                waiting.unwrap_or_default()
+            ));
+            bar.tick();
+        } else if progress.waiting != self.waiting {
+            if let Some(why) = &progress.waiting {
+                Out::stderr().toned(Tone::Dim, format!("{}: {why}", self.source))?;
             }
+            self.waiting.clone_from(&progress.waiting);
         }
         Ok(())
     }
 
-    fn close(&mut self) {
+    /// Takes what is shown off the screen.
+    pub(crate) fn close(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -93,7 +93,7 @@ fn describe(operation: &mut Operation, codes: &[Code]) {
     }
 }
 
-fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+pub(super) fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     [
         ("get", item.get.as_mut()),
         ("put", item.put.as_mut()),

@@ -12,11 +12,13 @@ mod event_bell;
 mod events;
 pub mod extract;
 mod feed_bell;
+mod forms;
 mod jobs;
 mod operations;
 mod overview;
 pub mod page;
 pub(crate) mod place;
+mod plan;
 pub mod problem;
 mod push;
 mod replay;
@@ -51,6 +53,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::plan::{NDJSON, PlanStream, Planner, Plans};
 pub use self::problem::{Code, Problem};
 pub use self::role::{By, Principal, SourceScope};
 pub use self::why::reason_of_source;
@@ -77,6 +80,8 @@ pub struct ApiParts {
     pub clock: Arc<dyn Clock>,
     /// Shown, without secrets, as the configuration.
     pub settings: Option<Arc<Settings>>,
+    /// Reads sources for plans; none: no plans are made here.
+    pub planner: Option<Arc<dyn Planner>>,
     /// Ends requests that wait.
     pub stop: CancellationToken,
 }
@@ -90,6 +95,7 @@ pub(crate) struct ApiState {
     pub(crate) stop: CancellationToken,
     pub(crate) waiters: Semaphore,
     pub(crate) readers: Arc<Semaphore>,
+    pub(crate) plans: Option<Plans>,
     pub(crate) bell: feed_bell::FeedBell,
     pub(crate) event_bell: event_bell::EventBell,
     /// Seals what subscriptions keep secret.
@@ -153,6 +159,7 @@ impl Api {
                 Arc::clone(&parts.queue),
                 Arc::clone(&parts.clock),
             ),
+            plans: plans(&parts),
             sealer: sealer(parts.settings.as_deref()),
             evaluator: evaluator(parts.settings.as_deref()),
             store: parts.store,
@@ -171,6 +178,7 @@ impl Api {
             .split_for_parts();
         docs::name_operations(&mut document);
         docs::describe_problems(&mut document);
+        forms::describe(&mut document);
         Self {
             router: router.with_state(Arc::clone(&state)),
             document: Arc::new(document),
@@ -204,6 +212,21 @@ impl Api {
     }
 }
 
+fn plans(parts: &ApiParts) -> Option<Plans> {
+    let limits = parts
+        .settings
+        .as_deref()
+        .map(|settings| settings.plan)
+        .unwrap_or_default();
+    let planner = Arc::clone(parts.planner.as_ref()?);
+    Some(Plans::new(
+        planner,
+        limits.concurrency,
+        limits.timeout,
+        parts.stop.clone(),
+    ))
+}
+
 /// A key that is none was refused when the roles started.
 fn sealer(settings: Option<&Settings>) -> Sealer {
     let key = settings.and_then(|settings| settings.secret_key.as_ref());
@@ -227,6 +250,7 @@ fn nouns() -> ApiRouter {
         .merge(sources::router())
         .merge(overview::router())
         .merge(drift::router())
+        .merge(plan::router())
         .merge(entities::router())
         .merge(push::router())
         .merge(changes::router())

@@ -32,6 +32,7 @@ async fn api() -> (tempfile::TempDir, Api) {
         clock: Arc::new(SystemClock),
         stop: CancellationToken::new(),
         settings: None,
+        planner: None,
     };
     (folder, Api::new(parts))
 }

@@ -162,10 +162,10 @@ role!(
 );
 
 /// Longest `Idempotency-Key`.
-const MAX_KEY: usize = 255;
+pub(super) const MAX_KEY: usize = 255;
 
 /// Longest `Tideline-Reason`, in characters.
-const MAX_REASON: usize = 500;
+pub(super) const MAX_REASON: usize = 500;
 
 /// The principal of a request that has the role `R`, with what it said of how its act is to be done. A handler that takes this
 /// is reached by nobody else.

@@ -46,6 +46,7 @@ async fn bench() -> Bench {
         queue: Arc::new(InProcessQueue::default()),
         clock: Arc::new(SystemClock),
         settings: None,
+        planner: None,
         stop: CancellationToken::new(),
     });
     Bench {

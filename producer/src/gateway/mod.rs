@@ -30,6 +30,7 @@ use tideline_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::limit::RequestBodyLimitLayer;
 
 pub use authentication::{Access, TOKEN_VARIABLE};
@@ -38,7 +39,7 @@ use self::gauges::Gauges;
 use self::server::ConnectionLimits;
 use self::sessions::Sessions;
 use self::tokens::Tokens;
-use crate::api::{Api, ApiParts, Code, MAX_WAIT, Problem};
+use crate::api::{Api, ApiParts, Code, MAX_WAIT, NDJSON, Planner, Problem};
 use crate::compat;
 use crate::dashboard::{self, Dashboard};
 use crate::hooks::Hooks;
@@ -70,6 +71,8 @@ pub struct GatewayParts {
     pub token: Option<Secret>,
     /// Shown, without secrets, as the configuration.
     pub settings: Option<Arc<Settings>>,
+    /// Reads sources for plans; none: no plans are made here.
+    pub planner: Option<Arc<dyn Planner>>,
     /// `/hooks`, which has limits of its own.
     pub hooks: Option<Arc<Hooks>>,
 }
@@ -133,6 +136,7 @@ impl Gateway {
             queue: Arc::clone(&parts.queue),
             clock: Arc::clone(&parts.clock),
             settings: parts.settings,
+            planner: parts.planner,
             stop: parts.runtime.stop(),
         });
         let state = Arc::new(GatewayState {
@@ -217,10 +221,12 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
     } else {
         Router::new()
     };
+    let lines_pass = DefaultPredicate::new().and(NotForContentType::const_new(NDJSON));
     let limited = open
         .fallback_service(protected)
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .layer(CompressionLayer::new().gzip(true))
+        // A plan is read line by line while it is made: a compressor would keep lines back.
+        .layer(CompressionLayer::new().gzip(true).compress_when(lines_pass))
         .layer(from_fn(limits::time_out))
         .layer(from_fn_with_state(state, limits::limit));
     health.fallback_service(limited).layer(from_fn(requests::identify))
@@ -239,3 +245,5 @@ fn pages(state: &Arc<GatewayState>) -> Router {
 mod sessions_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod token_tests;

@@ -8,8 +8,8 @@ use url::form_urlencoded;
 use super::hooks::{read_events, read_hooks};
 use super::reader::Section;
 use super::settings::{
-    DashboardSettings, DatabaseSettings, ExpressionSettings, LogFormat, RetentionSettings, SchedulerSettings, Settings,
-    TelemetrySettings, WorkerSettings,
+    DashboardSettings, DatabaseSettings, ExpressionSettings, LogFormat, PlanSettings, RetentionSettings,
+    SchedulerSettings, Settings, TelemetrySettings, WorkerSettings,
 };
 use super::source::read_sources;
 use super::subscriptions::read_subscriptions;
@@ -69,6 +69,11 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
             "expressions",
             "Limits of the child processes that evaluate jq expressions.",
             read_expressions,
+        ),
+        plan: root.section(
+            "plan",
+            "Plans that the gateway makes (`POST /v1/sources/NAME/plan`).",
+            read_plan,
         ),
         shutdown_grace: root.section("shutdown", "How the process shuts down.", |shutdown| {
             let doc = "How long running work may take to finish after SIGTERM before it is abandoned.";
@@ -146,6 +151,15 @@ fn read_expressions(expressions: &Section<'_>) -> ExpressionSettings {
         stack_bytes,
         timeout,
     }
+}
+
+fn read_plan(plan: &Section<'_>) -> PlanSettings {
+    let default = PlanSettings::default();
+    let doc = "Maximum number of plans at the same time. Each reads its source into a temporary file on one thread.";
+    let concurrency = plan.count("concurrency", default.concurrency, 1..=64, doc);
+    let doc = "How long a plan may take before it is abandoned.";
+    let timeout = plan.duration("timeout", default.timeout, SECONDS(1)..=DAY, doc);
+    PlanSettings { concurrency, timeout }
 }
 
 fn read_database(database: &Section<'_>) -> DatabaseSettings {

@@ -39,6 +39,8 @@ pub struct Settings {
     pub changes_retention: Duration,
     /// `expressions`.
     pub expressions: ExpressionSettings,
+    /// `plan`.
+    pub plan: PlanSettings,
     /// `shutdown.grace`, default 25 s.
     pub shutdown_grace: Duration,
     /// How this process uses Postgres.
@@ -149,6 +151,24 @@ impl Default for ExpressionSettings {
             memory_bytes: 512 << 20,
             stack_bytes: 32 << 20,
             timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How plans are made for callers of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanSettings {
+    /// Plans at a time (`plan.concurrency`, default 2).
+    pub concurrency: u32,
+    /// How long one may take (`plan.timeout`, default 30 min).
+    pub timeout: Duration,
+}
+
+impl Default for PlanSettings {
+    fn default() -> Self {
+        Self {
+            concurrency: 2,
+            timeout: Duration::from_secs(1_800),
         }
     }
 }

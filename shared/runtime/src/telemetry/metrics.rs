@@ -1,6 +1,7 @@
 //! The instruments, each behind a function with types. They do nothing until [`install`] was called, which
 //! [`init`](super::init) does. Durations are recorded in seconds.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -103,8 +104,17 @@ pub fn install(meter: &Meter) {
     INSTRUMENTS.get_or_init(|| Instruments::new(meter));
 }
 
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What this thread does is not counted from now on: it rehearses.
+pub fn silence_thread() {
+    SILENT.set(true);
+}
+
 fn with(record: impl FnOnce(&Instruments)) {
-    if let Some(instruments) = INSTRUMENTS.get() {
+    if let Some(instruments) = INSTRUMENTS.get().filter(|_| !SILENT.get()) {
         record(instruments);
     }
 }

@@ -1,0 +1,236 @@
+//! Plans for the API and for `tideline plan`: reads the source, compares it with the catalog, sums up.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tideline_config::settings::{Settings, SourceKind, SourceSettings};
+use tideline_core::rules::{SweepDecision, decide_sweep, differences};
+use tideline_core::words::{ChangeKind, CycleState, SourceRecord, SweepPlan};
+use tideline_producer::api::types::{Difference, PlanLine, PlanProgress, PlanStep, PlanSummary, PlannedSweep};
+use tideline_producer::api::{Code, Planner, Problem};
+use tideline_store::{CatalogStore, EntityRecord, Store};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::compare::{Comparison, Step};
+use super::rehearsal::{Rehearsal, read_apart};
+use super::scratch::stopped;
+use crate::exit::{Code as Exit, Failure};
+use crate::output::count;
+
+/// Progress is sent so often if there is some.
+const PROGRESS: Duration = Duration::from_millis(500);
+
+/// Progress is sent so often in any case: a connection that says nothing is cut by proxies, and a reader that is gone is
+/// noticed by it.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Plans the sources of a configuration.
+pub(crate) struct SourcePlanner {
+    settings: Arc<Settings>,
+    /// None: there is no store yet, and everything is added.
+    store: Option<Arc<dyn Store>>,
+}
+
+impl SourcePlanner {
+    /// Compares with what this store has.
+    pub(crate) fn new(settings: Arc<Settings>, store: Option<Arc<dyn Store>>) -> Self {
+        Self { settings, store }
+    }
+
+    fn source(&self, name: &str) -> Result<&SourceSettings, Problem> {
+        configured(&self.settings, name).map_err(|failure| Problem::new(Code::Conflict, failure.to_string()))
+    }
+
+    /// The source, read to its end. Sends progress meanwhile.
+    async fn read(
+        &self,
+        source: &SourceSettings,
+        record: Option<&SourceRecord>,
+        lines: &mpsc::Sender<PlanLine>,
+        stop: &CancellationToken,
+    ) -> Result<Rehearsal, Problem> {
+        let held_until = record.and_then(|record| record.hold_until);
+        let (sender, mut progress) = watch::channel(PlanProgress::default());
+        let mut reading = pin!(read_apart(&self.settings, source, held_until, sender, stop));
+        let mut sent = Instant::now();
+        loop {
+            tokio::select! {
+                read = &mut reading => return read,
+                () = tokio::time::sleep(PROGRESS) => {}
+            }
+            let changed = progress.has_changed().unwrap_or(false);
+            if changed || sent.elapsed() >= SILENCE {
+                let progress = progress.borrow_and_update().clone();
+                send(lines, PlanLine::Progress { progress }).await?;
+                sent = Instant::now();
+            }
+        }
+    }
+
+    async fn compare(
+        &self,
+        source: &SourceSettings,
+        owned: u64,
+        rehearsal: &Rehearsal,
+        lines: &mpsc::Sender<PlanLine>,
+    ) -> Result<PlanSummary, Problem> {
+        let catalog = self.store.as_deref().map(|store| store as &dyn CatalogStore);
+        let mut comparison = Comparison::new(catalog, rehearsal.store(), &source.name);
+        let mut totals = Totals::default();
+        while let Some(step) = comparison.next().await? {
+            if let Some(step) = totals.take(step, rehearsal) {
+                send(lines, PlanLine::Step(step)).await?;
+            }
+        }
+        Ok(totals.summary(source, owned, rehearsal))
+    }
+}
+
+#[async_trait]
+impl Planner for SourcePlanner {
+    fn check(&self, source: &str) -> Result<(), Problem> {
+        self.source(source).map(drop)
+    }
+
+    async fn plan(
+        &self,
+        source: &str,
+        lines: &mpsc::Sender<PlanLine>,
+        stop: &CancellationToken,
+    ) -> Result<PlanSummary, Problem> {
+        let source = self.source(source)?;
+        let record = match &self.store {
+            Some(store) => store.find_source(&source.name).await?,
+            None => None,
+        };
+        let rehearsal = self.read(source, record.as_ref(), lines, stop).await?;
+        let owned = record.map_or(0, |record| record.entities);
+        let mut comparing = pin!(self.compare(source, owned, &rehearsal, lines));
+        loop {
+            tokio::select! {
+                compared = &mut comparing => return compared,
+                () = tokio::time::sleep(SILENCE) => {}
+                () = stop.cancelled() => return Err(stopped()),
+            }
+            let progress = rehearsal.progress();
+            // No room: the reader has enough to read.
+            let _ = lines.try_send(PlanLine::Progress { progress });
+        }
+    }
+}
+
+async fn send(lines: &mpsc::Sender<PlanLine>, line: PlanLine) -> Result<(), Problem> {
+    lines.send(line).await.map_err(|_| stopped())
+}
+
+/// The source of this name, if it can be read.
+///
+/// # Errors
+/// It is not configured (the text names those that are), or programs write it.
+pub(crate) fn configured<'a>(settings: &'a Settings, name: &str) -> Result<&'a SourceSettings, Failure> {
+    let found = settings.sources.iter().find(|source| source.name == name);
+    if found.is_some_and(|source| matches!(source.kind, SourceKind::Push)) {
+        let message = format!("programs write the entities of {name} (type push): there is nothing to read");
+        return Err(Failure::new(Exit::Refused, message));
+    }
+    found.ok_or_else(|| {
+        let names: Vec<&str> = settings.sources.iter().map(|source| source.name.as_str()).collect();
+        let known = if names.is_empty() {
+            "it has no sources".to_owned()
+        } else {
+            format!("it has {}", names.join(", "))
+        };
+        let message = format!("source {name} is not in the configuration; {known}");
+        Failure::new(Exit::NotFound, message)
+    })
+}
+
+#[derive(Default)]
+struct Totals {
+    added: u64,
+    modified: u64,
+    removed: u64,
+}
+
+impl Totals {
+    /// Counts a step; none: it is none after all.
+    fn take(&mut self, step: Step, rehearsal: &Rehearsal) -> Option<PlanStep> {
+        let (change, reference, found) = match step {
+            Step::Added(record) => (ChangeKind::Added, record.reference, Vec::new()),
+            Step::Modified { before, after } => {
+                let found = differences(&body(&before), &body(&after));
+                let found = found.into_iter().map(Difference::from).collect();
+                (ChangeKind::Modified, after.reference, found)
+            }
+            // A malformed item that can be named keeps what the catalog has.
+            Step::Missing(record) if rehearsal.kept.contains(&record.reference) => return None,
+            Step::Missing(record) => (ChangeKind::Removed, record.reference, Vec::new()),
+        };
+        match change {
+            ChangeKind::Added => self.added += 1,
+            ChangeKind::Modified => self.modified += 1,
+            ChangeKind::Removed => self.removed += 1,
+        }
+        Some(PlanStep {
+            change,
+            reference,
+            differences: found,
+        })
+    }
+
+    fn summary(self, settings: &SourceSettings, owned: u64, rehearsal: &Rehearsal) -> PlanSummary {
+        let totals = &rehearsal.cycle.totals;
+        PlanSummary {
+            source: settings.name.clone(),
+            entities: totals.added,
+            owned,
+            added: self.added,
+            modified: self.modified,
+            unchanged: totals.added.saturating_sub(self.added + self.modified),
+            removed: self.removed,
+            malformed: totals.malformed,
+            pages: totals.pages,
+            partitions: totals.partitions,
+            sweep: self.sweep(settings, owned, rehearsal),
+        }
+    }
+
+    /// What becomes of the removals.
+    fn sweep(&self, settings: &SourceSettings, owned: u64, rehearsal: &Rehearsal) -> PlannedSweep {
+        let totals = &rehearsal.cycle.totals;
+        if rehearsal.cycle.state != CycleState::Complete {
+            let reason = rehearsal.cycle.reason.clone().unwrap_or_default();
+            return PlannedSweep::Incomplete { reason };
+        }
+        if totals.has_gaps() {
+            let (parked, unnamed) = (count(totals.partitions_parked), count(totals.unidentified));
+            let reason = format!("{parked} partitions failed, {unnamed} items have no name");
+            return PlannedSweep::Incomplete { reason };
+        }
+        if self.removed == 0 {
+            return PlannedSweep::Nothing;
+        }
+        let plan = SweepPlan {
+            owned,
+            marked: totals.entities,
+            candidates: self.removed,
+            ..SweepPlan::default()
+        };
+        match decide_sweep(settings.guard, plan) {
+            SweepDecision::Hold(reason) => PlannedSweep::Hold { reason },
+            SweepDecision::Sweep if settings.confirm_cycles > 1 => PlannedSweep::Confirm {
+                cycles: settings.confirm_cycles,
+            },
+            SweepDecision::Sweep => PlannedSweep::Sweep,
+        }
+    }
+}
+
+fn body(record: &EntityRecord) -> Value {
+    serde_json::from_str(&record.body).unwrap_or_else(|_| Value::from(record.body.as_str()))
+}

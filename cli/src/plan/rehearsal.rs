@@ -1,0 +1,140 @@
+//! A thread with a runtime of its own for the roles that read a source for a plan: it takes one processor at most, what happens
+//! on it reaches neither logs nor metrics of the process, and it ends as a whole.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tideline_config::settings::{Settings, SourceSettings};
+use tideline_core::words::{CycleRecord, CycleState, EntityRef, Timestamp};
+use tideline_producer::api::types::PlanProgress;
+use tideline_producer::api::{Code, Problem};
+use tideline_runtime::telemetry::metrics;
+use tideline_store::Store;
+use tideline_store::sqlite::SqliteStore;
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::subscriber::{NoSubscriber, set_default};
+
+use super::scratch::{self, Read, file_url, internal, stopped};
+
+/// Threads for work that blocks: parsing, and files.
+const BLOCKING_THREADS: usize = 4;
+
+/// How long work that blocks may still take when the rest has ended.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
+/// A source as it was read.
+pub(crate) struct Rehearsal {
+    store: Arc<dyn Store>,
+    /// Its files; they go with it.
+    _folder: TempDir,
+    /// The cycle that read it.
+    pub(crate) cycle: CycleRecord,
+    /// What of it is malformed and has a name.
+    pub(super) kept: HashSet<EntityRef>,
+}
+
+impl Rehearsal {
+    /// Whether everything was read.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.cycle.state == CycleState::Complete && !self.cycle.totals.has_gaps()
+    }
+
+    /// How much that was.
+    pub(super) fn progress(&self) -> PlanProgress {
+        PlanProgress {
+            entities: self.cycle.totals.entities,
+            pages: self.cycle.totals.pages,
+            waiting: None,
+        }
+    }
+
+    /// What was read.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+}
+
+/// Reads every page of the source, apart from everything else of this process. `held_until` is what the fleet knows of the limits
+/// of the source. Dropping the future ends the reading.
+///
+/// # Errors
+/// The source cannot be read, or `stop` came first.
+pub(crate) async fn read_apart(
+    settings: &Settings,
+    source: &SourceSettings,
+    held_until: Option<Timestamp>,
+    progress: watch::Sender<PlanProgress>,
+    stop: &CancellationToken,
+) -> Result<Rehearsal, Problem> {
+    // Entities will be in it: only this user can read it.
+    let folder = tempfile::Builder::new().prefix("tideline-plan-").tempdir();
+    let folder = folder.map_err(|error| {
+        let detail = format!("cannot make a temporary folder (TMPDIR says where): {error}");
+        Problem::new(Code::Internal, detail)
+    })?;
+    let stop = stop.child_token();
+    let ends_with_this = stop.clone().drop_guard();
+    let reading = Apart {
+        settings: scratch::settings(settings, source, folder.path()),
+        held_until,
+        progress,
+        stop,
+    };
+    let (done, read) = oneshot::channel();
+    // The folder is the thread's until it has ended, so that nothing is written to it after it is gone.
+    let thread = move || {
+        let read = reading.run();
+        let _ = done.send((read, folder));
+    };
+    thread::Builder::new()
+        .name("plan".to_owned())
+        .spawn(thread)
+        .map_err(|error| internal(&error))?;
+    let (read, folder) = read.await.map_err(|_| stopped())?;
+    let Read { cycle, kept } = read?;
+    ends_with_this.disarm();
+    let store = SqliteStore::open_existing(&file_url(folder.path())).await?;
+    Ok(Rehearsal {
+        store: Arc::new(store),
+        _folder: folder,
+        cycle,
+        kept,
+    })
+}
+
+struct Apart {
+    settings: Settings,
+    held_until: Option<Timestamp>,
+    progress: watch::Sender<PlanProgress>,
+    stop: CancellationToken,
+}
+
+impl Apart {
+    fn run(self) -> Result<Read, Problem> {
+        let _silence = set_default(NoSubscriber::default());
+        metrics::silence_thread();
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .on_thread_start(|| {
+                metrics::silence_thread();
+                // It lasts as long as the thread.
+                std::mem::forget(set_default(NoSubscriber::default()));
+            })
+            .build()
+            .map_err(|error| internal(&error))?;
+        let read = runtime.block_on(scratch::read(
+            self.settings,
+            self.held_until,
+            &self.progress,
+            &self.stop,
+        ));
+        runtime.shutdown_timeout(LAST_WORK);
+        read
+    }
+}

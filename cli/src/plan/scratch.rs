@@ -1,0 +1,169 @@
+//! Reads a source into a store that is thrown away: the roles of one process, without anything that others could notice.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tideline_config::settings::{Settings, SourceSettings, TelemetrySettings};
+use tideline_core::full_text;
+use tideline_core::words::{CycleRecord, EntityRef, Secret, SourceRecord, SourceState, Timestamp};
+use tideline_producer::api::types::PlanProgress;
+use tideline_producer::api::{Code, Problem};
+use tideline_runtime::Runtime;
+use tideline_runtime::backends::{Mode, open_queue, open_store};
+use tideline_store::{Store, StoreError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::progress::Watcher;
+use crate::roles::{Ground, start_ingesting};
+
+/// Malformed items that are remembered by name, so that what the catalog has of them is not shown as removed.
+pub(crate) const MALFORMED_KEPT: u32 = 10_000;
+
+/// The next cycle comes long after the plan is shown.
+const REST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(150);
+
+/// How long the roles may take to stop: nothing of theirs is needed any more.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What became of a reading.
+pub(super) struct Read {
+    /// The cycle that read the source.
+    pub(super) cycle: CycleRecord,
+    /// References of malformed items.
+    pub(super) kept: HashSet<EntityRef>,
+}
+
+/// Reads every page of the one source of these settings. Its limits hold: `held_until` is what the fleet knows of them.
+///
+/// # Errors
+/// The source is blocked, or `stop` came first.
+pub(super) async fn read(
+    settings: Settings,
+    held_until: Option<Timestamp>,
+    progress: &watch::Sender<PlanProgress>,
+    stop: &CancellationToken,
+) -> Result<Read, Problem> {
+    let command = "tideline plan".to_owned();
+    let opened = open_store(&settings, &Mode::Role { command }).await?;
+    let queue = open_queue(&settings).await.map_err(|error| internal(&error))?;
+    let ground = Ground {
+        settings: Arc::new(settings),
+        store: Arc::clone(&opened.store),
+        queue,
+        clock: Arc::clone(&opened.clock),
+        opened: Arc::new(opened),
+        telemetry: None,
+    };
+    ground.sync_sources().await?;
+    let source = the_source(&*ground.store).await?;
+    if let Some(until) = held_until {
+        ground.store.hold_back(source.id, until).await?;
+    }
+    let mut watcher = Watcher::new(Arc::clone(&ground.store), Arc::clone(&ground.clock)).await?;
+    let runtime = Runtime::new(Arc::clone(&ground.clock));
+    start_ingesting(&ground, &runtime)
+        .await
+        .map_err(|error| internal(error.as_ref()))?;
+    let ended = watch(&mut watcher, progress, stop).await;
+    runtime.shut_down(GRACE).await;
+    let cycle = ended?;
+    let malformed = ground.store.list_malformed(source.id, MALFORMED_KEPT).await?;
+    let kept = malformed.into_iter().filter_map(|record| record.item.reference);
+    Ok(Read {
+        cycle,
+        kept: kept.collect(),
+    })
+}
+
+/// Waits for the end of the cycle.
+async fn watch(
+    watcher: &mut Watcher,
+    progress: &watch::Sender<PlanProgress>,
+    stop: &CancellationToken,
+) -> Result<CycleRecord, Problem> {
+    loop {
+        match watcher.look().await {
+            Ok(mut snapshot) => {
+                if let Some(ended) = snapshot.ended.pop() {
+                    return Ok(ended.cycle);
+                }
+                if let Some(seen) = snapshot.sources.pop() {
+                    refuse_blocked(&seen.source)?;
+                    let totals = seen.cycle.map(|cycle| cycle.totals).unwrap_or_default();
+                    progress.send_replace(PlanProgress {
+                        entities: totals.entities,
+                        pages: totals.pages,
+                        waiting: seen.waits.map(|why| why.to_string()),
+                    });
+                }
+            }
+            Err(error) if StoreError::may_retry(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => return Err(stopped()),
+        }
+    }
+}
+
+fn refuse_blocked(source: &SourceRecord) -> Result<(), Problem> {
+    if source.state != SourceState::Blocked {
+        return Ok(());
+    }
+    let reason = source.blocked_reason.as_deref().unwrap_or("it is blocked");
+    let detail = format!("the source {} cannot be read: {reason}", source.name);
+    Err(Problem::new(Code::SourceUnreadable, detail))
+}
+
+async fn the_source(store: &dyn Store) -> Result<SourceRecord, Problem> {
+    let missing = || Problem::new(Code::Internal, "the source is not in the store of the plan");
+    store.list_sources().await?.pop().ok_or_else(missing)
+}
+
+pub(super) fn stopped() -> Problem {
+    Problem::new(Code::Unavailable, "the plan was given up")
+}
+
+pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
+    Problem::new(Code::Internal, format!("the plan failed: {}", full_text(error)))
+}
+
+/// One source, read without pauses into a file of its own; nothing listens, and nothing is sent to others.
+pub(super) fn settings(settings: &Settings, source: &SourceSettings, folder: &Path) -> Settings {
+    let source = SourceSettings {
+        burst_interval: Duration::ZERO,
+        rest: Some(REST),
+        schedule: None,
+        malformed_keep: MALFORMED_KEPT,
+        on: Vec::new(),
+        drift: None,
+        ..source.clone()
+    };
+    Settings {
+        store: Secret::new(file_url(folder)),
+        queue: Secret::new("in-process"),
+        listen: None,
+        telemetry: TelemetrySettings {
+            otlp_endpoint: None,
+            ..settings.telemetry.clone()
+        },
+        publish: false,
+        hooks: Vec::new(),
+        targets: Vec::new(),
+        handlers: Vec::new(),
+        sources: vec![source],
+        ..settings.clone()
+    }
+}
+
+/// The store of a plan in its folder.
+pub(super) fn file_url(folder: &Path) -> String {
+    format!("sqlite://{}", folder.join("plan.db").display())
+}

@@ -1,0 +1,97 @@
+//! What holds for every route: the list comes from the OpenAPI document, so that none can be forgotten.
+
+use super::*;
+
+/// Every operation of the document, with a path that names records which do not matter.
+fn operations(api: &Api) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for (path, item) in &api.document().paths.paths {
+        for (method, operation) in docs::operations(item) {
+            if path == "/v1/whoami" {
+                continue;
+            }
+            let role = docs::role_of(operation).unwrap_or_else(|| panic!("{method} {path} names no role"));
+            let path = path
+                .replace("{id}", "1")
+                .replace("{name}", "platform")
+                .replace("{kind}", "component")
+                .replace("{namespace}", "default");
+            found.push((method.to_uppercase(), path, role));
+        }
+    }
+    assert!(found.len() > 25, "{found:?}");
+    found
+}
+
+#[tokio::test]
+async fn every_route_is_forbidden_to_a_role_that_does_not_include_its_own() {
+    let bench = bench().await;
+    for (method, path, needed) in operations(&bench.api) {
+        let needed: Role = needed.parse().unwrap();
+        for role in Role::ALL.into_iter().filter(|role| !role.allows(needed)) {
+            let answer = bench.ask(holder(role, &[]), &method, &path, Some(json!({})), &[]).await;
+            assert_eq!(answer.status, 403, "{role} {method} {path}: {}", answer.body);
+            assert!(
+                answer.body.contains(&format!("needs the role {needed}")),
+                "{}",
+                answer.body
+            );
+        }
+    }
+    assert!(
+        bench
+            .store
+            .list_audit(&tideline_store::AuditFilter::default())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn no_route_answers_without_a_principal() {
+    let bench = bench().await;
+    for (method, path, _) in operations(&bench.api) {
+        let request = Request::builder().method(method.as_str()).uri(&path);
+        let response = bench
+            .api
+            .router()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn every_route_answers_only_with_statuses_that_it_documents() {
+    let bench = bench().await;
+    bench.some_entities(3).await;
+    for (method, path, _) in operations(&bench.api) {
+        for (body, query) in [
+            (None, ""),
+            (Some(json!({"colour": "red"})), "?colour=red"),
+            (Some(json!({})), ""),
+        ] {
+            let principal = holder(Role::Admin, &[]);
+            let answer = bench
+                .ask(principal, &method, &format!("{path}{query}"), body, &[])
+                .await;
+            assert!(answer.status < 500, "{method} {path}{query}: {}", answer.body);
+            if answer.status >= 400 {
+                assert_eq!(answer.kind, "application/problem+json", "{method} {path}{query}");
+            }
+        }
+    }
+    let document = serde_json::to_value(bench.api.document()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for status in ["400", "401", "403", "429", "500", "503"] {
+                assert!(
+                    operation["responses"].get(status).is_some(),
+                    "{method} {path}: {status}"
+                );
+            }
+        }
+    }
+}
