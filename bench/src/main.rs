@@ -9,6 +9,7 @@ mod fleet;
 mod growth;
 mod ingest;
 mod polls;
+mod partitions;
 mod queue;
 mod report;
 mod stage;
@@ -47,6 +48,12 @@ enum Command {
         /// The largest number of entities
         #[arg(long, default_value_t = 1_000_000)]
         entities: u32,
+    },
+    /// Thousands of partitions of one page each
+    Partitions {
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        partitions: u32,
     },
     /// One source with 16 partitions that answers in 100 ms per page, read by 1, 2, 4 and 8 workers
     Scale,
@@ -98,6 +105,7 @@ async fn main() -> Result<()> {
     let figures = match cli.command {
         Command::Ingest { entities } => ingest::measure(entities, cli.rounds).await?,
         Command::Growth { entities } => growth::measure(entities, cli.rounds).await?,
+        Command::Partitions { partitions } => partitions::measure(partitions, cli.rounds).await?,
         Command::Scale => fleet::scale(cli.rounds).await?,
         Command::Idle { seconds } => fleet::idle(seconds).await?,
         Command::Queue { jobs, peers } => queue::measure(jobs, peers.as_deref(), cli.rounds).await?,

@@ -15,20 +15,42 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+use crate::holding::Holding;
+use crate::settling::Settlements;
 
 /// How long a job waits when the store failed under it: not the job's fault, so no attempt is spent.
 const STORE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Runs one attempt. `None`: the lease was lost, there is nothing to settle. `lost` is cancelled when another worker has the
-/// job: the handler is dropped where it waits.
+/// What an attempt is made in.
+pub(crate) struct Circumstances {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stop: CancellationToken,
+    /// Cancelled when another worker has the job: the handler is dropped where it waits.
+    pub(crate) lost: CancellationToken,
+    pub(crate) crew: Crew,
+}
+
+/// What an attempt needs to work on further jobs in its own slot.
+#[derive(Clone)]
+pub(crate) struct Crew {
+    pub(crate) holding: Arc<Holding>,
+    pub(crate) settlements: Settlements,
+}
+
+/// Runs one attempt. `None`: the lease was lost, there is nothing to settle.
 pub(crate) async fn run(
     handler: Arc<dyn Handler>,
     mut job: ClaimedJob,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-    lost: CancellationToken,
+    circumstances: Circumstances,
 ) -> Option<Settlement> {
+    let Circumstances {
+        store,
+        clock,
+        stop,
+        lost,
+        crew,
+    } = circumstances;
     let (id, kind, key) = (job.id, job.kind.clone(), job.key.clone());
     metrics::due_lag(&kind, clock.now().since(job.due_at));
     let span = begin(&mut job);
@@ -38,6 +60,7 @@ pub(crate) async fn run(
         clock: Arc::clone(&clock),
         store,
         progressed: Arc::default(),
+        crew,
     };
     // A panic ends this attempt and nothing else.
     let running = AssertUnwindSafe(within_deadline(&*handler, &attempt)).catch_unwind();
@@ -125,7 +148,7 @@ fn failure(error: &HandlerError) -> &'static str {
 }
 
 /// The name of a settlement in metrics and traces.
-fn outcome(settlement: &Settlement) -> &'static str {
+pub(crate) fn outcome(settlement: &Settlement) -> &'static str {
     match settlement {
         Settlement::Done => "done",
         Settlement::Again { .. } => "again",
@@ -138,7 +161,7 @@ fn outcome(settlement: &Settlement) -> &'static str {
 }
 
 /// What an ended attempt settles as.
-fn settlement(
+pub(crate) fn settlement(
     ended: Result<Outcome, HandlerError>,
     ladder: impl FnOnce() -> Ladder,
     rung: u32,
@@ -297,16 +320,18 @@ mod tests {
             limit: 1,
         };
         let job = store.claim(&request, now).await.unwrap().remove(0);
-        let stop = CancellationToken::new();
-        run(
-            Arc::new(Panicking(panics)),
-            job,
-            Arc::new(store),
-            Arc::new(SystemClock),
-            stop,
+        let (settlements, _receiver) = Settlements::without_settler();
+        let circumstances = Circumstances {
+            store: Arc::new(store),
+            clock: Arc::new(SystemClock),
+            stop: CancellationToken::new(),
             lost,
-        )
-        .await
+            crew: Crew {
+                holding: Arc::default(),
+                settlements,
+            },
+        };
+        run(Arc::new(Panicking(panics)), job, circumstances).await
     }
 
     #[tokio::test]

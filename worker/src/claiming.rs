@@ -17,7 +17,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attempt;
+use crate::attempt::{self, Circumstances, Crew};
 use crate::handler::Handler;
 use crate::holding::Holding;
 use crate::settling::{Ended, Settlements};
@@ -246,15 +246,21 @@ impl Claims {
         let Some(handler) = self.handlers.get(&job.kind).map(Arc::clone) else {
             return;
         };
-        let store = Arc::clone(&self.store);
-        let clock = Arc::clone(&self.clock);
         let settlements = self.settlements.clone();
         let holding = Arc::clone(&self.holding);
-        let stop = self.stop.child_token();
-        let lost = self.holding.take(job.lease());
+        let circumstances = Circumstances {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            stop: self.stop.child_token(),
+            lost: self.holding.take(job.lease()),
+            crew: Crew {
+                holding: Arc::clone(&self.holding),
+                settlements: self.settlements.clone(),
+            },
+        };
         self.attempts.spawn(async move {
             let (lease, of_source) = (job.lease(), job.source.is_some());
-            match attempt::run(handler, job, store, clock, stop, lost).await {
+            match attempt::run(handler, job, circumstances).await {
                 Some(settlement) => {
                     settlements
                         .send(Ended {

@@ -12,6 +12,8 @@ use tideline_core::words::{ClaimedJob, Timestamp};
 use tideline_store::{JobStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::Crew;
+
 /// Runs jobs of one kind.
 #[async_trait]
 pub trait Handler: Send + Sync {
@@ -44,6 +46,7 @@ pub struct Attempt {
     pub(crate) store: Arc<dyn JobStore>,
     /// Pages were committed: a failure that ends this attempt is the first in a row.
     pub(crate) progressed: Arc<AtomicBool>,
+    pub(crate) crew: Crew,
 }
 
 impl Attempt {

@@ -3,7 +3,7 @@
 //! store gave it more than it knows, and hands that back. The other way round, what it holds may have been given to another
 //! worker: such attempts are cancelled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,10 +17,15 @@ const DOUBT: Duration = Duration::from_secs(90);
 /// The store looks for what was due by its clock; ours may be a little behind.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
+/// Siblings have no due time of their own that is over.
+const EVER: Timestamp = Timestamp(i64::MAX);
+
 /// Leases in use, each with what cancels its attempt, and until when there may be others.
 #[derive(Default)]
 pub(crate) struct Holding {
     held: Mutex<HashMap<Lease, CancellationToken>>,
+    /// Read in the place of a lead, and given up with its attempt.
+    siblings: Mutex<HashSet<Lease>>,
     doubt: Mutex<Option<Doubt>>,
 }
 
@@ -38,9 +43,19 @@ impl Holding {
         lost
     }
 
+    /// As [`Holding::take`], of a partition that is read in the place of another one: whoever has that one has this one.
+    pub(crate) fn take_along(&self, sibling: Lease) {
+        self.siblings.lock().insert(sibling);
+    }
+
     /// It is settled, or was lost.
     pub(crate) fn let_go(&self, lease: Lease) {
         self.held.lock().remove(&lease);
+        self.siblings.lock().remove(&lease);
+    }
+
+    fn knows(&self, lease: &Lease) -> bool {
+        self.held.lock().contains_key(lease) || self.siblings.lock().contains(lease)
     }
 
     /// Cancels the attempts whose jobs the store says are no longer ours; says how many.
@@ -94,18 +109,15 @@ impl Holding {
         if let Some(doubt) = &mut *self.doubt.lock() {
             doubt.next_look = now.plus(every);
         }
-        let leases = store.held_leases(worker, now).await?;
-        let unknown: Vec<_> = {
-            let held = self.held.lock();
-            leases
-                .into_iter()
-                .filter(|lease| !held.contains_key(lease))
-                .map(|lease| SettleRequest {
-                    lease,
-                    settlement: Settlement::HandedBack,
-                })
-                .collect()
-        };
+        let leases = store.held_leases(worker, EVER).await?;
+        let unknown: Vec<_> = leases
+            .into_iter()
+            .filter(|lease| !self.knows(lease))
+            .map(|lease| SettleRequest {
+                lease,
+                settlement: Settlement::HandedBack,
+            })
+            .collect();
         if !unknown.is_empty() {
             store.settle(&unknown, now).await?;
             tracing::warn!(

@@ -45,6 +45,13 @@ impl Settlements {
         // Without a receiver the worker was stopped hard: the lease runs out.
         let _ = self.0.send(ended).await;
     }
+
+    /// For tests of what sends them.
+    #[cfg(test)]
+    pub(crate) fn without_settler() -> (Self, mpsc::Receiver<Ended>) {
+        let (sender, receiver) = mpsc::channel(BATCH);
+        (Self(sender), receiver)
+    }
 }
 
 pub(crate) struct Settler {

@@ -3,6 +3,7 @@ use async_trait::async_trait;
 use super::drift_seam::DriftStore;
 use super::event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 use super::sessions::SessionStore;
+use super::sibling_seam::SiblingStore;
 use super::target_seams::TargetStore;
 use super::{
     AuditFilter, AuditRecord, ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter,
@@ -25,6 +26,7 @@ pub trait Store:
     + SourceStore
     + CycleStore
     + IngestStore
+    + SiblingStore
     + DeltaStore
     + DriftStore
     + CatalogStore
@@ -47,8 +49,8 @@ impl<T> Store for T where
         + SourceStore
         + CycleStore
         + IngestStore
+        + SiblingStore
         + DeltaStore
-        + DriftStore
         + DriftStore
         + CatalogStore
         + OperatorStore
@@ -105,9 +107,10 @@ pub trait WorkerStore: Send + Sync {
     /// Makes or prolongs the worker's lease.
     async fn heartbeat(&self, worker: &WorkerId, alive_until: Timestamp, now: Timestamp) -> Answer<()>;
 
-    /// What the worker runs as the store knows it, in no order: after a claim whose answer was lost this is more than the
-    /// worker knows of.
-    async fn held_leases(&self, worker: &WorkerId, now: Timestamp) -> Answer<Vec<Lease>>;
+    /// What the worker runs as the store knows it and was due at `until`, in no order: after a claim whose answer was lost this
+    /// is more than the worker knows of. Partitions that are read in the place of another one were due at no moment before
+    /// the last one there is.
+    async fn held_leases(&self, worker: &WorkerId, until: Timestamp) -> Answer<Vec<Lease>>;
 
     /// The worker stops in good order: its row goes; jobs it still runs are due at once and spend no attempt.
     async fn retire(&self, worker: &WorkerId, now: Timestamp) -> Answer<()>;

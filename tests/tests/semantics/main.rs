@@ -6,6 +6,7 @@
 mod cursors;
 mod partitions;
 mod rests;
+mod siblings;
 mod stage;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! A worker and a scheduler on a clock that the test moves, reading a source that the test writes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -41,6 +42,14 @@ type Script = Box<dyn FnMut(Asked) -> Answer + Send>;
 struct Scripted {
     script: Arc<Mutex<Script>>,
     clock: ManualClock,
+    crowd: Arc<Crowd>,
+}
+
+/// How many requests are under way, and how many were at most.
+#[derive(Default)]
+struct Crowd {
+    now: AtomicUsize,
+    most: AtomicUsize,
 }
 
 #[async_trait]
@@ -51,7 +60,12 @@ impl Source for Scripted {
             cursor: request.cursor.cloned(),
             clock: self.clock.clone(),
         };
+        let now = self.crowd.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.crowd.most.fetch_max(now, Ordering::SeqCst);
         let answer = (self.script.lock())(asked);
+        // Others may come meanwhile.
+        tokio::task::yield_now().await;
+        self.crowd.now.fetch_sub(1, Ordering::SeqCst);
         if matches!(&answer, Err(error) if error.message == NEVER) {
             std::future::pending::<()>().await;
         }
@@ -93,6 +107,7 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: ManualClock,
     script: Arc<Mutex<Script>>,
+    crowd: Arc<Crowd>,
     settings: SourceSettings,
     roles: Embedded,
     folder: Arc<tempfile::TempDir>,
@@ -127,9 +142,11 @@ impl Stage {
         settings: SourceSettings,
         folder: Arc<tempfile::TempDir>,
     ) -> Result<Self> {
+        let crowd = Arc::new(Crowd::default());
         let source = Scripted {
             script: Arc::clone(&script),
             clock: clock.clone(),
+            crowd: Arc::clone(&crowd),
         };
         let source: (_, Arc<dyn Source>) = (settings.clone(), Arc::new(source));
         let roles = Embedded::of(Parts::on_a_moved_clock(Arc::clone(&store), &clock, source)).await?;
@@ -137,6 +154,7 @@ impl Stage {
             store,
             clock,
             script,
+            crowd,
             settings,
             roles,
             folder,
@@ -172,6 +190,11 @@ impl Stage {
     /// Answers differently from now on.
     pub(crate) fn rewrite(&self, script: impl FnMut(Asked) -> Answer + Send + 'static) {
         *self.script.lock() = Box::new(script);
+    }
+
+    /// The most requests that were under way at one moment since the roles were started.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.crowd.most.load(Ordering::SeqCst)
     }
 
     pub(crate) fn advance(&self, seconds: u64) {

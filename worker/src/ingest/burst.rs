@@ -23,7 +23,7 @@ use crate::handler::HandlerError;
 use crate::source::{ErrorClass, SourceError};
 
 /// Entities that one commit writes at most, unless one page has more: beyond this nothing is gained.
-const COMMIT_ENTITIES: usize = 2_000;
+pub(super) const COMMIT_ENTITIES: usize = 2_000;
 /// Tries of one commit while other transactions get in its way.
 const COMMIT_TRIES: u32 = 5;
 
@@ -189,7 +189,7 @@ impl Burst {
             Commit::LeaseLost => return Err(HandlerError::LeaseLost),
         };
         drop((batch, room));
-        self.count(&progress);
+        count(&self.readable.settings.name, &self.progress, &progress);
         self.progress = progress;
         self.cursor = next;
         self.progressed.store(true, Ordering::Relaxed);
@@ -208,28 +208,6 @@ impl Burst {
         Ok(end.map(Run::Ended))
     }
 
-    /// Counts what a commit added to the progress.
-    fn count(&self, after: &Progress) {
-        let (name, before) = (&self.readable.settings.name, &self.progress);
-        let unchanged = after.pages_unchanged.saturating_sub(before.pages_unchanged);
-        metrics::pages(name, "touched", unchanged);
-        metrics::pages(
-            name,
-            "written",
-            after.pages.saturating_sub(before.pages).saturating_sub(unchanged),
-        );
-        for (outcome, after, before) in [
-            ("added", after.added, before.added),
-            ("modified", after.modified, before.modified),
-            ("unchanged", after.unchanged, before.unchanged),
-            ("malformed", after.malformed, before.malformed),
-        ] {
-            if after > before {
-                metrics::entities(name, outcome, after - before);
-            }
-        }
-    }
-
     /// A commit is repeated only if it surely did not happen; else the job goes back to the store, which knows.
     async fn commit_batch(&self, batch: &PageBatch) -> Result<Commit, StoreError> {
         let mut tries = 0;
@@ -245,6 +223,27 @@ impl Burst {
                 }
                 answer => return answer,
             }
+        }
+    }
+}
+
+/// Counts what a commit added to the progress of a partition of this source.
+pub(super) fn count(name: &str, before: &Progress, after: &Progress) {
+    let unchanged = after.pages_unchanged.saturating_sub(before.pages_unchanged);
+    metrics::pages(name, "touched", unchanged);
+    metrics::pages(
+        name,
+        "written",
+        after.pages.saturating_sub(before.pages).saturating_sub(unchanged),
+    );
+    for (outcome, after, before) in [
+        ("added", after.added, before.added),
+        ("modified", after.modified, before.modified),
+        ("unchanged", after.unchanged, before.unchanged),
+        ("malformed", after.malformed, before.malformed),
+    ] {
+        if after > before {
+            metrics::entities(name, outcome, after - before);
         }
     }
 }

@@ -5,9 +5,11 @@ mod burst;
 mod failing;
 mod pages;
 mod reading;
+mod siblings;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,13 +18,15 @@ use serde_json::Value;
 use tideline_config::settings::SourceSettings;
 use tideline_core::clock::Clock;
 use tideline_core::rules::Ladder;
-use tideline_core::words::{ClaimedJob, Progress};
+use tideline_core::words::{ClaimedJob, Progress, Timestamp};
 use tideline_runtime::telemetry::metrics;
 use tideline_store::Store;
+use tokio_util::sync::CancellationToken;
 
 use self::burst::{Burst, BurstEnd};
 pub(crate) use self::failing::failed;
 pub(crate) use self::pages::sort_out;
+use self::siblings::{Appetite, Siblings};
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::source::Source;
 
@@ -30,11 +34,23 @@ use crate::source::Source;
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long a partition waits for a worker that knows its source, while configurations differ in the fleet.
 const UNKNOWN_SOURCE_WAIT: Duration = Duration::from_secs(5);
+const UNKNOWN_SOURCE: &str = "its source is not in this worker's configuration";
 
 /// A source with its settings.
 pub(crate) struct Readable {
     pub(crate) settings: SourceSettings,
     pub(crate) source: Arc<dyn Source>,
+    appetite: Appetite,
+}
+
+impl Readable {
+    pub(crate) fn new(settings: SourceSettings, source: Arc<dyn Source>) -> Self {
+        Self {
+            settings,
+            source,
+            appetite: Appetite::default(),
+        }
+    }
 }
 
 /// Reads partitions of sources, burst by burst.
@@ -65,7 +81,7 @@ impl IngestHandler {
             .into_iter()
             .map(|(settings, source)| {
                 source.attach(Arc::<dyn Store>::clone(&store));
-                (settings.name.clone(), Arc::new(Readable { settings, source }))
+                (settings.name.clone(), Arc::new(Readable::new(settings, source)))
             })
             .collect();
         Self { store, clock, sources }
@@ -96,39 +112,16 @@ impl Handler for IngestHandler {
 
     async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError> {
         let job = &attempt.job;
-        let (Some(readable), Some(source), Some(cycle)) = (self.readable(job), job.source, job.cycle) else {
-            let until = self.clock.now().plus(UNKNOWN_SOURCE_WAIT);
+        let Some(readable) = self.readable(job) else {
             return Ok(Outcome::Postpone(
-                until,
-                "its source is not in this worker's configuration".to_owned(),
+                self.clock.now().plus(UNKNOWN_SOURCE_WAIT),
+                UNKNOWN_SOURCE.to_owned(),
             ));
         };
-        let broken =
-            |what: &str, error: serde_json::Error| HandlerError::Permanent(format!("the job's {what}: {error}"));
-        let args: PartitionArgs = serde_json::from_str(&job.args).map_err(|error| broken("args", error))?;
-        let progress: Progress = match &job.progress {
-            Some(text) => serde_json::from_str(text).map_err(|error| broken("progress", error))?,
-            None => Progress::default(),
-        };
-        let cursor: Option<Value> = match &job.cursor {
-            Some(text) => Some(serde_json::from_str(text).map_err(|error| broken("cursor", error))?),
-            None => None,
-        };
-        let mut burst = Burst {
-            store: Arc::clone(&self.store),
-            clock: Arc::clone(&self.clock),
-            readable: Arc::clone(readable),
-            lease: job.lease(),
-            source,
-            cycle,
-            partition: Arc::new(args),
-            progress,
-            cursor,
-            progressed: Arc::clone(&attempt.progressed),
-            stop: attempt.stop.clone(),
-            ends_at: self.clock.now().plus(readable.settings.burst_length),
-        };
         let started = self.clock.now();
+        let ends_at = started.plus(readable.settings.burst_length);
+        let progressed = Arc::clone(&attempt.progressed);
+        let mut burst = self.burst(job, readable, progressed, &attempt.stop, ends_at)?;
         let ended = burst.run().await;
         let rung = attempt.rung();
         let is_root = job.key == readable.settings.name;
@@ -138,7 +131,63 @@ impl Handler for IngestHandler {
             &readable.settings.name,
             if ended.is_ok() { 0 } else { rung.saturating_add(1) },
         );
+        if matches!(ended, Ok(Outcome::Done)) {
+            if !is_root {
+                readable.appetite.saw_partition(burst.progress.pages);
+            }
+            let siblings = Siblings {
+                handler: self,
+                lead: attempt,
+                readable,
+                progress: &burst.progress,
+                ends_at,
+            };
+            siblings.read().await;
+        }
         ended
+    }
+}
+
+impl IngestHandler {
+    /// A burst of this partition.
+    fn burst(
+        &self,
+        job: &ClaimedJob,
+        readable: &Arc<Readable>,
+        progressed: Arc<AtomicBool>,
+        stop: &CancellationToken,
+        ends_at: Timestamp,
+    ) -> Result<Burst, HandlerError> {
+        let broken =
+            |what: &str, error: serde_json::Error| HandlerError::Permanent(format!("the job's {what}: {error}"));
+        let (Some(source), Some(cycle)) = (job.source, job.cycle) else {
+            return Err(HandlerError::Permanent(
+                "the job belongs to no cycle of a source".to_owned(),
+            ));
+        };
+        let args: PartitionArgs = serde_json::from_str(&job.args).map_err(|error| broken("args", error))?;
+        let progress: Progress = match &job.progress {
+            Some(text) => serde_json::from_str(text).map_err(|error| broken("progress", error))?,
+            None => Progress::default(),
+        };
+        let cursor: Option<Value> = match &job.cursor {
+            Some(text) => Some(serde_json::from_str(text).map_err(|error| broken("cursor", error))?),
+            None => None,
+        };
+        Ok(Burst {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            readable: Arc::clone(readable),
+            lease: job.lease(),
+            source,
+            cycle,
+            partition: Arc::new(args),
+            progress,
+            cursor,
+            progressed,
+            stop: stop.clone(),
+            ends_at,
+        })
     }
 }
 

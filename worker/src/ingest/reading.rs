@@ -111,6 +111,11 @@ impl Reader {
             .of(self.next_page, self.job, &*self.store)
             .await
             .map_err(ReadError::Store)?;
+        self.read_page(memory).await
+    }
+
+    /// Reads the page at the cursor, of which the store remembers this.
+    pub(super) async fn read_page(&self, memory: Option<PageMemory>) -> Result<ReadPage, ReadError> {
         let request = PageRequest {
             partition: &self.partition.partition,
             args: &self.partition.args,

@@ -64,7 +64,7 @@ impl RefreshHandler {
             .into_iter()
             .map(|(settings, source)| {
                 source.attach(Arc::<dyn Store>::clone(&store));
-                (settings.name.clone(), Arc::new(Readable { settings, source }))
+                (settings.name.clone(), Arc::new(Readable::new(settings, source)))
             })
             .collect();
         Self {

@@ -121,6 +121,15 @@ impl PageWrite {
             Self::Touched { memory, .. } | Self::Written { memory, .. } => memory,
         }
     }
+
+    /// The entities that are written from it; none if it is as remembered.
+    #[must_use]
+    pub fn entities(&self) -> &[Entity] {
+        match self {
+            Self::Touched { .. } => &[],
+            Self::Written { entities, .. } => entities,
+        }
+    }
 }
 
 /// Consecutive pages of one partition, committed together or not at all.

@@ -40,6 +40,7 @@ pub mod places;
 pub mod sessions;
 pub mod settling;
 pub mod sharing;
+pub mod siblings;
 pub mod sources;
 pub mod subscriptions;
 pub mod supersede;
@@ -77,6 +78,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_sessions!($open);
         $crate::store_conformance_settling!($open);
         $crate::store_conformance_sharing!($open);
+        $crate::store_conformance_siblings!($open);
         $crate::store_conformance_sources!($open);
         $crate::store_conformance_subscriptions!($open);
         $crate::store_conformance_supersede!($open);

@@ -106,11 +106,17 @@ fn length(batch: &PageBatch) -> i64 {
     i64::try_from(batch.pages.len()).unwrap_or(i64::MAX)
 }
 
+/// Whether all that its pages do is mark what they hold.
+pub(super) fn is_plain(batch: &PageBatch) -> bool {
+    let plain = |page: &PageWrite| matches!(page, PageWrite::Touched { memory, validators: None } if memory.children.is_empty());
+    batch.pages.iter().all(plain)
+}
+
 pub(super) fn signed(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-async fn write_manifests(
+pub(super) async fn write_manifests(
     act: &mut Act,
     batch: &PageBatch,
     live: &[i64],
@@ -186,7 +192,7 @@ fn children_text(memory: &PageMemory) -> Result<Option<String>, StoreError> {
         .map_err(|error| broken("write the children of a page", error.to_string()))
 }
 
-async fn refresh_validators(act: &mut Act, batch: &PageBatch) -> Result<(), StoreError> {
+pub(super) async fn refresh_validators(act: &mut Act, batch: &PageBatch) -> Result<(), StoreError> {
     for page in &batch.pages {
         if let PageWrite::Touched {
             memory,
@@ -207,7 +213,7 @@ async fn refresh_validators(act: &mut Act, batch: &PageBatch) -> Result<(), Stor
     Ok(())
 }
 
-async fn write_malformed(act: &mut Act, batch: &PageBatch, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn write_malformed(act: &mut Act, batch: &PageBatch, now: Timestamp) -> Result<(), StoreError> {
     let mut items: Vec<(i32, &MalformedItem)> = vec![];
     for page in &batch.pages {
         if let PageWrite::Written { memory, malformed, .. } = page {

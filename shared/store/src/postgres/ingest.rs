@@ -2,13 +2,11 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
-use super::commit::{Attempt, commit_touched, commit_written};
+use super::commit::{Attempt, commit_touched, commit_written, is_plain};
 use super::error::broken;
 use super::rows::{column, fingerprint, small};
 use crate::{IngestStore, StoreError};
-use tideline_core::words::{
-    Commit, JobId, KeyHash, Lease, PageBatch, PageMemory, PageWrite, Progress, Timestamp, Validators,
-};
+use tideline_core::words::{Commit, JobId, KeyHash, Lease, PageBatch, PageMemory, Progress, Timestamp, Validators};
 
 /// How often a page commit is tried when another transaction got in the way: two partitions may own the same reference.
 const TRIES: u32 = 5;
@@ -25,10 +23,9 @@ impl IngestStore for PostgresStore {
     }
 
     async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
-        let plain = |page: &PageWrite| matches!(page, PageWrite::Touched { memory, validators: None } if memory.children.is_empty());
         let (mut tries, mut look) = (1, false);
         loop {
-            let attempt = if batch.pages.iter().all(plain) && !look {
+            let attempt = if is_plain(batch) && !look {
                 commit_touched(self, batch, now).await
             } else {
                 commit_written(self, batch, look, now).await
@@ -119,7 +116,7 @@ fn progress_of(row: &PgRow) -> Result<Progress, StoreError> {
     })
 }
 
-fn page_memory(row: &PgRow) -> Result<PageMemory, StoreError> {
+pub(super) fn page_memory(row: &PgRow) -> Result<PageMemory, StoreError> {
     let digest = |name| column::<Option<&[u8]>>(row, name)?.map(fingerprint).transpose();
     let children = column::<Option<&str>>(row, "children")?.map_or(Ok(vec![]), |text| {
         serde_json::from_str(text).map_err(|error| broken("read the children of a page", error.to_string()))

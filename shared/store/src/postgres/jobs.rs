@@ -77,10 +77,10 @@ impl JobStore for PostgresStore {
         let requests: Vec<&SettleRequest> = firsts.iter().map(|place| &settlements[*place]).collect();
         let mut act = self.writing("settle").await?;
         settle_rows(&mut act, &requests, now, false, &mut settled).await?;
-        // Partitions that leave their place (on their ladder, for a while), or leases that are gone.
+        // Partitions that leave their place (on their ladder, for a while) or wait for one again, or leases that are gone.
         let rest: Vec<&SettleRequest> = requests
             .into_iter()
-            .filter(|request| leaves(&request.settlement) && !settled.contains_key(&request.lease))
+            .filter(|request| !settled.contains_key(&request.lease))
             .collect();
         if !rest.is_empty() {
             act.begin().await?;
@@ -140,18 +140,28 @@ impl JobStore for PostgresStore {
         act.rows(sqlx::query(include_str!("sql/end_stalled_copies.sql")).bind(patience))
             .await?;
         act.begin().await?;
-        let statement = sqlx::query(include_str!("sql/rescue_jobs.sql"))
-            .bind(i64::from(limit))
-            .bind(i32::try_from(policy.free).unwrap_or(i32::MAX))
-            .bind(now.plus(policy.delay).0)
-            .bind(i32::try_from(policy.park_after).unwrap_or(i32::MAX))
-            .bind("parked: the workers that ran it died, one after the other")
-            .bind(now.0);
-        let rows = act.rows(statement).await?;
+        let mut rows = vec![];
+        // First what has a place, then the siblings that were read in such places.
+        for (from, to) in [(0, now.0), (NO_PLACE, i64::MAX)] {
+            let left = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(rows.len());
+            let statement = sqlx::query(include_str!("sql/rescue_jobs.sql"))
+                .bind(i64::try_from(left).unwrap_or(i64::MAX))
+                .bind(i32::try_from(policy.free).unwrap_or(i32::MAX))
+                .bind(now.plus(policy.delay).0)
+                .bind(i32::try_from(policy.park_after).unwrap_or(i32::MAX))
+                .bind("parked: the workers that ran it died, one after the other")
+                .bind(now.0)
+                .bind(from)
+                .bind(to)
+                .bind(NO_PLACE);
+            rows.extend(act.rows(statement).await?);
+        }
         let mut freed = vec![];
         for row in &rows {
             let parked = column(row, "parked")?;
-            if parked && let Some(source) = column::<Option<i64>>(row, "source_id")? {
+            if column(row, "leaves")?
+                && let Some(source) = column::<Option<i64>>(row, "source_id")?
+            {
                 freed.push(source);
             }
             rescue.jobs.push(Rescued {
@@ -234,7 +244,7 @@ fn enqueued(row: &PgRow) -> Result<Option<Enqueued>, StoreError> {
     }))
 }
 
-fn claimed_job(row: &PgRow) -> Result<ClaimedJob, StoreError> {
+pub(super) fn claimed_job(row: &PgRow) -> Result<ClaimedJob, StoreError> {
     Ok(ClaimedJob {
         id: JobId(column(row, "id")?),
         token: Token(column(row, "token")?),
@@ -264,13 +274,6 @@ fn due_job(row: &PgRow) -> Result<DueJob, StoreError> {
     })
 }
 
-fn leaves(settlement: &Settlement) -> bool {
-    matches!(
-        settlement,
-        Settlement::Done | Settlement::Retry { .. } | Settlement::Parked { .. } | Settlement::Cancelled { .. }
-    )
-}
-
 /// Whoever ends cycles need not look through all partitions for one that was given up.
 async fn note_given_up(act: &mut Act, settled: &[&SettleRequest]) -> Result<(), StoreError> {
     let cancelled: Vec<i64> = settled
@@ -286,7 +289,7 @@ async fn note_given_up(act: &mut Act, settled: &[&SettleRequest]) -> Result<(), 
 }
 
 /// Settles what can be, and says whose partitions left their place.
-async fn settle_rows(
+pub(super) async fn settle_rows(
     act: &mut Act,
     requests: &[&SettleRequest],
     now: Timestamp,

@@ -28,6 +28,7 @@ mod operators;
 mod places;
 mod rows;
 mod sessions;
+mod siblings;
 mod sources;
 mod subscriptions;
 mod sweep;

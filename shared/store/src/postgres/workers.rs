@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 
 use super::PostgresStore;
-use super::rows::column;
+use super::rows::{NO_PLACE, column};
 use crate::{StoreError, WorkerStore};
 use tideline_core::words::{JobId, Lease, Timestamp, Token, WorkerId};
 
@@ -38,11 +38,18 @@ impl WorkerStore for PostgresStore {
     async fn retire(&self, worker: &WorkerId, now: Timestamp) -> Result<(), StoreError> {
         let mut act = self.writing("retire").await?;
         act.begin().await?;
-        for statement in [
-            include_str!("sql/retire_worker.sql"),
-            include_str!("sql/hand_back_jobs.sql"),
-        ] {
-            act.run(sqlx::query(statement).bind(&worker.0).bind(now.0)).await?;
+        let statement = sqlx::query(include_str!("sql/retire_worker.sql"));
+        act.run(statement.bind(&worker.0).bind(now.0)).await?;
+        let statement = sqlx::query(include_str!("sql/hand_back_jobs.sql"));
+        let rows = act.rows(statement.bind(&worker.0).bind(now.0).bind(NO_PLACE)).await?;
+        let waiting = rows
+            .iter()
+            .map(|row| column(row, "source_id"))
+            .collect::<Result<Vec<Option<i64>>, _>>()?;
+        let sources: Vec<i64> = waiting.into_iter().flatten().collect();
+        if !sources.is_empty() {
+            act.lock_sources(&sources).await?;
+            act.open_places(&sources, now).await?;
         }
         act.commit().await
     }

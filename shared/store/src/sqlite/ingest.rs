@@ -141,7 +141,7 @@ impl Fence {
 
 /// Writes what differs from the catalog, the manifests and the malformed items of pages that are not as remembered; the
 /// progress after that.
-async fn commit_written(
+pub(super) async fn commit_written(
     connection: &mut SqliteConnection,
     batch: &PageBatch,
     deltas: &DeltaReadings,

@@ -230,7 +230,7 @@ fn enqueued(
     Ok((*place, answer))
 }
 
-fn claimed(row: &SqliteRow) -> Result<ClaimedJob, sqlx::Error> {
+pub(super) fn claimed(row: &SqliteRow) -> Result<ClaimedJob, sqlx::Error> {
     Ok(ClaimedJob {
         id: JobId(row.try_get(0)?),
         token: Token(row.try_get(1)?),

@@ -28,6 +28,7 @@ mod rows;
 mod schema;
 mod sessions;
 mod settle;
+mod siblings;
 mod sources;
 mod subscriptions;
 mod sweep;

@@ -30,18 +30,21 @@ pub(super) async fn list_page_memories(
         .fetch_all(&store.readers)
         .await
         .map_err(failed(ACT))?;
-    let mut memories = rows
-        .iter()
-        .map(memory)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed(ACT))?;
-    let stale = stale_pages(store, &rows).await.map_err(failed(ACT))?;
-    for memory in &mut memories {
+    memories(store, &rows).await.map_err(failed(ACT))
+}
+
+/// What these rows remember of pages of one partition; of those on which a delta wrote something, without the content.
+pub(super) async fn memories(store: &SqliteStore, rows: &[SqliteRow]) -> Result<Vec<PageMemory>, sqlx::Error> {
+    let stale = stale_pages(store, rows).await?;
+    let known = rows.iter().map(memory).collect::<Result<Vec<_>, _>>()?;
+    let fresh = |memory: PageMemory| {
         if stale.contains(&memory.page) {
-            *memory = memory.clone().without_content();
+            memory.without_content()
+        } else {
+            memory
         }
-    }
-    Ok(memories)
+    };
+    Ok(known.into_iter().map(fresh).collect())
 }
 
 /// The pages on which a delta wrote something.

@@ -44,14 +44,15 @@ pub(super) async fn settle(
         .map_err(failed(ACT))?;
     let mut left = BTreeSet::new();
     for row in &held {
-        let read = || -> Result<(usize, bool, Option<i64>, Option<i64>), sqlx::Error> {
-            Ok((count(row, 0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+        let held = Held::read(row).map_err(failed(ACT))?;
+        let place = firsts[held.index];
+        answers[place] = if held.superseded {
+            Settled::RunsAgain
+        } else {
+            Settled::Settled
         };
-        let (index, again, source, cycle) = read().map_err(failed(ACT))?;
-        let place = firsts[index];
-        answers[place] = if again { Settled::RunsAgain } else { Settled::Settled };
-        if let (Some(source), Some(cycle)) = (source, cycle)
-            && leaves_its_place(&settlements[place].settlement)
+        if let (Some(source), Some(cycle)) = (held.source, held.cycle)
+            && (held.no_place || leaves_its_place(&settlements[place].settlement))
         {
             left.insert((source, cycle));
         }
@@ -69,6 +70,29 @@ pub(super) async fn settle(
     }
     commit(tx, ACT).await?;
     Ok(answers)
+}
+
+/// A lease of the batch that holds.
+struct Held {
+    /// Where in the batch.
+    index: usize,
+    superseded: bool,
+    source: Option<i64>,
+    cycle: Option<i64>,
+    /// It was read in the place of another.
+    no_place: bool,
+}
+
+impl Held {
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            index: count(row, 0)?,
+            superseded: row.try_get(1)?,
+            source: row.try_get(2)?,
+            cycle: row.try_get(3)?,
+            no_place: row.try_get(4)?,
+        })
+    }
 }
 
 fn leaves_its_place(settlement: &Settlement) -> bool {
@@ -99,6 +123,7 @@ struct Lost {
     rescues: u32,
     source: Option<i64>,
     cycle: Option<i64>,
+    no_place: bool,
 }
 
 impl Lost {
@@ -109,6 +134,7 @@ impl Lost {
             rescues: count(row, 2)?,
             source: row.try_get(3)?,
             cycle: row.try_get(4)?,
+            no_place: row.try_get(5)?,
         })
     }
 }
@@ -138,6 +164,7 @@ pub(super) async fn rescue(
             rescues,
             source,
             cycle,
+            no_place,
         } = Lost::read(row).map_err(failed(ACT))?;
         let rescues = rescues.saturating_add(1);
         let parked = rescues >= policy.park_after;
@@ -145,14 +172,10 @@ pub(super) async fn rescue(
             let error = format!("its worker died {rescues} times in a row while it ran, last {worker}");
             json!([job, "parked", null, error])
         } else {
-            let wait = if rescues > policy.free {
-                policy.delay
-            } else {
-                std::time::Duration::ZERO
-            };
-            json!([job, "waiting", now.plus(wait), null])
+            let delay = (rescues > policy.free).then_some(policy.delay);
+            json!([job, "waiting", now.plus(delay.unwrap_or_default()), null])
         });
-        if let (true, Some(source), Some(cycle)) = (parked, source, cycle) {
+        if let (true, Some(source), Some(cycle)) = (parked || no_place, source, cycle) {
             left.insert((source, cycle));
         }
         rescued.push(Rescued {

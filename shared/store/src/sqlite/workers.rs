@@ -1,7 +1,10 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use sqlx::{query, query_as};
+use sqlx::{Row, query, query_as};
 
 use super::failure::failed;
+use super::partitions::open_places;
 use super::{SqliteStore, begin, commit, sql};
 use crate::{StoreError, WorkerStore};
 use tideline_core::words::{JobId, Lease, Timestamp, Token, WorkerId};
@@ -37,12 +40,21 @@ impl WorkerStore for SqliteStore {
         const ACT: &str = "retire";
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
-        query(sql!("hand_back_jobs"))
+        let handed_back = query(sql!("hand_back_jobs"))
             .bind(&worker.0)
             .bind(now.0)
-            .execute(&mut *tx)
+            .fetch_all(&mut *tx)
             .await
             .map_err(failed(ACT))?;
+        let mut waiting: BTreeSet<(i64, i64)> = BTreeSet::new();
+        for row in &handed_back {
+            let source: Option<i64> = row.try_get(0).map_err(failed(ACT))?;
+            let cycle: Option<i64> = row.try_get(1).map_err(failed(ACT))?;
+            waiting.extend(source.zip(cycle));
+        }
+        for (source, cycle) in waiting {
+            open_places(&mut tx, source, cycle, now).await.map_err(failed(ACT))?;
+        }
         query(sql!("retire_worker"))
             .bind(&worker.0)
             .execute(&mut *tx)

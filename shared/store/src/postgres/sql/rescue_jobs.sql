@@ -1,10 +1,11 @@
 -- Running jobs of workers whose lease is over wait again; after $4 rescues in a row a job is parked: it seems to kill its
--- workers. Jobs that somebody is just writing are left for the next time.
+-- workers. Jobs that somebody is just writing are left for the next time. Of those due from $7 to $8; what has no place
+-- (its due time is $9 or more) waits for one again.
 WITH dead AS MATERIALIZED (
     SELECT worker FROM workers WHERE alive_until < $6
 ), picked AS MATERIALIZED (
     SELECT j.id, j.worker FROM jobs j
-    WHERE j.due_at <= $6 AND j.due_at IS NOT NULL AND j.state = 'running' AND j.worker IN (SELECT worker FROM dead) AND by_index(j.id)
+    WHERE j.due_at >= $7 AND j.due_at <= $8 AND j.state = 'running' AND j.worker IN (SELECT worker FROM dead) AND by_index(j.id)
     ORDER BY j.due_at, j.id
     LIMIT $1
     FOR UPDATE OF j SKIP LOCKED
@@ -13,6 +14,7 @@ UPDATE jobs j SET
     state = CASE WHEN j.rescues + 1 >= $4 THEN 'parked' ELSE 'waiting' END,
     due_at = CASE
         WHEN j.rescues + 1 >= $4 THEN NULL
+        WHEN j.due_at >= $9 THEN j.due_at
         WHEN j.rescues + 1 > $2 THEN greatest($3, j.again_at)
         ELSE greatest($6, j.again_at) END,
     parked_at = CASE WHEN j.rescues + 1 >= $4 THEN $6 END,
@@ -26,4 +28,4 @@ UPDATE jobs j SET
     updated_at = $6
 FROM picked p
 WHERE j.id = p.id AND by_index(j.id)
-RETURNING j.id, p.worker, j.state = 'parked' AS parked, j.source_id
+RETURNING j.id, p.worker, j.state = 'parked' AS parked, j.source_id, (j.state = 'parked' OR j.due_at >= $9) AS leaves

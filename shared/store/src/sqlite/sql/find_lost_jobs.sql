@@ -1,5 +1,5 @@
 -- Running jobs whose worker has no lease any more.
-SELECT j.id, j.worker, j.rescues, j.source_id, j.cycle
+SELECT j.id, j.worker, j.rescues, j.source_id, j.cycle, j.due_at IS NULL
 FROM jobs AS j INDEXED BY jobs_running
 LEFT JOIN workers AS w ON w.worker = j.worker
 WHERE j.state = 'running' AND (w.worker IS NULL OR w.alive_until < ?1)

@@ -1,9 +1,10 @@
 -- Ends attempts whose lease holds. A job that was superseded while it ran waits with its newest args instead, until they
--- are due. A partition that climbs its ladder leaves its place (4611686018427387904 is NO_PLACE).
+-- are due. One without a due time was read in the place of another, and waits for one again. A partition that climbs its ladder leaves its place (4611686018427387904 is NO_PLACE).
 -- (The plus keeps the planner at the rows named, however many jobs run.)
 UPDATE jobs SET
     state = CASE WHEN again_at IS NOT NULL THEN 'waiting' ELSE b.state END,
     due_at = CASE
+        WHEN jobs.due_at IS NULL AND (again_at IS NOT NULL OR (b.state = 'waiting' AND b.rung IS NULL)) THEN NULL
         WHEN again_at IS NOT NULL THEN max(?2, again_at)
         ELSE b.due_at + CASE WHEN b.rung IS NOT NULL AND jobs.cycle IS NOT NULL THEN 4611686018427387904 ELSE 0 END
     END,

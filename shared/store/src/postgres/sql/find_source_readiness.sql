@@ -1,0 +1,2 @@
+-- Whether the source may be asked for more.
+SELECT s.state = 'active' AND s.hold_until <= $2 AS ready FROM sources s WHERE s.id = $1
