@@ -57,7 +57,7 @@ impl Attempt {
     pub async fn checkpoint(&self, cursor: &str) -> Result<(), HandlerError> {
         if self
             .store
-            .checkpoint(self.job.lease(), Some(cursor), None, self.clock.now())
+            .checkpoint(self.job.lease(), cursor, self.clock.now())
             .await?
         {
             Ok(())

@@ -167,7 +167,6 @@ fn state(state: JobState) -> Piece {
         JobState::Running => ("running", Tone::Busy),
         JobState::Done => ("done", Tone::Good),
         JobState::Parked => ("parked", Tone::Bad),
-        JobState::Paused => ("paused", Tone::Warn),
         JobState::Cancelled => ("cancelled", Tone::Bad),
     };
     Piece::toned(word, tone)

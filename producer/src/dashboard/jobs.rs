@@ -142,10 +142,7 @@ fn body(viewer: &Viewer, job: &Job, why: &Why) -> Markup {
 
 fn buttons(job: &Job) -> Markup {
     let path = format!("/jobs/{}", job.id);
-    let open = matches!(
-        job.state,
-        JobState::Waiting | JobState::Running | JobState::Parked | JobState::Paused
-    );
+    let open = matches!(job.state, JobState::Waiting | JobState::Running | JobState::Parked);
     html! {
         div.actions {
             @if may_retry(job) || job.state == JobState::Waiting { (act(&format!("{path}/retry"), "Run it now", Some("main"), &path)) }

@@ -159,7 +159,6 @@ pub(super) fn job_state(state: JobState) -> Markup {
         JobState::Running => ("busy", "running"),
         JobState::Done => ("plain", "done"),
         JobState::Parked => ("bad", "parked"),
-        JobState::Paused => ("warn", "paused"),
         JobState::Cancelled => ("warn", "cancelled"),
     };
     html! { span.badge.(class) { (word) } }

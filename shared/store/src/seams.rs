@@ -77,14 +77,8 @@ pub trait JobStore: Send + Sync {
     /// blocked or held back, and jobs another claim is just taking. Never waits for a lock.
     async fn claim(&self, request: &ClaimRequest, now: Timestamp) -> Answer<Vec<ClaimedJob>>;
 
-    /// Keeps a cursor and progress (JSON texts) of a running job; what is none stays as it was. `false`: the lease is gone.
-    async fn checkpoint(
-        &self,
-        lease: Lease,
-        cursor: Option<&str>,
-        progress: Option<&str>,
-        now: Timestamp,
-    ) -> Answer<bool>;
+    /// Keeps a cursor (JSON text) of a running job. `false`: the lease is gone.
+    async fn checkpoint(&self, lease: Lease, cursor: &str, now: Timestamp) -> Answer<bool>;
 
     /// Ends attempts, one statement for the batch, answers in its order. When an ingest job leaves its place (done, parked,
     /// cancelled), the next partition of its cycle gets it (`parallel_partitions`) and is due at once.

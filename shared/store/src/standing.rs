@@ -79,7 +79,7 @@ pub(super) fn check_cancel(job: JobId, state: JobState, partition: bool) -> Resu
     let ended = match state {
         JobState::Done => "done",
         JobState::Cancelled => "cancelled",
-        JobState::Waiting | JobState::Running | JobState::Parked | JobState::Paused => return Ok(()),
+        JobState::Waiting | JobState::Running | JobState::Parked => return Ok(()),
     };
     Err(StoreError::Refused(format!("job {job} is {ended} already")))
 }

@@ -103,7 +103,7 @@ async fn recover(stage: &mut Stage) -> Result<()> {
 
 /// Between two cycles nothing is due, running or parked.
 async fn no_job_is_stuck(stage: &Stage) -> Result<()> {
-    for state in [JobState::Running, JobState::Parked, JobState::Paused] {
+    for state in [JobState::Running, JobState::Parked] {
         let filter = JobFilter {
             state: Some(state),
             limit: 10,

@@ -40,7 +40,7 @@ const HOT: [(&str, &str, &str, &str); 16] = [
     (
         "checkpoint_job",
         include_str!("../../../shared/store/src/postgres/sql/checkpoint_job.sql"),
-        "1, 1, 'c', 'p', 1",
+        "1, 1, 'c', 1",
         "jobs_pkey",
     ),
     (

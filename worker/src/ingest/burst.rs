@@ -9,7 +9,7 @@ use serde_json::Value;
 use tideline_core::clock::Clock;
 use tideline_core::words::{Commit, CycleNumber, Lease, PageBatch, PageWrite, Progress, SourceId, Timestamp};
 use tideline_runtime::telemetry::{metrics, spans};
-use tideline_store::{Store, StoreError};
+use tideline_store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +24,6 @@ use crate::source::{ErrorClass, SourceError};
 
 /// Entities that one commit writes at most, unless one page has more: beyond this nothing is gained.
 pub(super) const COMMIT_ENTITIES: usize = 2_000;
-/// Tries of one commit while other transactions get in its way.
-const COMMIT_TRIES: u32 = 5;
 
 /// How a burst ended without a failure.
 pub(crate) enum BurstEnd {
@@ -179,7 +177,12 @@ impl Burst {
             batch.progress.next_page,
             batch.pages.len(),
         );
-        let (progress, mut hold_until, paused) = match self.commit_batch(&batch).instrument(span).await? {
+        let (progress, mut hold_until, paused) = match self
+            .store
+            .commit_pages(&batch, self.clock.now())
+            .instrument(span)
+            .await?
+        {
             Commit::Committed {
                 progress,
                 hold_until,
@@ -206,24 +209,6 @@ impl Burst {
             hold_until.map(BurstEnd::HeldBack)
         };
         Ok(end.map(Run::Ended))
-    }
-
-    /// A commit is repeated only if it surely did not happen; else the job goes back to the store, which knows.
-    async fn commit_batch(&self, batch: &PageBatch) -> Result<Commit, StoreError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.store.commit_pages(batch, self.clock.now()).await {
-                Err(error @ StoreError::Conflict { .. }) if tries < COMMIT_TRIES => {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        tries,
-                        "commit conflict; retrying"
-                    );
-                }
-                answer => return answer,
-            }
-        }
     }
 }
 

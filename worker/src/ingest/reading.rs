@@ -22,8 +22,11 @@ use crate::source::{ErrorClass, Page, PageContent, PageRequest, SourceError};
 /// Memories fetched from the store at once.
 const MEMORIES: u32 = 64;
 
-/// Entities that may be read ahead of their commits: what a commit takes, and as many again. This bounds memory.
+/// Entities that may be read ahead of their commits: what a commit takes, and as many again. This bounds memory, for a large
+/// entity counts as several: one more for each [`COUNTS_ONCE`] bytes of its body.
 const READ_AHEAD_ENTITIES: usize = 4_000;
+/// 4,000 of them are 32 MiB.
+const COUNTS_ONCE: usize = 8 * 1024;
 
 /// A page on its way to its commit.
 pub(crate) struct ReadPage {
@@ -182,11 +185,20 @@ impl Reader {
 
 /// Waits for room for the page's entities. A page with more than there is takes all of it.
 async fn take_room(room: &Arc<Semaphore>, write: &PageWrite) -> Option<OwnedSemaphorePermit> {
-    let PageWrite::Written { entities, .. } = write else {
+    let wanted = u32::try_from(size_of(write).min(READ_AHEAD_ENTITIES)).ok()?;
+    if wanted == 0 {
         return None;
-    };
-    let wanted = u32::try_from(entities.len().min(READ_AHEAD_ENTITIES)).ok()?;
+    }
     Arc::clone(room).acquire_many_owned(wanted).await.ok()
+}
+
+/// How many entities the page counts as.
+fn size_of(write: &PageWrite) -> usize {
+    let sizes = write
+        .entities()
+        .iter()
+        .map(|entity| 1 + entity.body.len() / COUNTS_ONCE);
+    sizes.sum()
 }
 
 /// The class of an answer in metrics.
@@ -253,5 +265,44 @@ impl Memories {
         } else {
             None
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tideline_core::rules::Volatile;
+    use tideline_core::words::{EntityRef, Validators};
+
+    use super::*;
+    use crate::source::Item;
+
+    fn written(bodies: &[usize]) -> PageWrite {
+        let items = (0..).zip(bodies).map(|(number, bytes): (u32, _)| Item::Entity {
+            reference: EntityRef::new("component", "default", &format!("e{number}")).unwrap(),
+            body: json!({ "text": "x".repeat(*bytes) }).to_string(),
+        });
+        let page = Page {
+            content: PageContent::Items(items.collect()),
+            next: None,
+            children: vec![],
+            validators: Validators::default(),
+            hold: None,
+            failure: None,
+        };
+        page_write(0, page, None, &Volatile::default(), Timestamp(0)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn large_entities_are_read_ahead_by_their_bytes() {
+        assert_eq!(size_of(&written(&[10, 600, 8_000])), 3);
+        assert_eq!(size_of(&written(&[1_000_000])), 123);
+        let room = Arc::new(Semaphore::new(READ_AHEAD_ENTITIES));
+        let large = written(&[30_000_000]);
+        let held = take_room(&room, &large).await.unwrap();
+        assert!(room.available_permits() < 400, "next to nothing may follow it");
+        drop(held);
+        let larger = written(&[50_000_000]);
+        assert!(take_room(&room, &larger).await.is_some(), "one page is always read");
     }
 }

@@ -38,7 +38,7 @@ word!(
 );
 word!(
     /// Where a job stands.
-    JobState: Waiting Running Done Parked Paused Cancelled
+    JobState: Waiting Running Done Parked Cancelled
 );
 word!(
     /// What happened to an entity.

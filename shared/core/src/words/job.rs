@@ -44,8 +44,6 @@ pub enum JobState {
     Done,
     /// Needs a person.
     Parked,
-    /// Held by a person.
-    Paused,
     /// Given up; nothing will run it again as it is.
     Cancelled,
 }

@@ -212,7 +212,7 @@ pub async fn a_job_is_cancelled_and_whoever_runs_it_writes_nothing_more(store: A
     let job = claimed[0].id;
     let cancel = OperatorAct::new(Deed::CancelJob { job }, actor());
     store.perform(&cancel, T0).await.unwrap();
-    let written = store.checkpoint(claimed[0].lease(), Some("1"), None, T0).await.unwrap();
+    let written = store.checkpoint(claimed[0].lease(), "1", T0).await.unwrap();
     assert!(!written);
     let filter = crate::JobFilter {
         key: Some("a".to_owned()),

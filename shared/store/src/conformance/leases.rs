@@ -61,7 +61,7 @@ pub async fn a_heartbeat_never_shortens_a_lease(store: Arc<dyn Store>) {
 pub async fn jobs_of_a_dead_worker_run_elsewhere_from_where_they_stopped(store: Arc<dyn Store>) {
     enqueue(&store, new_job("a", "1"), T0).await;
     let (old, late) = claim_and_die(&store, "w", T0).await;
-    assert!(store.checkpoint(old, Some("5"), None, T0).await.unwrap());
+    assert!(store.checkpoint(old, "5", T0).await.unwrap());
     let rescued = only(rescue(&store, late).await);
     assert_eq!(
         (rescued.job, rescued.worker, rescued.parked),
@@ -71,7 +71,7 @@ pub async fn jobs_of_a_dead_worker_run_elsewhere_from_where_they_stopped(store: 
     assert_eq!((next.id, next.cursor.as_deref()), (old.job, Some("5")));
     assert!(next.token > old.token);
     // The worker was only asleep: whatever it does now, it writes nothing.
-    assert!(!store.checkpoint(old, Some("6"), None, late).await.unwrap());
+    assert!(!store.checkpoint(old, "6", late).await.unwrap());
     assert_eq!(settle(&store, old, Settlement::Done, late).await, Settled::LeaseLost);
     assert_eq!(job(&store, old.job).await.cursor.as_deref(), Some("5"));
 }
@@ -121,7 +121,7 @@ pub async fn a_sign_of_progress_starts_the_count_of_rescues_afresh(store: Arc<dy
     for n in 0..10 {
         let (lease, late) = claim_and_die(&store, &format!("w{n}"), now).await;
         if n % 2 == 0 {
-            assert!(store.checkpoint(lease, Some("1"), None, now).await.unwrap());
+            assert!(store.checkpoint(lease, "1", now).await.unwrap());
         }
         let rescued = only(rescue(&store, late).await);
         assert!(!rescued.parked, "rescue {n}");

@@ -127,7 +127,7 @@ pub async fn a_retried_job_is_due_now_on_rung_zero(store: Arc<dyn Store>) {
     ] {
         enqueue(&store, new_job("a", "1"), T0).await;
         let lease = only(claim(&store, "w", 1, T0).await).lease();
-        assert!(store.checkpoint(lease, Some("7"), None, T0).await.unwrap());
+        assert!(store.checkpoint(lease, "7", T0).await.unwrap());
         settle(&store, lease, settlement, T0).await;
         store.retry_job(lease.job, t(3)).await.unwrap();
         let row = job(&store, lease.job).await;

@@ -39,12 +39,7 @@ async fn states(store: &Arc<dyn Store>, name: &str) -> Vec<CycleState> {
 async fn assert_fenced(store: &Arc<dyn Store>, reader: &mut Reader) {
     let page = written(reader.progress.next_page, entities(900, 3, 9));
     assert_eq!(reader.commit(store, vec![page], None, t(5)).await, Commit::LeaseLost);
-    assert!(
-        !store
-            .checkpoint(reader.job.lease(), Some("1"), None, t(5))
-            .await
-            .unwrap()
-    );
+    assert!(!store.checkpoint(reader.job.lease(), "1", t(5)).await.unwrap());
     assert_eq!(
         store.restart_partition(reader.job.lease(), t(5)).await.unwrap(),
         Commit::LeaseLost

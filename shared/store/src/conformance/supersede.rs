@@ -27,7 +27,7 @@ async fn settled_as(store: &Arc<dyn Store>, settlement: Settlement) -> JobId {
     };
     settle(store, lease, retry, T0).await;
     let lease = claim_one(store, "w", T0).await.lease();
-    assert!(store.checkpoint(lease, Some("5"), Some("{}"), T0).await.unwrap());
+    assert!(store.checkpoint(lease, "5", T0).await.unwrap());
     assert_eq!(settle(store, lease, settlement, T0).await, Settled::Settled);
     job
 }
@@ -138,12 +138,7 @@ pub async fn superseding_while_it_runs_runs_it_again_with_the_newest_args(store:
             JobState::Running,
             "the attempt goes on"
         );
-        assert!(
-            store
-                .checkpoint(running.lease(), Some("9"), Some("{}"), t(1))
-                .await
-                .unwrap()
-        );
+        assert!(store.checkpoint(running.lease(), "9", t(1)).await.unwrap());
         assert!(claim(&store, "w2", 1, t(1)).await.is_empty());
         assert_eq!(
             settle(&store, running.lease(), settlement.clone(), t(2)).await,
@@ -176,10 +171,7 @@ pub async fn superseding_while_it_runs_runs_it_again_with_the_newest_args(store:
 pub async fn a_superseded_job_of_a_dead_worker_starts_afresh(store: Arc<dyn Store>) {
     enqueue(&store, new_job("a", "older"), T0).await;
     let running = claim_one(&store, "w", T0).await;
-    store
-        .checkpoint(running.lease(), Some("9"), Some("{}"), T0)
-        .await
-        .unwrap();
+    store.checkpoint(running.lease(), "9", T0).await.unwrap();
     enqueue(&store, new_job("a", "newer"), T0).await;
     let policy = RescuePolicy {
         free: 2,
@@ -201,10 +193,7 @@ pub async fn a_superseded_job_of_a_dead_worker_starts_afresh(store: Arc<dyn Stor
 pub async fn a_superseded_job_of_a_retired_worker_starts_afresh(store: Arc<dyn Store>) {
     enqueue(&store, new_job("a", "older"), T0).await;
     let running = claim_one(&store, "w", T0).await;
-    store
-        .checkpoint(running.lease(), Some("9"), Some("{}"), T0)
-        .await
-        .unwrap();
+    store.checkpoint(running.lease(), "9", T0).await.unwrap();
     enqueue(&store, new_job("a", "newer"), T0).await;
     store.retire(&worker("w"), t(1)).await.unwrap();
     let next = claim_one(&store, "w2", t(1)).await;

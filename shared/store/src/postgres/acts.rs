@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use super::act::Act;
-use super::cycles::TRIES;
+use super::conflicts::Tries;
 use super::error::{broken, conflict};
 use super::rows::{column, fingerprint, job_state_of, source_state_of, storable, trigger_of};
 use super::sources::no_source;
@@ -18,7 +18,7 @@ const ACT: &str = "perform an act";
 #[async_trait]
 impl AuditStore for PostgresStore {
     async fn perform(&self, request: &OperatorAct, now: Timestamp) -> Result<Performed, StoreError> {
-        let mut tries = 1;
+        let mut tries = Tries::default();
         loop {
             let mut act = self.writing(ACT).await?;
             act.begin().await?;
@@ -27,7 +27,7 @@ impl AuditStore for PostgresStore {
                     act.commit().await?;
                     return Ok(performed);
                 }
-                Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
+                Err(error @ StoreError::Conflict { .. }) => tries.again(error).await?,
                 Err(error) => {
                     if let Some(why) = error.refusal() {
                         act.rollback().await?;

@@ -2,7 +2,7 @@
 
 use super::PostgresStore;
 use super::act::Act;
-use super::cycles::TRIES;
+use super::conflicts::Tries;
 use super::rows::{column, cycle_state_of, source_state_of, trigger_text};
 use super::sources::no_source;
 use crate::standing::{RESET, Standing};
@@ -18,7 +18,7 @@ pub(super) async fn command_source(
     command: SourceCommand,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut tries = 1;
+    let mut tries = Tries::default();
     loop {
         let mut act = store.writing("command a source").await?;
         act.begin().await?;
@@ -28,8 +28,7 @@ pub(super) async fn command_source(
                 act.rollback().await?;
                 return Err(StoreError::Refused(format!("source {name}: {why}")));
             }
-            Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
-            Err(error) => return Err(error),
+            Err(error) => tries.again(error).await?,
         }
     }
 }

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 
 use super::PostgresStore;
 use super::act::Act;
+use super::conflicts::Tries;
 use super::rows::{column, count, cycle_state_of, cycle_state_text, moment, storable, trigger_of};
 use super::sweep;
 use super::totals::totals_text;
@@ -9,9 +10,6 @@ use crate::{CycleStore, CycleTrace, StartedCycle, StoreError};
 use tideline_core::words::{
     CycleEnd, CycleNumber, CycleState, FinishedCycle, JobId, SourceId, SweepPlan, Timestamp, Token,
 };
-
-/// How often an act on a cycle is tried when another transaction got in the way.
-pub(super) const TRIES: u32 = 5;
 
 #[async_trait]
 impl CycleStore for PostgresStore {
@@ -62,10 +60,10 @@ impl CycleStore for PostgresStore {
         end: &CycleEnd,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut tries = 1;
+        let mut tries = Tries::default();
         loop {
             match end_once(self, source.0, cycle.0, end, now).await {
-                Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
+                Err(error) => tries.again(error).await?,
                 answer => return answer,
             }
         }

@@ -13,7 +13,7 @@ use super::PostgresStore;
 use super::act::Act;
 use super::changes;
 use super::commit::signed;
-use super::cycles::TRIES;
+use super::conflicts::Tries;
 use super::rows::column;
 use crate::deltas::{DeltaRow, delta_rows, no_such_source};
 use crate::{DeltaStore, StoreError};
@@ -51,10 +51,10 @@ impl DeltaStore for PostgresStore {
         if deltas.is_empty() {
             return Ok(vec![]);
         }
-        let mut tries = 1;
+        let mut tries = Tries::default();
         loop {
             match write_once(self, source, deltas, now).await {
-                Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
+                Err(error) => tries.again(error).await?,
                 answer => return answer,
             }
         }

@@ -3,13 +3,11 @@ use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::commit::{Attempt, commit_touched, commit_written, is_plain};
+use super::conflicts::Tries;
 use super::error::broken;
 use super::rows::{column, fingerprint, small};
 use crate::{IngestStore, StoreError};
 use tideline_core::words::{Commit, JobId, KeyHash, Lease, PageBatch, PageMemory, Progress, Timestamp, Validators};
-
-/// How often a page commit is tried when another transaction got in the way: two partitions may own the same reference.
-const TRIES: u32 = 5;
 
 #[async_trait]
 impl IngestStore for PostgresStore {
@@ -23,7 +21,8 @@ impl IngestStore for PostgresStore {
     }
 
     async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
-        let (mut tries, mut look) = (1, false);
+        // Two partitions may own the same reference: one gets in the way of the other.
+        let (mut tries, mut look) = (Tries::default(), false);
         loop {
             let attempt = if is_plain(batch) && !look {
                 commit_touched(self, batch, now).await
@@ -36,8 +35,7 @@ impl IngestStore for PostgresStore {
                     Some(commit) => return Ok(commit),
                     None => look = true,
                 },
-                Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
-                Err(error) => return Err(error),
+                Err(error) => tries.again(error).await?,
             }
         }
     }

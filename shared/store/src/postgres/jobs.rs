@@ -51,17 +51,11 @@ impl JobStore for PostgresStore {
         Ok(claimed)
     }
 
-    async fn checkpoint(
-        &self,
-        lease: Lease,
-        cursor: Option<&str>,
-        progress: Option<&str>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    async fn checkpoint(&self, lease: Lease, cursor: &str, now: Timestamp) -> Result<bool, StoreError> {
         let mut act = self.writing("checkpoint").await?;
         let statement = sqlx::query(include_str!("sql/checkpoint_job.sql"));
         let statement = statement.bind(lease.job.0).bind(lease.token.0);
-        Ok(act.run(statement.bind(cursor).bind(progress).bind(now.0)).await? == 1)
+        Ok(act.run(statement.bind(cursor).bind(now.0)).await? == 1)
     }
 
     async fn settle(&self, settlements: &[SettleRequest], now: Timestamp) -> Result<Vec<Settled>, StoreError> {

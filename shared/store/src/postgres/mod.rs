@@ -14,6 +14,7 @@ mod changes;
 mod clock;
 mod commands;
 mod commit;
+mod conflicts;
 mod connect;
 mod cycles;
 mod delta;

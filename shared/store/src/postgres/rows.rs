@@ -119,7 +119,6 @@ words!(
     Running = "running",
     Done = "done",
     Parked = "parked",
-    Paused = "paused",
     Cancelled = "cancelled"
 );
 /// The word of the database.

@@ -2,7 +2,7 @@
 
 use super::PostgresStore;
 use super::act::Act;
-use super::cycles::TRIES;
+use super::conflicts::Tries;
 use super::rows::{column, count, storable};
 use crate::StoreError;
 use tideline_core::words::{CycleState, SweepPlan, Timestamp};
@@ -95,11 +95,10 @@ pub(super) async fn sweep(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let confirm = i32::try_from(confirm_cycles.max(1)).unwrap_or(i32::MAX);
-    let mut tries = 1;
+    let mut tries = Tries::default();
     loop {
         match step(store, cycle, confirm, limit, now).await {
-            Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
-            Err(error) => return Err(error),
+            Err(error) => tries.again(error).await?,
             // Candidates that were gone already: there may be more behind them.
             Ok(Some(0)) => {}
             Ok(removed) => return Ok(removed.unwrap_or(0)),

@@ -55,19 +55,12 @@ impl JobStore for SqliteStore {
         Ok(jobs)
     }
 
-    async fn checkpoint(
-        &self,
-        lease: Lease,
-        cursor: Option<&str>,
-        progress: Option<&str>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    async fn checkpoint(&self, lease: Lease, cursor: &str, now: Timestamp) -> Result<bool, StoreError> {
         let mut writer = self.writer().await;
         let done = query(sql!("checkpoint_job"))
             .bind(lease.job.0)
             .bind(lease.token.0)
             .bind(cursor)
-            .bind(progress)
             .bind(now.0)
             .execute(&mut *writer)
             .await

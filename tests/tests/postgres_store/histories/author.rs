@@ -154,18 +154,19 @@ impl Author {
             return Act::Claim(self.worker(), vec!["ingest".into()], 2);
         };
         if attempt.source.is_none() {
-            let progress = self.one_in(2).then(|| "{\"n\":1}".to_owned());
             return match self.random.random_range(0..3) {
-                0 => Act::Checkpoint(attempt, Some("\"c\"".into()), progress),
+                0 => Act::Checkpoint(attempt, "\"c\"".into()),
                 _ => self.settle(attempt),
             };
         }
         if attempt.progress.finished {
             return Act::Settle(vec![(attempt, Settlement::Done)]);
         }
-        match self.random.random_range(0..12) {
+        match self.random.random_range(0..14) {
             0 => self.settle(attempt),
             1 => Act::Restart(attempt),
+            2 => Act::ClaimSiblings(attempt, self.random.random_range(1..4)),
+            3 => self.commit_whole(attempt, view).await,
             _ => self.commit(attempt, view).await,
         }
     }
@@ -226,6 +227,27 @@ impl Author {
         }
         let next = pages.last().and_then(|page| page.memory().next.clone());
         Act::Commit(attempt, pages, next)
+    }
+
+    /// One page that is all there is, as remembered, with other validators, or written anew.
+    async fn commit_whole(&mut self, attempt: Attempt, view: &Side) -> Act {
+        let known = view
+            .store
+            .list_page_memories(view.job(&attempt.job), 0, 1)
+            .await
+            .unwrap();
+        let page = match known.into_iter().next() {
+            Some(memory) if self.one_in(2) => PageWrite::Touched {
+                validators: self.one_in(3).then(|| self.validators()),
+                memory: PageMemory {
+                    next: None,
+                    read_at: self.a_while_ago(),
+                    ..memory
+                },
+            },
+            _ => self.written(0, None, false),
+        };
+        Act::CommitSibling(attempt, page)
     }
 
     fn validators(&mut self) -> Validators {

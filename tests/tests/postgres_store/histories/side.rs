@@ -3,7 +3,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tideline_core::words::{JobId, JobRecord, Lease, PageBatch, Sequence, SourceId, SourceRecord, Timestamp};
+use tideline_core::words::{
+    JobId, JobRecord, Lease, PageBatch, PageWrite, Sequence, SourceId, SourceRecord, Timestamp,
+};
 use tideline_store::conformance::changes_after;
 use tideline_store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, SourceCommand, Store, StoreError};
 
@@ -61,6 +63,19 @@ impl Side {
         }
     }
 
+    fn batch(&self, attempt: &Attempt, pages: &[PageWrite], next: Option<&str>) -> PageBatch {
+        PageBatch {
+            lease: self.lease(attempt),
+            source: self.source(attempt.source.as_deref().unwrap()),
+            cycle: attempt.cycle.unwrap(),
+            partition: attempt.job.1.clone(),
+            pages: pages.to_vec(),
+            next: next.map(str::to_owned),
+            progress: attempt.progress,
+            malformed_keep: 5,
+        }
+    }
+
     /// Does it; the answer as text, with names for numbers.
     pub(super) async fn answer(&mut self, act: &Act, now: Timestamp) -> String {
         match self.act_on_jobs(act, now).await {
@@ -94,9 +109,9 @@ impl Side {
                 }
                 format!("{:?}", sorted(claimed.iter().map(|job| format!("{job:?}"))))
             }
-            Act::Checkpoint(attempt, cursor, progress) => {
+            Act::Checkpoint(attempt, cursor) => {
                 let lease = self.lease(attempt);
-                let kept = store.checkpoint(lease, cursor.as_deref(), progress.as_deref(), now);
+                let kept = store.checkpoint(lease, cursor, now);
                 format!("{:?}", kept.await?)
             }
             Act::Settle(ends) => {
@@ -147,17 +162,20 @@ impl Side {
                 format!("{:?}", sorted(told))
             }
             Act::Commit(attempt, pages, next) => {
-                let batch = PageBatch {
-                    lease: self.lease(attempt),
-                    source: self.source(attempt.source.as_deref().unwrap()),
-                    cycle: attempt.cycle.unwrap(),
-                    partition: attempt.job.1.clone(),
-                    pages: pages.clone(),
-                    next: next.clone(),
-                    progress: attempt.progress,
-                    malformed_keep: 5,
-                };
+                let batch = self.batch(attempt, pages, next.as_deref());
                 format!("{:?}", store.commit_pages(&batch, now).await?)
+            }
+            Act::ClaimSiblings(lead, limit) => {
+                let siblings = store.claim_siblings(self.lease(lead), *limit, now).await?;
+                let told = siblings.iter().map(|it| {
+                    let memory = it.memory.as_ref().map(|memory| (memory.fingerprint, memory.entities));
+                    format!("{:?} {:?} {memory:?}", it.job.key, (it.job.token, it.job.attempt))
+                });
+                format!("{:?}", sorted(told))
+            }
+            Act::CommitSibling(attempt, page) => {
+                let batch = self.batch(attempt, std::slice::from_ref(page), None);
+                format!("{:?}", store.commit_siblings(&[batch], now).await?)
             }
             Act::Restart(attempt) => format!("{:?}", store.restart_partition(self.lease(attempt), now).await?),
             Act::End(name, cycle, end) => {

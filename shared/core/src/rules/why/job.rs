@@ -12,7 +12,6 @@ pub(super) fn why_job(job: &JobRecord, source: Option<&SourceRecord>, now: Times
         JobState::Parked => Why::Parked {
             because: job.last_error.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
         },
-        JobState::Paused => Why::Paused,
         JobState::Cancelled => Why::Cancelled {
             because: job.last_error.clone(),
         },

@@ -354,7 +354,6 @@ fn a_job_that_is_at_an_end_says_which() {
         text(JobState::Cancelled, Some("the last rung")),
         "cancelled: the last rung"
     );
-    assert_eq!(text(JobState::Paused, None), "paused by an operator");
 }
 
 #[test]

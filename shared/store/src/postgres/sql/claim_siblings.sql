@@ -11,7 +11,8 @@ WITH lead AS MATERIALIZED (
     FROM lead l
     CROSS JOIN LATERAL (
         SELECT j.id FROM jobs j
-        WHERE j.source_id = l.source_id AND j.cycle = l.cycle AND j.due_at >= $5 AND j.state = 'waiting' AND by_index(j.id)
+        WHERE j.source_id = l.source_id AND j.cycle = l.cycle AND j.due_at >= $5 AND j.state = 'waiting'
+            AND j.rung = 0 AND j.rescues = 0 AND j.progress IS NULL AND by_index(j.id)
         ORDER BY j.due_at, j.id
         LIMIT $3 * l.shares
     ) w

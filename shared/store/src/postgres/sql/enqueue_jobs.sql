@@ -16,7 +16,7 @@ WITH input AS MATERIALIZED (
         trace = excluded.trace,
         updated_at = excluded.updated_at,
         again_at = CASE WHEN j.state = 'running' THEN excluded.due_at END,
-        state = CASE WHEN j.state IN ('running', 'paused') THEN j.state ELSE 'waiting' END,
+        state = CASE WHEN j.state = 'running' THEN j.state ELSE 'waiting' END,
         due_at = CASE WHEN j.state = 'running' THEN j.due_at ELSE excluded.due_at END,
         cursor = CASE WHEN j.state = 'running' THEN j.cursor END,
         progress = CASE WHEN j.state = 'running' THEN j.progress END,
@@ -24,7 +24,7 @@ WITH input AS MATERIALIZED (
         attempt = CASE WHEN j.state = 'running' THEN j.attempt ELSE 0 END,
         rung = CASE WHEN j.state = 'running' THEN j.rung ELSE 0 END,
         rescues = CASE WHEN j.state = 'running' THEN j.rescues ELSE 0 END,
-        hinted_at = CASE WHEN j.state IN ('running', 'paused') THEN 0 ELSE excluded.hinted_at END,
+        hinted_at = CASE WHEN j.state = 'running' THEN 0 ELSE excluded.hinted_at END,
         parked_at = NULL
     WHERE j.fingerprint <> excluded.fingerprint
     RETURNING j.kind, j.key, j.id, j.token, j.state, (j.xmax = 0) AS created

@@ -11,6 +11,7 @@ WHERE id IN (
         SELECT count(*) FROM (
             SELECT 1 FROM jobs INDEXED BY jobs_cycle
             WHERE source_id = ?1 AND cycle = ?2 AND state = 'waiting' AND due_at IS NULL
+              AND rung = 0 AND rescues = 0 AND progress IS NULL
             LIMIT ?4 * ?6
         )
     ) / ?6)

@@ -10,7 +10,7 @@ ON CONFLICT (kind, key) DO UPDATE SET
     args = excluded.args,
     trigger = excluded.trigger,
     trace = excluded.trace,
-    state = CASE WHEN jobs.state IN ('running', 'paused') THEN jobs.state ELSE 'waiting' END,
+    state = CASE WHEN jobs.state = 'running' THEN jobs.state ELSE 'waiting' END,
     due_at = CASE WHEN jobs.state = 'running' THEN jobs.due_at ELSE excluded.due_at END,
     cursor = CASE WHEN jobs.state = 'running' THEN jobs.cursor END,
     progress = CASE WHEN jobs.state = 'running' THEN jobs.progress END,
@@ -19,7 +19,7 @@ ON CONFLICT (kind, key) DO UPDATE SET
     rung = CASE WHEN jobs.state = 'running' THEN jobs.rung ELSE 0 END,
     rescues = CASE WHEN jobs.state = 'running' THEN jobs.rescues ELSE 0 END,
     again_at = CASE WHEN jobs.state = 'running' THEN excluded.due_at END,
-    hinted_at = CASE WHEN jobs.state IN ('running', 'paused') THEN 0 ELSE excluded.hinted_at END,
+    hinted_at = CASE WHEN jobs.state = 'running' THEN 0 ELSE excluded.hinted_at END,
     updated_at = ?2
 WHERE jobs.fingerprint <> excluded.fingerprint
 RETURNING kind, key, id, token, state

@@ -14,7 +14,7 @@ WHERE c.state IN ('bursting', 'sweeping')
   AND (
       NOT EXISTS (
           SELECT 1 FROM jobs AS j
-          WHERE j.source_id = c.source_id AND j.cycle = c.number AND j.state IN ('waiting', 'running', 'paused')
+          WHERE j.source_id = c.source_id AND j.cycle = c.number AND j.state IN ('waiting', 'running')
       )
       OR EXISTS (
           SELECT 1 FROM jobs AS j

@@ -1,0 +1,52 @@
+//! Acts that another transaction got in the way of: two of them changed the same rows, or waited for each other.
+
+use std::time::Duration;
+
+use crate::StoreError;
+
+/// An act is begun so many times at most. Those in its way are short, so this is more than two of them ever need.
+const MOST: u32 = 8;
+/// Before the second try; twice as long before each further one.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The tries of one act.
+#[derive(Debug, Default)]
+pub(super) struct Tries(u32);
+
+impl Tries {
+    /// Waits for the moment of the next try, if the act failed because of a conflict and has tries left.
+    ///
+    /// # Errors
+    /// The error itself: it is the answer.
+    pub(super) async fn again(&mut self, error: StoreError) -> Result<(), StoreError> {
+        self.0 += 1;
+        if !matches!(error, StoreError::Conflict { .. }) || self.0 >= MOST {
+            return Err(error);
+        }
+        let longest = PAUSE * 2_u32.pow(self.0 - 1);
+        // Two that met once are not to meet again.
+        tokio::time::sleep(longest.mul_f64(rand::random_range(0.5..1.0))).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::{broken, conflict};
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_conflict_is_tried_again_a_few_times_and_anything_else_is_the_answer() {
+        let mut tries = Tries::default();
+        for _ in 1..MOST {
+            tries.again(conflict("commit pages", "met")).await.unwrap();
+        }
+        let error = tries.again(conflict("commit pages", "met")).await.unwrap_err();
+        assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+        let error = Tries::default()
+            .again(broken("commit pages", "broken"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Broken { .. }), "{error}");
+    }
+}
