@@ -43,9 +43,13 @@ pub trait SiblingStore: Send + Sync {
     async fn commit_siblings(&self, batches: &[PageBatch], now: Timestamp) -> Result<SiblingsCommitted, StoreError>;
 }
 
-/// Whether the batch is all there is of its partition.
+/// Whether the batch is all there is of its partition, of which nothing was read before in this cycle.
 pub(super) fn is_whole(batch: &PageBatch) -> bool {
+    let fresh = Progress {
+        trace: batch.progress.trace,
+        ..Progress::default()
+    };
     batch.next.is_none()
-        && batch.progress.next_page == 0
+        && batch.progress == fresh
         && matches!(&batch.pages[..], [page] if page.memory().children.is_empty())
 }

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use crate::database::Database;
 
 /// Name, text, parameters, and the index it has to use for its table.
-const HOT: [(&str, &str, &str, &str); 16] = [
+const HOT: [(&str, &str, &str, &str); 19] = [
     (
         "claim_due_jobs",
         include_str!("../../../shared/store/src/postgres/sql/claim_due_jobs.sql"),
@@ -53,6 +53,24 @@ const HOT: [(&str, &str, &str, &str); 16] = [
         "touch_pages",
         include_str!("../../../shared/store/src/postgres/sql/touch_pages.sql"),
         "1, 1, 1, 1, 'c', 'p', 1, 0, '{0,1}', 2, 1, false",
+        "pages_pkey",
+    ),
+    (
+        "claim_siblings",
+        include_str!("../../../shared/store/src/postgres/sql/claim_siblings.sql"),
+        "1, 1, 64, 100, 4611686018427387904",
+        "jobs_cycle",
+    ),
+    (
+        "touch_siblings",
+        include_str!("../../../shared/store/src/postgres/sql/touch_siblings.sql"),
+        "1, 1, 1, '{1,2}', '{1,1}', '{p,p}', '{1,1}', false",
+        "pages_pkey",
+    ),
+    (
+        "list_first_pages",
+        include_str!("../../../shared/store/src/postgres/sql/list_first_pages.sql"),
+        "'{1,2}'",
         "pages_pkey",
     ),
     (

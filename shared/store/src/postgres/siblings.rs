@@ -145,7 +145,7 @@ async fn touch(
         .bind(first.cycle.0)
         .bind(now.0)
         .bind(ids(&fresh))
-        .bind(fresh.iter().map(|batch| batch.lease.token.0).collect::<Vec<i64>>())
+        .bind(tokens(&fresh))
         .bind(progress)
         .bind(read_at(&fresh))
         .bind(look);
@@ -162,6 +162,10 @@ async fn touch(
 
 fn ids(batches: &[&PageBatch]) -> Vec<i64> {
     batches.iter().map(|batch| batch.lease.job.0).collect()
+}
+
+fn tokens(batches: &[&PageBatch]) -> Vec<i64> {
+    batches.iter().map(|batch| batch.lease.token.0).collect()
 }
 
 fn read_at(batches: &[&PageBatch]) -> Vec<i64> {
@@ -201,6 +205,11 @@ async fn try_to_write(
         }
     } else {
         act.begin().await?;
+    }
+    let statement = sqlx::query(include_str!("sql/find_sibling_leases.sql"));
+    let held = act.rows(statement.bind(ids(batches)).bind(tokens(batches))).await?;
+    if held.len() != batches.len() {
+        return act.rollback().await.map(|()| None);
     }
     let newest: Vec<&Entity> = batches
         .iter()

@@ -247,7 +247,7 @@ impl Author {
             },
             _ => self.written(0, None, false),
         };
-        Act::CommitSibling(attempt, page)
+        Act::CommitSibling(attempt, Box::new(page))
     }
 
     fn validators(&mut self) -> Validators {

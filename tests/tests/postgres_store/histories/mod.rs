@@ -54,7 +54,7 @@ enum Act {
     Claim(WorkerId, Vec<String>, u32),
     Commit(Attempt, Vec<PageWrite>, Option<String>),
     ClaimSiblings(Attempt, u32),
-    CommitSibling(Attempt, PageWrite),
+    CommitSibling(Attempt, Box<PageWrite>),
     Restart(Attempt),
     Checkpoint(Attempt, String),
     Settle(Vec<(Attempt, Settlement)>),

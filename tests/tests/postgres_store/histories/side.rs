@@ -174,7 +174,7 @@ impl Side {
                 format!("{:?}", sorted(told))
             }
             Act::CommitSibling(attempt, page) => {
-                let batch = self.batch(attempt, std::slice::from_ref(page), None);
+                let batch = self.batch(attempt, std::slice::from_ref(&**page), None);
                 format!("{:?}", store.commit_siblings(&[batch], now).await?)
             }
             Act::Restart(attempt) => format!("{:?}", store.restart_partition(self.lease(attempt), now).await?),
