@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use crate::database::Database;
 
 /// Name, text, parameters, and the index it has to use for its table.
-const HOT: [(&str, &str, &str, &str); 19] = [
+const HOT: [(&str, &str, &str, &str); 20] = [
     (
         "claim_due_jobs",
         include_str!("../../../shared/store/src/postgres/sql/claim_due_jobs.sql"),
