@@ -10,7 +10,7 @@ async fn the_query_of_a_signed_url_in_a_cursor_is_not_shown() {
     let claimed = claim_ingest(&bench.store, "w", 1, now).await.remove(0);
     let cursor = r#"{"next":"https://host/items?page=2&sig=s3cret"}"#;
     let lease = claimed.lease();
-    assert!(bench.store.checkpoint(lease, Some(cursor), None, now).await.unwrap());
+    assert!(bench.store.checkpoint(lease, cursor, now).await.unwrap());
     let answer = bench.get(&format!("/v1/jobs/{}", claimed.id)).await;
     assert!(
         answer.body.contains("https://host/items") && !answer.body.contains("s3cret"),
