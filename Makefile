@@ -20,8 +20,12 @@ format:
 lint:
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 
+# Tests of the whole system mostly wait, for kills and faults and what comes after them: they run beside the others.
+TEST = $(CARGO) test --workspace --all-features
 tests:
-	$(CARGO) test --workspace --all-features
+	$(TEST) --no-run
+	@./.ci/side-by-side "$(TEST) --lib --bins --examples --test '[!cfw]*'" "$(TEST) --test '[cfw]*'"
+	$(TEST) --doc
 
 # Figures of this machine; BENCH=queue, growth, scale, idle or embedded for others, ARGS="--json --rounds 5" and the like.
 BENCH ?= ingest
