@@ -88,6 +88,8 @@ impl CatalogStore for SqliteStore {
             Ok((bounds, changes))
         };
         let (bounds, changes) = read.await.map_err(failed(ACT))?;
+        self.make_durable(ACT, |durable| &durable.changes, bounds.last.0)
+            .await?;
         bounds.admit(position).map_err(StoreError::StartOver)?;
         let next = bounds.next_position(position, &changes, limit);
         Ok(FeedReading { changes, next })

@@ -58,14 +58,17 @@ impl EventStore for SqliteStore {
             let chosen = choose(heads, filter, limit, looked, after);
             let events = with_bodies(&mut tx, chosen.heads).await?;
             tx.rollback().await?;
-            Ok(EventReading {
+            let reading = EventReading {
                 events,
                 next: chosen.next.max(bounds.pruned_to),
                 more: chosen.more,
                 missed: gap(after, bounds.pruned_to),
-            })
+            };
+            Ok((bounds.last.0, reading))
         };
-        read.await.map_err(failed(ACT))
+        let (last, reading) = read.await.map_err(failed(ACT))?;
+        self.make_durable(ACT, |durable| &durable.events, last).await?;
+        Ok(reading)
     }
 
     async fn list_events_before(

@@ -12,6 +12,7 @@ mod commands;
 mod cycles;
 mod delta;
 mod drift;
+mod durable;
 mod entities;
 mod events;
 mod failure;
@@ -44,6 +45,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{Connection, Sqlite, Transaction};
 use tokio::sync::Mutex;
 
+use self::durable::Durable;
 use self::failure::failed;
 use self::ownership::Ownership;
 use self::writer::FileIdentity;
@@ -68,6 +70,7 @@ pub struct SqliteStore {
     writer: Mutex<SqliteConnection>,
     readers: SqlitePool,
     ownership: Option<Ownership>,
+    durable: Durable,
 }
 
 impl SqliteStore {

@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
 use super::SqliteStore;
+use super::durable::Durable;
 use super::failure::{failed, primary_code};
 use super::ownership::Ownership;
 use super::schema::{self, HEADER_BYTES, Schema};
@@ -118,6 +119,7 @@ impl SqliteStore {
             writer: Mutex::new(writer),
             readers,
             ownership,
+            durable: Durable::default(),
         })
     }
 
