@@ -9,5 +9,6 @@ pub mod gateway;
 pub mod hooks;
 pub mod registration;
 mod secrets;
+pub mod yaml;
 
 pub use enqueue::{EnqueueError, JobSpec, Producer};

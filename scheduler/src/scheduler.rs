@@ -13,12 +13,12 @@ use tideline_expression::Evaluator;
 use tideline_queue::Queue;
 use tideline_queue::jetstream::Outlet;
 use tideline_runtime::{Pace, Runtime, Wake};
-use tideline_store::{Store, StoreError};
+use tideline_store::{Sample, Store, StoreError};
 
 use crate::rescue_jobs::{self, Absence};
 use crate::{
     Dispatch, EndCycles, FollowEvents, FollowTargets, PruneAudit, PruneChanges, PruneEvents, PruneHistory,
-    PublishChanges, PublishEvents, RescueJobs, RestSources, StartCycles, SweepCycles,
+    PruneVersions, PublishChanges, PublishEvents, RescueJobs, RestSources, StartCycles, SweepCycles, TakeSamples,
 };
 
 /// Tombstones are looked at so often.
@@ -247,6 +247,7 @@ impl Scheduler {
         );
         let history = PruneHistory::new(store.clone(), queue, Arc::clone(&clock), retention);
         spawn(runtime, "prune history", PRUNE_EVERY, Wake::Never, Arc::new(history));
+        start_watching(&store, &clock, runtime);
         let audit = PruneAudit {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -273,6 +274,20 @@ impl Scheduler {
         };
         spawn(runtime, "prune changes", PRUNE_EVERY, Wake::Never, Arc::new(prune));
     }
+}
+
+/// What people look at: figures of each minute, and what entities were.
+fn start_watching(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, runtime: &Runtime) {
+    let versions = PruneVersions {
+        store: store.clone(),
+        clock: Arc::clone(clock),
+    };
+    spawn(runtime, "prune versions", PRUNE_EVERY, Wake::Never, Arc::new(versions));
+    let samples = TakeSamples {
+        store: store.clone(),
+        clock: Arc::clone(clock),
+    };
+    spawn(runtime, "take samples", Sample::EVERY, Wake::Never, Arc::new(samples));
 }
 
 /// A task that wake-ups call, and that looks more often while they cannot come from everywhere.

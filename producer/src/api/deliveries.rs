@@ -32,52 +32,52 @@ pub(super) fn router() -> ApiRouter {
 
 /// What became of an event.
 #[derive(Serialize, Deserialize, ToSchema)]
-struct Delivery {
+pub(crate) struct Delivery {
     #[serde(flatten)]
-    event: Event,
+    pub(crate) event: Event,
     /// All of it in a sentence.
-    summary: String,
+    pub(crate) summary: String,
     /// Readings that it asked for, unless a later event asked for the same.
-    refreshed: Vec<Refreshed>,
+    pub(crate) refreshed: Vec<Refreshed>,
     /// Sources with a rule for the topic.
-    sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
     /// Subscriptions that follow the topic.
-    subscriptions: Vec<Followed>,
+    pub(crate) subscriptions: Vec<Followed>,
 }
 
 /// A reading that an event asked for.
 #[derive(Serialize, Deserialize, ToSchema)]
-struct Refreshed {
+pub(crate) struct Refreshed {
     /// Of this source.
-    source: String,
+    pub(crate) source: String,
     /// What was read: the key of the job.
-    key: String,
+    pub(crate) key: String,
     /// The job.
-    job: String,
+    pub(crate) job: String,
     /// Where that stands.
     #[schema(value_type = words::JobState)]
-    state: JobState,
+    pub(crate) state: JobState,
     /// Milliseconds from the event to the end of the reading; absent: it is not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    after_ms: Option<u64>,
+    pub(crate) after_ms: Option<u64>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// A subscription that follows the topic of an event.
 #[derive(Serialize, Deserialize, ToSchema)]
-struct Followed {
+pub(crate) struct Followed {
     /// Its name.
-    name: String,
+    pub(crate) name: String,
     /// Where the event stands with it.
-    state: Reached,
+    pub(crate) state: Reached,
 }
 
 /// Where an event stands with a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Reached {
+pub(crate) enum Reached {
     /// It is not that far.
     Ahead,
     /// It may be handed out now, or wait behind another one.

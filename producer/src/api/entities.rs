@@ -246,7 +246,7 @@ async fn get(
 }
 
 /// The changes of one reference that are kept, newest first: the newest of each source that owns it, and for `changes.retention`
-/// that of each source that owned it. Older states are not kept.
+/// that of each source that owned it. What an entity was before it was modified is in `/v1/revisions`.
 #[utoipa::path(
     get, path = "/entities/{kind}/{namespace}/{name}/history", tag = "catalog", security(("token" = ["read"])),
     params(

@@ -4,7 +4,7 @@
 
 mod audit;
 mod changes;
-mod deliveries;
+pub(crate) mod deliveries;
 mod docs;
 mod drift;
 mod entities;
@@ -13,8 +13,11 @@ mod events;
 pub mod extract;
 mod feed_bell;
 mod forms;
+mod history;
+mod hooks;
 mod jobs;
 mod operations;
+mod origin;
 mod overview;
 pub mod page;
 pub(crate) mod place;
@@ -265,6 +268,9 @@ fn nouns() -> ApiRouter {
         .merge(subscriptions::router())
         .merge(deliveries::router())
         .merge(targets::router())
+        .merge(hooks::router())
+        .merge(history::router())
+        .merge(origin::router())
 }
 
 #[derive(OpenApi)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use tideline_config::settings::{Settings, SourceSettings};
+use tideline_core::rules::DriftPolicy;
 use tideline_runtime::backends::redact_url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -71,6 +72,14 @@ fn shown(settings: &Settings) -> Configuration {
     }
 }
 
+fn policy_word(policy: DriftPolicy) -> &'static str {
+    match policy {
+        DriftPolicy::Report => "report",
+        DriftPolicy::Hold => "hold",
+        DriftPolicy::Reconcile => "reconcile",
+    }
+}
+
 fn source(source: &SourceSettings) -> SourceConfiguration {
     SourceConfiguration {
         name: source.name.clone(),
@@ -81,5 +90,17 @@ fn source(source: &SourceSettings) -> SourceConfiguration {
         confirm_cycles: source.confirm_cycles,
         parallel_partitions: source.parallel_partitions,
         page_timeout_ms: ms(source.page_timeout),
+        schedule: source.schedule.as_ref().map(ToString::to_string),
+        backoff_rungs: source.backoff.rungs(),
+        reject_above_percent: source.guard.reject_above_percent,
+        reject_empty: source.guard.reject_empty,
+        max_pages: source.max_pages,
+        drift: source.drift.map(|policy| policy_word(policy).to_owned()),
+        topics: source.on.iter().flat_map(|rule| rule.topics.clone()).collect(),
+        warnings: source
+            .warnings()
+            .into_iter()
+            .map(|(key, why)| format!("{key} {why}"))
+            .collect(),
     }
 }

@@ -87,6 +87,10 @@ async fn check(api: &ApiState, name: &str) -> Result<(), Problem> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct EntitiesQuery {
+    /// Only this one.
+    #[serde(rename = "ref")]
+    #[param(value_type = Option<String>)]
+    reference: Option<EntityRef>,
     /// Only those with an error.
     #[serde(default)]
     failing: bool,
@@ -111,6 +115,12 @@ async fn entities(
     by.principal.require_all_sources()?;
     check(&api, &name).await?;
     let limit = limit_of(query.limit)?;
+    if let Some(reference) = query.reference {
+        let found = api.store.find_target_entities(&name, &[reference]).await?;
+        return Ok(Answer(Page::whole(
+            found.into_iter().map(EntityOfTarget::from).collect(),
+        )));
+    }
     let filter = TargetEntityFilter {
         target: name,
         after: key_of(query.page_token.as_deref())?,

@@ -7,10 +7,10 @@ use maud::{Markup, html};
 use super::Dashboard;
 use super::filters::{Filter, filters, pager};
 use super::format::{ago, bytes, encoded};
-use super::json::tree;
-use super::parts::{command, live, source_path};
+use super::parts::{command, live, live_state};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Fields, Query, Viewer};
+use super::{entity, export};
 use crate::api::types::{Entity, Page as List};
 use crate::api::{Code, Problem};
 
@@ -25,10 +25,16 @@ const FILTERS: &[Filter] = &[
     Filter::text("label", "Label", "tier=gold"),
 ];
 
+/// The filters of the list, which are parameters of the API too.
+pub(super) fn chosen(query: &Fields) -> Vec<(&'static str, &str)> {
+    query.values(FILTERS)
+}
+
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
         .route("/catalog", get(list))
         .route("/catalog/entity", get(show))
+        .merge(export::router())
 }
 
 async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
@@ -39,6 +45,7 @@ async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
         header.page { h1 { "Catalog" } p { "The live entities of all sources" } }
         (filters("/catalog", FILTERS, &query))
         (rows(&viewer, &entities, &query))
+        @if !entities.items.is_empty() { (export::links(&query.values(FILTERS))) }
         (command(&query.command("tideline entities list", FILTERS)))
     };
     Ok(page(&viewer, "/catalog", "Catalog", content))
@@ -95,29 +102,19 @@ async fn show(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
         return Err(Problem::new(Code::NotFound, detail).into());
     }
     let (kind, namespace, name) = divided(reference);
+    let mut shown = Vec::new();
+    for entity in found.items {
+        let context = entity::read(&viewer, &entity).await?;
+        shown.push((entity, context));
+    }
     let content = html! {
         header.page {
             h1 { a.crumb href="/catalog" { "Catalog / " } (name) }
             p { (kind) " in " (namespace) }
+            (live_state())
         }
-        (live("entity", html! { @for entity in &found.items { (body(&viewer, entity)) } }))
+        (live("entity", html! { @for (entity, context) in &shown { (entity::section(&viewer, entity, context)) } }))
         (command(&format!("tideline entities get {reference}")))
     };
     Ok(page(&viewer, "/catalog", name, content))
-}
-
-fn body(viewer: &Viewer, entity: &Entity) -> Markup {
-    html! {
-        section aria-label={ "As source " (entity.source) " has it" } {
-            dl.facts.card {
-                dt { "Reference" } dd { code { (entity.reference) } }
-                dt { "Source" } dd { a href=(source_path(&entity.source)) { (entity.source) } }
-                dt { "Changed" } dd { (ago(entity.changed_at.0, viewer.now)) ", change "
-                    a href={ "/changes?before=" (entity.sequence + 1) } { "#" (entity.sequence) } }
-                dt { "Fingerprint" } dd { code { (entity.fingerprint) } }
-                dt { "Size" } dd { (bytes(entity.body.get().len() as u64)) }
-            }
-        }
-        section aria-label="Body" { (tree(&entity.body)) }
-    }
 }

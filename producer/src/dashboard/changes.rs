@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::routing::get;
 use maud::{Markup, html};
-use tideline_core::words::{ChangeKind, grouped};
+use tideline_core::words::{ChangeKind, Timestamp, grouped};
 
 use super::Dashboard;
 use super::catalog::{divided, entity_path};
@@ -22,8 +22,11 @@ const ROWS: usize = 100;
 /// First window, in numbers of the feed. Most of them are of changes that were overtaken by newer ones of the same entity.
 const WINDOW: i64 = 200;
 
-/// Windows that are looked at for one page, each ten times as large.
-const WINDOWS: u32 = 4;
+/// Numbers of the feed that are looked at for what an event changed.
+const RECENT: i64 = 2_000;
+
+/// Windows that are looked at for one page, each four times as large.
+const WINDOWS: u32 = 3;
 
 const FILTERS: &[Filter] = &[
     Filter::search("text", "Reference contains", "payments"),
@@ -51,8 +54,8 @@ async fn read(viewer: &Viewer, query: &Fields) -> Result<Reading, Problem> {
     let (mut from, mut changes) = (end, Vec::new());
     for window in 0..WINDOWS {
         let to = from;
-        from = (to - WINDOW * 10_i64.pow(window)).max(0);
-        let mut found = between(viewer, from, to, last).await?;
+        from = (to - WINDOW * 4_i64.pow(window)).max(0);
+        let mut found = stretch(viewer, from, to, last).await?;
         found.retain(|change| matches(change, query));
         found.extend(changes);
         changes = found;
@@ -71,7 +74,7 @@ async fn read(viewer: &Viewer, query: &Fields) -> Result<Reading, Problem> {
 }
 
 /// Changes of a window, in the order of the feed. `last`: the reading begins now, so pruned tombstones do not end it.
-async fn between(viewer: &Viewer, from: i64, to: i64, last: i64) -> Result<Vec<Change>, Problem> {
+async fn stretch(viewer: &Viewer, from: i64, to: i64, last: i64) -> Result<Vec<Change>, Problem> {
     let (mut changes, mut after) = (Vec::new(), from);
     while after < to {
         let position = if after > 0 {
@@ -88,6 +91,29 @@ async fn between(viewer: &Viewer, from: i64, to: i64, last: i64) -> Result<Vec<C
         changes.extend(part.changes.into_iter().filter(|change| change.sequence <= to));
     }
     Ok(changes)
+}
+
+/// Changes of a source that were committed between two moments and are among the newest of the feed, oldest first.
+pub(super) async fn between(
+    viewer: &Viewer,
+    source: &str,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<Change>, Problem> {
+    let last = viewer.get::<Status>("/v1/status").await?.last_sequence;
+    let mut found = stretch(viewer, (last - RECENT).max(0), last, last).await?;
+    found.retain(|change| change.source == source && (from..=to).contains(&change.changed_at.0));
+    Ok(found)
+}
+
+/// In a word, what happened.
+pub(super) fn badge(change: ChangeKind) -> Markup {
+    let class = match change {
+        ChangeKind::Added => "busy",
+        ChangeKind::Modified => "",
+        ChangeKind::Removed => "bad",
+    };
+    html! { span.badge.(class) { (word(change)) } }
 }
 
 fn word(change: ChangeKind) -> &'static str {
@@ -155,15 +181,10 @@ fn rows(viewer: &Viewer, reading: &Reading, query: &Fields) -> Markup {
 
 fn row(viewer: &Viewer, change: &Change) -> Markup {
     let (kind, namespace, name) = divided(&change.reference);
-    let class = match change.change {
-        ChangeKind::Added => "busy",
-        ChangeKind::Modified => "",
-        ChangeKind::Removed => "bad",
-    };
     html! {
         tr id={ "change-" (change.sequence) } {
             td.number.soft { (grouped(u64::try_from(change.sequence).unwrap_or(0))) }
-            td { span.badge.(class) { (word(change.change)) } }
+            td { (badge(change.change)) }
             td {
                 @if change.change == ChangeKind::Removed { (name) }
                 @else { a href=(entity_path(&change.source, &change.reference)) { (name) } }

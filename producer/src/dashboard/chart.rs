@@ -51,6 +51,43 @@ pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: boo
     }
 }
 
+/// One bar of a chart over time.
+#[derive(Default)]
+pub(super) struct Bar {
+    /// How high.
+    pub(super) value: u64,
+    /// How much of it is bad.
+    pub(super) bad: u64,
+    /// What it says when one points at it.
+    pub(super) title: String,
+}
+
+/// Bars from left to right, as high as their values, and what the whole says.
+pub(super) fn bars(bars: &[Bar], height: u32, label: &str) -> Markup {
+    let largest = bars.iter().map(|bar| bar.value).max().unwrap_or(0).max(1);
+    let width = STEP * u32::try_from(bars.len().max(1)).unwrap_or(1);
+    let middle = height - 1;
+    let linear = |value: u64| match value {
+        0 => 0,
+        value => share(value, largest, middle).max(1),
+    };
+    html! {
+        svg.chart viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img" aria-label=(label) {
+            line.axis x1="0" x2=(width) y1=(middle) y2=(middle) {}
+            @for (place, bar) in bars.iter().enumerate() {
+                @let x = STEP * u32::try_from(place).unwrap_or(0);
+                @let (all, bad) = (linear(bar.value), linear(bar.bad.min(bar.value)));
+                @if !bar.title.is_empty() { g {
+                    title { (bar.title) }
+                    rect.hit x=(x) y="0" width=(STEP) height=(height) {}
+                    @if all > bad { rect.added x=(x) y=(middle - all) width=(BAR) height=(all - bad) {} }
+                    @if bad > 0 { rect.failed x=(x) y=(middle - bad) width=(BAR) height=(bad) {} }
+                } }
+            }
+        }
+    }
+}
+
 /// The value of a full bar: the largest one, unless it is far above the others, as that of a first cycle is.
 fn ceiling(cycles: &[&Cycle], largest: u64) -> u64 {
     let changes = |cycle: &&Cycle| (cycle.totals.added + cycle.totals.modified).max(cycle.totals.removed);
@@ -101,6 +138,24 @@ pub(super) fn summary(cycle: &Cycle) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_bar_stays_inside_the_drawing_and_says_what_it_is() {
+        let of = |value, bad| Bar {
+            value,
+            bad,
+            title: format!("<{value}>"),
+        };
+        let shown = bars(&[of(0, 0), of(1, 1), of(u64::MAX, 5)], 40, "webhooks").into_string();
+        assert!(
+            shown.contains("aria-label=\"webhooks\"") && shown.contains("&lt;1&gt;"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("height=\"38\"") && !shown.contains("height=\"41\""),
+            "{shown}"
+        );
+    }
 
     #[test]
     fn a_small_value_beside_a_large_one_can_be_seen_and_none_leaves_the_drawing() {

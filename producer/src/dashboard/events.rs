@@ -11,12 +11,13 @@ use maud::{Markup, html};
 use tideline_core::words::{Role, Verdict};
 
 use super::Dashboard;
-use super::filters::{Filter, filters, pager};
+use super::caused;
+use super::filters::{Filter, filters, pager, quoted};
 use super::format::{ago, bytes};
 use super::json::tree;
-use super::parts::{Question, live, live_state, request};
+use super::parts::{Question, command, live, live_state};
 use super::shell::{Page, page};
-use super::viewer::{Act, Failure, Fields, Query, Viewer, address, back_to, read};
+use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to, read};
 use crate::api::types::{Event, Page as List, WholeEvent};
 
 /// Events of one page.
@@ -46,9 +47,27 @@ async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
         header.page { h1 { "Events" } p { "Webhooks received, and what Tideline tells of itself" } (live_state()) }
         (filters("/events", FILTERS, &query))
         (live("events", rows(&viewer, &events, &query)))
-        (request(&address("/v1/events", &query.values(FILTERS))))
+        (command(&same(&query)))
     };
     Ok(page(&viewer, "/events", "Events", content))
+}
+
+/// The command that lists the same.
+fn same(query: &Fields) -> String {
+    let hook = query.get("hook");
+    let mut words = if hook.is_empty() {
+        "tideline events".to_owned()
+    } else {
+        format!("tideline deliveries list --hook {}", quoted(hook))
+    };
+    let topics = query.get("topics").split(',').map(str::trim);
+    for topic in topics.filter(|topic| !topic.is_empty()) {
+        words.push_str(&format!(" --topic {}", quoted(topic)));
+    }
+    if hook.is_empty() && !query.get("key").is_empty() {
+        words.push_str(&format!(" --key {}", quoted(query.get("key"))));
+    }
+    words
 }
 
 fn rows(viewer: &Viewer, events: &List<Event>, query: &Fields) -> Markup {
@@ -93,10 +112,12 @@ async fn show(viewer: Viewer, Path(id): Path<String>) -> Result<Page, Failure> {
     let path = format!("/v1/events/{}", super::format::encoded(&id));
     let whole: WholeEvent = viewer.get(&path).await?;
     let event = &whole.event;
+    let caused = caused::read(&viewer, event).await?;
     let content = html! {
         header.page {
             h1 { a.crumb href="/events" { "Events / " } (event.id) }
             p { (event.topic) }
+            (live_state())
         }
         section { dl.facts.card {
             dt { "Topic" } dd { (event.topic) }
@@ -118,6 +139,7 @@ async fn show(viewer: Viewer, Path(id): Path<String>) -> Result<Page, Failure> {
                 fields: &[],
             }) } }
         }
+        (live("caused", caused::section(&viewer, event, &caused)))
         @if !whole.headers.is_empty() {
             section aria-labelledby="headers-title" {
                 h2 #headers-title { "Headers kept" }
@@ -125,7 +147,7 @@ async fn show(viewer: Viewer, Path(id): Path<String>) -> Result<Page, Failure> {
             }
         }
         section aria-labelledby="body-title" { h2 #body-title { "Body" } (body(&whole)) }
-        (request(&path))
+        (command(&format!("tideline deliveries show {}", event.id)))
     };
     Ok(page(&viewer, "/events", &format!("Event {}", event.id), content))
 }

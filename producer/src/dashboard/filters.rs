@@ -63,14 +63,19 @@ impl Fields {
     pub(super) fn command(&self, command: &str, filters: &'static [Filter]) -> String {
         let mut text = command.to_owned();
         for (name, value) in self.values(filters) {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=".contains(c);
-            if value.chars().all(plain) {
-                text.push_str(&format!(" --{name} {value}"));
-            } else {
-                text.push_str(&format!(" --{name} '{}'", value.replace('\'', "'\\''")));
-            }
+            text.push_str(&format!(" --{name} {}", quoted(value)));
         }
         text
+    }
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', "'\\''"))
     }
 }
 

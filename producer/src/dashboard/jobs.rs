@@ -15,78 +15,145 @@ use super::json::tree;
 use super::parts::{Question, act, command, job_state, live, live_state, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
+use crate::api::page::token_of;
 use crate::api::types::{Job, Page as List, Why};
 use crate::api::{Code, Problem};
 
 /// Jobs of one page.
-const ROWS: &str = "50";
+const ROWS: usize = 50;
 
-/// Filters, which are parameters of the API too.
+/// Jobs that one act on many concerns at most.
+const MANY: usize = 1_000;
+
+/// Jobs that are looked at for one page of a list by age.
+const LOOKED: usize = 5_000;
+
+/// Filters. All but the last are parameters of the API, too.
 const FILTERS: &[Filter] = &[
-    Filter::choice(
-        "state",
-        "State",
-        &["waiting", "running", "done", "parked", "paused", "cancelled"],
-    ),
+    Filter::choice("state", "State", &["waiting", "running", "done", "parked", "cancelled"]),
     Filter::text("kind", "Kind", "ingest"),
     Filter::text("source", "Source", ""),
     Filter::text("key", "Key", ""),
+    Filter::choice("age", "Unchanged for", &["1h", "1d", "7d"]),
 ];
 
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
         .route("/jobs", get(list))
         .route("/jobs/retry", post(retry_many))
+        .route("/jobs/cancel", post(cancel_many))
         .route("/jobs/{id}", get(show))
         .route("/jobs/{id}/{act}", post(perform))
 }
 
 async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
-    let mut asked = query.values(FILTERS);
-    asked.extend([("limit", ROWS), ("page_token", query.get("page_token"))]);
-    let jobs: List<Job> = viewer.list("/v1/jobs", &asked).await?;
+    let jobs = read(&viewer, &query).await?;
     let content = html! {
         header.page { h1 { "Jobs" } (live_state()) }
         (filters("/jobs", FILTERS, &query))
         (live("jobs", rows(&viewer, &jobs, &query)))
-        (command(&query.command("tideline jobs list", FILTERS)))
+        (command(&query.command("tideline jobs list", FILTERS.split_last().map_or(FILTERS, |(_, of_api)| of_api))))
     };
     Ok(page(&viewer, "/jobs", "Jobs", content))
 }
 
+/// One page of the list.
+async fn read(viewer: &Viewer, query: &Fields) -> Result<List<Job>, Problem> {
+    let asked: Vec<_> = query
+        .values(FILTERS)
+        .into_iter()
+        .filter(|(name, _)| *name != "age")
+        .collect();
+    let age = match query.get("age") {
+        "1h" => 3_600_000,
+        "1d" => 86_400_000,
+        "7d" => 7 * 86_400_000,
+        _ => 0,
+    };
+    let (before, mut token, mut looked) = (viewer.now.0 - age, query.get("page_token").to_owned(), 0);
+    let mut found = List::whole(Vec::new());
+    loop {
+        let mut asked = asked.clone();
+        // By age most may be left out, so more are asked for at once.
+        let limit = if age == 0 { ROWS.to_string() } else { "1000".to_owned() };
+        asked.extend([("limit", limit.as_str()), ("page_token", token.as_str())]);
+        let part: List<Job> = viewer.list("/v1/jobs", &asked).await?;
+        looked += part.items.len();
+        for job in part.items {
+            if age > 0 && found.items.len() >= ROWS {
+                found.next_page_token = found.items.last().map(|job: &Job| token_of(&job.id));
+                return Ok(found);
+            }
+            if age == 0 || job.updated_at.0.0 <= before {
+                found.items.push(job);
+            }
+        }
+        match part.next_page_token {
+            Some(next) if age > 0 && looked < LOOKED => token = next,
+            next => {
+                found.next_page_token = next;
+                return Ok(found);
+            }
+        }
+    }
+}
+
 fn rows(viewer: &Viewer, jobs: &List<Job>, query: &Fields) -> Markup {
-    let retry = viewer.may(Role::Operate) && jobs.items.iter().any(may_retry);
+    let choose = viewer.may(Role::Operate) && jobs.items.iter().any(|job| may_retry(job) || may_cancel(job));
     html! {
         @if jobs.items.is_empty() {
             p.empty {
-                @if query.any(FILTERS) { "No job matches. " a href="/jobs" { "Show all" } }
+                @if jobs.next_page_token.is_some() { "None among the jobs looked at so far. Go on with the next page." }
+                @else if query.any(FILTERS) { "No job matches. " a href="/jobs" { "Show all" } }
                 @else { "The queue is empty. A source's cycle fills it, and so does a program that enqueues with POST /v1/jobs." }
             }
         } @else {
             div.scroll { table {
                 thead { tr {
-                    @if retry { th { span.unseen { "Choose" } } }
+                    @if choose { th { input type="checkbox" data-all="job" aria-label="Choose all of this page"; } }
                     th.number { "Job" } th { "Kind and key" } th { "State" } th.number.wide { "Attempt" } th.wide { "Due" } th { "Changed" }
                 } }
-                tbody { @for job in &jobs.items { (row(viewer, job, retry)) } }
+                tbody { @for job in &jobs.items { (row(viewer, job, choose)) } }
             } }
-            @if retry {
-                form #many method="post" action="/jobs/retry" {
-                    input type="hidden" name="back" value=(viewer.path);
-                    p.pager { button { "Retry the chosen ones" } }
-                }
-            }
+            @if choose { (many(viewer, query)) }
         }
         (pager("/jobs", FILTERS, query, jobs.next_page_token.as_deref()))
     }
 }
 
-fn row(viewer: &Viewer, job: &Job, retry: bool) -> Markup {
+/// What can be done to the chosen jobs, and to all parked ones.
+fn many(viewer: &Viewer, query: &Fields) -> Markup {
+    html! {
+        form #many.many method="post" action="/jobs/retry" {
+            input type="hidden" name="back" value=(viewer.path);
+            @for (name, value) in query.values(FILTERS) { input type="hidden" name=(name) value=(value); }
+            div.actions {
+                button { "Retry the chosen ones" }
+                @if query.get("state") == "parked" {
+                    button name="all" value="1" { "Retry all that match" }
+                }
+                details {
+                    summary.button { "Cancel the chosen ones…" }
+                    div.ask {
+                        p { "Give these jobs up? Partitions of a source are left alone: cancel its cycle instead." }
+                        div {
+                            label for="reason-many" { "Reason, for the audit log" }
+                            input #reason-many name="reason" maxlength="500" autocomplete="off";
+                        }
+                        div { button.danger formaction="/jobs/cancel" { "Cancel the jobs" } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(viewer: &Viewer, job: &Job, choose: bool) -> Markup {
     html! {
         tr id={ "job-" (job.id) } {
-            @if retry {
+            @if choose {
                 td {
-                    @if may_retry(job) {
+                    @if may_retry(job) || may_cancel(job) {
                         input type="checkbox" name="job" value=(job.id) form="many" aria-label={ "Choose job " (job.id) };
                     }
                 }
@@ -106,6 +173,12 @@ fn row(viewer: &Viewer, job: &Job, retry: bool) -> Markup {
 
 fn may_retry(job: &Job) -> bool {
     matches!(job.state, JobState::Parked | JobState::Cancelled)
+}
+
+/// A partition of a source belongs to its cycle, which is cancelled as a whole.
+fn may_cancel(job: &Job) -> bool {
+    let open = matches!(job.state, JobState::Waiting | JobState::Running | JobState::Parked);
+    open && job.source.is_none()
 }
 
 async fn show(viewer: Viewer, Path(id): Path<i64>) -> Result<Page, Failure> {
@@ -142,11 +215,10 @@ fn body(viewer: &Viewer, job: &Job, why: &Why) -> Markup {
 
 fn buttons(job: &Job) -> Markup {
     let path = format!("/jobs/{}", job.id);
-    let open = matches!(job.state, JobState::Waiting | JobState::Running | JobState::Parked);
     html! {
         div.actions {
             @if may_retry(job) || job.state == JobState::Waiting { (act(&format!("{path}/retry"), "Run it now", Some("main"), &path)) }
-            @if open && job.source.is_none() {
+            @if may_cancel(job) {
                 (Question {
                     path: &format!("{path}/cancel"),
                     label: "Cancel",
@@ -196,15 +268,66 @@ async fn perform(viewer: Viewer, Path((id, act)): Path<(i64, String)>, form: Fie
     Ok(back_to(&format!("/jobs/{id}")))
 }
 
-/// Retries the jobs that were chosen; stops at the first that is refused.
+/// Retries the jobs that were chosen, or all that match.
 async fn retry_many(viewer: Viewer, form: Fields) -> Result<Response, Failure> {
-    for id in form.all("job").take(100) {
-        let id: i64 = id
-            .parse()
-            .map_err(|_| Problem::new(Code::InvalidRequest, "job takes the number of a job"))?;
-        viewer
-            .act(Method::POST, &format!("/v1/jobs/{id}/retry"), Act::default())
-            .await?;
+    let mut jobs = chosen(&form)?;
+    if form.get("all") == "1" {
+        jobs = matching(&viewer, &form).await?;
     }
+    act_on(&viewer, "retry", &jobs, form.get("reason")).await?;
     Ok(back_to(form.inside("back", "/jobs")))
+}
+
+/// Cancels the jobs that were chosen.
+async fn cancel_many(viewer: Viewer, form: Fields) -> Result<Response, Failure> {
+    let reason = super::source::needed(form.get("reason"))?;
+    act_on(&viewer, "cancel", &chosen(&form)?, reason).await?;
+    Ok(back_to(form.inside("back", "/jobs")))
+}
+
+fn chosen(form: &Fields) -> Result<Vec<i64>, Problem> {
+    let number = |id: &str| {
+        id.parse()
+            .map_err(|_| Problem::new(Code::InvalidRequest, "job takes the number of a job"))
+    };
+    form.all("job").take(MANY).map(number).collect()
+}
+
+/// The first jobs that the filters of a form choose.
+async fn matching(viewer: &Viewer, form: &Fields) -> Result<Vec<i64>, Problem> {
+    let mut asked: Vec<_> = form
+        .values(FILTERS)
+        .into_iter()
+        .filter(|(name, _)| *name != "age")
+        .collect();
+    asked.push(("limit", "1000"));
+    let found: List<Job> = viewer.list("/v1/jobs", &asked).await?;
+    Ok(found
+        .items
+        .iter()
+        .filter(|job| may_retry(job))
+        .map(|job| job.id.0)
+        .collect())
+}
+
+/// Does an act to each; one that is refused does not keep the others from it, and the first refusal is shown.
+async fn act_on(viewer: &Viewer, act: &str, jobs: &[i64], reason: &str) -> Result<(), Problem> {
+    if jobs.is_empty() {
+        return Err(Problem::new(Code::InvalidRequest, "choose at least one job"));
+    }
+    let (mut refused, mut first) = (0, None);
+    for id in jobs {
+        let path = format!("/v1/jobs/{id}/{act}");
+        if let Err(problem) = viewer.act(Method::POST, &path, Act::because(reason)).await {
+            refused += 1;
+            first = first.or(Some((id, problem)));
+        }
+    }
+    let Some((id, mut problem)) = first else { return Ok(()) };
+    problem.detail = format!(
+        "{refused} of {} jobs were refused, the others are done. Job {id}: {}",
+        jobs.len(),
+        problem.detail
+    );
+    Err(problem)
 }

@@ -19,7 +19,7 @@ use futures::{Stream, StreamExt as _, stream};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tideline_core::rules::fingerprint;
-use tideline_core::words::Fingerprint;
+use tideline_core::words::{Fingerprint, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +50,9 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// Messages that a slow reader may be behind, before it gets the whole again.
 const BEHIND: usize = 4;
+
+/// An hour, in milliseconds.
+const HOUR: i64 = 3_600_000;
 
 /// Largest page, in bytes.
 const MAX_PAGE: usize = 4 * 1024 * 1024;
@@ -154,7 +157,11 @@ impl Live {
         let subscriptions = state.store.list_subscriptions().await?;
         let workers = state.store.list_workers().await?.len();
         let queue = state.queue.health();
-        let text = format!("{stats:?} {sources:?} {events:?} {subscriptions:?} {workers} {queue:?}");
+        let hooks = state
+            .store
+            .list_hook_hours(Timestamp(state.clock.now().0 - HOUR))
+            .await?;
+        let text = format!("{stats:?} {sources:?} {events:?} {subscriptions:?} {workers} {queue:?} {hooks:?}");
         Ok((fingerprint(text.as_bytes()), stats.running > 0))
     }
 

@@ -5,24 +5,32 @@
 
 mod assets;
 mod catalog;
+mod caused;
 mod changes;
 mod chart;
+mod difference;
+mod entity;
 mod events;
+mod export;
 mod filters;
 mod format;
 mod held;
+mod history;
+mod hooks;
 mod jobs;
 mod json;
 mod live;
 mod operations;
 mod overview;
 mod parts;
+mod plan;
 mod security;
 mod shell;
 mod sign_in;
 mod source;
 mod subscriptions;
 mod targets;
+mod timeline;
 mod tokens;
 mod viewer;
 
@@ -58,9 +66,11 @@ impl Dashboard {
         let pages = Router::new()
             .merge(overview::router())
             .merge(source::router())
+            .merge(plan::router())
             .merge(catalog::router())
             .merge(changes::router())
             .merge(events::router())
+            .merge(hooks::router())
             .merge(jobs::router())
             .merge(subscriptions::router())
             .merge(targets::router())
@@ -82,5 +92,7 @@ pub(crate) fn secured(routes: Router) -> Router {
     routes.layer(security::same_site()).layer(from_fn(security::headers))
 }
 
+#[cfg(test)]
+mod people_tests;
 #[cfg(test)]
 mod tests;

@@ -3,15 +3,19 @@
 use axum::Router;
 use axum::routing::get;
 use maud::{Markup, html};
-use tideline_core::words::{Role, grouped};
+use tideline_core::words::{Role, SourceState, grouped};
 
 use super::Dashboard;
 use super::filters::{Filter, filters, pager};
-use super::format::{ago, length};
+use super::format::{ago, bytes, count, length};
 use super::parts::{audit_row, command, live, live_state};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Fields, Query, Viewer};
-use crate::api::types::{AuditEntry, Configuration, Page as List, Status};
+use crate::api::Problem;
+use crate::api::types::{AuditEntry, Configuration, Hook, Page as List, Status, Storage, Subscription};
+
+/// Tables shown.
+const TABLES: usize = 12;
 
 /// Acts of one page.
 const ROWS: &str = "50";
@@ -35,11 +39,25 @@ async fn show(viewer: Viewer) -> Result<Page, Failure> {
     } else {
         None
     };
+    let storage = if viewer.sees_all() {
+        Some(viewer.get::<Storage>("/v1/storage").await?)
+    } else {
+        None
+    };
+    let findings = if configuration.is_some() {
+        findings(&viewer, &status, configuration.as_ref()).await?
+    } else {
+        Vec::new()
+    };
     let content = html! {
         header.page { h1 { "Operations" } (live_state()) }
         (live("fleet", fleet(&status)))
+        @if let Some(configuration) = &configuration { (checked(configuration, &findings)) }
         (live("workers", workers(&viewer, &status)))
-        @if let Some(configuration) = &configuration { (configured(configuration)) }
+        div.columns {
+            @if let Some(storage) = &storage { (stored(storage)) }
+            @if let Some(configuration) = &configuration { (configured(configuration)) }
+        }
         (command("tideline check"))
     };
     Ok(page(&viewer, "/operations", "Operations", content))
@@ -82,6 +100,109 @@ fn workers(viewer: &Viewer, status: &Status) -> Markup {
                         }
                     } }
                 } }
+            }
+        }
+    }
+}
+
+/// What is odd about the configuration and what the store has of it; none: nothing is.
+async fn findings(
+    viewer: &Viewer,
+    status: &Status,
+    configuration: Option<&Configuration>,
+) -> Result<Vec<String>, Problem> {
+    let mut found = Vec::new();
+    let configured = configuration.map_or(&[][..], |configuration| &configuration.sources);
+    for source in configured {
+        found.extend(
+            source
+                .warnings
+                .iter()
+                .map(|warning| format!("source {}: {warning}", source.name)),
+        );
+        if !status.sources.iter().any(|known| known.source.name == source.name) {
+            found.push(format!(
+                "source {} is in the configuration of this process and not in the store",
+                source.name
+            ));
+        }
+    }
+    for known in &status.sources {
+        let name = &known.source.name;
+        let ours = configured.iter().find(|source| source.name == *name);
+        match (known.source.state, ours) {
+            (SourceState::Orphaned, _) => found.push(format!("source {name} has entities and is no longer in the configuration")),
+            (SourceState::Blocked, _) => found.push(format!(
+                "source {name} is blocked: {}",
+                known.source.blocked_reason.as_deref().unwrap_or("its configuration is refused")
+            )),
+            (_, None) => found.push(format!("source {name} runs, and the configuration of this process does not have it: do all processes have the same file?")),
+            (_, Some(ours)) if ours.source_type != known.source.source_type && known.source.source_type != "demo" => {
+                found.push(format!("source {name} is of another type in the store ({})", known.source.source_type));
+            }
+            _ => {}
+        }
+    }
+    let hooks: List<Hook> = viewer.get("/v1/hooks").await?;
+    for hook in hooks.items.iter().filter(|hook| !hook.verifies) {
+        found.push(format!(
+            "hook {} does not verify who sends: give it a secret",
+            hook.name
+        ));
+    }
+    let subscriptions: List<Subscription> = viewer.get("/v1/subscriptions").await?;
+    for subscription in subscriptions
+        .items
+        .iter()
+        .filter(|subscription| subscription.missed_to.is_some())
+    {
+        found.push(format!(
+            "subscription {} missed events that were dropped before it saw them: keep events for longer (events.retention)",
+            subscription.name
+        ));
+    }
+    let open = configuration.and_then(|configuration| configuration.listen.as_deref());
+    if open.is_some_and(|listen| listen.starts_with("0.0.0.0") || listen.starts_with("[::]")) && !viewer.signed_in {
+        found.push(
+            "listen: others can reach this address; put a proxy with TLS in front of it, and create tokens".to_owned(),
+        );
+    }
+    Ok(found)
+}
+
+fn checked(configuration: &Configuration, findings: &[String]) -> Markup {
+    html! {
+        section aria-labelledby="check-title" {
+            h2 #check-title { "Configuration check" }
+            @if findings.is_empty() {
+                p.calm { "Nothing is odd. " (count(configuration.sources.len() as u64, "source is", "sources are")) " configured, and the store agrees." }
+            } @else {
+                ul.needs { @for finding in findings { li { span.why { (finding) } } } }
+            }
+        }
+    }
+}
+
+fn stored(storage: &Storage) -> Markup {
+    let largest = storage.tables.first().map_or(1, |table| table.bytes.max(1));
+    html! {
+        section aria-labelledby="storage-title" {
+            h2 #storage-title { "Store, " (bytes(storage.bytes)) }
+            @if storage.tables.is_empty() {
+                p.empty { "What each table takes is not told of a SQLite file this large: finding out would read all of it." }
+            } @else {
+                div.scroll { table {
+                    thead { tr { th { "Table" } th.number { "Size" } th.number { "Rows, about" } th.wide { span.unseen { "Share" } } } }
+                    tbody { @for table in storage.tables.iter().take(TABLES) {
+                        tr {
+                            td { (table.name) }
+                            td.number { (bytes(table.bytes)) }
+                            td.number { @if let Some(rows) = table.rows { (grouped(rows)) } }
+                            td.wide.share { progress max=(largest) value=(table.bytes) aria-label={ "Size of " (table.name) } {} }
+                        }
+                    } }
+                } }
+                @if storage.tables.len() > TABLES { p.soft { (storage.tables.len() - TABLES) " smaller tables are left out." } }
             }
         }
     }

@@ -9,9 +9,9 @@ use super::format::{ago, count, encoded, sentence};
 use super::parts::{act, command, last_cycle, live, live_state, phase, progress, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Viewer};
-use super::{Dashboard, chart};
+use super::{Dashboard, chart, history};
 use crate::api::Problem;
-use crate::api::types::{Cycle, Job, Page as List, SourceStatus, Status, Subscription};
+use crate::api::types::{Cycle, Figures, Job, Page as List, SourceStatus, Status, Subscription};
 
 /// Cycles in a card.
 const BARS: usize = 30;
@@ -32,6 +32,7 @@ struct Overview {
     parked: Vec<Job>,
     subscriptions: Vec<Subscription>,
     cycles: Vec<Vec<Cycle>>,
+    history: Vec<Figures>,
 }
 
 impl Overview {
@@ -60,6 +61,7 @@ impl Overview {
             parked,
             subscriptions,
             cycles,
+            history: history::read(viewer).await?,
         })
     }
 }
@@ -73,8 +75,9 @@ async fn show(viewer: Viewer) -> Result<Page, Failure> {
             (live_state())
         }
         (live("needs", needs(&viewer, &overview)))
-        (live("sources", sources(&viewer, &overview)))
         (live("fleet", fleet(&viewer, status)))
+        (live("sources", sources(&viewer, &overview)))
+        (live("history", history::charts(&overview.history, viewer.now)))
         (command("tideline status"))
     };
     Ok(page(&viewer, "/", "Overview", content))

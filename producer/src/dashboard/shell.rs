@@ -18,17 +18,26 @@ pub(super) struct Part {
     key: &'static str,
     role: Role,
     whole_store: bool,
+    gap: bool,
+}
+
+impl Part {
+    const fn after_a_gap(mut self) -> Self {
+        self.gap = true;
+        self
+    }
 }
 
 /// All parts.
 const PARTS: &[Part] = &[
     part("/", "Overview", "o", Role::Read, false),
-    part("/catalog", "Catalog", "c", Role::Read, false),
+    part("/catalog", "Catalog", "c", Role::Read, false).after_a_gap(),
     part("/changes", "Changes", "h", Role::Read, false),
-    part("/events", "Events", "e", Role::Read, true),
-    part("/jobs", "Jobs", "j", Role::Read, false),
+    part("/events", "Events", "e", Role::Read, true).after_a_gap(),
+    part("/hooks", "Hooks", "k", Role::Read, true),
     part("/subscriptions", "Subscriptions", "s", Role::Read, true),
     part("/targets", "Targets", "m", Role::Read, true),
+    part("/jobs", "Jobs", "j", Role::Read, false).after_a_gap(),
     part("/operations", "Operations", "p", Role::Read, false),
     part("/audit", "Audit", "a", Role::Operate, false),
     part("/tokens", "Tokens", "t", Role::Admin, true),
@@ -41,6 +50,7 @@ const fn part(path: &'static str, name: &'static str, key: &'static str, role: R
         key,
         role,
         whole_store,
+        gap: false,
     }
 }
 
@@ -48,6 +58,13 @@ const fn part(path: &'static str, name: &'static str, key: &'static str, role: R
 pub(super) struct Page {
     status: StatusCode,
     markup: Markup,
+}
+
+impl Page {
+    /// The document.
+    pub(super) fn into_html(self) -> String {
+        self.markup.into_string()
+    }
 }
 
 impl IntoResponse for Page {
@@ -72,7 +89,7 @@ pub(super) fn page(viewer: &Viewer, part: &str, title: &str, content: Markup) ->
                     nav aria-label="Parts" {
                         ul {
                             @for entry in parts {
-                                li {
+                                li.gap[entry.gap] {
                                     a href=(entry.path) data-key=(entry.key) aria-current=[(entry.path == part).then_some("page")] {
                                         (entry.name) kbd aria-hidden="true" { "g " (entry.key) }
                                     }

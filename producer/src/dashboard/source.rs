@@ -15,7 +15,7 @@ use super::parts::{
 };
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Viewer, back_to};
-use super::{Dashboard, chart};
+use super::{Dashboard, chart, timeline};
 use crate::api::types::{
     Approval, AuditEntry, Configuration, Cycle, Drift, Job, Malformed, Page as List, Reset, SourceConfiguration,
     SourceStatus, Unseen,
@@ -43,6 +43,7 @@ struct Source {
     drifts: Vec<Drift>,
     unseen: Option<Vec<Unseen>>,
     acts: Vec<AuditEntry>,
+    events: timeline::Events,
     configuration: Option<SourceConfiguration>,
 }
 
@@ -62,7 +63,7 @@ impl Source {
             None => None,
         };
         let (acts, configuration) = if viewer.may(Role::Operate) {
-            let acts: List<AuditEntry> = viewer.list("/v1/audit", &[("source", name), ("limit", "10")]).await?;
+            let acts: List<AuditEntry> = viewer.list("/v1/audit", &[("source", name), ("limit", "30")]).await?;
             let configuration = if viewer.sees_all() {
                 optional(viewer.get::<Configuration>("/v1/configuration").await)?
             } else {
@@ -72,7 +73,10 @@ impl Source {
         } else {
             (Vec::new(), None)
         };
+        let configuration = configuration.and_then(|all| all.sources.into_iter().find(|source| source.name == name));
+        let topics = configuration.as_ref().map_or(&[][..], |source| &source.topics);
         Ok(Self {
+            events: timeline::read(viewer, name, topics).await?,
             open: jobs("running").await?.items,
             parked: jobs("parked").await?.items,
             unseen: unseen.map(|list| list.items),
@@ -81,7 +85,7 @@ impl Source {
             malformed: malformed.items,
             drifts: drifts.items,
             acts,
-            configuration: configuration.and_then(|all| all.sources.into_iter().find(|source| source.name == name)),
+            configuration,
         })
     }
 }
@@ -111,7 +115,7 @@ async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure>
             (live("partitions", partitions(&viewer, &source)))
             (live("malformed", malformed(&viewer, &source)))
             (live("drift", drift(&viewer, &source.drifts)))
-            @if viewer.may(Role::Operate) { (live("acts", acts(&viewer, &source))) }
+            (live("timeline", timeline::section(&viewer, &name, &source.cycles, &source.acts, &source.events)))
             @if let Some(configuration) = &source.configuration { (configured(configuration)) }
         }
         (command(&format!("tideline sources show {name}")))
@@ -152,6 +156,7 @@ fn commands(source: &Source, path: &str) -> Markup {
         section aria-label="Commands" {
             div.actions {
                 (super::overview::commands(state, path, path))
+                @if !orphaned { a.button href={ (path) "/plan" } { "Plan" } }
                 @if running { (act(&format!("{path}/cancel"), "Cancel the cycle", None, path)) }
                 @if !orphaned {
                     (Question {
@@ -302,19 +307,6 @@ fn drift(viewer: &Viewer, drifts: &[Drift]) -> Markup {
     }
 }
 
-fn acts(viewer: &Viewer, source: &Source) -> Markup {
-    html! {
-        @if !source.acts.is_empty() {
-            section aria-labelledby="acts-title" {
-                h2 #acts-title { "Who did what" }
-                div.scroll { table {
-                    tbody { @for entry in &source.acts { (super::parts::audit_row(entry, viewer.now)) } }
-                } }
-            }
-        }
-    }
-}
-
 fn configured(source: &SourceConfiguration) -> Markup {
     let ms = |ms: u64| length(std::time::Duration::from_millis(ms));
     html! {
@@ -328,6 +320,12 @@ fn configured(source: &SourceConfiguration) -> Markup {
                 dt { "removals.confirm_cycles" } dd { (source.confirm_cycles) }
                 dt { "parallel_partitions" } dd { (source.parallel_partitions) }
                 dt { "page_timeout" } dd { (ms(source.page_timeout_ms)) }
+                @if let Some(schedule) = &source.schedule { dt { "schedule" } dd { code { (schedule) } } }
+                dt { "backoff" } dd { (source.backoff_rungs) " failures in a row are waited out" }
+                dt { "removals.reject_above_percent" } dd { @match source.reject_above_percent { Some(percent) => { (percent) } None => { "none" } } }
+                dt { "removals.reject_empty" } dd { (source.reject_empty) }
+                @if let Some(drift) = &source.drift { dt { "drift" } dd { (drift) } }
+                @if !source.topics.is_empty() { dt { "on" } dd { code { (source.topics.join(", ")) } } }
             }
         }
     }

@@ -7,14 +7,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde_json::json;
-use tideline_core::words::{Role, SubscriptionState, grouped};
+use tideline_core::words::{Role, SubscriptionState, Timestamp, grouped};
 
 use super::Dashboard;
 use super::format::{ago, encoded};
 use super::parts::{Question, act, command, live, live_state};
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Viewer, back_to};
-use crate::api::types::{DeadLetter, Page as List, Subscription};
+use crate::api::types::{DeadLetter, Page as List, Subscription, Time};
 use crate::api::{Code, Problem};
 
 /// Dead letters shown.
@@ -43,7 +43,7 @@ fn state(state: SubscriptionState) -> Markup {
 async fn list(viewer: Viewer) -> Result<Page, Failure> {
     let found: List<Subscription> = viewer.get("/v1/subscriptions").await?;
     let content = html! {
-        header.page { h1 { "Subscriptions" } p { "Who follows the log of events" } (live_state()) }
+        header.page { h1 { "Subscriptions" } p { "Who follows events and changes" } (live_state()) }
         (live("subscriptions", rows(&viewer, &found.items)))
         (command("tideline subscriptions list"))
     };
@@ -53,20 +53,21 @@ async fn list(viewer: Viewer) -> Result<Page, Failure> {
 fn rows(viewer: &Viewer, found: &[Subscription]) -> Markup {
     html! {
         @if found.is_empty() {
-            p.empty { "Nobody follows events yet. A subscription that pulls is made with " code { "PUT /v1/subscriptions/NAME" } "." }
+            p.empty { "Nobody follows events or changes yet. " code { "tideline subscriptions create NAME" } " makes one that pulls, is pushed to a URL, or tells people in a chat." }
         } @else {
             div.scroll { table {
-                thead { tr { th { "Name" } th { "State" } th.wide { "Topics" } th.number.wide { "Position" } th.number { "Outstanding" } th.number { "Dead letters" } th.wide { "Failing" } } }
+                thead { tr { th { "Name" } th { "State" } th.wide { "Follows" } th.number { "Behind" } th.wide { "Since" } th.number.wide { "Outstanding" } th.number { "Dead letters" } th.wide { "Last error" } } }
                 tbody {
                     @for subscription in found {
                         tr id={ "subscription-" (encoded(&subscription.name)) } {
                             td { a href=(path_of(&subscription.name)) { (subscription.name) } }
                             td { (state(subscription.state)) }
-                            td.wide { (topics(subscription)) }
-                            td.number.wide { (subscription.position) }
-                            td.number { (grouped(u64::from(subscription.outstanding))) }
+                            td.wide { (follows(subscription)) }
+                            td.number { (grouped(subscription.lag)) }
+                            td.wide { @if let Some(since) = subscription.behind_since { (ago(since.0, viewer.now)) } }
+                            td.number.wide { (grouped(u64::from(subscription.outstanding))) }
                             td.number { @if subscription.dead_letters > 0 { span.badge.bad { (grouped(subscription.dead_letters)) } } @else { "0" } }
-                            td.wide { @if let Some(since) = subscription.failing_since { "since " (ago(since.0, viewer.now)) } }
+                            td.wide { @if subscription.failing_since.is_some() { span.error { (subscription.last_error.as_deref().unwrap_or("failing").lines().next().unwrap_or_default()) } } }
                         }
                     }
                 }
@@ -75,11 +76,22 @@ fn rows(viewer: &Viewer, found: &[Subscription]) -> Markup {
     }
 }
 
-fn topics(subscription: &Subscription) -> String {
-    if subscription.topics.is_empty() {
-        "all".to_owned()
-    } else {
-        subscription.topics.join(", ")
+/// What it follows, in a few words.
+fn follows(subscription: &Subscription) -> String {
+    let all = |list: &[String], what: &str| {
+        if list.is_empty() {
+            format!("every {what}")
+        } else {
+            list.join(", ")
+        }
+    };
+    match &subscription.changes {
+        Some(changes) => format!(
+            "changes of {}, {}",
+            all(&changes.sources, "source"),
+            all(&changes.kinds, "kind")
+        ),
+        None => all(&subscription.topics, "topic"),
     }
 }
 
@@ -102,10 +114,17 @@ fn facts(viewer: &Viewer, subscription: &Subscription) -> Markup {
     html! {
         section { dl.facts.card {
             dt { "State" } dd { (state(subscription.state)) @if let Some(reason) = &subscription.blocked_reason { p.error { (reason) } } }
-            dt { "Topics" } dd { (topics(subscription)) }
-            dt { "Position" } dd { "everything up to event " (subscription.position) " was looked at" }
+            dt { "Follows" } dd { (follows(subscription)) }
+            @if let Some(filter) = &subscription.filter { dt { "Filter" } dd { code { (filter) } } }
+            @match &subscription.push {
+                Some(push) => { dt { "Sent to" } dd { code { (push.url) } ", " (push.in_flight) " at a time" } }
+                None => { dt { "Sent to" } dd { "nobody: it pulls" } }
+            }
+            dt { "Behind" } dd { (grouped(subscription.lag)) @if let Some(since) = subscription.behind_since { ", the oldest stored " (ago(since.0, now)) } }
+            dt { "Position" } dd { "everything up to " (subscription.changes.as_ref().map_or(&subscription.position, |changes| &changes.position)) " was looked at" }
             dt { "Outstanding" } dd { (grouped(u64::from(subscription.outstanding))) }
             @if let Some(since) = subscription.failing_since { dt { "Failing since" } dd { (ago(since.0, now)) } }
+            @if let Some(next) = subscription.next_try { dt { "Tried again" } dd { (ago(next.0, now)) } }
             @if let Some(error) = &subscription.last_error { dt { "Last error" } dd { p.error { (error) } } }
             @if let Some(missed) = &subscription.missed_to { dt { "Missed" } dd { "events up to " (missed) " were dropped before it came to them" } }
             dt { "Made" } dd { (ago(subscription.created_at.0, now)) }
@@ -119,11 +138,28 @@ fn commands(subscription: &Subscription) -> Markup {
         section aria-label="Commands" { div.actions {
             @if subscription.state == SubscriptionState::Active { (act(&format!("{path}/pause"), "Pause", None, &path)) }
             @else { (act(&format!("{path}/resume"), "Resume", Some("main"), &path)) }
+            details {
+                summary.button { "Replay…" }
+                form.ask method="post" action={ (path) "/replay" } {
+                    p { "Go on from another place? What is outstanding is forgotten, and subscribers see again what they had." }
+                    div {
+                        label for="replay-from" { "From" }
+                        select #replay-from name="from" {
+                            option value="beginning" { "the beginning of what is kept" }
+                            option value="1h" { "an hour ago" }
+                            option value="1d" { "a day ago" }
+                            option value="now" { "now: skip what waits" }
+                        }
+                    }
+                    div { label for="replay-reason" { "Reason, for the audit log" } input #replay-reason name="reason" maxlength="500" required autocomplete="off"; }
+                    div { button.danger { "Replay" } }
+                }
+            }
             (Question {
-                path: &format!("{path}/replay"),
-                label: "Replay from the beginning",
-                text: html! { p { "Hand out again every event that is kept? What is outstanding is forgotten; subscribers see events that they had." } },
-                yes: "Replay",
+                path: &format!("{path}/delete"),
+                label: "Delete",
+                text: html! { p { "Forget this subscription with its dead letters? Its subscriber is handed out nothing more." } },
+                yes: "Delete",
                 danger: true,
                 reason: true,
                 fields: &[],
@@ -169,10 +205,21 @@ fn dead_letters(viewer: &Viewer, name: &str, letters: &[DeadLetter]) -> Markup {
 async fn perform(viewer: Viewer, Path((name, act)): Path<(String, String)>, form: Fields) -> Result<Response, Failure> {
     let path = path_of(&name);
     let reason = form.get("reason");
+    if act == "delete" {
+        let why = Act::because(super::source::needed(reason)?);
+        viewer.act(Method::DELETE, &format!("/v1{path}"), why).await?;
+        return Ok(back_to("/subscriptions"));
+    }
     let (route, act) = match act.as_str() {
         "pause" | "resume" => (act.as_str(), Act::because(reason)),
         "replay" => {
-            let body = json!({"from": "beginning"});
+            let from = match form.get("from") {
+                "1h" => Time(Timestamp(viewer.now.0 - 3_600_000)).to_string(),
+                "1d" => Time(Timestamp(viewer.now.0 - 86_400_000)).to_string(),
+                "now" => "now".to_owned(),
+                _ => "beginning".to_owned(),
+            };
+            let body = json!({ "from": from });
             ("replay", Act::with(&body, super::source::needed(reason)?))
         }
         "retry" => {
@@ -183,5 +230,5 @@ async fn perform(viewer: Viewer, Path((name, act)): Path<(String, String)>, form
         other => return Err(Problem::new(Code::NotFound, format!("{other} is no command of a subscription")).into()),
     };
     viewer.act(Method::POST, &format!("/v1{path}/{route}"), act).await?;
-    Ok(back_to(&path))
+    Ok(back_to(form.inside("back", &path)))
 }

@@ -9,11 +9,11 @@ use maud::{Markup, html};
 use tideline_core::words::{Role, TargetState, grouped};
 
 use super::Dashboard;
-use super::format::{ago, encoded};
+use super::format::{ago, count, encoded};
 use super::parts::{act, command, live, live_state};
 use super::shell::{Page, page};
-use super::viewer::{Act, Failure, Fields, Viewer, back_to};
-use crate::api::types::{EntityOfTarget, Page as List, Target};
+use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
+use crate::api::types::{EntityOfTarget, ObjectOfTarget, Page as List, Status, Target};
 use crate::api::{Code, Problem};
 
 pub(super) fn router() -> Router<Dashboard> {
@@ -72,27 +72,38 @@ fn rows(viewer: &Viewer, found: &[Target]) -> Markup {
     }
 }
 
-async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure> {
+async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> Result<Page, Failure> {
     let base = format!("/v1{}", path_of(&name));
     let target: Target = viewer.get(&base).await?;
     let failing: List<EntityOfTarget> = viewer.get(&format!("{base}/entities?failing=true&limit=50")).await?;
+    let query = [("limit", "50"), ("page_token", query.get("page_token"))];
+    let objects: List<ObjectOfTarget> = viewer.list(&format!("{base}/objects"), &query).await?;
+    let status: Status = viewer.get("/v1/status").await?;
     let content = html! {
         header.page { h1 { a.crumb href="/targets" { "Targets / " } (name) } p { (target.target_type) } (live_state()) }
-        (live("target", facts(&viewer, &target)))
+        (live("target", facts(&viewer, &target, status.last_sequence)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&target))) }
         (live("failing", entities(&failing.items)))
+        (live("objects", owned(&viewer, &name, &objects)))
         (command(&format!("tideline targets show {name}")))
     };
     Ok(page(&viewer, "/targets", &name, content))
 }
 
-fn facts(viewer: &Viewer, target: &Target) -> Markup {
+fn facts(viewer: &Viewer, target: &Target, last: i64) -> Markup {
+    let behind = target
+        .position
+        .split('-')
+        .next()
+        .and_then(|position| position.parse::<i64>().ok());
+    let behind = behind.map(|position| u64::try_from(last - position).unwrap_or(0));
     html! {
         section { dl.facts.card {
             dt { "State" } dd { (state(target)) @if let Some(reason) = &target.hold_reason { p.error { (reason) } } }
             @if let Some(until) = target.hold_until { dt { "Tried again" } dd { (ago(until.0, viewer.now)) } }
             dt { "Entities" } dd { (grouped(target.entities)) @if target.failing > 0 { ", " (grouped(target.failing)) " failing" } }
             dt { "Objects owned there" } dd { (grouped(target.objects)) }
+            @if let Some(behind) = behind { dt { "Behind" } dd { (count(behind, "number of the change feed", "numbers of the change feed")) } }
             dt { "Position" } dd { "followed the change feed up to " (target.position) }
             @if let Some(looked) = target.looked_at { dt { "Last whole look" } dd { (ago(looked.0, viewer.now)) } }
         } }
@@ -119,9 +130,41 @@ fn entities(failing: &[EntityOfTarget]) -> Markup {
                 div.scroll { table {
                     thead { tr { th { "Entity" } th { "Error" } } }
                     tbody { @for entity in failing {
-                        tr { td { (entity.reference) } td { span.error { (entity.error.as_deref().unwrap_or_default()) } } }
+                        tr { td { a href={ "/catalog/entity?ref=" (encoded(entity.reference.as_str())) } { (entity.reference) } } td { span.error { (entity.error.as_deref().unwrap_or_default()) } } }
                     } }
                 } }
+            }
+        }
+    }
+}
+
+fn owned(viewer: &Viewer, name: &str, objects: &List<ObjectOfTarget>) -> Markup {
+    html! {
+        section aria-labelledby="objects-title" {
+            h2 #objects-title { "Objects owned there" }
+            @if objects.items.is_empty() { p.empty { "None yet." } }
+            @else {
+                div.scroll { table {
+                    thead { tr { th { "Object" } th { "Of" } th.wide { "Its id there" } th { "State" } th.wide { "Changed" } } }
+                    tbody { @for object in &objects.items {
+                        tr {
+                            td { (object.object) }
+                            td { a href={ "/catalog/entity?ref=" (encoded(object.reference.as_str())) } { (object.reference) } }
+                            td.wide { @if let Some(id) = &object.remote_id { code { (id) } } }
+                            td {
+                                @match (&object.error, object.whole) {
+                                    (Some(error), _) => { span.badge.bad { "failing" } p.error { (error) } }
+                                    (None, true) => { span.badge.plain { "in step" } }
+                                    (None, false) => { span.badge.busy { "under way" } }
+                                }
+                            }
+                            td.wide { (ago(object.updated_at.0, viewer.now)) }
+                        }
+                    } }
+                } }
+                @if let Some(next) = &objects.next_page_token {
+                    nav.pager aria-label="Pages" { a.button href={ (path_of(name)) "?page_token=" (encoded(next)) } rel="next" { "Next page →" } }
+                }
             }
         }
     }

@@ -6,16 +6,18 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
+use tideline_config::settings::Settings;
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::rules::fingerprint;
 use tideline_core::words::{
-    CycleEnd, CycleState, DeliveryId, EventOutcome, EventSequence, MalformedItem, NewEvent, NewJob, Role, SettleEvent,
-    Settlement, SourceSpec, SubscriptionKind, SubscriptionSpec, TakeEvents, Timestamp, Trigger, Verdict,
+    CycleEnd, CycleState, DeliveryId, EntityRef, EventOutcome, EventSequence, MalformedItem, NewEvent, NewJob, Role,
+    SettleEvent, Settlement, SourceSpec, SubscriptionKind, SubscriptionSpec, TakeEvents, TargetHold, TargetObject,
+    TargetSpec, Timestamp, Trigger, Verdict,
 };
 use tideline_queue::in_process::InProcessQueue;
 use tideline_store::conformance::{KIND, Reader, claim, claim_ingest, entity, job_of, only, settle, written_with};
 use tideline_store::sqlite::SqliteStore;
-use tideline_store::{EventStart, Store};
+use tideline_store::{EventStart, HookHour, Store, TargetNote};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -23,40 +25,55 @@ use super::*;
 use crate::api::{ApiParts, Principal, SourceScope};
 
 /// What must never reach a page as it is.
-const EVIL: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&";
+pub(super) const EVIL: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&";
 
-struct Bench {
+pub(super) struct Bench {
     pages: Router,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     _folder: tempfile::TempDir,
 }
 
-struct Shown {
-    status: u16,
+pub(super) struct Shown {
+    pub(super) status: u16,
     policy: String,
-    html: String,
+    pub(super) html: String,
 }
 
-async fn bench() -> Bench {
+pub(super) async fn bench() -> Bench {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.db");
+    let bench = bench_on(&folder.path().join("t.db")).await;
+    Bench {
+        _folder: folder,
+        ..bench
+    }
+}
+
+/// On a store of this path.
+pub(super) async fn bench_on(path: &std::path::Path) -> Bench {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path.to_str().unwrap()).await.unwrap());
     let api = Api::new(ApiParts {
         store: Arc::clone(&store),
         queue: Arc::new(InProcessQueue::default()),
         clock: Arc::new(SystemClock),
-        settings: None,
         planner: None,
+        settings: Some(Arc::new(settings())),
         stop: CancellationToken::new(),
     });
     Bench {
         pages: secured(Dashboard::new(&api).pages().merge(assets())),
         store,
-        _folder: folder,
+        _folder: tempfile::tempdir().unwrap(),
     }
 }
 
-fn spec(name: &str) -> SourceSpec {
+/// A configuration with a hook and a source that follows it.
+fn settings() -> Settings {
+    let yaml = "hooks:\n  - { name: ci, provider: token, header: x-token, secret: s3cret }\nsources:\n  - name: s\n    type: http\n    \
+                base_url: http://localhost\n    resources: [{ name: all, path: / }]\n    on: [{ topic: 'github.*', refresh: source }]\n";
+    tideline_config::parse(yaml, std::path::Path::new("tideline.yaml"), &|_| None).unwrap()
+}
+
+pub(super) fn spec(name: &str) -> SourceSpec {
     SourceSpec {
         name: name.into(),
         source_type: "http".into(),
@@ -65,7 +82,7 @@ fn spec(name: &str) -> SourceSpec {
     }
 }
 
-fn somebody(role: Role, globs: &[&str]) -> Principal {
+pub(super) fn somebody(role: Role, globs: &[&str]) -> Principal {
     let globs: Vec<String> = globs.iter().map(|glob| (*glob).to_owned()).collect();
     Principal {
         role,
@@ -88,15 +105,15 @@ impl Bench {
         }
     }
 
-    async fn get_as(&self, principal: Principal, path: &str) -> Shown {
+    pub(super) async fn get_as(&self, principal: Principal, path: &str) -> Shown {
         self.ask(principal, Request::builder().uri(path), "").await
     }
 
-    async fn get(&self, path: &str) -> Shown {
+    pub(super) async fn get(&self, path: &str) -> Shown {
         self.get_as(somebody(Role::Admin, &[]), path).await
     }
 
-    async fn post_as(&self, principal: Principal, path: &str, form: &str) -> Shown {
+    pub(super) async fn post_as(&self, principal: Principal, path: &str, form: &str) -> Shown {
         let request = Request::builder()
             .method("POST")
             .uri(path)
@@ -105,12 +122,12 @@ impl Bench {
         self.ask(principal, request, form).await
     }
 
-    async fn post(&self, path: &str, form: &str) -> Shown {
+    pub(super) async fn post(&self, path: &str, form: &str) -> Shown {
         self.post_as(somebody(Role::Admin, &[]), path, form).await
     }
 
     /// A source, a job, an event, a subscription and a token whose texts are all markup, wherever a store takes any text.
-    async fn hostile(&self) -> EventSequence {
+    pub(super) async fn hostile(&self) -> EventSequence {
         let (store, now) = (&self.store, SystemClock.now());
         store.sync_sources(&[spec(EVIL)], now).await.unwrap();
         store.start_cycles(10, now).await.unwrap();
@@ -150,13 +167,61 @@ impl Bench {
         };
         let appended = only(store.append_events(&[event], now).await.unwrap());
         self.dead_letter(appended.sequence).await;
+        self.hostile_target().await;
+        let hour = HookHour {
+            hook: "ci".to_owned(),
+            hour: Timestamp(now.0 - now.0.rem_euclid(3_600_000)),
+            unproven: 3,
+            last_error_at: Some(now),
+            last_error: Some(EVIL.to_owned()),
+            ..HookHour::default()
+        };
+        store.add_hook_hours(&[hour], now).await.unwrap();
+        store.take_sample(now).await.unwrap();
         appended.sequence
+    }
+
+    /// A target that knows the entity, with markup wherever it has a text.
+    async fn hostile_target(&self) {
+        let (store, now) = (&self.store, SystemClock.now());
+        let spec = TargetSpec {
+            name: EVIL.to_owned(),
+            target_type: EVIL.to_owned(),
+        };
+        store.sync_targets(&[spec], now).await.unwrap();
+        let reference: EntityRef = "component:default/x%3Cscript%3E".parse().unwrap();
+        let note = TargetNote {
+            reference: reference.clone(),
+            fingerprint: Some(fingerprint(b"x")),
+        };
+        store.note_target_entities(EVIL, &[note]).await.unwrap();
+        store
+            .settle_target_entity(EVIL, &reference, Some(EVIL), now)
+            .await
+            .unwrap();
+        let object = TargetObject {
+            object: EVIL.to_owned(),
+            reference,
+            part: EVIL.to_owned(),
+            remote_id: Some(EVIL.to_owned()),
+            fingerprint: None,
+            detail: "{}".to_owned(),
+            error: Some(EVIL.to_owned()),
+            updated_at: now,
+        };
+        assert!(store.put_target_object(EVIL, &object).await.unwrap());
+        let hold = TargetHold {
+            until: now.plus(std::time::Duration::from_secs(60)),
+            reason: EVIL.to_owned(),
+            count: 1,
+        };
+        store.hold_target(EVIL, &hold).await.unwrap();
     }
 
     async fn dead_letter(&self, sequence: EventSequence) {
         let (store, now) = (&self.store, SystemClock.now());
         let spec = SubscriptionSpec {
-            name: "hook-reader".to_owned(),
+            name: EVIL.to_owned(),
             kind: SubscriptionKind::Pull,
             topics: vec![],
             max_outstanding: 10,
@@ -171,13 +236,13 @@ impl Bench {
             token: 7,
             in_flight: None,
         };
-        store.take_events("hook-reader", &request, now).await.unwrap();
+        store.take_events(EVIL, &request, now).await.unwrap();
         let died = SettleEvent {
             sequence,
             token: 7,
             outcome: EventOutcome::Dead { error: EVIL.to_owned() },
         };
-        assert_eq!(store.settle_events("hook-reader", &[died], now).await.unwrap(), [true]);
+        assert_eq!(store.settle_events(EVIL, &[died], now).await.unwrap(), [true]);
     }
 }
 
@@ -200,6 +265,7 @@ async fn all_pages(bench: &Bench, event: EventSequence) -> Vec<String> {
     vec![
         "/".to_owned(),
         format!("/sources/{source}"),
+        format!("/sources/{source}/plan"),
         format!("/catalog?source={source}&name=x*"),
         format!("/catalog/entity?source={source}&ref=component:default/x%253Cscript%253E"),
         "/changes".to_owned(),
@@ -210,8 +276,12 @@ async fn all_pages(bench: &Bench, event: EventSequence) -> Vec<String> {
         "/jobs".to_owned(),
         format!("/jobs/{job}"),
         "/subscriptions".to_owned(),
-        "/subscriptions/hook-reader".to_owned(),
+        format!("/subscriptions/{source}"),
         "/targets".to_owned(),
+        format!("/targets/{source}"),
+        "/hooks".to_owned(),
+        "/hooks?name=ci".to_owned(),
+        "/jobs?state=parked&age=1h".to_owned(),
         "/operations".to_owned(),
         format!("/audit?actor={source}"),
         "/audit".to_owned(),
@@ -229,6 +299,10 @@ async fn markup_is_shown_as_text_on_every_page() {
             &format!("reason={}", format::encoded(EVIL)),
         )
         .await;
+    let evil = Principal::local(EVIL);
+    bench
+        .post_as(evil, &format!("/sources/{}/resume", format::encoded(EVIL)), "reason=r")
+        .await;
     bench
         .post("/tokens", &format!("name={}&role=read&days=", format::encoded(EVIL)))
         .await;
@@ -244,7 +318,7 @@ async fn markup_is_shown_as_text_on_every_page() {
         );
         escaped += usize::from(shown.html.contains("&lt;script&gt;alert(1)"));
     }
-    assert!(escaped >= 12, "only {escaped} pages showed the text at all");
+    assert!(escaped >= 20, "only {escaped} pages showed the text at all");
     let refused = bench.get(&format!("/sources/{}", format::encoded("<b>none</b>"))).await;
     assert_eq!(refused.status, 404);
     assert!(refused.html.contains("&lt;b&gt;none&lt;/b&gt;") && !refused.html.contains("<b>none"));

@@ -4,6 +4,7 @@
 
 mod body;
 mod document;
+mod figures;
 mod intake;
 mod providers;
 mod receive;
@@ -25,6 +26,7 @@ use tideline_store::Store;
 use tokio::sync::Notify;
 
 use self::body::Memory;
+use self::figures::Figures;
 use self::intake::{Intake, Writer, intake};
 use self::scheme::Verifier;
 use self::silence::Silence;
@@ -60,6 +62,7 @@ pub struct Hooks {
     hooks: HashMap<String, Hook>,
     memory: Memory,
     intake: Intake,
+    figures: Arc<Figures>,
     clock: Arc<dyn Clock>,
 }
 
@@ -77,6 +80,7 @@ impl Hooks {
         silence.start(runtime);
         let (hooks, writer) = Self::new(parts);
         hooks.start_repairs(&store, runtime);
+        hooks.figures.start(&store, &hooks.clock, runtime);
         // What was handed in before the stop is written; a request that still runs then is answered 503.
         runtime.spawn(writer.run(runtime.stop()));
         hooks
@@ -99,6 +103,7 @@ impl Hooks {
             hooks: hooks.collect(),
             memory: Memory::new(parts.events.max_bytes_in_flight),
             intake,
+            figures: Arc::default(),
             clock: parts.clock,
         };
         (Arc::new(hooks), writer)

@@ -18,6 +18,7 @@ use url::form_urlencoded;
 
 use super::body::NotReceived;
 use super::document::Document;
+use super::figures::CameOf;
 use super::intake::{Intake, NotStored};
 use super::providers::{self, Id, Received, Understood};
 use super::scheme::{Refusal, header};
@@ -58,7 +59,7 @@ const TIMESTAMP_HEADERS: [&str; 3] = ["webhook-timestamp", "x-timestamp", "x-req
 enum Refused {
     Unknown,
     Method,
-    Unproven,
+    Unproven(Refusal),
     Type(&'static str),
     Body(NotReceived),
     Stored(NotStored),
@@ -82,6 +83,7 @@ async fn answer(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Reque
     // Only names of the configuration, and only who knows the whole path: a stranger must not make time series.
     if hooks.hooks.contains_key(name) && !matches!(received, Err(Refused::Unknown)) {
         metrics::hook_request(name, outcome(&received), began.elapsed());
+        hooks.figures.note(name, came_of(&received), hooks.clock.now());
     }
     match received {
         Ok(stored) => {
@@ -93,12 +95,27 @@ async fn answer(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Reque
     }
 }
 
+/// What became of a webhook, for the figures of its hook.
+fn came_of(received: &Result<Appended, Refused>) -> CameOf {
+    match received {
+        Ok(stored) if stored.duplicate => CameOf::Duplicate,
+        Ok(_) => CameOf::Stored,
+        Err(Refused::Unproven(refusal)) => CameOf::Unproven(refusal.text()),
+        Err(Refused::Body(NotReceived::Full)) => CameOf::Unavailable("too much came in at once"),
+        Err(Refused::Stored(_)) => CameOf::Unavailable("it could not be stored"),
+        Err(Refused::Body(NotReceived::Long)) => CameOf::Refused("the body is larger than max_body_bytes"),
+        Err(Refused::Body(_)) => CameOf::Refused("the body did not arrive"),
+        Err(Refused::Type(_)) => CameOf::Refused("the content is of another type than JSON"),
+        Err(Refused::Unknown | Refused::Method) => CameOf::Refused("it was not sent with POST"),
+    }
+}
+
 /// What became of a webhook, as the metric says it.
 fn outcome(received: &Result<Appended, Refused>) -> &'static str {
     match received {
         Ok(stored) if stored.duplicate => "duplicate",
         Ok(_) => "stored",
-        Err(Refused::Unproven) => "unproven",
+        Err(Refused::Unproven(_)) => "unproven",
         Err(Refused::Body(NotReceived::Full) | Refused::Stored(_)) => "unavailable",
         Err(Refused::Unknown | Refused::Method | Refused::Type(_) | Refused::Body(_)) => "refused",
     }
@@ -128,7 +145,7 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
     let now = hooks.clock.now();
     if let Err(refusal) = hook.verifier.verify(&headers, &held.bytes, now) {
         hook.log_refusal(refusal, now);
-        return Err(Refused::Unproven);
+        return Err(Refused::Unproven(refusal));
     }
     let (bytes, memory) = held.into_parts();
     let event = hook.event(&headers, bytes, form, now);
@@ -295,12 +312,7 @@ impl Hook {
         if swapped.is_ok() {
             self.refused.fetch_sub(refused, Ordering::Relaxed);
             let hook = self.settings.name.as_str();
-            let why = match refusal {
-                Refusal::Missing => "the signature is missing",
-                Refusal::Wrong => "the signature is wrong: is the secret the sender's?",
-                Refusal::Late => "the timestamp is too far from now: are the clocks right?",
-            };
-            tracing::warn!(hook, refused, why, "webhooks were refused");
+            tracing::warn!(hook, refused, why = refusal.text(), "webhooks were refused");
         }
     }
 }
@@ -328,7 +340,7 @@ impl IntoResponse for Refused {
         let (status, detail) = match &self {
             Self::Unknown => (StatusCode::NOT_FOUND, ""),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "webhooks are sent with POST"),
-            Self::Unproven => (StatusCode::UNAUTHORIZED, ""),
+            Self::Unproven(_) => (StatusCode::UNAUTHORIZED, ""),
             Self::Type(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "see the header Accept for what is taken",

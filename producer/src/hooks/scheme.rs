@@ -22,6 +22,17 @@ pub(super) enum Refusal {
     Late,
 }
 
+impl Refusal {
+    /// For people.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "the signature is missing",
+            Self::Wrong => "the signature is wrong: is the secret the sender's?",
+            Self::Late => "the timestamp is too far from now: are the clocks right?",
+        }
+    }
+}
+
 /// What proves who sent a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Proof {

@@ -10,6 +10,7 @@ mod drift_seam;
 mod error;
 mod event_seams;
 mod events;
+mod observations;
 mod requests;
 mod seams;
 mod sessions;
@@ -17,6 +18,7 @@ mod sibling_seam;
 mod standing;
 mod subscriptions;
 mod target_seams;
+mod versions;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -28,9 +30,11 @@ pub use drift_seam::DriftStore;
 pub use error::StoreError;
 pub use event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};
+pub use observations::{HookHour, ObservationStore, Origin, OriginPage, Sample, StoreSize, TableSize};
 pub use requests::*;
 pub use seams::*;
 pub use sessions::{Session, SessionStore};
 pub use sibling_seam::{Sibling, SiblingStore, SiblingsCommitted};
 pub use subscriptions::SubscriptionCommand;
 pub use target_seams::{TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};
+pub use versions::{Version, VersionStore};

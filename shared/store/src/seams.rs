@@ -2,9 +2,11 @@ use async_trait::async_trait;
 
 use super::drift_seam::DriftStore;
 use super::event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
+use super::observations::ObservationStore;
 use super::sessions::SessionStore;
 use super::sibling_seam::SiblingStore;
 use super::target_seams::TargetStore;
+use super::versions::VersionStore;
 use super::{
     AuditFilter, AuditRecord, ClaimRequest, CycleTrace, DueJob, EntityFilter, EntityRecord, FeedReading, JobFilter,
     OperatorAct, Performed, PrunedJobs, Rescue, SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError,
@@ -40,6 +42,8 @@ pub trait Store:
     + FollowerStore
     + TargetStore
     + SessionStore
+    + ObservationStore
+    + VersionStore
 {
 }
 
@@ -63,6 +67,8 @@ impl<T> Store for T where
         + FollowerStore
         + TargetStore
         + SessionStore
+        + ObservationStore
+        + VersionStore
 {
 }
 

@@ -1,11 +1,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tideline_core::words::{Change as ChangeRecord, ChangeKind, FeedPosition};
+use tideline_core::words::{Change as ChangeRecord, ChangeKind, CycleNumber, FeedPosition, JobId};
 use tideline_store::EntityRecord;
 use utoipa::ToSchema;
 
 use super::super::problem::Problem;
-use super::{Time, raw, words};
+use super::{Difference, Time, raw, words};
 
 /// A live entity of the catalog.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -38,6 +38,60 @@ impl TryFrom<EntityRecord> for Entity {
             changed_at: Time(entity.changed_at),
             body: raw(entity.body)?,
         })
+    }
+}
+
+/// Where an entity was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Origin {
+    /// Pages of the source that show it, at most five.
+    pub pages: Vec<OriginPage>,
+    /// When the reading began that an event asked for, or that a program pushed, and that no complete cycle has confirmed yet.
+    pub event_read_at: Option<Time>,
+}
+
+/// One state of an entity, and how it differs from the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Revision {
+    /// The number of the change that made it so.
+    pub sequence: i64,
+    /// When that was.
+    pub changed_at: Time,
+    /// Every place at which it differs from the state before; absent: that one is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Vec<Difference>>,
+}
+
+/// A page that shows an entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OriginPage {
+    /// The job that reads its partition.
+    #[schema(value_type = i64)]
+    pub job: JobId,
+    /// The partition.
+    pub partition: String,
+    /// The page, from 0.
+    pub page: u32,
+    /// The newest cycle that read it.
+    #[schema(value_type = i64)]
+    pub cycle: CycleNumber,
+    /// When that reading began.
+    pub read_at: Option<Time>,
+}
+
+impl From<tideline_store::Origin> for Origin {
+    fn from(origin: tideline_store::Origin) -> Self {
+        let page = |page: tideline_store::OriginPage| OriginPage {
+            job: page.job,
+            partition: page.partition,
+            page: page.page,
+            cycle: page.cycle,
+            read_at: page.read_at.map(Time),
+        };
+        Self {
+            pages: origin.pages.into_iter().map(page).collect(),
+            event_read_at: origin.delta_read_at.map(Time),
+        }
     }
 }
 

@@ -201,4 +201,28 @@ pub struct SourceConfiguration {
     pub parallel_partitions: u32,
     /// `page_timeout`, in milliseconds.
     pub page_timeout_ms: u64,
+    /// `schedule` with its time zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// How many failures in a row are waited out (`backoff`).
+    #[serde(default)]
+    pub backoff_rungs: u32,
+    /// `removals.reject_above_percent`; null: no such guard.
+    #[serde(default)]
+    pub reject_above_percent: Option<f64>,
+    /// `removals.reject_empty`.
+    #[serde(default)]
+    pub reject_empty: bool,
+    /// `max_pages`.
+    #[serde(default)]
+    pub max_pages: u32,
+    /// `drift`; null: cycles are not compared with events.
+    #[serde(default)]
+    pub drift: Option<String>,
+    /// Topics of its rules (`on`).
+    #[serde(default)]
+    pub topics: Vec<String>,
+    /// What is allowed, but surely not meant: a key, and what is odd about it.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }

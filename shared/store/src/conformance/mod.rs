@@ -33,6 +33,7 @@ pub mod followers;
 pub mod ingest;
 pub mod jobs;
 pub mod leases;
+pub mod observations;
 pub mod operators;
 pub mod ownership;
 pub mod pages;
@@ -47,6 +48,7 @@ pub mod supersede;
 pub mod sweep;
 pub mod targets;
 pub mod upkeep;
+pub mod versions;
 
 use std::sync::Arc;
 
@@ -71,6 +73,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_ingest!($open);
         $crate::store_conformance_jobs!($open);
         $crate::store_conformance_leases!($open);
+        $crate::store_conformance_observations!($open);
         $crate::store_conformance_operators!($open);
         $crate::store_conformance_ownership!($open);
         $crate::store_conformance_pages!($open);
@@ -85,6 +88,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_sweep!($open);
         $crate::store_conformance_targets!($open);
         $crate::store_conformance_upkeep!($open);
+        $crate::store_conformance_versions!($open);
     };
 }
 

@@ -3,6 +3,7 @@
 use super::act::{Act, COPY_BYTES};
 use super::error::{broken, conflict};
 use super::rows::column;
+use super::versions;
 use crate::StoreError;
 use tideline_core::words::{DeltaOutcome, Entity, SourceId, Timestamp};
 
@@ -182,14 +183,11 @@ async fn update(
     first: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let references: Vec<&str> = changed.iter().map(|(entity, _)| entity.reference.as_str()).collect();
+    versions::keep(act, source, &references, now).await?;
     let statement = sqlx::query(include_str!("sql/update_entities.sql"))
         .bind(source.0)
-        .bind(
-            changed
-                .iter()
-                .map(|(entity, _)| entity.reference.as_str())
-                .collect::<Vec<&str>>(),
-        )
+        .bind(references)
         .bind(
             changed
                 .iter()

@@ -55,6 +55,18 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "change subscriptions",
         include_str!("../../../../migrations/postgres/0014_change_subscriptions.sql"),
     ),
+    (
+        "observations",
+        include_str!("../../../../migrations/postgres/0015_observations.sql"),
+    ),
+    (
+        "source events",
+        include_str!("../../../../migrations/postgres/0016_source_events.sql"),
+    ),
+    (
+        "versions",
+        include_str!("../../../../migrations/postgres/0017_versions.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

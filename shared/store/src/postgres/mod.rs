@@ -25,6 +25,7 @@ mod followers;
 mod ingest;
 mod jobs;
 mod migrate;
+mod observations;
 mod operators;
 mod places;
 mod rows;
@@ -37,6 +38,7 @@ mod targets;
 mod tokens;
 mod totals;
 mod upkeep;
+mod versions;
 mod workers;
 
 use std::time::Duration;

@@ -18,7 +18,13 @@ use tideline_core::words::{
 impl OperatorStore for PostgresStore {
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
         let mut act = self.reading("list jobs").await?;
-        let statement = sqlx::query(include_str!("sql/list_jobs.sql"))
+        // Jobs that are done are many, and the others have indexes.
+        let statement = match filter.state {
+            Some(JobState::Parked) => include_str!("sql/list_parked_jobs.sql"),
+            Some(JobState::Waiting | JobState::Running) => include_str!("sql/list_open_jobs.sql"),
+            Some(JobState::Done | JobState::Cancelled) | None => include_str!("sql/list_jobs.sql"),
+        };
+        let statement = sqlx::query(statement)
             .bind(filter.kind.as_deref())
             .bind(filter.state.map(job_state_text))
             .bind(filter.source.as_deref())

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row, query, query_scalar, query_with};
 
 use super::rows::{count, to_json};
-use super::sql;
+use super::{sql, versions};
 use tideline_core::words::{ChangeKind, Entity, EntityRef, KeyHash, Timestamp};
 
 /// Rows per statement, largest first.
@@ -50,6 +50,7 @@ pub(super) async fn write_entities(
         return Ok(());
     }
     let replaced: Vec<i64> = entities.iter().filter_map(|written| written.replaces).collect();
+    versions::keep(connection, &replaced, now).await?;
     delete_changes(connection, &replaced).await?;
     let mut sequence = take_sequences(connection, entities.len()).await?;
     let mut rest = entities;

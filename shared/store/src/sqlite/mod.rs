@@ -20,6 +20,7 @@ mod followers;
 mod ingest;
 mod jobs;
 mod manifest;
+mod observations;
 mod open;
 mod operators;
 mod ownership;
@@ -36,6 +37,7 @@ mod sweep;
 mod targets;
 mod tokens;
 mod upkeep;
+mod versions;
 mod workers;
 mod writer;
 

@@ -24,6 +24,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0012_sessions.sql"),
     include_str!("../../../../migrations/sqlite/0013_drift.sql"),
     include_str!("../../../../migrations/sqlite/0014_change_subscriptions.sql"),
+    include_str!("../../../../migrations/sqlite/0015_observations.sql"),
+    include_str!("../../../../migrations/sqlite/0016_source_events.sql"),
+    include_str!("../../../../migrations/sqlite/0017_versions.sql"),
 ];
 
 /// The version this program knows.

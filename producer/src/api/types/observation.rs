@@ -1,0 +1,161 @@
+use serde::{Deserialize, Serialize};
+use tideline_store::{HookHour, Sample, StoreSize};
+use utoipa::ToSchema;
+
+use super::Time;
+
+/// A hook of the configuration, and what came to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hook {
+    /// Its unique name.
+    pub name: String,
+    /// Whose webhooks it takes: `github`, `terraform`, …
+    pub provider: String,
+    /// Its path at the gateway; a secret part is shown as `…`.
+    pub path: String,
+    /// It proves who sent a webhook; otherwise everybody who knows the path may send.
+    pub verifies: bool,
+    /// The topic of all its events; absent: what the provider calls each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Largest body that is taken, in bytes.
+    pub max_body_bytes: u64,
+    /// Missed webhooks are asked for at the provider.
+    pub repairs: bool,
+    /// When the newest webhook was stored, within the last seven days.
+    pub last_stored_at: Option<Time>,
+    /// When the newest one was not.
+    pub last_error_at: Option<Time>,
+    /// Why.
+    pub last_error: Option<String>,
+    /// It has received nothing for much longer than usual: since when that is known.
+    pub silent_since: Option<Time>,
+    /// What came in the last 24 hours.
+    pub day: HookCounts,
+    /// What came by the hour, oldest first, for seven days. Hours in which nothing came are left out.
+    pub hours: Vec<HookFigures>,
+}
+
+/// How many webhooks came of which kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HookCounts {
+    /// Stored.
+    pub stored: u64,
+    /// Stored before.
+    pub duplicates: u64,
+    /// Without a signature that fits.
+    pub unproven: u64,
+    /// Refused for another reason.
+    pub refused: u64,
+    /// They could not be stored, and their sender sends them again.
+    pub unavailable: u64,
+}
+
+impl HookCounts {
+    /// Adds an hour.
+    pub fn add(&mut self, hour: &HookHour) {
+        self.stored += hour.stored;
+        self.duplicates += hour.duplicates;
+        self.unproven += hour.unproven;
+        self.refused += hour.refused;
+        self.unavailable += hour.unavailable;
+    }
+}
+
+/// What came in an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HookFigures {
+    /// When it began.
+    pub hour: Time,
+    /// How many.
+    #[serde(flatten)]
+    pub counts: HookCounts,
+}
+
+impl From<&HookHour> for HookFigures {
+    fn from(hour: &HookHour) -> Self {
+        let mut counts = HookCounts::default();
+        counts.add(hour);
+        Self {
+            hour: Time(hour.hour),
+            counts,
+        }
+    }
+}
+
+/// The store's figures at a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Figures {
+    /// The minute.
+    pub at: Time,
+    /// Waiting jobs that were due.
+    pub due: u64,
+    /// How long the oldest of them had waited, in milliseconds.
+    pub lag_ms: u64,
+    /// Running jobs.
+    pub running: u64,
+    /// Parked jobs.
+    pub parked: u64,
+    /// Events that were given up.
+    pub dead_letters: u64,
+    /// The number of the last change.
+    pub last_sequence: i64,
+    /// The number of the last event.
+    pub last_event: i64,
+    /// Entities that cycles read which ended in the minute before.
+    pub entities: u64,
+    /// Cycles that ended in the minute before and did not complete.
+    pub failed_cycles: u64,
+}
+
+impl From<Sample> for Figures {
+    fn from(sample: Sample) -> Self {
+        Self {
+            at: Time(sample.minute),
+            due: sample.due,
+            lag_ms: sample.lag_ms,
+            running: sample.running,
+            parked: sample.parked,
+            dead_letters: sample.dead_letters,
+            last_sequence: sample.last_sequence.0,
+            last_event: sample.last_event.0,
+            entities: sample.entities,
+            failed_cycles: sample.failed_cycles,
+        }
+    }
+}
+
+/// What the store takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Storage {
+    /// Bytes of all of it.
+    pub bytes: u64,
+    /// By table, largest first. Empty for a large SQLite file: finding out would read all of it.
+    pub tables: Vec<Table>,
+}
+
+/// A table of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Bytes, with its indexes.
+    pub bytes: u64,
+    /// Rows, about. SQLite does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+impl From<StoreSize> for Storage {
+    fn from(size: StoreSize) -> Self {
+        let table = |size: tideline_store::TableSize| Table {
+            name: size.table,
+            bytes: size.bytes,
+            rows: size.rows,
+        };
+        Self {
+            bytes: size.bytes,
+            tables: size.tables.into_iter().map(table).collect(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The last hours as charts: what was read, what changed, how long jobs waited, and what failed. The store keeps one sample of
+//! each minute.
+
+use maud::{Markup, html};
+use tideline_core::words::{Timestamp, grouped};
+
+use super::chart::{Bar, bars};
+use super::format::length;
+use super::viewer::Viewer;
+use crate::api::Problem;
+use crate::api::types::{Figures, Page as List};
+
+/// Hours shown.
+const HOURS: u32 = 6;
+/// Minutes of one bar.
+const STEP: i64 = 5;
+/// Bars of one chart.
+const BARS: i64 = HOURS as i64 * 60 / STEP;
+/// A minute, in milliseconds.
+const MINUTE: i64 = 60_000;
+
+/// The samples of the last hours.
+pub(super) async fn read(viewer: &Viewer) -> Result<Vec<Figures>, Problem> {
+    let list: List<Figures> = viewer.get(&format!("/v1/history?hours={HOURS}")).await?;
+    Ok(list.items)
+}
+
+/// What one bar stands for.
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    samples: u64,
+    entities: u64,
+    changes: u64,
+    events: u64,
+    lag_ms: u64,
+    failed: u64,
+    parked: u64,
+}
+
+/// The samples by bar, oldest first.
+fn buckets(samples: &[Figures], now: Timestamp) -> Vec<Bucket> {
+    let mut buckets = vec![Bucket::default(); usize::try_from(BARS).unwrap_or(0)];
+    let mut before: Option<&Figures> = None;
+    for sample in samples {
+        let ago = (now.0 - sample.at.0.0).max(0) / (STEP * MINUTE);
+        let place = usize::try_from(BARS - 1 - ago).ok();
+        if let Some(bucket) = place.and_then(|place| buckets.get_mut(place)) {
+            let risen = |to: i64, from: fn(&Figures) -> i64| {
+                let from = before.map_or(to, from);
+                u64::try_from(to - from).unwrap_or(0)
+            };
+            bucket.samples += 1;
+            bucket.entities += sample.entities;
+            bucket.changes += risen(sample.last_sequence, |sample| sample.last_sequence);
+            bucket.events += risen(sample.last_event, |sample| sample.last_event);
+            bucket.lag_ms = bucket.lag_ms.max(sample.lag_ms);
+            bucket.failed += sample.failed_cycles;
+            bucket.parked = bucket.parked.max(sample.parked + sample.dead_letters);
+        }
+        before = Some(sample);
+    }
+    buckets
+}
+
+/// All charts.
+pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
+    let buckets = buckets(samples, now);
+    let sum = |of: fn(&Bucket) -> u64| buckets.iter().map(of).sum::<u64>();
+    let most = |of: fn(&Bucket) -> u64| buckets.iter().map(of).max().unwrap_or(0);
+    let ms = |ms: u64| length(std::time::Duration::from_millis(ms));
+    let (lag, failed, parked) = (
+        most(|bucket| bucket.lag_ms),
+        sum(|bucket| bucket.failed),
+        most(|bucket| bucket.parked),
+    );
+    let plain = |of: fn(&Bucket) -> u64, what: &str| {
+        let text = |bucket: &Bucket| format!("{} {what}", grouped(of(bucket)));
+        chart(&buckets, &|bucket| (of(bucket), 0), &text, what)
+    };
+    let waits = |bucket: &Bucket| format!("the oldest due job had waited {}", ms(bucket.lag_ms));
+    let troubles = |bucket: &Bucket| {
+        format!(
+            "{} failed cycles, {} parked jobs and dead letters",
+            grouped(bucket.failed),
+            grouped(bucket.parked)
+        )
+    };
+    html! {
+        section aria-labelledby="history-title" {
+            h2 #history-title { "Last " (HOURS) " hours" }
+            @if samples.is_empty() {
+                p.empty { "A scheduler takes the first figures within a minute." }
+            } @else {
+                div.panels {
+                    (panel("Entities read", &grouped(sum(|bucket| bucket.entities)), false, plain(|bucket| bucket.entities, "entities of finished cycles")))
+                    (panel("Changes", &grouped(sum(|bucket| bucket.changes)), false, plain(|bucket| bucket.changes, "changes")))
+                    (panel("Events", &grouped(sum(|bucket| bucket.events)), false, plain(|bucket| bucket.events, "events")))
+                    (panel("Longest wait", &if lag == 0 { "none".to_owned() } else { ms(lag) }, false,
+                        chart(&buckets, &|bucket| (bucket.lag_ms, 0), &waits, "how long the oldest due job had waited")))
+                    (panel("Failed or parked", &grouped(failed + parked), failed + parked > 0,
+                        chart(&buckets, &|bucket| (bucket.failed + bucket.parked, bucket.failed + bucket.parked), &troubles, "failed cycles, parked jobs and dead letters")))
+                }
+            }
+        }
+    }
+}
+
+fn panel(name: &str, figure: &str, bad: bool, chart: Markup) -> Markup {
+    html! {
+        figure.panel {
+            figcaption { (name) strong.bad[bad] { (figure) } }
+            (chart)
+            p.scale aria-hidden="true" { span { "−" (HOURS) " h" } span { "now" } }
+        }
+    }
+}
+
+fn chart(
+    buckets: &[Bucket],
+    values: &dyn Fn(&Bucket) -> (u64, u64),
+    text: &dyn Fn(&Bucket) -> String,
+    label: &str,
+) -> Markup {
+    let last = i64::try_from(buckets.len()).unwrap_or(0) - 1;
+    let drawn: Vec<Bar> = buckets
+        .iter()
+        .zip(0..)
+        .map(|(bucket, place)| {
+            let ((value, bad), ago) = (values(bucket), (last - place) * STEP);
+            let title = match (bucket.samples, ago) {
+                (0, _) => String::new(),
+                (_, 0) => format!("now: {}", text(bucket)),
+                (_, ago) => format!(
+                    "{} ago: {}",
+                    length(std::time::Duration::from_secs(ago.unsigned_abs() * 60)),
+                    text(bucket)
+                ),
+            };
+            Bar { value, bad, title }
+        })
+        .collect();
+    bars(&drawn, 44, &format!("Last {HOURS} hours: {label}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::Time;
+
+    fn figures(at: i64, last_sequence: i64, lag_ms: u64) -> Figures {
+        Figures {
+            at: Time(Timestamp(at)),
+            due: 0,
+            lag_ms,
+            running: 0,
+            parked: 0,
+            dead_letters: 0,
+            last_sequence,
+            last_event: 0,
+            entities: 10,
+            failed_cycles: 0,
+        }
+    }
+
+    #[test]
+    fn numbers_that_rise_are_shown_by_how_much_they_rose_and_waits_by_the_longest() {
+        let now = Timestamp(1_000 * MINUTE);
+        let at = |ago: i64| now.0 - ago * MINUTE;
+        let samples = [
+            figures(at(12), 500, 0),
+            figures(at(2), 520, 3_000),
+            figures(at(1), 530, 1_000),
+        ];
+        let buckets = buckets(&samples, now);
+        let newest = buckets.last().copied().unwrap();
+        assert_eq!((newest.changes, newest.entities, newest.lag_ms), (30, 20, 3_000));
+        let changes: u64 = buckets.iter().map(|bucket| bucket.changes).sum();
+        assert_eq!(changes, 30, "what came before the first sample is not counted");
+    }
+
+    #[test]
+    fn samples_of_a_clock_that_ran_ahead_are_shown_as_now() {
+        let now = Timestamp(1_000 * MINUTE);
+        let buckets = buckets(&[figures(now.0 + 90_000, 1, 0)], now);
+        assert_eq!(buckets.last().unwrap().samples, 1);
+    }
+}

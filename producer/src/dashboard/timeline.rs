@@ -1,0 +1,168 @@
+//! Everything that happened to a source, in one list: cycles, guards, configuration, webhooks that it follows, drift, and what
+//! people and programs did.
+
+use maud::{Markup, html};
+use tideline_core::words::{CycleState, Timestamp, grouped};
+
+use super::chart;
+use super::format::{ago, encoded, length, sentence};
+use super::viewer::Viewer;
+use crate::api::Problem;
+use crate::api::types::{AuditEntry, Cycle, Event, Page as List};
+
+/// Entries shown.
+const ENTRIES: usize = 40;
+
+/// What an entry is about.
+#[derive(Clone, Copy)]
+enum About {
+    Cycle,
+    Trouble,
+    Guard,
+    Configuration,
+    Webhook,
+    Act,
+}
+
+impl About {
+    /// Its class, and its word.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Cycle => ("cycle", "cycle"),
+            Self::Trouble => ("bad", "failed"),
+            Self::Guard => ("warn", "guard"),
+            Self::Configuration => ("plain", "config"),
+            Self::Webhook => ("plain", "webhook"),
+            Self::Act => ("act", "act"),
+        }
+    }
+}
+
+/// One thing that happened.
+struct Entry {
+    at: Timestamp,
+    about: About,
+    text: Markup,
+}
+
+/// Events that concern a source: its own ones, and deliveries that its rules follow.
+pub(super) struct Events {
+    own: Vec<Event>,
+    webhooks: Vec<Event>,
+}
+
+/// Reads the newest events that concern a source. `topics`: those of its rules.
+pub(super) async fn read(viewer: &Viewer, source: &str, topics: &[String]) -> Result<Events, Problem> {
+    if !viewer.sees_all() {
+        return Ok(Events {
+            own: Vec::new(),
+            webhooks: Vec::new(),
+        });
+    }
+    let own = [("key", source), ("topics", "sweep.*,source.*,drift.*"), ("limit", "20")];
+    let own: List<Event> = viewer.list("/v1/events", &own).await?;
+    let topics = topics.join(",");
+    let webhooks = if topics.is_empty() {
+        Vec::new()
+    } else {
+        let asked = [("topics", topics.as_str()), ("deliveries", "true"), ("limit", "20")];
+        viewer.list::<List<Event>>("/v1/events", &asked).await?.items
+    };
+    Ok(Events {
+        own: own.items,
+        webhooks,
+    })
+}
+
+/// The list, newest first.
+pub(super) fn section(viewer: &Viewer, source: &str, cycles: &[Cycle], acts: &[AuditEntry], events: &Events) -> Markup {
+    let now = viewer.now;
+    let mut entries: Vec<Entry> = cycles.iter().filter_map(|cycle| of_cycle(cycle, now)).collect();
+    entries.extend(acts.iter().map(of_act));
+    entries.extend(events.own.iter().map(of_own));
+    entries.extend(events.webhooks.iter().map(of_webhook));
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
+    html! {
+        section aria-labelledby="timeline-title" {
+            h2 #timeline-title { "Timeline" }
+            @if entries.is_empty() { p.empty { "Nothing has happened yet." } }
+            ol.timeline {
+                @for entry in entries.iter().take(ENTRIES) {
+                    @let (class, word) = entry.about.words();
+                    li.(class) {
+                        span.when { (ago(entry.at, now)) }
+                        span.about { (word) }
+                        span.what { (entry.text) }
+                    }
+                }
+            }
+            p.pager {
+                @if viewer.sees_all() { a href={ "/events?key=" (encoded(source)) } { "All its events" } }
+                @if viewer.may(tideline_core::words::Role::Operate) { a href={ "/audit?source=" (encoded(source)) } { "All acts" } }
+            }
+        }
+    }
+}
+
+fn of_cycle(cycle: &Cycle, now: Timestamp) -> Option<Entry> {
+    let ended = cycle.ended_at?.0;
+    let totals = cycle.totals;
+    let failed = matches!(cycle.state, CycleState::Incomplete | CycleState::Cancelled);
+    let word = match cycle.state {
+        CycleState::Incomplete => "did not complete",
+        CycleState::Cancelled => "was cancelled",
+        CycleState::Held => "ended, its sweep held",
+        _ => "completed",
+    };
+    Some(Entry {
+        at: ended,
+        about: if failed { About::Trouble } else { About::Cycle },
+        text: html! {
+            a href={ "#cycle-" (cycle.number) } { "Cycle " (cycle.number) } " " (word) " after " (length(ended.since(cycle.started_at.0)))
+            @if totals.added + totals.modified + totals.removed > 0 {
+                ": " (chart::summary(cycle).split_once(": ").map_or("", |(_, what)| what).to_owned())
+            } @else if !failed { ", nothing changed in " (grouped(totals.entities)) " entities" }
+            @if let Some(reason) = &cycle.reason { p.error { (sentence(reason, now)) } }
+        },
+    })
+}
+
+fn of_act(act: &AuditEntry) -> Entry {
+    let arguments = act.arguments.get();
+    Entry {
+        at: act.at.0,
+        about: if act.done { About::Act } else { About::Trouble },
+        text: html! {
+            strong { (act.actor) } " " code { (act.act) }
+            @if arguments != "{}" { " " code.soft { (arguments) } }
+            @if let Some(detail) = &act.detail { p.error { "refused: " (detail) } }
+        },
+    }
+}
+
+fn of_own(event: &Event) -> Entry {
+    let (about, text) = match event.topic.as_str() {
+        "sweep.held" => (About::Guard, "a guard held the sweep"),
+        "source.blocked" => (About::Trouble, "blocked by its configuration"),
+        "source.restarted" => (About::Configuration, "what identifies its data changed: a fresh cycle"),
+        "source.orphaned" => (About::Configuration, "no longer in the configuration"),
+        "drift.found" => (About::Guard, "a cycle found drift"),
+        other => (About::Cycle, other),
+    };
+    Entry {
+        at: event.created_at.0,
+        about,
+        text: html! { a href={ "/events/" (event.id) } { (text) } },
+    }
+}
+
+fn of_webhook(event: &Event) -> Entry {
+    Entry {
+        at: event.created_at.0,
+        about: About::Webhook,
+        text: html! {
+            a href={ "/events/" (event.id) } { (event.topic) }
+            @if !event.key.is_empty() { " " span.soft { (event.key) } }
+        },
+    }
+}

@@ -1,0 +1,37 @@
+//! Forgets what entities were, when nobody looks at it any more.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tideline_core::clock::Clock;
+use tideline_core::words::Timestamp;
+use tideline_runtime::Pace;
+use tideline_store::{StoreError, Version, VersionStore};
+
+use crate::scheduler::Task;
+
+/// Versions looked at with one statement.
+const BATCH: u32 = 5_000;
+
+/// See the module.
+pub struct PruneVersions {
+    /// Has the versions.
+    pub store: Arc<dyn VersionStore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Task for PruneVersions {
+    /// Forgets one batch.
+    async fn run_once(&self) -> Result<Pace, StoreError> {
+        let kept = i64::try_from(Version::KEPT.as_millis()).unwrap_or(i64::MAX);
+        let before = Timestamp(self.clock.now().0.saturating_sub(kept));
+        let pruned = self.store.prune_versions(before, BATCH).await?;
+        Ok(if pruned >= u64::from(BATCH) {
+            Pace::Again
+        } else {
+            Pace::Idle
+        })
+    }
+}

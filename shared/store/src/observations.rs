@@ -1,0 +1,147 @@
+//! The seam to figures over time, and to what the store takes. They are for charts: nothing is decided by them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tideline_core::words::{CycleNumber, EntityRef, EventSequence, JobId, Sequence, SourceId, Timestamp};
+
+use super::StoreError;
+
+/// The store's figures at a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// The minute.
+    pub minute: Timestamp,
+    /// Waiting jobs that were due.
+    pub due: u64,
+    /// How long the oldest of them had waited, in milliseconds.
+    pub lag_ms: u64,
+    /// Running jobs.
+    pub running: u64,
+    /// Parked jobs.
+    pub parked: u64,
+    /// Events that were given up.
+    pub dead_letters: u64,
+    /// The number of the last change.
+    pub last_sequence: Sequence,
+    /// The number of the last event.
+    pub last_event: EventSequence,
+    /// Entities that cycles marked which ended in the minute before.
+    pub entities: u64,
+    /// Cycles that ended in the minute before and did not complete.
+    pub failed_cycles: u64,
+}
+
+impl Sample {
+    /// How long samples are kept.
+    pub const KEPT: Duration = Duration::from_secs(86_400);
+    /// How far apart they are.
+    pub const EVERY: Duration = Duration::from_secs(60);
+}
+
+/// What came to a hook in an hour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookHour {
+    /// The hook.
+    pub hook: String,
+    /// When the hour began.
+    pub hour: Timestamp,
+    /// Webhooks that were stored.
+    pub stored: u64,
+    /// Webhooks that were stored before.
+    pub duplicates: u64,
+    /// Webhooks without a signature that fits.
+    pub unproven: u64,
+    /// Webhooks refused for another reason.
+    pub refused: u64,
+    /// Webhooks that could not be stored, and that their sender sends again.
+    pub unavailable: u64,
+    /// When the newest one was stored.
+    pub last_stored_at: Option<Timestamp>,
+    /// When the newest one was not.
+    pub last_error_at: Option<Timestamp>,
+    /// Why.
+    pub last_error: Option<String>,
+}
+
+impl HookHour {
+    /// How long hours are kept.
+    pub const KEPT: Duration = Duration::from_secs(7 * 86_400);
+}
+
+/// What a table takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSize {
+    /// Its name.
+    pub table: String,
+    /// Bytes, with its indexes.
+    pub bytes: u64,
+    /// Rows, about; none: counting them would take long.
+    pub rows: Option<u64>,
+}
+
+/// What the store takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreSize {
+    /// Bytes of all of it.
+    pub bytes: u64,
+    /// By table, largest first; none: finding out would read the whole of a large file.
+    pub tables: Vec<TableSize>,
+}
+
+/// Where an entity was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Pages that mark it; the first few.
+    pub pages: Vec<OriginPage>,
+    /// When the reading began that wrote it outside of a cycle's pages, until a complete cycle has compared it.
+    pub delta_read_at: Option<Timestamp>,
+}
+
+/// A page that marks an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginPage {
+    /// The job that reads its partition.
+    pub job: JobId,
+    /// The partition.
+    pub partition: String,
+    /// The page, from 0.
+    pub page: u32,
+    /// The newest cycle that read it.
+    pub cycle: CycleNumber,
+    /// When that reading began.
+    pub read_at: Option<Timestamp>,
+}
+
+/// Figures over time, and what the store takes.
+#[async_trait]
+pub trait ObservationStore: Send + Sync {
+    /// Writes the figures of this minute down, unless somebody was first, and forgets those older than [`Sample::KEPT`].
+    async fn take_sample(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The figures since a moment, oldest first.
+    async fn list_samples(&self, since: Timestamp) -> Result<Vec<Sample>, StoreError>;
+
+    /// Adds what came to hooks to their hours, and forgets those older than [`HookHour::KEPT`].
+    async fn add_hook_hours(&self, hours: &[HookHour], now: Timestamp) -> Result<(), StoreError>;
+
+    /// What came to hooks since a moment, by hook, oldest hour first.
+    async fn list_hook_hours(&self, since: Timestamp) -> Result<Vec<HookHour>, StoreError>;
+
+    /// Where an entity was read. Looks through the manifest of its source, so it is for one entity that a person looks at.
+    async fn find_origin(&self, source: SourceId, reference: &EntityRef) -> Result<Origin, StoreError>;
+
+    /// What the store takes.
+    async fn measure(&self) -> Result<StoreSize, StoreError>;
+}
+
+/// The moment so long before another one.
+pub(super) fn before(now: Timestamp, kept: Duration) -> i64 {
+    let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+    now.0.saturating_sub(kept)
+}
+
+/// The minute of a moment.
+pub(super) fn minute(now: Timestamp) -> i64 {
+    now.0 - now.0.rem_euclid(60_000)
+}

@@ -1,0 +1,2 @@
+-- Forgets figures of minutes before this one.
+DELETE FROM samples WHERE minute < ?1

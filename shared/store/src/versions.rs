@@ -1,0 +1,48 @@
+//! The seam to what entities were before they were modified: for people who look at what changed. The feed and its readers have no
+//! part in it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tideline_core::words::{EntityRef, Sequence, SourceId, Timestamp};
+
+use super::StoreError;
+
+/// What an entity was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The number of the change that made it so.
+    pub sequence: Sequence,
+    /// When that was.
+    pub changed_at: Timestamp,
+    /// Its body, canonical JSON.
+    pub body: String,
+}
+
+impl Version {
+    /// How long versions are kept after they were replaced.
+    pub const KEPT: Duration = Duration::from_secs(7 * 86_400);
+    /// How many are kept of all entities.
+    pub const MAX_KEPT: u32 = 200_000;
+    /// Longer bodies are not kept, in bytes.
+    pub const MAX_BYTES: u32 = 64 * 1024;
+    /// A commit that modifies more entities keeps none: that is no edit that somebody looks at, and keeping them all would double
+    /// what it writes.
+    pub const MAX_TOGETHER: usize = 1_000;
+}
+
+/// What entities were.
+#[async_trait]
+pub trait VersionStore: Send + Sync {
+    /// What an entity was before it was modified, newest first. At most `limit` (1 to 100).
+    async fn list_versions(
+        &self,
+        source: SourceId,
+        reference: &EntityRef,
+        limit: u32,
+    ) -> Result<Vec<Version>, StoreError>;
+
+    /// Forgets up to `limit` versions: those that were replaced before a moment, and those beyond [`Version::MAX_KEPT`]; says how
+    /// many.
+    async fn prune_versions(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+}
