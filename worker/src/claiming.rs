@@ -1,4 +1,5 @@
-//! The claim loop: turns hints (or the passing of time) into attempts, never more than `worker.concurrency` at a time.
+//! The claim loop: turns hints (or the passing of time) into attempts, never more than `worker.concurrency` at a time, besides
+//! those that have places of their handler's own.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -9,17 +10,20 @@ use futures::FutureExt as _;
 use tideline_config::settings::WorkerSettings;
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
-use tideline_core::words::{ClaimedJob, JobId, Token, WorkerId};
+use tideline_core::words::{ClaimedJob, JobId, Settlement, Timestamp, Token, WorkerId};
 use tideline_queue::{Delivery, Queue, QueueError, QueueHealth};
 use tideline_runtime::LoopStatus;
+use tideline_runtime::telemetry::metrics;
 use tideline_store::{ClaimRequest, SettleRequest, Store};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::{self, Circumstances, Crew};
 use crate::handler::Handler;
 use crate::holding::Holding;
+use crate::places::Admission;
+use crate::seat::{Seat, Slot};
 use crate::settling::{Ended, Settlements};
 
 /// How often a worker looks into the store by itself while no hints can come.
@@ -202,10 +206,7 @@ impl Claims {
             Ok(jobs) => {
                 let count = jobs.len();
                 for job in jobs {
-                    // There is a permit for each: only this loop takes them.
-                    if let Ok(slot) = Arc::clone(&slots.free).try_acquire_owned() {
-                        self.start(job, slot, Arc::clone(&slots.freed));
-                    }
+                    self.admit(job, slots);
                 }
                 Some(count)
             }
@@ -242,10 +243,37 @@ impl Claims {
         }
     }
 
-    fn start(&self, job: ClaimedJob, slot: OwnedSemaphorePermit, freed: Arc<Notify>) {
+    /// Runs a job where its handler says.
+    fn admit(&self, job: ClaimedJob, slots: &Slots) {
         let Some(handler) = self.handlers.get(&job.kind).map(Arc::clone) else {
             return;
         };
+        match handler.admit(&job) {
+            Admission::Shared => {
+                // There is a permit for each: only this loop takes them.
+                if let Ok(permit) = Arc::clone(&slots.free).try_acquire_owned() {
+                    let slot = Slot::new(permit, Arc::clone(&slots.freed));
+                    self.start(handler, job, Seat::Slot(slot));
+                }
+            }
+            Admission::Own(place) => self.start(handler, job, Seat::Place(place)),
+            Admission::Later(due_at, reason) => self.give_back(&job, due_at, reason),
+        }
+    }
+
+    fn give_back(&self, job: &ClaimedJob, due_at: Timestamp, reason: String) {
+        let (lease, settlements) = (job.lease(), self.settlements.clone());
+        self.holding.take(lease);
+        metrics::attempts(&job.kind, "postponed", 1);
+        let settlement = Settlement::Postponed { due_at, reason };
+        let request = SettleRequest { lease, settlement };
+        let of_source = job.source.is_some();
+        // The claim loop waits for nobody.
+        self.attempts
+            .spawn(async move { settlements.send(Ended { request, of_source }).await });
+    }
+
+    fn start(&self, handler: Arc<dyn Handler>, job: ClaimedJob, seat: Seat) {
         let settlements = self.settlements.clone();
         let holding = Arc::clone(&self.holding);
         let circumstances = Circumstances {
@@ -260,7 +288,13 @@ impl Claims {
         };
         self.attempts.spawn(async move {
             let (lease, of_source) = (job.lease(), job.source.is_some());
-            match attempt::run(handler, job, circumstances).await {
+            // Kept until the settlement is handed over.
+            let seated = seat.taken(&circumstances.stop, &circumstances.lost).await;
+            let settlement = match &seated {
+                Ok(_) => attempt::run(handler, job, circumstances).await,
+                Err(settlement) => settlement.clone(),
+            };
+            match settlement {
                 Some(settlement) => {
                     settlements
                         .send(Ended {
@@ -271,8 +305,6 @@ impl Claims {
                 }
                 None => holding.let_go(lease),
             }
-            drop(slot);
-            freed.notify_one();
         });
     }
 }

@@ -13,6 +13,7 @@ use tideline_store::{JobStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Crew;
+use crate::places::Admission;
 
 /// Runs jobs of one kind.
 #[async_trait]
@@ -28,6 +29,12 @@ pub trait Handler: Send + Sync {
     /// An attempt that takes longer is stopped and counts as failed.
     fn deadline(&self, _job: &ClaimedJob) -> Duration {
         Duration::from_secs(60)
+    }
+
+    /// Where this job runs: in the worker's slots, unless the handler has [`Places`](crate::Places) of its own, so that what it
+    /// waits for holds up no other kind of job. Called where jobs are claimed: it must not wait.
+    fn admit(&self, _job: &ClaimedJob) -> Admission {
+        Admission::Shared
     }
 
     /// Makes one attempt. May be dropped at any await (deadline, lost lease, second signal): what must not be done twice

@@ -32,6 +32,7 @@ use tideline_core::rules::Ladder;
 use tideline_core::words::{ClaimedJob, Secret, Timestamp};
 
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+use crate::places::{Admission, Places};
 use crate::sources::http::client::{Call, HttpClient, Reply};
 use crate::standard_webhooks::signature;
 
@@ -47,6 +48,7 @@ pub struct RemoteHandler {
     settings: HandlerSettings,
     client: HttpClient,
     key: Vec<u8>,
+    places: Places,
 }
 
 #[derive(Deserialize)]
@@ -81,11 +83,12 @@ impl RemoteHandler {
             [],
             MAX_ANSWER_BYTES,
             settings.timeout,
-            clock,
+            Arc::clone(&clock),
         );
         Ok(Self {
             client: client.map_err(|problems| format!("handler {}: {problems:?}", settings.kind))?,
             key: signing_key(&settings.secret),
+            places: Places::new(settings.concurrency, clock),
             settings,
         })
     }
@@ -160,6 +163,10 @@ impl Handler for RemoteHandler {
 
     fn deadline(&self, _: &ClaimedJob) -> Duration {
         self.settings.timeout + MARGIN
+    }
+
+    fn admit(&self, _: &ClaimedJob) -> Admission {
+        self.places.admit(&format!("the handler of {}", self.settings.kind))
     }
 
     async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError> {

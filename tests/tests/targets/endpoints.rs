@@ -25,15 +25,15 @@ use super::stage::{LIMIT, Stage, spec};
 
 /// One request.
 #[derive(Clone, Debug)]
-struct Seen {
-    line: String,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Seen {
+    pub(super) line: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
 }
 
 /// An endpoint that answers with what is set, and remembers what came.
 #[derive(Default)]
-struct Endpoint {
+pub(super) struct Endpoint {
     seen: Mutex<Vec<Seen>>,
     /// Statuses of the next answers; then 200.
     statuses: Mutex<Vec<u16>>,
@@ -42,7 +42,7 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    async fn start() -> (Arc<Self>, String) {
+    pub(super) async fn start() -> (Arc<Self>, String) {
         let endpoint = Arc::new(Self::default());
         let shared = Arc::clone(&endpoint);
         let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move {
@@ -70,7 +70,7 @@ impl Endpoint {
         (endpoint, url)
     }
 
-    fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
     }
 
@@ -87,7 +87,7 @@ impl Endpoint {
         state
     }
 
-    async fn has(&self, wanted: &[(&str, &str)]) {
+    pub(super) async fn has(&self, wanted: &[(&str, &str)]) {
         let wanted: BTreeMap<String, String> = wanted
             .iter()
             .map(|(path, body)| ((*path).to_owned(), (*body).to_owned()))
@@ -102,7 +102,7 @@ impl Endpoint {
 }
 
 /// A further target, at the end of those of a stage.
-fn search(url: &str, lines: &str) -> String {
+pub(super) fn search(url: &str, lines: &str) -> String {
     format!(
         "- name: search\n  type: http\n  url: {url}/e/{{kind}}/{{namespace}}/{{name}}\n  backoff: [50ms, 50ms, 50ms]\n{lines}"
     )

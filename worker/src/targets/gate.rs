@@ -1,5 +1,5 @@
-//! Whether a target's jobs may run: paused, held back, or too many at a time. What holds a target back is in the store, so it
-//! holds for the whole fleet and outlives this process.
+//! Whether a target's jobs may run: how many at a time, and not while it is paused or held back. What holds a target back is in
+//! the store, so it holds for the whole fleet and outlives this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tideline_core::full_text;
 use tideline_core::words::{TargetHold, TargetRecord, TargetState};
 use tideline_queue::Queue;
 use tideline_store::{Store, StoreError};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::handler::Outcome;
+use crate::places::{Admission, Places};
 
 /// The first hold of a target that cannot be reached; each further one in a row is twice as long …
 const FIRST_HOLD: Duration = Duration::from_secs(15);
@@ -29,12 +29,11 @@ pub(super) struct Gate {
     pub(super) clock: Arc<dyn Clock>,
     target: String,
     kind: &'static str,
-    places: Semaphore,
+    places: Places,
 }
 
 /// The right to send something to the target.
-pub(super) struct Pass<'g> {
-    _place: SemaphorePermit<'g>,
+pub(super) struct Pass {
     /// Holds in a row before this.
     holds: u32,
 }
@@ -48,28 +47,22 @@ impl Gate {
         concurrency: u32,
     ) -> Self {
         Self {
+            places: Places::new(concurrency, Arc::clone(&clock)),
             store,
             queue,
             clock,
             target: target.to_owned(),
             kind,
-            places: Semaphore::new(concurrency.max(1) as usize),
         }
     }
 
-    /// Waits for a place; or says until when, and why, nothing may be sent.
-    pub(super) async fn enter(&self) -> Result<Result<Pass<'_>, Outcome>, StoreError> {
-        if let Err(outcome) = self.holds().await? {
-            return Ok(Err(outcome));
-        }
-        let Ok(place) = self.places.acquire().await else {
-            return Ok(Err(Outcome::HandBack));
-        };
-        // It may have been held back while this one waited.
-        Ok(self.holds().await?.map(|holds| Pass { _place: place, holds }))
+    /// Where the next job runs.
+    pub(super) fn admit(&self) -> Admission {
+        self.places.admit(&format!("target {}", self.target))
     }
 
-    async fn holds(&self) -> Result<Result<u32, Outcome>, StoreError> {
+    /// The right to send something; or until when, and why, nothing may be sent.
+    pub(super) async fn enter(&self) -> Result<Result<Pass, Outcome>, StoreError> {
         let now = self.clock.now();
         let postpone = |wait: Duration, why: &str| Ok(Err(Outcome::Postpone(now.plus(wait), why.to_owned())));
         let Some(record) = self.store.find_target(&self.target).await? else {
@@ -84,13 +77,13 @@ impl Gate {
                 let why = format!("its target is held back: {}", hold.reason);
                 Err(Outcome::Postpone(hold.until, why))
             }
-            Some(hold) => Ok(hold.count),
-            None => Ok(0),
+            Some(hold) => Ok(Pass { holds: hold.count }),
+            None => Ok(Pass { holds: 0 }),
         })
     }
 
     /// The target cannot be reached: all of its jobs wait.
-    pub(super) async fn hold_back(&self, pass: &Pass<'_>, reason: &str) -> Result<Outcome, StoreError> {
+    pub(super) async fn hold_back(&self, pass: &Pass, reason: &str) -> Result<Outcome, StoreError> {
         let wait = FIRST_HOLD.saturating_mul(1 << pass.holds.min(16)).min(LONGEST_HOLD);
         let hold = TargetHold {
             until: self.clock.now().plus(wait),
@@ -114,7 +107,7 @@ impl Gate {
     }
 
     /// The target answered.
-    pub(super) async fn answered(&self, pass: &Pass<'_>) {
+    pub(super) async fn answered(&self, pass: &Pass) {
         if pass.holds == 0 {
             return;
         }

@@ -1,0 +1,229 @@
+//! Places of a handler's own: how many of its jobs run at a time, whatever `worker.concurrency` says. A system that answers
+//! slowly fills its own places and no other ones, so jobs of sources go on beside it.
+//!
+//! A job that finds no place waits for one, if few do; it is leased but takes none of the worker's slots. Any further one is given
+//! back to the store, spread over the time in which places will become free: no job is turned over again and again, and no
+//! worker hoards what another one could do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tideline_core::clock::Clock;
+use tideline_core::words::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What is given back comes again after this at the earliest …
+const SOONEST: Duration = Duration::from_millis(50);
+/// … and after this at the latest: by then the system may be fast again.
+const LATEST: Duration = Duration::from_secs(60);
+/// How long a job is taken to last before one has ended.
+const FIRST_GUESS: Duration = Duration::from_millis(100);
+/// Jobs come back so many times as fast as places become free, or a few quick ones would leave places empty.
+const HURRY: u32 = 2;
+/// The newest job's part in what is usual: one in so many.
+const SMOOTHING: u32 = 4;
+
+/// Where a claimed job runs.
+pub enum Admission {
+    /// In one of the worker's slots (`worker.concurrency`).
+    Shared,
+    /// In a place of its handler's own, beside the slots.
+    Own(Place),
+    /// Nowhere now: it is given back until then, for this reason. No attempt is spent.
+    Later(Timestamp, String),
+}
+
+/// The places of one system.
+#[derive(Clone)]
+pub struct Places(Arc<Inner>);
+
+struct Inner {
+    clock: Arc<dyn Clock>,
+    all: usize,
+    free: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    pace: Mutex<Pace>,
+}
+
+/// A place, or the wait for one.
+pub struct Place {
+    places: Arc<Inner>,
+    turn: Turn,
+}
+
+enum Turn {
+    Now(OwnedSemaphorePermit),
+    Waits(Waits),
+}
+
+/// A job has its place until this is dropped.
+pub(crate) struct Placed {
+    places: Arc<Inner>,
+    _permit: OwnedSemaphorePermit,
+    since: Timestamp,
+}
+
+impl Places {
+    /// So many places; none would be no use, so at least one.
+    #[must_use]
+    pub fn new(count: u32, clock: Arc<dyn Clock>) -> Self {
+        let all = count.max(1) as usize;
+        let pace = Mutex::new(Pace::new(clock.now()));
+        Self(Arc::new(Inner {
+            clock,
+            all,
+            free: Arc::new(Semaphore::new(all)),
+            waiting: AtomicUsize::new(0),
+            pace,
+        }))
+    }
+
+    /// Where the next job runs. `whose`: the system, for people.
+    #[must_use]
+    pub fn admit(&self, whose: &str) -> Admission {
+        let Self(places) = self;
+        if let Ok(permit) = Arc::clone(&places.free).try_acquire_owned() {
+            return Admission::Own(Place {
+                places: Arc::clone(places),
+                turn: Turn::Now(permit),
+            });
+        }
+        // Only the claim loop admits, so nobody counts beside it.
+        if places.waiting.load(Ordering::Relaxed) < places.all {
+            places.waiting.fetch_add(1, Ordering::Relaxed);
+            return Admission::Own(Place {
+                places: Arc::clone(places),
+                turn: Turn::Waits(Waits(Arc::clone(places))),
+            });
+        }
+        let due_at = places.pace.lock().next(places.all, places.clock.now());
+        Admission::Later(
+            due_at,
+            format!("{whose} is busy with {} other jobs (concurrency)", places.all),
+        )
+    }
+}
+
+impl Place {
+    /// Waits for the place. May be dropped meanwhile. None: the worker is gone.
+    pub(crate) async fn take(self) -> Option<Placed> {
+        let Self { places, turn } = self;
+        let permit = match turn {
+            Turn::Now(permit) => permit,
+            Turn::Waits(waits) => {
+                let permit = Arc::clone(&places.free).acquire_owned().await.ok()?;
+                drop(waits);
+                permit
+            }
+        };
+        let since = places.clock.now();
+        Some(Placed {
+            places,
+            _permit: permit,
+            since,
+        })
+    }
+}
+
+/// Counted among those who wait, until it is dropped.
+struct Waits(Arc<Inner>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        let now = self.places.clock.now();
+        self.places.pace.lock().ended(now.since(self.since), now);
+    }
+}
+
+/// When places will be free for those who got none.
+#[derive(Debug)]
+struct Pace {
+    /// How long jobs last.
+    usual: Duration,
+    /// When the newest one ended.
+    ended_at: Timestamp,
+    /// Up to when those who got none were put off.
+    put_off_to: Timestamp,
+}
+
+impl Pace {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            usual: FIRST_GUESS,
+            ended_at: now,
+            put_off_to: now,
+        }
+    }
+
+    fn ended(&mut self, took: Duration, now: Timestamp) {
+        self.usual = (self.usual * (SMOOTHING - 1) + took) / SMOOTHING;
+        self.ended_at = now;
+    }
+
+    fn next(&mut self, places: usize, now: Timestamp) -> Timestamp {
+        // If nothing ends for long, jobs last at least so long now.
+        let lasts = self.usual.max(now.since(self.ended_at)).min(LATEST);
+        let step = lasts / u32::try_from(places).unwrap_or(u32::MAX) / HURRY;
+        let next = self.put_off_to.max(now.plus(SOONEST)).plus(step);
+        self.put_off_to = next.min(now.plus(LATEST));
+        self.put_off_to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_core::clock::ManualClock;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    #[test]
+    fn what_is_given_back_is_spread_over_the_time_in_which_places_become_free() {
+        let mut pace = Pace::new(NOW);
+        for _ in 0..100 {
+            pace.ended(Duration::from_millis(400), NOW);
+        }
+        let due: Vec<Timestamp> = (0..10).map(|_| pace.next(4, NOW)).collect();
+        assert_eq!(due[0], NOW.plus(SOONEST).plus(Duration::from_millis(50)));
+        assert!(
+            due.windows(2)
+                .all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(49)),
+            "{due:?}"
+        );
+        // A system that hangs: everybody comes back within a minute, and hardly anybody before it could answer.
+        let later = NOW.plus(Duration::from_secs(40));
+        let due: Vec<Timestamp> = (0..1_000).map(|_| pace.next(4, later)).collect();
+        assert!(due[1].since(later) > Duration::from_secs(5), "{:?}", due[1]);
+        assert_eq!(due.last().copied(), Some(later.plus(LATEST)));
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_dropped_while_it_is_waited_for_is_not_counted_any_more() {
+        let places = Places::new(1, Arc::new(ManualClock::new(NOW)));
+        let Admission::Own(first) = places.admit("x") else {
+            panic!("a place is free");
+        };
+        let first = first.take().await;
+        for _ in 0..3 {
+            let Admission::Own(second) = places.admit("x") else {
+                panic!("one may wait");
+            };
+            let second = tokio::spawn(second.take());
+            tokio::task::yield_now().await;
+            assert!(matches!(places.admit("x"), Admission::Later(at, why) if at > NOW && why.contains("x is busy")));
+            second.abort();
+            let _ = second.await;
+        }
+        drop(first);
+        assert!(matches!(places.admit("x"), Admission::Own(_)));
+    }
+}

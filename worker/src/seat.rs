@@ -1,0 +1,66 @@
+//! What an attempt sits on while it runs: one of the worker's slots, or a place of its handler's own.
+
+use std::sync::Arc;
+
+use tideline_core::words::Settlement;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::sync::CancellationToken;
+
+use crate::places::{Place, Placed};
+
+/// Taken, or yet to be waited for.
+pub(crate) enum Seat {
+    Slot(Slot),
+    Place(Place),
+}
+
+/// One of `worker.concurrency`; whoever waits for one is told when this is dropped.
+pub(crate) struct Slot {
+    permit: Option<OwnedSemaphorePermit>,
+    freed: Arc<Notify>,
+}
+
+/// Kept while the attempt runs.
+pub(crate) enum Seated {
+    Slot { _slot: Slot },
+    Place { _place: Placed },
+}
+
+impl Slot {
+    pub(crate) fn new(permit: OwnedSemaphorePermit, freed: Arc<Notify>) -> Self {
+        Self {
+            permit: Some(permit),
+            freed,
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.freed.notify_one();
+    }
+}
+
+impl Seat {
+    /// Waits for the seat; or says what the job settles as without one. None: another worker has the job.
+    pub(crate) async fn taken(
+        self,
+        stop: &CancellationToken,
+        lost: &CancellationToken,
+    ) -> Result<Seated, Option<Settlement>> {
+        let place = match self {
+            Self::Slot(slot) => return Ok(Seated::Slot { _slot: slot }),
+            Self::Place(place) => place,
+        };
+        tokio::select! {
+            biased;
+            () = lost.cancelled() => Err(None),
+            placed = place.take() => {
+                let placed = placed.ok_or(Some(Settlement::HandedBack))?;
+                Ok(Seated::Place { _place: placed })
+            }
+            () = stop.cancelled() => Err(Some(Settlement::HandedBack)),
+        }
+    }
+}
