@@ -7,6 +7,7 @@ mod batch;
 mod change_subscriptions;
 mod deltas;
 mod drift_seam;
+mod enrichment_seam;
 mod error;
 mod event_seams;
 mod events;
@@ -27,6 +28,7 @@ pub mod sqlite;
 
 pub use acts::*;
 pub use drift_seam::DriftStore;
+pub use enrichment_seam::{Additions, Enrichment, EnrichmentStore, OriginalEntity};
 pub use error::StoreError;
 pub use event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 
 use super::drift_seam::DriftStore;
+use super::enrichment_seam::EnrichmentStore;
 use super::event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 use super::observations::ObservationStore;
 use super::sessions::SessionStore;
@@ -31,6 +32,7 @@ pub trait Store:
     + SiblingStore
     + DeltaStore
     + DriftStore
+    + EnrichmentStore
     + CatalogStore
     + OperatorStore
     + EventStore
@@ -56,6 +58,7 @@ impl<T> Store for T where
         + SiblingStore
         + DeltaStore
         + DriftStore
+        + EnrichmentStore
         + CatalogStore
         + OperatorStore
         + EventStore

@@ -27,6 +27,7 @@ pub mod collisions;
 pub mod cycles;
 pub mod deltas;
 pub mod drift;
+pub mod enrichments;
 pub mod events;
 pub mod feed;
 pub mod followers;
@@ -67,6 +68,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_cycles!($open);
         $crate::store_conformance_deltas!($open);
         $crate::store_conformance_drift!($open);
+        $crate::store_conformance_enrichments!($open);
         $crate::store_conformance_events!($open);
         $crate::store_conformance_feed!($open);
         $crate::store_conformance_followers!($open);
@@ -130,6 +132,7 @@ mod tests {
             ("cycles", include_str!("cycles.rs")),
             ("deltas", include_str!("deltas.rs")),
             ("drift", include_str!("drift.rs")),
+            ("enrichments", include_str!("enrichments.rs")),
             ("events", include_str!("events.rs")),
             ("feed", include_str!("feed.rs")),
             ("followers", include_str!("followers.rs")),

@@ -67,6 +67,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "versions",
         include_str!("../../../../migrations/postgres/0017_versions.sql"),
     ),
+    (
+        "enrichments",
+        include_str!("../../../../migrations/postgres/0018_enrichments.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

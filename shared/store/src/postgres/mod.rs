@@ -19,6 +19,7 @@ mod connect;
 mod cycles;
 mod delta;
 mod drift;
+mod enrichments;
 mod error;
 mod events;
 mod followers;

@@ -130,8 +130,12 @@ impl TargetStore for PostgresStore {
 
     async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Result<(), StoreError> {
         let mut act = self.writing("forget a target's entity").await?;
+        act.begin().await?;
         let statement = sqlx::query(include_str!("sql/forget_target_entity.sql")).bind(target);
-        act.run(statement.bind(reference.as_str())).await.map(drop)
+        act.run(statement.bind(reference.as_str())).await?;
+        act.run(sqlx::query(include_str!("sql/forget_enrichments.sql")).bind(reference.as_str()))
+            .await?;
+        act.commit().await
     }
 
     async fn put_target_object(&self, target: &str, object: &TargetObject) -> Result<bool, StoreError> {

@@ -38,21 +38,22 @@ pub(super) struct Written<'a> {
     pub replaces: Option<i64>,
 }
 
-/// Writes entities with the next sequence numbers, in order. The caller holds the write lock until it commits, so the order
+/// Writes entities with the next sequence numbers, in order, and returns the first of them, or 0. The caller holds the write lock until it commits, so the order
 /// of sequences is the order of commits.
 pub(super) async fn write_entities(
     connection: &mut SqliteConnection,
     source: i64,
     entities: &[Written<'_>],
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<i64, sqlx::Error> {
     if entities.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let replaced: Vec<i64> = entities.iter().filter_map(|written| written.replaces).collect();
     versions::keep(connection, &replaced, now).await?;
     delete_changes(connection, &replaced).await?;
-    let mut sequence = take_sequences(connection, entities.len()).await?;
+    let first = take_sequences(connection, entities.len()).await?;
+    let mut sequence = first;
     let mut rest = entities;
     while !rest.is_empty() {
         let size = SIZES
@@ -67,7 +68,7 @@ pub(super) async fn write_entities(
         sequence += i64::try_from(chunk.len()).unwrap_or(i64::MAX);
         rest = after;
     }
-    Ok(())
+    Ok(first)
 }
 
 fn upsert_arguments(

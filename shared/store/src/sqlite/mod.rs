@@ -13,6 +13,7 @@ mod cycles;
 mod delta;
 mod drift;
 mod durable;
+mod enrichments;
 mod entities;
 mod events;
 mod failure;

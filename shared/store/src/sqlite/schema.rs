@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0015_observations.sql"),
     include_str!("../../../../migrations/sqlite/0016_source_events.sql"),
     include_str!("../../../../migrations/sqlite/0017_versions.sql"),
+    include_str!("../../../../migrations/sqlite/0018_enrichments.sql"),
 ];
 
 /// The version this program knows.

@@ -154,13 +154,16 @@ impl TargetStore for SqliteStore {
     }
 
     async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Result<(), StoreError> {
+        const ACT: &str = "forget a target's entity";
         let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
         let forget = query(sql!("forget_target_entity"))
             .bind(target)
             .bind(reference.as_str());
-        let forgotten = forget.execute(&mut *writer).await;
-        forgotten.map_err(failed("forget a target's entity"))?;
-        Ok(())
+        forget.execute(&mut *tx).await.map_err(failed(ACT))?;
+        let stale = query(sql!("forget_enrichments")).bind(reference.as_str());
+        stale.execute(&mut *tx).await.map_err(failed(ACT))?;
+        commit(tx, ACT).await
     }
 
     async fn put_target_object(&self, target: &str, object: &TargetObject) -> Result<bool, StoreError> {

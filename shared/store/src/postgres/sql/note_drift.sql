@@ -9,7 +9,11 @@ WITH began AS MATERIALIZED (
     SELECT e.ref, CASE e.change WHEN 'added' THEN 'missing' ELSE 'diverged' END AS drift
     FROM began b JOIN entities e ON e.sequence > b.first_sequence AND by_index(e.sequence)
     WHERE e.source_id IS NOT DISTINCT FROM $1 AND e.change <> 'removed' AND NOT EXISTS (
-        SELECT 1 FROM deltas d WHERE d.source_id = $1 AND d.key_hash = e.key_hash AND d.read_at >= b.started_at)
+        SELECT 1 FROM deltas d WHERE d.source_id = $1 AND d.key_hash = e.key_hash AND d.read_at >= b.started_at
+    ) AND NOT EXISTS (
+        -- Only a target added something to it.
+        SELECT 1 FROM enrichments n
+        WHERE n.ref = e.ref AND n.source_id = e.source_id AND n.sequence = e.sequence AND n.source_sequence <= b.first_sequence)
 ), extra AS MATERIALIZED (
     SELECT m.ref, 'extra' AS drift FROM misses m
     WHERE m.source_id = $1 AND m.missed >= $3 AND m.last_cycle = $2 AND NOT m.kept AND m.ref IS NOT NULL

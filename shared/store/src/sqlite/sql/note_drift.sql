@@ -6,7 +6,11 @@ WITH changed AS MATERIALIZED (
     CROSS JOIN changes AS f ON f.sequence > c.first_sequence AND f.source_id = c.source_id
     CROSS JOIN entities AS e ON e.source_id = f.source_id AND e.ref = f.ref AND e.sequence = f.sequence
     WHERE c.source_id = ?1 AND c.number = ?2 AND e.change <> 'removed' AND NOT EXISTS (
-        SELECT 1 FROM deltas AS d WHERE d.source_id = ?1 AND d.key_hash = e.key_hash AND d.read_at >= c.started_at)
+        SELECT 1 FROM deltas AS d WHERE d.source_id = ?1 AND d.key_hash = e.key_hash AND d.read_at >= c.started_at
+    ) AND NOT EXISTS (
+        -- Only a target added something to it.
+        SELECT 1 FROM enrichments AS n
+        WHERE n.ref = e.ref AND n.source_id = e.source_id AND n.sequence = e.sequence AND n.source_sequence <= c.first_sequence)
 ), extra AS MATERIALIZED (
     SELECT e.ref, 'extra' AS drift
     FROM misses AS m
