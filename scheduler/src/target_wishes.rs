@@ -23,8 +23,9 @@ pub(crate) enum Wish {
     Remove,
 }
 
-/// What the target shall do about the change. `starts`: how often its feed started over.
-pub(crate) fn wish(target: &TargetSettings, change: &Change, starts: u32) -> Wish {
+/// What the target shall do about the change. `original`: the body as its source gave it, if the change shows more. `starts`: how
+/// often the target's feed started over.
+pub(crate) fn wish(target: &TargetSettings, change: &Change, original: Option<&str>, starts: u32) -> Wish {
     if !target.follow.allows_source(&change.source) || !target.follow.allows(&change.reference) {
         return Wish::Nothing;
     }
@@ -37,6 +38,8 @@ pub(crate) fn wish(target: &TargetSettings, change: &Change, starts: u32) -> Wis
             Wish::Make(fingerprint(format!("{}\n{starts}\n{body}", change.source).as_bytes()))
         }
         TargetKind::Microcks(microcks) => {
+            // Servers that were added say nothing about the mocks that they name.
+            let body = original.unwrap_or(body);
             let Ok(entity) = serde_json::from_str::<Value>(body) else {
                 return Wish::Remove;
             };
@@ -46,13 +49,17 @@ pub(crate) fn wish(target: &TargetSettings, change: &Change, starts: u32) -> Wis
                 return Wish::Remove;
             }
             let locations = LOCATIONS.map(|name| &annotations[name]);
-            let relevant = json!([
+            let mut relevant = json!([
                 change.source,
                 reference,
                 locations,
                 entity["metadata"]["name"],
                 entity["spec"]["definition"]
             ]);
+            if let (Some(_), Some(relevant)) = (&microcks.enrich, relevant.as_array_mut()) {
+                // Whatever the source writes replaces what was added, which is to be added again.
+                relevant.push(json!(body));
+            }
             let text = relevant.to_string();
             Wish::Make(fingerprint(canonical_json(&text).unwrap_or(text).as_bytes()))
         }

@@ -70,7 +70,8 @@ fn read_target(target: &Section<'_>, name: String) -> Option<TargetSettings> {
     let word = target.choice("type", None, &["microcks", "http"], doc);
     let follow = target.section("follow", "Which entities it concerns.", read_follow);
     let auth = target.optional_section("auth", "How requests prove who asks: one of the keys below.", read_auth);
-    let doc = "Jobs of each worker process for this target at a time. No more than `worker.concurrency` run anyway.";
+    let doc = "Jobs of each worker process for this target at a time. They take none of the slots of `worker.concurrency`, so a slow \
+               target holds up nothing else.";
     let concurrency = target.count("concurrency", 4, 1..=64, doc);
     let timeout = target.duration(
         "timeout",
@@ -104,7 +105,7 @@ fn read_backoff(section: &Section<'_>, doc: &'static str) -> Ladder {
     Ladder::new(section.durations("backoff", &default, range, 100, doc))
 }
 
-fn read_follow(follow: &Section<'_>) -> Follow {
+pub(super) fn read_follow(follow: &Section<'_>) -> Follow {
     let doc = "Names of sources; empty: all of them. If several own one entity, the first one counts.";
     let sources = follow.texts("sources", 1_000, doc);
     let lower = |texts: Vec<String>| texts.into_iter().map(|text| text.to_lowercase()).collect();
@@ -138,6 +139,8 @@ fn read_microcks(target: &Section<'_>) -> Option<MicrocksSettings> {
     let doc =
         "A larger artifact is not sent. Microcks' own limit is 2 MiB unless its MAX_UPLOAD_FILE_SIZE says otherwise.";
     let max_artifact_bytes = target.size("max_artifact_bytes", 2 << 20, 1 << 10..=1 << 30, doc);
+    let doc = "What readers of the catalog and its feed see of the mocks.";
+    let enrich = target.section("enrich", doc, |enrich| read_enrich(enrich, base_url.as_ref()));
     Some(MicrocksSettings {
         base_url: base_url?,
         annotation: annotation.unwrap_or_else(|| ANNOTATION.to_owned()),
@@ -155,7 +158,21 @@ fn read_microcks(target: &Section<'_>) -> Option<MicrocksSettings> {
         },
         drift_interval: drift_interval.unwrap_or(Some(HOUR)),
         max_artifact_bytes,
+        enrich,
     })
+}
+
+fn read_enrich(enrich: &Section<'_>, base_url: Option<&Url>) -> Option<Url> {
+    let doc = "Name each mock (unless its `includeInSwagger` is false) as a server in the definition of its API: in `servers` of \
+               OpenAPI 3, or as `host` and `basePath` of a Swagger 2 definition that names no host. Only inline definitions are \
+               changed, and only for readers: what the source gave stays as it is.";
+    let servers = enrich.flag("servers", false, doc);
+    let doc = "Where users reach the mocks, if not at `base_url`; `/rest/NAME/VERSION` follows.";
+    let public = enrich.optional_url("mocks_url", doc);
+    if !servers && enrich.has("mocks_url") {
+        enrich.fail("mocks_url", "has no effect without servers: true");
+    }
+    public.or(base_url.cloned()).filter(|_| servers)
 }
 
 fn read_base_url(target: &Section<'_>) -> Option<Url> {
@@ -246,6 +263,8 @@ pub(super) fn read_handlers(root: &Section<'_>) -> Vec<HandlerSettings> {
         let url = handler.required_url("url", "Each attempt is posted here.");
         let doc = "What requests are signed with (Standard Webhooks): `whsec_` and the base64 of 24 to 64 bytes, or any other text.";
         let secret = handler.required_secret("secret", doc);
+        let doc = "Jobs of each worker process that the program gets at a time, besides those of `worker.concurrency`.";
+        let concurrency = handler.count("concurrency", 4, 1..=64, doc);
         let doc = "How long the program may take to answer.";
         let timeout = handler.duration("timeout", SECONDS(30), Duration::from_millis(100)..=HOUR, doc);
         let backoff = read_backoff(handler, "What waits between failed attempts; after the last one the job waits for a person.");
@@ -253,6 +272,7 @@ pub(super) fn read_handlers(root: &Section<'_>) -> Vec<HandlerSettings> {
             kind,
             url,
             secret,
+            concurrency,
             timeout,
             backoff,
         })

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod bad_input;
 mod crashes;
 mod drift;
 mod endpoints;
 mod outages;
+mod servers;
 mod stage;
+mod starving;
 
 use tideline_core::words::JobState;
 

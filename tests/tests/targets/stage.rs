@@ -86,6 +86,10 @@ pub(crate) struct Options<'o> {
     pub(crate) target: &'o str,
     /// Microcks wants tokens.
     pub(crate) tokens: bool,
+    /// Of one request; empty: 2 s.
+    pub(crate) timeout: &'o str,
+    /// Further keys of the worker.
+    pub(crate) worker: &'o str,
     /// Not SQLite.
     pub(crate) store: Option<Arc<dyn Store>>,
 }
@@ -120,11 +124,17 @@ impl Stage {
             String::new()
         };
         let yaml = format!(
-            "worker: {{ lease: 1s }}\nsources:\n- name: code\n  type: files\n  path: {}\n  rest: 1h\n  burst: {{ interval: 0 }}\n  removals: {{ \
+            "worker: {{ lease: 1s {} }}\nsources:\n- name: code\n  type: files\n  path: {}\n  rest: 1h\n  burst: {{ interval: 0 }}\n  removals: {{ \
              reject_above_percent: none, reject_empty: false }}\ntargets:\n- name: mocks\n  type: microcks\n  base_url: {}\n  follow: \
-             {{ sources: [code], kinds: [API] }}\n  timeout: 2s\n{auth}{}",
+             {{ sources: [code], kinds: [API] }}\n  timeout: {}\n{auth}{}",
+            options.worker,
             folder.path().join("catalog").display(),
             microcks.url(),
+            if options.timeout.is_empty() {
+                "2s"
+            } else {
+                options.timeout
+            },
             options.target
         );
         let mut stage = Self {
@@ -163,6 +173,13 @@ impl Stage {
     pub(crate) async fn restart_with(&mut self, target: &str) {
         self.end().await;
         self.yaml.push_str(target);
+        self.run().await;
+    }
+
+    /// Ends the roles, for a configuration without these lines.
+    pub(crate) async fn restart_without(&mut self, target: &str) {
+        self.end().await;
+        self.yaml = self.yaml.replace(target, "");
         self.run().await;
     }
 

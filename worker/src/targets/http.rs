@@ -21,7 +21,9 @@ use url::Url;
 
 use super::entity;
 use super::gate::Gate;
+use super::meter;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+use crate::places::Admission;
 use crate::sources::http::client::{Call, CallError, HttpClient};
 
 /// Past the time of its request an attempt may take so long.
@@ -245,6 +247,11 @@ impl Handler for HttpTargetHandler {
         target.map_or(MARGIN, |target| target.settings.timeout * 2 + MARGIN)
     }
 
+    fn admit(&self, job: &ClaimedJob) -> Admission {
+        let target = self.targets.get(TargetRequest::target_of(&job.key));
+        target.map_or(Admission::Shared, |target| target.gate.admit())
+    }
+
     async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError> {
         let request: TargetRequest = serde_json::from_str(&attempt.job.args)
             .map_err(|error| HandlerError::Permanent(format!("the job's args: {error}")))?;
@@ -252,6 +259,13 @@ impl Handler for HttpTargetHandler {
             let why = "its target is not in this worker's configuration".to_owned();
             return Ok(Outcome::Postpone(self.clock.now().plus(UNKNOWN), why));
         };
+        meter::job(&*self.clock, &request.target, self.tell(target, &request)).await
+    }
+}
+
+impl HttpTargetHandler {
+    /// Sends what the catalog has of the entity now.
+    async fn tell(&self, target: &Target, request: &TargetRequest) -> Result<Outcome, HandlerError> {
         let pass = match target.gate.enter().await? {
             Ok(pass) => pass,
             Err(outcome) => return Ok(outcome),
@@ -261,7 +275,14 @@ impl Handler for HttpTargetHandler {
         let sent = match self.message(target, reference, entity.as_ref()).await {
             Ok(None) => Ok(()),
             Ok(Some(message)) => match Self::call(target, reference, message) {
-                Ok(call) => self.send(target, call).await,
+                Ok(call) => {
+                    let class = |failure: &Failure| match failure {
+                        Failure::Outage(_) => "outage",
+                        Failure::Attempt(HandlerError::Permanent(_)) => "refused",
+                        Failure::Attempt(_) => "transient",
+                    };
+                    meter::request(&*self.clock, name, self.send(target, call), class).await
+                }
                 Err(error) => Err(Failure::Attempt(error)),
             },
             Err(error) => Err(Failure::Attempt(error)),

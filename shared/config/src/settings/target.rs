@@ -18,7 +18,7 @@ pub struct TargetSettings {
     pub follow: Follow,
     /// `auth`.
     pub auth: Auth,
-    /// `concurrency`: jobs of each worker process at a time, 1 to 64, default 4.
+    /// `concurrency`: jobs of each worker process at a time, besides `worker.concurrency`, 1 to 64, default 4.
     pub concurrency: u32,
     /// `timeout` of one request, default 10 s.
     pub timeout: Duration,
@@ -118,6 +118,8 @@ pub struct MicrocksSettings {
     pub drift: DriftAction,
     /// `drift_interval`: how often files are read again and Microcks is compared with them, default 1 h; none: never.
     pub drift_interval: Option<Duration>,
+    /// `enrich.servers`: mocks become servers of the API's definition in the catalog, below this address; none: they do not.
+    pub enrich: Option<Url>,
     /// `max_artifact_bytes`, default 2 MiB, as Microcks'.
     pub max_artifact_bytes: u64,
 }
@@ -180,6 +182,8 @@ pub struct HandlerSettings {
     pub url: Url,
     /// `secret` that requests are signed with (Standard Webhooks).
     pub secret: Secret,
+    /// `concurrency`: jobs of each worker process at a time, besides `worker.concurrency`, 1 to 64, default 4.
+    pub concurrency: u32,
     /// `timeout` of one attempt, default 30 s.
     pub timeout: Duration,
     /// `backoff`: the waits between failed attempts.

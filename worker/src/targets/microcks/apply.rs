@@ -2,7 +2,7 @@
 //! written before the service is made; nothing else is ever touched. Each step can be the last one of this process: the next run
 //! finds out what is left to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,14 @@ use tideline_config::settings::{DriftAction, MicrocksSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::{EntityRef, TargetObject};
 use tideline_store::{Store, StoreError, TargetObjectFilter};
+use url::Url;
 
 use super::super::events::SyncEvents;
 use super::ArtifactKind;
 use super::client::{Microcks, MicrocksError, Service, ServiceView};
 use super::desired::{Desired, Keep, Mock};
 use super::listing::{Listing, digest};
+use super::mock_url;
 use super::verify::{doubled, verify};
 
 /// Most mocks that one entity can own.
@@ -49,6 +51,8 @@ struct Detail {
     digest: String,
     /// The fingerprint that Microcks refused.
     refused: Option<String>,
+    /// The API's definition shall name it.
+    in_swagger: bool,
 }
 
 impl Detail {
@@ -104,7 +108,11 @@ impl Turn<'_> {
             return Err(ApplyError::Permanent(error));
         }
         match self.need(mock, &object, &detail).await? {
-            Need::Nothing => return Ok(()),
+            Need::Nothing if detail.in_swagger == mock.in_swagger => return Ok(()),
+            Need::Nothing => {
+                detail.in_swagger = mock.in_swagger;
+                return self.save(&mut object, &detail).await;
+            }
             Need::Drifted(how) => {
                 let event = json!({ "mock": mock.mock_id, "service": mock.object(), "how": how });
                 self.events.tell("sync.drift_found", event).await;
@@ -184,6 +192,7 @@ impl Turn<'_> {
         // From here on it is owned, and not whole.
         (object.fingerprint, object.error, detail.refused) = (None, None, None);
         (detail.name, detail.version) = (mock.name.clone(), mock.version.clone());
+        detail.in_swagger = mock.in_swagger;
         object.remote_id = found.as_ref().map(|service| service.id.clone());
         let mut is_new = found.is_none();
         let replaced = found.filter(|_| must_be_replaced(mock, detail));
@@ -291,6 +300,26 @@ impl Turn<'_> {
             "{} belongs to another entity",
             object.object
         )))
+    }
+
+    /// The addresses of the mocks that are there and shall be named in the API's definition, in the order of the file. Those that
+    /// only stay because it is not known what they should be are named as before.
+    pub(super) fn servers(&self, base: &Url, desired: &Desired, owned: &[TargetObject]) -> Vec<String> {
+        let place = |object: &TargetObject| desired.mocks.iter().position(|mock| mock.object() == object.object);
+        let unwanted: BTreeSet<&str> = self
+            .unwanted(desired, owned)
+            .into_iter()
+            .map(|object| object.object.as_str())
+            .collect();
+        let mut named: Vec<(usize, &TargetObject, Detail)> = (owned.iter())
+            .filter(|object| object.remote_id.is_some() && !unwanted.contains(object.object.as_str()))
+            .map(|object| (place(object), object, Detail::of(object)))
+            .filter(|(place, _, detail)| place.map_or(detail.in_swagger, |place| desired.mocks[place].in_swagger))
+            .map(|(place, object, detail)| (place.unwrap_or(usize::MAX), object, detail))
+            .collect();
+        named.sort_by_key(|(place, object, _)| (*place, &object.object));
+        let address = |detail: &Detail| mock_url(base, &detail.name, &detail.version);
+        named.iter().map(|(_, _, detail)| address(detail)).collect()
     }
 
     /// What is owned and not wanted any more.

@@ -12,6 +12,7 @@ use tideline_config::settings::{MicrocksSettings, TargetSettings};
 use tideline_core::clock::Clock;
 use url::Url;
 
+use super::super::meter;
 use super::desired::Artifact;
 use crate::sources::http::client::{Call, CallError, HttpClient, Reply};
 
@@ -99,6 +100,20 @@ pub(super) struct ServiceView {
 pub(super) struct Microcks {
     client: HttpClient,
     base: Url,
+    /// For metrics.
+    target: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl MicrocksError {
+    /// In metrics.
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Outage(_) => "outage",
+            Self::Transient { .. } => "transient",
+            Self::Refused(_) => "refused",
+        }
+    }
 }
 
 impl Microcks {
@@ -110,8 +125,10 @@ impl Microcks {
     ) -> Result<Self, Vec<(String, String)>> {
         let (base, timeout) = (&settings.base_url, target.timeout);
         Ok(Self {
-            client: HttpClient::new(base, &target.auth, [], MAX_ANSWER_BYTES, timeout, clock)?,
+            client: HttpClient::new(base, &target.auth, [], MAX_ANSWER_BYTES, timeout, Arc::clone(&clock))?,
             base: base.clone(),
+            target: target.name.clone(),
+            clock,
         })
     }
 
@@ -122,6 +139,10 @@ impl Microcks {
     }
 
     async fn send(&self, call: Call) -> Result<Reply, MicrocksError> {
+        meter::request(&*self.clock, &self.target, self.ask(call), MicrocksError::class).await
+    }
+
+    async fn ask(&self, call: Call) -> Result<Reply, MicrocksError> {
         let what = format!("{} {}", call.method, call.url.path());
         let reply = self.client.send(call).await?;
         if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND {

@@ -48,6 +48,8 @@ pub(super) enum Keep {
 #[derive(Debug)]
 pub(super) struct Mock {
     pub(super) mock_id: String,
+    /// The API's definition in the catalog shall name it.
+    pub(super) in_swagger: bool,
     /// Of the service in Microcks.
     pub(super) name: String,
     pub(super) version: String,
@@ -249,6 +251,7 @@ impl Reader<'_> {
         }
         Ok(Mock {
             mock_id: spec.mock_id.clone(),
+            in_swagger: spec.include_in_swagger,
             name: name.to_owned(),
             fingerprint: print(name, &version, &artifacts),
             version,

@@ -12,17 +12,20 @@ use tideline_core::clock::Clock;
 use tideline_core::rules::Ladder;
 use tideline_core::words::{ClaimedJob, EntityRef, MICROCKS_KIND, TargetRequest};
 use tideline_queue::Queue;
-use tideline_store::{EntityRecord, Store, StoreError};
+use tideline_store::{OriginalEntity, Store, StoreError};
 
 use super::super::documents::{DocumentError, Documents};
 use super::super::entity;
 use super::super::events::SyncEvents;
 use super::super::gate::{Gate, Pass};
+use super::super::meter;
 use super::apply::{ApplyError, Turn, record_of};
 use super::client::{Microcks, MicrocksError};
 use super::desired::{Desired, Owned, desired};
+use super::enrich::Enricher;
 use super::listing::Listing;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
+use crate::places::Admission;
 use crate::source::Source;
 
 /// How long one entity may take: a hundred mocks of some requests each.
@@ -144,7 +147,7 @@ impl MicrocksHandler {
         self.targets.get(TargetRequest::target_of(&job.key))
     }
 
-    async fn desired(&self, target: &Target, entity: Option<&EntityRecord>) -> Desired {
+    async fn desired(&self, target: &Target, entity: Option<&OriginalEntity>) -> Desired {
         let Some(entity) = entity else {
             return Desired::default();
         };
@@ -189,11 +192,38 @@ impl MicrocksHandler {
         Ok(troubles)
     }
 
+    /// Readers of the catalog see the mocks that are there as servers of the API.
+    async fn name_servers(
+        &self,
+        turn: &Turn<'_>,
+        target: &Target,
+        entity: Option<&OriginalEntity>,
+        desired: &Desired,
+    ) -> Result<(), StoreError> {
+        let was_named = entity.is_some_and(|entity| entity.additions.contains_key(turn.target));
+        if target.microcks_settings.enrich.is_none() && !was_named {
+            return Ok(());
+        }
+        let servers = match &target.microcks_settings.enrich {
+            Some(base) => turn.servers(base, desired, &turn.owned().await?),
+            None => Vec::new(),
+        };
+        let enricher = Enricher {
+            store: &*self.store,
+            clock: &*self.clock,
+            events: turn.events,
+            target: turn.target,
+            reference: turn.reference,
+        };
+        let source = entity.map(|entity| entity.source.as_str());
+        enricher.show(source, &servers).await
+    }
+
     /// Keeps at the entity what came of the attempt, and ends it.
     async fn settle(
         &self,
         target: &Target,
-        pass: &Pass<'_>,
+        pass: &Pass,
         (reference, is_there): (&EntityRef, bool),
         events: &SyncEvents,
         troubles: &Troubles,
@@ -243,6 +273,10 @@ impl Handler for MicrocksHandler {
         DEADLINE
     }
 
+    fn admit(&self, job: &ClaimedJob) -> Admission {
+        self.target(job).map_or(Admission::Shared, |target| target.gate.admit())
+    }
+
     async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError> {
         let request: TargetRequest = serde_json::from_str(&attempt.job.args)
             .map_err(|error| HandlerError::Permanent(format!("the job's args: {error}")))?;
@@ -250,6 +284,13 @@ impl Handler for MicrocksHandler {
             let why = "its target is not in this worker's configuration".to_owned();
             return Ok(Outcome::Postpone(self.clock.now().plus(UNKNOWN), why));
         };
+        meter::job(&*self.clock, &request.target, self.work(attempt, target, &request)).await
+    }
+}
+
+impl MicrocksHandler {
+    /// Brings Microcks in step with what the catalog has of the entity now.
+    async fn work(&self, attempt: &Attempt, target: &Target, request: &TargetRequest) -> Result<Outcome, HandlerError> {
         let pass = match target.gate.enter().await? {
             Ok(pass) => pass,
             Err(outcome) => return Ok(outcome),
@@ -258,7 +299,7 @@ impl Handler for MicrocksHandler {
             return Ok(Outcome::HandBack);
         }
         let reference = &request.reference;
-        let entity = entity::find(&*self.store, &target.settings.follow, reference).await?;
+        let entity = entity::find_original(&*self.store, &target.settings.follow, reference).await?;
         let desired = self.desired(target, entity.as_ref()).await;
         let names = (request.target.as_str(), reference);
         let events = SyncEvents::new(
@@ -278,7 +319,10 @@ impl Handler for MicrocksHandler {
             events: &events,
             again: request.again,
         };
+        // What the source wrote names no mocks: those that are there are named at once, and new ones as soon as they are there.
+        self.name_servers(&turn, target, entity.as_ref(), &desired).await?;
         let mut troubles = self.reconcile(attempt, &turn, &desired).await?;
+        self.name_servers(&turn, target, entity.as_ref(), &desired).await?;
         if troubles.outage.is_none() {
             match target.microcks.missing_role().await {
                 Some(missing) => troubles.outage = Some(missing),

@@ -6,8 +6,10 @@ mod apply;
 mod artifact;
 mod client;
 mod desired;
+mod enrich;
 mod handler;
 mod listing;
+mod servers;
 mod stamp;
 mod sync_file;
 mod verify;
@@ -17,6 +19,6 @@ use annotation::ConfigReference;
 use artifact::{ArtifactKind, file_names};
 use stamp::{Identity, stamp};
 use sync_file::{MockSpec, SyncFile};
-use version::owned_version;
+use version::{mock_url, owned_version};
 
 pub use handler::MicrocksHandler;
