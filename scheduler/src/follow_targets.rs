@@ -6,7 +6,7 @@
 //! everything that a target knows: when the feed started over (what went meanwhile is found that way), at intervals (drift),
 //! and when a person wants one. Any number of schedulers may follow at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +16,16 @@ use tideline_core::clock::Clock;
 use tideline_core::full_text;
 use tideline_core::rules::fingerprint;
 use tideline_core::words::{
-    EntityRef, Fingerprint, JobId, NewJob, TargetEntity, TargetLook, TargetPlace, TargetRequest, TargetState,
-    Timestamp, Token, Trigger,
+    Change, EntityRef, Fingerprint, JobId, NewJob, Sequence, TargetEntity, TargetLook, TargetPlace, TargetRequest,
+    TargetState, Timestamp, Token, Trigger,
 };
 use tideline_queue::{Hint, Queue};
 use tideline_runtime::Pace;
+use tideline_runtime::telemetry::{context, spans};
 use tideline_store::{EntityFilter, Store, StoreError, TargetEntityFilter, TargetNote};
 
 use crate::scheduler::Task;
+use crate::target_traces;
 use crate::target_wishes::{Wish, wish};
 
 /// Changes that are applied, and entities that are looked at, at a time.
@@ -113,7 +115,7 @@ impl FollowTargets {
                 requests.push(self.request(target, entity.reference, look.began_at.0, look.trigger));
             }
         }
-        self.enqueue(target, requests, look.trigger).await?;
+        self.enqueue(target, requests, look.trigger, &[]).await?;
         let next = TargetPlace {
             look: (!whole).then(|| TargetLook {
                 after: last,
@@ -164,12 +166,14 @@ impl FollowTargets {
             return Ok(false);
         }
         let more = reading.changes.len() >= BATCH as usize;
+        let originals = self.originals(target, &reading.changes).await?;
         let wishes = reading.changes.iter().map(|change| {
-            let wish = wish(target, change, place.starts);
+            let original = originals.get(&change.sequence).map(String::as_str);
+            let wish = wish(target, change, original, place.starts);
             (change.reference.clone(), (wish, change.sequence.0))
         });
         let wishes: BTreeMap<EntityRef, (Wish, i64)> = wishes.filter(|(_, (wish, _))| *wish != Wish::Nothing).collect();
-        self.apply(target, wishes).await?;
+        self.apply(target, wishes, &reading.changes).await?;
         let next = TargetPlace {
             position: reading.next,
             ..place.clone()
@@ -178,8 +182,31 @@ impl FollowTargets {
         Ok(more || !moved)
     }
 
+    /// What the sources gave, where the feed shows more. Only mocks are made of that.
+    async fn originals(
+        &self,
+        target: &TargetSettings,
+        changes: &[Change],
+    ) -> Result<HashMap<Sequence, String>, StoreError> {
+        let is_mocked = matches!(target.kind, TargetKind::Microcks(_));
+        let concerned = |change: &&Change| change.body.is_some() && target.follow.allows(&change.reference);
+        let sequences: Vec<Sequence> = (changes.iter())
+            .filter(|change| is_mocked && concerned(change))
+            .map(|change| change.sequence)
+            .collect();
+        if sequences.is_empty() {
+            return Ok(HashMap::new());
+        }
+        Ok(self.store.find_originals(&sequences).await?.into_iter().collect())
+    }
+
     /// Enqueues what is new, then notes it: in the other order a crash between the two would lose it.
-    async fn apply(&self, target: &TargetSettings, wishes: BTreeMap<EntityRef, (Wish, i64)>) -> Result<(), StoreError> {
+    async fn apply(
+        &self,
+        target: &TargetSettings,
+        wishes: BTreeMap<EntityRef, (Wish, i64)>,
+        changes: &[Change],
+    ) -> Result<(), StoreError> {
         if wishes.is_empty() {
             return Ok(());
         }
@@ -207,7 +234,11 @@ impl FollowTargets {
                 });
             }
         }
-        self.enqueue(target, requests, Trigger::Schedule).await?;
+        let causes: HashSet<i64> = requests.iter().map(|request| request.cause).collect();
+        let changes: Vec<&Change> = (changes.iter())
+            .filter(|change| causes.contains(&change.sequence.0))
+            .collect();
+        self.enqueue(target, requests, Trigger::Schedule, &changes).await?;
         if !notes.is_empty() {
             self.store.note_target_entities(&target.name, &notes).await?;
         }
@@ -228,24 +259,42 @@ impl FollowTargets {
         target: &TargetSettings,
         requests: Vec<TargetRequest>,
         trigger: Trigger,
+        changes: &[&Change],
     ) -> Result<(), StoreError> {
         if requests.is_empty() {
             return Ok(());
         }
         let (kind, now) = (target.kind.job_kind(), self.clock.now());
-        let jobs: Vec<NewJob> = (requests.iter())
-            .filter_map(|request| Some(job(kind, request, serde_json::to_string(request).ok()?, trigger, now)))
-            .collect();
+        let trace = self.trace(target, requests.len(), changes).await?;
+        let new = |request: &TargetRequest| {
+            let args = serde_json::to_string(request).ok()?;
+            Some(job(kind, request, args, (trigger, trace.clone()), now))
+        };
+        let jobs: Vec<NewJob> = requests.iter().filter_map(new).collect();
         let enqueued = self.store.enqueue(&jobs, now).await?;
         let due: Vec<(JobId, Token)> = (enqueued.iter())
             .filter(|answer| answer.claimable)
             .map(|answer| (answer.job, answer.token))
             .collect();
-        if let Err(error) = self.queue.publish(&Hint::spread(kind, &due, None)).await {
+        if let Err(error) = self.queue.publish(&Hint::spread(kind, &due, trace.as_deref())).await {
             let error = full_text(&error);
             tracing::debug!(error, "hints not sent; workers claim from the store");
         }
         Ok(())
+    }
+}
+
+impl FollowTargets {
+    /// What the attempts of jobs for these changes are linked to; none without telemetry.
+    async fn trace(
+        &self,
+        target: &TargetSettings,
+        jobs: usize,
+        changes: &[&Change],
+    ) -> Result<Option<String>, StoreError> {
+        let bursts = target_traces::bursts(&*self.store, changes).await?;
+        let span = spans::follow(&target.name, target.kind.job_kind(), jobs, &bursts);
+        Ok(context::of(&span))
     }
 }
 
@@ -261,7 +310,13 @@ fn looking(place: &TargetPlace, now: Timestamp, trigger: Trigger) -> TargetPlace
     }
 }
 
-fn job(kind: &str, request: &TargetRequest, args: String, trigger: Trigger, now: Timestamp) -> NewJob {
+fn job(
+    kind: &str,
+    request: &TargetRequest,
+    args: String,
+    (trigger, trace): (Trigger, Option<String>),
+    now: Timestamp,
+) -> NewJob {
     NewJob {
         kind: kind.to_owned(),
         key: request.key(),
@@ -269,7 +324,7 @@ fn job(kind: &str, request: &TargetRequest, args: String, trigger: Trigger, now:
         args,
         due_at: now,
         trigger,
-        trace: None,
+        trace,
     }
 }
 

@@ -19,6 +19,7 @@ mod scheduler;
 mod start_cycles;
 mod sweep_cycles;
 mod take_samples;
+mod target_traces;
 mod target_wishes;
 
 pub use dispatch::Dispatch;

@@ -1,5 +1,5 @@
-//! Gauges of the whole store, taken when `/metrics` is read: of the queue in every process, of each source and subscription only
-//! where the API is served, so that a fleet of workers does not read them once per worker.
+//! Gauges of the whole store, taken when `/metrics` is read: of the queue in every process, of each source, subscription and
+//! target only where the API is served, so that a fleet of workers does not read them once per worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(super) struct Gauges {
     complete: Mutex<BTreeMap<String, Timestamp>>,
     /// Subscriptions that were shown: one that is gone goes to 0, or its last value would stay.
     subscriptions: Mutex<BTreeSet<String>>,
+    /// The same of targets.
+    targets: Mutex<BTreeSet<String>>,
 }
 
 impl Gauges {
@@ -34,7 +36,7 @@ impl Gauges {
         Ok(())
     }
 
-    /// Each source and each subscription as it is now.
+    /// Each source, subscription and target as it is now.
     pub(super) async fn each(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
         for source in store.list_sources().await?.iter().take(MOST) {
             let age = self.cycle_age(store, source, now).await?;
@@ -52,6 +54,27 @@ impl Gauges {
         let before = std::mem::replace(&mut *self.subscriptions.lock(), shown.clone());
         for gone in before.difference(&shown) {
             metrics::subscription(gone, 0, 0);
+        }
+        self.targets(store, now).await
+    }
+
+    async fn targets(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+        let targets = store.list_targets().await?;
+        let mut shown = BTreeSet::new();
+        if targets.iter().any(|target| target.configured) {
+            let (counts, last) = (store.count_targets().await?, store.stats(now).await?.last_sequence);
+            for target in targets.into_iter().filter(|target| target.configured).take(MOST) {
+                let counts = counts.iter().find(|counts| counts.name == target.name);
+                let (failing, objects) = counts.map_or((0, 0), |counts| (counts.failing, counts.objects));
+                let lag = u64::try_from(last.0 - target.place.position.sequence().0).unwrap_or(0);
+                let held = target.hold.is_some_and(|hold| hold.until > now);
+                metrics::target(&target.name, lag, failing, objects, held);
+                shown.insert(target.name);
+            }
+        }
+        let before = std::mem::replace(&mut *self.targets.lock(), shown.clone());
+        for gone in before.difference(&shown) {
+            metrics::target(gone, 0, 0, 0, false);
         }
         Ok(())
     }

@@ -45,6 +45,9 @@ fn record() {
     metrics::hook_request("h", "stored", second);
     metrics::source("s", 1, second, false);
     metrics::subscription("x", 0, 0);
+    metrics::target_job("t", "done", second);
+    metrics::target_request("t", "ok", second);
+    metrics::target("t", 0, 0, 0, false);
 }
 
 /// Series of the page, each with its labels.
@@ -228,7 +231,7 @@ fn grafana_finds_the_data_source_and_the_boards_where_they_are_provisioned() {
             );
         }
     }
-    let wanted = ["overview", "queue", "sources", "webhooks"].map(|name| format!("tideline-{name}"));
+    let wanted = ["overview", "queue", "sources", "targets", "webhooks"].map(|name| format!("tideline-{name}"));
     assert_eq!(uids, BTreeSet::from(wanted));
 }
 

@@ -5,6 +5,7 @@ mod entity;
 mod events;
 mod gate;
 mod http;
+mod meter;
 mod microcks;
 
 use tideline_config::settings::{TargetKind, TargetSettings};

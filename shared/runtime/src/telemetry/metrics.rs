@@ -47,6 +47,12 @@ struct Instruments {
     source_blocked: Gauge<u64>,
     subscription_lag: Gauge<u64>,
     dead_letters: Gauge<u64>,
+    target_jobs: Histogram<f64>,
+    target_requests: Histogram<f64>,
+    target_lag: Gauge<u64>,
+    target_failing: Gauge<u64>,
+    target_objects: Gauge<u64>,
+    target_held: Gauge<u64>,
 }
 
 impl Instruments {
@@ -95,6 +101,12 @@ impl Instruments {
                 "Events that the subscription has not looked at",
             ),
             dead_letters: gauge(metric::DEAD_LETTERS, "Events that the subscription gave up"),
+            target_jobs: seconds(metric::TARGET_JOBS, "Jobs of targets by how they ended"),
+            target_requests: seconds(metric::TARGET_REQUESTS, "Requests to targets by class of the answer"),
+            target_lag: gauge(metric::TARGET_LAG, "Changes that the target has not followed"),
+            target_failing: gauge(metric::TARGET_FAILING, "Entities that the target is not in step with"),
+            target_objects: gauge(metric::TARGET_OBJECTS, "Objects that the target owns"),
+            target_held: gauge(metric::TARGET_HELD, "1 while the target cannot be reached"),
         }
     }
 }
@@ -309,5 +321,38 @@ pub fn subscription(name: &str, lag: u64, dead_letters: u64) {
         let attributes = [text(attribute::SUBSCRIPTION, name)];
         i.subscription_lag.record(lag, &attributes);
         i.dead_letters.record(dead_letters, &attributes);
+    });
+}
+
+/// A job of a target ended; `outcome` is `done`, `retry`, `parked`, `postponed` (the target is paused or held back) or
+/// `handed_back`.
+pub fn target_job(target: &str, outcome: &'static str, took: Duration) {
+    with(|i| {
+        let attributes = [
+            text(attribute::TARGET, target),
+            KeyValue::new(attribute::OUTCOME, outcome),
+        ];
+        i.target_jobs.record(took.as_secs_f64(), &attributes);
+    });
+}
+
+/// A target was sent a request; `class` is `ok`, `transient` (tried again), `refused` (not tried again) or `outage` (the target
+/// is held back).
+pub fn target_request(target: &str, class: &'static str, took: Duration) {
+    with(|i| {
+        let attributes = [text(attribute::TARGET, target), KeyValue::new(attribute::CLASS, class)];
+        i.target_requests.record(took.as_secs_f64(), &attributes);
+    });
+}
+
+/// A target as it is now: changes that it has not followed, entities that it is not in step with, what it owns, and whether it
+/// is held back.
+pub fn target(name: &str, lag: u64, failing: u64, objects: u64, held: bool) {
+    with(|i| {
+        let attributes = [text(attribute::TARGET, name)];
+        i.target_lag.record(lag, &attributes);
+        i.target_failing.record(failing, &attributes);
+        i.target_objects.record(objects, &attributes);
+        i.target_held.record(u64::from(held), &attributes);
     });
 }

@@ -50,6 +50,8 @@ pub mod attribute {
     pub const HOOK: &str = "tideline.hook";
     /// Name of the subscription.
     pub const SUBSCRIPTION: &str = "tideline.subscription";
+    /// Name of the target.
+    pub const TARGET: &str = "tideline.target";
 }
 
 /// Names of the spans.
@@ -64,6 +66,8 @@ pub mod span {
     pub const FETCH_PAGE: &str = "fetch page";
     /// Committing pages.
     pub const COMMIT_PAGES: &str = "commit pages";
+    /// Turning changes of the catalog into jobs of a target.
+    pub const FOLLOW: &str = "follow";
     /// Ending attempts.
     pub const SETTLE: &str = "settle";
 }
@@ -126,6 +130,18 @@ pub mod metric {
     pub const SOURCE_BLOCKED: &str = "tideline.source.blocked";
     /// Events that a subscription has not looked at.
     pub const SUBSCRIPTION_LAG: &str = "tideline.subscription.lag";
+    /// How long jobs of a target take, by how they ended.
+    pub const TARGET_JOBS: &str = "tideline.target.job.duration";
+    /// How long requests to a target take, by class of the answer.
+    pub const TARGET_REQUESTS: &str = "tideline.target.request.duration";
+    /// Changes that a target has not followed.
+    pub const TARGET_LAG: &str = "tideline.target.lag";
+    /// Entities that a target could not be brought in step with.
+    pub const TARGET_FAILING: &str = "tideline.target.failing";
+    /// Objects that a target owns in its external system.
+    pub const TARGET_OBJECTS: &str = "tideline.target.objects";
+    /// 1 while nothing is sent to a target, because it cannot be reached.
+    pub const TARGET_HELD: &str = "tideline.target.held";
     /// Events that a subscription gave up.
     pub const DEAD_LETTERS: &str = "tideline.subscription.dead_letters";
 }

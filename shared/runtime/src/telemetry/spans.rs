@@ -68,6 +68,26 @@ pub fn process(job: &ClaimedJob, previous: Option<&str>) -> Span {
     process
 }
 
+/// Turning changes of the catalog into so many jobs of a target: a trace of its own, linked to the bursts that wrote them (their
+/// `traceparent`s), and what the attempts of these jobs are linked to.
+#[must_use]
+pub fn follow(target: &str, kind: &str, jobs: usize, bursts: &[String]) -> Span {
+    let follow = info_span!(
+        parent: None,
+        span::FOLLOW,
+        otel.name = format!("{} {target}", span::FOLLOW),
+        otel.kind = "producer",
+        { attribute::MESSAGING_SYSTEM } = SCOPE,
+        { attribute::MESSAGING_OPERATION } = "follow",
+        { attribute::MESSAGING_OPERATION_TYPE } = "create",
+        { attribute::MESSAGING_DESTINATION } = kind,
+        { attribute::MESSAGING_BATCH_COUNT } = jobs,
+        { attribute::TARGET } = target,
+    );
+    bursts.iter().for_each(|burst| context::link(&follow, Some(burst)));
+    follow
+}
+
 /// Notes on a span of [`process`] how the attempt ended; `failure` is the class of the error, if there was one.
 pub fn ended(process: &Span, outcome: &'static str, failure: Option<&'static str>) {
     process.record(attribute::OUTCOME, outcome);
