@@ -7,6 +7,7 @@ mod dashboard;
 mod enqueue;
 pub mod gateway;
 pub mod hooks;
+mod locations;
 pub mod registration;
 mod secrets;
 pub mod yaml;

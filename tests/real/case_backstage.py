@@ -55,6 +55,8 @@ def check_line(line, wanted):
 class Backend:
     """A Backstage with nothing but the catalog and the module; `prefix` names its databases."""
 
+    program = "build/dev/index.js"
+
     def __init__(self, path, database, source, prefix, processing):
         self.path, self.database, self.name = path, database, f"{prefix}catalog"
         self.port = free_port()
@@ -76,7 +78,7 @@ class Backend:
 
     def start(self):
         env = {"NODE_ENV": "development", "LOG_LEVEL": "info"}
-        self.process = Process([node(MODULE), "build/dev/index.js", "--config", self.config], self.log, MODULE, env)
+        self.process = Process([node(MODULE), self.program, "--config", self.config], self.log, MODULE, env)
 
         def ready():
             self.process.check_runs()

@@ -43,6 +43,7 @@ use crate::api::{Api, ApiParts, Code, MAX_WAIT, NDJSON, Planner, Problem};
 use crate::compat;
 use crate::dashboard::{self, Dashboard};
 use crate::hooks::Hooks;
+use crate::locations;
 
 /// Requests at a time, besides those that wait for changes.
 const MAX_REQUESTS: usize = 256;
@@ -217,7 +218,11 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
         .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
         .layer(from_fn(requests::trace));
     let open = if api {
-        state.api.docs().merge(pages(&state))
+        state
+            .api
+            .docs()
+            .merge(pages(&state))
+            .merge(locations::router(&state.api))
     } else {
         Router::new()
     };

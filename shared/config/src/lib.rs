@@ -11,6 +11,7 @@ pub mod hooks;
 mod http;
 mod identity;
 mod json;
+mod locations;
 mod on;
 mod pagination;
 pub mod presets;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::form_urlencoded;
 
 use super::hooks::{read_events, read_hooks};
+use super::locations::read_backstage;
 use super::reader::Section;
 use super::settings::{
     DashboardSettings, DatabaseSettings, ExpressionSettings, LogFormat, PlanSettings, RetentionSettings,
@@ -90,6 +91,7 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
         sources: read_sources(root),
         targets: read_targets(root),
         handlers: read_handlers(root),
+        locations: read_backstage(root),
     };
     if settings.publish && settings.queue.reveal() == "in-process" {
         root.fail("publish", "needs NATS: set queue to nats://…");

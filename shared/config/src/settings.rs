@@ -71,6 +71,21 @@ pub struct Settings {
     pub targets: Vec<TargetSettings>,
     /// The handlers of other programs, in order of the file.
     pub handlers: Vec<HandlerSettings>,
+    /// `backstage.locations`: the catalog as pages for Backstage; none: they are not served.
+    pub locations: Option<LocationSettings>,
+}
+
+/// The catalog as pages for a Backstage without a plugin.
+#[derive(Clone, Debug)]
+pub struct LocationSettings {
+    /// `key` and `next_key`: any of them opens the pages.
+    pub keys: Vec<Secret>,
+    /// `follow`: which entities are on them.
+    pub follow: Follow,
+    /// `pages`, 1 to 1,024, default 64.
+    pub pages: u32,
+    /// `max_entities`, default 10,000.
+    pub max_entities: u32,
 }
 
 /// How a process uses Postgres.
