@@ -13,6 +13,7 @@ mod polls;
 mod queue;
 mod report;
 mod stage;
+mod targets;
 
 use std::path::PathBuf;
 
@@ -81,6 +82,15 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         waiting: u32,
     },
+    /// Mocks in a Microcks that answers in 20 ms, from nothing, unchanged and changed; and an HTTP endpoint
+    Targets {
+        /// API entities, each with two mocks
+        #[arg(long, default_value_t = 1_000)]
+        apis: u32,
+        /// Entities that the endpoint is told of
+        #[arg(long, default_value_t = 50_000)]
+        entities: u32,
+    },
     /// Start, idle memory and size of `tideline run`
     Embedded,
     /// Makes a table (figures.md) and charts (SVG) of figures: the JSON lines of the other commands
@@ -110,6 +120,7 @@ async fn main() -> Result<()> {
         Command::Idle { seconds } => fleet::idle(seconds).await?,
         Command::Queue { jobs, peers } => queue::measure(jobs, peers.as_deref(), cli.rounds).await?,
         Command::Api { entities, waiting } => api::measure(entities, waiting, cli.rounds).await?,
+        Command::Targets { apis, entities } => targets::measure(apis, entities, cli.rounds).await?,
         Command::Embedded => embedded::measure(cli.rounds).await?,
         Command::Report { .. } => Vec::new(),
     };
