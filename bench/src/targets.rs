@@ -251,7 +251,9 @@ async fn changes(microcks: &FakeMicrocks, store: &dyn Store, folder: &Path) -> R
             let newest = services
                 .values()
                 .filter(|service| service.name.starts_with("live-") && service.operations.contains_key(&operation));
-            newest.for_each(|service| drop(seen.entry(service.full_name()).or_insert(now)));
+            for service in newest {
+                seen.entry(service.full_name()).or_insert(now);
+            }
         }
         if version == 0 {
             // They were made; from now on they change.
