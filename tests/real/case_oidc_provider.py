@@ -112,7 +112,8 @@ targets:
 
         with tideline(config, {"SECRET": WRONG}) as to:
             held = until("the target is held back", lambda: target(to)["hold_reason"])
-            check("a wrong secret holds the target back with the provider's words", "invalid_client" in held, held)
+            check("a wrong secret holds the target back, and the reason says what to check", "401" in held and "auth.client_secret" in held, held)
+            check("the provider refused it as such", "refused invalid_client" in provider.text(), provider.text())
             log = to.process.text()
             check("no secret and no panic is in the log", WRONG not in log + held and "panicked" not in log)
 
