@@ -136,7 +136,7 @@ async fn transactions(connection: &mut PgConnection) -> Result<f64> {
 }
 
 /// User and system time of processes so far (proc(5), stat), at the usual hundred ticks per second.
-fn cpu_seconds(ids: &[u32]) -> Result<f64> {
+pub(crate) fn cpu_seconds(ids: &[u32]) -> Result<f64> {
     let mut ticks = 0.0;
     for id in ids {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;

@@ -3,6 +3,7 @@
 
 mod api;
 mod copy;
+mod dashboard;
 mod embedded;
 mod figure;
 mod fleet;
@@ -91,6 +92,8 @@ enum Command {
         #[arg(long, default_value_t = 50_000)]
         entities: u32,
     },
+    /// Time and size of the dashboard's pages on a large store, and what a hundred open ones cost
+    Dashboard,
     /// Start, idle memory and size of `tideline run`
     Embedded,
     /// Makes a table (figures.md) and charts (SVG) of figures: the JSON lines of the other commands
@@ -121,6 +124,7 @@ async fn main() -> Result<()> {
         Command::Queue { jobs, peers } => queue::measure(jobs, peers.as_deref(), cli.rounds).await?,
         Command::Api { entities, waiting } => api::measure(entities, waiting, cli.rounds).await?,
         Command::Targets { apis, entities } => targets::measure(apis, entities, cli.rounds).await?,
+        Command::Dashboard => dashboard::measure().await?,
         Command::Embedded => embedded::measure(cli.rounds).await?,
         Command::Report { .. } => Vec::new(),
     };

@@ -3,6 +3,7 @@
 //!
 //! Nothing here is part of the product. The tests are in `tests/tests/`.
 
+pub mod axe;
 pub mod books;
 pub mod browser;
 pub mod compose;
