@@ -64,7 +64,7 @@ fn a_push_that_cannot_be_made_is_refused_with_what_to_do() {
     let home = home();
     for (url, part) in [
         ("ftp://example.com/", "push.url"),
-        ("http://169.254.169.254/latest", "169.254.169.254"),
+        ("https://169.254.169.254/latest", "169.254.169.254"),
     ] {
         let refused = home.run(&["subscriptions", "create", "x", "--push", url]);
         assert_eq!(refused.code, 2, "{refused:?}");

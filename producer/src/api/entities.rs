@@ -86,7 +86,7 @@ async fn list(
     respond(&api, entities, limit).await
 }
 
-fn reference_of(text: &str) -> Result<EntityRef, Problem> {
+pub(super) fn reference_of(text: &str) -> Result<EntityRef, Problem> {
     text.parse::<EntityRef>()
         .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
 }

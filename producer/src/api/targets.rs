@@ -6,12 +6,12 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tideline_core::words::EntityRef;
 use tideline_store::{Deed, TargetCommand, TargetEntityFilter, TargetObjectFilter};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::entities::reference_of;
 use super::extract::{Path, Query};
 use super::page::{key_of, limit_of, token_of};
 use super::problem::{Code, Problem, nearest};
@@ -140,8 +140,7 @@ async fn entities(
 struct ObjectsQuery {
     /// Of this entity.
     #[serde(rename = "ref")]
-    #[param(value_type = Option<String>)]
-    reference: Option<EntityRef>,
+    reference: Option<String>,
     /// `next_page_token` of the answer before.
     page_token: Option<String>,
     /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
@@ -165,7 +164,7 @@ async fn objects(
     let limit = limit_of(query.limit)?;
     let filter = TargetObjectFilter {
         target: name,
-        reference: query.reference,
+        reference: query.reference.as_deref().map(reference_of).transpose()?,
         after: key_of(query.page_token.as_deref())?,
         limit,
     };
