@@ -43,6 +43,7 @@ impl Stage {
             store: Arc::clone(&store),
             queue: Arc::new(InProcessQueue::default()),
             clock: Arc::new(SystemClock),
+            planner: None,
             settings: Some(Arc::new(settings)),
             stop: CancellationToken::new(),
         });
