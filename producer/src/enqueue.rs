@@ -156,7 +156,7 @@ impl Producer {
                 measure(jobs, &enqueued);
                 self.hint(jobs, &enqueued, now).await;
             }
-            (Deed::CreateToken(_) | Deed::RevokeToken(_), _) => {}
+            (Deed::CreateToken(_) | Deed::RevokeToken(_) | Deed::SaveHookSecret { .. }, _) => {}
             _ => self.queue.wake().await,
         }
         Ok(performed)

@@ -22,6 +22,8 @@ pub(crate) struct Rule {
     each: Option<Expression>,
     values: Vec<(String, Expression)>,
     removed: Option<Expression>,
+    only_known: bool,
+    deep: bool,
     pub(crate) look_again_ms: Option<u64>,
 }
 
@@ -90,6 +92,8 @@ fn compile(source: &SourceSettings, place: usize, rule: &RefreshRule) -> Result<
             }
         },
         removed: optional("removed", &rule.removed)?,
+        only_known: rule.only_known,
+        deep: rule.deep,
         look_again_ms: rule.look_again.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
     })
 }
@@ -138,7 +142,13 @@ impl Rule {
         let resource = self.resource.clone();
         match self.refresh {
             RefreshScope::Source => RefreshTarget::Source,
-            RefreshScope::Partition => RefreshTarget::Partition { resource, values },
+            RefreshScope::Partition => RefreshTarget::Partition {
+                resource,
+                values,
+                removed,
+                only_known: self.only_known,
+                deep: self.deep,
+            },
             RefreshScope::Item => RefreshTarget::Item {
                 resource,
                 values,

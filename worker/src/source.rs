@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use tideline_core::words::{ChildPartition, EntityRef, MalformedItem, PageMemory, Validators};
+use tideline_core::words::{ChildPartition, EntityRef, KeyHash, MalformedItem, PageMemory, Validators};
 use tideline_store::CatalogStore;
 use url::Url;
 
@@ -34,6 +34,19 @@ pub trait Source: Send + Sync {
     fn partition(&self, _resource: Option<&str>, _values: &Map<String, Value>) -> Option<ChildPartition> {
         None
     }
+
+    /// What the keys of all partitions of a resource begin with that have these values, which need not be complete.
+    fn partition_prefix(&self, _resource: Option<&str>, _values: &Map<String, Value>) -> Option<String> {
+        None
+    }
+
+    /// The item of a request as pages name it ([`Item::MadeBy`]); none: it cannot be told.
+    fn item(&self, _: ItemRequest<'_>) -> Option<KeyHash> {
+        None
+    }
+
+    /// So many workers read the source: a limit of its requests is divided by them.
+    fn share(&self, _workers: u32) {}
 
     /// Hands over what the catalog has, before the first reading, for a source that compares what it reads with it. A source
     /// that is only tried has none.
@@ -135,6 +148,9 @@ pub enum Item {
     },
     /// Not an entity; reported, the page goes on.
     Malformed(MalformedItem),
+    /// The entities that follow were made by this item (none: nobody knows), until the next of these. A source that can read an
+    /// item again says so, for a reading of the item to know what it no longer makes.
+    MadeBy(Option<KeyHash>),
 }
 
 /// The class of a failed read, which decides what happens next.

@@ -142,6 +142,7 @@ impl Trial {
                         tried.entities.push(json!({"ref": reference, "body": body}));
                     }
                     Item::Malformed(item) => tried.malformed.push(item),
+                    Item::MadeBy(_) => {}
                 }
             }
         }

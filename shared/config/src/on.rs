@@ -59,9 +59,9 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
     let doc = "Values that identify the item (in the resource's `item`) or the partition (the values of its parents): \
                name to jq expression evaluated on the event.";
     let values = rule.text_map("values", "mapping of names to jq expressions", doc);
-    let doc = "jq condition evaluated on the event: whether the event says that the item was deleted. Only then does a \
-               404 remove the entity at once. Otherwise the next complete cycle decides, because APIs also return 404 \
-               for missing permissions.";
+    let doc = "jq condition evaluated on the event: whether the event says that the item or partition was deleted. Only then \
+               does a 404 (or an empty partition) remove its entities at once. Otherwise the next complete cycle decides, \
+               because APIs also return 404 for missing permissions.";
     let removed = rule.optional_jq("removed", "never", doc);
     let doc = "Read the item a second time after this delay, for senders that drop the events right after one.";
     let range = Duration::from_millis(100)..=Duration::from_secs(3_600);
@@ -69,6 +69,11 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
     let doc = "jq expression over the event that makes several things to read of it, or none: one for each output. `values` and \
                `removed` are then evaluated on the output.";
     let each = rule.optional_jq("each", "the event itself", doc);
+    let doc = "Refresh every partition of the resource that a cycle has found and that has these `values`, which need not be \
+               complete; never one that no cycle has found. At most 1,000.";
+    let only_known = rule.flag("only_known", false, doc);
+    let doc = "Refresh the partitions below the partition too.";
+    let deep = rule.flag("deep", false, doc);
     let read = RefreshRule {
         topics,
         when,
@@ -78,6 +83,8 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
         values,
         removed,
         look_again,
+        only_known,
+        deep,
     };
     if !rule.is_describing() {
         check_rule(rule, &read, resources, source_type);
@@ -87,17 +94,28 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
 
 fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], source_type: Option<&str>) {
     if read.refresh == RefreshScope::Source {
-        for key in ["resource", "each", "values", "removed", "look_again"]
-            .into_iter()
-            .filter(|key| rule.has(key))
+        for key in [
+            "resource",
+            "each",
+            "values",
+            "removed",
+            "look_again",
+            "only_known",
+            "deep",
+        ]
+        .into_iter()
+        .filter(|key| rule.has(key))
         {
             rule.fail(key, "has no effect with refresh: source");
         }
         return;
     }
-    for key in ["removed", "look_again"].into_iter().filter(|key| rule.has(key)) {
-        if read.refresh == RefreshScope::Partition {
-            rule.fail(key, "has no effect with refresh: partition");
+    if read.refresh == RefreshScope::Partition && rule.has("look_again") {
+        rule.fail("look_again", "has no effect with refresh: partition");
+    }
+    for key in ["only_known", "deep"].into_iter().filter(|key| rule.has(key)) {
+        if read.refresh == RefreshScope::Item {
+            rule.fail(key, "has no effect with refresh: item");
         }
     }
     if source_type == Some("terraform") && read.refresh == RefreshScope::Partition {
@@ -137,7 +155,8 @@ fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], so
         rule.fail("refresh", why);
         return;
     };
-    for name in wanted.iter().filter(|name| !read.values.contains_key(*name)) {
+    let incomplete = |name: &&String| !read.only_known && !read.values.contains_key(*name);
+    for name in wanted.iter().filter(incomplete) {
         rule.fail(
             "values",
             format!("lack {name:?}, which resource \"{}\" needs", resource.name),

@@ -361,6 +361,8 @@ pub struct FilesSettings {
     pub page_size: u32,
     /// `max_file_bytes`, default 16 MiB.
     pub max_file_bytes: u64,
+    /// `exclude`: patterns of paths below the folder that are not read; `*` stands for any characters.
+    pub exclude: Vec<String>,
 }
 
 /// The `http` source.
@@ -378,7 +380,7 @@ pub struct HttpSettings {
     pub cursor_expired: Vec<AnswerPattern>,
     /// `rate_limit`: names of the headers.
     pub rate_limit: RateLimitHeaders,
-    /// `max_requests_per_second`, of each worker; none: as many as it can.
+    /// `max_requests_per_second`, of the whole fleet; none: as many as it can.
     pub max_requests_per_second: Option<f64>,
     /// `next_urls`.
     pub next_urls: NextUrls,
@@ -454,6 +456,10 @@ pub struct RefreshRule {
     pub removed: Option<String>,
     /// `look_again`: so long after the reading the item is read once more, 100 ms to 1 h; none: it is not.
     pub look_again: Option<Duration>,
+    /// `only_known`: of the partitions that cycles have found, those with these values.
+    pub only_known: bool,
+    /// `deep`: the partitions that it reveals are read again too.
+    pub deep: bool,
 }
 
 /// What is read again.

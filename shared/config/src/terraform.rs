@@ -127,8 +127,9 @@ fn read_api(source: &Section<'_>) -> Option<HttpSettings> {
     if auth.is_none() && !source.is_describing() {
         source.fail("auth", "is missing; write auth: { bearer: \"${TFC_TOKEN}\" }");
     }
-    let doc = "Requests of each worker process per second, `none` for as many as it can. HCP Terraform allows 30 for a token; \
-               when it answers 429, the whole fleet waits.";
+    let doc = "Requests of the whole fleet per second, of which each worker process sends its share; `none` for as many as it \
+               can. HCP Terraform allows 30 for a token, so sources that share a token divide them. When it answers 429, \
+               the whole fleet waits.";
     let per_second = source.optional_number(
         "max_requests_per_second",
         Some(REQUESTS_PER_SECOND),
@@ -199,6 +200,8 @@ pub(super) fn default_rules(organization: &str) -> Vec<RefreshRule> {
         values: BTreeMap::from([(WORKSPACE.to_owned(), WORKSPACE_ID.to_owned())]),
         removed: None,
         look_again: None,
+        only_known: false,
+        deep: false,
     };
     let list = RefreshRule {
         topics: vec!["*.workspace.deleted".to_owned()],
@@ -209,6 +212,8 @@ pub(super) fn default_rules(organization: &str) -> Vec<RefreshRule> {
         values: BTreeMap::new(),
         removed: None,
         look_again: None,
+        only_known: false,
+        deep: false,
     };
     vec![workspace, list]
 }

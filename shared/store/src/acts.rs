@@ -117,6 +117,13 @@ pub enum Deed {
     CreateToken(NewToken),
     /// The token of this id opens nothing any more.
     RevokeToken(String),
+    /// Another secret for a hook, sealed; the one before still verifies.
+    SaveHookSecret {
+        /// The hook's name.
+        hook: String,
+        /// The secret.
+        sealed: String,
+    },
 }
 
 impl Deed {
@@ -140,6 +147,7 @@ impl Deed {
             Self::Enqueue(_) => "jobs.enqueue",
             Self::CreateToken(_) => "tokens.create",
             Self::RevokeToken(_) => "tokens.revoke",
+            Self::SaveHookSecret { .. } => "hooks.save_secret",
         }
     }
 
@@ -156,6 +164,7 @@ impl Deed {
             },
             Self::CreateToken(token) => token.id.clone(),
             Self::RevokeToken(id) => id.clone(),
+            Self::SaveHookSecret { hook, .. } => hook.clone(),
         }
     }
 

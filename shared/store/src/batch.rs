@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::StoreError;
-use tideline_core::words::NewJob;
+use tideline_core::words::{ChildPartition, NewJob};
 
 /// Most jobs in one batch.
 const MAX_JOBS: usize = 1_000;
@@ -40,6 +40,15 @@ pub(super) fn check_jobs(jobs: &[NewJob]) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+/// What [`partition_args`] was made of, with the partition's key. None: another release wrote it.
+pub(super) fn read_partition(key: String, args: &str) -> Option<ChildPartition> {
+    let mut args: Value = serde_json::from_str(args).ok()?;
+    Some(ChildPartition {
+        key,
+        args: args.get_mut("args")?.take(),
+    })
 }
 
 /// The args of a partition's job, JSON text.

@@ -41,6 +41,11 @@ pub(super) fn delta_rows(deltas: &[Delta], now: Timestamp) -> Vec<DeltaRow> {
     deltas.iter().map(row).collect()
 }
 
+/// What is noted as the origin of a change: nothing makes what is removed.
+pub(super) fn origin_of(change: &DeltaChange, origin: Option<KeyHash>) -> Option<KeyHash> {
+    origin.filter(|_| matches!(change, DeltaChange::Upsert(_)))
+}
+
 pub(super) fn no_such_source(source: SourceId) -> StoreError {
     StoreError::NotFound {
         what: "source",

@@ -11,6 +11,7 @@ mod enrichment_seam;
 mod error;
 mod event_seams;
 mod events;
+mod hook_secrets;
 mod observations;
 mod requests;
 mod seams;
@@ -32,6 +33,7 @@ pub use enrichment_seam::{Additions, Enrichment, EnrichmentStore, OriginalEntity
 pub use error::StoreError;
 pub use event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};
+pub use hook_secrets::{HookSecretStore, KEPT_HOOK_SECRETS};
 pub use observations::{HookHour, ObservationStore, Origin, OriginPage, Sample, StoreSize, TableSize};
 pub use requests::*;
 pub use seams::*;

@@ -3,6 +3,7 @@ use async_trait::async_trait;
 use super::drift_seam::DriftStore;
 use super::enrichment_seam::EnrichmentStore;
 use super::event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
+use super::hook_secrets::HookSecretStore;
 use super::observations::ObservationStore;
 use super::sessions::SessionStore;
 use super::sibling_seam::SiblingStore;
@@ -13,11 +14,12 @@ use super::{
     OperatorAct, Performed, PrunedJobs, Rescue, SettleRequest, SourceCommand, SourceSync, StartedCycle, StoreError,
     StoreStats, TokenRecord, WorkerRecord,
 };
-use tideline_core::rules::RescuePolicy;
+use tideline_core::rules::{RemovalGuard, RescuePolicy};
 use tideline_core::words::{
-    Change, ClaimedJob, Collision, Commit, CycleEnd, CycleNumber, CycleRecord, Delta, DeltaOutcome, Enqueued,
-    EntityRef, FeedPosition, FinishedCycle, JobId, JobRecord, Lease, MalformedRecord, NewJob, PageBatch, PageMemory,
-    Settled, SourceId, SourceRecord, SourceSpec, SweepPlan, Timestamp, UnseenEntity, WorkerId,
+    Change, ChildPartition, ClaimedJob, Collision, Commit, CycleEnd, CycleNumber, CycleRecord, Delta, DeltaOutcome,
+    Dropped, Enqueued, EntityRef, FeedPosition, FinishedCycle, JobId, JobRecord, KeyHash, Lease, MalformedRecord,
+    NewJob, Origin, PageBatch, PageMemory, Settled, SourceId, SourceRecord, SourceSpec, SweepPlan, Timestamp,
+    UnseenEntity, WorkerId,
 };
 
 type Answer<T> = Result<T, StoreError>;
@@ -44,6 +46,7 @@ pub trait Store:
     + FollowerStore
     + TargetStore
     + SessionStore
+    + HookSecretStore
     + ObservationStore
     + VersionStore
 {
@@ -70,6 +73,7 @@ impl<T> Store for T where
         + FollowerStore
         + TargetStore
         + SessionStore
+        + HookSecretStore
         + ObservationStore
         + VersionStore
 {
@@ -209,6 +213,16 @@ pub trait IngestStore: Send + Sync {
     /// What the store remembers of pages `from`, `from + 1`, … of a partition; at most `limit`, gaps left out.
     async fn list_page_memories(&self, partition: JobId, from: u32, limit: u32) -> Answer<Vec<PageMemory>>;
 
+    /// Partitions of a source that its cycles have found, whose keys begin with `prefix`, in the order of their keys, from the one
+    /// behind `after` on; at most `limit` (1–1,000).
+    async fn list_partitions(
+        &self,
+        source: SourceId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Answer<Vec<ChildPartition>>;
+
     /// Commits consecutive pages of a partition, with entities, marks, changes, child partitions and cursor, in one
     /// transaction that is conditional on the lease; or nothing at all. Children get a place if one is free. A batch that is
     /// committed already (its answer was lost) is answered as the first time and changes nothing.
@@ -229,7 +243,30 @@ pub trait DeltaStore: Send + Sync {
     /// Writes deltas, with changes in the feed, in one transaction; answers in their order. An entity occurs once in them.
     /// What is written is compared with the next pages that hold it, even if they are unchanged, and is a candidate of the
     /// next complete cycle's sweep. `NotFound`: there is no such source.
-    async fn write_deltas(&self, source: SourceId, deltas: &[Delta], now: Timestamp) -> Answer<Vec<DeltaOutcome>>;
+    async fn write_deltas(&self, source: SourceId, deltas: &[Delta], now: Timestamp) -> Answer<Vec<DeltaOutcome>> {
+        self.write_reading(source, None, deltas, now).await
+    }
+
+    /// As [`write_deltas`](Self::write_deltas); what is upserted is noted as made by `origin` ([`Origin::hash`]).
+    async fn write_reading(
+        &self,
+        source: SourceId,
+        origin: Option<KeyHash>,
+        deltas: &[Delta],
+        now: Timestamp,
+    ) -> Answer<Vec<DeltaOutcome>>;
+
+    /// Removes what `origin` made and a complete reading of it, which began at `since` and is written, did not show: what its
+    /// pages hold or a reading noted as its own. Never what another page or another origin shows too, nor what somebody saw
+    /// whose reading began later. Nothing, with the reason, if `guard` refuses.
+    async fn drop_unseen(
+        &self,
+        source: SourceId,
+        origin: &Origin,
+        since: Timestamp,
+        guard: Option<RemovalGuard>,
+        now: Timestamp,
+    ) -> Answer<Dropped>;
 }
 
 /// The catalog and its change feed, for readers.

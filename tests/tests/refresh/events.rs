@@ -26,6 +26,8 @@ fn rule(id: &str) -> RefreshRule {
         values: BTreeMap::from([("id".into(), id.into())]),
         removed: Some(".body.action == \"deleted\"".into()),
         look_again: None,
+        only_known: false,
+        deep: false,
     }
 }
 

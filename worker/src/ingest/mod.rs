@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::burst::{Burst, BurstEnd};
 pub(crate) use self::failing::failed;
-pub(crate) use self::pages::sort_out;
+pub(crate) use self::pages::{Sorted, sort_out};
 use self::siblings::{Appetite, Siblings};
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::source::Source;

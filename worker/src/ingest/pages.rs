@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use tideline_core::rules::{Volatile, canonical_entity, key_hash, page_fingerprint};
-use tideline_core::words::{Entity, MalformedItem, PageMemory, PageWrite, Timestamp};
+use tideline_core::rules::{Volatile, canonical_entity, key_hash, made_fingerprint, page_fingerprint};
+use tideline_core::words::{Entity, KeyHash, MalformedItem, PageMemory, PageWrite, Timestamp};
 
 use crate::source::{Item, Page, PageContent};
 
@@ -34,7 +34,11 @@ pub(crate) fn page_write(
         }
         PageContent::Items(items) => items,
     };
-    let (mut entities, malformed) = sort_out(items, volatile);
+    let Sorted {
+        mut entities,
+        malformed,
+        makers,
+    } = sort_out(items, volatile);
     let mut kept: Vec<_> = malformed
         .iter()
         .filter_map(|item| item.reference.as_ref().map(key_hash))
@@ -47,9 +51,10 @@ pub(crate) fn page_write(
             .extract_if(.., |entity| lost.contains(&entity.key_hash))
             .map(|entity| entity.key_hash),
     );
+    let makers = makers_of(&entities, &makers);
     let fresh = PageMemory {
         page: number,
-        fingerprint: page_fingerprint(&entities, &kept, &malformed),
+        fingerprint: made_fingerprint(page_fingerprint(&entities, &kept, &malformed), &makers),
         entities: u32::try_from(entities.len() + kept.len()).unwrap_or(u32::MAX),
         unidentified: u32::try_from(unidentified).unwrap_or(u32::MAX),
         next: next.map(|cursor| cursor.to_string()),
@@ -74,19 +79,43 @@ pub(crate) fn page_write(
             entities,
             kept,
             malformed,
+            makers,
         }
     })
 }
 
+/// The item that made each of the entities; empty if none is known.
+fn makers_of(entities: &[Entity], makers: &HashMap<i64, KeyHash>) -> Vec<KeyHash> {
+    if makers.is_empty() {
+        return Vec::new();
+    }
+    let of = |entity: &Entity| makers.get(&entity.key_hash.0).copied().unwrap_or(KeyHash(0));
+    entities.iter().map(of).collect()
+}
+
+/// What the items of a page make.
+pub(crate) struct Sorted {
+    /// In canonical form, at most one per reference.
+    pub(crate) entities: Vec<Entity>,
+    pub(crate) malformed: Vec<MalformedItem>,
+    /// Which item made an entity, by the hash of its key, as far as the source tells.
+    makers: HashMap<i64, KeyHash>,
+}
+
 /// Entities in canonical form, at most one per reference, and what is malformed. Of several items that give one reference the
 /// first one counts, and those that differ from it are reported.
-pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> (Vec<Entity>, Vec<MalformedItem>) {
+pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> Sorted {
     let mut entities: Vec<Entity> = Vec::with_capacity(items.len());
     let mut malformed = Vec::new();
     let mut places: HashMap<i64, usize> = HashMap::with_capacity(items.len());
+    let (mut makers, mut maker) = (HashMap::new(), None);
     for item in items {
         let (reference, body) = match item {
             Item::Entity { reference, body } => (reference, body),
+            Item::MadeBy(item) => {
+                maker = item;
+                continue;
+            }
             Item::Malformed(item) => {
                 malformed.push(item);
                 continue;
@@ -122,11 +151,16 @@ pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> (Vec<Entity>, V
             }),
             None => {
                 places.insert(entity.key_hash.0, entities.len());
+                makers.extend(maker.map(|maker| (entity.key_hash.0, maker)));
                 entities.push(entity);
             }
         }
     }
-    (entities, malformed)
+    Sorted {
+        entities,
+        malformed,
+        makers,
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 //!
 //! An event says where to look, not what is true. The job's key is what to read, so of many events about one thing only the
 //! newest request is done, after the last of them. The moment at which a reading began goes with what it found: the store
-//! lets nothing older win ([`DeltaStore`](tideline_store::DeltaStore)).
+//! lets nothing older win ([`DeltaStore`](tideline_store::DeltaStore)). What a complete reading no longer shows goes, if
+//! nothing else shows it (`write.rs`).
 
+mod item;
+mod known;
 mod partition;
+mod write;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,16 +21,15 @@ use tideline_config::settings::SourceSettings;
 use tideline_core::clock::Clock;
 use tideline_core::rules::Ladder;
 use tideline_core::words::{
-    ClaimedJob, Delta, DeltaBasis, DeltaChange, DeltaOutcome, REFRESH_KIND, RefreshRequest, RefreshTarget, SourceId,
-    SourceRecord, SourceState, Timestamp, Trigger,
+    ClaimedJob, REFRESH_KIND, RefreshRequest, RefreshTarget, SourceId, SourceRecord, SourceState, Timestamp, Trigger,
 };
 use tideline_queue::Queue;
-use tideline_runtime::telemetry::metrics;
 use tideline_store::{SourceCommand, Store, StoreError};
 
+use self::known::Wanted;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
-use crate::ingest::{Readable, failed, sort_out};
-use crate::source::{ErrorClass, Item, ItemContent, ItemRequest, Source, SourceError};
+use crate::ingest::Readable;
+use crate::source::{ItemRequest, Source};
 
 /// Past the time of its pages an attempt may take so long: its commits, a slow store.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -105,76 +108,6 @@ impl RefreshHandler {
         Ok(Ok(Ready { readable, source }))
     }
 
-    /// Reads one item and writes what it is. Again if a reading that began later was faster.
-    async fn item(&self, ready: &Ready<'_>, request: ItemRequest<'_>, removed: bool) -> Result<Outcome, HandlerError> {
-        for _ in 0..READINGS {
-            let began = self.clock.now();
-            let changes = match self.read_item(ready, request, began).await? {
-                ItemContent::Found(items) => upserts(&ready.readable.settings, items)?,
-                ItemContent::Missing { reference: Some(gone) } if removed => vec![DeltaChange::Remove(gone)],
-                ItemContent::Missing { .. } => {
-                    // Whether it is gone, or only not shown, the next complete cycle tells.
-                    tracing::info!(
-                        source = ready.readable.settings.name,
-                        removed,
-                        "item not found at the source"
-                    );
-                    return Ok(Outcome::Done);
-                }
-            };
-            let basis = DeltaBasis::Read(began);
-            let deltas: Vec<Delta> = (changes.into_iter()).map(|change| Delta { change, basis }).collect();
-            if self.write(ready, &deltas).await? {
-                return Ok(Outcome::Done);
-            }
-        }
-        Err(HandlerError::Transient {
-            message: format!("{READINGS} readings in a row were overtaken by others that began later"),
-            not_before: None,
-        })
-    }
-
-    async fn read_item(
-        &self,
-        ready: &Ready<'_>,
-        request: ItemRequest<'_>,
-        began: Timestamp,
-    ) -> Result<ItemContent, HandlerError> {
-        let settings = &ready.readable.settings;
-        let timeout = settings.page_timeout;
-        let read = tokio::time::timeout(timeout, ready.readable.source.read_item(request)).await;
-        let read = read.unwrap_or_else(|_| {
-            Err(SourceError::new(
-                ErrorClass::Transient { retry_after: None },
-                format!("the item took longer than page_timeout ({timeout:?})"),
-            ))
-        });
-        let class = if read.is_ok() { "ok" } else { "failed" };
-        metrics::source_request(&settings.name, class, self.clock.now().since(began));
-        match read {
-            Ok(content) => Ok(content),
-            Err(error) => Err(failed(&*self.store, &*self.clock, ready.source, error).await),
-        }
-    }
-
-    /// Writes deltas. `false`: one of them was overtaken.
-    async fn write(&self, ready: &Ready<'_>, deltas: &[Delta]) -> Result<bool, HandlerError> {
-        let outcomes = self.store.write_deltas(ready.source, deltas, self.clock.now()).await?;
-        let name = &ready.readable.settings.name;
-        for (outcome, word) in [
-            (DeltaOutcome::Added, "added"),
-            (DeltaOutcome::Modified, "modified"),
-            (DeltaOutcome::Removed, "removed"),
-            (DeltaOutcome::Unchanged, "unchanged"),
-        ] {
-            let count = outcomes.iter().filter(|one| **one == outcome).count();
-            if count > 0 {
-                metrics::entities(name, word, count as u64);
-            }
-        }
-        Ok(!outcomes.contains(&DeltaOutcome::Overtaken))
-    }
-
     /// Asks for a cycle.
     async fn cycle(&self, ready: &Ready<'_>) -> Result<Outcome, HandlerError> {
         let refresh = SourceCommand::Refresh(Trigger::Webhook);
@@ -235,8 +168,34 @@ impl Handler for RefreshHandler {
                 let outcome = self.item(&ready, item, *removed).await?;
                 look_again(attempt, &request, outcome).await
             }
-            RefreshTarget::Partition { resource, values } => {
-                self.partition(attempt, &ready, resource.as_deref(), values).await
+            RefreshTarget::Partition {
+                resource,
+                values,
+                removed,
+                only_known: true,
+                deep,
+            } => {
+                let wanted = Wanted {
+                    resource: resource.as_deref(),
+                    values,
+                    removed: *removed,
+                    deep: *deep,
+                };
+                self.known(attempt, &ready, &wanted).await
+            }
+            RefreshTarget::Partition {
+                resource,
+                values,
+                removed,
+                deep,
+                ..
+            } => {
+                let Some(part) = partition_of(ready.readable, resource.as_deref(), values) else {
+                    return Err(HandlerError::Permanent(
+                        "the source has no partition of these values that can be read alone".to_owned(),
+                    ));
+                };
+                self.partition(attempt, &ready, &part, (*removed, *deep)).await
             }
             RefreshTarget::Source | RefreshTarget::FailedRule { .. } => self.cycle(&ready).await,
         }
@@ -266,25 +225,28 @@ fn standing(record: &SourceRecord) -> &'static str {
     }
 }
 
-/// What items become. An item that is no entity fails its reading: there is nothing else on it to write.
-fn upserts(settings: &SourceSettings, items: Vec<Item>) -> Result<Vec<DeltaChange>, HandlerError> {
-    let (entities, malformed) = sort_out(items, &settings.volatile);
-    if let Some(item) = malformed.first().filter(|_| entities.is_empty()) {
-        return Err(HandlerError::Permanent(format!(
-            "the item is no entity: {}; it begins: {}",
-            item.error, item.sample
-        )));
-    }
-    Ok(entities.into_iter().map(DeltaChange::Upsert).collect())
+/// A partition that is read again.
+struct Part {
+    /// Its key: the source's name for the root.
+    key: String,
+    /// The key of the job that reads it in cycles.
+    job: String,
+    args: Value,
 }
 
-/// The partition of a resource, with the source's name for its root.
-fn partition_of(readable: &Readable, resource: Option<&str>, values: &Map<String, Value>) -> Option<(String, Value)> {
+/// The partition of a resource.
+fn partition_of(readable: &Readable, resource: Option<&str>, values: &Map<String, Value>) -> Option<Part> {
     let partition = readable.source.partition(resource, values)?;
-    let key = if partition.key.is_empty() {
-        readable.settings.name.clone()
+    let name = &readable.settings.name;
+    let (key, job) = if partition.key.is_empty() {
+        (name.clone(), name.clone())
     } else {
-        partition.key
+        let job = format!("{name}/{}", partition.key);
+        (partition.key, job)
     };
-    Some((key, partition.args))
+    Some(Part {
+        key,
+        job,
+        args: partition.args,
+    })
 }

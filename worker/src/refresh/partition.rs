@@ -1,25 +1,40 @@
-//! Reading one partition again outside of a cycle: page by page, as deltas. What it no longer has is left to the next
-//! complete cycle.
+//! Reading one partition again outside of a cycle: page by page, as deltas. When the last page is written, what the partition
+//! no longer shows goes, if that is certain; else it is left to the next complete cycle.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tideline_core::rules::{came_twice, keep_cursor};
-use tideline_core::words::{Delta, DeltaBasis, Fingerprint};
+use tideline_core::words::{ChildPartition, Delta, DeltaBasis, DeltaChange, Fingerprint, Origin, Timestamp};
 use tokio::time::timeout;
 
-use super::{Ready, RefreshHandler, partition_of, upserts};
+use super::{Part, Ready, RefreshHandler};
 use crate::handler::{Attempt, HandlerError, Outcome};
-use crate::ingest::failed;
+use crate::ingest::{Sorted, failed, sort_out};
 use crate::source::{ErrorClass, Page, PageContent, PageRequest, SourceError};
 
 /// How far a partition is: the job's cursor.
 #[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Place {
     /// For which request; another one starts over.
     event: Fingerprint,
     page: u32,
     cursor: Option<Value>,
     kept: Option<Fingerprint>,
+    /// When the reading of the first page began.
+    since: Option<Timestamp>,
+    /// Some page showed an entity.
+    shown: bool,
+    /// Something on the pages could not be read, and may be what is missing.
+    doubtful: bool,
+}
+
+/// What a page brings, besides its entities.
+struct Rest {
+    next: Option<Value>,
+    children: Vec<ChildPartition>,
+    hold: Option<std::time::Duration>,
+    failure: Option<SourceError>,
 }
 
 impl RefreshHandler {
@@ -28,64 +43,113 @@ impl RefreshHandler {
         &self,
         attempt: &Attempt,
         ready: &Ready<'_>,
-        resource: Option<&str>,
-        values: &Map<String, Value>,
+        part: &Part,
+        (removed, deep): (bool, bool),
     ) -> Result<Outcome, HandlerError> {
         let settings = &ready.readable.settings;
-        let Some((partition, args)) = partition_of(ready.readable, resource, values) else {
-            return Err(HandlerError::Permanent(
-                "the source has no partition of these values that can be read alone".to_owned(),
-            ));
-        };
         let ends_at = self.clock.now().plus(settings.burst_length);
+        let origin = Origin {
+            partition: Some(part.job.clone()),
+            item: None,
+        };
         let mut place = stored(attempt);
         loop {
             let began = self.clock.now();
-            let request = PageRequest {
-                partition: &partition,
-                args: &args,
-                cursor: place.cursor.as_ref(),
-                memory: None,
-            };
-            let page = timeout(settings.page_timeout, ready.readable.source.read_page(request)).await;
-            let mut page = match page.unwrap_or_else(|_| Err(too_slow())) {
-                Ok(page) => page,
-                Err(error) => return Err(failed(&*self.store, &*self.clock, ready.source, error).await),
-            };
-            let (hold, next, failure) = (page.hold, page.next.clone(), page.failure.take());
-            let basis = DeltaBasis::Read(began);
-            let deltas: Vec<Delta> = (changes_of(ready, page)?.into_iter())
-                .map(|change| Delta { change, basis })
-                .collect();
-            // What was overtaken has been read by somebody who began later: it is as new as it can be.
-            self.write(ready, &deltas).await?;
+            let page = self.read_part(ready, part, &place).await?;
+            let since = *place.since.get_or_insert(began);
+            let rest = self.write_page(ready, &origin, &mut place, (page, began)).await?;
             // The page is written; nobody can tell what follows it.
-            if let Some(failure) = failure {
+            if let Some(failure) = rest.failure {
                 return Err(failed(&*self.store, &*self.clock, ready.source, failure).await);
             }
-            if let Some(hold) = hold {
+            self.reveal(attempt, ready, rest.children, deep).await?;
+            if let Some(hold) = rest.hold {
                 self.store.hold_back(ready.source, self.clock.now().plus(hold)).await?;
             }
-            let Some(next) = next else { return Ok(Outcome::Done) };
-            let text = next.to_string();
-            if came_twice(place.kept, &text) {
-                return Err(HandlerError::Permanent(
-                    "the cursor does not advance; check how the next cursor is found".to_owned(),
-                ));
-            }
-            place.page = place.page.saturating_add(1);
-            place.kept = keep_cursor(place.kept, place.page, &text);
-            place.cursor = Some(next);
+            let Some(next) = rest.next else {
+                if is_complete(&place, removed, settings.confirm_cycles) {
+                    self.drop_unseen(ready, &origin, since, removed).await?;
+                }
+                return Ok(Outcome::Done);
+            };
+            advance(&mut place, next)?;
             let text = serde_json::to_string(&place).map_err(|error| HandlerError::Other(Box::new(error)))?;
             attempt.checkpoint(&text).await?;
             if attempt.stop.is_cancelled() {
                 return Ok(Outcome::HandBack);
             }
-            if hold.is_some() || self.clock.now() >= ends_at {
-                return Ok(Outcome::Again(hold.unwrap_or_default().max(settings.burst_interval)));
+            if rest.hold.is_some() || self.clock.now() >= ends_at {
+                let wait = rest.hold.unwrap_or_default().max(settings.burst_interval);
+                return Ok(Outcome::Again(wait));
             }
         }
     }
+
+    async fn read_part(&self, ready: &Ready<'_>, part: &Part, place: &Place) -> Result<Page, HandlerError> {
+        let request = PageRequest {
+            partition: &part.key,
+            args: &part.args,
+            cursor: place.cursor.as_ref(),
+            memory: None,
+        };
+        let readable = ready.readable;
+        let page = timeout(readable.settings.page_timeout, readable.source.read_page(request)).await;
+        match page.unwrap_or_else(|_| Err(too_slow())) {
+            Ok(page) => Ok(page),
+            Err(error) => Err(failed(&*self.store, &*self.clock, ready.source, error).await),
+        }
+    }
+
+    async fn write_page(
+        &self,
+        ready: &Ready<'_>,
+        origin: &Origin,
+        place: &mut Place,
+        (page, began): (Page, Timestamp),
+    ) -> Result<Rest, HandlerError> {
+        let PageContent::Items(items) = page.content else {
+            return Err(HandlerError::Permanent(
+                "the source called a page unchanged that nobody remembers; this is a defect of the source".to_owned(),
+            ));
+        };
+        // What is malformed is left to the next cycle, which reports it.
+        let Sorted {
+            entities, malformed, ..
+        } = sort_out(items, &ready.readable.settings.volatile);
+        place.doubtful |= !malformed.is_empty();
+        place.shown |= !entities.is_empty();
+        let basis = DeltaBasis::Read(began);
+        let upserts = entities.into_iter().map(DeltaChange::Upsert);
+        let deltas: Vec<Delta> = upserts.map(|change| Delta { change, basis }).collect();
+        // What was overtaken has been read by somebody who began later: it is as new as it can be.
+        self.write(ready, Some(origin), &deltas).await?;
+        Ok(Rest {
+            next: page.next,
+            children: page.children,
+            hold: page.hold,
+            failure: page.failure,
+        })
+    }
+}
+
+/// Whether what the reading did not show is not there. A partition that shows nothing at all may be one whose rights were lost,
+/// unless the event said that it is gone. Where items may move between pages while they are read (`confirm_cycles` above 1), only
+/// one page shows everything at once.
+fn is_complete(place: &Place, removed: bool, confirm_cycles: u32) -> bool {
+    !place.doubtful && (place.shown || removed) && (place.page == 0 || confirm_cycles <= 1)
+}
+
+fn advance(place: &mut Place, next: Value) -> Result<(), HandlerError> {
+    let text = next.to_string();
+    if came_twice(place.kept, &text) {
+        return Err(HandlerError::Permanent(
+            "the cursor does not advance; check how the next cursor is found".to_owned(),
+        ));
+    }
+    place.page = place.page.saturating_add(1);
+    place.kept = keep_cursor(place.kept, place.page, &text);
+    place.cursor = Some(next);
+    Ok(())
 }
 
 /// Where the last attempt for the same request stopped.
@@ -100,20 +164,9 @@ fn stored(attempt: &Attempt) -> Place {
         event,
         ..Place::default()
     };
-    place.filter(|place: &Place| place.event == event).unwrap_or(fresh)
-}
-
-/// What is malformed on a page is left to the next cycle, which reports it.
-fn changes_of(ready: &Ready<'_>, page: Page) -> Result<Vec<tideline_core::words::DeltaChange>, HandlerError> {
-    match page.content {
-        PageContent::Items(mut items) => {
-            items.retain(|item| matches!(item, crate::source::Item::Entity { .. }));
-            upserts(&ready.readable.settings, items)
-        }
-        PageContent::Unchanged => Err(HandlerError::Permanent(
-            "the source called a page unchanged that nobody remembers; this is a defect of the source".to_owned(),
-        )),
-    }
+    // A place from an older release does not know when its reading began.
+    let place = place.filter(|place: &Place| place.event == event && (place.page == 0 || place.since.is_some()));
+    place.unwrap_or(fresh)
 }
 
 fn too_slow() -> SourceError {
@@ -121,4 +174,36 @@ fn too_slow() -> SourceError {
         ErrorClass::Transient { retry_after: None },
         "the page took longer than page_timeout",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reading_that_shows_everything_at_once_says_what_is_gone() {
+        let shown = Place {
+            shown: true,
+            ..Place::default()
+        };
+        assert!(is_complete(&shown, false, 2));
+        assert!(
+            !is_complete(&Place::default(), false, 1),
+            "nothing is shown: lost rights look the same"
+        );
+        assert!(is_complete(&Place::default(), true, 1), "the event said so");
+        let doubtful = Place {
+            doubtful: true,
+            shown: true,
+            ..Place::default()
+        };
+        assert!(!is_complete(&doubtful, true, 1));
+        let pages = Place {
+            page: 1,
+            shown: true,
+            ..Place::default()
+        };
+        assert!(is_complete(&pages, false, 1));
+        assert!(!is_complete(&pages, false, 2), "items may have moved between its pages");
+    }
 }

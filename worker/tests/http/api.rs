@@ -247,7 +247,7 @@ pub(crate) fn references(page: &Page) -> Vec<String> {
         .iter()
         .map(|item| match item {
             Item::Entity { reference, .. } => reference.to_string(),
-            Item::Malformed(item) => panic!("{item:?}"),
+            item => panic!("{item:?}"),
         })
         .collect()
 }

@@ -42,7 +42,7 @@ async fn one_item_is_read_at_its_own_path_and_shaped_like_those_of_pages() {
     let ItemContent::Found(items) = source.read_item(request).await.unwrap() else {
         panic!("it is there");
     };
-    let [Item::Entity { reference, body }] = items.as_slice() else {
+    let [Item::MadeBy(maker), Item::Entity { reference, body }] = items.as_slice() else {
         panic!("{items:?}");
     };
     assert_eq!(reference.as_str(), "service:default/a");
@@ -50,6 +50,33 @@ async fn one_item_is_read_at_its_own_path_and_shaped_like_those_of_pages() {
         serde_json::from_str::<Value>(body).unwrap(),
         json!({"slug": "a", "size": 2})
     );
+    let slug = values(json!({"id": "a"}));
+    let named = source.item(ItemRequest {
+        resource: Some("services"),
+        values: &slug,
+    });
+    assert_eq!(*maker, named, "as its page names it");
+}
+
+#[tokio::test]
+async fn a_page_says_which_item_made_an_entity_by_the_values_that_an_event_names_it_with() {
+    let api = Api::start(|_| answer(json!([{"slug": 7, "size": 1}, {"size": 1}]))).await;
+    let source = open(services(&api.url));
+    let page = first(&source).await.unwrap();
+    let id = values(json!({"id": "7"}));
+    let named = source.item(ItemRequest {
+        resource: Some("services"),
+        values: &id,
+    });
+    let makers: Vec<_> = items(&page)
+        .iter()
+        .filter_map(|item| match item {
+            Item::MadeBy(maker) => Some(*maker),
+            _ => None,
+        })
+        .collect();
+    assert!(named.is_some());
+    assert_eq!(makers, [named, None]);
 }
 
 #[tokio::test]

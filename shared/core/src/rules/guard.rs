@@ -44,6 +44,22 @@ pub fn decide_sweep(guard: RemovalGuard, plan: SweepPlan) -> SweepDecision {
     SweepDecision::Sweep
 }
 
+/// Why a reading of one origin may not remove what it no longer shows: more than the guard lets a sweep remove at once. The
+/// next complete cycle then shows it to a person.
+#[must_use]
+pub fn refuse_drop(guard: RemovalGuard, owned: u64, dropped: u64) -> Option<String> {
+    let plan = SweepPlan {
+        owned,
+        marked: owned.saturating_sub(dropped),
+        candidates: dropped,
+        ..SweepPlan::default()
+    };
+    match decide_sweep(guard, plan) {
+        SweepDecision::Sweep => None,
+        SweepDecision::Hold(why) => Some(why),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -24,3 +24,18 @@ pub fn page_fingerprint(entities: &[Entity], kept: &[KeyHash], malformed: &[Malf
     }
     Fingerprint(hasher.finalize().into())
 }
+
+/// The fingerprint of a page whose entities are known to be made by these items: another item that makes the same entity is a
+/// change of the page.
+#[must_use]
+pub fn made_fingerprint(page: Fingerprint, makers: &[KeyHash]) -> Fingerprint {
+    if makers.is_empty() {
+        return page;
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(page.0);
+    for maker in makers {
+        hasher.update(maker.0.to_be_bytes());
+    }
+    Fingerprint(hasher.finalize().into())
+}

@@ -110,6 +110,9 @@ pub enum PageWrite {
         kept: Vec<KeyHash>,
         /// The malformed items.
         malformed: Vec<MalformedItem>,
+        /// Which item made each of the entities ([`item_hash`](super::item_hash)), in their order; empty if the source does not
+        /// tell.
+        makers: Vec<KeyHash>,
     },
 }
 

@@ -38,6 +38,16 @@ pub enum RefreshTarget {
         resource: Option<String>,
         /// The values of its parents.
         values: Map<String, Value>,
+        /// The event said that it is gone: if the source shows nothing there, its entities are removed at once.
+        #[serde(default, skip_serializing_if = "is_false")]
+        removed: bool,
+        /// Every partition that a cycle has found and that has these values, and none that no cycle has found. The values need
+        /// not be complete.
+        #[serde(default, skip_serializing_if = "is_false")]
+        only_known: bool,
+        /// The partitions that it reveals too.
+        #[serde(default, skip_serializing_if = "is_false")]
+        deep: bool,
     },
     /// All of it: a cycle is asked for.
     Source,
@@ -48,6 +58,11 @@ pub enum RefreshTarget {
         /// Why.
         error: String,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl RefreshRequest {
@@ -63,7 +78,21 @@ impl RefreshRequest {
         };
         let rest = match &self.target {
             RefreshTarget::Item { resource, values, .. } => named("item", resource, values),
-            RefreshTarget::Partition { resource, values } => named("partition", resource, values),
+            RefreshTarget::Partition {
+                resource,
+                values,
+                only_known,
+                deep,
+                ..
+            } => {
+                let word = match (only_known, deep) {
+                    (false, false) => "partition",
+                    (false, true) => "partition-deep",
+                    (true, false) => "known",
+                    (true, true) => "known-deep",
+                };
+                named(word, resource, values)
+            }
             RefreshTarget::Source => "source".to_owned(),
             RefreshTarget::FailedRule { rule, .. } => format!("rule/{rule}"),
         };

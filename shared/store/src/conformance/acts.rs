@@ -272,12 +272,38 @@ pub async fn the_last_use_of_a_token_never_goes_back(store: Arc<dyn Store>) {
     assert_eq!(found.last_used_at, Some(later(5)));
 }
 
+pub async fn a_hook_has_its_newest_two_secrets_and_the_audit_log_shows_none(store: Arc<dyn Store>) {
+    for (number, hook) in [(1, "a"), (2, "a"), (3, "b"), (4, "a")] {
+        let deed = Deed::SaveHookSecret {
+            hook: hook.to_owned(),
+            sealed: format!("sealed-{number}"),
+        };
+        store
+            .perform(&OperatorAct::new(deed, actor()), t(number))
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.list_hook_secrets("a").await.unwrap(), ["sealed-4", "sealed-2"]);
+    assert_eq!(store.list_hook_secrets("b").await.unwrap(), ["sealed-3"]);
+    assert_eq!(store.list_hook_secrets("c").await.unwrap(), [""; 0]);
+    let filter = AuditFilter {
+        limit: 10,
+        ..AuditFilter::default()
+    };
+    let audit = format!("{:?}", store.list_audit(&filter).await.unwrap());
+    assert!(
+        audit.contains("hooks.save_secret") && !audit.contains("sealed-"),
+        "{audit}"
+    );
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance_acts {
     ($open:path) => {
         $crate::store_conformance_cases!($open, acts:
+            a_hook_has_its_newest_two_secrets_and_the_audit_log_shows_none,
             an_act_is_written_down_with_who_did_it,
             the_reason_of_an_act_is_written_down,
             a_refused_act_is_written_down_and_changes_nothing,

@@ -252,7 +252,16 @@ pub fn written_with(
         entities,
         kept,
         malformed,
+        makers: vec![],
     }
+}
+
+/// The page with these items as the makers of its entities.
+pub fn made_by(mut page: PageWrite, items: &[KeyHash]) -> PageWrite {
+    if let PageWrite::Written { makers, .. } = &mut page {
+        *makers = items.to_vec();
+    }
+    page
 }
 
 /// The page, as its reading began then.

@@ -48,6 +48,7 @@ pub mod subscriptions;
 pub mod supersede;
 pub mod sweep;
 pub mod targets;
+pub mod unseen;
 pub mod upkeep;
 pub mod versions;
 
@@ -89,6 +90,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_supersede!($open);
         $crate::store_conformance_sweep!($open);
         $crate::store_conformance_targets!($open);
+        $crate::store_conformance_unseen!($open);
         $crate::store_conformance_upkeep!($open);
         $crate::store_conformance_versions!($open);
     };
@@ -152,6 +154,7 @@ mod tests {
             ("supersede", include_str!("supersede.rs")),
             ("sweep", include_str!("sweep.rs")),
             ("targets", include_str!("targets.rs")),
+            ("unseen", include_str!("unseen.rs")),
             ("upkeep", include_str!("upkeep.rs")),
         ] {
             let (cases, list) = text.split_once("macro_rules!").unwrap();

@@ -155,6 +155,7 @@ async fn attempt(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result
         }
         Deed::CreateToken(token) => tokens::insert(act, token, &request.actor.name, now).await?,
         Deed::RevokeToken(id) => tokens::revoke(act, id, now).await?,
+        Deed::SaveHookSecret { hook, sealed } => act.save_hook_secret(hook, sealed, now).await?,
     }
     Ok(Outcome::Done)
 }

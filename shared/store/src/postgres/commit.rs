@@ -125,17 +125,25 @@ pub(super) async fn write_manifests(
     now: Timestamp,
 ) -> Result<Option<PgRow>, StoreError> {
     let mut hashes: Vec<i64> = vec![];
-    let (mut first, mut last, mut marked) = (vec![], vec![], vec![]);
+    let mut items: Vec<i64> = vec![];
+    let (mut first, mut last, mut marked, mut told) = (vec![], vec![], vec![], vec![]);
     let mut written: Vec<&PageMemory> = vec![];
     for page in &batch.pages {
         if let PageWrite::Written {
-            memory, entities, kept, ..
+            memory,
+            entities,
+            kept,
+            makers,
+            ..
         } = page
         {
             // Array subscripts of the database begin at 1 and include the last one.
             first.push(i32::try_from(hashes.len() + 1).unwrap_or(i32::MAX));
             hashes.extend(entities.iter().map(|entity| entity.key_hash.0));
             hashes.extend(kept.iter().map(|hash| hash.0));
+            items.extend(makers.iter().map(|hash| hash.0));
+            items.resize(hashes.len(), 0);
+            told.push(!makers.is_empty());
             last.push(i32::try_from(hashes.len()).unwrap_or(i32::MAX));
             marked.push(i32::try_from(kept.len()).unwrap_or(i32::MAX));
             written.push(memory);
@@ -175,7 +183,9 @@ pub(super) async fn write_manifests(
         .bind(look)
         .bind(marked)
         .bind(live)
-        .bind(batch.repeated_keys());
+        .bind(batch.repeated_keys())
+        .bind(items)
+        .bind(told);
     act.row(statement).await
 }
 

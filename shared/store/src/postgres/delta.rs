@@ -15,11 +15,12 @@ use super::changes;
 use super::commit::signed;
 use super::conflicts::Tries;
 use super::rows::column;
-use crate::deltas::{DeltaRow, delta_rows, no_such_source};
+use super::unseen;
+use crate::deltas::{DeltaRow, delta_rows, no_such_source, origin_of};
 use crate::{DeltaStore, StoreError};
-use tideline_core::rules::DeltaReadings;
+use tideline_core::rules::{DeltaReadings, RemovalGuard};
 use tideline_core::words::{
-    Delta, DeltaChange, DeltaOutcome, Entity, KeyHash, PageBatch, PageWrite, SourceId, Timestamp,
+    Delta, DeltaChange, DeltaOutcome, Dropped, Entity, KeyHash, Origin, PageBatch, PageWrite, SourceId, Timestamp,
 };
 
 /// Names the locks of deltas among all locks of the database: `tdlt` in ASCII, and then the source's number.
@@ -42,9 +43,10 @@ impl DeltaStore for PostgresStore {
             .map(drop)
     }
 
-    async fn write_deltas(
+    async fn write_reading(
         &self,
         source: SourceId,
+        origin: Option<KeyHash>,
         deltas: &[Delta],
         now: Timestamp,
     ) -> Result<Vec<DeltaOutcome>, StoreError> {
@@ -53,7 +55,24 @@ impl DeltaStore for PostgresStore {
         }
         let mut tries = Tries::default();
         loop {
-            match write_once(self, source, deltas, now).await {
+            match write_once(self, source, origin, deltas, now).await {
+                Err(error) => tries.again(error).await?,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn drop_unseen(
+        &self,
+        source: SourceId,
+        origin: &Origin,
+        since: Timestamp,
+        guard: Option<RemovalGuard>,
+        now: Timestamp,
+    ) -> Result<Dropped, StoreError> {
+        let mut tries = Tries::default();
+        loop {
+            match unseen::drop_once(self, source, origin, since, guard, now).await {
                 Err(error) => tries.again(error).await?,
                 answer => return answer,
             }
@@ -64,6 +83,7 @@ impl DeltaStore for PostgresStore {
 async fn write_once(
     store: &PostgresStore,
     source: SourceId,
+    origin: Option<KeyHash>,
     deltas: &[Delta],
     now: Timestamp,
 ) -> Result<Vec<DeltaOutcome>, StoreError> {
@@ -75,7 +95,7 @@ async fn write_once(
         return Err(no_such_source(source));
     };
     let timely: Vec<usize> = (0..deltas.len()).filter(|place| outcomes[*place].is_none()).collect();
-    note(&mut act, source, deltas, &rows, &timely).await?;
+    note(&mut act, (source, origin), deltas, &rows, &timely).await?;
     write(&mut act, source, deltas, &mut outcomes, now).await?;
     act.commit().await?;
     let unchanged = |outcome: Option<DeltaOutcome>| outcome.unwrap_or(DeltaOutcome::Unchanged);
@@ -123,20 +143,24 @@ async fn judge(
 /// Notes what is about to be written for the pages and sweeps to come.
 async fn note(
     act: &mut Act,
-    source: SourceId,
+    (source, origin): (SourceId, Option<KeyHash>),
     deltas: &[Delta],
     rows: &[DeltaRow],
     timely: &[usize],
 ) -> Result<(), StoreError> {
-    let kept: Vec<&DeltaRow> = (timely.iter().map(|place| &rows[*place]))
-        .filter(|row| row.is_kept())
+    let kept: Vec<(&DeltaChange, &DeltaRow)> = (timely.iter().map(|place| (&deltas[*place].change, &rows[*place])))
+        .filter(|(_, row)| row.is_kept())
         .collect();
     if !kept.is_empty() {
+        let origins = kept
+            .iter()
+            .map(|(change, _)| origin_of(change, origin).map(|hash| hash.0));
         let statement = sqlx::query(include_str!("sql/note_deltas.sql"))
             .bind(source.0)
-            .bind(kept.iter().map(|row| row.key_hash.0).collect::<Vec<i64>>())
-            .bind(kept.iter().map(|row| row.noted_at.0).collect::<Vec<i64>>())
-            .bind(kept.iter().map(|row| row.version).collect::<Vec<Option<i64>>>());
+            .bind(kept.iter().map(|(_, row)| row.key_hash.0).collect::<Vec<i64>>())
+            .bind(kept.iter().map(|(_, row)| row.noted_at.0).collect::<Vec<i64>>())
+            .bind(kept.iter().map(|(_, row)| row.version).collect::<Vec<Option<i64>>>())
+            .bind(origins.collect::<Vec<Option<i64>>>());
         act.run(statement).await?;
     }
     let of = |upserts: bool| -> Vec<i64> {

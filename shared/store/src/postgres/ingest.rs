@@ -6,8 +6,11 @@ use super::commit::{Attempt, commit_touched, commit_written, is_plain};
 use super::conflicts::Tries;
 use super::error::broken;
 use super::rows::{column, fingerprint, small};
+use crate::batch::read_partition;
 use crate::{IngestStore, StoreError};
-use tideline_core::words::{Commit, JobId, KeyHash, Lease, PageBatch, PageMemory, Progress, Timestamp, Validators};
+use tideline_core::words::{
+    ChildPartition, Commit, JobId, KeyHash, Lease, PageBatch, PageMemory, Progress, SourceId, Timestamp, Validators,
+};
 
 #[async_trait]
 impl IngestStore for PostgresStore {
@@ -18,6 +21,26 @@ impl IngestStore for PostgresStore {
             .bind(i64::from(from))
             .bind(i64::from(from) + i64::from(limit));
         act.rows(statement).await?.iter().map(page_memory).collect()
+    }
+
+    async fn list_partitions(
+        &self,
+        source: SourceId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ChildPartition>, StoreError> {
+        let mut act = self.reading("list partitions").await?;
+        let statement = sqlx::query(include_str!("sql/list_partitions.sql"))
+            .bind(source.0)
+            .bind(prefix)
+            .bind(i64::from(limit.clamp(1, 1_000)))
+            .bind(after.unwrap_or_default());
+        let mut found = Vec::new();
+        for row in act.rows(statement).await? {
+            found.extend(read_partition(column(&row, "key")?, column(&row, "args")?));
+        }
+        Ok(found)
     }
 
     async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {

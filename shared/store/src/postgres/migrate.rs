@@ -71,6 +71,14 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "enrichments",
         include_str!("../../../../migrations/postgres/0018_enrichments.sql"),
     ),
+    (
+        "origins",
+        include_str!("../../../../migrations/postgres/0019_origins.sql"),
+    ),
+    (
+        "hook secrets",
+        include_str!("../../../../migrations/postgres/0020_hook_secrets.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -7,7 +7,7 @@ use sqlx::{Row, query};
 use super::failure::failed;
 use super::rows::{fingerprint, moment, optional_count, optional_word, to_json, word, word_of};
 use super::sources::no_source;
-use super::{SqliteStore, begin, commands, commit, jobs, operators, sql, targets, tokens};
+use super::{SqliteStore, begin, commands, commit, hook_secrets, jobs, operators, sql, targets, tokens};
 use crate::{AuditFilter, AuditRecord, AuditStore, Deed, OperatorAct, Outcome, Performed, StoreError};
 use tideline_core::rules::{JobVersion, SourceVersion};
 use tideline_core::words::{CycleNumber, JobId, JobState, Timestamp, Token};
@@ -178,6 +178,7 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
         }
         Deed::CreateToken(token) => tokens::insert(tx, token, &act.actor.name, now).await?,
         Deed::RevokeToken(id) => tokens::revoke(tx, id, now).await?,
+        Deed::SaveHookSecret { hook, sealed } => hook_secrets::save_in(tx, hook, sealed, now).await?,
     }
     Ok(Outcome::Done)
 }

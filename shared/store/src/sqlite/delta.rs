@@ -14,12 +14,14 @@ use super::failure::failed;
 use super::ingest::{compare, look_up};
 use super::manifest::unpack_hashes;
 use super::rows::{moment, to_json};
+use super::unseen::drop_unseen;
 use super::{SqliteStore, begin, commit, sql};
-use crate::deltas::{DeltaRow, delta_rows, no_such_source};
+use crate::deltas::{DeltaRow, delta_rows, no_such_source, origin_of};
 use crate::{DeltaStore, StoreError};
-use tideline_core::rules::DeltaReadings;
+use tideline_core::rules::{DeltaReadings, RemovalGuard};
 use tideline_core::words::{
-    ChangeKind, Delta, DeltaChange, DeltaOutcome, Entity, KeyHash, PageBatch, PageWrite, SourceId, Timestamp,
+    ChangeKind, Delta, DeltaChange, DeltaOutcome, Dropped, Entity, KeyHash, Origin, PageBatch, PageWrite, SourceId,
+    Timestamp,
 };
 
 #[async_trait]
@@ -29,9 +31,10 @@ impl DeltaStore for SqliteStore {
         Ok(())
     }
 
-    async fn write_deltas(
+    async fn write_reading(
         &self,
         source: SourceId,
+        origin: Option<KeyHash>,
         deltas: &[Delta],
         now: Timestamp,
     ) -> Result<Vec<DeltaOutcome>, StoreError> {
@@ -54,7 +57,7 @@ impl DeltaStore for SqliteStore {
             let rows = delta_rows(deltas, now);
             let mut outcomes = judge(&mut tx, source.0, from, &rows).await?;
             let timely: Vec<usize> = (0..deltas.len()).filter(|place| outcomes[*place].is_none()).collect();
-            note(&mut tx, (source.0, cycle), deltas, &rows, &timely).await?;
+            note(&mut tx, (source.0, cycle), origin, deltas, &rows, &timely).await?;
             write(&mut tx, source.0, deltas, &mut outcomes, now).await?;
             Ok(outcomes)
         };
@@ -62,6 +65,17 @@ impl DeltaStore for SqliteStore {
         commit(tx, ACT).await?;
         let unchanged = |outcome: Option<DeltaOutcome>| outcome.unwrap_or(DeltaOutcome::Unchanged);
         Ok(outcomes.into_iter().map(unchanged).collect())
+    }
+
+    async fn drop_unseen(
+        &self,
+        source: SourceId,
+        origin: &Origin,
+        since: Timestamp,
+        guard: Option<RemovalGuard>,
+        now: Timestamp,
+    ) -> Result<Dropped, StoreError> {
+        drop_unseen(self, source, origin, since, guard, now).await
     }
 }
 
@@ -123,13 +137,14 @@ async fn judge(
 async fn note(
     connection: &mut SqliteConnection,
     (source, cycle): (i64, i64),
+    origin: Option<KeyHash>,
     deltas: &[Delta],
     rows: &[DeltaRow],
     timely: &[usize],
 ) -> Result<(), sqlx::Error> {
-    let noted: Vec<_> = (timely.iter().map(|place| &rows[*place]))
-        .filter(|row| row.is_kept())
-        .map(|row| json!([row.key_hash, row.noted_at, row.version]))
+    let noted: Vec<_> = (timely.iter().map(|place| (&deltas[*place].change, &rows[*place])))
+        .filter(|(_, row)| row.is_kept())
+        .map(|(change, row)| json!([row.key_hash, row.noted_at, row.version, origin_of(change, origin)]))
         .collect();
     if !noted.is_empty() {
         query(sql!("note_deltas"))

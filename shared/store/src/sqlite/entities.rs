@@ -114,6 +114,10 @@ impl Doomed {
         }
     }
 
+    pub(super) fn key_hash(&self) -> i64 {
+        self.key_hash
+    }
+
     /// From the columns ref, key_hash, sequence.
     pub(super) fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self {

@@ -15,11 +15,12 @@ use super::pages::{list_page_memories, touch_pages, write_pages};
 use super::partitions::open_places;
 use super::rows::{fingerprint, json, to_json};
 use super::{SqliteStore, begin, commit, sql};
-use crate::batch::partition_args;
+use crate::batch::{partition_args, read_partition};
 use crate::{IngestStore, StoreError};
 use tideline_core::rules::{self, DeltaReadings};
 use tideline_core::words::{
-    ChangeKind, ChildPartition, Commit, Entity, Fingerprint, JobId, Lease, PageBatch, PageMemory, Progress, Timestamp,
+    ChangeKind, ChildPartition, Commit, Entity, Fingerprint, JobId, Lease, PageBatch, PageMemory, Progress, SourceId,
+    Timestamp,
 };
 
 const ACT: &str = "commit pages";
@@ -28,6 +29,31 @@ const ACT: &str = "commit pages";
 impl IngestStore for SqliteStore {
     async fn list_page_memories(&self, partition: JobId, from: u32, limit: u32) -> Result<Vec<PageMemory>, StoreError> {
         list_page_memories(self, partition, from, limit).await
+    }
+
+    async fn list_partitions(
+        &self,
+        source: SourceId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ChildPartition>, StoreError> {
+        const ACT: &str = "list partitions";
+        let listing = async {
+            let rows = query(sql!("list_partitions"))
+                .bind(source.0)
+                .bind(prefix)
+                .bind(limit.clamp(1, 1_000))
+                .bind(after.unwrap_or_default())
+                .fetch_all(&self.readers)
+                .await?;
+            let mut found = Vec::with_capacity(rows.len());
+            for row in &rows {
+                found.extend(read_partition(row.try_get(0)?, row.try_get(1)?));
+            }
+            Ok(found)
+        };
+        listing.await.map_err(failed(ACT))
     }
 
     async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {

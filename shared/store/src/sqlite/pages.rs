@@ -162,6 +162,7 @@ pub(super) async fn write_pages(
             entities,
             kept,
             malformed,
+            makers,
         } = page
         else {
             continue;
@@ -175,7 +176,7 @@ pub(super) async fn write_pages(
         dropped.extend(old.difference(&marked));
         let gained = entities.iter().map(|entity| entity.key_hash.0);
         suspects.extend(gained.filter(|hash| live.contains(hash) && !old.contains(hash)));
-        write_page(connection, batch, memory, entities, kept).await?;
+        write_page(connection, batch, memory, (entities, kept, makers)).await?;
         for item in malformed {
             insert_malformed(connection, batch, memory.page, item, now).await?;
             malformed_items = true;
@@ -203,8 +204,7 @@ async fn write_page(
     connection: &mut SqliteConnection,
     batch: &PageBatch,
     memory: &PageMemory,
-    entities: &[Entity],
-    kept: &[KeyHash],
+    (entities, kept, makers): (&[Entity], &[KeyHash], &[KeyHash]),
 ) -> Result<(), sqlx::Error> {
     let children = if memory.children.is_empty() {
         None
@@ -228,6 +228,7 @@ async fn write_page(
         .bind(pack_hashes(marks(entities, kept).collect::<Vec<_>>().into_iter()))
         .bind(batch.read_to().0)
         .bind(i64::try_from(kept.len()).unwrap_or(i64::MAX))
+        .bind((!makers.is_empty()).then(|| pack_hashes(makers.iter().copied())))
         .execute(connection)
         .await
         .map(drop)

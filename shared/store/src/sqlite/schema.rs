@@ -28,6 +28,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0016_source_events.sql"),
     include_str!("../../../../migrations/sqlite/0017_versions.sql"),
     include_str!("../../../../migrations/sqlite/0018_enrichments.sql"),
+    include_str!("../../../../migrations/sqlite/0019_origins.sql"),
+    include_str!("../../../../migrations/sqlite/0020_hook_secrets.sql"),
 ];
 
 /// The version this program knows.

@@ -5,11 +5,11 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use tideline_core::rules::RescuePolicy;
-use tideline_core::rules::{fingerprint, key_hash, page_fingerprint};
+use tideline_core::rules::{fingerprint, key_hash, made_fingerprint, page_fingerprint};
 use tideline_core::words::{
     ChildPartition, CycleEnd, CycleNumber, CycleRecord, CycleState, Delta, DeltaBasis, DeltaChange, JobRecord,
-    JobState, KeyHash, MalformedItem, NewJob, PageMemory, PageWrite, Progress, Settlement, SourceState, SweepPlan,
-    Timestamp, Trigger, Validators, WorkerId,
+    JobState, KeyHash, MalformedItem, NewJob, Origin, PageMemory, PageWrite, Progress, Settlement, SourceState,
+    SweepPlan, Timestamp, Trigger, Validators, WorkerId, item_hash,
 };
 use tideline_store::SourceCommand;
 use tideline_store::conformance::{T0, child, entity, spec, worker};
@@ -75,7 +75,8 @@ impl Author {
                 };
                 Act::Rescue(policy)
             }
-            90 | 91 => self.deltas(),
+            90 => self.deltas(),
+            91 => self.either_delta(),
             92 | 93 => self.of_an_operator(view),
             94..97 => self.resume(view),
             97 => Act::Retire(self.worker()),
@@ -141,7 +142,39 @@ impl Author {
             };
             deltas.push(Delta { change, basis });
         }
-        Act::Deltas(self.source(), deltas)
+        let name = self.source();
+        let origin = self.one_in(2).then(|| self.origin(&name));
+        Act::Deltas(name, origin, deltas)
+    }
+
+    fn either_delta(&mut self) -> Act {
+        if self.one_in(2) {
+            self.deltas()
+        } else {
+            self.drop_unseen()
+        }
+    }
+
+    /// A reading that showed nothing of its partition or item: what is its own goes.
+    fn drop_unseen(&mut self) -> Act {
+        let name = self.source();
+        let origin = self.origin(&name);
+        Act::Drop(name, origin, self.a_while_ago())
+    }
+
+    fn origin(&mut self, source: &str) -> Origin {
+        let partition = match self.random.random_range(0..4) {
+            0 => source.to_owned(),
+            number => format!("{source}/p{number:02}"),
+        };
+        Origin {
+            partition: Some(partition),
+            item: self.one_in(2).then(|| self.maker()),
+        }
+    }
+
+    fn maker(&mut self) -> KeyHash {
+        item_hash("things", [("name", ["x", "y", "z"][self.random.random_range(0..3)])])
     }
 
     fn a_while_ago(&mut self) -> Timestamp {
@@ -279,6 +312,11 @@ impl Author {
             .iter()
             .filter_map(|item| item.reference.as_ref().map(key_hash))
             .collect();
+        let makers: Vec<KeyHash> = if self.one_in(2) {
+            entities.iter().map(|_| self.maker()).collect()
+        } else {
+            vec![]
+        };
         // In order of their keys, because that decides who gets a place.
         let children: Vec<ChildPartition> = (is_root && self.one_in(3))
             .then(|| child(&format!("p{page:02}")))
@@ -287,7 +325,7 @@ impl Author {
         let memory = PageMemory {
             lost: vec![],
             page,
-            fingerprint: page_fingerprint(&entities, &kept, &malformed),
+            fingerprint: made_fingerprint(page_fingerprint(&entities, &kept, &malformed), &makers),
             entities: u32::try_from(entities.len() + kept.len()).unwrap(),
             unidentified: u32::try_from(malformed.len() - kept.len()).unwrap(),
             next,
@@ -300,6 +338,7 @@ impl Author {
             entities,
             kept,
             malformed,
+            makers,
         }
     }
 

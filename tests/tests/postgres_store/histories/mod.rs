@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{
-    CycleEnd, CycleNumber, CycleState, Delta, NewJob, PageWrite, Progress, Settlement, SourceSpec, SweepPlan,
+    CycleEnd, CycleNumber, CycleState, Delta, NewJob, Origin, PageWrite, Progress, Settlement, SourceSpec, SweepPlan,
     Timestamp, Token, WorkerId,
 };
 use tideline_store::sqlite::SqliteStore;
@@ -71,7 +71,8 @@ enum Act {
     Retry(Name),
     Delete(String),
     Prune(Timestamp),
-    Deltas(String, Vec<Delta>),
+    Deltas(String, Option<Origin>, Vec<Delta>),
+    Drop(String, Origin, Timestamp),
 }
 
 /// What came of a history.

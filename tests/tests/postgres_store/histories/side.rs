@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tideline_core::words::{
-    JobId, JobRecord, Lease, PageBatch, PageWrite, Sequence, SourceId, SourceRecord, Timestamp,
+    JobId, JobRecord, Lease, Origin, PageBatch, PageWrite, Sequence, SourceId, SourceRecord, Timestamp,
 };
 use tideline_store::conformance::changes_after;
 use tideline_store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, SourceCommand, Store, StoreError};
@@ -217,10 +217,16 @@ impl Side {
                 format!("{:?}", store.delete_source_entities(name, MANY, now).await?)
             }
             Act::Prune(before) => format!("{:?}", store.prune_tombstones(*before, MANY).await?),
-            Act::Deltas(name, deltas) => {
+            Act::Deltas(name, origin, deltas) => {
                 let source = self.source(name);
                 store.expect_deltas(source).await?;
-                format!("{:?}", store.write_deltas(source, deltas, now).await?)
+                let origin = origin.as_ref().map(Origin::hash);
+                format!("{:?}", store.write_reading(source, origin, deltas, now).await?)
+            }
+            Act::Drop(name, origin, since) => {
+                let source = self.source(name);
+                store.expect_deltas(source).await?;
+                format!("{:?}", store.drop_unseen(source, origin, *since, None, now).await?)
             }
             act => unreachable!("{act:?} is of no source"),
         })

@@ -2,13 +2,14 @@
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use tideline_core::words::{ChildPartition, EntityRef};
+use tideline_core::words::{ChildPartition, EntityRef, KeyHash, item_hash};
 use tideline_expression::Expression;
 use tokio::time::Instant;
 
 use super::lines::Form;
-use super::partition::Place;
+use super::partition::{Place, key_prefix};
 use super::plan::item_plan;
+use super::template::scalar_text;
 use super::{HttpSource, Inner};
 use crate::source::{ErrorClass, Item, ItemContent, ItemRequest, SourceError};
 
@@ -74,11 +75,23 @@ impl HttpSource {
         read.items.into_iter().find_map(|item| match item {
             Item::Entity { reference, .. } => Some(reference),
             Item::Malformed(item) => item.reference,
+            Item::MadeBy(_) => None,
         })
     }
 }
 
 impl Inner {
+    /// The item that these values name, as pages name it.
+    pub(super) fn maker(&self, request: ItemRequest<'_>) -> Option<KeyHash> {
+        let resource = self.resource(request.resource)?;
+        let plan = self.plans.iter().find(|plan| plan.name == resource.name)?;
+        let values: Vec<(&str, String)> = (plan.maker.as_ref()?.iter())
+            .map(|(name, _)| Some((name.as_str(), scalar_text(request.values.get(name)?)?)))
+            .collect::<Option<_>>()?;
+        let values = values.iter().map(|(name, text)| (*name, text.as_str()));
+        Some(item_hash(&resource.name, values))
+    }
+
     fn resource(&self, name: Option<&str>) -> Option<&tideline_config::settings::Resource> {
         match name {
             None => self.resources.first(),
@@ -90,6 +103,32 @@ impl Inner {
         let name = item_plan(&self.resource(resource)?.name);
         let place = Place::of(&name, &json!({ "resource": name, "values": values }));
         self.plan_of(&place).map(|index| (index, place))
+    }
+
+    /// What the keys of the resource's partitions with these values begin with: as many values as are known in a row.
+    pub(super) fn partition_prefix(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<String> {
+        let resource = self.resource(resource)?;
+        let mut names: Vec<Vec<&String>> = Vec::new();
+        let mut at = resource;
+        while let Some(parent) = &at.parent {
+            names.push(at.parent_values.keys().collect());
+            at = self.resource(Some(parent))?;
+        }
+        let known = names.iter().rev().flatten().map_while(|name| values.get(*name));
+        let all: usize = names.iter().map(Vec::len).sum();
+        let prefix = key_prefix(&resource.name, known);
+        let complete = names
+            .iter()
+            .flatten()
+            .filter(|name| values.contains_key(**name))
+            .count()
+            == all;
+        // The last part of a key has no slash behind it.
+        Some(if complete {
+            prefix.trim_end_matches('/').to_owned()
+        } else {
+            prefix
+        })
     }
 
     /// The partition of a resource, named as the page that reveals it does.

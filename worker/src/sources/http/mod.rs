@@ -19,6 +19,7 @@ mod item;
 pub(super) mod limits;
 mod lines;
 mod link;
+mod pace;
 pub(super) mod paging;
 mod partition;
 mod plan;
@@ -39,7 +40,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tideline_config::settings::{HttpSettings, Resource, SourceSettings};
 use tideline_core::clock::Clock;
-use tideline_core::words::{ChildPartition, Fingerprint, PageMemory, Validators};
+use tideline_core::words::{ChildPartition, Fingerprint, KeyHash, PageMemory, Validators};
 use tideline_expression::Evaluator;
 use tokio::time::Instant;
 
@@ -307,6 +308,20 @@ impl Source for HttpSource {
             DocumentPlace::Url(url) => (self.document(url, max_bytes).await).map_err(|error| self.redacted(error)),
             DocumentPlace::File(_) => Ok(Document::Elsewhere),
         }
+    }
+
+    fn share(&self, workers: u32) {
+        if let Some(pace) = &self.transport.pace {
+            pace.share(workers);
+        }
+    }
+
+    fn partition_prefix(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<String> {
+        self.inner.partition_prefix(resource, values)
+    }
+
+    fn item(&self, request: ItemRequest<'_>) -> Option<KeyHash> {
+        self.inner.maker(request)
     }
 
     fn partition(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<ChildPartition> {

@@ -73,6 +73,12 @@ impl Place {
     }
 }
 
+/// What the keys of a resource's partitions begin with, of which these values are known, from the farthest ancestor on.
+pub(super) fn key_prefix<'v>(resource: &str, known: impl Iterator<Item = &'v Value>) -> String {
+    let parts = known.map(|value| format!("{}/", key_part(value)));
+    format!("{resource}/{}", parts.collect::<String>())
+}
+
 /// A value as part of a key: `/`, `%`, `~`, white space and control characters percent-encoded.
 fn key_part(value: &Value) -> String {
     let text = scalar_text(value).unwrap_or_default();

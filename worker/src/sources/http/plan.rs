@@ -46,6 +46,8 @@ pub(super) struct Plan {
     pub(super) answer_calls: Vec<Call>,
     /// Programs that run on an item.
     pub(super) item_calls: Vec<Call>,
+    /// The values that name an item among those of its resource; none: its entities do not say which item made them.
+    pub(super) maker: Option<Vec<(String, Pull)>>,
     /// Over everything that decides what an answer becomes: other settings must read an unchanged answer again.
     pub(super) salt: [u8; 32],
 }
@@ -244,6 +246,20 @@ fn compile_item(settings: &HttpSettings, resource: &Resource, salt: &str) -> Opt
     compile_resource(&settings, 1, salt, &mut Vec::new())
 }
 
+/// The values by which an event names an item, where pages show them too: plain paths.
+fn maker(resource: &Resource, item: &mut Collector<'_>) -> Option<Vec<(String, Pull)>> {
+    let is_path = |text: &String| matches!(Expression::compile(text), Ok(Expression::Path(_)));
+    let named = resource.item.is_some() && !resource.item_values.is_empty();
+    if !named || !resource.item_values.values().all(is_path) {
+        return None;
+    }
+    let values = resource.item_values.iter().map(|(name, text)| {
+        let pull = item.pull(&format!("item_values.{name}"), text)?;
+        Some((name.clone(), pull))
+    });
+    values.collect()
+}
+
 /// The name of the plan that reads one item of a resource.
 pub(super) fn item_plan(resource: &str) -> String {
     format!("{resource}\0item")
@@ -273,6 +289,7 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
     };
     let shape = shape(&resource.entity, &mut item);
     let children = children(settings, &resource.name, &mut item);
+    let maker = maker(resource, &mut item);
     let (item_paths, item_calls) = (item.paths, item.calls);
     let items = items?;
     check_counting(&resource.pagination, &items, &at, problems);
@@ -298,6 +315,7 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
         paging: paging?,
         shape: shape?,
         children,
+        maker,
         siblings: roots
             .filter(|(at, other)| index == 0 && *at > 0 && other.parent.is_none())
             .map(|(_, other)| other.name.clone())

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tideline_core::full_text;
-use tideline_core::words::{ChildPartition, EntityRef, MalformedItem};
+use tideline_core::words::{ChildPartition, EntityRef, KeyHash, MalformedItem, item_hash};
 use tideline_expression::{Batch, Call, EvaluateError, Evaluator, Input, Outcome};
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::extract::{Found, List, extract};
 use super::lines::Form;
 use super::partition::Place;
 use super::plan::{ItemsAt, Plan, Pull, Shape};
+use super::template::scalar_text;
 use super::view::{Pulled, View};
 use crate::source::Item;
 
@@ -296,6 +297,10 @@ impl Reader<'_> {
             found: &found,
             outcomes,
         };
+        if let Some(values) = &self.plan.maker {
+            let resource = self.plan.name.split('\0').next().unwrap_or_default();
+            read.items.push(Item::MadeBy(maker_of(resource, values, &view)));
+        }
         match &self.plan.shape {
             Shape::None => {}
             Shape::AsIs => read.items.push(self.as_is(text.into())),
@@ -395,6 +400,21 @@ impl Reader<'_> {
             sample: self.redactor.sample(text.as_bytes(), SAMPLE_BYTES),
         })
     }
+}
+
+/// The item, named as an event names it.
+fn maker_of(resource: &str, values: &[(String, Pull)], view: &View<'_, '_>) -> Option<KeyHash> {
+    let texts: Vec<(&str, String)> = (values.iter())
+        .map(|(name, pull)| match view.pull(pull) {
+            Ok(Pulled::Text(text)) => Some((name.as_str(), text.into_owned())),
+            Ok(Pulled::Value(value)) => Some((name.as_str(), scalar_text(&value)?)),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    Some(item_hash(
+        resource,
+        texts.iter().map(|(name, text)| (*name, text.as_str())),
+    ))
 }
 
 /// Null is an error, anything else is a stream of items.

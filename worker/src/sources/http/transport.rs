@@ -16,8 +16,6 @@ use tideline_config::settings::{HttpSettings, RateLimitHeaders};
 use tideline_core::clock::Clock;
 use tideline_core::words::Validators;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::Mutex;
-use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::io::StreamReader;
 use url::Url;
 
@@ -25,6 +23,7 @@ use super::super::redact::Redactor;
 use super::auth::{self, Credential, Tokens};
 use super::exchange::{Observer, Shown};
 use super::hidden::{self, MIN_SECRET_BYTES};
+use super::pace::Pace;
 use super::paging::HttpRequest;
 use super::plan::Problem;
 use crate::source::{ErrorClass, SourceError};
@@ -70,7 +69,7 @@ pub(in crate::sources) struct Transport {
     credential: Credential,
     max_body_bytes: u64,
     pub(super) rate_limit: RateLimitHeaders,
-    pace: Option<Pace>,
+    pub(in crate::sources) pace: Option<Pace>,
     pub(in crate::sources) redactor: Arc<Redactor>,
     pub(in crate::sources) clock: Arc<dyn Clock>,
     pub(in crate::sources) observer: Option<Observer>,
@@ -360,32 +359,6 @@ pub(super) fn unpacked(response: reqwest::Response) -> Pin<Box<dyn AsyncRead + S
         Box::pin(decoder)
     } else {
         Box::pin(bytes)
-    }
-}
-
-/// Lets so many requests out per second, evenly.
-struct Pace {
-    every: Duration,
-    interval: Mutex<Option<Interval>>,
-}
-
-impl Pace {
-    fn new(per_second: f64) -> Self {
-        Self {
-            every: Duration::try_from_secs_f64(1.0 / per_second).unwrap_or(Duration::from_secs(1)),
-            interval: Mutex::new(None),
-        }
-    }
-
-    /// Waits for the next turn; whoever came first goes first.
-    async fn turn(&self) {
-        let mut interval = self.interval.lock().await;
-        let interval = interval.get_or_insert_with(|| {
-            let mut interval = tokio::time::interval(self.every);
-            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            interval
-        });
-        interval.tick().await;
     }
 }
 

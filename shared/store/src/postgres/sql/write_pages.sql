@@ -1,6 +1,7 @@
 -- As touch_pages for the remembered pages ($9), and the manifests of the others ($11 …): one row per page, replaced as a
 -- whole. Keys that a page had before and none of these pages has now become misses; keys that it gained although the catalog
--- had them ($27), and those that several of the pages have ($28), are suspected to be on other pages too.
+-- had them ($27), and those that several of the pages have ($28), are suspected to be on other pages too. $29: the item that
+-- made each key, for the pages that tell ($30).
 WITH fence AS (
     UPDATE jobs j SET cursor = $5, progress = $6, rung = 0, rescues = 0, updated_at = $7
     FROM sources s, cycles c
@@ -37,22 +38,22 @@ WITH fence AS (
     ON CONFLICT (source_id, key_hash) DO NOTHING
 ), written AS (
     INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, next, children,
-        request, etag, last_modified, content, key_hashes, read_at, kept)
+        request, etag, last_modified, content, key_hashes, read_at, kept, makers)
     SELECT $1, $3, n.page, $4, n.entities, n.unidentified, n.fingerprint, n.next, n.children,
         n.request, n.etag, n.last_modified, n.content, ($23::BIGINT[])[n.first_hash : n.last_hash], $24,
-        n.kept
+        n.kept, CASE WHEN n.told THEN ($29::BIGINT[])[n.first_hash : n.last_hash] END
     FROM fence
     CROSS JOIN unnest($11::INTEGER[], $12::BYTEA[], $13::INTEGER[], $14::INTEGER[], $15::TEXT[], $16::TEXT[],
         $17::BYTEA[], $18::TEXT[], $19::TEXT[], $20::BYTEA[], $21::INTEGER[], $22::INTEGER[],
-        $26::INTEGER[])
+        $26::INTEGER[], $30::BOOLEAN[])
         AS n (page, fingerprint, entities, unidentified, next, children, request, etag, last_modified, content,
-            first_hash, last_hash, kept)
+            first_hash, last_hash, kept, told)
     ON CONFLICT (partition_id, page) DO UPDATE SET
         cycle = excluded.cycle, entities = excluded.entities, unidentified = excluded.unidentified,
         fingerprint = excluded.fingerprint, next = excluded.next, children = excluded.children,
         request = excluded.request, etag = excluded.etag, last_modified = excluded.last_modified,
         content = excluded.content, key_hashes = excluded.key_hashes, read_at = excluded.read_at,
-        kept = excluded.kept
+        kept = excluded.kept, makers = excluded.makers
 )
 SELECT f.hold_until, f.state,
     ensure_true((SELECT count(*) FROM touched) = cardinality($9::INTEGER[]),

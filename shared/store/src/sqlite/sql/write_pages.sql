@@ -9,5 +9,5 @@ ON CONFLICT (partition_id, page) DO UPDATE SET
     unidentified = excluded.unidentified, next = excluded.next, children = excluded.children,
     request = excluded.request, etag = excluded.etag, last_modified = excluded.last_modified,
     content = excluded.content, read_at = excluded.read_at, kept = excluded.kept;
-INSERT INTO page_keys (partition_id, page, key_hashes) VALUES (?1, ?2, ?14)
-ON CONFLICT (partition_id, page) DO UPDATE SET key_hashes = excluded.key_hashes
+INSERT INTO page_keys (partition_id, page, key_hashes, makers) VALUES (?1, ?2, ?14, ?17)
+ON CONFLICT (partition_id, page) DO UPDATE SET key_hashes = excluded.key_hashes, makers = excluded.makers

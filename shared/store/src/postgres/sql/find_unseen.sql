@@ -1,0 +1,19 @@
+-- The live entities among the suspects ($4) that no page shows but those of the origin itself (the partition $2, or of it
+-- what the item $3 made), and none that was read after $5; and how many entities the source owns. One walk through the
+-- source's manifests and entities.
+WITH suspects AS MATERIALIZED (
+    SELECT n.key_hash FROM unnest($4::BIGINT[]) AS n (key_hash)
+), claimed AS MATERIALIZED (
+    SELECT DISTINCT h.key_hash
+    FROM pages p
+    JOIN jobs j ON j.id = p.partition_id AND by_index(j.id)
+    CROSS JOIN LATERAL unnest(p.key_hashes, p.makers) AS h (key_hash, maker)
+    JOIN suspects x ON x.key_hash = h.key_hash
+    WHERE p.source_id = $1
+        AND (p.read_at > $5 OR j.key IS DISTINCT FROM $2 OR ($3::BIGINT IS NOT NULL AND h.maker IS DISTINCT FROM $3))
+)
+SELECT e.ref, e.key_hash,
+    coalesce((SELECT c.value FROM counters c WHERE c.name = 'entities/' || $1::BIGINT), 0)::BIGINT AS owned
+FROM entities e
+JOIN suspects x ON x.key_hash = e.key_hash
+WHERE e.source_id = $1 AND e.change <> 'removed' AND NOT EXISTS (SELECT 1 FROM claimed c WHERE c.key_hash = x.key_hash)

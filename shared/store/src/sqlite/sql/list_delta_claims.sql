@@ -1,0 +1,3 @@
+-- Which of these keys (?2) were seen by a reading that did not begin before ?4, or by one of another origin than ?3.
+SELECT key_hash FROM deltas
+WHERE source_id = ?1 AND key_hash IN (SELECT value FROM json_each(?2)) AND (read_at >= ?4 OR origin <> ?3)
