@@ -72,6 +72,7 @@ async fn bench() -> Bench {
         clock: Arc::new(clock.clone()),
         hooks: settings.hooks,
         events: settings.events,
+        sealer: Arc::default(),
     };
     let parts = GatewayParts {
         store: Arc::clone(&store),

@@ -5,11 +5,13 @@ use serde_json::json;
 use tideline_config::hooks::{HookProvider, HookSettings};
 use tideline_config::settings::{Auth, Settings, SourceKind, SourceSettings, TerraformSettings};
 use tideline_core::words::Secret;
+use tideline_producer::api::hook_secrets::{HookSecret, TakeHookSecret};
 use tideline_producer::registration::{
     self, Access, Endpoint, Github, GithubTarget, Provider, Registered, RegistrationError, Terraform, TerraformTarget,
 };
 use url::Url;
 
+use crate::client::Request;
 use crate::context::{Context, environment};
 use crate::exit::{Code, Failure};
 use crate::output::{Grid, Out, Tone};
@@ -24,13 +26,23 @@ pub(crate) struct HooksArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Create the webhook at the provider, or update it. Start Tideline with the hook first: Terraform verifies it meanwhile
-    Register(Target),
+    Register(RegisterArgs),
     /// List webhooks at the provider that point to the hook
     List(Target),
     /// Ask the provider to send a test delivery to each
     Verify(Target),
     /// Remove them
     Remove(Target),
+}
+
+#[derive(Args, Debug)]
+struct RegisterArgs {
+    /// Make another secret first, for a hook with `stored_secret`. Webhooks signed with the one before are still accepted:
+    /// register every place again
+    #[arg(long)]
+    rotate: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Args, Debug)]
@@ -96,21 +108,28 @@ struct TerraformArgs {
     token_variable: Option<String>,
 }
 
-/// Needs no store: what is registered is known to the provider.
+/// What is registered is known to the provider. Only a secret that Tideline makes itself is kept, before anything is registered.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: HooksArgs) -> anyhow::Result<Code> {
     let settings = context.settings()?;
     let (action, target) = match &args.action {
-        Action::Register(target) => ("register", target),
+        Action::Register(args) => ("register", &args.target),
         Action::List(target) => ("list", target),
         Action::Verify(target) => ("verify", target),
         Action::Remove(target) => ("remove", target),
     };
-    let (endpoint, provider) = match &target.provider {
-        Which::Github(args) => (endpoint(&settings, &args.common, HookProvider::Github)?, github(args)?),
-        Which::Terraform(args) => {
-            let endpoint = endpoint(&settings, &args.common, HookProvider::Terraform)?;
-            (endpoint, terraform(&settings, args)?)
-        }
+    let (common, kind, provider) = match &target.provider {
+        Which::Github(args) => (&args.common, HookProvider::Github, github(args)?),
+        Which::Terraform(args) => (&args.common, HookProvider::Terraform, terraform(&settings, args)?),
+    };
+    let hook = hook_of(&settings, common, kind)?;
+    let secret = match &args.action {
+        Action::Register(args) => secret_of(context, hook, args.rotate).await?,
+        // Only a webhook that is made or updated is told the secret.
+        _ => Secret::new(String::new()),
+    };
+    let endpoint = Endpoint {
+        url: url_of(hook, &common.url)?,
+        secret,
     };
     let provider = provider.as_ref();
     let done = match action {
@@ -172,38 +191,57 @@ fn show(out: &mut Out, done: &[Result<Registered, RegistrationError>]) -> anyhow
     Ok(if errors.is_empty() { Code::Done } else { Code::Failed })
 }
 
-/// The hook's public address and its secret.
-fn endpoint(settings: &Settings, common: &Common, provider: HookProvider) -> anyhow::Result<Endpoint> {
+/// The hook of the configuration.
+fn hook_of<'s>(settings: &'s Settings, common: &Common, provider: HookProvider) -> anyhow::Result<&'s HookSettings> {
     let fitting: Vec<&HookSettings> = (settings.hooks.iter())
         .filter(|hook| hook.provider == provider && common.hook.as_ref().is_none_or(|name| *name == hook.name))
         .collect();
     let word = provider.word();
-    let hook = match fitting.as_slice() {
-        [hook] => hook,
+    match fitting.as_slice() {
+        [hook] => Ok(*hook),
         [] => {
             let named = common
                 .hook
                 .as_ref()
                 .map_or_else(String::new, |name| format!(" named {name}"));
-            let line = format!("hooks: [{{ name: {word}, provider: {word}, secret: \"${{HOOK_SECRET}}\" }}]");
-            return Err(wrong(format!("there is no hook of provider {word}{named}; write {line}")).into());
+            let line = format!("hooks: [{{ name: {word}, provider: {word}, stored_secret: true }}]");
+            Err(wrong(format!("there is no hook of provider {word}{named}; write {line}")).into())
         }
-        _ => {
-            return Err(wrong(format!(
-                "there are several hooks of provider {word}; name one with --hook"
-            ))
-            .into());
-        }
-    };
+        _ => Err(wrong(format!(
+            "there are several hooks of provider {word}; name one with --hook"
+        ))
+        .into()),
+    }
+}
+
+/// The secret that the provider is to sign with: it is known to the gateway before the provider learns it.
+async fn secret_of(context: &Context, hook: &HookSettings, rotate: bool) -> anyhow::Result<Secret> {
+    if hook.stored_secret {
+        let request = Request::post(&["hooks", &hook.name, "secret"]).body(&TakeHookSecret { rotate })?;
+        let client = context.client().await?;
+        let taken: HookSecret = client.ask(&request).await?;
+        return Ok(Secret::new(taken.secret));
+    }
+    if rotate {
+        let why = format!(
+            "hook {} has its secret in the configuration: change it there",
+            hook.name
+        );
+        return Err(wrong(why).into());
+    }
     let no_secret = || {
         wrong(format!(
             "hook {} has no secret, so nothing would prove who sends",
             hook.name
         ))
     };
-    let secret = hook.secrets.first().cloned().ok_or_else(no_secret)?;
-    let mut url = common.url.clone();
-    let not_http = || wrong(format!("{} is no address of a gateway; write https://HOST", common.url));
+    Ok(hook.secrets.first().cloned().ok_or_else(no_secret)?)
+}
+
+/// The hook's public address.
+fn url_of(hook: &HookSettings, gateway: &Url) -> anyhow::Result<Url> {
+    let mut url = gateway.clone();
+    let not_http = || wrong(format!("{gateway} is no address of a gateway; write https://HOST"));
     if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
         return Err(not_http().into());
     }
@@ -211,7 +249,7 @@ fn endpoint(settings: &Settings, common: &Common, provider: HookProvider) -> any
     segments.pop_if_empty().extend(["hooks", &hook.name]);
     segments.extend(hook.path_id.as_ref().map(Secret::reveal));
     drop(segments);
-    Ok(Endpoint { url, secret })
+    Ok(url)
 }
 
 fn token(variable: &str) -> anyhow::Result<Secret> {

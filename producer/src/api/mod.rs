@@ -14,6 +14,7 @@ pub mod extract;
 mod feed_bell;
 mod forms;
 mod history;
+pub mod hook_secrets;
 mod hooks;
 mod jobs;
 mod operations;
@@ -267,6 +268,7 @@ fn nouns() -> ApiRouter {
         .merge(replay::router())
         .merge(subscriptions::router())
         .merge(deliveries::router())
+        .merge(hook_secrets::router())
         .merge(targets::router())
         .merge(hooks::router())
         .merge(history::router())

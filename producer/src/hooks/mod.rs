@@ -11,6 +11,7 @@ mod receive;
 mod repair;
 mod scheme;
 mod silence;
+mod stored;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tideline_config::hooks::{EventSettings, HookSettings};
 use tideline_core::clock::Clock;
 use tideline_queue::Queue;
 use tideline_runtime::Runtime;
+use tideline_runtime::sealing::Sealer;
 use tideline_store::Store;
 use tokio::sync::Notify;
 
@@ -30,6 +32,8 @@ use self::figures::Figures;
 use self::intake::{Intake, Writer, intake};
 use self::scheme::Verifier;
 use self::silence::Silence;
+use self::stored::StoredSecrets;
+pub use self::stored::purpose;
 
 /// What hooks stand on.
 pub struct HooksParts {
@@ -43,12 +47,16 @@ pub struct HooksParts {
     pub hooks: Vec<HookSettings>,
     /// `events`.
     pub events: EventSettings,
+    /// Opens the secrets that the store has of hooks.
+    pub sealer: Arc<Sealer>,
 }
 
 /// One hook.
 struct Hook {
     settings: HookSettings,
     verifier: Verifier,
+    /// Where its secrets are in the store.
+    stored: Option<StoredSecrets>,
     /// Webhooks refused since the last line about them in the log, and when that was.
     refused: AtomicU64,
     logged_at: AtomicU64,
@@ -87,10 +95,17 @@ impl Hooks {
     }
 
     fn new(parts: HooksParts) -> (Arc<Self>, Writer) {
+        let (store, sealer) = (Arc::clone(&parts.store), parts.sealer);
         let (intake, writer) = intake(parts.store, parts.queue, Arc::clone(&parts.clock));
         let hooks = parts.hooks.into_iter().map(|settings| {
+            let verifier = Verifier::new(&settings);
+            let stored = settings.stored_secret.then(|| {
+                let (sealer, store) = (Arc::clone(&sealer), Arc::clone(&store));
+                StoredSecrets::new(&settings.name, sealer, store, verifier.clone())
+            });
             let hook = Hook {
-                verifier: Verifier::new(&settings),
+                verifier,
+                stored,
                 refused: AtomicU64::new(0),
                 logged_at: AtomicU64::new(0),
                 urgent: Arc::default(),

@@ -143,7 +143,7 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
     }
     let held = held.map_err(Refused::Body)?;
     let now = hooks.clock.now();
-    if let Err(refusal) = hook.verifier.verify(&headers, &held.bytes, now) {
+    if let Err(refusal) = hook.verify(&headers, &held.bytes, now).await {
         hook.log_refusal(refusal, now);
         return Err(Refused::Unproven(refusal));
     }
@@ -155,6 +155,14 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
 }
 
 impl Hook {
+    /// Whether a secret of the hook proves it.
+    async fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
+        match &self.stored {
+            None => self.verifier.verify(headers, body, now),
+            Some(stored) => stored.verify(headers, body, now).await,
+        }
+    }
+
     /// Whether the random part of the path is right.
     fn has_path(&self, given: Option<&str>) -> bool {
         match (&self.settings.path_id, given) {

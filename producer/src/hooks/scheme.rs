@@ -90,6 +90,8 @@ fn proof_of(hook: &HookSettings) -> Proof {
 pub(super) struct Verifier {
     proof: Proof,
     secrets: Vec<Secret>,
+    /// The secrets are in the store: none is known at first.
+    stored: bool,
 }
 
 impl Verifier {
@@ -97,12 +99,18 @@ impl Verifier {
         Self {
             proof: proof_of(hook),
             secrets: hook.secrets.clone(),
+            stored: hook.stored_secret,
         }
+    }
+
+    /// Replaces the secrets.
+    pub(super) fn set(&mut self, secrets: Vec<Secret>) {
+        self.secrets = secrets;
     }
 
     /// Whether it has anything to verify with; without a secret the hook is `insecure`.
     pub(super) fn verifies(&self) -> bool {
-        !self.secrets.is_empty()
+        self.stored || !self.secrets.is_empty()
     }
 
     /// Whether one of the secrets proves it.

@@ -45,6 +45,7 @@ async fn bench() -> Bench {
         clock: Arc::new(SystemClock),
         hooks: settings.hooks,
         events: settings.events,
+        sealer: Arc::default(),
     };
     let (hooks, writer) = Hooks::new(parts);
     let stop = CancellationToken::new();

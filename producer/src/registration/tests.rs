@@ -15,8 +15,9 @@ use sha2::Sha512;
 use tideline_core::clock::SystemClock;
 use tideline_queue::in_process::InProcessQueue;
 use tideline_runtime::Runtime;
+use tideline_runtime::sealing::Sealer;
 use tideline_store::sqlite::SqliteStore;
-use tideline_store::{EventFilter, EventStore};
+use tideline_store::{EventFilter, EventStore, HookSecretStore};
 
 use super::*;
 use crate::hooks::{Hooks, HooksParts};
@@ -28,6 +29,7 @@ const TOKEN: &str = "tfc-token-0123456789";
 struct Gateway {
     url: Url,
     store: Arc<SqliteStore>,
+    api: crate::api::Api,
     runtime: Runtime,
     _folder: tempfile::TempDir,
 }
@@ -40,27 +42,42 @@ async fn serve(app: Router) -> Url {
 }
 
 async fn gateway() -> Gateway {
+    gateway_with(&format!(
+        "hooks: [{{ name: tfc, provider: terraform, secret: {SECRET} }}]"
+    ))
+    .await
+}
+
+/// With this configuration.
+async fn gateway_with(yaml: &str) -> Gateway {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(
         SqliteStore::open(folder.path().join("t.db").to_str().unwrap())
             .await
             .unwrap(),
     );
-    let yaml = format!("hooks: [{{ name: tfc, provider: terraform, secret: {SECRET} }}]");
-    let settings = tideline_config::parse(&yaml, "t.yaml".as_ref(), &|_| None).unwrap();
+    let settings = Arc::new(tideline_config::parse(yaml, "t.yaml".as_ref(), &|_| None).unwrap());
     let runtime = Runtime::new(Arc::new(SystemClock));
     let hooks = Hooks::start(
         HooksParts {
             store: Arc::clone(&store) as _,
             queue: Arc::new(InProcessQueue::default()),
             clock: Arc::new(SystemClock),
-            hooks: settings.hooks,
-            events: settings.events,
+            hooks: settings.hooks.clone(),
+            events: settings.events.clone(),
+            sealer: Arc::new(Sealer::new(settings.secret_key.as_ref()).unwrap()),
         },
         &runtime,
     );
     Gateway {
         url: serve(hooks.router()).await,
+        api: crate::api::Api::new(crate::api::ApiParts {
+            store: Arc::clone(&store) as _,
+            queue: Arc::new(InProcessQueue::default()),
+            clock: Arc::new(SystemClock),
+            settings: Some(settings),
+            stop: runtime.stop(),
+        }),
         store,
         runtime,
         _folder: folder,
@@ -73,6 +90,22 @@ impl Gateway {
             url: self.url.join("/hooks/tfc").unwrap(),
             secret: Secret::new(secret.to_owned()),
         }
+    }
+
+    /// The hook's secret, as `tideline hooks register` asks for it.
+    async fn take_secret(&self, rotate: bool) -> (String, bool) {
+        let request = axum::http::Request::post("/v1/hooks/tfc/secret")
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from(json!({ "rotate": rotate }).to_string()))
+            .unwrap();
+        let response = self.api.call(crate::api::Principal::local("test"), request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        (
+            body["secret"].as_str().unwrap().to_owned(),
+            body["created"] == json!(true),
+        )
     }
 
     async fn topics(&self) -> Vec<String> {
@@ -403,4 +436,45 @@ async fn a_webhook_of_github_is_made_once_and_a_missing_right_is_named() {
         error.contains("organization acme") && error.contains("admin:org_hook"),
         "{error}"
     );
+}
+
+const STORED: &str = "secret_key: \"0707070707070707070707070707070707070707070707070707070707070707\"\n\
+                      hooks: [{ name: tfc, provider: terraform, stored_secret: true }]";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_tideline_makes_is_stored_sealed_before_the_provider_learns_it_and_a_second_run_mends_the_first()
+{
+    let (gateway, fake) = (gateway_with(STORED).await, Arc::new(Fake::default()));
+    let (secret, created) = gateway.take_secret(false).await;
+    assert!(created);
+    let sealed = gateway.store.list_hook_secrets("tfc").await.unwrap();
+    assert!(sealed.len() == 1 && !sealed[0].contains(&secret), "{sealed:?}");
+    // The first run was killed here: nothing is at the provider. The second one goes on with the same secret.
+    let (again, created) = gateway.take_secret(false).await;
+    assert_eq!((again.as_str(), created), (secret.as_str(), false));
+    let provider = terraform_at(&fake, workspace("prod-net")).await;
+    let made = register(&provider, &gateway.endpoint(&again))
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    assert_eq!(made.outcome, "created");
+    assert_eq!(gateway.topics().await, ["tfc.verification"]);
+    // Another secret: both are good until the next one.
+    let (rotated, created) = gateway.take_secret(true).await;
+    assert!(created && rotated != secret);
+    let made = register(&provider, &gateway.endpoint(&rotated))
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    assert_eq!(made.outcome, "updated");
+    let other = terraform_at(&fake, workspace("prod-web")).await;
+    assert!(
+        register(&other, &gateway.endpoint(&secret)).await.unwrap()[0].is_ok(),
+        "signed before it was rotated"
+    );
+    gateway.take_secret(true).await;
+    assert_eq!(gateway.store.list_hook_secrets("tfc").await.unwrap().len(), 2);
+    gateway.runtime.stop().cancel();
 }

@@ -143,6 +143,8 @@ pub struct HookSettings {
     pub provider: HookProvider,
     /// `secret` and `next_secret`: any of them verifies.
     pub secrets: Vec<Secret>,
+    /// `stored_secret`: `tideline hooks register` made the secret, and the store has it sealed.
+    pub stored_secret: bool,
     /// `path_id`: the path is `/hooks/NAME/ID`.
     pub path_id: Option<Secret>,
     /// `max_body_bytes`, default 25 MiB for GitHub, else 5 MiB.
@@ -241,7 +243,7 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
         .iter()
         .find(|(known, _)| Some(*known) == word)
         .map(|(_, provider)| *provider);
-    let secrets = read_secrets(hook);
+    let (secrets, stored_secret) = read_secrets(hook);
     let own = hook.variant(word, "hmac", read_signed);
     let own = hook.variant(word, "token", read_shown).or(own).unwrap_or_default();
     let tolerance = hook.variant(word, "standard", |hook| {
@@ -268,6 +270,7 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
         name,
         provider,
         secrets,
+        stored_secret,
         path_id,
         max_body_bytes: max_body_bytes.unwrap_or_else(|| provider.default_max_body_bytes()),
         topic,
@@ -388,25 +391,28 @@ fn read_shown(hook: &Section<'_>) -> OwnSender {
 }
 
 /// The secrets that verify. None at all must be said aloud.
-fn read_secrets(hook: &Section<'_>) -> Vec<Secret> {
+fn read_secrets(hook: &Section<'_>) -> (Vec<Secret>, bool) {
     let secret = hook.optional_secret("secret", "The sender's signing secret.");
     let next = hook.optional_secret("next_secret", "A second accepted secret, for rotation.");
     let doc = "Accept unsigned webhooks. Anyone who knows the URL can send them.";
     let insecure = hook.flag("insecure", false, doc);
+    let doc = "`tideline hooks register` makes the secret and keeps it in the store, sealed with `secret_key`, so that the \
+               configuration needs none.";
+    let stored = hook.flag("stored_secret", false, doc);
+    if stored && (insecure || secret.is_some()) {
+        hook.fail("stored_secret", "must not be true beside secret or insecure");
+    }
     if insecure && (secret.is_some() || next.is_some()) {
         hook.fail(
             "insecure",
             "must not be true where there is a secret: its signature is always verified",
         );
     }
-    if !insecure && secret.is_none() {
-        let hint =
-            "a secret is missing, so that anyone could send; give the secret of the sender, or say insecure: true";
+    if !insecure && !stored && secret.is_none() {
+        let hint = "a secret is missing, so that anyone could send; give the secret of the sender, or say stored_secret: true \
+             and run `tideline hooks register`, or say insecure: true";
         hook.fail("secret", hint);
     }
-    secret
-        .into_iter()
-        .chain(next)
-        .filter(|secret| !secret.reveal().is_empty())
-        .collect()
+    let given = secret.into_iter().chain(next);
+    (given.filter(|secret| !secret.reveal().is_empty()).collect(), stored)
 }
