@@ -21,7 +21,8 @@ use tideline_scheduler::{Scheduler, SchedulerParts};
 use tideline_store::{Store, StoreError};
 use tideline_worker::targets::{HttpTargetHandler, MicrocksHandler};
 use tideline_worker::{
-    Handler, IngestHandler, Pusher, PusherParts, RefreshHandler, RemoteHandler, Source, Worker, WorkerParts,
+    Handler, IngestHandler, Pusher, PusherParts, RefreshHandler, RemoteHandler, ShareLimits, Source, Worker,
+    WorkerParts,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -206,6 +207,12 @@ fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
         Arc::clone(&ground.clock),
         sources.clone(),
     );
+    let limits = ShareLimits {
+        store: Arc::clone(&ground.store),
+        clock: Arc::clone(&ground.clock),
+        sources: sources.iter().map(|(_, source)| Arc::clone(source)).collect(),
+    };
+    runtime.spawn(limits.run(runtime.stop()));
     let mut handlers = handlers_beyond(ground, &evaluator, &sources).map_err(anyhow::Error::msg)?;
     handlers.push(Arc::new(refresh));
     let ingest = IngestHandler::new(Arc::clone(&ground.store), Arc::clone(&ground.clock), sources);
@@ -334,6 +341,8 @@ fn start_hooks(ground: &Ground, runtime: &Runtime) -> Arc<Hooks> {
         clock: Arc::clone(&ground.clock),
         hooks: ground.settings.hooks.clone(),
         events: ground.settings.events.clone(),
+        // A key that is none was refused when the roles started.
+        sealer: Arc::new(Sealer::new(ground.settings.secret_key.as_ref()).unwrap_or_default()),
     };
     Hooks::start(parts, runtime)
 }

@@ -13,6 +13,7 @@ mod refresh;
 mod remote;
 mod seat;
 mod settling;
+mod sharing;
 mod source;
 pub mod sources;
 mod standard_webhooks;
@@ -25,6 +26,7 @@ pub use places::{Admission, Place, Places};
 pub use push::{Pusher, PusherParts};
 pub use refresh::RefreshHandler;
 pub use remote::RemoteHandler;
+pub use sharing::ShareLimits;
 pub use source::{
     Document, DocumentPlace, ErrorClass, Item, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source,
     SourceError,

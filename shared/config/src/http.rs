@@ -38,8 +38,8 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
         "Rate limits announced in response headers.",
         read_rate_limit,
     );
-    let doc = "Maximum requests per second to this source from each worker process. Waiting counts towards \
-               `page_timeout`.";
+    let doc = "Maximum requests per second to this source from the whole fleet: each worker process sends its share. Waiting \
+               counts towards `page_timeout`.";
     let max_requests_per_second = rest.optional_number("max_requests_per_second", None, 0.01..=10_000.0, doc);
     let doc = "Next-page URLs of an API behind a proxy. Requests always go to the scheme, host and port of `base_url`.";
     let next_urls = rest.section("next_urls", doc, read_next_urls);
@@ -182,12 +182,7 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
     let doc = "Values taken from each parent item: name to jq expression. Values of more distant ancestors are \
                available too. Without a parent: the values for `item`, taken from the item itself.";
     let mut parent_values = resource.text_map("values", "mapping of names to jq expressions", doc);
-    let doc = "jq expression over the parent item that makes several partitions of it, or none: one for each output. `values` are \
-               then taken from the output.";
-    let each = resource.optional_jq("each", "one partition for each item", doc);
-    if each.is_some() && parent.is_none() {
-        resource.fail("each", "has no effect without a parent");
-    }
+    let each = read_each(resource, parent.is_some());
     let item = read_item(resource);
     let item_values = read_item_values(resource, parent.is_none() && item.is_some(), &mut parent_values);
     let known = check_place(resource, &name, parent.as_deref(), &parent_values, seen);
@@ -245,6 +240,25 @@ fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Resource {
         entity: read_entity(resource),
         item,
         item_values,
+    }
+}
+
+/// Which partitions a parent item has: one, or one for each output of an expression.
+fn read_each(resource: &Section<'_>, has_parent: bool) -> Option<String> {
+    let doc = "jq expression over the parent item that makes several partitions of it, or none: one for each output. `values` are \
+               then taken from the output.";
+    let each = resource.optional_jq("each", "one partition for each item", doc);
+    let doc =
+        "jq condition over the parent item: the others have no partition of this resource. Evaluated before `each`.";
+    let when = resource.optional_jq("when", "always", doc);
+    for (key, given) in [("each", &each), ("when", &when)] {
+        if given.is_some() && !has_parent {
+            resource.fail(key, "has no effect without a parent");
+        }
+    }
+    match (when, each) {
+        (Some(when), each) => Some(format!("select({when}) | ({})", each.as_deref().unwrap_or("."))),
+        (None, each) => each,
     }
 }
 

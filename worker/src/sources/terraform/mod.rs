@@ -297,6 +297,10 @@ impl Source for TerraformSource {
         }
     }
 
+    fn share(&self, workers: u32) {
+        self.requests.share(workers);
+    }
+
     fn attach(&self, catalog: Arc<dyn CatalogStore>) {
         // Who came first knows the same catalog.
         let _ = self.catalog.set(catalog);

@@ -80,6 +80,12 @@ impl Requests {
         self.transport.observer = Some(observer);
     }
 
+    pub(super) fn share(&self, workers: u32) {
+        if let Some(pace) = &self.transport.pace {
+            pace.share(workers);
+        }
+    }
+
     /// What pages of the organisation for people begin with.
     pub(super) fn web(&self, organization: &str) -> String {
         format!("{}/app/{organization}", self.base.origin().ascii_serialization())
