@@ -10,21 +10,21 @@ use tideline_tests::{seed, wait_until};
 
 use crate::stage::{LIMIT, Stage};
 
-async fn fake(seed: u64, repositories: u32, faults: FaultRates) -> FakeServer<GitHub> {
+pub(crate) async fn fake(seed: u64, repositories: u32, faults: FaultRates) -> FakeServer<GitHub> {
     let contract = Contract::find("github/github-rest-cut-octokit-23.0.2.json").unwrap();
     FakeServer::start(Arc::new(GitHub::new(seed, repositories)), contract, seed, faults)
         .await
         .unwrap()
 }
 
-fn keys(url: &str, more: &str) -> String {
+pub(crate) fn keys(url: &str, more: &str) -> String {
     format!(
         "type: github\nbase_url: {url}\nburst: {{ interval: 0 }}\nbackoff: [10ms, 50ms, 200ms, 1s]\nparallel_partitions: 4\n\
          removals: {{ reject_above_percent: none, confirm_cycles: 1 }}\n{more}"
     )
 }
 
-fn with_token(url: &str, more: &str) -> String {
+pub(crate) fn with_token(url: &str, more: &str) -> String {
     keys(
         url,
         &format!("organization: {ORGANIZATION}\nauth: {{ bearer: {TOKEN} }}\n{more}"),
@@ -53,7 +53,7 @@ async fn after_the_faults_of_github_stop_the_catalog_is_the_organization() {
     );
 }
 
-fn push(name: &str, id: u64, branch: &str, commits: &Value) -> Value {
+pub(crate) fn push(name: &str, id: u64, branch: &str, commits: &Value) -> Value {
     json!({
         "ref": format!("refs/heads/{branch}"),
         "created": false, "deleted": false, "forced": false,
@@ -103,6 +103,7 @@ async fn a_push_reads_the_catalog_file_that_it_touched_and_only_on_the_default_b
         .publish("github.push", &push("repo-1", 1_001, "main", &removed))
         .await;
     stage.becomes(&fake.api().expected()).await;
+    assert_eq!(fake.api().cycles(), cycles, "no cycle was needed");
     stage.stop().await;
 }
 

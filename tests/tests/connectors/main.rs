@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bad_input;
 mod github;
+mod github_pushes;
 mod openchoreo;
 mod stage;
 mod terraform;

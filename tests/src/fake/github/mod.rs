@@ -27,6 +27,8 @@ pub struct GitHub {
     issued: AtomicU64,
     cycles: AtomicU64,
     changes: AtomicBool,
+    /// The credentials lack the permission to read contents.
+    contents_forbidden: AtomicBool,
 }
 
 impl GitHub {
@@ -39,12 +41,18 @@ impl GitHub {
             issued: AtomicU64::new(0),
             cycles: AtomicU64::new(0),
             changes: AtomicBool::new(false),
+            contents_forbidden: AtomicBool::new(false),
         }
     }
 
     /// Whether repositories change at the start of each cycle.
     pub fn set_changes(&self, on: bool) {
         self.changes.store(on, Ordering::SeqCst);
+    }
+
+    /// Takes the permission to read contents away, or gives it back.
+    pub fn forbid_contents(&self, on: bool) {
+        self.contents_forbidden.store(on, Ordering::SeqCst);
     }
 
     /// How many cycles began.
@@ -114,6 +122,10 @@ impl GitHub {
 
     fn contents(&self, path: &[&str], request: &FakeRequest) -> Reply {
         let [owner, name, path] = path else { return missing() };
+        if self.contents_forbidden.load(Ordering::SeqCst) {
+            let refused = error(403, "Resource not accessible by integration");
+            return refused.with("x-accepted-github-permissions", "contents=read");
+        }
         let model = self.model.lock();
         let Some(repository) = model.find(owner, name) else {
             return missing();
@@ -123,6 +135,9 @@ impl GitHub {
             .is_none_or(|branch| branch == repository.branch);
         match repository.files.get(*path).filter(|_| of_branch) {
             None => missing(),
+            Some(text) if !request.header("accept").is_some_and(|accept| accept.contains("raw")) => {
+                Reply::json(200, &described(path, text, &request.base))
+            }
             Some(text) => Reply {
                 status: 200,
                 headers: vec![(
@@ -159,6 +174,16 @@ impl GitHub {
         self.tokens.lock().insert(token.clone());
         Reply::json(201, &json!({ "token": token, "expires_at": "2099-01-01T00:00:00Z" }))
     }
+}
+
+/// A file, as its metadata.
+fn described(path: &str, text: &str, base: &str) -> Value {
+    let url = format!("{base}/contents/{path}");
+    json!({
+        "type": "file", "name": path.rsplit('/').next(), "path": path, "size": text.len(), "sha": format!("{:040x}", text.len()),
+        "encoding": "base64", "content": "", "url": url, "git_url": url, "html_url": url, "download_url": url,
+        "_links": { "self": url, "git": url, "html": url },
+    })
 }
 
 fn error(status: u16, message: &str) -> Reply {
