@@ -3,7 +3,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use serde_json::{Value, json};
 use tideline_store::JobFilter;
-use tideline_tests::fake::openchoreo::{OpenChoreo, Size, TOKEN};
+use tideline_tests::fake::openchoreo::{OlderOpenChoreo, OpenChoreo, Size, TOKEN};
 use tideline_tests::fake::{Contract, FakeServer};
 use tideline_tests::hostile::FaultRates;
 use tideline_tests::{seed, wait_until};
@@ -178,5 +178,103 @@ async fn cursors_stay_small_however_many_namespaces_there_are() {
     ended.await.unwrap();
     stage.becomes(&fake.api().expected()).await;
     assert!(longest < 300, "a cursor of {longest} bytes");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_a_workload_lost_takes_its_api_along_and_so_does_a_deleted_workload() {
+    let fake = fake(1, SIZE, FaultRates::default()).await;
+    let stage = Stage::start(&keys(&fake.url(), "rest: 1h")).await;
+    stage.becomes(&fake.api().expected()).await;
+    stage.ended(1).await;
+    let cycles = fake.api().cycles();
+    // Until one of its versions has fewer endpoints than the one before.
+    let apis = |fake: &FakeServer<OpenChoreo>| {
+        let expected = fake.api().expected();
+        let of =
+            |reference: &&tideline_core::words::EntityRef| reference.as_str().starts_with("api:ns-0/components-004_");
+        expected.keys().filter(of).count()
+    };
+    let mut lost = false;
+    for _ in 0..12 {
+        let before = apis(&fake);
+        fake.api()
+            .with_model(|model| model.put("ns-0", "workloads", "workloads-004"));
+        lost |= apis(&fake) < before;
+        let (topic, body) = update("Workload", "workloads-004", "updated");
+        stage.publish(&topic, &body).await;
+        stage.becomes(&fake.api().expected()).await;
+    }
+    assert!(lost, "no version had fewer endpoints");
+    fake.api()
+        .with_model(|model| model.remove("ns-0", "workloads", "workloads-004"));
+    let (topic, body) = update("Workload", "workloads-004", "deleted");
+    stage.publish(&topic, &body).await;
+    stage.becomes(&fake.api().expected()).await;
+    assert_eq!(fake.api().cycles(), cycles, "no cycle was needed");
+    stage.stop().await;
+    fake.check_contract().unwrap();
+}
+
+async fn older(organizations: u32, components: u32, faults: FaultRates) -> FakeServer<OlderOpenChoreo> {
+    let api = Arc::new(OlderOpenChoreo::new(organizations, components));
+    FakeServer::start(api, None, 1, faults).await.unwrap()
+}
+
+/// References in the catalog, with what components provide.
+async fn provided(stage: &Stage) -> std::collections::BTreeMap<String, Vec<String>> {
+    let catalog = tideline_tests::oracle::read_catalog(stage.store.as_ref(), "source", 1_000)
+        .await
+        .unwrap();
+    let texts = |value: &Value| -> Vec<String> {
+        let list = value.as_array().into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let shown = |(reference, body): (tideline_core::words::EntityRef, Value)| {
+        (reference.to_string(), texts(&body["spec"]["providesApis"]))
+    };
+    catalog.into_iter().map(shown).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_organization_api_of_older_releases_is_read_with_its_envelope_and_expiring_tokens() {
+    let faults = FaultRates {
+        expired: 0.2,
+        ..FaultRates::nasty()
+    };
+    let fake = older(3, 12, faults).await;
+    let stage = Stage::start(&with_small_pages(&fake.url(), "api: organizations\nrest: 0")).await;
+    let read = wait_until("everything to be read", LIMIT, async || {
+        let (shown, expected) = (provided(&stage).await, fake.api().expected());
+        ensure!(shown == expected, "{shown:?}");
+        Ok(())
+    });
+    read.await.unwrap();
+    fake.stop_faults();
+    let component = stage.entity("component:org-0/c0-000").await.unwrap().unwrap();
+    assert_eq!(component["spec"]["type"], "service");
+    assert_eq!(component["spec"]["system"], "p0");
+    assert_eq!(
+        component["metadata"]["annotations"]["openchoreo.io/organization"],
+        "org-0"
+    );
+    let api = stage.entity("api:org-0/c0-000_rest").await.unwrap().unwrap();
+    assert_eq!(
+        (&api["spec"]["type"], &api["spec"]["definition"]),
+        (&json!("openapi"), &json!("openapi: 3.0.0"))
+    );
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scenario_23_a_service_whose_details_fail_keeps_its_api_entities() {
+    let fake = older(1, 6, FaultRates::default()).await;
+    let stage = Stage::start(&keys(&fake.url(), "api: organizations\nrest: 1h")).await;
+    stage.ended(1).await;
+    let expected = fake.api().expected();
+    assert_eq!(provided(&stage).await, expected);
+    fake.api().set_broken("c0-000", true);
+    stage.cycle().await;
+    assert_eq!(provided(&stage).await, expected);
     stage.stop().await;
 }

@@ -3,6 +3,7 @@
 
 mod expected;
 mod model;
+mod older;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 pub use self::model::{Model, Size};
+pub use self::older::OlderOpenChoreo;
 use super::{FakeApi, FakeRequest, Reply};
 use crate::hostile::Fault;
 use crate::oracle::Expected;
