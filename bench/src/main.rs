@@ -14,6 +14,7 @@ mod polls;
 mod queue;
 mod report;
 mod stage;
+mod state;
 mod targets;
 
 use std::path::PathBuf;
@@ -96,6 +97,12 @@ enum Command {
     Dashboard,
     /// Start, idle memory and size of `tideline run`
     Embedded,
+    /// The first cycle of a large Terraform state: time and memory
+    State {
+        /// Resources of the state, about 3,000 bytes each
+        #[arg(long, default_value_t = 20_000)]
+        resources: u32,
+    },
     /// Makes a table (figures.md) and charts (SVG) of figures: the JSON lines of the other commands
     Report {
         /// File of JSON lines
@@ -126,6 +133,7 @@ async fn main() -> Result<()> {
         Command::Targets { apis, entities } => targets::measure(apis, entities, cli.rounds).await?,
         Command::Dashboard => dashboard::measure().await?,
         Command::Embedded => embedded::measure(cli.rounds).await?,
+        Command::State { resources } => state::measure(resources, cli.rounds).await?,
         Command::Report { .. } => Vec::new(),
     };
     show(&figures, cli.json)

@@ -76,6 +76,7 @@ async fn gateway_with(yaml: &str) -> Gateway {
             queue: Arc::new(InProcessQueue::default()),
             clock: Arc::new(SystemClock),
             settings: Some(settings),
+            planner: None,
             stop: runtime.stop(),
         }),
         store,

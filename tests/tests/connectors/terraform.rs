@@ -363,6 +363,45 @@ async fn a_final_run_refreshes_its_workspace_and_other_runs_do_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_run_destroyed_leaves_at_once_and_the_guard_keeps_what_is_too_much() {
+    let server = serve(two(), 1, FaultRates::default()).await;
+    let stage = stage(&server, "removals: { reject_above_percent: 20 }\n").await;
+    becomes(&stage, &expected(&server)).await;
+    let cycles = server.times_asked(&format!("GET {API}/organizations/acme/workspaces"));
+    // A run that was stopped in its apply keeps what it had done.
+    for (status, thing) in [("canceled", "one"), ("force_canceled", "two")] {
+        server.api().with_model(|model| {
+            model.apply("prod-a", |things| {
+                things.remove(thing);
+                things.insert("new".into(), status.into());
+            });
+        });
+        stage
+            .publish("tfc.run.errored", &notification("ws-prod-a", status))
+            .await;
+        becomes(&stage, &expected(&server)).await;
+    }
+    let before = expected(&server);
+    server.api().with_model(|model| {
+        model.apply("prod-b", |things| {
+            things.clear();
+            things.insert("only".into(), "1".into());
+        });
+    });
+    stage
+        .publish("tfc.run.completed", &notification("ws-prod-b", "applied"))
+        .await;
+    let mut kept = before;
+    kept.extend(expected(&server));
+    becomes(&stage, &kept).await;
+    assert_eq!(
+        server.times_asked(&format!("GET {API}/organizations/acme/workspaces")),
+        cycles
+    );
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_notification_without_a_new_serial_writes_nothing() {
     let server = serve(two(), 1, FaultRates::default()).await;
     let stage = stage(&server, "").await;

@@ -50,6 +50,8 @@ pub struct FakeState {
     pub lineage: String,
     /// The attribute `name` of resources `thing.KEY`.
     pub things: BTreeMap<String, String>,
+    /// Members of a nested block of each thing, about 100 bytes each.
+    pub block: u32,
 }
 
 impl FakeState {
@@ -63,13 +65,16 @@ impl FakeState {
                 .iter()
                 .map(|thing| ((*thing).to_owned(), format!("{thing}-1")))
                 .collect(),
+            block: 0,
         }
     }
 
     /// The state's file.
     #[must_use]
     pub fn text(&self) -> String {
-        let resources: Vec<Value> = self.things.iter().map(|(key, name)| thing(key, name)).collect();
+        let resources: Vec<Value> = (self.things.iter())
+            .map(|(key, name)| thing(key, name, self.block))
+            .collect();
         json!({
             "version": 4, "terraform_version": "1.9.5", "serial": self.serial, "lineage": self.lineage,
             "outputs": {
@@ -83,8 +88,10 @@ impl FakeState {
     }
 }
 
-fn thing(key: &str, name: &str) -> Value {
-    json!({
+fn thing(key: &str, name: &str, block: u32) -> Value {
+    let rule = |number: u32| json!({ "priority": number, "action": "allow", "cidr": "10.0.0.0/8", "ports": [80, 443], "description": null });
+    let rules: Vec<Value> = (0..block).map(rule).collect();
+    let mut thing = json!({
         "mode": "managed", "type": "thing", "name": key, "provider": "provider[\"registry.terraform.io/acme/thing\"]",
         "instances": [{
             "schema_version": 0,
@@ -95,7 +102,11 @@ fn thing(key: &str, name: &str) -> Value {
             "sensitive_attributes": [[{ "type": "get_attr", "value": "zone" }]],
             "private": "bnVsbA==",
         }],
-    })
+    });
+    if !rules.is_empty() {
+        thing["instances"][0]["attributes"]["rules"] = json!(rules);
+    }
+    thing
 }
 
 impl Model {
