@@ -16,6 +16,7 @@ use tideline_worker::{ErrorClass, Item, Page, PageContent, PageRequest, Source};
 fn settings(folder: &Path, page_size: u32, max_file_bytes: u64) -> SourceSettings {
     SourceSettings {
         kind: SourceKind::Files(FilesSettings {
+            exclude: vec![],
             path: folder.to_owned(),
             page_size,
             max_file_bytes,
@@ -61,6 +62,7 @@ fn told(page: &Page) -> (Vec<String>, Vec<String>) {
                 assert_eq!(item.reference, None);
                 errors.push(item.error.clone());
             }
+            Item::MadeBy(item) => panic!("{item:?}"),
         }
     }
     (references, errors)
@@ -100,6 +102,36 @@ async fn yaml_json_and_ndjson_are_read_in_pages() {
     let expected = ["j1", "j2", "j3", "l1", "l2"].map(component);
     assert_eq!(all[..2], ["api:default/y1", "api:n/y2"]);
     assert_eq!(all[2..], expected);
+}
+
+#[tokio::test]
+async fn what_configures_mocks_beside_an_entity_is_neither_an_entity_nor_malformed_and_other_documents_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("catalog-info.yaml", "kind: API\nmetadata: { name: a }\n");
+    write(
+        "microcks.yaml",
+        "apiVersion: bcgov.dev/v1alpha1\nkind: MicrocksSync\nspec: { mocks: [] }\n",
+    );
+    write(
+        "examples.yaml",
+        "apiVersion: mocks.microcks.io/v1alpha1\nkind: APIExamples\nmetadata: { name: a, version: '1' }\n",
+    );
+    write("openapi.yaml", "openapi: 3.0.0\ninfo: { title: a }\n");
+    let mut settings = settings(folder.path(), 10, 1 << 20);
+    let page = read(&*open(&settings).unwrap(), None, None).await;
+    let (references, errors) = told(&page);
+    assert_eq!(references, ["api:default/a"]);
+    assert!(
+        errors.len() == 1 && errors[0].starts_with("openapi.yaml: "),
+        "{errors:?}"
+    );
+    let SourceKind::Files(files) = &mut settings.kind else {
+        panic!("a source of files");
+    };
+    files.exclude = vec!["open*.yaml".to_owned()];
+    let page = read(&*open(&settings).unwrap(), None, None).await;
+    assert_eq!(told(&page), (references, vec![]));
 }
 
 #[tokio::test]

@@ -256,9 +256,13 @@ fn read_files(files: &Section<'_>) -> Option<FilesSettings> {
         1..=most,
         "Larger files are reported and not read.",
     );
+    let doc = "Paths below the folder that are not read, such as `*/openapi.yaml`. `*` matches any characters, also `/`. \
+               Documents that configure mocks (`kind: MicrocksSync`, `APIMetadata` or `APIExamples`) are never entities.";
+    let exclude = files.texts("exclude", 100, doc);
     (!path.is_empty()).then(|| FilesSettings {
         path: files.context.folder.join(path),
         page_size,
         max_file_bytes,
+        exclude,
     })
 }

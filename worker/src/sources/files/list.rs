@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tideline_core::rules::glob_matches;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::source::{ErrorClass, SourceError};
@@ -44,11 +45,16 @@ pub(super) struct Listing {
     pub(super) print: [u8; 32],
 }
 
-/// The files after `after`, at most `count`, together at most `bytes` (but at least one).
+/// The files after `after` whose names none of the patterns in `exclude` matches, at most `count`, together at most `bytes` (but at least one).
 ///
 /// # Errors
 /// The folder is not there, cannot be read whole or changed meanwhile: a part of it must not pass for all of it.
-pub(super) fn list(folder: &Path, after: Option<&str>, count: usize, bytes: u64) -> Result<Listing, SourceError> {
+pub(super) fn list(
+    folder: &Path,
+    exclude: &[String],
+    after: Option<&str>,
+    (count, bytes): (usize, u64),
+) -> Result<Listing, SourceError> {
     let root = folder.canonicalize().map_err(|error| unreadable(folder, &error))?;
     if !root.is_dir() {
         let text = format!("{} is not a folder", folder.display());
@@ -69,6 +75,9 @@ pub(super) fn list(folder: &Path, after: Option<&str>, count: usize, bytes: u64)
         let Some(file) = listed(&root, &entry)? else {
             continue;
         };
+        if exclude.iter().any(|pattern| glob_matches(pattern, &file.name)) {
+            continue;
+        }
         if !listing.files.is_empty() && (listing.files.len() >= count || sum.saturating_add(file.bytes) > bytes) {
             listing.more = true;
             break;
@@ -235,7 +244,7 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path, after: Option<&str>, count: usize) -> (Vec<String>, bool) {
-        let listing = list(folder, after, count, u64::MAX).unwrap();
+        let listing = list(folder, &[], after, (count, u64::MAX)).unwrap();
         (listing.files.into_iter().map(|file| file.name).collect(), listing.more)
     }
 
@@ -282,9 +291,9 @@ mod tests {
     #[test]
     fn a_page_ends_early_when_its_files_are_large() {
         let folder = folder_with(&["a.yaml", "b.yaml", "c.yaml"]);
-        let listing = list(folder.path(), None, 100, 10).unwrap();
+        let listing = list(folder.path(), &[], None, (100, 10)).unwrap();
         assert_eq!((listing.files.len(), listing.more), (2, true));
-        let listing = list(folder.path(), None, 100, 1).unwrap();
+        let listing = list(folder.path(), &[], None, (100, 1)).unwrap();
         assert_eq!((listing.files.len(), listing.more), (1, true));
     }
 
@@ -308,7 +317,7 @@ mod tests {
         let link = |from: &str, to: &str| std::os::unix::fs::symlink(from, folder.path().join(to)).unwrap();
         link("circle.yaml", "b.yaml");
         link("b.yaml", "circle.yaml");
-        let listing = list(folder.path(), None, 100, u64::MAX).unwrap();
+        let listing = list(folder.path(), &[], None, (100, u64::MAX)).unwrap();
         let told: Vec<_> = listing
             .files
             .iter()
@@ -335,7 +344,7 @@ mod tests {
         let allow = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
         allow(0o400);
         let is_root = std::fs::metadata(closed.join("a.yaml")).is_ok();
-        let listing = list(folder.path(), None, 100, u64::MAX);
+        let listing = list(folder.path(), &[], None, (100, u64::MAX));
         allow(0o700);
         let files = listing.unwrap().files;
         assert_eq!(files.len(), 2);
@@ -360,7 +369,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_an_error_and_not_empty() {
         let folder = tempfile::tempdir().unwrap();
-        let error = list(&folder.path().join("gone"), None, 10, 10).unwrap_err();
+        let error = list(&folder.path().join("gone"), &[], None, (10, 10)).unwrap_err();
         assert_eq!(error.class, ErrorClass::Permanent);
     }
 }

@@ -1,6 +1,6 @@
 //! The `files` source: entities in YAML (many documents), JSON and NDJSON files below a folder, in pages of files in sorted
 //! order; the cursor is the last file's path. Names, sizes and times of its files are a page's validators: an unchanged page
-//! is not read. Of a broken document nobody knows which entity it had, so it counts as a malformed item without a name; the other
+//! is not read. A document whose `apiVersion` says that it configures mocks is none of its entities. Of a broken document nobody knows which entity it had, so it counts as a malformed item without a name; the other
 //! documents of its file are read.
 
 mod document;
@@ -27,6 +27,13 @@ use crate::source::{Document, DocumentPlace, ErrorClass, Item, Page, PageContent
 /// again next time.
 const SETTLED_MS: i64 = 2_000;
 
+/// Documents that configure mocks, by the group of their `apiVersion` and their kind: `microcks.yaml`, and Microcks' artifacts.
+const MOCKS: [(&str, &str); 3] = [
+    ("bcgov.dev", "MicrocksSync"),
+    ("mocks.microcks.io", "APIMetadata"),
+    ("mocks.microcks.io", "APIExamples"),
+];
+
 /// Sample of a malformed item, in bytes.
 const SAMPLE_BYTES: usize = 500;
 
@@ -35,6 +42,7 @@ pub struct FilesSource {
     folder: PathBuf,
     page_size: usize,
     max_file_bytes: u64,
+    exclude: Vec<String>,
     salt: String,
     clock: Arc<dyn Clock>,
 }
@@ -47,6 +55,7 @@ impl FilesSource {
             folder: settings.path.clone(),
             page_size: usize::try_from(settings.page_size.max(1)).unwrap_or(1),
             max_file_bytes: settings.max_file_bytes,
+            exclude: settings.exclude.clone(),
             salt: format!("{settings:?} {:?} {}", source.volatile, env!("CARGO_PKG_VERSION")),
             clock,
         }
@@ -78,7 +87,9 @@ impl Source for FilesSource {
         };
         let print = self.request_print(after.as_deref());
         let (folder, page_size, max_bytes) = (self.folder.clone(), self.page_size, self.max_file_bytes);
-        let listing = blocking(move || list::list(&folder, after.as_deref(), page_size, max_bytes)).await??;
+        let exclude = self.exclude.clone();
+        let listing = move || list::list(&folder, &exclude, after.as_deref(), (page_size, max_bytes));
+        let listing = blocking(listing).await??;
         let content = self.content_print(&listing);
         let validators = Validators {
             request: Some(print),
@@ -193,6 +204,9 @@ fn read_items(file: &Listed, bytes: &[u8], max_bytes: u64, redactor: &Redactor, 
             .collect(),
     };
     for document in documents {
+        if document.as_deref().is_ok_and(configures_mocks) {
+            continue;
+        }
         items.push(match document {
             Ok(body) => match backstage::reference(&body) {
                 Ok(reference) => Item::Entity { reference, body },
@@ -201,6 +215,25 @@ fn read_items(file: &Listed, bytes: &[u8], max_bytes: u64, redactor: &Redactor, 
             Err(why) => malformed(file, &why, bytes, redactor),
         });
     }
+}
+
+/// Whether a document says that it is no entity, but configures mocks: it lies beside the entity whose API it mocks.
+fn configures_mocks(body: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        #[serde(rename = "apiVersion")]
+        api_version: Option<String>,
+        kind: Option<String>,
+    }
+    let Ok(Head {
+        api_version: Some(version),
+        kind: Some(kind),
+    }) = serde_json::from_str(body)
+    else {
+        return false;
+    };
+    let group = version.split('/').next().unwrap_or_default();
+    MOCKS.contains(&(group, kind.as_str()))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, String> {
