@@ -1,6 +1,6 @@
 //! The recipes of `docs/recipes.md`, each against a server that pages as the API does.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tideline_config::settings::{SourceKind, SourceSettings};
 use url::Url;
@@ -20,7 +20,11 @@ fn recipe(name: &str, base: &Url) -> SourceSettings {
         .find(|block| block.starts_with(&format!("- name: {name}\n")))
         .unwrap_or_else(|| panic!("no recipe {name}"));
     let base = base.as_str().trim_end_matches('/');
-    let text = format!("sources:\n{}", block.replace("https://api.example.com", base));
+    let token = std::env::temp_dir().join(format!("tideline-recipe-token-{}", std::process::id()));
+    std::fs::write(&token, "t0ken-of-a-file\n").unwrap();
+    let block = block.replace("https://api.example.com", base);
+    let block = block.replace("/run/secrets/api-token", token.to_str().unwrap());
+    let text = format!("sources:\n{block}");
     let settings = tideline_config::parse(&text, std::path::Path::new("recipe.yaml"), &|_| None);
     settings.unwrap_or_else(|errors| panic!("{errors}")).sources.remove(0)
 }
@@ -174,4 +178,29 @@ async fn an_api_behind_a_proxy_is_read_by_its_recipe() {
         response
     });
     assert_eq!(found.await, (expected(), 3));
+}
+
+#[tokio::test]
+async fn documents_of_yaml_behind_a_list_of_projects_are_read_by_their_recipe() {
+    let found = read("yaml-files", |seen| {
+        assert_eq!(seen.header("x-api-version"), Some("3"));
+        assert_eq!(seen.header("authorization"), Some("Bearer t0ken-of-a-file"));
+        match seen.path.as_str() {
+            "/projects" => answer(json!([
+                {"id": 1, "archived": false, "files": ["a.yaml", "b/c.yaml"]},
+                {"id": 2, "archived": true, "files": ["a.yaml"]},
+            ])),
+            "/projects/1/files/a.yaml" => {
+                assert_eq!(seen.header("accept"), Some("text/plain"));
+                (
+                    http::StatusCode::OK,
+                    "kind: Component\nmetadata: { name: one }\n---\nkind: API\nmetadata: { name: two }\n",
+                )
+                    .into_response()
+            }
+            "/projects/1/files/b%2Fc.yaml" => status(404, &[], "no such file"),
+            other => panic!("{other}"),
+        }
+    });
+    assert_eq!(found.await, (vec!["one".to_owned(), "two".to_owned()], 3));
 }
