@@ -60,7 +60,7 @@ fn rows(viewer: &Viewer, entities: &List<Entity>, query: &Fields) -> Markup {
                 @else { "The catalog is empty until the first page of a source is read. " a href="/" { "See what sources do" } }
             }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th { "Name" } th { "Kind" } th.wide { "Namespace" } th.wide { "Source" } th.number.wide { "Size" } th { "Changed" } } }
                 tbody {
                     @for entity in &entities.items {

@@ -52,7 +52,7 @@ pub(super) fn section(viewer: &Viewer, event: &Event, caused: &Caused) -> Markup
             h2 #caused-title { "What it caused" }
             p { (sentence(&delivery.summary, viewer.now)) }
             @if !delivery.refreshed.is_empty() || !delivery.subscriptions.is_empty() {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th { "Who" } th { "What" } th { "State" } th.number.wide { "After" } th {} } }
                     tbody {
                         @for (place, reading) in delivery.refreshed.iter().enumerate() {

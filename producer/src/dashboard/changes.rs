@@ -165,7 +165,7 @@ fn rows(viewer: &Viewer, reading: &Reading, query: &Fields) -> Markup {
                 @else { "Nothing has changed yet. Each page that a source's cycle commits adds its changes here." }
             }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th.number { "#" } th { "Change" } th { "Entity" } th.wide { "Source" } th { "When" } } }
                 tbody { @for change in &reading.changes { (row(viewer, change)) } }
             } }

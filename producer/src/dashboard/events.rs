@@ -78,7 +78,7 @@ fn rows(viewer: &Viewer, events: &List<Event>, query: &Fields) -> Markup {
                 @else { "No event yet. Name a hook in the configuration and send webhooks to " code { "/hooks/NAME" } "." }
             }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th.number { "Event" } th { "Topic" } th { "About" } th.wide { "Hook" } th.wide { "Verdict" } th.number.wide { "Size" } th { "When" } } }
                 tbody { @for event in &events.items { (row(viewer, event)) } }
             } }

@@ -74,7 +74,7 @@ fn would_go(source: &str, unseen: &[Unseen]) -> Markup {
     }
     html! {
         @if !kinds.is_empty() {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th { "Kind" } th.number { "Would go" } th { "For example" } } }
                 tbody {
                     @for (kind, entities) in &kinds {

@@ -69,7 +69,7 @@ fn rows(viewer: &Viewer, found: &[Hook]) -> Markup {
                 code { "/hooks/NAME" } "; " code { "tideline hooks register" } " sets that up at GitHub and HCP Terraform."
             }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr {
                     th { "Hook" } th.wide { "Provider" } th { "State" } th.number { "24 h" } th.wide { "By the hour" }
                     th.number { "Refused" } th { "Last webhook" } th.wide { "Last error" }
@@ -178,7 +178,7 @@ fn deliveries(viewer: &Viewer, name: &str, recent: &[Event]) -> Markup {
             h2 #recent-title { "Newest webhooks" }
             @if recent.is_empty() { p.empty { "None among the newest events." } }
             @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th.number { "Event" } th { "Topic" } th.wide { "About" } th { "When" } } }
                     tbody { @for event in recent { tr id={ "event-" (event.id) } {
                         td.number { a href={ "/events/" (event.id) } { (event.id) } }

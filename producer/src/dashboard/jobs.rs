@@ -108,7 +108,7 @@ fn rows(viewer: &Viewer, jobs: &List<Job>, query: &Fields) -> Markup {
                 @else { "The queue is empty. A source's cycle fills it, and so does a program that enqueues with POST /v1/jobs." }
             }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr {
                     @if choose { th { input type="checkbox" data-all="job" aria-label="Choose all of this page"; } }
                     th.number { "Job" } th { "Kind and key" } th { "State" } th.number.wide { "Attempt" } th.wide { "Due" } th { "Changed" }

@@ -89,7 +89,7 @@ fn workers(viewer: &Viewer, status: &Status) -> Markup {
             @if status.workers.is_empty() {
                 p.empty { "No worker is alive. Start one with " code { "tideline worker" } ", or everything with " code { "tideline run" } "." }
             } @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th { "Worker" } th.number { "Jobs" } th { "Started" } th { "Lease ends" } } }
                     tbody { @for worker in &status.workers {
                         tr {
@@ -191,7 +191,7 @@ fn stored(storage: &Storage) -> Markup {
             @if storage.tables.is_empty() {
                 p.empty { "What each table takes is not told of a SQLite file this large: finding out would read all of it." }
             } @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th { "Table" } th.number { "Size" } th.number { "Rows, about" } th.wide { span.unseen { "Share" } } } }
                     tbody { @for table in storage.tables.iter().take(TABLES) {
                         tr {
@@ -249,7 +249,7 @@ fn entries(viewer: &Viewer, acts: &List<AuditEntry>, query: &Fields) -> Markup {
         @if acts.items.is_empty() {
             p.empty { @if query.any(FILTERS) { "No act matches. " a href="/audit" { "Show all" } } @else { "Nobody has done anything yet." } }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th { "When" } th { "Who" } th { "What" } } }
                 tbody { @for entry in &acts.items { (audit_row(entry, viewer.now)) } }
             } }

@@ -190,7 +190,7 @@ impl Found {
         html! {
             section aria-labelledby="kinds-title" {
                 h2 #kinds-title { "By kind" }
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th { "Kind" } th.number { "Added" } th.number { "Modified" } th.number { "Removed" } } }
                     tbody { @for (kind, counts) in &self.kinds {
                         tr { td { (kind) } @for count in counts { td.number { (grouped(*count)) } } }

@@ -197,7 +197,7 @@ fn cycles(viewer: &Viewer, source: &Source) -> Markup {
             } @else {
                 (chart::cycles(&source.cycles, source.cycles.len().clamp(30, BARS), 84, true))
                 (legend())
-                div.scroll {
+                div.scroll tabindex="0" {
                     table {
                         thead { tr {
                             th.number { "Cycle" } th { "State" } th.wide { "Trigger" } th { "Started" } th.number.wide { "Took" }
@@ -236,7 +236,7 @@ fn partitions(viewer: &Viewer, source: &Source) -> Markup {
         @if !source.parked.is_empty() || !source.open.is_empty() {
             section aria-labelledby="partitions-title" {
                 h2 #partitions-title { "Partitions at work" }
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th { "Partition" } th { "State" } th.wide { "Since" } } }
                     tbody {
                         @for job in source.parked.iter().chain(&source.open) {
@@ -260,7 +260,7 @@ fn malformed(viewer: &Viewer, source: &Source) -> Markup {
         @if !source.malformed.is_empty() {
             section aria-labelledby="malformed-title" {
                 h2 #malformed-title { "Items that are no entities" }
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th { "Item" } th { "What is wrong" } th.wide { "Where" } th { "Seen" } } }
                     tbody {
                         @for item in &source.malformed {
@@ -285,7 +285,7 @@ fn drift(viewer: &Viewer, drifts: &[Drift]) -> Markup {
         @if !drifts.is_empty() {
             section aria-labelledby="drift-title" {
                 h2 #drift-title { "Drift: changed, and no event told of it" }
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th.number { "Cycle" } th { "Found" } th.number { "Missing" } th.number { "Extra" } th.number { "Diverged" } } }
                     tbody { @for drift in drifts {
                         tr {

@@ -55,7 +55,7 @@ fn rows(viewer: &Viewer, found: &[Subscription]) -> Markup {
         @if found.is_empty() {
             p.empty { "Nobody follows events or changes yet. " code { "tideline subscriptions create NAME" } " makes one that pulls, is pushed to a URL, or tells people in a chat." }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th { "Name" } th { "State" } th.wide { "Follows" } th.number { "Behind" } th.wide { "Since" } th.number.wide { "Outstanding" } th.number { "Dead letters" } th.wide { "Last error" } } }
                 tbody {
                     @for subscription in found {
@@ -178,7 +178,7 @@ fn dead_letters(viewer: &Viewer, name: &str, letters: &[DeadLetter]) -> Markup {
                 p.empty { "None: no event was given up." }
             } @else {
                 @if may { div.actions { (act(&path, "Retry all", None, "")) } }
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th.number { "Event" } th { "Topic and key" } th { "Error" } th.number.wide { "Attempts" } th { "Given up" } th {} } }
                     tbody {
                         @for letter in letters.iter().take(LETTERS) {

@@ -54,7 +54,7 @@ fn rows(viewer: &Viewer, found: &[Target]) -> Markup {
         @if found.is_empty() {
             p.empty { "No target is configured. A target keeps another system, such as Microcks, in step with the catalog: see " code { "targets" } " in the configuration." }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th { "Name" } th.wide { "Type" } th { "State" } th.number { "Entities" } th.number { "Failing" } th.number.wide { "Objects" } th.wide { "Looked" } } }
                 tbody { @for target in found {
                     tr id={ "target-" (encoded(&target.name)) } {
@@ -127,7 +127,7 @@ fn entities(failing: &[EntityOfTarget]) -> Markup {
             h2 #failing-title { "Failing entities" }
             @if failing.is_empty() { p.empty { "None: the target is as the catalog wants it, as far as it was looked at." } }
             @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th { "Entity" } th { "Error" } } }
                     tbody { @for entity in failing {
                         tr { td { a href={ "/catalog/entity?ref=" (encoded(entity.reference.as_str())) } { (entity.reference) } } td { span.error { (entity.error.as_deref().unwrap_or_default()) } } }
@@ -144,7 +144,7 @@ fn owned(viewer: &Viewer, name: &str, objects: &List<ObjectOfTarget>) -> Markup 
             h2 #objects-title { "Objects owned there" }
             @if objects.items.is_empty() { p.empty { "None yet." } }
             @else {
-                div.scroll { table {
+                div.scroll tabindex="0" { table {
                     thead { tr { th { "Object" } th { "Of" } th.wide { "Its id there" } th { "State" } th.wide { "Changed" } } }
                     tbody { @for object in &objects.items {
                         tr {

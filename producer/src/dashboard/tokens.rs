@@ -42,7 +42,7 @@ fn shown(viewer: &Viewer, tokens: &[Token], created: Option<&CreatedToken>) -> P
         @if tokens.is_empty() {
             p.empty { "No token yet: only programs of this machine may use the API. With the first one, everybody needs one." }
         } @else {
-            section { div.scroll { table {
+            section { div.scroll tabindex="0" { table {
                 thead { tr { th { "Name" } th { "Role" } th.wide { "Sources" } th.wide { "Created" } th { "Last used" } th { "Ends" } th {} } }
                 tbody { @for token in tokens { (row(viewer, token)) } }
             } } }
