@@ -89,8 +89,7 @@ async fn check(api: &ApiState, name: &str) -> Result<(), Problem> {
 struct EntitiesQuery {
     /// Only this one.
     #[serde(rename = "ref")]
-    #[param(value_type = Option<String>)]
-    reference: Option<EntityRef>,
+    reference: Option<String>,
     /// Only those with an error.
     #[serde(default)]
     failing: bool,
@@ -116,7 +115,10 @@ async fn entities(
     check(&api, &name).await?;
     let limit = limit_of(query.limit)?;
     if let Some(reference) = query.reference {
-        let found = api.store.find_target_entities(&name, &[reference]).await?;
+        let found = api
+            .store
+            .find_target_entities(&name, &[reference_of(&reference)?])
+            .await?;
         return Ok(Answer(Page::whole(
             found.into_iter().map(EntityOfTarget::from).collect(),
         )));
