@@ -129,7 +129,18 @@ fn a_subscription_is_made_paused_replayed_and_forgotten() {
         .with_code(0)
         .json();
     assert_eq!(replayed, json!({"retried": 0}));
+    home.run(&["dead-letters", "drop", "ci", "--all"]).with_code(6);
+    home.run(&["dead-letters", "drop", "ci", "4711", "--yes"]).with_code(5);
     home.run(&["subscriptions", "delete", "ci"]).with_code(6);
     home.run(&["subscriptions", "delete", "ci", "--yes"]).with_code(0);
     home.run(&["subscriptions", "show", "ci"]).with_code(5);
+    let audit = home.run(&["audit", "--json"]).with_code(0).out;
+    for act in [
+        "subscriptions.put",
+        "subscriptions.pause",
+        "subscriptions.replay",
+        "subscriptions.delete",
+    ] {
+        assert!(audit.contains(act), "{act}: {audit}");
+    }
 }

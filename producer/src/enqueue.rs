@@ -156,7 +156,10 @@ impl Producer {
                 measure(jobs, &enqueued);
                 self.hint(jobs, &enqueued, now).await;
             }
-            (Deed::CreateToken(_) | Deed::RevokeToken(_) | Deed::SaveHookSecret { .. }, _) => {}
+            (
+                Deed::CreateToken(_) | Deed::RevokeToken(_) | Deed::SaveHookSecret { .. } | Deed::PushEntities { .. },
+                _,
+            ) => {}
             _ => self.queue.wake().await,
         }
         Ok(performed)

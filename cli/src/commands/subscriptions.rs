@@ -294,9 +294,23 @@ enum DeadLettersCommand {
         #[arg(long, conflicts_with = "events")]
         all: bool,
     },
+    /// Forget dead letters: their events are never sent again
+    Drop {
+        /// Name of the subscription
+        subscription: String,
+        /// Event ID, as the list shows it; may be repeated
+        #[arg(required_unless_present = "all")]
+        events: Vec<String>,
+        /// All of them
+        #[arg(long, conflicts_with = "events")]
+        all: bool,
+        /// Skip the confirmation prompt
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
-/// Lists or replays.
+/// Lists, replays or drops.
 pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLettersArgs) -> anyhow::Result<Code> {
     let client = context.client().await?;
     match args.command {
@@ -304,7 +318,7 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
         DeadLettersCommand::Replay {
             subscription, events, ..
         } => {
-            let retried = retry(&client, &subscription, &events).await?;
+            let retried = take(&client, &subscription, "retry", &events).await?;
             if out.is_json() {
                 out.document(&json!({ "retried": retried }))?;
             } else {
@@ -314,35 +328,61 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
                 )?;
             }
         }
+        DeadLettersCommand::Drop {
+            subscription,
+            events,
+            yes,
+            ..
+        } => {
+            let which = match events.len() {
+                0 => "all dead letters".to_owned(),
+                1 => "this dead letter".to_owned(),
+                some => format!("these {some} dead letters"),
+            };
+            confirm(
+                &format!("Forget {which} of {subscription}? Their events are never sent again."),
+                yes,
+            )?;
+            let dropped = take(&client, &subscription, "drop", &events).await?;
+            if out.is_json() {
+                out.document(&json!({ "dropped": dropped }))?;
+            } else {
+                out.note(
+                    Tone::Plain,
+                    format!("{subscription}: {} dead letters dropped", count(dropped)),
+                )?;
+            }
+        }
     }
     Ok(Code::Done)
 }
 
-/// The named ones, or all: they come back in lots.
-async fn retry(client: &Client<'_>, subscription: &str, events: &[String]) -> anyhow::Result<u64> {
+/// Takes the named dead letters, or all of them, in lots.
+async fn take(client: &Client<'_>, subscription: &str, act: &str, events: &[String]) -> anyhow::Result<u64> {
     #[derive(serde::Deserialize)]
-    struct Retried {
-        retried: u64,
+    struct Taken {
+        #[serde(alias = "retried", alias = "dropped")]
+        count: u64,
     }
-    let request = Request::post(&["subscriptions", subscription, "dead-letters", "retry"]);
-    let mut retried = 0;
+    let request = Request::post(&["subscriptions", subscription, "dead-letters", act]);
+    let mut taken = 0;
     for event in events {
-        let answer: Retried = client.ask(&request.clone().body(&json!({ "id": event }))?).await?;
-        retried += answer.retried;
+        let answer: Taken = client.ask(&request.clone().body(&json!({ "id": event }))?).await?;
+        taken += answer.count;
     }
     if !events.is_empty() {
-        return Ok(retried);
+        return Ok(taken);
     }
-    // What is given up again meanwhile is not among them, or this might never end.
+    // What is given up meanwhile is not among them, or this might never end.
     let subscription: Subscription = client.ask(&Request::get(&["subscriptions", subscription])).await?;
-    while retried < subscription.dead_letters {
-        let answer: Retried = client.ask(&request.clone().body(&json!({}))?).await?;
-        retried += answer.retried;
-        if answer.retried == 0 {
+    while taken < subscription.dead_letters {
+        let answer: Taken = client.ask(&request.clone().body(&json!({}))?).await?;
+        taken += answer.count;
+        if answer.count == 0 {
             break;
         }
     }
-    Ok(retried)
+    Ok(taken)
 }
 
 async fn list_letters(context: &Context, client: &Client<'_>, out: &mut Out, name: &str) -> anyhow::Result<()> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use tideline_core::rules::TopicGlob;
 use tideline_core::words::{EventHead, EventSequence};
@@ -18,6 +18,7 @@ use super::changes::MAX_WAIT;
 use super::event_bell::EventBell;
 use super::extract::{Path, Query};
 use super::page::{key_of, limit_of, token_of};
+use super::place::{Place, left_to_others};
 use super::problem::{Code, Problem};
 use super::role::{By, Read};
 use super::subscriptions::StartAt;
@@ -138,6 +139,7 @@ struct FollowQuery {
 async fn follow(
     State(api): State<Arc<ApiState>>,
     by: By<Read>,
+    place: Option<Extension<Place>>,
     Query(query): Query<FollowQuery>,
 ) -> Result<Json<Events>, Problem> {
     by.principal.require_all_sources()?;
@@ -167,11 +169,18 @@ async fn follow(
             ));
         };
         while found.events.is_empty() && Instant::now() < deadline {
-            tokio::select! {
-                _ = bell.changed(), if !found.more => {}
-                () = tokio::time::sleep_until(deadline), if !found.more => {}
-                () = api.stop.cancelled() => break,
-                () = std::future::ready(()), if found.more => {}
+            if !found.more {
+                let rung = async {
+                    tokio::select! {
+                        _ = bell.changed() => {}
+                        () = tokio::time::sleep_until(deadline) => {}
+                        () = api.stop.cancelled() => {}
+                    }
+                };
+                left_to_others(place.as_deref(), rung).await;
+            }
+            if api.stop.is_cancelled() {
+                break;
             }
             found = api.store.list_events_after(found.next, &filter, limit).await?;
         }

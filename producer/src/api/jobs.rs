@@ -241,7 +241,7 @@ async fn enqueue(
     let performed = api.perform(&by, Deed::Enqueue(jobs)).await?;
     let jobs = match performed.outcome {
         Outcome::Enqueued { jobs } => jobs.into_iter().map(Into::into).collect(),
-        Outcome::Done => Vec::new(),
+        Outcome::Done | Outcome::DeadLetters { .. } | Outcome::Appended { .. } => Vec::new(),
     };
     Ok((StatusCode::ACCEPTED, Answer(EnqueueAnswer { jobs })))
 }

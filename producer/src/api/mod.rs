@@ -8,7 +8,7 @@ pub(crate) mod deliveries;
 mod docs;
 mod drift;
 mod entities;
-mod event_bell;
+pub(crate) mod event_bell;
 mod events;
 pub mod extract;
 mod feed_bell;
@@ -36,6 +36,7 @@ pub mod types;
 mod whoami;
 mod why;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -43,9 +44,11 @@ use axum::body::Body;
 use axum::http::header::ETAG;
 use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use serde::Serialize;
-use tideline_config::settings::Settings;
+use tideline_config::settings::{ExpressionSettings, Settings};
 use tideline_core::clock::Clock;
+use tideline_core::words::Timestamp;
 use tideline_expression::{Evaluator, Limits};
 use tideline_queue::Queue;
 use tideline_runtime::sealing::Sealer;
@@ -97,7 +100,7 @@ pub(crate) struct ApiState {
     pub(crate) producer: Producer,
     pub(crate) settings: Option<Arc<Settings>>,
     pub(crate) stop: CancellationToken,
-    pub(crate) waiters: Semaphore,
+    pub(crate) waiters: Arc<Semaphore>,
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) plans: Option<Plans>,
     pub(crate) bell: feed_bell::FeedBell,
@@ -108,6 +111,8 @@ pub(crate) struct ApiState {
     pub(crate) evaluator: Evaluator,
     /// The id of the token that was revoked last, for those who remember tokens.
     pub(crate) revoked: watch::Sender<String>,
+    /// Who wrote to which push source, and when that was written down; of the last hour.
+    pub(crate) writers: Mutex<HashMap<(String, String), Timestamp>>,
 }
 
 impl ApiState {
@@ -165,17 +170,24 @@ impl Api {
             ),
             plans: plans(&parts),
             sealer: sealer(parts.settings.as_deref()),
-            evaluator: evaluator(parts.settings.as_deref()),
+            evaluator: evaluator(
+                &parts
+                    .settings
+                    .as_deref()
+                    .map(|settings| settings.expressions)
+                    .unwrap_or_default(),
+            ),
             store: parts.store,
             queue: parts.queue,
             clock: parts.clock,
             settings: parts.settings,
             stop: parts.stop,
-            waiters: Semaphore::new(MAX_WAITERS),
+            waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             bell: feed_bell::FeedBell::default(),
             event_bell: event_bell::EventBell::default(),
             revoked: watch::Sender::default(),
+            writers: Mutex::default(),
         });
         let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
             .nest("/v1", nouns())
@@ -237,8 +249,8 @@ fn sealer(settings: Option<&Settings>) -> Sealer {
     Sealer::new(key).unwrap_or_default()
 }
 
-fn evaluator(settings: Option<&Settings>) -> Evaluator {
-    let limits = settings.map(|settings| settings.expressions).unwrap_or_default();
+/// Evaluates expressions within these limits.
+pub(crate) fn evaluator(limits: &ExpressionSettings) -> Evaluator {
     Evaluator::new(Limits {
         processes: limits.processes,
         memory_bytes: limits.memory_bytes,

@@ -117,3 +117,23 @@ async fn what_cannot_be_pushed_is_a_problem_that_says_where_and_nothing_is_writt
         0
     );
 }
+
+#[tokio::test]
+async fn who_writes_to_a_push_source_is_written_down_once_an_hour_before_the_first_write() {
+    let (_folder, api) = api().await;
+    for name in ["a", "b"] {
+        let body = json!({"upserts": [{"ref": format!("component:default/{name}"), "body": {}}]});
+        assert_eq!(put(&api, "inventory", &body).await.0, 200);
+    }
+    let request = Request::get("/v1/audit?source=inventory").body(Body::empty()).unwrap();
+    let response = api.call(Principal::local("reader"), request).await;
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let listed: Value = serde_json::from_slice(&body).unwrap();
+    let items = listed["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1, "{listed}");
+    assert_eq!(
+        (&items[0]["act"], &items[0]["target"]),
+        (&json!("entities.push"), &json!("inventory"))
+    );
+    assert!(items[0].to_string().contains("\"test\""), "{listed}");
+}

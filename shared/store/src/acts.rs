@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tideline_core::rules::fingerprint;
 use tideline_core::words::{
-    Actor, ActorKind, EnqueueOutcome, Enqueued, Fingerprint, JobId, NewJob, Role, Timestamp, Token,
+    Actor, ActorKind, EnqueueOutcome, Enqueued, EventSequence, Fingerprint, JobId, NewJob, Role, Timestamp, Token,
 };
 
-use super::{SourceCommand, StoreError, TargetCommand};
+use super::{SourceCommand, StoreError, SubscriptionAct, TargetCommand};
 
 /// A deed with who does it.
 #[derive(Clone, Debug)]
@@ -99,6 +99,25 @@ pub enum Deed {
         /// What.
         command: TargetCommand,
     },
+    /// Something to a subscription, or to what it gave up.
+    ActOnSubscription {
+        /// Its name.
+        subscription: String,
+        /// What.
+        act: SubscriptionAct,
+    },
+    /// Puts an event into the log once more, as if it had come again.
+    ReplayEvent(EventSequence),
+    /// Writes entities of a push source. Only noted: the entities are written by
+    /// [`DeltaStore::write_deltas`](super::DeltaStore::write_deltas), because one record for each of them would be a second log.
+    PushEntities {
+        /// Its name.
+        source: String,
+        /// Upserts of the request that is noted.
+        upserts: usize,
+        /// Its removals.
+        removals: usize,
+    },
     /// A parked, cancelled or waiting job becomes due now, on rung 0.
     RetryJob {
         /// The row.
@@ -142,6 +161,9 @@ impl Deed {
                 SourceCommand::RejectSweep => "sources.reject",
             },
             Self::CommandTarget { command, .. } => command.name(),
+            Self::ActOnSubscription { act, .. } => act.name(),
+            Self::ReplayEvent(_) => "events.replay",
+            Self::PushEntities { .. } => "entities.push",
             Self::RetryJob { .. } => "jobs.retry",
             Self::CancelJob { .. } => "jobs.cancel",
             Self::Enqueue(_) => "jobs.enqueue",
@@ -157,6 +179,9 @@ impl Deed {
         match self {
             Self::CommandSource { source, .. } => source.clone(),
             Self::CommandTarget { target, .. } => target.clone(),
+            Self::ActOnSubscription { subscription, .. } => subscription.clone(),
+            Self::ReplayEvent(event) => event.to_string(),
+            Self::PushEntities { source, .. } => source.clone(),
             Self::RetryJob { job, .. } | Self::CancelJob { job } => job.to_string(),
             Self::Enqueue(jobs) => match jobs.as_slice() {
                 [job] => format!("{} {}", job.kind, job.key),
@@ -172,7 +197,7 @@ impl Deed {
     #[must_use]
     pub fn source(&self) -> Option<&str> {
         match self {
-            Self::CommandSource { source, .. } => Some(source),
+            Self::CommandSource { source, .. } | Self::PushEntities { source, .. } => Some(source),
             Self::RetryJob { source, .. } => source.as_deref(),
             _ => None,
         }
@@ -205,6 +230,8 @@ impl Deed {
                 command: SourceCommand::ApproveSweep { cycle, removals },
                 ..
             } => json!({"cycle": cycle, "removals": removals}),
+            Self::ActOnSubscription { act, .. } => act.arguments(),
+            Self::PushEntities { upserts, removals, .. } => json!({"upserts": upserts, "removals": removals}),
             Self::Enqueue(jobs) => {
                 let first = jobs.iter().take(10);
                 let named: Vec<_> = first.map(|job| json!({"kind": job.kind, "key": job.key})).collect();
@@ -229,6 +256,16 @@ pub enum Outcome {
     Enqueued {
         /// What happened to each.
         jobs: Vec<EnqueuedJob>,
+    },
+    /// So many dead letters were taken.
+    DeadLetters {
+        /// How many.
+        count: u64,
+    },
+    /// The copy of an event is in the log.
+    Appended {
+        /// Where.
+        event: EventSequence,
     },
 }
 

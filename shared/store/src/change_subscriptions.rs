@@ -1,9 +1,11 @@
 //! What is true of subscriptions to the change feed whatever store they are in.
 
 use super::subscriptions::Row;
-use super::{EventStart, FeedReading, OperatorStore, StoreError};
+use super::{EventStart, FeedReading, StoreError};
 use tideline_core::rules::{BatchEnd, FeedProgress};
-use tideline_core::words::{EventOutcome, FeedPosition, SubscriptionState, TakeEvents, TakenChanges, Timestamp};
+use tideline_core::words::{
+    EventOutcome, FeedPosition, Sequence, SubscriptionState, TakeEvents, TakenChanges, Timestamp,
+};
 
 /// Most changes of one batch.
 pub(super) const MAX_CHANGES: u32 = 1_000;
@@ -87,15 +89,11 @@ pub(super) fn feed_seen(feed: FeedProgress) -> i64 {
     }
 }
 
-/// Where a follower of the feed begins.
-pub(super) async fn feed_start(
-    store: &dyn OperatorStore,
-    start: EventStart,
-    now: Timestamp,
-) -> Result<FeedPosition, StoreError> {
+/// Where a follower of the feed begins, that ends at `last`.
+pub(super) fn feed_start(start: EventStart, last: Sequence) -> Result<FeedPosition, StoreError> {
     match start {
         EventStart::Beginning => Ok(FeedPosition::START),
-        EventStart::Now => Ok(FeedPosition::after(store.stats(now).await?.last_sequence)),
+        EventStart::Now => Ok(FeedPosition::after(last)),
         EventStart::At(_) => Err(StoreError::Refused(
             "the change feed has no times: a subscription to changes begins now, or at the beginning".to_owned(),
         )),

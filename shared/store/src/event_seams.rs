@@ -30,6 +30,9 @@ pub trait EventStore: Send + Sync {
         limit: u32,
     ) -> Answer<EventPage>;
 
+    /// Topics of the events after a place and up to another one, each once, in no order. Reads one index entry for each event.
+    async fn list_topics(&self, after: EventSequence, up_to: EventSequence) -> Answer<Vec<String>>;
+
     /// The event at a place.
     async fn find_event(&self, sequence: EventSequence) -> Answer<Option<EventRecord>>;
 
@@ -46,10 +49,12 @@ pub trait EventStore: Send + Sync {
     async fn prune_events(&self, retention: &EventRetention, limit: u32) -> Answer<u64>;
 }
 
-/// Who follows the log of events, each from its own place: by asking, or by being sent to.
+/// Who follows the log of events, each from its own place: by asking, or by being sent to. What people and programs do to
+/// subscriptions and dead letters is done, and written down, by [`AuditStore::perform`](super::AuditStore::perform).
 #[async_trait]
 pub trait SubscriptionStore: Send + Sync {
-    /// Makes a subscription that begins at `start`, or changes what an existing one follows; that one stays where it stands.
+    /// Makes a subscription of Tideline's own that begins at `start`, or changes what an existing one follows; that one stays
+    /// where it stands. `Refused` if that one is pulled, pushed, of events or of changes, and the wanted one is not.
     async fn put_subscription(
         &self,
         spec: &SubscriptionSpec,
@@ -63,10 +68,7 @@ pub trait SubscriptionStore: Send + Sync {
     /// The subscription of this name.
     async fn find_subscription(&self, name: &str) -> Answer<Option<SubscriptionRecord>>;
 
-    /// Forgets a subscription with its dead letters.
-    async fn delete_subscription(&self, name: &str) -> Answer<()>;
-
-    /// Does what a person asks. `Refused` if it does not fit the subscription's state.
+    /// Does what the role that pushes wants. `Refused` if it does not fit the subscription's state.
     async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Answer<()>;
 
     /// Hands out events for a while: first what is due again, then what follows. Those of one key are handed out in order,
@@ -78,9 +80,6 @@ pub trait SubscriptionStore: Send + Sync {
 
     /// Events that were given up, after a place. At most `limit` (1 to 1,000).
     async fn list_dead_letters(&self, name: &str, after: EventSequence, limit: u32) -> Answer<Vec<DeadLetter>>;
-
-    /// One of them (or up to a thousand) is due again, as if for the first time; says how many.
-    async fn retry_dead_letters(&self, name: &str, sequence: Option<EventSequence>) -> Answer<u64>;
 }
 
 /// Who follows the change feed: one batch at a time, in order, each from its own place.

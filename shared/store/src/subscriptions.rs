@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::events::{MAX_READING_BYTES, SCAN};
 use super::{EventFilter, EventStart, StoreError};
-use tideline_core::rules::{Book, BookEnd, BookLease, FeedProgress};
+use tideline_core::rules::{Book, BookEnd, BookLease, FeedProgress, Parked};
 use tideline_core::words::{
     EventHead, EventOutcome, EventRecord, EventSequence, FeedPosition, SettleEvent, SubscriptionRecord,
     SubscriptionState, TakeEvents, Taken, TakenEvent, Timestamp,
@@ -33,7 +33,6 @@ pub enum SubscriptionCommand {
 /// A subscription's row.
 pub(super) struct Row {
     pub(super) record: SubscriptionRecord,
-    pub(super) max_outstanding: u32,
     pub(super) book: Book,
 }
 
@@ -49,6 +48,8 @@ pub(super) struct Picked {
     pub(super) taken: Vec<(EventSequence, u32)>,
     pub(super) more: bool,
     pub(super) missed_to: Option<EventSequence>,
+    /// Given up, because they hold up everybody else.
+    pub(super) died: Vec<Died>,
     /// The row is another one now.
     pub(super) changed: bool,
 }
@@ -90,6 +91,7 @@ impl Row {
                 taken: vec![],
                 more: false,
                 missed_to: None,
+                died: vec![],
                 changed: false,
             };
         }
@@ -104,7 +106,13 @@ impl Row {
             .in_flight
             .map_or(usize::MAX, |most| (most as usize).saturating_sub(self.book.leased(now)));
         let max = (request.max.min(MAX_TAKEN) as usize).min(room);
-        let limits = (max, self.max_outstanding as usize);
+        let most = self.record.max_outstanding as usize;
+        let parked = match wanted.is_empty() {
+            true => vec![],
+            false => self.book.park(most, now),
+        };
+        let died: Vec<Died> = parked.into_iter().map(|parked| self.parked(parked)).collect();
+        let limits = (max, most);
         let taken = self.book.take(&wanted, &mut self.record.position, limits, lease, now);
         let all = wanted.last().is_none_or(|last| last.sequence <= self.record.position);
         if let Some(last) = heads.last().filter(|_| all) {
@@ -113,8 +121,26 @@ impl Row {
         Picked {
             more: !taken.is_empty() && !all || heads.len() >= looked as usize,
             missed_to: None,
-            changed: !taken.is_empty() || before != self.record.position,
+            changed: !taken.is_empty() || before != self.record.position || !died.is_empty(),
+            died,
             taken,
+        }
+    }
+
+    /// The dead letter of what is given up for want of room.
+    fn parked(&self, parked: Parked) -> Died {
+        let most = self.record.max_outstanding;
+        let why = match parked.behind {
+            None => format!(
+                "it failed {} times while later events were acknowledged",
+                parked.attempts
+            ),
+            Some(head) => format!("it waited behind event {head} of the same key, which keeps failing"),
+        };
+        Died {
+            sequence: parked.sequence,
+            attempts: parked.attempts,
+            error: format!("given up so that others find room (max_outstanding: {most}): {why}"),
         }
     }
 
@@ -175,8 +201,10 @@ impl Row {
         } in settlements
         {
             let end = match outcome {
-                EventOutcome::Acked | EventOutcome::Skipped | EventOutcome::Dead { .. } => BookEnd::Gone,
-                EventOutcome::Again { due_at, .. } => BookEnd::Again(*due_at),
+                EventOutcome::Acked => BookEnd::Acked,
+                EventOutcome::Skipped | EventOutcome::Dead { .. } => BookEnd::Gone,
+                EventOutcome::Again { due_at, error: None } => BookEnd::Again(*due_at),
+                EventOutcome::Again { due_at, .. } => BookEnd::Failed(*due_at),
                 EventOutcome::Untried => BookEnd::Untried,
             };
             let attempts = self.book.settle(*sequence, *token, end);

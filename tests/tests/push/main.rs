@@ -172,8 +172,7 @@ async fn an_event_is_a_dead_letter_after_the_ladder_and_a_person_can_send_it_aga
     assert_eq!((letter.sequence, letter.attempts), (bad[0], 3));
     assert_eq!(letter.error, "400 Bad Request: not today");
     assert_eq!(subscriber.got().len(), 3);
-    stage.store.retry_dead_letters(NAME, Some(bad[0])).await.unwrap();
-    stage.queue.wake().await;
+    stage.retry(bad[0]).await;
     until_got(&subscriber, 4).await;
     until_done(&stage).await;
     assert_eq!(stage.record().await.failing_since, None);

@@ -16,8 +16,8 @@ use tideline_config::subscriptions::SubscriptionSettings;
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::rules::{AddressPolicy, Ladder, parse_network};
 use tideline_core::words::{
-    EventSequence, NewEvent, PushFormat, PushSpec, Secret, SubscriptionKind, SubscriptionRecord, SubscriptionSpec,
-    Verdict,
+    Actor, EventSequence, NewEvent, PushFormat, PushSpec, Secret, SubscriptionKind, SubscriptionRecord,
+    SubscriptionSpec, Verdict,
 };
 use tideline_expression::{Evaluator, Limits};
 use tideline_queue::Queue;
@@ -26,7 +26,7 @@ use tideline_runtime::Runtime;
 use tideline_runtime::push_target::{PushTarget, secret_of};
 use tideline_runtime::sealing::Sealer;
 use tideline_store::sqlite::SqliteStore;
-use tideline_store::{EventStart, Store};
+use tideline_store::{Deed, EventStart, OperatorAct, Store, SubscriptionAct};
 use tideline_worker::{Pusher, PusherParts};
 use tokio::sync::Semaphore;
 
@@ -253,6 +253,17 @@ impl Stage {
         let appended = self.store.append_events(&events, SystemClock.now()).await.unwrap();
         self.queue.wake().await;
         appended.into_iter().map(|one| one.sequence).collect()
+    }
+
+    /// A person sends a dead letter again.
+    pub(crate) async fn retry(&self, event: EventSequence) {
+        let deed = Deed::ActOnSubscription {
+            subscription: NAME.to_owned(),
+            act: SubscriptionAct::RetryDeadLetters(Some(event)),
+        };
+        let act = OperatorAct::new(deed, Actor::local("test"));
+        self.store.perform(&act, SystemClock.now()).await.unwrap();
+        self.queue.wake().await;
     }
 
     pub(crate) async fn record(&self) -> SubscriptionRecord {

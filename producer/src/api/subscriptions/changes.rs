@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::pull::{PullAnswer, Settled};
 use crate::api::ApiState;
 use crate::api::feed_bell::FeedBell;
+use crate::api::place::{Place, left_to_others};
 use crate::api::problem::{Code, Problem};
 use crate::api::types::Change;
 
@@ -21,6 +22,7 @@ pub(super) async fn pull(
     subscription: &SubscriptionRecord,
     (max, lease): (u32, Duration),
     wait: Duration,
+    place: Option<&Place>,
 ) -> Result<PullAnswer, Problem> {
     let token = rand::random::<i64>() | 1;
     let deadline = Instant::now() + wait;
@@ -35,11 +37,17 @@ pub(super) async fn pull(
         while taken.attempt == 0 && Instant::now() < deadline {
             if !taken.more {
                 let due = taken.next_due.map(|due| Instant::now() + due.since(api.clock.now()));
-                tokio::select! {
-                    () = woken.next() => {}
-                    _ = bell.changed() => {}
-                    () = tokio::time::sleep_until(due.map_or(deadline, |due| due.min(deadline))) => {}
-                    () = api.stop.cancelled() => break,
+                let rung = async {
+                    tokio::select! {
+                        () = woken.next() => {}
+                        _ = bell.changed() => {}
+                        () = tokio::time::sleep_until(due.map_or(deadline, |due| due.min(deadline))) => {}
+                        () = api.stop.cancelled() => {}
+                    }
+                };
+                left_to_others(place, rung).await;
+                if api.stop.is_cancelled() {
+                    break;
                 }
             }
             taken = take(api, &subscription.name, (max, lease, token)).await?;

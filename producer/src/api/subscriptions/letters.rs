@@ -1,4 +1,4 @@
-//! Events that were given up.
+//! Events that were given up: listed, sent again, dropped.
 
 use std::sync::Arc;
 
@@ -6,9 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tideline_core::words::EventSequence;
+use tideline_store::{Outcome, SubscriptionAct};
 use utoipa::ToSchema;
 
-use super::find;
+use super::{find, perform};
 use crate::api::ApiState;
 use crate::api::events::sequence_of;
 use crate::api::extract::{Json as Body, Path};
@@ -34,7 +35,7 @@ pub(super) async fn dead_letters(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Retry {
+pub(super) struct Letters {
     /// The event; absent: up to a thousand of them.
     id: Option<String>,
 }
@@ -45,20 +46,53 @@ pub(super) struct Retried {
     retried: u64,
 }
 
+#[derive(Serialize, ToSchema)]
+pub(super) struct Dropped {
+    /// Events that are done with.
+    dropped: u64,
+}
+
 /// Dead letters are due again, as if for the first time.
 #[utoipa::path(
-    post, path = "/subscriptions/{name}/dead-letters/retry", tag = "events", request_body = Retry,
+    post, path = "/subscriptions/{name}/dead-letters/retry", tag = "events", request_body = Letters,
     security(("token" = ["operate"])), responses((status = 200, body = Retried)),
 )]
 pub(super) async fn retry(
     State(api): State<Arc<ApiState>>,
     by: By<Operate>,
     Path(name): Path<String>,
-    Body(wanted): Body<Retry>,
+    Body(wanted): Body<Letters>,
 ) -> Result<Json<Retried>, Problem> {
-    by.principal.require_all_sources()?;
-    let sequence = wanted.id.as_deref().map(sequence_of).transpose()?;
-    let retried = api.store.retry_dead_letters(&name, sequence).await?;
-    api.queue.wake().await;
+    let retried = take(&api, &by, &name, &wanted, SubscriptionAct::RetryDeadLetters).await?;
     Ok(Json(Retried { retried }))
+}
+
+/// Forgets dead letters: their events are never sent again.
+#[utoipa::path(
+    post, path = "/subscriptions/{name}/dead-letters/drop", tag = "events", request_body = Letters,
+    security(("token" = ["operate"])), responses((status = 200, body = Dropped)),
+)]
+pub(super) async fn drop(
+    State(api): State<Arc<ApiState>>,
+    by: By<Operate>,
+    Path(name): Path<String>,
+    Body(wanted): Body<Letters>,
+) -> Result<Json<Dropped>, Problem> {
+    let dropped = take(&api, &by, &name, &wanted, SubscriptionAct::DropDeadLetters).await?;
+    Ok(Json(Dropped { dropped }))
+}
+
+/// Says how many it were.
+async fn take(
+    api: &ApiState,
+    by: &By<Operate>,
+    name: &str,
+    wanted: &Letters,
+    act: fn(Option<EventSequence>) -> SubscriptionAct,
+) -> Result<u64, Problem> {
+    let event = wanted.id.as_deref().map(sequence_of).transpose()?;
+    match perform(api, by, name, act(event)).await?.outcome {
+        Outcome::DeadLetters { count } => Ok(count),
+        _ => Ok(0),
+    }
 }

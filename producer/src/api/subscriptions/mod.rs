@@ -11,9 +11,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tideline_core::rules::subscription_version;
 use tideline_core::words::SubscriptionRecord;
-use tideline_store::{EventStart, StoreError, SubscriptionCommand};
+use tideline_store::{Deed, EventStart, Performed, StoreError, SubscriptionAct, SubscriptionCommand};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,7 +24,7 @@ use super::extract::{Json as Body, Path};
 use super::problem::Problem;
 use super::role::{By, Operate, Read};
 use super::types::{Page, Subscription, Time};
-use super::{ApiRouter, ApiState};
+use super::{ApiRouter, ApiState, etag};
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
@@ -36,6 +38,7 @@ pub(super) fn router() -> ApiRouter {
         .routes(routes!(replay))
         .routes(routes!(letters::dead_letters))
         .routes(routes!(letters::retry))
+        .routes(routes!(letters::drop))
 }
 
 /// Subscriptions by name.
@@ -53,18 +56,16 @@ async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Json<Pag
     Ok(Json(Page::whole(shown_ones)))
 }
 
-/// One subscription.
+/// One subscription. Its ETag changes when somebody changes, pauses or resumes it, and not with every event.
 #[utoipa::path(
     get, path = "/subscriptions/{name}", tag = "events", security(("token" = ["read"])),
     responses((status = 200, body = Subscription)),
 )]
-async fn show(
-    State(api): State<Arc<ApiState>>,
-    by: By<Read>,
-    Path(name): Path<String>,
-) -> Result<Json<Subscription>, Problem> {
+async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(name): Path<String>) -> Result<Response, Problem> {
     by.principal.require_all_sources()?;
-    shown(&api, find(&api, &name).await?).await.map(Json)
+    let found = find(&api, &name).await?;
+    let version = subscription_version(&found);
+    Ok(etag(&version, shown(&api, found).await?))
 }
 
 async fn find(api: &ApiState, name: &str) -> Result<SubscriptionRecord, Problem> {
@@ -121,15 +122,24 @@ async fn remove(
     by: By<Operate>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    by.principal.require_all_sources()?;
-    api.store.delete_subscription(&name).await?;
-    api.queue.wake().await;
+    perform(&api, &by, &name, SubscriptionAct::Delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn command(api: &ApiState, name: &str, command: &SubscriptionCommand) -> Result<Json<Subscription>, Problem> {
-    api.store.command_subscription(name, command).await?;
-    api.queue.wake().await;
+/// Does what was asked, and writes it down.
+async fn perform(api: &ApiState, by: &By<Operate>, name: &str, act: SubscriptionAct) -> Result<Performed, Problem> {
+    by.principal.require_all_sources()?;
+    let subscription = name.to_owned();
+    api.perform(by, Deed::ActOnSubscription { subscription, act }).await
+}
+
+async fn command(
+    api: &ApiState,
+    by: &By<Operate>,
+    name: &str,
+    command: SubscriptionCommand,
+) -> Result<Json<Subscription>, Problem> {
+    perform(api, by, name, SubscriptionAct::Command(command)).await?;
     shown(api, find(api, name).await?).await.map(Json)
 }
 
@@ -143,8 +153,7 @@ async fn pause(
     by: By<Operate>,
     Path(name): Path<String>,
 ) -> Result<Json<Subscription>, Problem> {
-    by.principal.require_all_sources()?;
-    command(&api, &name, &SubscriptionCommand::Pause).await
+    command(&api, &by, &name, SubscriptionCommand::Pause).await
 }
 
 /// Goes on after a pause, or after it was switched off.
@@ -157,8 +166,7 @@ async fn resume(
     by: By<Operate>,
     Path(name): Path<String>,
 ) -> Result<Json<Subscription>, Problem> {
-    by.principal.require_all_sources()?;
-    command(&api, &name, &SubscriptionCommand::Resume).await
+    command(&api, &by, &name, SubscriptionCommand::Resume).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -179,6 +187,5 @@ async fn replay(
     Path(name): Path<String>,
     Body(wanted): Body<Replay>,
 ) -> Result<Json<Subscription>, Problem> {
-    by.principal.require_all_sources()?;
-    command(&api, &name, &SubscriptionCommand::Replay(wanted.from.into())).await
+    command(&api, &by, &name, SubscriptionCommand::Replay(wanted.from.into())).await
 }

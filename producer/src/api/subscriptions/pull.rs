@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use tideline_core::full_text;
 use tideline_core::words::{
     EventOutcome, EventSequence, SettleEvent, SubscriptionKind, SubscriptionRecord, TakeEvents, Taken, TakenEvent,
 };
 use tideline_runtime::event_filter::{EventFilter, FilterError};
+use tideline_runtime::telemetry::metrics;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -20,6 +21,7 @@ use crate::api::changes::MAX_WAIT;
 use crate::api::event_bell::EventBell;
 use crate::api::extract::{Json as Body, Path};
 use crate::api::page::limit_of;
+use crate::api::place::{Place, left_to_others};
 use crate::api::problem::{Code, Problem};
 use crate::api::role::{By, Operate};
 use crate::api::types::{Change, WholeEvent};
@@ -92,6 +94,7 @@ pub(super) async fn pull(
     State(api): State<Arc<ApiState>>,
     by: By<Operate>,
     Path(name): Path<String>,
+    place: Option<Extension<Place>>,
     Body(wanted): Body<Pull>,
 ) -> Result<Json<PullAnswer>, Problem> {
     by.principal.require_all_sources()?;
@@ -103,7 +106,7 @@ pub(super) async fn pull(
         return Err(Problem::new(Code::Conflict, "events of this subscription are pushed"));
     }
     if subscription.changes.is_some() {
-        let answer = changes::pull(&api, &subscription, (max, lease), wait).await?;
+        let answer = changes::pull(&api, &subscription, (max, lease), wait, place.as_deref()).await?;
         return Ok(Json(answer));
     }
     let puller = Puller::new(&api, &subscription, max, lease)?;
@@ -120,11 +123,17 @@ pub(super) async fn pull(
         while taken.is_idle() && Instant::now() < deadline {
             if !taken.more {
                 let due = taken.next_due.map(|due| Instant::now() + due.since(api.clock.now()));
-                tokio::select! {
-                    () = woken.next() => {}
-                    _ = bell.changed() => {}
-                    () = tokio::time::sleep_until(due.map_or(deadline, |due| due.min(deadline))) => {}
-                    () = api.stop.cancelled() => break,
+                let rung = async {
+                    tokio::select! {
+                        () = woken.next() => {}
+                        _ = bell.changed() => {}
+                        () = tokio::time::sleep_until(due.map_or(deadline, |due| due.min(deadline))) => {}
+                        () = api.stop.cancelled() => {}
+                    }
+                };
+                left_to_others(place.as_deref(), rung).await;
+                if api.stop.is_cancelled() {
+                    break;
                 }
             }
             taken = puller.take().await?;
@@ -173,6 +182,7 @@ impl<'a> Puller<'a> {
             in_flight: None,
         };
         let mut taken = self.api.store.take_events(self.name, &request, now).await?;
+        metrics::redelivered(self.name, taken.repeated());
         if let Some(filter) = &self.filter {
             self.apply(filter, &mut taken).await?;
         }

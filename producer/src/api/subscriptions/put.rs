@@ -13,11 +13,11 @@ use tideline_core::words::{
 };
 use tideline_runtime::event_filter::EventFilter;
 use tideline_runtime::push_target::{PushTarget, secret_of};
-use tideline_store::EventStart;
+use tideline_store::{EventStart, SubscriptionAct};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{StartAt, shown};
+use super::{StartAt, find, perform, shown};
 use crate::api::ApiState;
 use crate::api::extract::{Json as Body, Path};
 use crate::api::problem::{Code, Problem};
@@ -35,10 +35,11 @@ const MAX_HEADERS: (usize, usize) = (20, 8_192);
 /// Longest filter, in bytes.
 const MAX_FILTER_BYTES: usize = 10_000;
 /// What a notification follows unless it says otherwise: what waits for a person.
-const NOTEWORTHY: [&str; 8] = [
+const NOTEWORTHY: [&str; 9] = [
     "sweep.held",
     "cycle.cancelled",
     "source.blocked",
+    "source.failing",
     "job.parked",
     "subscription.dead_letter",
     "subscription.blocked",
@@ -188,14 +189,8 @@ pub(super) async fn put(
     } else {
         SubscriptionKind::Pull
     };
-    let same = |existing: &SubscriptionRecord| existing.kind == kind && existing.changes.is_some() == changes.is_some();
-    if existing.is_some_and(|existing| !same(&existing)) {
-        let detail = "a subscription stays what it is: pulled or pushed, of events or of changes; delete it first, or use \
-                      another name";
-        return Err(Problem::new(Code::Conflict, detail));
-    }
     let spec = SubscriptionSpec {
-        name,
+        name: name.clone(),
         kind,
         topics,
         max_outstanding,
@@ -204,11 +199,13 @@ pub(super) async fn put(
         changes,
     };
     let start = wanted.from.map_or(EventStart::Now, EventStart::from);
-    let made = api.store.put_subscription(&spec, start, api.clock.now()).await?;
-    api.queue.wake().await;
+    let spec = Box::new(spec);
+    let performed = perform(&api, &by, &name, SubscriptionAct::Put { spec, start }).await?;
     Ok(Json(PutAnswer {
-        subscription: shown(&api, made).await?,
-        secret: secret.map(|secret| secret.reveal().to_owned()),
+        subscription: shown(&api, find(&api, &name).await?).await?,
+        secret: secret
+            .filter(|_| !performed.repeated)
+            .map(|secret| secret.reveal().to_owned()),
     }))
 }
 

@@ -137,7 +137,7 @@ async fn a_notification_follows_what_waits_for_people_unless_it_says_otherwise()
     );
     let topics = made.json()["topics"].to_string();
     assert!(
-        topics.contains("sweep.held") && !topics.contains("subscription.failing"),
+        topics.contains("sweep.held") && topics.contains("source.failing") && !topics.contains("subscription.failing"),
         "{topics}"
     );
 }
@@ -266,4 +266,122 @@ async fn a_delivery_tells_what_it_caused_or_that_nobody_follows_its_topic() {
     let told = nobody.get("/v1/deliveries/1").await.json();
     assert_eq!(told["summary"], "stored; nobody follows this topic");
     assert_eq!(nobody.get("/v1/deliveries/7").await.status, 404);
+}
+
+impl Bench {
+    /// What the audit log has, oldest first: act, target, why it was refused.
+    async fn audited(&self) -> Vec<(String, String, Option<String>)> {
+        let listed = self.get("/v1/audit").await.json();
+        let text = |entry: &Value, name: &str| entry[name].as_str().map(str::to_owned);
+        let entries = listed["items"].as_array().unwrap().iter().rev();
+        entries
+            .map(|entry| {
+                (
+                    text(entry, "act").unwrap(),
+                    text(entry, "target").unwrap(),
+                    text(entry, "refused"),
+                )
+            })
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_a_subscription_is_in_the_audit_log_with_its_reason_and_done_once_for_its_key() {
+    let bench = bench().await;
+    let operator = || holder(Role::Operate, &[]);
+    assert_eq!(bench.put("ci", json!({"topics": ["ci.*"]})).await.status, 200);
+    let read = bench.get("/v1/subscriptions/ci").await;
+    let etag = read.etag.unwrap();
+    let because = [
+        ("tideline-reason", "noise%20%E2%9C%93"),
+        ("idempotency-key", "k1"),
+        ("if-match", etag.as_str()),
+    ];
+    for _ in 0..2 {
+        let paused = bench
+            .ask(operator(), "POST", "/v1/subscriptions/ci/pause", None, &because)
+            .await;
+        assert_eq!(
+            (paused.status, paused.json()["state"].as_str().unwrap()),
+            (200, "paused")
+        );
+    }
+    let stale = [("if-match", etag.as_str())];
+    let refused = bench
+        .ask(operator(), "POST", "/v1/subscriptions/ci/resume", None, &stale)
+        .await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (412, "precondition_failed".to_owned())
+    );
+    bench.post("/v1/subscriptions/ci/resume", None).await;
+    bench
+        .post("/v1/subscriptions/ci/replay", Some(json!({"from": "beginning"})))
+        .await;
+    for act in ["retry", "drop"] {
+        let path = format!("/v1/subscriptions/ci/dead-letters/{act}");
+        assert_eq!(bench.post(&path, Some(json!({}))).await.status, 200);
+        assert_eq!(bench.post(&path, Some(json!({"id": "4711"}))).await.status, 404);
+    }
+    let deleted = bench.ask(operator(), "DELETE", "/v1/subscriptions/ci", None, &[]).await;
+    assert_eq!(deleted.status, 204);
+    let audited = bench.audited().await;
+    let acts: Vec<(&str, bool)> = (audited.iter())
+        .map(|(act, target, refused)| {
+            assert_eq!(target, "ci");
+            (act.as_str(), refused.is_none())
+        })
+        .collect();
+    assert_eq!(
+        acts,
+        [
+            ("subscriptions.put", true),
+            ("subscriptions.pause", true),
+            ("subscriptions.resume", false),
+            ("subscriptions.resume", true),
+            ("subscriptions.replay", true),
+            ("dead_letters.retry", true),
+            ("dead_letters.retry", false),
+            ("dead_letters.drop", true),
+            ("dead_letters.drop", false),
+            ("subscriptions.delete", true),
+        ]
+    );
+    let paused = bench.get("/v1/audit?act=subscriptions.pause").await.json();
+    assert!(paused.to_string().contains("noise ✓"), "{paused}");
+}
+
+#[tokio::test]
+async fn a_reader_changes_nothing_of_a_subscription_and_replays_nothing() {
+    let bench = bench().await;
+    assert_eq!(bench.put("ci", json!({})).await.status, 200);
+    bench.append(&[json!({"n": 1})]).await;
+    let empty = || Some(json!({}));
+    for (method, path, body) in [
+        ("PUT", "/v1/subscriptions/ci", empty()),
+        ("DELETE", "/v1/subscriptions/ci", None),
+        ("POST", "/v1/subscriptions/ci/pause", None),
+        ("POST", "/v1/subscriptions/ci/resume", None),
+        ("POST", "/v1/subscriptions/ci/replay", Some(json!({"from": "now"}))),
+        ("POST", "/v1/subscriptions/ci/dead-letters/retry", empty()),
+        ("POST", "/v1/subscriptions/ci/dead-letters/drop", empty()),
+        ("POST", "/v1/events/1/replay", None),
+    ] {
+        for principal in [holder(Role::Read, &[]), holder(Role::Operate, &["team-*"])] {
+            let answer = bench.ask(principal, method, path, body.clone(), &[]).await;
+            assert_eq!(
+                (answer.status, answer.code()),
+                (403, "forbidden".to_owned()),
+                "{method} {path}"
+            );
+        }
+    }
+    assert_eq!(bench.audited().await.len(), 1, "only the put");
+    let replayed = bench
+        .ask(holder(Role::Operate, &[]), "POST", "/v1/events/1/replay", None, &[])
+        .await;
+    assert_eq!((replayed.status, &replayed.json()["id"]), (202, &json!("2")));
+    let audited = bench.audited().await;
+    assert_eq!((audited[1].0.as_str(), audited[1].1.as_str()), ("events.replay", "1"));
 }

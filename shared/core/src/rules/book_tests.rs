@@ -146,3 +146,57 @@ fn a_book_knows_what_is_in_flight_and_when_what_failed_is_tried_again() {
     // Leases that are over are nobody's.
     assert_eq!(follower.book.leased(Timestamp(10)), 0);
 }
+
+#[test]
+fn keys_that_keep_failing_are_parked_when_they_take_all_the_room_and_others_go_on() {
+    let mut follower = Follower::new(&["bad", "bad", "", "bad", "good", "good", "good"]);
+    let mut now = 0;
+    for token in 1..=4 {
+        now += 10;
+        for sequence in follower.take(10, token, now) {
+            let end = match sequence {
+                5.. => BookEnd::Acked,
+                _ => BookEnd::Failed(Timestamp(now + 1)),
+            };
+            follower.settle(sequence, token, end);
+        }
+    }
+    // There is room for one: the keys that fail have the rest, and that is left to them.
+    assert_eq!(follower.book.len(), 4);
+    assert_eq!(follower.book.park(5, Timestamp(now)), []);
+    follower.log.extend([head(8, "bad"), head(9, "good")]);
+    assert_eq!(follower.take(10, 5, now), Vec::<i64>::new());
+    let parked = follower.book.park(5, Timestamp(now));
+    let parked: Vec<_> = (parked.iter())
+        .map(|parked| (parked.sequence.0, parked.behind.map(|behind| behind.0)))
+        .collect();
+    assert_eq!(parked, [(1, None), (2, Some(1)), (4, Some(1)), (8, Some(1))]);
+    assert_eq!(follower.take(10, 6, now), [9]);
+}
+
+#[test]
+fn nothing_is_parked_when_everything_fails() {
+    let mut follower = Follower::new(&["a", "b", "c", "d", "e", "f"]);
+    let mut now = 0;
+    for token in 1..=6 {
+        now += 10;
+        for sequence in follower.take(10, token, now) {
+            let end = match sequence {
+                1 => BookEnd::Acked,
+                _ => BookEnd::Failed(Timestamp(now + 1)),
+            };
+            follower.settle(sequence, token, end);
+        }
+    }
+    assert_eq!(
+        (follower.book.len(), follower.book.park(5, Timestamp(now))),
+        (5, vec![])
+    );
+}
+
+#[test]
+fn a_book_that_was_stored_before_is_read() {
+    let book: Book = serde_json::from_str("[[7,0,1,3,99]]").unwrap();
+    assert_eq!((book.len(), book.leased(Timestamp(5))), (1, 1));
+    assert_eq!(serde_json::from_str::<Book>("[]").unwrap(), Book::default());
+}

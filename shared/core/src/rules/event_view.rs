@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::words::EventRecord;
+use crate::words::{EventRecord, NewEvent};
 
 /// An event as expressions see it.
 #[derive(Serialize)]
@@ -23,13 +23,33 @@ struct View<'e> {
 /// It cannot be written.
 pub fn event_view(event: &EventRecord) -> Result<String, serde_json::Error> {
     let head = &event.head;
-    let headers = event.headers.iter();
     serde_json::to_string(&View {
         topic: &head.topic,
         key: &head.key,
         hook: head.delivery.as_ref().map(|delivery| delivery.hook.as_str()),
         malformed: head.malformed,
-        headers: headers.map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        headers: by_name(&event.headers),
         body: serde_json::from_slice(&event.body).ok(),
     })
+}
+
+/// The same of an event that is yet to be appended.
+///
+/// # Errors
+/// It cannot be written.
+pub fn new_event_view(event: &NewEvent) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&View {
+        topic: &event.topic,
+        key: &event.key,
+        hook: event.delivery.as_ref().map(|delivery| delivery.hook.as_str()),
+        malformed: event.malformed,
+        headers: by_name(&event.headers),
+        body: serde_json::from_slice(&event.body).ok(),
+    })
+}
+
+fn by_name(headers: &[(String, String)]) -> BTreeMap<&str, &str> {
+    (headers.iter())
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }

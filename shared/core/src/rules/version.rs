@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::words::{CycleNumber, JobState, SourceState, Timestamp, Token, Trigger};
+use crate::words::{CycleNumber, JobState, SourceState, SubscriptionRecord, Timestamp, Token, Trigger};
 
 /// What acts on a source are decided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,16 @@ impl JobVersion {
     pub fn tag(&self) -> String {
         short(&format!("job {self:?}"))
     }
+}
+
+/// The version of a subscription: what it follows, where it is sent, whether it is paused, and how much it gave up. Not where it
+/// stands, which changes with every event.
+#[must_use]
+pub fn subscription_version(of: &SubscriptionRecord) -> String {
+    let identity = (of.created_at, of.generation, of.kind);
+    let follows = (&of.topics, &of.filter, &of.push, &of.changes, of.max_outstanding);
+    let stands = (of.state, &of.blocked_reason, of.dead_letters);
+    short(&format!("subscription {identity:?} {follows:?} {stands:?}"))
 }
 
 fn short(text: &str) -> String {

@@ -159,6 +159,8 @@ pub struct SubscriptionRecord {
     pub changes: Option<ChangesSpec>,
     /// Where it stands in the change feed.
     pub feed: Option<FeedProgress>,
+    /// Events that are handed out, or wait behind one of their key, at most.
+    pub max_outstanding: u32,
 }
 
 /// Asks for events of a subscription.
@@ -202,6 +204,12 @@ impl Taken {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.events.is_empty() && self.missed_to.is_none()
+    }
+
+    /// Events that had been handed out before.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.events.iter().filter(|taken| taken.attempt > 1).count() as u64
     }
 }
 

@@ -44,6 +44,7 @@ pub mod settling;
 pub mod sharing;
 pub mod siblings;
 pub mod sources;
+pub mod subscription_acts;
 pub mod subscriptions;
 pub mod supersede;
 pub mod sweep;
@@ -86,6 +87,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_sharing!($open);
         $crate::store_conformance_siblings!($open);
         $crate::store_conformance_sources!($open);
+        $crate::store_conformance_subscription_acts!($open);
         $crate::store_conformance_subscriptions!($open);
         $crate::store_conformance_supersede!($open);
         $crate::store_conformance_sweep!($open);
@@ -150,6 +152,7 @@ mod tests {
             ("sharing", include_str!("sharing.rs")),
             ("siblings", include_str!("siblings.rs")),
             ("sources", include_str!("sources.rs")),
+            ("subscription_acts", include_str!("subscription_acts.rs")),
             ("subscriptions", include_str!("subscriptions.rs")),
             ("supersede", include_str!("supersede.rs")),
             ("sweep", include_str!("sweep.rs")),

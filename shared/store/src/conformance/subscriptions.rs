@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{EventFilter, EventStart, Store, StoreError, SubscriptionCommand};
+use crate::{
+    Deed, EventFilter, EventStart, OperatorAct, Performed, Store, StoreError, SubscriptionAct, SubscriptionCommand,
+};
 use tideline_core::rules::EventRetention;
 use tideline_core::words::{
-    EventOutcome, EventSequence, NewEvent, PushFormat, PushSpec, SettleEvent, SubscriptionKind, SubscriptionRecord,
-    SubscriptionSpec, SubscriptionState, TakeEvents, Taken,
+    Actor, EventOutcome, EventSequence, NewEvent, PushFormat, PushSpec, SettleEvent, SubscriptionKind,
+    SubscriptionRecord, SubscriptionSpec, SubscriptionState, TakeEvents, Taken,
 };
 
 async fn subscribe(store: &Arc<dyn Store>, name: &str, topics: &[&str]) -> SubscriptionRecord {
@@ -63,6 +65,15 @@ async fn settle_one(
         outcome,
     };
     only(store.settle_events(name, &[settlement], t(now)).await.unwrap())
+}
+
+/// What a person does to `s`.
+async fn perform(store: &Arc<dyn Store>, act: SubscriptionAct) -> Result<Performed, StoreError> {
+    let deed = Deed::ActOnSubscription {
+        subscription: "s".to_owned(),
+        act,
+    };
+    store.perform(&OperatorAct::new(deed, Actor::local("ann")), T0).await
 }
 
 async fn record(store: &Arc<dyn Store>, name: &str) -> SubscriptionRecord {
@@ -151,10 +162,52 @@ pub async fn a_given_up_event_is_a_dead_letter_until_a_person_sends_it_again(sto
         ..Default::default()
     };
     assert_eq!(store.list_events_before(None, &told, 10).await.unwrap().events.len(), 1);
-    assert_eq!(store.retry_dead_letters("s", Some(first)).await.unwrap(), 1);
-    assert_eq!(store.retry_dead_letters("s", None).await.unwrap(), 0);
+    perform(&store, SubscriptionAct::RetryDeadLetters(Some(first)))
+        .await
+        .unwrap();
+    assert_eq!(record(&store, "s").await.dead_letters, 0);
     let again = take(&store, "s", 10, 2, 6).await;
     assert_eq!((ids(&again), again.events[0].attempt), (vec!["1".to_owned()], 1));
+}
+
+pub async fn keys_that_keep_failing_are_given_up_when_they_fill_the_room_and_others_go_on(store: Arc<dyn Store>) {
+    subscribe(&store, "s", &["t"]).await;
+    let bad = append(&store, "bad", "t", "bad").await;
+    append(&store, "good", "t", "good").await;
+    // All of them wait behind the first: 100 may be outstanding.
+    for number in 0..120 {
+        append(&store, &number.to_string(), "t", "bad").await;
+    }
+    let last = append(&store, "last", "t", "other").await;
+    for now in [0_i64, 200, 400] {
+        let taken = take(&store, "s", 1_000, now + 1, now).await;
+        for one in taken.events {
+            let outcome = match one.event.head.key.as_str() {
+                "bad" => EventOutcome::Again {
+                    due_at: t(now + 50),
+                    error: Some("500".to_owned()),
+                },
+                _ => EventOutcome::Acked,
+            };
+            let sequence = one.event.head.sequence;
+            assert!(settle_one(&store, "s", (sequence, now + 1), outcome, now + 1).await);
+        }
+    }
+    assert_eq!(record(&store, "s").await.dead_letters, 0);
+    let mut reached = take(&store, "s", 1_000, 9, 401).await;
+    assert!(
+        reached.events.iter().any(|one| one.event.head.sequence == last),
+        "{reached:?}"
+    );
+    reached.events.retain(|one| one.event.head.sequence <= bad);
+    assert_eq!(reached.events, []);
+    let letters = store.list_dead_letters("s", EventSequence(0), 1_000).await.unwrap();
+    assert_eq!((letters[0].sequence, letters[0].attempts), (bad, 3));
+    assert!(
+        letters[1].error.contains(&format!("behind event {bad}")),
+        "{}",
+        letters[1].error
+    );
 }
 
 pub async fn a_paused_or_blocked_subscription_gets_nothing_and_goes_on_where_it_stopped(store: Arc<dyn Store>) {
@@ -185,9 +238,9 @@ pub async fn a_paused_or_blocked_subscription_gets_nothing_and_goes_on_where_it_
         .await
         .unwrap();
     assert_eq!(ids(&take(&store, "s", 10, 2, 0).await), ["1"]);
-    store.delete_subscription("s").await.unwrap();
+    perform(&store, SubscriptionAct::Delete).await.unwrap();
     assert!(matches!(
-        store.delete_subscription("s").await,
+        perform(&store, SubscriptionAct::Delete).await,
         Err(StoreError::NotFound { .. })
     ));
     assert_eq!(store.list_subscriptions().await.unwrap(), []);
@@ -340,6 +393,7 @@ macro_rules! store_conformance_subscriptions {
             subscriptions: a_subscription_gets_its_topics_and_each_event_until_it_is_acknowledged,
             events_of_one_key_reach_a_subscription_in_order_and_a_failing_key_holds_up_no_other,
             a_given_up_event_is_a_dead_letter_until_a_person_sends_it_again,
+            keys_that_keep_failing_are_given_up_when_they_fill_the_room_and_others_go_on,
             a_paused_or_blocked_subscription_gets_nothing_and_goes_on_where_it_stopped,
             a_subscription_that_exists_keeps_its_place_when_it_is_put_again,
             what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is_told_once,

@@ -8,7 +8,7 @@ use super::conflicts::Tries;
 use super::error::{broken, conflict};
 use super::rows::{column, fingerprint, job_state_of, source_state_of, storable, trigger_of};
 use super::sources::no_source;
-use super::{PostgresStore, commands, jobs, operators, targets, tokens};
+use super::{PostgresStore, commands, jobs, operators, subscription_acts, targets, tokens};
 use crate::{AuditFilter, AuditRecord, AuditStore, Deed, OperatorAct, Outcome, Performed, StoreError};
 use tideline_core::rules::{JobVersion, SourceVersion};
 use tideline_core::words::{ActorKind, CycleNumber, JobId, JobState, Timestamp, Token};
@@ -137,6 +137,14 @@ async fn attempt(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result
             commands::command_in(act, source, *command, now).await?;
         }
         Deed::CommandTarget { target, command } => targets::command_in(act, target, *command, now).await?,
+        Deed::ActOnSubscription {
+            subscription,
+            act: wanted,
+        } => {
+            return subscription_acts::act_in(act, subscription, wanted, expected, now).await;
+        }
+        Deed::ReplayEvent(event) => return subscription_acts::replay_in(act, *event, now).await,
+        Deed::PushEntities { .. } => {}
         Deed::RetryJob { job, .. } => {
             check_job(act, *job, expected).await?;
             operators::retry_in(act, *job, now).await?;

@@ -84,18 +84,15 @@ impl EventStore for PostgresStore {
         Ok(EventPage::of(heads, filter, limit.clamp(1, MAX_HEADS), last_looked))
     }
 
+    async fn list_topics(&self, after: EventSequence, up_to: EventSequence) -> Result<Vec<String>, StoreError> {
+        let mut act = self.reading("list topics").await?;
+        let statement = sqlx::query(include_str!("sql/list_topics.sql"));
+        let rows = act.rows(statement.bind(after.0).bind(up_to.0)).await?;
+        rows.iter().map(|row| column(row, "topic")).collect()
+    }
+
     async fn find_event(&self, sequence: EventSequence) -> Result<Option<EventRecord>, StoreError> {
-        let mut act = self.reading("find an event").await?;
-        let statement = sqlx::query(include_str!("sql/list_event_heads.sql"));
-        let row = act
-            .row(statement.bind(sequence.0.saturating_sub(1)).bind(1_i64))
-            .await?;
-        let Some(row) = row.filter(|row| column::<Option<i64>>(row, "sequence").ok().flatten() == Some(sequence.0))
-        else {
-            return Ok(None);
-        };
-        let found = with_bodies(&mut act, vec![head(&row)?]).await?;
-        Ok(found.and_then(|events| events.into_iter().next()))
+        at(&mut self.reading("find an event").await?, sequence).await
     }
 
     async fn find_delivery(&self, delivery: &DeliveryId) -> Result<Option<EventSequence>, StoreError> {
@@ -109,18 +106,7 @@ impl EventStore for PostgresStore {
     }
 
     async fn find_event_start(&self, start: EventStart) -> Result<EventSequence, StoreError> {
-        let mut act = self.reading("find where to begin").await?;
-        let bounds = bounds(&mut act).await?;
-        match start {
-            EventStart::Now => Ok(bounds.last),
-            EventStart::Beginning => Ok(bounds.pruned_to),
-            EventStart::At(moment) => {
-                let statement = sqlx::query(include_str!("sql/find_event_since.sql"));
-                let row = act.row(statement.bind(moment.0)).await?;
-                let first = row.map(|row| column(&row, "sequence")).transpose()?;
-                Ok(start_of(first.map(EventSequence), bounds.last))
-            }
-        }
+        start_at(&mut self.reading("find where to begin").await?, start).await
     }
 
     async fn prune_events(&self, retention: &EventRetention, limit: u32) -> Result<u64, StoreError> {
@@ -144,7 +130,35 @@ impl EventStore for PostgresStore {
     }
 }
 
-async fn append(act: &mut Act, events: &[NewEvent], now: Timestamp) -> Result<Vec<Appended>, StoreError> {
+/// The event at a place.
+pub(super) async fn at(act: &mut Act, sequence: EventSequence) -> Result<Option<EventRecord>, StoreError> {
+    let statement = sqlx::query(include_str!("sql/list_event_heads.sql"));
+    let row = act
+        .row(statement.bind(sequence.0.saturating_sub(1)).bind(1_i64))
+        .await?;
+    let Some(row) = row.filter(|row| column::<Option<i64>>(row, "sequence").ok().flatten() == Some(sequence.0)) else {
+        return Ok(None);
+    };
+    let found = with_bodies(act, vec![head(&row)?]).await?;
+    Ok(found.and_then(|events| events.into_iter().next()))
+}
+
+/// After which place a reader begins.
+pub(super) async fn start_at(act: &mut Act, start: EventStart) -> Result<EventSequence, StoreError> {
+    let bounds = bounds(act).await?;
+    match start {
+        EventStart::Now => Ok(bounds.last),
+        EventStart::Beginning => Ok(bounds.pruned_to),
+        EventStart::At(moment) => {
+            let statement = sqlx::query(include_str!("sql/find_event_since.sql"));
+            let row = act.row(statement.bind(moment.0)).await?;
+            let first = row.map(|row| column(&row, "sequence")).transpose()?;
+            Ok(start_of(first.map(EventSequence), bounds.last))
+        }
+    }
+}
+
+pub(super) async fn append(act: &mut Act, events: &[NewEvent], now: Timestamp) -> Result<Vec<Appended>, StoreError> {
     // Of a delivery that is in the batch twice the first one is written.
     let mut firsts: HashMap<&DeliveryId, usize> = HashMap::new();
     let mut fresh = Vec::with_capacity(events.len());

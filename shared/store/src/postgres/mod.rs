@@ -34,6 +34,7 @@ mod rows;
 mod sessions;
 mod siblings;
 mod sources;
+mod subscription_acts;
 mod subscriptions;
 mod sweep;
 mod targets;

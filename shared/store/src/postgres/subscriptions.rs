@@ -8,16 +8,16 @@ use super::act::Act;
 use super::error::broken;
 use super::events::{bounds, head, with_bodies};
 use super::rows::{
-    column, count, moment, small, storable, subscription_kind_of, subscription_kind_text, subscription_state_of,
-    subscription_state_text,
+    column, count, moment, small, storable, subscription_kind_of, subscription_state_of, subscription_state_text,
 };
-use crate::change_subscriptions::{feed_seen, feed_start};
-use crate::subscriptions::{Row, no_subscription};
-use crate::{EventStart, EventStore, StoreError, SubscriptionCommand, SubscriptionStore};
+use super::subscription_acts::{command_in, put_in};
+use crate::change_subscriptions::feed_seen;
+use crate::subscriptions::{Died, Row, no_subscription};
+use crate::{EventStart, StoreError, SubscriptionCommand, SubscriptionStore};
 use tideline_core::rules::{Book, FeedProgress};
 use tideline_core::words::{
-    DeadLetter, EventHead, EventRecord, EventSequence, FeedPosition, SettleEvent, SubscriptionRecord, SubscriptionSpec,
-    TakeEvents, Taken, Timestamp,
+    DeadLetter, EventHead, EventRecord, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents,
+    Taken, Timestamp,
 };
 
 #[async_trait]
@@ -28,28 +28,11 @@ impl SubscriptionStore for PostgresStore {
         start: EventStart,
         now: Timestamp,
     ) -> Result<SubscriptionRecord, StoreError> {
-        let after = self.find_event_start(start).await?;
-        let feed = match &spec.changes {
-            Some(_) => Some(FeedProgress::at(feed_start(self, start, now).await?)),
-            None => None,
-        };
         let mut act = self.writing("put a subscription").await?;
-        let statement = sqlx::query(include_str!("sql/upsert_subscription.sql"))
-            .bind(&spec.name)
-            .bind(subscription_kind_text(spec.kind))
-            .bind(to_json(&spec.topics)?)
-            .bind(i32::try_from(spec.max_outstanding.max(1)).unwrap_or(i32::MAX))
-            .bind(after.0)
-            .bind(now.0)
-            .bind(&spec.filter)
-            .bind(spec.push.as_ref().map(to_json).transpose()?)
-            .bind(spec.changes.as_ref().map(to_json).transpose()?)
-            .bind(feed.as_ref().map(to_json).transpose()?)
-            .bind(feed.map(feed_seen));
-        act.run(statement).await?;
-        let rows = list(&mut act, Some(&spec.name)).await?;
-        let row = rows.into_iter().next().ok_or_else(|| no_subscription(&spec.name))?;
-        Ok(row.record)
+        act.begin().await?;
+        let record = put_in(&mut act, spec, start, now).await?;
+        act.commit().await?;
+        Ok(record)
     }
 
     async fn list_subscriptions(&self) -> Result<Vec<SubscriptionRecord>, StoreError> {
@@ -66,31 +49,10 @@ impl SubscriptionStore for PostgresStore {
             .map(|row| row.record))
     }
 
-    async fn delete_subscription(&self, name: &str) -> Result<(), StoreError> {
-        let mut act = self.writing("delete a subscription").await?;
-        let statement = sqlx::query(include_str!("sql/delete_subscription.sql"));
-        match act.run(statement.bind(name)).await? {
-            0 => Err(no_subscription(name)),
-            _ => Ok(()),
-        }
-    }
-
     async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Result<(), StoreError> {
-        let start = match command {
-            SubscriptionCommand::Replay(start) => {
-                let changes = self.find_subscription(name).await?.and_then(|record| record.changes);
-                let feed = match changes {
-                    Some(_) => feed_start(self, *start, Timestamp(0)).await?,
-                    None => FeedPosition::START,
-                };
-                (self.find_event_start(*start).await?, feed)
-            }
-            _ => (EventSequence(0), FeedPosition::START),
-        };
         let mut act = self.writing("command a subscription").await?;
         let mut row = lock(&mut act, name).await?;
-        row.command(command, start)?;
-        save(&mut act, &row).await?;
+        command_in(&mut act, &mut row, command).await?;
         act.commit().await
     }
 
@@ -118,6 +80,7 @@ impl SubscriptionStore for PostgresStore {
         }
         let mut picked = row.pick(request, &heads, look, now);
         picked.missed_to = missed_to;
+        bury(&mut act, name, &picked.died, now).await?;
         let wanted: Vec<i64> = picked.taken.iter().map(|(sequence, _)| sequence.0).collect();
         let mut events = vec![];
         if !wanted.is_empty() {
@@ -144,15 +107,7 @@ impl SubscriptionStore for PostgresStore {
         let mut act = self.writing("settle events").await?;
         let mut row = lock(&mut act, name).await?;
         let (settled, died) = row.settle(settlements, now);
-        for letter in &died {
-            let statement = sqlx::query(include_str!("sql/insert_dead_letter.sql"))
-                .bind(name)
-                .bind(letter.sequence.0)
-                .bind(i32::try_from(letter.attempts).unwrap_or(i32::MAX))
-                .bind(&letter.error)
-                .bind(now.0);
-            act.run(statement).await?;
-        }
+        bury(&mut act, name, &died, now).await?;
         save(&mut act, &row).await?;
         act.commit().await?;
         Ok(settled)
@@ -171,22 +126,20 @@ impl SubscriptionStore for PostgresStore {
             .bind(i64::from(limit.clamp(1, 1_000)));
         act.rows(statement).await?.iter().map(letter).collect()
     }
+}
 
-    async fn retry_dead_letters(&self, name: &str, sequence: Option<EventSequence>) -> Result<u64, StoreError> {
-        let mut act = self.writing("retry dead letters").await?;
-        let mut row = lock(&mut act, name).await?;
-        let statement = sqlx::query(include_str!("sql/take_dead_letters.sql"));
-        let letters = act
-            .rows(statement.bind(name).bind(sequence.map(|sequence| sequence.0)))
-            .await?;
-        for letter in &letters {
-            row.book
-                .put_back(EventSequence(column(letter, "sequence")?), column(letter, "key")?);
-        }
-        save(&mut act, &row).await?;
-        act.commit().await?;
-        Ok(letters.len() as u64)
+/// Writes dead letters.
+async fn bury(act: &mut Act, name: &str, died: &[Died], now: Timestamp) -> Result<(), StoreError> {
+    for letter in died {
+        let statement = sqlx::query(include_str!("sql/insert_dead_letter.sql"))
+            .bind(name)
+            .bind(letter.sequence.0)
+            .bind(i32::try_from(letter.attempts).unwrap_or(i32::MAX))
+            .bind(&letter.error)
+            .bind(now.0);
+        act.run(statement).await?;
     }
+    Ok(())
 }
 
 pub(super) async fn find(act: &mut Act, name: &str) -> Result<Row, StoreError> {
@@ -194,7 +147,7 @@ pub(super) async fn find(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     found.into_iter().next().ok_or_else(|| no_subscription(name))
 }
 
-async fn list(act: &mut Act, name: Option<&str>) -> Result<Vec<Row>, StoreError> {
+pub(super) async fn list(act: &mut Act, name: Option<&str>) -> Result<Vec<Row>, StoreError> {
     let statement = sqlx::query(include_str!("sql/list_subscriptions.sql"));
     act.rows(statement.bind(name)).await?.iter().map(subscription).collect()
 }
@@ -202,6 +155,11 @@ async fn list(act: &mut Act, name: Option<&str>) -> Result<Vec<Row>, StoreError>
 /// Begins a transaction that has the subscription to itself.
 pub(super) async fn lock(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     act.begin().await?;
+    lock_in(act, name).await
+}
+
+/// The same within a transaction that has begun.
+pub(super) async fn lock_in(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     let statement = sqlx::query(include_str!("sql/lock_subscription.sql"));
     let row = act.row(statement.bind(name)).await?;
     subscription(&row.ok_or_else(|| no_subscription(name))?)
@@ -253,7 +211,7 @@ async fn bodies(act: &mut Act, heads: Vec<EventHead>) -> Result<Vec<EventRecord>
     events.ok_or_else(|| broken("take events", "events vanish while they are read"))
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| broken("write a subscription", error.to_string()))
 }
 
@@ -289,8 +247,8 @@ fn subscription(row: &PgRow) -> Result<Row, StoreError> {
             behind_since: moment(row, "behind_since")?.filter(|_| feed.is_none()),
             changes: column::<Option<&str>>(row, "changes")?.map(of_json).transpose()?,
             feed,
+            max_outstanding: small(row, "max_outstanding")?,
         },
-        max_outstanding: small(row, "max_outstanding")?,
         book,
     })
 }

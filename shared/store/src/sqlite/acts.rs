@@ -7,7 +7,7 @@ use sqlx::{Row, query};
 use super::failure::failed;
 use super::rows::{fingerprint, moment, optional_count, optional_word, to_json, word, word_of};
 use super::sources::no_source;
-use super::{SqliteStore, begin, commands, commit, hook_secrets, jobs, operators, sql, targets, tokens};
+use super::{SqliteStore, begin, commands, commit, hook_secrets, jobs, operators, sql, subscription_acts, targets, tokens};
 use crate::{AuditFilter, AuditRecord, AuditStore, Deed, OperatorAct, Outcome, Performed, StoreError};
 use tideline_core::rules::{JobVersion, SourceVersion};
 use tideline_core::words::{CycleNumber, JobId, JobState, Timestamp, Token};
@@ -156,6 +156,15 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
             commands::command_in(tx, source, *command, now).await?;
         }
         Deed::CommandTarget { target, command } => targets::command_in(tx, target, *command, now).await?,
+        Deed::ActOnSubscription {
+            subscription,
+            act: wanted,
+        } => {
+            let expected = act.expected.as_deref();
+            return subscription_acts::act_in(tx, subscription, wanted, expected, now).await;
+        }
+        Deed::ReplayEvent(event) => return subscription_acts::replay_in(tx, *event, now).await,
+        Deed::PushEntities { .. } => {}
         Deed::RetryJob { job, .. } => {
             check_job(tx, *job, act.expected.as_deref()).await?;
             operators::retry_in(tx, *job, now).await?;

@@ -96,20 +96,22 @@ impl EventStore for SqliteStore {
         Ok(EventPage::of(heads, filter, limit.clamp(1, MAX_HEADS), last_looked))
     }
 
+    async fn list_topics(&self, after: EventSequence, up_to: EventSequence) -> Result<Vec<String>, StoreError> {
+        query_scalar(sql!("list_topics"))
+            .bind(after.0)
+            .bind(up_to.0)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("list topics"))
+    }
+
     async fn find_event(&self, sequence: EventSequence) -> Result<Option<EventRecord>, StoreError> {
         const ACT: &str = "find an event";
         let find = async {
             let mut tx = self.readers.begin().await?;
-            let row = query(sql!("list_event_heads"))
-                .bind(sequence.0.saturating_sub(1))
-                .bind(1)
-                .fetch_optional(&mut *tx)
-                .await?;
-            let found = row.as_ref().map(head).transpose()?;
-            let found = found.filter(|head| head.sequence == sequence);
-            let events = with_bodies(&mut tx, found.into_iter().collect()).await?;
+            let found = at(&mut tx, sequence).await?;
             tx.rollback().await?;
-            Ok(events.into_iter().next())
+            Ok(found)
         };
         find.await.map_err(failed(ACT))
     }
@@ -131,19 +133,9 @@ impl EventStore for SqliteStore {
     }
 
     async fn find_event_start(&self, start: EventStart) -> Result<EventSequence, StoreError> {
-        let bounds = self.event_bounds().await?;
-        match start {
-            EventStart::Now => Ok(bounds.last),
-            EventStart::Beginning => Ok(bounds.pruned_to),
-            EventStart::At(moment) => {
-                let first: Option<i64> = query_scalar(sql!("find_event_since"))
-                    .bind(moment.0)
-                    .fetch_optional(&self.readers)
-                    .await
-                    .map_err(failed("find where to begin"))?;
-                Ok(start_of(first.map(EventSequence), bounds.last))
-            }
-        }
+        const ACT: &str = "find where to begin";
+        let mut reader = self.readers.acquire().await.map_err(failed(ACT))?;
+        start_at(&mut reader, start).await.map_err(failed(ACT))
     }
 
     async fn prune_events(&self, retention: &EventRetention, limit: u32) -> Result<u64, StoreError> {
@@ -178,6 +170,41 @@ impl EventStore for SqliteStore {
     }
 }
 
+/// The event at a place, within a transaction.
+pub(super) async fn at(
+    connection: &mut SqliteConnection,
+    sequence: EventSequence,
+) -> Result<Option<EventRecord>, sqlx::Error> {
+    let row = query(sql!("list_event_heads"))
+        .bind(sequence.0.saturating_sub(1))
+        .bind(1)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let found = row.as_ref().map(head).transpose()?;
+    let found = found.filter(|head| head.sequence == sequence);
+    let events = with_bodies(connection, found.into_iter().collect()).await?;
+    Ok(events.into_iter().next())
+}
+
+/// After which place a reader begins.
+pub(super) async fn start_at(
+    connection: &mut SqliteConnection,
+    start: EventStart,
+) -> Result<EventSequence, sqlx::Error> {
+    let bounds = bounds(connection).await?;
+    match start {
+        EventStart::Now => Ok(bounds.last),
+        EventStart::Beginning => Ok(bounds.pruned_to),
+        EventStart::At(moment) => {
+            let first: Option<i64> = query_scalar(sql!("find_event_since"))
+                .bind(moment.0)
+                .fetch_optional(connection)
+                .await?;
+            Ok(start_of(first.map(EventSequence), bounds.last))
+        }
+    }
+}
+
 async fn append(
     writer: &mut SqliteConnection,
     events: &[NewEvent],
@@ -203,7 +230,8 @@ async fn append(
     Ok(appended)
 }
 
-async fn insert(
+/// Appends an event. None: it is a delivery that is in the log.
+pub(super) async fn insert(
     connection: &mut SqliteConnection,
     event: &NewEvent,
     now: Timestamp,
@@ -230,7 +258,7 @@ async fn insert(
 }
 
 /// Where the delivery is that was not written again.
-async fn known(
+pub(super) async fn known(
     connection: &mut SqliteConnection,
     event: &NewEvent,
     act: &'static str,

@@ -34,6 +34,7 @@ mod sessions;
 mod settle;
 mod siblings;
 mod sources;
+mod subscription_acts;
 mod subscriptions;
 mod sweep;
 mod targets;

@@ -7,14 +7,14 @@ use sqlx::{Row as _, query};
 use super::events::{bounds, head, with_bodies};
 use super::failure::failed;
 use super::rows::{count, json, moment, optional_moment, to_json, undecodable, word, word_of};
+use super::subscription_acts::{command_in, put_in};
 use super::{SqliteStore, begin, commit, sql};
-use crate::change_subscriptions::{feed_seen, feed_start};
-use crate::subscriptions::{Row, no_subscription};
-use crate::{EventStart, EventStore, StoreError, SubscriptionCommand, SubscriptionStore};
+use crate::change_subscriptions::feed_seen;
+use crate::subscriptions::{Died, Row, no_subscription};
+use crate::{EventStart, StoreError, SubscriptionCommand, SubscriptionStore};
 use tideline_core::rules::{Book, FeedProgress};
 use tideline_core::words::{
-    DeadLetter, EventSequence, FeedPosition, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken,
-    Timestamp,
+    DeadLetter, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken, Timestamp,
 };
 
 /// Most dead letters in one answer.
@@ -29,30 +29,11 @@ impl SubscriptionStore for SqliteStore {
         now: Timestamp,
     ) -> Result<SubscriptionRecord, StoreError> {
         const ACT: &str = "put a subscription";
-        let after = self.find_event_start(start).await?;
-        let feed = match &spec.changes {
-            Some(_) => Some(FeedProgress::at(feed_start(self, start, now).await?)),
-            None => None,
-        };
-        let topics = to_json(&spec.topics).map_err(failed(ACT))?;
-        let kind = word_of(spec.kind).map_err(failed(ACT))?;
         let mut writer = self.writer().await;
-        query(sql!("upsert_subscription"))
-            .bind(&spec.name)
-            .bind(kind)
-            .bind(topics)
-            .bind(spec.max_outstanding.max(1))
-            .bind(after.0)
-            .bind(now.0)
-            .bind(&spec.filter)
-            .bind(spec.push.as_ref().map(to_json).transpose().map_err(failed(ACT))?)
-            .bind(spec.changes.as_ref().map(to_json).transpose().map_err(failed(ACT))?)
-            .bind(feed.as_ref().map(to_json).transpose().map_err(failed(ACT))?)
-            .bind(feed.map(feed_seen))
-            .execute(&mut *writer)
-            .await
-            .map_err(failed(ACT))?;
-        Ok(load(&mut writer, &spec.name, ACT).await?.record)
+        let mut tx = begin(&mut writer, ACT).await?;
+        let record = put_in(&mut tx, spec, start, now).await?;
+        commit(tx, ACT).await?;
+        Ok(record)
     }
 
     async fn list_subscriptions(&self) -> Result<Vec<SubscriptionRecord>, StoreError> {
@@ -77,37 +58,12 @@ impl SubscriptionStore for SqliteStore {
         }
     }
 
-    async fn delete_subscription(&self, name: &str) -> Result<(), StoreError> {
-        let mut writer = self.writer().await;
-        let deleted = query(sql!("delete_subscription"))
-            .bind(name)
-            .execute(&mut *writer)
-            .await
-            .map_err(failed("delete a subscription"))?;
-        if deleted.rows_affected() == 0 {
-            return Err(no_subscription(name));
-        }
-        Ok(())
-    }
-
     async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Result<(), StoreError> {
         const ACT: &str = "command a subscription";
-        let start = match command {
-            SubscriptionCommand::Replay(start) => {
-                let changes = self.find_subscription(name).await?.and_then(|record| record.changes);
-                let feed = match changes {
-                    Some(_) => feed_start(self, *start, Timestamp(0)).await?,
-                    None => FeedPosition::START,
-                };
-                (self.find_event_start(*start).await?, feed)
-            }
-            _ => (EventSequence(0), FeedPosition::START),
-        };
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
         let mut row = load(&mut tx, name, ACT).await?;
-        row.command(command, start)?;
-        save(&mut tx, &row).await.map_err(failed(ACT))?;
+        command_in(&mut tx, &mut row, command).await?;
         commit(tx, ACT).await
     }
 
@@ -128,6 +84,7 @@ impl SubscriptionStore for SqliteStore {
             let heads = heads.iter().map(head).collect::<Result<Vec<_>, _>>()?;
             let mut picked = row.pick(request, &heads, look, now);
             picked.missed_to = missed_to;
+            bury(&mut tx, name, &picked.died, now).await?;
             let wanted: Vec<EventSequence> = picked.taken.iter().map(|(sequence, _)| *sequence).collect();
             let events = if wanted.is_empty() {
                 vec![]
@@ -162,16 +119,7 @@ impl SubscriptionStore for SqliteStore {
         let mut row = load(&mut tx, name, ACT).await?;
         let (settled, died) = row.settle(settlements, now);
         let writing = async {
-            for letter in &died {
-                query(sql!("insert_dead_letter"))
-                    .bind(name)
-                    .bind(letter.sequence.0)
-                    .bind(letter.attempts)
-                    .bind(&letter.error)
-                    .bind(now.0)
-                    .execute(&mut *tx)
-                    .await?;
-            }
+            bury(&mut tx, name, &died, now).await?;
             save(&mut tx, &row).await
         };
         writing.await.map_err(failed(ACT))?;
@@ -195,28 +143,21 @@ impl SubscriptionStore for SqliteStore {
             .map_err(failed(ACT))?;
         rows.iter().map(letter).collect::<Result<_, _>>().map_err(failed(ACT))
     }
+}
 
-    async fn retry_dead_letters(&self, name: &str, sequence: Option<EventSequence>) -> Result<u64, StoreError> {
-        const ACT: &str = "retry dead letters";
-        let mut writer = self.writer().await;
-        let mut tx = begin(&mut writer, ACT).await?;
-        let mut row = load(&mut tx, name, ACT).await?;
-        let retrying = async {
-            let letters = query(sql!("take_dead_letters"))
-                .bind(name)
-                .bind(sequence.map(|sequence| sequence.0))
-                .fetch_all(&mut *tx)
-                .await?;
-            for letter in &letters {
-                row.book.put_back(EventSequence(letter.try_get(0)?), letter.try_get(1)?);
-            }
-            save(&mut tx, &row).await?;
-            Ok(u64::try_from(letters.len()).unwrap_or(u64::MAX))
-        };
-        let retried = retrying.await.map_err(failed(ACT))?;
-        commit(tx, ACT).await?;
-        Ok(retried)
+/// Writes dead letters.
+async fn bury(tx: &mut SqliteConnection, name: &str, died: &[Died], now: Timestamp) -> Result<(), sqlx::Error> {
+    for letter in died {
+        query(sql!("insert_dead_letter"))
+            .bind(name)
+            .bind(letter.sequence.0)
+            .bind(letter.attempts)
+            .bind(&letter.error)
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await?;
     }
+    Ok(())
 }
 
 pub(super) async fn load(connection: &mut SqliteConnection, name: &str, act: &'static str) -> Result<Row, StoreError> {
@@ -280,8 +221,8 @@ fn subscription(row: &SqliteRow) -> Result<Row, sqlx::Error> {
             behind_since: optional_moment(row, 17)?.filter(|_| feed.is_none()),
             changes: changes.map(serde_json::from_str).transpose().map_err(undecodable)?,
             feed,
+            max_outstanding: count(row, 11)?,
         },
-        max_outstanding: count(row, 11)?,
         book,
     })
 }

@@ -1,0 +1,2 @@
+-- The number of the newest change.
+SELECT value FROM counters WHERE name = 'sequence'
