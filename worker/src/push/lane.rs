@@ -13,6 +13,7 @@ use tideline_core::words::{
 };
 use tideline_runtime::event_filter::{EventFilter, FilterError};
 use tideline_runtime::push_target::PushTarget;
+use tideline_runtime::telemetry::metrics;
 use tideline_store::{StoreError, SubscriptionCommand};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -144,6 +145,7 @@ impl Lane {
             in_flight: Some(self.in_flight),
         };
         let taken = parts.store.take_events(&self.sending.name, &request, now).await?;
+        metrics::redelivered(&self.sending.name, taken.repeated());
         if let Some(missed) = taken.missed_to {
             tracing::warn!(subscription = self.sending.name, %missed, "events were dropped before they were pushed");
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tideline_config::subscriptions::SubscriptionSettings;
 use tideline_core::clock::Clock;
+use tideline_core::rules::TopicGlob;
 use tideline_core::words::{EventSequence, SubscriptionKind, SubscriptionRecord, SubscriptionState};
 use tideline_expression::Evaluator;
 use tideline_queue::Queue;
@@ -21,6 +22,7 @@ use tideline_runtime::sealing::Sealer;
 use tideline_runtime::{LoopError, Pace, Runtime, Wake};
 use tideline_store::{Store, StoreError, SubscriptionCommand};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -30,6 +32,8 @@ use self::sending::Sender;
 
 /// How often the subscriptions are looked at without a wake-up.
 const LOOK: Duration = Duration::from_secs(10);
+/// So many new events are not looked at one by one: everybody may be meant.
+const MANY: i64 = 10_000;
 /// How often one row is read that says whether the log has grown: own events come without a wake-up.
 const GLANCE: Duration = Duration::from_secs(1);
 
@@ -69,6 +73,8 @@ struct Running {
     stop: CancellationToken,
     /// Ends what is being sent, too.
     cancel: CancellationToken,
+    /// When it was woken last to pass by events that it does not follow.
+    passed_at: Instant,
 }
 
 impl Pusher {
@@ -106,6 +112,8 @@ impl Pusher {
         for record in &found {
             self.switch_off(record).await?;
         }
+        let before = *self.last.lock();
+        let news = self.news(before, last).await?;
         *self.last.lock() = last;
         let mut lanes = self.lanes.lock();
         lanes.retain(|name, running| {
@@ -123,9 +131,8 @@ impl Pusher {
             if record.state != SubscriptionState::Active {
                 continue;
             }
-            let has_work = record.position < last || record.outstanding > 0 || record.changes.is_some();
-            if let Some(running) = lanes.get(&record.name) {
-                if has_work {
+            if let Some(running) = lanes.get_mut(&record.name) {
+                if running.has_work(&record, last, &news) {
                     running.wake.notify_one();
                 }
             } else if let Some(running) = self.start_lane(&record) {
@@ -135,19 +142,27 @@ impl Pusher {
         Ok(Pace::Idle)
     }
 
-    /// Wakes all lanes if the log has grown.
-    async fn glance(&self) -> Result<Pace, StoreError> {
+    /// Looks if the log has grown.
+    async fn glance(self: &Arc<Self>) -> Result<Pace, StoreError> {
         if self.lanes.lock().is_empty() {
             return Ok(Pace::Idle);
         }
         let last = self.parts.store.event_bounds().await?.last;
-        let before = std::mem::replace(&mut *self.last.lock(), last);
-        if before != last {
-            for running in self.lanes.lock().values() {
-                running.wake.notify_one();
-            }
+        if *self.last.lock() == last {
+            return Ok(Pace::Idle);
         }
-        Ok(Pace::Idle)
+        self.look().await
+    }
+
+    /// What has come since the last look.
+    async fn news(&self, before: EventSequence, last: EventSequence) -> Result<News, StoreError> {
+        if before == EventSequence(0) || last.0.saturating_sub(before.0) > MANY {
+            return Ok(News::Much);
+        }
+        if last <= before {
+            return Ok(News::Topics(vec![]));
+        }
+        self.parts.store.list_topics(before, last).await.map(News::Topics)
     }
 
     /// Blocks a subscription whose URL has failed for too long.
@@ -174,6 +189,7 @@ impl Pusher {
             wake: Arc::new(Notify::new()),
             stop: self.runtime.stop().child_token(),
             cancel: CancellationToken::new(),
+            passed_at: Instant::now(),
         };
         let sending = match Sending::new(Arc::clone(self), record) {
             Ok(sending) => Arc::new(sending),
@@ -193,6 +209,36 @@ impl Pusher {
             self.runtime.spawn(Lane::new(sending).run(wake, stop, cancel));
         }
         Some(running)
+    }
+}
+
+/// What has come since the last look.
+enum News {
+    /// Events on these topics.
+    Topics(Vec<String>),
+    /// Nobody knows, or too much to say.
+    Much,
+}
+
+impl Running {
+    /// Whether it is worth taking. To take locks the subscription, so nobody does it for what they do not follow; that is passed
+    /// by now and then, so that the log can be pruned.
+    fn has_work(&mut self, record: &SubscriptionRecord, last: EventSequence, news: &News) -> bool {
+        if record.outstanding > 0 || record.changes.is_some() {
+            return true;
+        }
+        if record.position >= last {
+            return false;
+        }
+        let follows = match news {
+            News::Much => true,
+            News::Topics(topics) => (topics.iter()).any(|topic| TopicGlob::any_matches(&record.topics, topic)),
+        };
+        let passes = self.passed_at.elapsed() >= LOOK;
+        if passes {
+            self.passed_at = Instant::now();
+        }
+        follows || passes
     }
 }
 

@@ -39,6 +39,7 @@ struct Facts {
     event: Option<String>,
     hook: Option<String>,
     attempts: Option<u64>,
+    failures: Option<u64>,
 }
 
 /// Whether an event on the same topic about the same thing came within the hour before it. If the store cannot say, people
@@ -84,6 +85,11 @@ pub(super) fn of_event(event: &EventRecord, public_url: Option<&Url>) -> Sentenc
         "source.blocked" => format!(
             "Source {source} is blocked and reads nothing until its configuration is mended{}.",
             because(&facts.reason)
+        ),
+        "source.failing" => format!(
+            "Source {source} failed {} times within 24 hours, and is tried again{}.",
+            facts.failures.unwrap_or(3),
+            because(&facts.error)
         ),
         "job.parked" => format!(
             "A job is parked and waits for you: {} {}{}.",
@@ -262,6 +268,15 @@ mod tests {
         assert_eq!(
             sentence.plain(),
             "Subscription audit: event 9 was given up after 8 attempts: 500. https://tideline.example.com/t/subscriptions/audit"
+        );
+        let failing = event(
+            "source.failing",
+            "web",
+            json!({"source": "web", "error": "503", "failures": 3}),
+        );
+        assert_eq!(
+            of_event(&failing, None).plain(),
+            "Source web failed 3 times within 24 hours, and is tried again: 503."
         );
         assert_eq!(
             of_event(&event("github.push", "a/b", json!({})), None).plain(),

@@ -53,6 +53,7 @@ struct Instruments {
     target_failing: Gauge<u64>,
     target_objects: Gauge<u64>,
     target_held: Gauge<u64>,
+    redelivered: Counter<u64>,
 }
 
 impl Instruments {
@@ -107,6 +108,7 @@ impl Instruments {
             target_failing: gauge(metric::TARGET_FAILING, "Entities that the target is not in step with"),
             target_objects: gauge(metric::TARGET_OBJECTS, "Objects that the target owns"),
             target_held: gauge(metric::TARGET_HELD, "1 while the target cannot be reached"),
+            redelivered: count(metric::REDELIVERED, "Events handed out more than once"),
         }
     }
 }
@@ -355,4 +357,10 @@ pub fn target(name: &str, lag: u64, failing: u64, objects: u64, held: bool) {
         i.target_objects.record(objects, &attributes);
         i.target_held.record(u64::from(held), &attributes);
     });
+
+/// Events of a subscription were handed out that had been handed out before: the subscriber may have seen them.
+pub fn redelivered(name: &str, events: u64) {
+    if events > 0 {
+        with(|i| i.redelivered.add(events, &[text(attribute::SUBSCRIPTION, name)]));
+    }
 }

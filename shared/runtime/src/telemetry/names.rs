@@ -144,4 +144,6 @@ pub mod metric {
     pub const TARGET_HELD: &str = "tideline.target.held";
     /// Events that a subscription gave up.
     pub const DEAD_LETTERS: &str = "tideline.subscription.dead_letters";
+    /// Events of a subscription that were handed out more than once.
+    pub const REDELIVERED: &str = "tideline.subscription.redelivered";
 }
