@@ -311,6 +311,52 @@ pub async fn a_blocked_source_and_a_parked_job_are_told_once(store: Arc<dyn Stor
     assert_eq!(told[1].head.created_at, t(3));
 }
 
+pub async fn a_source_that_fails_three_times_in_a_day_is_told_once(store: Arc<dyn Store>) {
+    const MINUTE: i64 = 60_000;
+    let mut reader = begin(&store, "s", 1).await;
+    // The first three are within an hour: one failure. A day after it was told it is told again.
+    let moments = [0, 1, 30, 120, 240, 300, 400, 1_700, 1_800, 1_900];
+    let told_by_then = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2];
+    for (rung, (minute, told)) in (1..).zip(moments.into_iter().zip(told_by_then)) {
+        let at = minute * MINUTE;
+        let retry = Settlement::Retry {
+            due_at: t(at + 1),
+            rung,
+            error: "503".to_owned(),
+        };
+        reader.settle(&store, retry, t(at)).await;
+        let failing = EventFilter {
+            topics: vec!["source.failing".parse().unwrap()],
+            ..EventFilter::default()
+        };
+        let found = store.list_events_before(None, &failing, 10).await.unwrap().events;
+        assert_eq!(found.len(), told, "after {minute} minutes");
+        reader = Reader::new(only(claim_ingest(&store, "w", 10, t(at + 1)).await));
+    }
+    let events = all_events(&store).await;
+    let first = events
+        .iter()
+        .find(|event| event.head.topic == "source.failing")
+        .unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&first.body).unwrap();
+    assert_eq!(body, serde_json::json!({"source": "s", "error": "503", "failures": 3}));
+    assert_eq!((first.head.key.as_str(), first.head.created_at), ("s", t(240 * MINUTE)));
+}
+
+pub async fn the_topics_between_two_places_are_listed_once_each(store: Arc<dyn Store>) {
+    let event = |id: &str, topic: &str| NewEvent {
+        topic: topic.to_owned(),
+        ..delivery("h", id)
+    };
+    let events = [event("1", "a"), event("2", "b"), event("3", "b"), event("4", "c")];
+    let places = store.append_events(&events, T0).await.unwrap();
+    let mut between = store.list_topics(places[0].sequence, places[2].sequence).await.unwrap();
+    assert_eq!(between, ["b"]);
+    between = store.list_topics(EventSequence(0), places[3].sequence).await.unwrap();
+    between.sort();
+    assert_eq!(between, ["a", "b", "c"]);
+}
+
 /// Lists the cases.
 #[doc(hidden)]
 #[macro_export]
@@ -327,6 +373,8 @@ macro_rules! store_conformance_events {
             a_reader_that_follows_misses_no_event_while_many_append,
             a_cycle_tells_of_its_start_and_its_end,
             a_blocked_source_and_a_parked_job_are_told_once,
+            a_source_that_fails_three_times_in_a_day_is_told_once,
+            the_topics_between_two_places_are_listed_once_each,
         );
     };
 }

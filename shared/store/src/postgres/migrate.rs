@@ -79,6 +79,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "hook secrets",
         include_str!("../../../../migrations/postgres/0020_hook_secrets.sql"),
     ),
+    (
+        "source failures",
+        include_str!("../../../../migrations/postgres/0021_source_failures.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

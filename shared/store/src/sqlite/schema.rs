@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0018_enrichments.sql"),
     include_str!("../../../../migrations/sqlite/0019_origins.sql"),
     include_str!("../../../../migrations/sqlite/0020_hook_secrets.sql"),
+    include_str!("../../../../migrations/sqlite/0021_source_failures.sql"),
 ];
 
 /// The version this program knows.
