@@ -287,6 +287,7 @@ fn examine(read: Examined<'_>) -> Vec<(String, String)> {
     match read {
         Examined::Source(source) => examine_source(source),
         Examined::Target(target) => tideline_worker::targets::check(target),
+        Examined::Hook(hook) => tideline_producer::hooks::check_topic(hook),
     }
 }
 

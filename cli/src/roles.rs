@@ -289,6 +289,7 @@ async fn start_scheduler(ground: &Ground, runtime: &Runtime) -> anyhow::Result<(
         changes_retention: ground.settings.changes_retention,
         retention: ground.settings.retention,
         events: ground.settings.events.clone(),
+        expressions: ground.settings.expressions,
     })
     .following_events(evaluator(&ground.settings.expressions))
     .following_targets(ground.settings.targets.clone());

@@ -245,6 +245,18 @@ fn a_wrong_jq_expression_is_found_by_check_with_its_line() {
 }
 
 #[test]
+fn a_wrong_expression_for_a_topic_is_found_by_check_with_its_line_and_column() {
+    let home = Home::with(
+        "hooks:\n  - name: old\n    provider: token\n    secret: s3cret\n    topic: '\"legacy.\" + .body.type ]'\n",
+    );
+    let said = home.run(&["check"]).with_code(2);
+    assert!(
+        said.err.starts_with("tideline.yaml:5:12: error: hooks[0].topic: ") && said.err.contains("at character 23"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn a_folder_that_is_not_there_and_no_sources_are_warned_of_by_check() {
     let home = Home::with("sources:\n  - name: docs\n    type: files\n    path: nowhere\n");
     let value = home.run(&["check", "--json"]).with_code(0).json();

@@ -73,6 +73,7 @@ async fn bench() -> Bench {
         hooks: settings.hooks,
         events: settings.events,
         sealer: Arc::default(),
+        expressions: settings.expressions,
     };
     let parts = GatewayParts {
         store: Arc::clone(&store),

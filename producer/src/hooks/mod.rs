@@ -12,6 +12,7 @@ mod repair;
 mod scheme;
 mod silence;
 mod stored;
+mod topic;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use std::sync::atomic::AtomicU64;
 use axum::Router;
 use axum::routing::any;
 use tideline_config::hooks::{EventSettings, HookSettings};
+use tideline_config::settings::ExpressionSettings;
 use tideline_core::clock::Clock;
+use tideline_expression::{Evaluator, Expression};
 use tideline_queue::Queue;
 use tideline_runtime::Runtime;
 use tideline_runtime::sealing::Sealer;
@@ -33,7 +36,10 @@ use self::intake::{Intake, Writer, intake};
 use self::scheme::Verifier;
 use self::silence::Silence;
 use self::stored::StoredSecrets;
+use crate::api::evaluator;
+
 pub use self::stored::purpose;
+pub use self::topic::check_topic;
 
 /// What hooks stand on.
 pub struct HooksParts {
@@ -49,6 +55,8 @@ pub struct HooksParts {
     pub events: EventSettings,
     /// Opens the secrets that the store has of hooks.
     pub sealer: Arc<Sealer>,
+    /// `expressions`: limits of those that make topics.
+    pub expressions: ExpressionSettings,
 }
 
 /// One hook.
@@ -57,6 +65,8 @@ struct Hook {
     verifier: Verifier,
     /// Where its secrets are in the store.
     stored: Option<StoredSecrets>,
+    /// Makes the topic.
+    topic: Option<Expression>,
     /// Webhooks refused since the last line about them in the log, and when that was.
     refused: AtomicU64,
     logged_at: AtomicU64,
@@ -72,6 +82,7 @@ pub struct Hooks {
     intake: Intake,
     figures: Arc<Figures>,
     clock: Arc<dyn Clock>,
+    evaluator: Evaluator,
 }
 
 impl Hooks {
@@ -106,6 +117,7 @@ impl Hooks {
             let hook = Hook {
                 verifier,
                 stored,
+                topic: topic::expression_of(&settings),
                 refused: AtomicU64::new(0),
                 logged_at: AtomicU64::new(0),
                 urgent: Arc::default(),
@@ -120,6 +132,7 @@ impl Hooks {
             intake,
             figures: Arc::default(),
             clock: parts.clock,
+            evaluator: evaluator(&parts.expressions),
         };
         (Arc::new(hooks), writer)
     }
@@ -129,6 +142,10 @@ impl Hooks {
         Router::new()
             .route("/hooks/{name}", any(receive::plain))
             .route("/hooks/{name}/{id}", any(receive::with_id))
+            // Where senders of Backstage's events and of the Terraform sync are pointed at already.
+            .route("/api/events/http/{name}", any(receive::plain))
+            .route("/api/sync/tfc-webhook", any(receive::terraform))
+            .route("/api/sync/github-webhook", any(receive::github))
             .with_state(Arc::clone(self))
     }
 }

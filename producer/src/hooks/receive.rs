@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tideline_config::hooks::HookProvider;
+use tideline_config::hooks::{HookProvider, HookTopic};
 use tideline_core::rules::{check_topic, topic_word};
 use tideline_core::words::{Appended, DeliveryId, NewEvent, Timestamp, Verdict};
 use tideline_runtime::telemetry::metrics;
@@ -22,7 +22,7 @@ use super::figures::CameOf;
 use super::intake::{Intake, NotStored};
 use super::providers::{self, Id, Received, Understood};
 use super::scheme::{Refusal, header};
-use super::{Hook, Hooks};
+use super::{Hook, Hooks, topic};
 use crate::secrets::is_same;
 
 /// Lines about refused webhooks of one hook are so far apart, in milliseconds.
@@ -75,6 +75,23 @@ pub(super) async fn with_id(
     request: Request,
 ) -> Response {
     answer(&hooks, &name, Some(&id), request).await
+}
+
+pub(super) async fn terraform(State(hooks): State<Arc<Hooks>>, request: Request) -> Response {
+    answer(&hooks, hooks.first_of(HookProvider::Terraform), None, request).await
+}
+
+pub(super) async fn github(State(hooks): State<Arc<Hooks>>, request: Request) -> Response {
+    answer(&hooks, hooks.first_of(HookProvider::Github), None, request).await
+}
+
+impl Hooks {
+    /// The name of the provider's hook, by name if there are several; none: no hook has an empty name.
+    fn first_of(&self, provider: HookProvider) -> &str {
+        let of_provider = self.hooks.values().filter(|hook| hook.settings.provider == provider);
+        let names = of_provider.map(|hook| hook.settings.name.as_str());
+        names.min().unwrap_or_default()
+    }
 }
 
 async fn answer(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Request) -> Response {
@@ -148,7 +165,10 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
         return Err(Refused::Unproven(refusal));
     }
     let (bytes, memory) = held.into_parts();
-    let event = hook.event(&headers, bytes, form, now);
+    let mut event = hook.event(&headers, bytes, form, now);
+    if let Some(expression) = &hook.topic {
+        topic::apply(expression, &hooks.evaluator, name, &mut event).await;
+    }
     let stored = hooks.intake.append(event).await.map_err(Refused::Stored);
     drop(memory);
     stored
@@ -231,7 +251,7 @@ impl Hook {
     }
 
     fn topic(&self, understood: &Understood) -> String {
-        if let Some(topic) = &self.settings.topic {
+        if let Some(HookTopic::Constant(topic)) = &self.settings.topic {
             return topic.clone();
         }
         let name = topic_word(&self.settings.name);

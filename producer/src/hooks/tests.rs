@@ -24,6 +24,8 @@ hooks:
   - { name: hidden, provider: github, secret: s3cret, path_id: 7f3a }
   - { name: open, provider: openchoreo, insecure: true }
   - { name: tfc, provider: terraform, insecure: true }
+  - { name: old, provider: token, header: X-Token, secret: s3cret, topic: '"legacy." + .body.type' }
+  - { name: named, provider: token, header: X-Token, secret: s3cret, topic: .body.kind }
 "#;
 
 struct Bench {
@@ -46,6 +48,7 @@ async fn bench() -> Bench {
         hooks: settings.hooks,
         events: settings.events,
         sealer: Arc::default(),
+        expressions: settings.expressions,
     };
     let (hooks, writer) = Hooks::new(parts);
     let stop = CancellationToken::new();
@@ -243,6 +246,47 @@ async fn a_hook_without_a_secret_says_so_with_each_event() {
         (head.verdict, head.topic.as_str()),
         (Verdict::Unsigned, "open.component.updated")
     );
+}
+
+#[tokio::test]
+async fn a_topic_is_made_by_an_expression_and_a_webhook_of_which_it_makes_none_is_stored_all_the_same() {
+    let bench = bench().await;
+    for (hook, body) in [
+        ("old", r#"{"type":"build done"}"#),
+        ("named", r#"{"kind":"a/b"}"#),
+        ("old", r#"{"type":7}"#),
+        ("named", "no JSON"),
+    ] {
+        let request = Request::post(format!("/hooks/{hook}")).header("x-token", "s3cret");
+        let (status, _) = bench.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+    }
+    let topics: Vec<_> = bench.events().await.into_iter().map(|event| event.head.topic).collect();
+    assert_eq!(topics, ["legacy.build-done", "a.b", "old.7", "named"]);
+}
+
+#[tokio::test]
+async fn webhooks_are_taken_at_the_addresses_that_senders_of_other_systems_know() {
+    let bench = bench().await;
+    let body = r#"{"repository":{"id":42}}"#;
+    for (path, id) in [
+        ("/api/events/http/github", "guid-1"),
+        ("/api/sync/github-webhook", "guid-2"),
+    ] {
+        let (mut parts, body) = push(id, body).into_parts();
+        parts.uri = path.parse().unwrap();
+        let (status, answer) = bench.send(Request::from_parts(parts, body)).await;
+        assert_eq!(
+            (status, &answer["status"]),
+            (StatusCode::ACCEPTED, &Value::from("accepted"))
+        );
+    }
+    for path in ["/api/events/http/nobody", "/hooks/nobody"] {
+        let request = Request::post(path).body(Body::from("{}")).unwrap();
+        assert_eq!(bench.send(request).await.0, StatusCode::NOT_FOUND);
+    }
+    let topics: Vec<_> = bench.events().await.into_iter().map(|event| event.head.topic).collect();
+    assert_eq!(topics, ["github.push", "github.push"]);
 }
 
 #[tokio::test]

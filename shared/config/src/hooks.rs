@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::Examined;
 use super::reader::{Section, Spec};
 use tideline_core::rules::check_topic;
 use tideline_core::words::Secret;
@@ -134,6 +135,15 @@ pub struct RepairSettings {
     pub every: Duration,
 }
 
+/// `topic` of a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookTopic {
+    /// The same for every event.
+    Constant(String),
+    /// A jq expression over the event that makes it.
+    Expression(String),
+}
+
 /// A hook.
 #[derive(Clone, Debug)]
 pub struct HookSettings {
@@ -150,7 +160,7 @@ pub struct HookSettings {
     /// `max_body_bytes`, default 25 MiB for GitHub, else 5 MiB.
     pub max_body_bytes: u64,
     /// `topic`: of every event of it; none: what the provider calls it.
-    pub topic: Option<String>,
+    pub topic: Option<HookTopic>,
     /// `id_header`: where a delivery's id is, for `hmac` and `token`.
     pub id_header: Option<String>,
     /// `header` of `hmac` and `token`.
@@ -260,13 +270,11 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
     let doc = "Larger bodies are rejected with 413.";
     let max_body_bytes = hook.optional_size("max_body_bytes", default, 1_024..=1 << 30, doc);
     let default = "the provider's name for it, such as `github.push`";
-    let topic = hook.parsed("topic", "topic", default, "Topic of the events.", &|text| {
-        check_topic(text)
-            .map(|()| text.to_owned())
-            .map_err(|error| format!("is wrong: {error}"))
-    });
+    let doc = "Topic of the events: a constant, or a jq expression over the event (`.key`, `.headers`, `.body`) such as \
+               `'\"legacy.\" + .body.type'`.";
+    let topic = hook.parsed("topic", "topic or jq expression", default, doc, &read_topic);
     let provider = provider?;
-    Some(HookSettings {
+    let settings = HookSettings {
         name,
         provider,
         secrets,
@@ -281,6 +289,20 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
         encoding: own.encoding,
         tolerance: tolerance.unwrap_or(SECONDS(300)),
         repair: repair.flatten().flatten(),
+    };
+    hook.examine(Examined::Hook(&settings));
+    Some(settings)
+}
+
+/// No topic begins with a dot, as paths of jq do.
+fn read_topic(text: &str) -> Result<HookTopic, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("must not be empty".to_owned());
+    }
+    Ok(match check_topic(text) {
+        Ok(()) if !text.starts_with('.') => HookTopic::Constant(text.to_owned()),
+        _ => HookTopic::Expression(text.to_owned()),
     })
 }
 

@@ -29,6 +29,7 @@ mod yaml;
 
 use std::path::Path;
 
+use self::hooks::HookSettings;
 use self::process::read_settings;
 use self::reader::Context;
 use self::settings::{Settings, SourceSettings, TargetSettings};
@@ -50,6 +51,8 @@ pub enum Examined<'s> {
     Source(&'s SourceSettings),
     /// A target.
     Target(&'s TargetSettings),
+    /// A hook.
+    Hook(&'s HookSettings),
 }
 
 /// What else is wrong with it: key path within it, such as `resources[0].items`, and problem.

@@ -18,7 +18,7 @@ use tideline_store::{Store, StoreError};
 use tokio::sync::Notify;
 
 use self::github::Github;
-use super::{Hook, Hooks};
+use super::{Hook, Hooks, topic};
 
 /// What is listed overlaps with what was listed before by so much: deliveries are listed late, or sent again.
 const OVERLAP: Duration = Duration::from_secs(3_600);
@@ -197,6 +197,9 @@ impl Repair {
             return Ok(false);
         };
         let mut event = hook.event(&sent.headers, sent.body, false, self.hooks.clock.now());
+        if let Some(expression) = &hook.topic {
+            topic::apply(expression, &self.hooks.evaluator, &self.hook, &mut event).await;
+        }
         event.verdict = Verdict::Fetched;
         event.delivery = Some(DeliveryId {
             hook: self.hook.clone(),

@@ -113,6 +113,7 @@ async fn bench() -> Bench {
         hooks: settings.hooks,
         events: settings.events,
         sealer: Arc::default(),
+        expressions: settings.expressions,
     };
     let (hooks, writer) = Hooks::new(parts);
     let stop = CancellationToken::new();

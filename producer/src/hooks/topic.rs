@@ -1,0 +1,58 @@
+//! The topic that a jq expression makes of a webhook.
+
+use tideline_config::hooks::{HookSettings, HookTopic};
+use tideline_core::full_text;
+use tideline_core::rules::{new_event_view, topic_word};
+use tideline_core::words::NewEvent;
+use tideline_expression::{Evaluator, Expression};
+
+/// Larger bodies keep the topic that the provider gives them: they would be copied several times.
+const MAX_BODY_BYTES: usize = 5 << 20;
+
+/// What of the expression of a hook cannot be compiled: key and problem.
+#[must_use]
+pub fn check_topic(hook: &HookSettings) -> Vec<(String, String)> {
+    let Some(HookTopic::Expression(text)) = &hook.topic else {
+        return vec![];
+    };
+    let problem = |error: tideline_expression::CompileError| {
+        let hint = "a topic has letters, digits and . - _ : / only; anything else is a jq expression";
+        ("topic".to_owned(), format!("{error} ({hint})"))
+    };
+    Expression::compile(text).err().map(problem).into_iter().collect()
+}
+
+/// The expression of a hook, unless its topic is a constant or the provider's.
+pub(super) fn expression_of(hook: &HookSettings) -> Option<Expression> {
+    match &hook.topic {
+        Some(HookTopic::Expression(text)) => Expression::compile(text).ok(),
+        Some(HookTopic::Constant(_)) | None => None,
+    }
+}
+
+/// Gives an event the topic that the expression makes of it. If it makes none, the event keeps the one that it has: a signed
+/// webhook is never thrown away.
+pub(super) async fn apply(expression: &Expression, evaluator: &Evaluator, hook: &str, event: &mut NewEvent) {
+    match made_by(expression, evaluator, event).await {
+        Ok(topic) => event.topic = topic,
+        Err(why) => tracing::warn!(
+            hook,
+            topic = event.topic,
+            why,
+            "the topic of a webhook is not what `topic` says"
+        ),
+    }
+}
+
+async fn made_by(expression: &Expression, evaluator: &Evaluator, event: &NewEvent) -> Result<String, String> {
+    if event.body.len() > MAX_BODY_BYTES {
+        return Err(format!("its body is larger than {MAX_BODY_BYTES} bytes"));
+    }
+    let view = new_event_view(event).map_err(|error| error.to_string())?;
+    let made = evaluator.evaluate(expression, &view).await;
+    match made.map_err(|error| full_text(&error))?.first() {
+        Some(serde_json::Value::String(text)) if !text.trim().is_empty() => Ok(topic_word(text)),
+        Some(other) => Err(format!("the expression made {other} of it, and no text")),
+        None => Err("the expression made nothing of it".to_owned()),
+    }
+}
