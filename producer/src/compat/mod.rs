@@ -2,6 +2,8 @@
 //! `/api/catalog/incremental`: a thin translation onto the API, with the meaning their documents give. docs/migrating.md lists
 //! old and new side by side. Roles, audit and limits are those of `/v1`.
 
+mod event_bus;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -57,6 +59,7 @@ pub(crate) fn router(api: &Api) -> Router {
     Router::new()
         .nest("/api/catalog/incremental", routes)
         .with_state(Arc::clone(&api.state))
+        .merge(event_bus::router(api))
 }
 
 /// No source fails. Two cycles of a source at once, which is all that the old route looked for, cannot happen.

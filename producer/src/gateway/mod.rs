@@ -247,6 +247,8 @@ fn pages(state: &Arc<GatewayState>) -> Router {
 }
 
 #[cfg(test)]
+mod event_bus_tests;
+#[cfg(test)]
 mod sessions_tests;
 #[cfg(test)]
 mod tests;
