@@ -2,9 +2,11 @@
 //! Each command prints a table, or with `--json` one line per figure. Run them with `make bench` (see docs/performance.md).
 
 mod api;
+mod client;
 mod copy;
 mod dashboard;
 mod embedded;
+mod events;
 mod figure;
 mod fleet;
 mod growth;
@@ -13,6 +15,7 @@ mod partitions;
 mod polls;
 mod queue;
 mod report;
+mod send;
 mod stage;
 mod state;
 mod targets;
@@ -95,6 +98,41 @@ enum Command {
     },
     /// Time and size of the dashboard's pages on a large store, and what a hundred open ones cost
     Dashboard,
+    /// Webhooks acknowledged durably, and the memory that large ones take
+    Hooks {
+        /// Webhooks of a round
+        #[arg(long, default_value_t = 50_000)]
+        requests: usize,
+        /// Connections at a time
+        #[arg(long, default_value_t = 256)]
+        connections: usize,
+    },
+    /// Sends webhooks to a server that runs already, Tideline or another
+    Send(send::Load),
+    /// Events pushed to a subscriber of this machine, and what subscriptions that do not follow them cost
+    Push {
+        /// Events
+        #[arg(long, default_value_t = 20_000)]
+        events: usize,
+    },
+    /// Events pulled and acknowledged over HTTP
+    Pull {
+        /// Events
+        #[arg(long, default_value_t = 200_000)]
+        events: usize,
+    },
+    /// From a webhook to the change in the feed, on an idle fleet
+    React {
+        /// Webhooks, one after the other
+        #[arg(long, default_value_t = 300)]
+        samples: usize,
+    },
+    /// Deltas of single entities, from 8 workers at once
+    Deltas {
+        /// Deltas in all
+        #[arg(long, default_value_t = 20_000)]
+        deltas: usize,
+    },
     /// Start, idle memory and size of `tideline run`
     Embedded,
     /// The first cycle of a large Terraform state: time and memory
@@ -118,6 +156,9 @@ async fn main() -> Result<()> {
     if let Command::Report { figures, folder } = &cli.command {
         return report::write(figures, folder);
     }
+    if let Command::Send(load) = &cli.command {
+        return show(&send::measure(load, cli.rounds).await?, cli.json);
+    }
     ensure!(
         std::env::var_os("TIDELINE_BIN").is_some_and(|path| PathBuf::from(path).is_absolute()),
         "TIDELINE_BIN must name the program to measure, as an absolute path; `make bench` builds it and sets this"
@@ -134,7 +175,12 @@ async fn main() -> Result<()> {
         Command::Dashboard => dashboard::measure().await?,
         Command::Embedded => embedded::measure(cli.rounds).await?,
         Command::State { resources } => state::measure(resources, cli.rounds).await?,
-        Command::Report { .. } => Vec::new(),
+        Command::Hooks { requests, connections } => events::hooks::measure(requests, connections, cli.rounds).await?,
+        Command::Push { events } => events::push::measure(events, cli.rounds).await?,
+        Command::Pull { events } => events::pull::measure(events, cli.rounds).await?,
+        Command::React { samples } => events::react::measure(samples, cli.rounds).await?,
+        Command::Deltas { deltas } => events::deltas::measure(deltas, cli.rounds).await?,
+        Command::Report { .. } | Command::Send(_) => Vec::new(),
     };
     show(&figures, cli.json)
 }

@@ -121,8 +121,13 @@ pub(crate) struct Place {
 impl Place {
     /// Writes the configuration and makes the tables.
     pub(crate) async fn new(store: &str, queue: &str, rest: &str) -> Result<Self> {
+        Self::listening(store, queue, "none", rest).await
+    }
+
+    /// The same for a process that listens.
+    pub(crate) async fn listening(store: &str, queue: &str, listen: &str, rest: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tideline-bench-").tempdir()?;
-        let yaml = format!("store: {store}\nqueue: {queue}\nlisten: none\n{rest}");
+        let yaml = format!("store: {store}\nqueue: {queue}\nlisten: {listen}\n{rest}");
         let path = folder.path().join("tideline.yaml");
         std::fs::write(&path, &yaml)?;
         run(folder.path(), &["migrate"]).await?;
