@@ -289,7 +289,6 @@ async fn start_scheduler(ground: &Ground, runtime: &Runtime) -> anyhow::Result<(
         changes_retention: ground.settings.changes_retention,
         retention: ground.settings.retention,
         events: ground.settings.events.clone(),
-        expressions: ground.settings.expressions,
     })
     .following_events(evaluator(&ground.settings.expressions))
     .following_targets(ground.settings.targets.clone());
@@ -344,6 +343,7 @@ fn start_hooks(ground: &Ground, runtime: &Runtime) -> Arc<Hooks> {
         events: ground.settings.events.clone(),
         // A key that is none was refused when the roles started.
         sealer: Arc::new(Sealer::new(ground.settings.secret_key.as_ref()).unwrap_or_default()),
+        expressions: ground.settings.expressions,
     };
     Hooks::start(parts, runtime)
 }
