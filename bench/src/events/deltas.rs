@@ -69,7 +69,7 @@ async fn write(store: &Arc<dyn Store>, source: SourceId, deltas: usize, version:
                 let written = matches!(outcomes[..], [DeltaOutcome::Added | DeltaOutcome::Modified]);
                 ensure!(written, "not written: {outcomes:?}");
             }
-            Ok(())
+            Ok::<_, anyhow::Error>(())
         })
     });
     let workers: Vec<_> = workers.collect();

@@ -38,7 +38,7 @@ struct Running {
 }
 
 impl Running {
-    /// `store`: none: a fresh database of the stage.
+    /// On a fresh database of the stage.
     async fn start(stage: &Stage, command: &str, queue: &str, rest: &str) -> Result<Self> {
         let database = stage.database().await?;
         let store = database.url().to_owned();

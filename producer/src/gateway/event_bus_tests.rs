@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::MAX_REQUESTS;
 use super::tests::{Answer, Bench, bench};
+use crate::api::MAX_WAITERS;
 
 const BASE: &str = "/api/events/bus/v1";
 const JSON: &str = "content-type: application/json\r\n";
@@ -102,4 +104,23 @@ async fn a_reader_without_events_is_held_until_there_are_some() {
         "{took:?}"
     );
     assert_eq!(payloads(&read(&bench, "a").await), [json!(1)]);
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_events_leave_their_place_to_others() {
+    let bench = bench("127.0.0.1:0", None).await;
+    let made = bench.send("PUT", "/v1/subscriptions/s", JSON, "{}").await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let pulling = bench.send("POST", "/v1/subscriptions/s/pull", JSON, r#"{"wait": 10}"#);
+    let looking = async {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let waits = || bench.state.api.state.waiters.available_permits() < MAX_WAITERS;
+        while !(waits() && bench.state.requests.available_permits() == MAX_REQUESTS) {
+            assert!(Instant::now() < deadline, "it keeps its place");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        publish(&bench, "t", json!(1), &[]).await
+    };
+    let (pulled, published) = tokio::join!(pulling, looking);
+    assert_eq!((pulled.json()["events"].as_array().unwrap().len(), published), (1, 201));
 }

@@ -3,6 +3,7 @@
 mod author;
 mod followers;
 mod side;
+mod subscriptions;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
