@@ -292,10 +292,8 @@ impl History {
                         .unwrap();
                 }
             }
-            97..98 => {
-                if self.perform(name, SubscriptionAct::Delete).await.is_ok() {
-                    self.expected.remove(name);
-                }
+            97..98 if self.perform(name, SubscriptionAct::Delete).await.is_ok() => {
+                self.expected.remove(name);
             }
             _ => {}
         }
