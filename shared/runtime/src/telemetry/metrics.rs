@@ -357,6 +357,7 @@ pub fn target(name: &str, lag: u64, failing: u64, objects: u64, held: bool) {
         i.target_objects.record(objects, &attributes);
         i.target_held.record(u64::from(held), &attributes);
     });
+}
 
 /// Events of a subscription were handed out that had been handed out before: the subscriber may have seen them.
 pub fn redelivered(name: &str, events: u64) {
