@@ -94,7 +94,7 @@ fn hook(settings: &HookSettings, hours: &[&HookHour], told: Option<Timestamp>, n
             path
         },
         verifies: !settings.secrets.is_empty(),
-        topic: settings.topic.clone(),
+        topic: settings.topic.as_ref().map(|topic| topic.as_str().to_owned()),
         max_body_bytes: settings.max_body_bytes,
         repairs: settings.repair.is_some(),
         last_stored_at: last_stored_at.map(Time),

@@ -66,7 +66,7 @@ async fn gateway_with(yaml: &str) -> Gateway {
             hooks: settings.hooks.clone(),
             events: settings.events.clone(),
             sealer: Arc::new(Sealer::new(settings.secret_key.as_ref()).unwrap()),
-            expressions: settings.expressions.clone(),
+            expressions: settings.expressions,
         },
         &runtime,
     );

@@ -144,6 +144,16 @@ pub enum HookTopic {
     Expression(String),
 }
 
+impl HookTopic {
+    /// As it is in the configuration.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Constant(text) | Self::Expression(text) => text,
+        }
+    }
+}
+
 /// A hook.
 #[derive(Clone, Debug)]
 pub struct HookSettings {

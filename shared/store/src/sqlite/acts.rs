@@ -7,7 +7,9 @@ use sqlx::{Row, query};
 use super::failure::failed;
 use super::rows::{fingerprint, moment, optional_count, optional_word, to_json, word, word_of};
 use super::sources::no_source;
-use super::{SqliteStore, begin, commands, commit, hook_secrets, jobs, operators, sql, subscription_acts, targets, tokens};
+use super::{
+    SqliteStore, begin, commands, commit, hook_secrets, jobs, operators, sql, subscription_acts, targets, tokens,
+};
 use crate::{AuditFilter, AuditRecord, AuditStore, Deed, OperatorAct, Outcome, Performed, StoreError};
 use tideline_core::rules::{JobVersion, SourceVersion};
 use tideline_core::words::{CycleNumber, JobId, JobState, Timestamp, Token};
