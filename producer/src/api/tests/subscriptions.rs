@@ -279,7 +279,7 @@ impl Bench {
                 (
                     text(entry, "act").unwrap(),
                     text(entry, "target").unwrap(),
-                    text(entry, "refused"),
+                    text(entry, "detail"),
                 )
             })
             .collect()

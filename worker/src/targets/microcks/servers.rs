@@ -159,8 +159,15 @@ impl<'t> Outline<'t> {
             };
             return Some(insert(self.text, before.len(), &format!("{comma}{}", items.join(","))));
         }
-        // A block: its dashes stand in one column, and its end is where the next key begins.
-        let indent = self.indent(list.start)?;
+        // A block: its dashes stand in one column, and its end is where the next key begins. One that is not indented begins,
+        // for the parser, behind its first dash.
+        let is_dash = self.text[list.start..].starts_with('-');
+        let first = if is_dash {
+            list.start
+        } else {
+            self.text[..list.start].rfind('-')?
+        };
+        let indent = self.indent(first)?;
         let items: String = items.iter().map(|item| format!("{indent}- {item}\n")).collect();
         match self.keys.get(place + 1) {
             Some(next) => Some(insert(self.text, self.line(next.start), &items)),
