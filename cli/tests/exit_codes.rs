@@ -251,7 +251,7 @@ fn a_wrong_expression_for_a_topic_is_found_by_check_with_its_line_and_column() {
     );
     let said = home.run(&["check"]).with_code(2);
     assert!(
-        said.err.starts_with("tideline.yaml:5:12: error: hooks[0].topic: ") && said.err.contains("at character 23"),
+        said.err.starts_with("tideline.yaml:5:12: error: hooks[0].topic: ") && said.err.contains("at character 24"),
         "{said:?}"
     );
 }
