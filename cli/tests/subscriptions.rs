@@ -84,5 +84,8 @@ fn a_push_that_cannot_be_made_is_refused_with_what_to_do() {
     let keyless = Home::with_files();
     keyless.run(&["migrate"]).with_code(0);
     let refused = keyless.run(&["subscriptions", "create", "x", "--push", "https://a.example"]);
-    assert!(refused.code != 0 && refused.err.contains("TIDELINE_SECRET_KEY"), "{refused:?}");
+    assert!(
+        refused.code != 0 && refused.err.contains("TIDELINE_SECRET_KEY"),
+        "{refused:?}"
+    );
 }

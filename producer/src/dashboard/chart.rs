@@ -28,9 +28,15 @@ pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: boo
     };
     let width = STEP * u32::try_from(bars).unwrap_or(1);
     let first = bars.saturating_sub(shown.len());
+    // What is an image has nothing in it that can be followed.
+    let role = if link { "group" } else { "img" };
+    let label = match shown.len() {
+        1 => "Changes of the last cycle".to_owned(),
+        count => format!("Changes of the last {count} cycles"),
+    };
     html! {
-        svg.chart.tall[link] viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role="img"
-            aria-label={ "Changes of the last " (shown.len()) " cycles" } {
+        svg.chart.tall[link] viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" role=(role)
+            aria-label=(label) {
             line.axis x1="0" x2=(width) y1=(middle) y2=(middle) {}
             @for (place, cycle) in shown.iter().rev().enumerate() {
                 @let x = STEP * u32::try_from(first + place).unwrap_or(0);
