@@ -77,7 +77,7 @@ const HOT: [(&str, &str, &str, &str); 20] = [
         "write_pages",
         include_str!("../../../shared/store/src/postgres/sql/write_pages.sql"),
         r"1, 1, 1, 1, 'c', 'p', 1, 0, '{0}', 2, '{1}', '{\\x00}', '{1}', '{0}', '{a}', '{a}', '{\\x00}', '{a}', '{a}',
-            '{\\x00}', '{1}', '{1}', '{5}', 1, false, '{0}', '{5}', '{}'",
+            '{\\x00}', '{1}', '{1}', '{5}', 1, false, '{0}', '{5}', '{}', '{7}', '{true}'",
         "pages_pkey",
     ),
     (
