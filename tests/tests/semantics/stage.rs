@@ -212,7 +212,8 @@ impl Stage {
         let now = self.clock.now();
         wait_until("the scheduler to turn", LIMIT, async || -> Result<()> {
             for report in self.roles.loops() {
-                let slow = report.name.starts_with("prune ") || ["rescue jobs", "rest sources"].contains(&report.name);
+                let slow = report.name.starts_with("prune ")
+                    || ["rescue jobs", "rest sources", "take samples"].contains(&report.name);
                 ensure!(
                     slow || report.last_success_at.is_some_and(|at| at >= now),
                     "{} has not",
