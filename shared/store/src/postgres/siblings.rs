@@ -136,17 +136,15 @@ async fn touch(
         .copied()
         .filter(|batch| !stale.contains(&batch.lease.job))
         .collect();
-    let progress = fresh
-        .iter()
-        .map(|batch| progress_text(&batch.progress_after(0, 0)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let progress: Vec<Progress> = fresh.iter().map(|batch| batch.progress_after(0, 0)).collect();
+    let texts = progress.iter().map(progress_text).collect::<Result<Vec<_>, _>>()?;
     let statement = sqlx::query(include_str!("sql/touch_siblings.sql"))
         .bind(first.source.0)
         .bind(first.cycle.0)
         .bind(now.0)
         .bind(ids(&fresh))
         .bind(tokens(&fresh))
-        .bind(progress)
+        .bind(texts)
         .bind(read_at(&fresh))
         .bind(look);
     let mut touched = HashSet::new();
@@ -156,8 +154,8 @@ async fn touch(
     if look {
         act.commit().await?;
     }
-    let done = fresh.iter().filter(|batch| touched.contains(&batch.lease.job));
-    Ok(done.map(|batch| (batch.lease, batch.progress_after(0, 0))).collect())
+    let done = fresh.iter().map(|batch| batch.lease).zip(progress);
+    Ok(done.filter(|(lease, _)| touched.contains(&lease.job)).collect())
 }
 
 fn ids(batches: &[&PageBatch]) -> Vec<i64> {
