@@ -24,7 +24,7 @@ lint:
 TEST = $(CARGO) test --workspace --all-features
 tests:
 	$(TEST) --no-run
-	@./.ci/side-by-side "$(TEST) --lib --bins --examples --test '[!cfw]*'" "$(TEST) --test '[cfw]*'"
+	@./.ci/side-by-side "$(TEST) --lib --bins --examples --test '[!cfstw]*'" "$(TEST) --test '[cfstw]*'"
 	$(TEST) --doc
 
 # Figures of this machine; BENCH=queue, growth, scale, idle or embedded for others, ARGS="--json --rounds 5" and the like.

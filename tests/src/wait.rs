@@ -3,10 +3,12 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-/// Looks every few milliseconds until `look` answers `Ok`, at most for `limit`.
+use crate::crowded;
+
+/// Looks every few milliseconds until `look` answers `Ok`, at most for `limit`, which is [longer](crowded) on a crowded machine.
 ///
 /// # Errors
-/// After `limit`: what was waited for, and the last answer that was not yet good.
+/// After that: what was waited for, and the last answer that was not yet good.
 pub async fn wait_until<T, E, F>(what: &str, limit: Duration, mut look: F) -> Result<T>
 where
     F: AsyncFnMut() -> Result<T, E>,
@@ -17,7 +19,9 @@ where
     loop {
         match look().await {
             Ok(value) => return Ok(value),
-            Err(not_yet) if started.elapsed() >= limit => bail!("waited {limit:?} for {what}; at last: {not_yet:#}"),
+            Err(not_yet) if started.elapsed() >= crowded(limit) => {
+                bail!("waited {:?} for {what}; at last: {not_yet:#}", started.elapsed())
+            }
             Err(_) => tokio::time::sleep(pause).await,
         }
         pause = (pause * 2).min(Duration::from_millis(100));

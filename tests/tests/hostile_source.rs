@@ -20,7 +20,7 @@ use tideline_tests::oracle::{FeedFollower, compare_catalog};
 use tideline_tests::servers::{TestDatabase, database, nats};
 use tideline_tests::{books, seed, wait_until};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 const CHANGES: ChangeRates = ChangeRates {
     add: 2.0,

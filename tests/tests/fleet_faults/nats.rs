@@ -23,8 +23,8 @@ impl Stage {
 
     /// Waits until workers take hints from NATS (again).
     async fn hints_flow(&self) -> Result<()> {
-        let first = wait_until("hints", crowded(SOON), async || self.hints_acked().await).await?;
-        wait_until("more hints", crowded(SOON), async || {
+        let first = wait_until("hints", SOON, async || self.hints_acked().await).await?;
+        wait_until("more hints", SOON, async || {
             let now = self.hints_acked().await?;
             ensure!(now > first, "{now} acked");
             Ok(())

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use tideline_tests::hostile::Counts;
 use tideline_tests::proxy::Mode;
 use tideline_tests::servers::Restart;
-use tideline_tests::{crowded, wait_until};
+use tideline_tests::wait_until;
 
 use super::stage::{LIMIT, Stage, Wanted, on_stage};
 
@@ -67,7 +67,7 @@ async fn while_postgres_is_gone_nobody_crashes_or_spins_and_work_goes_on_within_
             let start = async |stage: &mut Stage| {
                 stage.postgres.launch().await?;
                 let pages = stage.ledger.pages().await?;
-                wait_until("the first page", crowded(SOON), async || {
+                wait_until("the first page", SOON, async || {
                     let now = stage.ledger.pages().await?;
                     ensure!(now > pages, "{now} pages");
                     Ok(())

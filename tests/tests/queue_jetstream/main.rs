@@ -16,7 +16,7 @@ use tideline_queue::conformance::Handles;
 use tideline_queue::jetstream::{JetStreamQueue, wake_once};
 use tideline_queue::{Hint, Queue, QueueError, QueueHealth};
 use tideline_tests::servers::{self, Nats};
-use tideline_tests::{crowded, wait_until};
+use tideline_tests::wait_until;
 use tokio::task::JoinSet;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -189,7 +189,7 @@ async fn hints_flow_again_within_seconds_whenever_the_stream_is_deleted_under_lo
     for round in 0..8 {
         // Each receiver for itself: one that fell silent would not be missed in a sum.
         let before = count();
-        wait_until("every receiver to receive", crowded(SOON), async || {
+        wait_until("every receiver to receive", SOON, async || {
             let now = count();
             let silent = now.iter().zip(&before).any(|(now, before)| *now < before + 5);
             if silent {

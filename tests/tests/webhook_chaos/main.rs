@@ -16,7 +16,7 @@ use tideline_store::postgres::{PostgresOptions, PostgresStore};
 use tideline_store::{EventFilter, EventStore, SubscriptionStore};
 use tideline_tests::fleet::Fleet;
 use tideline_tests::servers::{Nats, Postgres, Restart, own_nats, own_postgres};
-use tideline_tests::{crowded, http_client, seed, wait_until};
+use tideline_tests::{http_client, seed, wait_until};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,7 @@ const PUSHED: [&str; 2] = ["first", "second"];
 const PULLED: &str = "puller";
 /// Webhooks in all: `TIDELINE_CHAOS_WEBHOOKS`.
 const WEBHOOKS: u32 = 1_500;
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn from_environment(name: &str, usual: u32) -> u32 {
     let given = std::env::var(name).ok().and_then(|text| text.parse().ok());
@@ -92,15 +93,11 @@ impl Stage {
         bodies.push((PULLED, serde_json::json!({"topics": ["ci.*"], "from": "beginning"})));
         for (name, body) in bodies {
             let url = format!("{base}/v1/subscriptions/{name}");
-            wait_until(
-                "a subscription to be made",
-                crowded(Duration::from_secs(30)),
-                async || {
-                    let answer = client.put(&url).json(&body).send().await?;
-                    ensure!(answer.status().is_success(), "{}", answer.text().await?);
-                    Ok(())
-                },
-            )
+            wait_until("a subscription to be made", LIMIT, async || {
+                let answer = client.put(&url).json(&body).send().await?;
+                ensure!(answer.status().is_success(), "{}", answer.text().await?);
+                Ok(())
+            })
             .await?;
         }
         Ok(())
@@ -150,7 +147,7 @@ async fn run(stage: &mut Stage, seed: u64) -> Result<()> {
         stage.break_something(&mut random).await?;
         faults += 1;
     }
-    let acknowledged = senders.finish(crowded(Duration::from_secs(30))).await?;
+    let acknowledged = senders.finish(LIMIT).await?;
     println!(
         "{faults} faults, {} webhooks acknowledged in {:?}",
         acknowledged.len(),
@@ -171,8 +168,7 @@ async fn run(stage: &mut Stage, seed: u64) -> Result<()> {
         .chain([(PULLED, puller.receipts.as_ref())])
         .collect();
     for (name, receipts) in receipts {
-        let limit = crowded(Duration::from_secs(30));
-        wait_until("everything to arrive", limit, async || {
+        wait_until("everything to arrive", LIMIT, async || {
             stage.fleet.revive()?;
             let missing = log.keys().filter(|id| !receipts.has(id)).count();
             ensure!(missing == 0, "{name}: {missing} of {} have not arrived", log.len());

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
-use tideline_tests::http_client;
+use tideline_tests::{http_client, wait_until};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -92,16 +92,14 @@ impl Senders {
     /// All that was acknowledged, when everything was, or the time is over.
     pub(crate) async fn finish(mut self, limit: Duration) -> Result<Vec<String>> {
         let mut acknowledged = Vec::new();
-        let all = async {
-            while let Some(ids) = self.0.join_next().await {
+        wait_until("all senders to be answered", limit, async || {
+            while let Some(ids) = self.0.try_join_next() {
                 acknowledged.extend(ids?);
             }
-            anyhow::Ok(())
-        };
-        match tokio::time::timeout(limit, all).await {
-            Ok(done) => done?,
-            Err(_) => bail!("the senders are not answered within {limit:?}"),
-        }
+            ensure!(self.0.is_empty(), "{} are not", self.0.len());
+            Ok(())
+        })
+        .await?;
         Ok(acknowledged)
     }
 }
