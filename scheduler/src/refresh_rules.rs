@@ -70,6 +70,9 @@ fn compile(source: &SourceSettings, place: usize, rule: &RefreshRule) -> Result<
         let value = expression(&format!("values.{name}"), text)?;
         Ok::<_, (String, String)>((name.clone(), value))
     });
+    if let Some(fetch) = &rule.fetch {
+        expression("fetch.body", &fetch.body)?;
+    }
     Ok(Rule {
         source: source.name.clone(),
         place,
@@ -142,6 +145,10 @@ impl Rule {
         let resource = self.resource.clone();
         match self.refresh {
             RefreshScope::Source => RefreshTarget::Source,
+            RefreshScope::Event => RefreshTarget::Event {
+                rule: self.place,
+                values,
+            },
             RefreshScope::Partition => RefreshTarget::Partition {
                 resource,
                 values,

@@ -24,6 +24,15 @@ pub trait Source: Send + Sync {
         ))
     }
 
+    /// Asks for what an event lacks, as a rule of the source's `on` says, and makes the body of another event of it. The event is
+    /// JSON with the members that rules see. The caller limits the time.
+    async fn complete_event(&self, _rule: usize, _: &Map<String, Value>, _event: &str) -> Result<Value, SourceError> {
+        Err(SourceError::new(
+            ErrorClass::Permanent,
+            "this source cannot be asked for what an event lacks",
+        ))
+    }
+
     /// Reads a document that lies where the source's entities lie, such as one beside the file of an entity. The caller limits the
     /// time.
     async fn read_document(&self, _: &DocumentPlace, _max_bytes: u64) -> Result<Document, SourceError> {

@@ -149,6 +149,18 @@ impl Trial {
         Ok((tried, page.next, page.hold.is_some()))
     }
 
+    /// The first resource of the API that the server has, where the source knows several.
+    async fn chosen(&self, out: &mut Out, root: &Start) -> anyhow::Result<Start> {
+        let (page, _, _) = self.read(out, root).await?;
+        let first = page.children.into_iter().next();
+        let first = first.ok_or_else(|| Failure::new(Code::Failed, "the server's API has no resources"))?;
+        Ok(Start {
+            partition: first.key,
+            args: first.args,
+            cursor: None,
+        })
+    }
+
     /// The root partition, or one of the wanted resource: found by reading the first page of the first partition of each
     /// resource on the way.
     async fn start_of(&self, out: &mut Out, resource: Option<&str>) -> anyhow::Result<Start> {
@@ -157,8 +169,13 @@ impl Trial {
             args: json!({}),
             cursor: None,
         };
+        let chooses = matches!(&self.settings.kind, SourceKind::Http(http) if !http.alternatives.is_empty());
         let Some(wanted) = resource else {
-            return Ok(root);
+            return if chooses {
+                self.chosen(out, &root).await
+            } else {
+                Ok(root)
+            };
         };
         let known: Vec<&str> = match &self.settings.kind {
             SourceKind::Http(http) => http.resources.iter().map(|resource| resource.name.as_str()).collect(),
@@ -172,7 +189,7 @@ impl Trial {
             };
             return Err(Failure::new(Code::NotFound, message).into());
         }
-        if known.first() == Some(&wanted) {
+        if known.first() == Some(&wanted) && !chooses {
             return Ok(root);
         }
         let mut visited: HashSet<String> = HashSet::new();

@@ -53,6 +53,16 @@ fn resource_json(resource: &Resource) -> Value {
     if !resource.headers.is_empty() {
         what["headers"] = json!(resource.headers);
     }
+    if let Some(lookup) = &resource.lookup {
+        let pagination = pagination_json(&lookup.pagination);
+        what["lookup"] = json!([lookup.path, lookup.query, pagination, lookup.items, lookup.entries]);
+    }
+    if let Some(download) = &resource.download {
+        what["download"] = json!(download);
+    }
+    if let Some(alternative) = &resource.alternative {
+        what["alternative"] = json!(alternative);
+    }
     what
 }
 

@@ -1,13 +1,13 @@
 //! `on:` what events make a source read something again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tideline_core::rules::TopicGlob;
 
-use super::http::placeholders;
 use super::reader::{Section, Spec, unknown};
-use super::settings::{RefreshRule, RefreshScope, Resource, SourceSettings};
+use super::resource::placeholders;
+use super::settings::{EventFetch, RefreshRule, RefreshScope, Resource, SourceSettings};
 
 pub(super) fn read_on(
     source: &Section<'_>,
@@ -48,11 +48,18 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
     }
     let doc = "jq condition evaluated on the event (`.topic`, `.key`, `.body`, `.headers`). Other events are ignored.";
     let when = rule.optional_jq("when", "always", doc);
-    let doc = "What to refresh: the `item` identified by `values`, an entire `partition`, or the `source` (a cycle).";
-    let scope = rule.choice("refresh", Some("source"), &["item", "partition", "source"], doc);
+    let doc = "What to refresh: the `item` identified by `values`, an entire `partition`, or the `source` (a cycle). `event` refreshes \
+               nothing: it asks the API for what the event lacks (`fetch`) and publishes it as another event, for other rules.";
+    let scope = rule.choice(
+        "refresh",
+        Some("source"),
+        &["item", "partition", "source", "event"],
+        doc,
+    );
     let refresh = match scope {
         Some("item") => RefreshScope::Item,
         Some("partition") => RefreshScope::Partition,
+        Some("event") => RefreshScope::Event,
         _ => RefreshScope::Source,
     };
     let resource = rule.optional_text("resource", "the first resource", "Resource of the item or partition.");
@@ -63,7 +70,8 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
                does a 404 (or an empty partition) remove its entities at once. Otherwise the next complete cycle decides, \
                because APIs also return 404 for missing permissions.";
     let removed = rule.optional_jq("removed", "never", doc);
-    let doc = "Read the item a second time after this delay, for senders that drop the events right after one.";
+    let doc =
+        "Read the item or partition a second time after this delay, for senders that drop the events right after one.";
     let range = Duration::from_millis(100)..=Duration::from_secs(3_600);
     let look_again = rule.duration_or_none("look_again", "none", range, doc).flatten();
     let doc = "jq expression over the event that makes several things to read of it, or none: one for each output. `values` and \
@@ -74,6 +82,8 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
     let only_known = rule.flag("only_known", false, doc);
     let doc = "Refresh the partitions below the partition too.";
     let deep = rule.flag("deep", false, doc);
+    let doc = "With `refresh: event`: the request, and the event that is made of its response.";
+    let fetch = rule.optional_section("fetch", doc, |fetch| read_fetch(fetch, &values, &topics));
     let read = RefreshRule {
         topics,
         when,
@@ -85,6 +95,7 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
         look_again,
         only_known,
         deep,
+        fetch,
     };
     if !rule.is_describing() {
         check_rule(rule, &read, resources, source_type);
@@ -92,7 +103,66 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
     read
 }
 
+fn read_fetch(fetch: &Section<'_>, values: &BTreeMap<String, String>, topics: &[String]) -> EventFetch {
+    let doc = "Path of the request, joined to `base_url`. `{name}` is replaced by one of the rule's `values`.";
+    let path = fetch.required_text("path", doc);
+    let doc = "Query parameters. `{name}` is replaced by one of the rule's `values`.";
+    let query = fetch.text_map("query", "mapping of names to texts", doc);
+    let doc = "Statuses that mean that there is no such thing: the response is then null.";
+    let absent = fetch
+        .statuses("absent", "[404, 410]", doc)
+        .unwrap_or_else(|| vec![404, 410]);
+    let topic = fetch.required_text("topic", "Topic of the event that is published.");
+    let doc = "Body of that event: a jq expression over `{event, response}`, where `.event` has the members that `when` sees.";
+    let body = fetch.required_jq("body", doc);
+    if path.contains("://") || path.starts_with("//") || path.contains(['?', '#']) {
+        fetch.fail("path", "must be a path without a host, `?` and `#`; use query");
+    }
+    let names: Vec<&str> = values.keys().map(String::as_str).collect();
+    for name in placeholders(&path).filter(|name| !names.contains(name)) {
+        fetch.fail(
+            "path",
+            format!("{{{name}}} names no value: {}", unknown("value", name, &names)),
+        );
+    }
+    let globs: Vec<TopicGlob> = topics.iter().filter_map(|topic| topic.parse().ok()).collect();
+    if topic.contains('*') || topic.parse::<TopicGlob>().is_err() {
+        fetch.fail("topic", "must be a topic, without `*`");
+    } else if globs.iter().any(|glob| glob.matches(&topic)) {
+        fetch.fail("topic", "is one that this rule follows: it would never end");
+    }
+    EventFetch {
+        path,
+        query,
+        absent,
+        topic,
+        body,
+    }
+}
+
+fn check_event(rule: &Section<'_>, source_type: Option<&str>) {
+    let without = ["resource", "removed", "look_again", "only_known", "deep"];
+    for key in without.into_iter().filter(|key| rule.has(key)) {
+        rule.fail(key, "has no effect with refresh: event");
+    }
+    if !rule.has("fetch") {
+        rule.fail("fetch", "is missing: what should be asked of the API?");
+    }
+    if source_type.is_some_and(|kind| kind != "http") {
+        rule.fail(
+            "refresh",
+            "must not be event: only sources of type http can ask for more",
+        );
+    }
+}
+
 fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], source_type: Option<&str>) {
+    if read.refresh == RefreshScope::Event {
+        return check_event(rule, source_type);
+    }
+    if rule.has("fetch") {
+        rule.fail("fetch", "needs refresh: event");
+    }
     if read.refresh == RefreshScope::Source {
         for key in [
             "resource",
@@ -110,8 +180,8 @@ fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], so
         }
         return;
     }
-    if read.refresh == RefreshScope::Partition && rule.has("look_again") {
-        rule.fail("look_again", "has no effect with refresh: partition");
+    if read.only_known && rule.has("look_again") {
+        rule.fail("look_again", "has no effect with only_known");
     }
     for key in ["only_known", "deep"].into_iter().filter(|key| rule.has(key)) {
         if read.refresh == RefreshScope::Item {
@@ -130,23 +200,13 @@ fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], so
         );
         return;
     }
-    let found = match &read.resource {
-        None => resources.first(),
-        Some(name) => {
-            let found = resources.iter().find(|resource| resource.name == *name);
-            if found.is_none() && !resources.is_empty() {
-                let names: Vec<&str> = resources.iter().map(|resource| resource.name.as_str()).collect();
-                rule.fail("resource", unknown("resource", name, &names));
-            }
-            found
-        }
+    let Some(resource) = resource_of(rule, read, resources) else {
+        return;
     };
-    let Some(resource) = found else { return };
     let wanted: BTreeSet<String> = if read.refresh == RefreshScope::Partition {
         values_above(resource, resources)
     } else if let Some(item) = &resource.item {
-        let texts = std::iter::once(item.as_str()).chain(resource.query.values().map(String::as_str));
-        texts.flat_map(placeholders).map(str::to_owned).collect()
+        values_of_item(resource, item)
     } else {
         let why = format!(
             "must not be item: resource \"{}\" has no `item`, the path of one of them",
@@ -162,6 +222,30 @@ fn check_rule(rule: &Section<'_>, read: &RefreshRule, resources: &[Resource], so
             format!("lack {name:?}, which resource \"{}\" needs", resource.name),
         );
     }
+}
+
+/// The values that reading one item needs.
+fn values_of_item(resource: &Resource, item: &String) -> BTreeSet<String> {
+    let lookup = resource.lookup.iter();
+    let beside = lookup.flat_map(|lookup| {
+        let query = lookup.query.values().chain(lookup.item_query.values());
+        query.chain(std::iter::once(&lookup.path))
+    });
+    let texts = std::iter::once(item).chain(resource.query.values()).chain(beside);
+    texts.flat_map(|text| placeholders(text)).map(str::to_owned).collect()
+}
+
+/// Resource of an item or partition: the first one, unless the rule names another.
+fn resource_of<'r>(rule: &Section<'_>, read: &RefreshRule, resources: &'r [Resource]) -> Option<&'r Resource> {
+    let Some(name) = &read.resource else {
+        return resources.first();
+    };
+    let found = resources.iter().find(|resource| resource.name == *name);
+    if found.is_none() && !resources.is_empty() {
+        let names: Vec<&str> = resources.iter().map(|resource| resource.name.as_str()).collect();
+        rule.fail("resource", unknown("resource", name, &names));
+    }
+    found
 }
 
 /// A partition of a `terraform` source is a workspace, named by its id.

@@ -75,10 +75,6 @@ fn a_rule_that_cannot_work_is_an_error_at_its_place() {
             "values: has no effect with refresh: source",
         ),
         (
-            "{ topic: a, refresh: partition, look_again: 1s }",
-            "look_again: has no effect with refresh: partition",
-        ),
-        (
             "{ topic: a, refresh: item, only_known: true, values: { id: .x } }",
             "only_known: has no effect with refresh: item",
         ),

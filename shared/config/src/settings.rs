@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod auth;
+mod lookup;
 mod paging;
 mod target;
 mod terraform;
 
 pub use self::auth::{Auth, GithubAppSettings, PrivateKey, TokenEndpoint};
+pub use self::lookup::{Alternative, Lookup};
 pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
 pub use self::target::{
-    DriftAction, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid, Removal, TargetKind,
-    TargetSettings,
+    DriftAction, EnrichSettings, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid, Removal,
+    TargetKind, TargetSettings,
 };
 pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
 use super::hooks::{EventSettings, HookSettings};
@@ -392,6 +394,10 @@ pub struct HttpSettings {
     pub definitions: Option<String>,
     /// What `${NAME}` stands for in `query` and `body` of the resources: not shown, for it may be a key.
     pub variables: Vec<Secret>,
+    /// `alternatives`: APIs of which the server has one; none: there is no choice.
+    pub alternatives: Vec<Alternative>,
+    /// `download_hosts`, in lower case, with a port if it is not the default one; besides the host of `base_url`.
+    pub download_hosts: Vec<String>,
 }
 
 /// One paginated resource.
@@ -435,6 +441,14 @@ pub struct Resource {
     pub item: Option<String>,
     /// `item_values` (or `values` of a resource without a parent): the values in `item`, as jq expressions over the item.
     pub item_values: BTreeMap<String, String>,
+    /// `lookup`: a second list whose values are `$lookup` in its expressions.
+    pub lookup: Option<Lookup>,
+    /// `alternative`: it is read only if the server has this one of the source's `alternatives`.
+    pub alternative: Option<String>,
+    /// `version`: jq expression over the parent item (or the output of `each`); while it is the same, nothing is requested.
+    pub version: Option<String>,
+    /// `download`: jq expression over the answer that makes the address of what is read instead of it.
+    pub download: Option<String>,
 }
 
 /// A rule of `on`: which events make the source read what again.
@@ -454,12 +468,29 @@ pub struct RefreshRule {
     pub values: BTreeMap<String, String>,
     /// `removed`: jq expression over the event that tells whether the item is gone.
     pub removed: Option<String>,
-    /// `look_again`: so long after the reading the item is read once more, 100 ms to 1 h; none: it is not.
+    /// `look_again`: so long after the reading it is done once more, 100 ms to 1 h; none: it is not.
     pub look_again: Option<Duration>,
     /// `only_known`: of the partitions that cycles have found, those with these values.
     pub only_known: bool,
     /// `deep`: the partitions that it reveals are read again too.
     pub deep: bool,
+    /// `fetch`: what is asked of the API for the event that is published; only with `refresh: event`.
+    pub fetch: Option<EventFetch>,
+}
+
+/// What a rule asks the source's API for, and the event that is made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFetch {
+    /// `path`: joined to `base_url`; `{name}` is one of the rule's values, percent-encoded.
+    pub path: String,
+    /// `query`: name → template with `{name}`.
+    pub query: BTreeMap<String, String>,
+    /// `absent`: statuses that say that there is no such thing; the response is then null.
+    pub absent: Vec<u16>,
+    /// `topic` of the event.
+    pub topic: String,
+    /// `body` of the event: jq expression over `{event, response}`.
+    pub body: String,
 }
 
 /// What is read again.
@@ -471,6 +502,8 @@ pub enum RefreshScope {
     Partition,
     /// The whole source.
     Source,
+    /// Nothing: another event is published, with what the API says besides.
+    Event,
 }
 
 /// How items become entities.

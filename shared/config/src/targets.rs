@@ -8,11 +8,11 @@ use url::Url;
 
 use super::Examined;
 use super::auth::read_auth;
-use super::http::placeholders;
 use super::reader::{Section, Spec};
+use super::resource::placeholders;
 use super::settings::{
-    Auth, DriftAction, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid, Removal, TargetKind,
-    TargetSettings,
+    Auth, DriftAction, EnrichSettings, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid,
+    Removal, TargetKind, TargetSettings,
 };
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -162,17 +162,30 @@ fn read_microcks(target: &Section<'_>) -> Option<MicrocksSettings> {
     })
 }
 
-fn read_enrich(enrich: &Section<'_>, base_url: Option<&Url>) -> Option<Url> {
+fn read_enrich(enrich: &Section<'_>, base_url: Option<&Url>) -> Option<Box<EnrichSettings>> {
     let doc = "Name each mock (unless its `includeInSwagger` is false) as a server in the definition of its API: in `servers` of \
-               OpenAPI 3, or as `host` and `basePath` of a Swagger 2 definition that names no host. Only inline definitions are \
-               changed, and only for readers: what the source gave stays as it is.";
+               OpenAPI 3 and AsyncAPI, or as `host` and `basePath` of a Swagger 2 definition that names no host. A definition that \
+               is in another file (`$text`, `$openapi`, …) is shown inline. Only readers see this: what the source gave stays as \
+               it is.";
     let servers = enrich.flag("servers", false, doc);
     let doc = "Where users reach the mocks, if not at `base_url`; `/rest/NAME/VERSION` follows.";
-    let public = enrich.optional_url("mocks_url", doc);
-    if !servers && enrich.has("mocks_url") {
-        enrich.fail("mocks_url", "has no effect without servers: true");
+    let mocks = enrich.optional_url("mocks_url", doc);
+    let doc = "Where users reach the mocks of AsyncAPI definitions: the `ws` or `wss` address of Microcks' async minion; \
+               `/api/ws/NAME/VERSION` follows. Without it they are not named.";
+    let events = enrich.parsed("events_url", "WebSocket URL", "none", doc, &|text| {
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "ws" | "wss") && url.host_str().is_some());
+        url.ok_or_else(|| "must be a URL such as wss://events.example.com".to_owned())
+    });
+    for key in ["mocks_url", "events_url"]
+        .into_iter()
+        .filter(|key| !servers && enrich.has(key))
+    {
+        enrich.fail(key, "has no effect without servers: true");
     }
-    public.or(base_url.cloned()).filter(|_| servers)
+    let mocks = mocks.or(base_url.cloned()).filter(|_| servers)?;
+    Some(Box::new(EnrichSettings { mocks, events }))
 }
 
 fn read_base_url(target: &Section<'_>) -> Option<Url> {

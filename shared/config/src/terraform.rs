@@ -150,6 +150,8 @@ fn read_api(source: &Section<'_>) -> Option<HttpSettings> {
         resources: Vec::new(),
         variables: Vec::new(),
         definitions: None,
+        alternatives: Vec::new(),
+        download_hosts: Vec::new(),
     })
 }
 
@@ -202,6 +204,7 @@ pub(super) fn default_rules(organization: &str) -> Vec<RefreshRule> {
         look_again: None,
         only_known: false,
         deep: false,
+        fetch: None,
     };
     let list = RefreshRule {
         topics: vec!["*.workspace.deleted".to_owned()],
@@ -214,6 +217,7 @@ pub(super) fn default_rules(organization: &str) -> Vec<RefreshRule> {
         look_again: None,
         only_known: false,
         deep: false,
+        fetch: None,
     };
     vec![workspace, list]
 }

@@ -139,6 +139,7 @@ impl Evaluator {
         let batch = Batch {
             calls: vec![program.call(Take::All)],
             parent: "{}".to_owned(),
+            lookup: "{}".to_owned(),
             inputs: vec![Input {
                 text: input.to_owned(),
                 calls: vec![0],

@@ -28,7 +28,7 @@ pub enum Expression {
     Jq(Program),
 }
 
-/// A checked jq program. The variable `$parent` is known to it.
+/// A checked jq program. The variables `$parent` and `$lookup` are known to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program(String);
 

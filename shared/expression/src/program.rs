@@ -25,7 +25,7 @@ const FORBIDDEN: [&str; 7] = [
     "debug_empty",
 ];
 
-/// A compiled program with the variable `$parent`.
+/// A compiled program with the variables `$parent` and `$lookup`.
 pub(crate) struct Compiled(jaq_core::Filter<JustLut<Val>>);
 
 /// Compiles a program.
@@ -49,7 +49,7 @@ pub(crate) fn compile(text: &str) -> Result<Compiled, String> {
     jaq_core::load::import(&modules, |_| Err(String::new())).map_err(|errors| load_error(text, &errors))?;
     Compiler::default()
         .with_funs(funs)
-        .with_global_vars(["$parent"])
+        .with_global_vars(["$parent", "$lookup"])
         .compile(modules)
         .map(Compiled)
         .map_err(|errors| {
@@ -110,9 +110,9 @@ impl Programs {
                 entry.insert(compiled);
             }
         }
-        let parent = match read(&batch.parent) {
-            Ok(parent) => parent,
-            Err(why) => return failed(batch, &why),
+        let globals = match (read(&batch.parent), read(&batch.lookup)) {
+            (Ok(parent), Ok(lookup)) => [parent, lookup],
+            (Err(why), _) | (_, Err(why)) => return failed(batch, &why),
         };
         let mut budget = batch.max_bytes;
         let mut done = Vec::with_capacity(batch.inputs.len());
@@ -124,7 +124,7 @@ impl Programs {
                     (_, Err(why)) => Err(Stop::Failed(why.clone())),
                     (None, _) => Err(Stop::Failed("the batch has no such program".to_owned())),
                     (Some(call), Ok(value)) => match self.0.get(&call.program) {
-                        Some(Ok(program)) => program.call(call, value, &parent, batch.max_outputs, &mut budget),
+                        Some(Ok(program)) => program.call(call, value, &globals, batch.max_outputs, &mut budget),
                         Some(Err(why)) => Err(Stop::Failed(why.clone())),
                         None => Err(Stop::Failed("the program is not compiled".to_owned())),
                     },
@@ -161,11 +161,11 @@ impl Compiled {
         &self,
         call: &Call,
         input: &Val,
-        parent: &Val,
+        globals: &[Val; 2],
         max_outputs: u32,
         budget: &mut u64,
     ) -> Result<Outcome, Stop> {
-        let context = Ctx::<JustLut<Val>>::new(&self.0.lut, Vars::new([parent.clone()]));
+        let context = Ctx::<JustLut<Val>>::new(&self.0.lut, Vars::new(globals.clone()));
         let mut outputs = Vec::new();
         for output in self.0.id.run((context, input.clone())) {
             if outputs.len() >= max_outputs as usize {

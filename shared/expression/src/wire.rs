@@ -11,6 +11,8 @@ pub struct Batch {
     pub calls: Vec<Call>,
     /// What `$parent` is, as JSON text.
     pub parent: String,
+    /// What `$lookup` is, as JSON text.
+    pub lookup: String,
     /// What the programs run on.
     pub inputs: Vec<Input>,
     /// Outputs of one program that are read at most.

@@ -32,6 +32,7 @@ fn batch(program: &str, take: Take, inputs: &[&str]) -> Batch {
     Batch {
         calls: vec![program.call(take)],
         parent: r#"{"org":"acme"}"#.to_owned(),
+        lookup: r#"{"web":["api:default/web"]}"#.to_owned(),
         inputs: inputs
             .iter()
             .map(|text| Input {
@@ -47,9 +48,9 @@ fn batch(program: &str, take: Take, inputs: &[&str]) -> Batch {
 #[tokio::test]
 async fn the_standard_library_and_the_parent_are_there() {
     let evaluator = evaluator(limits());
-    let program = "[.[] | select(. > 1) | tostring + $parent.org]";
+    let program = "[.[] | select(. > 1) | tostring + $parent.org + $lookup.web[0]]";
     let outcomes = evaluator.batch(batch(program, Take::All, &["[1,2]"]), MINUTE).await;
-    let expected = vec![vec![Outcome::Values(vec![r#"["2acme"]"#.to_owned()])]];
+    let expected = vec![vec![Outcome::Values(vec![r#"["2acmeapi:default/web"]"#.to_owned()])]];
     assert_eq!(outcomes.unwrap(), expected);
     assert_eq!(
         values(&evaluator, ".a.b", r#"{"a":{"b":7}}"#).await.unwrap(),

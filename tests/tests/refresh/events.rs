@@ -28,6 +28,7 @@ fn rule(id: &str) -> RefreshRule {
         look_again: None,
         only_known: false,
         deep: false,
+        fetch: None,
     }
 }
 

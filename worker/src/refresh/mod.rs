@@ -5,6 +5,7 @@
 //! lets nothing older win ([`DeltaStore`](tideline_store::DeltaStore)). What a complete reading no longer shows goes, if
 //! nothing else shows it (`write.rs`).
 
+mod event;
 mod item;
 mod known;
 mod partition;
@@ -195,7 +196,11 @@ impl Handler for RefreshHandler {
                         "the source has no partition of these values that can be read alone".to_owned(),
                     ));
                 };
-                self.partition(attempt, &ready, &part, (*removed, *deep)).await
+                let how = (*removed, *deep, request.look_again_ms);
+                self.partition(attempt, &ready, &part, how).await
+            }
+            RefreshTarget::Event { rule, values } => {
+                self.complete(attempt, &ready, (*rule, values), request.event).await
             }
             RefreshTarget::Source | RefreshTarget::FailedRule { .. } => self.cycle(&ready).await,
         }

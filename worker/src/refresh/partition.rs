@@ -1,6 +1,8 @@
 //! Reading one partition again outside of a cycle: page by page, as deltas. When the last page is written, what the partition
 //! no longer shows goes, if that is certain; else it is left to the next complete cycle.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tideline_core::rules::{came_twice, keep_cursor};
@@ -27,13 +29,15 @@ struct Place {
     shown: bool,
     /// Something on the pages could not be read, and may be what is missing.
     doubtful: bool,
+    /// It was read to its end once; this is the second look that the request wants.
+    looked: bool,
 }
 
 /// What a page brings, besides its entities.
 struct Rest {
     next: Option<Value>,
     children: Vec<ChildPartition>,
-    hold: Option<std::time::Duration>,
+    hold: Option<Duration>,
     failure: Option<SourceError>,
 }
 
@@ -44,7 +48,7 @@ impl RefreshHandler {
         attempt: &Attempt,
         ready: &Ready<'_>,
         part: &Part,
-        (removed, deep): (bool, bool),
+        (removed, deep, look_again_ms): (bool, bool, Option<u64>),
     ) -> Result<Outcome, HandlerError> {
         let settings = &ready.readable.settings;
         let ends_at = self.clock.now().plus(settings.burst_length);
@@ -70,11 +74,16 @@ impl RefreshHandler {
                 if is_complete(&place, removed, settings.confirm_cycles) {
                     self.drop_unseen(ready, &origin, since, removed).await?;
                 }
-                return Ok(Outcome::Done);
+                return match look_again_ms.filter(|_| !place.looked) {
+                    None => Ok(Outcome::Done),
+                    Some(wait) => {
+                        store_place(attempt, &again(&place)).await?;
+                        Ok(Outcome::Again(Duration::from_millis(wait)))
+                    }
+                };
             };
             advance(&mut place, next)?;
-            let text = serde_json::to_string(&place).map_err(|error| HandlerError::Other(Box::new(error)))?;
-            attempt.checkpoint(&text).await?;
+            store_place(attempt, &place).await?;
             if attempt.stop.is_cancelled() {
                 return Ok(Outcome::HandBack);
             }
@@ -150,6 +159,20 @@ fn advance(place: &mut Place, next: Value) -> Result<(), HandlerError> {
     place.kept = keep_cursor(place.kept, place.page, &text);
     place.cursor = Some(next);
     Ok(())
+}
+
+async fn store_place(attempt: &Attempt, place: &Place) -> Result<(), HandlerError> {
+    let text = serde_json::to_string(place).map_err(|error| HandlerError::Other(Box::new(error)))?;
+    attempt.checkpoint(&text).await
+}
+
+/// The beginning of the second look.
+fn again(place: &Place) -> Place {
+    Place {
+        event: place.event,
+        looked: true,
+        ..Place::default()
+    }
 }
 
 /// Where the last attempt for the same request stopped.

@@ -157,6 +157,10 @@ pub(crate) fn resource(name: &str, path: &str, pagination: Pagination) -> Resour
         entity: EntityShape::AsIs,
         item: None,
         item_values: BTreeMap::new(),
+        lookup: None,
+        alternative: None,
+        version: None,
+        download: None,
     }
 }
 
@@ -182,6 +186,8 @@ pub(crate) fn rest(base_url: &Url, resources: Vec<Resource>) -> HttpSettings {
         resources,
         definitions: None,
         variables: Vec::new(),
+        alternatives: Vec::new(),
+        download_hosts: Vec::new(),
     }
 }
 
@@ -245,8 +251,9 @@ pub(crate) fn memory(page: &Page) -> PageMemory {
 pub(crate) fn references(page: &Page) -> Vec<String> {
     items(page)
         .iter()
-        .map(|item| match item {
-            Item::Entity { reference, .. } => reference.to_string(),
+        .filter_map(|item| match item {
+            Item::Entity { reference, .. } => Some(reference.to_string()),
+            Item::MadeBy(_) => None,
             item => panic!("{item:?}"),
         })
         .collect()

@@ -25,7 +25,8 @@ fn recipe(name: &str, base: &Url) -> SourceSettings {
     let block = block.replace("https://api.example.com", base);
     let block = block.replace("/run/secrets/api-token", token.to_str().unwrap());
     let text = format!("sources:\n{block}");
-    let settings = tideline_config::parse(&text, std::path::Path::new("recipe.yaml"), &|_| None);
+    let environment = |name: &str| (name == "API_TOKEN").then(|| "t0ken".to_owned());
+    let settings = tideline_config::parse(&text, std::path::Path::new("recipe.yaml"), &environment);
     settings.unwrap_or_else(|errors| panic!("{errors}")).sources.remove(0)
 }
 
@@ -203,4 +204,68 @@ async fn documents_of_yaml_behind_a_list_of_projects_are_read_by_their_recipe() 
         }
     });
     assert_eq!(found.await, (vec!["one".to_owned(), "two".to_owned()], 3));
+}
+
+#[tokio::test]
+async fn lookups_versions_and_alternatives_are_read_by_their_recipes() {
+    let found = read("lookup", |seen| match seen.path.as_str() {
+        "/routes" => answer(json!([{"service": "t0", "host": "a.example"}])),
+        _ => answer(json!(
+            (0..THINGS)
+                .map(|number| json!({"id": format!("t{number}")}))
+                .collect::<Vec<_>>()
+        )),
+    });
+    assert_eq!(found.await, (expected(), 2));
+    let found = read("version", |seen| match seen.path.as_str() {
+        "/projects" => answer(json!([{"id": 1, "last_activity_at": "monday"}])),
+        _ => answer(json!(
+            (0..THINGS)
+                .map(|number| json!({"name": format!("t{number}")}))
+                .collect::<Vec<_>>()
+        )),
+    });
+    assert_eq!(found.await, (expected(), 2));
+    let found = read("alternatives", |seen| match seen.path.as_str() {
+        "/v2/things" => status(404, &[], "{}"),
+        _ => answer(json!(
+            (0..THINGS)
+                .map(|number| json!({"name": format!("t{number}")}))
+                .collect::<Vec<_>>()
+        )),
+    });
+    assert_eq!(found.await, (expected(), 3));
+}
+
+#[tokio::test]
+async fn downloads_are_read_by_their_recipe() {
+    let lines: Vec<String> = (0..THINGS)
+        .map(|number| json!({"serial": format!("t{number}")}).to_string())
+        .collect();
+    let found = read("download", move |seen| match seen.path.as_str() {
+        "/exports/newest" => answer(json!({"links": {"archive": "/archive/1?signature=x"}})),
+        _ => status(200, &[], &lines.join("\n")),
+    });
+    assert_eq!(found.await, (expected(), 2));
+}
+
+#[tokio::test]
+async fn events_are_completed_by_their_recipe() {
+    let api = Api::start(|seen| {
+        assert_eq!(
+            (seen.path.as_str(), seen.query("from")),
+            ("/projects/7/repository/compare", Some("a"))
+        );
+        answer(json!({"diffs": [{"new_path": "x.md"}, {"new_path": "y.md"}]}))
+    })
+    .await;
+    let settings = recipe("event", &api.url);
+    let source = tideline_worker::sources::open(&settings).unwrap();
+    let values = json!({"project": 7, "before": "a", "after": "b"});
+    let event = json!({"topic": "gitlab.push", "body": {"project_id": 7}}).to_string();
+    let made = source
+        .complete_event(0, values.as_object().unwrap(), &event)
+        .await
+        .unwrap();
+    assert_eq!(made, json!({"project": 7, "paths": ["x.md", "y.md"]}));
 }

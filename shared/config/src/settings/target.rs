@@ -118,10 +118,19 @@ pub struct MicrocksSettings {
     pub drift: DriftAction,
     /// `drift_interval`: how often files are read again and Microcks is compared with them, default 1 h; none: never.
     pub drift_interval: Option<Duration>,
-    /// `enrich.servers`: mocks become servers of the API's definition in the catalog, below this address; none: they do not.
-    pub enrich: Option<Url>,
+    /// `enrich.servers`: mocks become servers of the API's definition in the catalog; none: they do not.
+    pub enrich: Option<Box<EnrichSettings>>,
     /// `max_artifact_bytes`, default 2 MiB, as Microcks'.
     pub max_artifact_bytes: u64,
+}
+
+/// Where users reach mocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrichSettings {
+    /// `enrich.mocks_url`: below it those that answer requests; default `base_url`.
+    pub mocks: Url,
+    /// `enrich.events_url`: below it those that send messages, by WebSocket; none: they are not named.
+    pub events: Option<Url>,
 }
 
 /// What becomes of the mocks of a file that is wrong.

@@ -14,7 +14,7 @@ pub struct RefreshRequest {
     pub target: RefreshTarget,
     /// The event that asked for it last. Another event is another request, so that the last reading comes after the last event.
     pub event: i64,
-    /// The item is read once more so long after the reading, in milliseconds: its sender may hold back what comes next.
+    /// It is read once more so long after the reading, in milliseconds: its sender may hold back what comes next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_again_ms: Option<u64>,
 }
@@ -51,6 +51,13 @@ pub enum RefreshTarget {
     },
     /// All of it: a cycle is asked for.
     Source,
+    /// Nothing: the source's API is asked for more, and another event is published.
+    Event {
+        /// The rule's place in the source's `on`, from 0.
+        rule: usize,
+        /// What fills the path.
+        values: Map<String, Value>,
+    },
     /// A rule that failed on the event: its job is parked, so that a person sees it.
     FailedRule {
         /// Its place in the source's `on`, from 0.
@@ -94,6 +101,7 @@ impl RefreshRequest {
                 named(word, resource, values)
             }
             RefreshTarget::Source => "source".to_owned(),
+            RefreshTarget::Event { rule, values } => format!("event/{rule}/{}", Value::Object(values.clone())),
             RefreshTarget::FailedRule { rule, .. } => format!("rule/{rule}"),
         };
         let key = format!("{}/{rest}", self.source);

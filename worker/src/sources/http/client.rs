@@ -93,6 +93,8 @@ impl HttpClient {
             resources: Vec::new(),
             definitions: None,
             variables: Vec::new(),
+            alternatives: Vec::new(),
+            download_hosts: Vec::new(),
         };
         Ok(Self {
             transport: Transport::new(&settings, timeout, clock)?,
@@ -107,6 +109,7 @@ impl HttpClient {
             url: call.url,
             headers: HeaderMap::new(),
             body: call.body,
+            hides_answer: false,
         };
         let answer = self.transport.call(&request, &call.headers).await.map_err(call_error)?;
         let now = self.transport.clock.now();

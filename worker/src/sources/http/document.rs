@@ -19,6 +19,7 @@ impl HttpSource {
             url: url.clone(),
             headers: HeaderMap::new(),
             body: None,
+            hides_answer: false,
         };
         // GitHub's contents API gives the file itself only if it is asked to.
         let is_github = url.path().contains("/repos/") && url.path().contains("/contents/");

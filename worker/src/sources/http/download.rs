@@ -4,14 +4,16 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, LOCATION};
-use tokio::io::AsyncRead;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+use tideline_expression::{EvaluateError, Expression};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use url::Url;
 
-use super::limits;
-use super::paging::origin_text;
-use super::transport::{Transport, unpacked};
+use super::paging::{HttpRequest, origin_text};
+use super::transport::{Answer, Transport, address, unpacked};
+use super::{HttpSource, limits};
 use crate::source::{ErrorClass, SourceError};
 
 /// Redirects to other origins that are followed, each to an allowed host.
@@ -69,6 +71,72 @@ impl Transport {
         let why = format!("{what} is behind more than {MAX_HOPS} redirects");
         Err(SourceError::new(ErrorClass::Permanent, why))
     }
+}
+
+impl HttpSource {
+    /// What is at the address that an answer names, as if it had been the answer. Its validators are not those of the answer.
+    pub(super) async fn downloaded(
+        &self,
+        download: &Expression,
+        asked: &HttpRequest,
+        answer: &Answer,
+    ) -> Result<Answer, SourceError> {
+        let what = format!("the download of {}", address(&asked.url));
+        let permanent = |why: &str| SourceError::new(ErrorClass::Permanent, format!("{what}: {why}"));
+        let text = std::str::from_utf8(&answer.body).map_err(|_| permanent("the answer is not UTF-8"))?;
+        let found = self.inner.evaluator.evaluate(download, text).await;
+        let found = found.map_err(|error| match error {
+            EvaluateError::TimedOut(_) | EvaluateError::Unavailable(_) => {
+                SourceError::new(ErrorClass::Transient { retry_after: None }, format!("{what}: {error}"))
+            }
+            // Its text may repeat what the answer has.
+            _ => permanent("the expression `download` fails on the answer"),
+        })?;
+        let named = found.iter().find_map(Value::as_str);
+        let named = named.ok_or_else(|| permanent("the answer names no address (`download` makes no text of it)"))?;
+        let at = answer
+            .url
+            .join(named)
+            .map_err(|_| permanent("the address in the answer is none"))?;
+        let is_allowed = |url: &Url| is_allowed(url, &self.inner.base, &self.download_hosts);
+        let body = match self.transport.download(&what, at, &is_allowed).await? {
+            Download::Body(body) => body,
+            // It was good for a while: the next attempt is told another one.
+            Download::Refused(status) => {
+                let why = format!("{what}: the address in the answer was answered {status}");
+                return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, why));
+            }
+        };
+        let most = self.rules.max_body_bytes;
+        let mut bytes = Vec::new();
+        let cut = |_| SourceError::new(ErrorClass::Transient { retry_after: None }, format!("{what} was cut"));
+        body.take(most.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(cut)?;
+        let endless = bytes.len() as u64 > most;
+        let got = Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            url: asked.url.clone(),
+            body: bytes.into(),
+            endless,
+        };
+        self.rules.judge(asked, &got, (false, false), &self.transport)?;
+        Ok(got)
+    }
+}
+
+/// Whether a source may download from there: from its own host, or one that it names, and not in the clear unless its API is.
+pub(in crate::sources) fn is_allowed(url: &Url, base: &Url, hosts: &[String]) -> bool {
+    if url.scheme() != base.scheme() && url.scheme() != "https" {
+        return false;
+    }
+    let Some(host) = url.host_str() else { return false };
+    let with_port = url
+        .port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    url.origin() == base.origin() || hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(&with_port))
 }
 
 fn refused(what: &str, from: &str, status: StatusCode, retry_after: Option<Duration>) -> SourceError {

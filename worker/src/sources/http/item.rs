@@ -1,14 +1,17 @@
 //! Reading one item again, and finding the partition that an event names.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tideline_core::words::{ChildPartition, EntityRef, KeyHash, item_hash};
 use tideline_expression::Expression;
 use tokio::time::Instant;
 
+use super::derived::item_plan;
 use super::lines::Form;
+use super::lookup::NOTHING;
 use super::partition::{Place, key_prefix};
-use super::plan::item_plan;
 use super::template::scalar_text;
 use super::{HttpSource, Inner};
 use crate::source::{ErrorClass, Item, ItemContent, ItemRequest, SourceError};
@@ -35,7 +38,11 @@ impl HttpSource {
             });
         }
         self.rules.judge(&asked, &answer, (false, false), &self.transport)?;
-        let read = self.read(index, &place, &answer).await;
+        let looked = match plan.has_lookup {
+            true => self.read_lookup(plan, &place).await?,
+            false => Arc::clone(&NOTHING),
+        };
+        let read = self.read(index, &place, &answer, &looked).await;
         let read = read.map_err(|error| self.unreadable(error, &asked, &answer))?;
         Ok(ItemContent::Found(read.items))
     }
@@ -65,7 +72,7 @@ impl HttpSource {
             .inner
             .read(
                 index,
-                &place,
+                (&place, &NOTHING),
                 &self.transport.redactor,
                 (body.as_bytes(), Form::Json),
                 Instant::now() + self.page_timeout,
@@ -135,7 +142,8 @@ impl Inner {
     pub(super) fn partition(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<ChildPartition> {
         let resource = self.resource(resource)?;
         let root = self.resources.first()?;
-        if resource.name == root.name {
+        // Where the server has one of several APIs, the root partition is the choice.
+        if resource.name == root.name && !self.has_alternatives {
             return Some(ChildPartition {
                 key: String::new(),
                 args: json!({}),

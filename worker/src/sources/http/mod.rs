@@ -5,11 +5,16 @@
 //! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
 
 mod auth;
+mod bodies;
 mod children;
+mod choice;
 pub(crate) mod client;
+mod collector;
+mod derived;
 mod document;
 pub(super) mod download;
 mod ending;
+mod event;
 mod exchange;
 mod extract;
 mod failure;
@@ -19,6 +24,8 @@ mod item;
 pub(super) mod limits;
 mod lines;
 mod link;
+mod lookup;
+mod memory;
 mod pace;
 pub(super) mod paging;
 mod partition;
@@ -29,6 +36,7 @@ mod tokens;
 pub(super) mod transport;
 mod validators;
 pub(super) mod verdict;
+mod version;
 mod view;
 
 use std::sync::Arc;
@@ -37,30 +45,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::StatusCode;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-use tideline_config::settings::{HttpSettings, Resource, SourceSettings};
+use tideline_config::settings::{Alternative, HttpSettings, Resource, SourceSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::{ChildPartition, Fingerprint, KeyHash, PageMemory, Validators};
 use tideline_expression::Evaluator;
-use tokio::time::Instant;
 
 pub use self::exchange::{Exchange, Observer};
 
+use self::bodies::NoPage;
+use self::children::siblings;
+use self::derived::compile_event;
 use self::ending::Failure;
+use self::lookup::{Looked, Lookups};
+use self::memory::not_requested;
 use self::paging::{HttpRequest, PageFacts};
 use self::partition::Place;
 use self::plan::{Plan, Problem};
-use self::reading::{Read, ReadError, Reader};
+use self::reading::Read;
 use self::transport::{Answer, Transport, address};
 use self::validators::{content_print, telling_header, validators};
 use self::verdict::Rules;
+use self::version::is_current;
 use crate::source::{
     Document, DocumentPlace, ErrorClass, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError,
 };
-
-/// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work. Expressions run in processes
-/// of their own.
-const INLINE_BYTES: usize = 64 * 1024;
 
 /// Problems of the settings that only compiling shows, each with its place within the source, such as `resources[0].items`.
 #[must_use]
@@ -78,6 +86,9 @@ pub struct HttpSource {
     identity: String,
     conditional: bool,
     page_timeout: Duration,
+    alternatives: Vec<Alternative>,
+    download_hosts: Vec<String>,
+    lookups: Lookups,
 }
 
 struct Inner {
@@ -85,6 +96,8 @@ struct Inner {
     plans: Vec<Plan>,
     resources: Vec<Resource>,
     max_body_bytes: u64,
+    /// The root partition is the choice among them.
+    has_alternatives: bool,
     evaluator: Arc<Evaluator>,
 }
 
@@ -102,7 +115,7 @@ impl HttpSource {
         let salt = format!("{:?}", source.volatile);
         let plans = plan::compile(settings, &salt);
         let transport = Transport::new(settings, source.page_timeout, clock);
-        let (plans, transport) = match (plans, transport) {
+        let (mut plans, transport) = match (plans, transport) {
             (Ok(plans), Ok(transport)) => (plans, transport),
             (plans, transport) => {
                 let mut problems = plans.err().unwrap_or_default();
@@ -110,12 +123,15 @@ impl HttpSource {
                 return Err(problems);
             }
         };
+        let rules = source.on.iter().enumerate();
+        plans.extend(rules.filter_map(|(place, rule)| compile_event(settings, place, rule)));
         Ok(Self {
             inner: Arc::new(Inner {
                 base: settings.base_url.clone(),
                 plans,
                 resources: settings.resources.clone(),
                 max_body_bytes: settings.max_body_bytes,
+                has_alternatives: !settings.alternatives.is_empty(),
                 evaluator,
             }),
             transport,
@@ -127,6 +143,9 @@ impl HttpSource {
             identity: auth::identity(&settings.auth),
             conditional: settings.conditional,
             page_timeout: source.page_timeout,
+            alternatives: settings.alternatives.clone(),
+            download_hosts: settings.download_hosts.clone(),
+            lookups: Lookups::default(),
         })
     }
 
@@ -135,26 +154,6 @@ impl HttpSource {
     pub fn observed(mut self, observer: Observer) -> Self {
         self.transport.observer = Some(observer);
         self
-    }
-
-    /// SHA-256 over what is asked, by whom, and what becomes of the answer.
-    fn request_print(&self, plan: &Plan, asked: &HttpRequest, request: &PageRequest<'_>) -> Fingerprint {
-        let mut hasher = Sha256::new();
-        let cursor = request.cursor.map(Value::to_string).unwrap_or_default();
-        for part in [
-            plan.salt.as_slice(),
-            self.identity.as_bytes(),
-            asked.method.as_str().as_bytes(),
-            asked.url.as_str().as_bytes(),
-            asked.body.as_deref().unwrap_or_default(),
-            request.partition.as_bytes(),
-            request.args.to_string().as_bytes(),
-            cursor.as_bytes(),
-        ] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        Fingerprint(hasher.finalize().into())
     }
 
     /// An answer that can be read, or one whose status the resource names.
@@ -206,7 +205,12 @@ impl HttpSource {
     }
 
     /// The empty page that a status tells of.
-    fn nothing(&self, plan: &Plan, request: &PageRequest<'_>, answer: &Answer) -> Result<Page, Failure> {
+    fn nothing(
+        &self,
+        plan: &Plan,
+        request: &PageRequest<'_>,
+        (answer, print): (&Answer, Fingerprint),
+    ) -> Result<Page, Failure> {
         let next = match request.cursor {
             Some(cursor) => plan.next_after_refusal(cursor)?,
             None => None,
@@ -215,81 +219,13 @@ impl HttpSource {
             content: PageContent::Items(Vec::new()),
             next,
             children: siblings(plan, request),
-            validators: Validators::default(),
+            validators: Validators {
+                request: plan.has_version.then_some(print),
+                ..Validators::default()
+            },
             hold: self.hold(answer),
             failure: None,
         })
-    }
-
-    async fn read(&self, index: usize, place: &Place, answer: &Answer) -> Result<Read, NoPage> {
-        if answer.status == StatusCode::NO_CONTENT {
-            return Ok(Read {
-                count: Some(0),
-                ..Read::default()
-            });
-        }
-        let form = lines::form_of(self.inner.plans[index].format, &answer.headers);
-        let deadline = Instant::now() + self.page_timeout;
-        if answer.body.len() <= INLINE_BYTES {
-            let read = self
-                .inner
-                .read(index, place, &self.transport.redactor, (&answer.body, form), deadline);
-            return read.await.map_err(NoPage::from);
-        }
-        let (inner, place, body) = (Arc::clone(&self.inner), place.clone(), answer.body.clone());
-        let redactor = Arc::clone(&self.transport.redactor);
-        let runtime = tokio::runtime::Handle::current();
-        let work = move || runtime.block_on(inner.read(index, &place, &redactor, (&body, form), deadline));
-        match tokio::task::spawn_blocking(work).await {
-            Ok(read) => read.map_err(NoPage::from),
-            Err(_) => Err(NoPage::Cut("reading it was stopped".to_owned())),
-        }
-    }
-}
-
-impl Inner {
-    async fn read(
-        &self,
-        index: usize,
-        place: &Place,
-        redactor: &super::redact::Redactor,
-        (body, form): (&[u8], lines::Form),
-        deadline: Instant,
-    ) -> Result<Read, ReadError> {
-        Reader {
-            plan: &self.plans[index],
-            place,
-            redactor,
-            evaluator: &self.evaluator,
-            deadline,
-            max_bytes: self.max_body_bytes,
-            form,
-        }
-        .read(body)
-        .await
-    }
-
-    /// The plan of a partition's resource.
-    fn plan_of(&self, place: &Place) -> Option<usize> {
-        match &place.resource {
-            None => Some(0),
-            Some(name) => self.plans.iter().position(|plan| plan.name == *name),
-        }
-    }
-}
-
-/// Why a body makes no page.
-enum NoPage {
-    Cut(String),
-    Permanent(String),
-}
-
-impl From<ReadError> for NoPage {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Cut(why) | ReadError::Failed(why) => Self::Cut(why),
-            ReadError::Wrong(why) => Self::Permanent(why),
-        }
     }
 }
 
@@ -301,6 +237,16 @@ impl Source for HttpSource {
 
     async fn read_item(&self, request: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
         self.read_one(request).await.map_err(|error| self.redacted(error))
+    }
+
+    async fn complete_event(
+        &self,
+        rule: usize,
+        values: &Map<String, Value>,
+        event: &str,
+    ) -> Result<Value, SourceError> {
+        let made = self.complete(rule, values, event).await;
+        made.map_err(|error| self.redacted(error))
     }
 
     async fn read_document(&self, place: &DocumentPlace, max_bytes: u64) -> Result<Document, SourceError> {
@@ -329,6 +275,16 @@ impl Source for HttpSource {
     }
 }
 
+impl Inner {
+    /// The plan of a partition's resource.
+    fn plan_of(&self, place: &Place) -> Option<usize> {
+        match &place.resource {
+            None => Some(0),
+            Some(name) => self.plans.iter().position(|plan| plan.name == *name),
+        }
+    }
+}
+
 impl HttpSource {
     /// A path may hold a secret, and any text of an error may hold the path: no error leaves without a look at it.
     fn redacted(&self, error: SourceError) -> SourceError {
@@ -341,6 +297,9 @@ impl HttpSource {
     async fn request_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
         let permanent = |why: String| SourceError::new(ErrorClass::Permanent, self.transport.redactor.text(&why));
         let place = Place::of(request.partition, request.args);
+        if place.resource.is_none() && self.inner.has_alternatives {
+            return self.choose(&request).await;
+        }
         let Some(index) = self.inner.plan_of(&place) else {
             return Err(permanent(format!(
                 "partition {} belongs to a resource that the configuration no longer has",
@@ -351,28 +310,58 @@ impl HttpSource {
         let asked = plan
             .request(&self.inner.base, &place, request.cursor)
             .map_err(|why| permanent(format!("partition {}: {why}", request.partition)))?;
-        let print = self.request_print(plan, &asked, &request);
-        let memory = request.memory.filter(|memory| memory.validators.request == Some(print));
+        let looked = self.look_up(plan, &place, (request.partition, request.cursor)).await?;
+        let print = self.request_print(plan, &asked, &request, &looked);
+        let (print, memory) = self.remembered(plan, &request, print);
+        if let Some(memory) = memory
+            && plan.has_version
+            && memory
+                .validators
+                .request
+                .is_some_and(|remembered| is_current(remembered, print))
+        {
+            return Ok(not_requested(memory));
+        }
+        let page = self
+            .read_at(&request, (index, &place, &asked), (print, memory), &looked)
+            .await?;
+        if page.next.is_none() {
+            self.lookups.forget(request.partition);
+        }
+        Ok(page)
+    }
+
+    /// Sends the request of a page and reads the answer.
+    async fn read_at(
+        &self,
+        request: &PageRequest<'_>,
+        (index, place, asked): (usize, &Place, &HttpRequest),
+        (print, memory): (Fingerprint, Option<&PageMemory>),
+        looked: &Arc<Looked>,
+    ) -> Result<Page, SourceError> {
+        let plan = &self.inner.plans[index];
         let failed = |failure: Failure| {
             let text = format!("{}: {}", address(&asked.url), failure.why);
             SourceError::new(failure.class, self.transport.redactor.text(&text))
         };
-
-        let mut answer = self.fetch(plan, &asked, memory, (&place, request.cursor)).await?;
+        let mut answer = self.fetch(plan, asked, memory, (place, request.cursor)).await?;
         if self.says_nothing(plan, &answer, request.cursor) {
-            return self.nothing(plan, &request, &answer).map_err(failed);
+            return self.nothing(plan, request, (&answer, print)).map_err(failed);
         }
         if answer.status == StatusCode::NOT_MODIFIED {
             match memory {
-                Some(memory) if self.next_is_as_remembered(plan, &place, &answer, memory) => {
+                Some(memory) if self.next_is_as_remembered(plan, place, &answer, memory) => {
                     return Ok(self.unchanged(print, memory, &answer));
                 }
-                _ => answer = self.fetch(plan, &asked, None, (&place, request.cursor)).await?,
+                _ => answer = self.fetch(plan, asked, None, (place, request.cursor)).await?,
             }
         }
         if answer.status == StatusCode::NOT_MODIFIED {
             let why = format!("{} answered 304 to a request without conditions", address(&asked.url));
             return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, why));
+        }
+        if let Some(download) = &plan.download {
+            answer = self.downloaded(download, asked, &answer).await?;
         }
         let content = content_print(plan, &answer);
         if let Some(memory) = memory
@@ -380,9 +369,9 @@ impl HttpSource {
         {
             return Ok(self.unchanged(print, memory, &answer));
         }
-        let read = self.read(index, &place, &answer).await;
-        let read = read.map_err(|error| self.unreadable(error, &asked, &answer))?;
-        let (page, failure) = self.page(plan, &place, &request, (print, content), &answer, read);
+        let read = self.read(index, place, &answer, looked).await;
+        let read = read.map_err(|error| self.unreadable(error, asked, &answer))?;
+        let (page, failure) = self.page(plan, place, request, (print, content), &answer, read);
         match failure {
             None => Ok(page),
             // Its items are kept: they were read, whatever follows.
@@ -404,27 +393,9 @@ impl HttpSource {
         request: &PageRequest<'_>,
         (print, content): (Fingerprint, Fingerprint),
         answer: &Answer,
-        read: Read,
+        mut read: Read,
     ) -> (Page, Option<Failure>) {
-        let facts = PageFacts {
-            cursor: request.cursor,
-            count: read.count,
-            picked: read.picked,
-            digest: read.digest,
-            headers: &answer.headers,
-            url: &answer.url,
-            next: read.next,
-            total: read.total,
-            total_pages: read.total_pages,
-            said_last: read.said_last,
-        };
-        let next = plan.next(&facts, &self.inner.base, place).and_then(|next| match next {
-            Some(next) if self.transport.redactor.touches(&next.to_string()) => Err(Failure::permanent(
-                "the next cursor repeats a credential, which may not be stored",
-            )),
-            next => Ok(next),
-        });
-        let (next, failure) = match next {
+        let (next, failure) = match self.next_of(plan, place, request.cursor, (answer, &mut read)) {
             Ok(next) => (next, None),
             Err(failure) => (None, Some(failure)),
         };
@@ -441,6 +412,34 @@ impl HttpSource {
         (page, failure)
     }
 
+    /// The cursor of the page that follows an answer.
+    fn next_of(
+        &self,
+        plan: &Plan,
+        place: &Place,
+        cursor: Option<&Value>,
+        (answer, read): (&Answer, &mut Read),
+    ) -> Result<Option<Value>, Failure> {
+        let facts = PageFacts {
+            cursor,
+            count: read.count,
+            picked: read.picked,
+            digest: read.digest.take(),
+            headers: &answer.headers,
+            url: &answer.url,
+            next: read.next.take(),
+            total: read.total.take(),
+            total_pages: read.total_pages.take(),
+            said_last: read.said_last,
+        };
+        match plan.next(&facts, &self.inner.base, place)? {
+            Some(next) if self.transport.redactor.touches(&next.to_string()) => Err(Failure::permanent(
+                "the next cursor repeats a credential, which may not be stored",
+            )),
+            next => Ok(next),
+        }
+    }
+
     /// What a body that makes no page means.
     fn unreadable(&self, error: NoPage, asked: &HttpRequest, answer: &Answer) -> SourceError {
         let (class, text) = match error {
@@ -455,17 +454,6 @@ impl HttpSource {
             }
         };
         SourceError::new(class, self.transport.redactor.text(&text))
-    }
-
-    fn unchanged(&self, print: Fingerprint, memory: &PageMemory, answer: &Answer) -> Page {
-        Page {
-            content: PageContent::Unchanged,
-            next: None,
-            children: Vec::new(),
-            validators: validators(print, memory.validators.content, answer, Some(&memory.validators)),
-            hold: self.hold(answer),
-            failure: None,
-        }
     }
 
     fn hold(&self, answer: &Answer) -> Option<Duration> {
@@ -499,15 +487,4 @@ impl HttpSource {
         plan.next(&facts, &self.inner.base, place)
             .is_ok_and(|next| next == remembered)
     }
-}
-
-/// Other resources without a parent, which the root partition's first page reveals.
-fn siblings(plan: &Plan, request: &PageRequest<'_>) -> Vec<ChildPartition> {
-    let names = plan.siblings.iter().filter(|_| request.cursor.is_none());
-    names
-        .map(|name| ChildPartition {
-            key: name.clone(),
-            args: serde_json::json!({"resource": name, "values": {}}),
-        })
-        .collect()
 }

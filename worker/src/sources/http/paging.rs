@@ -29,6 +29,8 @@ pub(in crate::sources) struct HttpRequest {
     /// Those of the resource.
     pub(in crate::sources) headers: HeaderMap,
     pub(in crate::sources) body: Option<Vec<u8>>,
+    /// The answer names an address that nobody may see: a person who tries the source is not shown it.
+    pub(in crate::sources) hides_answer: bool,
 }
 
 /// What an answer says about the next page.
@@ -83,6 +85,7 @@ impl Plan {
             url,
             headers: self.headers.clone(),
             body,
+            hides_answer: self.download.is_some(),
         })
     }
 

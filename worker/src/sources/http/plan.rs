@@ -1,6 +1,6 @@
 //! The settings of a resource, compiled once: expressions, templates and what a walk over an answer must find.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 use tideline_config::settings::{
     AnswerFormat, EntityShape, FailIf, HttpSettings, NextUrls, PageEnd, Pagination, Resource,
 };
-use tideline_expression::{Call, CompileError, Expression, Path, Take};
+use tideline_expression::{Call, Expression, Path, Take};
 
+use super::collector::Collector;
+use super::derived::{compile_item, compile_lookup};
 use super::extract::Wants;
 use super::template::Template;
 
@@ -33,6 +35,12 @@ pub(super) struct Plan {
     pub(super) items: ItemsAt,
     pub(super) paging: PagingPulls,
     pub(super) shape: Shape,
+    /// A second list is read beside it.
+    pub(super) has_lookup: bool,
+    /// Its partitions may have versions.
+    pub(super) has_version: bool,
+    /// Makes an address of an answer: what is there is read instead.
+    pub(super) download: Option<Expression>,
     pub(super) children: Vec<ChildPlan>,
     /// Other resources that are read from the root partition; only of the root's plan.
     pub(super) siblings: Vec<String>,
@@ -101,12 +109,16 @@ pub(super) enum Shape {
         body: Option<Pull>,
     },
     Shaped(Pull),
+    /// None: they are entries of a lookup.
+    Entries(Pull),
 }
 
 /// A resource below the items of another one.
 pub(super) struct ChildPlan {
     pub(super) resource: String,
     pub(super) values: ChildValues,
+    /// Of the only partition of an item: its version.
+    pub(super) version: Option<Pull>,
 }
 
 /// The values that tell the partitions of a child apart.
@@ -116,78 +128,6 @@ pub(super) enum ChildValues {
     /// Each output of a program is an object of the values of a partition.
     Each(Pull),
 }
-
-/// Collects the paths that one walk must find, the programs that one round trip must run, and the problems.
-struct Collector<'p> {
-    at: String,
-    /// jq functions that stand in front of every program.
-    definitions: &'p str,
-    paths: Vec<Path>,
-    calls: Vec<Call>,
-    problems: &'p mut Vec<Problem>,
-}
-
-impl Collector<'_> {
-    fn pull(&mut self, key: &str, text: &str) -> Option<Pull> {
-        self.take(key, Take::First, Expression::compile, text)
-    }
-
-    fn pull_all(&mut self, key: &str, text: &str) -> Option<Pull> {
-        self.take(key, Take::All, Expression::compile, text)
-    }
-
-    /// One program that makes an object of values for each output of `each`.
-    fn pull_each(&mut self, each: &str, values: &BTreeMap<String, String>) -> Option<Pull> {
-        let mut fine = self.compiles("each", each);
-        for (name, text) in values {
-            fine &= self.compiles(&format!("values.{name}"), text);
-        }
-        let members = values.iter().map(|(name, text)| format!("\"{name}\": ({text})"));
-        let members: Vec<String> = members.collect();
-        let program = format!("({each}) | {{{}}}", members.join(", "));
-        if fine { self.pull_all("each", &program) } else { None }
-    }
-
-    fn compiles(&mut self, key: &str, text: &str) -> bool {
-        let compiled = Expression::compile(&format!("{}\n{text}", self.definitions));
-        let wrong = compiled
-            .err()
-            .map(|why| (format!("{}.{key}", self.at), why.to_string()));
-        let fine = wrong.is_none();
-        self.problems.extend(wrong);
-        fine
-    }
-
-    fn pull_or_text(&mut self, key: &str, text: &str) -> Option<Pull> {
-        self.take(key, Take::First, Expression::compile_or_text, text)
-    }
-
-    fn take(&mut self, key: &str, take: Take, compile: Compile, text: &str) -> Option<Pull> {
-        // A plain path or a word needs no functions.
-        let mut compiled = compile(text);
-        if !self.definitions.is_empty() && !matches!(compiled, Ok(Expression::Path(_) | Expression::Text(_))) {
-            compiled = Expression::compile(&format!("{}\n{text}", self.definitions));
-        }
-        match compiled {
-            Ok(Expression::Text(text)) => Some(Pull::Text(text)),
-            Ok(Expression::Jq(program)) => {
-                self.calls.push(program.call(take));
-                Some(Pull::Jq(self.calls.len() - 1))
-            }
-            Ok(Expression::Path(path)) => {
-                self.paths.push(path);
-                Some(Pull::Slice(self.paths.len() - 1))
-            }
-            Err(why) => {
-                self.problems.push((format!("{}.{key}", self.at), why.to_string()));
-                None
-            }
-        }
-    }
-}
-
-/// One of the ways of compiling an expression.
-type Compile = fn(&str) -> Result<Expression, CompileError>;
 
 /// Compiles all resources.
 ///
@@ -207,43 +147,11 @@ pub(super) fn compile(settings: &HttpSettings, salt: &str) -> Result<Vec<Plan>, 
     let mut plans: Vec<Plan> = (0..settings.resources.len())
         .filter_map(|index| compile_resource(settings, index, salt, &mut problems))
         .collect();
-    plans.extend(
-        settings
-            .resources
-            .iter()
-            .filter_map(|resource| compile_item(settings, resource, salt)),
-    );
+    for index in 0..settings.resources.len() {
+        plans.extend(compile_item(settings, index, salt));
+        plans.extend(compile_lookup(settings, index, salt, &mut problems));
+    }
     if problems.is_empty() { Ok(plans) } else { Err(problems) }
-}
-
-/// How one item of a resource is read again: the answer is the item. What is wrong with its expressions, the resource's own
-/// plan says.
-fn compile_item(settings: &HttpSettings, resource: &Resource, salt: &str) -> Option<Plan> {
-    let path = resource.item.clone()?;
-    let texts = std::iter::once(&path).chain(resource.query.values());
-    let names = texts.flat_map(|text| Template::parse(text).unknown(&BTreeSet::new()));
-    let above = Resource {
-        name: String::new(),
-        parent: None,
-        ..resource.clone()
-    };
-    let alone = Resource {
-        name: item_plan(&resource.name),
-        parent: Some(String::new()),
-        parent_values: names.map(|name| (name, ".".to_owned())).collect(),
-        post: false,
-        path,
-        body: None,
-        pagination: Pagination::None,
-        end: PageEnd::default(),
-        items: Some(".".to_owned()),
-        ..resource.clone()
-    };
-    let settings = HttpSettings {
-        resources: vec![above, alone],
-        ..settings.clone()
-    };
-    compile_resource(&settings, 1, salt, &mut Vec::new())
 }
 
 /// The values by which an event names an item, where pages show them too: plain paths.
@@ -260,12 +168,12 @@ fn maker(resource: &Resource, item: &mut Collector<'_>) -> Option<Vec<(String, P
     values.collect()
 }
 
-/// The name of the plan that reads one item of a resource.
-pub(super) fn item_plan(resource: &str) -> String {
-    format!("{resource}\0item")
-}
-
-fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems: &mut Vec<Problem>) -> Option<Plan> {
+pub(super) fn compile_resource(
+    settings: &HttpSettings,
+    index: usize,
+    salt: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Plan> {
     let resource = &settings.resources[index];
     let at = format!("resources[{index}]");
     let (path, query) = templates(settings, resource, &at, problems);
@@ -278,6 +186,10 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
         problems: &mut *problems,
     };
     let items = items_at(resource, &mut answer);
+    let download = match &resource.download {
+        Some(text) => Some(answer.expression("download", text)?),
+        None => None,
+    };
     let paging = paging_pulls(resource, &mut answer);
     let (answer_paths, answer_calls) = (answer.paths, answer.calls);
     let mut item = Collector {
@@ -299,6 +211,7 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
         ItemsAt::Path { path, .. } => (Some(path), path.is_empty().then(Vec::new)),
         ItemsAt::Jq(_) => (None, None),
     };
+    let is_root = index == 0 && settings.alternatives.is_empty();
     let roots = settings.resources.iter().enumerate();
     Some(Plan {
         name: resource.name.clone(),
@@ -314,10 +227,13 @@ fn compile_resource(settings: &HttpSettings, index: usize, salt: &str, problems:
         format: resource.format,
         paging: paging?,
         shape: shape?,
+        has_lookup: resource.lookup.is_some(),
+        has_version: resource.version.is_some(),
+        download,
         children,
         maker,
         siblings: roots
-            .filter(|(at, other)| index == 0 && *at > 0 && other.parent.is_none())
+            .filter(|(at, other)| is_root && *at > 0 && other.parent.is_none())
             .map(|(_, other)| other.name.clone())
             .collect(),
         object_wants: Wants::new(in_object, &answer_paths),
@@ -335,7 +251,7 @@ fn salt_of(settings: &HttpSettings, resource: &Resource, index: usize, salt: &st
         .resources
         .iter()
         .filter(|child| child.parent.as_ref() == Some(&resource.name) || (index == 0 && child.parent.is_none()))
-        .map(|child| (&child.name, &child.each, &child.parent_values))
+        .map(|child| (&child.name, &child.each, &child.parent_values, &child.version))
         .collect();
     let next_urls = &settings.next_urls;
     let text = format!(
@@ -460,14 +376,19 @@ fn children(settings: &HttpSettings, parent: &str, item: &mut Collector<'_>) -> 
                 });
                 ChildValues::One(values.collect())
             }
-            Some(each) => match item.pull_each(each, &child.parent_values) {
+            Some(each) => match item.pull_each(each, &child.parent_values, child.version.as_deref()) {
                 Some(pull) => ChildValues::Each(pull),
                 None => continue,
             },
         };
+        let version = match (&child.version, &child.each) {
+            (Some(version), None) => item.pull("version", version),
+            _ => None,
+        };
         children.push(ChildPlan {
             resource: child.name.clone(),
             values,
+            version,
         });
     }
     children

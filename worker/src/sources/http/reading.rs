@@ -13,10 +13,11 @@ use tokio::time::Instant;
 use super::super::backstage;
 use super::super::files::yaml::documents;
 use super::super::redact::Redactor;
-use super::children::child_values;
+use super::children::children_of;
 use super::ending::digest;
 use super::extract::{Found, List, extract};
 use super::lines::Form;
+use super::lookup::Looked;
 use super::partition::Place;
 use super::plan::{ItemsAt, Plan, Pull, Shape};
 use super::template::scalar_text;
@@ -45,6 +46,8 @@ pub(super) enum ReadError {
 pub(super) struct Read {
     pub(super) items: Vec<Item>,
     pub(super) children: Vec<ChildPartition>,
+    /// Of a lookup: keys and their values.
+    pub(super) entries: Vec<(String, Value)>,
     /// Items in the answer; none if jq picked them.
     pub(super) count: Option<u64>,
     /// Items picked.
@@ -77,6 +80,8 @@ impl Picked<'_> {
 pub(super) struct Reader<'p> {
     pub(super) plan: &'p Plan,
     pub(super) place: &'p Place,
+    /// What its expressions look up.
+    pub(super) looked: &'p Looked,
     pub(super) redactor: &'p Redactor,
     /// Runs the expressions.
     pub(super) evaluator: &'p Evaluator,
@@ -195,6 +200,7 @@ impl Reader<'_> {
         let batch = Batch {
             calls: calls.to_vec(),
             parent: Value::Object(self.place.values.clone()).to_string(),
+            lookup: self.looked.json.clone(),
             inputs: inputs.collect(),
             max_outputs: MAX_OUTPUTS,
             max_bytes: self.max_bytes,
@@ -314,13 +320,21 @@ impl Reader<'_> {
                 read.items.push(item);
             }
             Shape::Shaped(pull) => self.shaped(&view, pull, read, made_bytes),
+            Shape::Entries(pull) => match entries_of(&view, pull) {
+                Ok(entries) => read.entries.extend(entries),
+                Err(why) => read.items.push(self.malformed(None, &why, text)),
+            },
         }
         for child in &self.plan.children {
-            match child_values(&view, &child.values) {
+            match children_of(&view, child) {
                 Ok(partitions) => {
-                    let children = partitions
-                        .iter()
-                        .map(|values| self.place.child(&child.resource, values));
+                    let children = partitions.iter().map(|one| {
+                        let mut partition = self.place.child(&child.resource, &one.values);
+                        if let Some(version) = &one.version {
+                            partition.args["version"] = Value::from(version.as_str());
+                        }
+                        partition
+                    });
                     read.children.extend(children);
                 }
                 Err(why) => {
@@ -373,14 +387,7 @@ impl Reader<'_> {
     }
 
     fn shaped(&self, view: &View<'_, '_>, pull: &Pull, read: &mut Read, made_bytes: &mut u64) {
-        let outputs = match pull {
-            Pull::Jq(program) => match view.outcome(*program) {
-                Outcome::Values(texts) | Outcome::Elements(texts) => Ok(texts.clone()),
-                Outcome::Failed(why) => Err(why.clone()),
-            },
-            pull => view.json(pull).map(|text| text.into_iter().collect::<Vec<_>>()),
-        };
-        match outputs {
+        match view.outputs(pull) {
             Ok(texts) => {
                 for text in texts {
                     *made_bytes += text.len() as u64;
@@ -417,6 +424,19 @@ fn maker_of(resource: &str, values: &[(String, Pull)], view: &View<'_, '_>) -> O
     ))
 }
 
+/// The objects of `key` and `value` that a lookup makes of an item.
+fn entries_of(view: &View<'_, '_>, pull: &Pull) -> Result<Vec<(String, Value)>, String> {
+    let outputs = view.outputs(pull).map_err(|why| format!("entries: {why}"))?;
+    let entry = |text: String| {
+        let mut entry: Value = serde_json::from_str(&text).map_err(|error| format!("entries: {error}"))?;
+        let key = scalar_text(&entry["key"]);
+        let value = entry.get_mut("value").map(Value::take);
+        key.zip(value)
+            .ok_or_else(|| "entries: must make objects of a text `key` and a `value`".to_owned())
+    };
+    outputs.into_iter().map(entry).collect()
+}
+
 /// Null is an error, anything else is a stream of items.
 fn picked_by_jq<'a>(outputs: &[String]) -> Result<Vec<Picked<'a>>, ReadError> {
     match outputs {
@@ -428,7 +448,7 @@ fn picked_by_jq<'a>(outputs: &[String]) -> Result<Vec<Picked<'a>>, ReadError> {
     }
 }
 
-fn json_error(error: serde_json::Error) -> ReadError {
+pub(super) fn json_error(error: serde_json::Error) -> ReadError {
     if error.is_eof() {
         ReadError::Cut(format!("the answer ends too early: {error}"))
     } else {

@@ -79,6 +79,7 @@ impl Transport {
             url: discovery.clone(),
             headers: HeaderMap::new(),
             body: None,
+            hides_answer: false,
         };
         let request = self.client.get(discovery.clone()).header(ACCEPT, "application/json");
         let answer = self.receive(&asked, request, MAX_SMALL_BODY).await?;
@@ -116,6 +117,7 @@ impl Transport {
             url: endpoint.clone(),
             headers: HeaderMap::new(),
             body: None,
+            hides_answer: false,
         };
         let mut request = self
             .client
@@ -156,6 +158,7 @@ impl Transport {
             url: self.api(path),
             headers: HeaderMap::new(),
             body: None,
+            hides_answer: false,
         };
         let mut headers = self.fixed();
         if let Some(value) = auth::sensitive(&format!("Bearer {jwt}")) {

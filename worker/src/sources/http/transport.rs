@@ -14,6 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tideline_config::settings::{HttpSettings, RateLimitHeaders};
 use tideline_core::clock::Clock;
+use tideline_core::rules::REDACTED;
 use tideline_core::words::Validators;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
@@ -231,7 +232,11 @@ impl Transport {
         }
         if let (Some(observer), Some(shown)) = (&self.observer, shown) {
             let took = self.clock.now().since(started);
-            observer(shown.answered(status, &headers, &body, took, &self.redactor));
+            let mut exchange = shown.answered(status, &headers, &body, took, &self.redactor);
+            if asked.hides_answer && status.is_success() {
+                REDACTED.clone_into(&mut exchange.answer);
+            }
+            observer(exchange);
         }
         Ok(Answer {
             status,

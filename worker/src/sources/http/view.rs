@@ -76,6 +76,17 @@ impl<'a, 'v> View<'a, 'v> {
         }
     }
 
+    /// Everything that is pulled, as JSON texts.
+    pub(super) fn outputs(&self, pull: &Pull) -> Result<Vec<String>, String> {
+        match pull {
+            Pull::Jq(program) => match self.outcome(*program) {
+                Outcome::Values(texts) | Outcome::Elements(texts) => Ok(texts.clone()),
+                Outcome::Failed(why) => Err(why.clone()),
+            },
+            pull => Ok(self.json(pull)?.into_iter().collect()),
+        }
+    }
+
     /// Whether the answer says that the request failed, although its status does not.
     pub(super) fn check_failure(&self, fail_if: Option<&FailPull>) -> Result<(), ReadError> {
         let pull = match fail_if {

@@ -17,7 +17,7 @@ use super::state::{Header, StateError, read_state};
 use super::workspace::{Listed, StateVersionDocument, Workspace, WorkspaceDocument, WorkspaceList};
 use crate::source::{ErrorClass, Item, SourceError};
 use crate::sources::http::Observer;
-use crate::sources::http::download::Download;
+use crate::sources::http::download::{Download, is_allowed};
 use crate::sources::http::limits;
 use crate::sources::http::paging::HttpRequest;
 use crate::sources::http::transport::{Answer, Transport, address};
@@ -252,22 +252,9 @@ impl Requests {
 
     /// The API's own host, HCP Terraform's archive for it, and what the configuration names.
     fn allows(&self, url: &Url) -> bool {
-        let base = &self.base;
-        if url.scheme() != base.scheme() && url.scheme() != "https" {
-            return false;
-        }
-        let Some(host) = url.host_str() else { return false };
-        let with_port = url
-            .port()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let is_own = url.origin() == base.origin();
-        let is_archive = base.host_str() == Some("app.terraform.io") && with_port == ARCHIVE;
-        is_own
-            || is_archive
-            || self
-                .download_hosts
-                .iter()
-                .any(|allowed| allowed.eq_ignore_ascii_case(&with_port))
+        let is_cloud = self.base.host_str() == Some("app.terraform.io");
+        let is_archive = is_cloud && is_allowed(url, &self.base, &[ARCHIVE.to_owned()]);
+        is_archive || is_allowed(url, &self.base, &self.download_hosts)
     }
 
     async fn get(&self, path: &[&str], query: &[(&'static str, String)]) -> Result<(HttpRequest, Answer), SourceError> {
@@ -283,6 +270,8 @@ impl Requests {
             url,
             headers: HeaderMap::new(),
             body: None,
+            // It has the address of the state.
+            hides_answer: path.last() == Some(&"current-state-version"),
         };
         let answer = self.transport.fetch(&request, None).await?;
         Ok((request, answer))

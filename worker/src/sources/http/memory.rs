@@ -1,0 +1,97 @@
+//! What is remembered of a request from page to page and cycle to cycle, and the pages that are as remembered.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tideline_core::words::{Fingerprint, PageMemory};
+
+use super::HttpSource;
+use super::lookup::Looked;
+use super::paging::HttpRequest;
+use super::plan::Plan;
+use super::transport::Answer;
+use super::validators::validators;
+use super::version::{is_same_request, print_with_version};
+use crate::source::{Page, PageContent, PageRequest};
+
+impl HttpSource {
+    /// SHA-256 over what is asked, by whom, and what becomes of the answer.
+    pub(super) fn request_print(
+        &self,
+        plan: &Plan,
+        asked: &HttpRequest,
+        request: &PageRequest<'_>,
+        looked: &Looked,
+    ) -> Fingerprint {
+        let mut hasher = Sha256::new();
+        let cursor = request.cursor.map(Value::to_string).unwrap_or_default();
+        for part in [
+            plan.salt.as_slice(),
+            self.identity.as_bytes(),
+            asked.method.as_str().as_bytes(),
+            asked.url.as_str().as_bytes(),
+            asked.body.as_deref().unwrap_or_default(),
+            request.partition.as_bytes(),
+            asked_with(request.args).as_bytes(),
+            cursor.as_bytes(),
+            looked.print.0.as_slice(),
+        ] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Fingerprint(hasher.finalize().into())
+    }
+
+    /// What will be remembered of the request, and what is, if it was the same.
+    pub(super) fn remembered<'r>(
+        &self,
+        plan: &Plan,
+        request: &PageRequest<'r>,
+        print: Fingerprint,
+    ) -> (Fingerprint, Option<&'r PageMemory>) {
+        let memory = request.memory;
+        if !plan.has_version {
+            return (print, memory.filter(|memory| memory.validators.request == Some(print)));
+        }
+        let print = print_with_version(print, request.args.get("version"), self.transport.clock.now());
+        let is_same = |memory: &&PageMemory| {
+            let remembered = memory.validators.request;
+            remembered.is_some_and(|remembered| is_same_request(remembered, print))
+        };
+        (print, memory.filter(is_same))
+    }
+
+    pub(super) fn unchanged(&self, print: Fingerprint, memory: &PageMemory, answer: &Answer) -> Page {
+        Page {
+            content: PageContent::Unchanged,
+            next: None,
+            children: Vec::new(),
+            validators: validators(print, memory.validators.content, answer, Some(&memory.validators)),
+            hold: self.hold(answer),
+            failure: None,
+        }
+    }
+}
+
+/// The arguments of a partition that decide what is asked: not its version.
+fn asked_with(args: &Value) -> String {
+    match args {
+        Value::Object(members) if members.contains_key("version") => {
+            let mut members = members.clone();
+            members.remove("version");
+            Value::Object(members).to_string()
+        }
+        args => args.to_string(),
+    }
+}
+
+/// The page of a partition whose version says that it is as remembered.
+pub(super) fn not_requested(memory: &PageMemory) -> Page {
+    Page {
+        content: PageContent::Unchanged,
+        next: None,
+        children: Vec::new(),
+        validators: memory.validators.clone(),
+        hold: None,
+        failure: None,
+    }
+}
