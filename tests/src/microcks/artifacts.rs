@@ -13,7 +13,7 @@ pub(super) const MAX_BYTES: usize = 2 << 20;
 pub(super) fn import(state: &State, file: &str, text: &str, is_main: bool) -> Result<String, String> {
     let document = yaml(text).ok_or_else(|| format!("{file} could not be parsed"))?;
     let kind = document["kind"].as_str().unwrap_or_default();
-    if document["openapi"].is_string() {
+    if document["openapi"].is_string() || document["asyncapi"].is_string() {
         return main(state, file, &document, is_main);
     }
     if !matches!(kind, "APIMetadata" | "APIExamples") {
@@ -58,23 +58,34 @@ fn main(state: &State, file: &str, document: &Value, is_main: bool) -> Result<St
         ..Service::default()
     });
     let mut old = std::mem::take(&mut service.operations);
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        for method in METHODS.iter().filter(|method| !item[**method].is_null()) {
-            let operation = format!("{} {path}", method.to_uppercase());
-            let mut kept = old.remove(&operation).unwrap_or_default();
-            if !kept.overridden {
-                kept.properties = Map::new();
-                kept.properties.insert("dispatcher".to_owned(), Value::Null);
-                kept.properties.insert("defaultDelay".to_owned(), json!(0));
-            }
-            kept.messages.retain(|(_, from)| from != file);
-            service.operations.insert(operation, kept);
+    for operation in operations(document) {
+        let mut kept = old.remove(&operation).unwrap_or_default();
+        if !kept.overridden {
+            kept.properties = Map::new();
+            kept.properties.insert("dispatcher".to_owned(), Value::Null);
+            kept.properties.insert("defaultDelay".to_owned(), json!(0));
         }
+        kept.messages.retain(|(_, from)| from != file);
+        service.operations.insert(operation, kept);
     }
     service.source_artifact = file.to_owned();
     service.imports += 1;
     services.insert(service.id.clone(), service);
     Ok(format!("{name}:{version}"))
+}
+
+/// Of OpenAPI 3 those of the paths, of AsyncAPI 2 those of the channels.
+fn operations(document: &Value) -> Vec<String> {
+    let (members, methods): (_, &[&str]) = match document["openapi"].is_string() {
+        true => (&document["paths"], &METHODS),
+        false => (&document["channels"], &["publish", "subscribe"]),
+    };
+    let mut operations = Vec::new();
+    for (path, item) in members.as_object().into_iter().flatten() {
+        let methods = methods.iter().filter(|method| !item[**method].is_null());
+        operations.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    operations
 }
 
 fn metadata(service: &mut Service, document: &Value) {

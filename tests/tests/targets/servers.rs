@@ -164,3 +164,100 @@ async fn switching_the_servers_off_takes_them_away_at_the_next_look() {
     names(&stage, "pet", &[]).await;
     stage.stop().await;
 }
+
+/// An API whose definition is in another file.
+fn write_reference(stage: &Stage, name: &str, placeholder: &str, file: &str) {
+    let entity = format!(
+        "apiVersion: backstage.io/v1alpha1\nkind: API\nmetadata:\n  name: {name}\n  annotations: {{ bcgov/microcks-config-ref: 'dir:.mocks' }}\n\
+         spec:\n  type: openapi\n  definition: {{ {placeholder}: {file} }}\n"
+    );
+    stage.write(&format!("{name}.yaml"), &entity);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_definition_in_another_file_is_shown_inline_with_its_servers_and_follows_that_file() {
+    let stage = Stage::with(Options {
+        target: ENRICH,
+        ..Options::default()
+    })
+    .await;
+    stage.write(".mocks/microcks.yaml", &sync_file(&[("a", &[])]));
+    stage.write(".specs/pet.yaml", &format!("# one\n{}", spec(&["/pets"])));
+    write_reference(&stage, "pet", "$openapi", ".specs/pet.yaml");
+    stage.cycle().await;
+    let servers = [address("pet", "a")];
+    let inline = async |beginning: &str| {
+        let seen = wait_until("the definition", LIMIT, async || {
+            let entity = shown(&*stage.store, "pet").await;
+            let definition = entity["spec"]["definition"].as_str().unwrap_or_default().to_owned();
+            ensure!(definition.starts_with(beginning), "{entity}");
+            Ok(definition)
+        });
+        seen.await.unwrap()
+    };
+    assert!(inline("# one\n").await.contains(&servers[0]));
+
+    // A change of the file is found by the periodic look. What cannot be read now changes nothing.
+    stage.write(".specs/pet.yaml", &format!("# two\n{}", spec(&["/pets", "/owners"])));
+    stage.look().await;
+    assert!(inline("# two\n").await.contains(&servers[0]));
+    stage.remove(".specs/pet.yaml");
+    stage.look().await;
+    stage.idle().await;
+    assert!(inline("# two\n").await.contains(&servers[0]));
+
+    // What refers to further files cannot be shown alone: it stays the reference that its source gave.
+    stage.write(
+        ".specs/pet.yaml",
+        &format!("{}components: {{ $ref: ./common.yaml }}\n", spec(&["/pets"])),
+    );
+    write_reference(&stage, "dog", "$openapi", ".specs/pet.yaml");
+    stage.cycle().await;
+    stage.has(&[mock("pet", "a"), mock("dog", "a")]).await;
+    stage.idle().await;
+    let entity = shown(&*stage.store, "dog").await;
+    assert_eq!(entity["spec"]["definition"]["$openapi"], ".specs/pet.yaml");
+
+    // Without mocks, readers see what the source gave.
+    let none = "apiVersion: bcgov.dev/v1alpha1\nkind: MicrocksSync\nspec: { mocks: [] }\n";
+    stage.write(".mocks/microcks.yaml", none);
+    stage.resync().await;
+    stage.has(&[]).await;
+    let seen = wait_until("the reference", LIMIT, async || {
+        let entity = shown(&*stage.store, "pet").await;
+        ensure!(
+            entity["spec"]["definition"]["$openapi"] == ".specs/pet.yaml",
+            "{entity}"
+        );
+        Ok(())
+    });
+    seen.await.unwrap();
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_mocks_of_an_asyncapi_definition_are_servers_at_the_address_for_events() {
+    let events = "  enrich: { servers: true, events_url: 'wss://events.example.com' }\n";
+    let stage = Stage::with(Options {
+        target: events,
+        ..Options::default()
+    })
+    .await;
+    let definition = "asyncapi: 2.6.0\ninfo: { title: x, version: '1' }\nchannels:\n  orders:\n    subscribe: {}\n";
+    stage.write(".mocks/microcks.yaml", &sync_file(&[("a", &[])]));
+    stage.write_api("orders", Some("dir:.mocks"), definition);
+    stage.cycle().await;
+    stage.has(&[mock("orders", "a")]).await;
+    let name = mock("orders", "a");
+    let (name, version) = name.split_once(':').unwrap();
+    let url = format!("wss://events.example.com/api/ws/{name}/{version}");
+    let seen = wait_until("the server", LIMIT, async || {
+        let entity = shown(&*stage.store, "orders").await;
+        let definition = entity["spec"]["definition"].as_str().unwrap();
+        let expected = format!("servers: {{\"{version}\":{{\"protocol\":\"wss\",\"url\":\"{url}\"}}}}\nchannels:\n");
+        ensure!(definition.contains(&expected), "{definition}");
+        Ok(())
+    });
+    seen.await.unwrap();
+    stage.stop().await;
+}

@@ -7,19 +7,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tideline_config::settings::{DriftAction, MicrocksSettings};
+use tideline_config::settings::{DriftAction, EnrichSettings, MicrocksSettings};
 use tideline_core::clock::Clock;
 use tideline_core::words::{EntityRef, TargetObject};
 use tideline_store::{Store, StoreError, TargetObjectFilter};
-use url::Url;
 
 use super::super::events::SyncEvents;
 use super::ArtifactKind;
 use super::client::{Microcks, MicrocksError, Service, ServiceView};
 use super::desired::{Desired, Keep, Mock};
 use super::listing::{Listing, digest};
-use super::mock_url;
 use super::verify::{doubled, verify};
+use super::{events_url, mock_url};
 
 /// Most mocks that one entity can own.
 const MAX_OBJECTS: u32 = 1_000;
@@ -53,6 +52,8 @@ struct Detail {
     refused: Option<String>,
     /// The API's definition shall name it.
     in_swagger: bool,
+    /// It sends messages, and answers no requests.
+    is_event: bool,
 }
 
 impl Detail {
@@ -192,7 +193,7 @@ impl Turn<'_> {
         // From here on it is owned, and not whole.
         (object.fingerprint, object.error, detail.refused) = (None, None, None);
         (detail.name, detail.version) = (mock.name.clone(), mock.version.clone());
-        detail.in_swagger = mock.in_swagger;
+        (detail.in_swagger, detail.is_event) = (mock.in_swagger, mock.is_event());
         object.remote_id = found.as_ref().map(|service| service.id.clone());
         let mut is_new = found.is_none();
         let replaced = found.filter(|_| must_be_replaced(mock, detail));
@@ -304,13 +305,17 @@ impl Turn<'_> {
 
     /// The addresses of the mocks that are there and shall be named in the API's definition, in the order of the file. Those that
     /// only stay because it is not known what they should be are named as before.
-    pub(super) fn servers(&self, base: &Url, desired: &Desired, owned: &[TargetObject]) -> Vec<String> {
+    pub(super) fn servers(&self, at: &EnrichSettings, desired: &Desired, owned: &[TargetObject]) -> Vec<String> {
         let place = |object: &TargetObject| desired.mocks.iter().position(|mock| mock.object() == object.object);
         let unwanted: BTreeSet<&str> = self
             .unwanted(desired, owned)
             .into_iter()
             .map(|object| object.object.as_str())
             .collect();
+        let is_event = |place: usize, detail: &Detail| {
+            let mock = desired.mocks.get(place);
+            mock.map_or(detail.is_event, Mock::is_event)
+        };
         let mut named: Vec<(usize, &TargetObject, Detail)> = (owned.iter())
             .filter(|object| object.remote_id.is_some() && !unwanted.contains(object.object.as_str()))
             .map(|object| (place(object), object, Detail::of(object)))
@@ -318,8 +323,12 @@ impl Turn<'_> {
             .map(|(place, object, detail)| (place.unwrap_or(usize::MAX), object, detail))
             .collect();
         named.sort_by_key(|(place, object, _)| (*place, &object.object));
-        let address = |detail: &Detail| mock_url(base, &detail.name, &detail.version);
-        named.iter().map(|(_, _, detail)| address(detail)).collect()
+        let address = |place: usize, detail: &Detail| match is_event(place, detail) {
+            true => Some(events_url(at.events.as_ref()?, &detail.name, &detail.version)),
+            false => Some(mock_url(&at.mocks, &detail.name, &detail.version)),
+        };
+        let named = named.iter();
+        named.filter_map(|(place, _, detail)| address(*place, detail)).collect()
     }
 
     /// What is owned and not wanted any more.

@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 use tideline_config::settings::MicrocksSettings;
 use tideline_core::rules::fingerprint;
 use tideline_core::words::{EntityRef, Fingerprint};
+use tokio::sync::OnceCell;
 
 use super::super::documents::{DocumentError, Documents, Limit, location, resolve, shown};
+use super::definition::{Definition, placeholder, stands_alone};
 use super::{ArtifactKind, ConfigReference, Identity, MockSpec, SyncFile, file_names, owned_version, stamp};
 use crate::source::DocumentPlace;
 use crate::sources::files::yaml;
@@ -30,6 +32,8 @@ pub(super) struct Desired {
     pub(super) keep: Keep,
     /// What is wrong.
     pub(super) problems: Vec<DocumentError>,
+    /// The entity's definition, for its readers.
+    pub(super) definition: Definition,
 }
 
 /// Which mocks stay although nobody wants them now.
@@ -64,6 +68,12 @@ impl Mock {
     pub(super) fn object(&self) -> String {
         format!("{}:{}", self.name, self.version)
     }
+
+    /// Whether it sends messages, rather than answer requests.
+    pub(super) fn is_event(&self) -> bool {
+        let main = self.artifacts.first();
+        main.is_some_and(|artifact| artifact.kind == ArtifactKind::AsyncApi)
+    }
 }
 
 /// An artifact as it is uploaded.
@@ -93,11 +103,19 @@ pub(super) async fn desired(
         documents,
         settings,
         entity,
+        elsewhere: OnceCell::new(),
     };
     match reader.file().await {
         Ok(None) => Desired::default(),
-        Ok(Some((place, file))) => reader.mocks(&place, file, delete_invalid).await,
+        Ok(Some((place, file))) => {
+            let desired = reader.mocks(&place, file, delete_invalid).await;
+            Desired {
+                definition: reader.definition().await,
+                ..desired
+            }
+        }
         Err(error) => Desired {
+            definition: Definition::Unknown,
             keep: if delete_invalid && matches!(error, DocumentError::Wrong(_)) {
                 Keep::None
             } else {
@@ -113,6 +131,8 @@ struct Reader<'r> {
     documents: &'r Documents,
     settings: &'r MicrocksSettings,
     entity: &'r Owned<'r>,
+    /// The text of a definition that is in another file.
+    elsewhere: OnceCell<String>,
 }
 
 fn wrong(text: impl Into<String>) -> DocumentError {
@@ -299,21 +319,33 @@ impl Reader<'_> {
             return Ok((path.clone(), self.text(place, path).await?));
         }
         let definition = &self.entity.body["spec"]["definition"];
-        let reference = ["$text", "$yaml", "$json"]
-            .iter()
-            .find_map(|key| definition[*key].as_str());
-        match (definition, reference) {
+        match (definition, placeholder(definition)) {
             (Value::String(text), _) => Ok(("definition.yaml".to_owned(), text.clone())),
-            (_, Some(reference)) => {
-                let base = self.location().ok_or_else(|| {
-                    wrong(
-                        "spec.definition refers to another file, but no annotation says where the entity's own file is",
-                    )
-                })?;
-                let text = self.text(&base, reference).await?;
-                Ok((reference.to_owned(), text))
-            }
+            (_, Some((_, reference))) => Ok((reference.to_owned(), self.elsewhere(reference).await?.clone())),
             _ => Err(wrong("has no openapi.path, and the entity has no spec.definition")),
+        }
+    }
+
+    /// What is in the file that the entity's definition names.
+    async fn elsewhere(&self, reference: &str) -> Result<&String, DocumentError> {
+        let read = async || {
+            let base = self.location().ok_or_else(|| {
+                wrong("spec.definition refers to another file, but no annotation says where the entity's own file is")
+            })?;
+            self.text(&base, reference).await
+        };
+        self.elsewhere.get_or_try_init(read).await
+    }
+
+    /// The definition as readers of the catalog can be shown it.
+    async fn definition(&self) -> Definition {
+        let definition = &self.entity.body["spec"]["definition"];
+        match placeholder(definition).filter(|_| self.settings.enrich.is_some()) {
+            None => Definition::Own,
+            Some((key, reference)) => match self.elsewhere(reference).await {
+                Ok(text) if stands_alone(key, text) => Definition::Elsewhere(text.clone()),
+                _ => Definition::Unknown,
+            },
         }
     }
 

@@ -1,18 +1,23 @@
 //! Names an entity's mocks as servers in its definition, for readers of the catalog and its feed. It is made of what the source
-//! gave, never of what was added before, and so cannot feed back into what is uploaded.
+//! gave, never of what was added before, and so cannot feed back into what is uploaded. A definition that is in another file is
+//! shown in place, for it has no other servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tideline_core::clock::Clock;
 use tideline_core::rules::canonical_json;
 use tideline_core::words::EntityRef;
 use tideline_store::{Additions, Enrichment, OriginalEntity, Store, StoreError};
 
 use super::super::events::SyncEvents;
+use super::definition::{Definition, placeholder};
 use super::servers::with_servers;
 
+/// What stands before the hash of a definition from another file, among the addresses that are added.
+const PRINT: &str = "definition:";
 /// So often it is tried again when the entity changes meanwhile. Another job is due then anyway.
 const TRIES: usize = 3;
 
@@ -27,7 +32,12 @@ pub(super) struct Enricher<'e> {
 
 impl Enricher<'_> {
     /// Readers of the entity that this source owns see these servers; of those of other sources, none of this target's.
-    pub(super) async fn show(&self, source: Option<&str>, servers: &[String]) -> Result<(), StoreError> {
+    pub(super) async fn show(
+        &self,
+        source: Option<&str>,
+        servers: &[String],
+        definition: &Definition,
+    ) -> Result<(), StoreError> {
         for _ in 0..TRIES {
             let mut is_shown = true;
             for entity in self.store.list_originals(self.reference).await? {
@@ -36,7 +46,7 @@ impl Enricher<'_> {
                 } else {
                     &[]
                 };
-                is_shown &= self.change(entity, mine).await?;
+                is_shown &= self.change(entity, mine, definition).await?;
             }
             if is_shown {
                 break;
@@ -46,7 +56,21 @@ impl Enricher<'_> {
     }
 
     /// `false`: the entity is another one by now.
-    async fn change(&self, entity: OriginalEntity, mine: &[String]) -> Result<bool, StoreError> {
+    async fn change(
+        &self,
+        entity: OriginalEntity,
+        servers: &[String],
+        definition: &Definition,
+    ) -> Result<bool, StoreError> {
+        let mut mine = servers.to_vec();
+        let text = match definition {
+            _ if mine.is_empty() || !is_elsewhere(&entity.body) => None,
+            Definition::Elsewhere(text) => Some(text.as_str()),
+            // What is shown stays.
+            Definition::Own | Definition::Unknown => return Ok(true),
+        };
+        // Another text is another thing to show.
+        mine.extend(text.map(|text| format!("{PRINT}{}", hex::encode(Sha256::digest(text.as_bytes())))));
         let before = entity.additions.get(self.target).map_or(&[][..], Vec::as_slice);
         if before == mine {
             return Ok(true);
@@ -55,9 +79,9 @@ impl Enricher<'_> {
         if mine.is_empty() {
             additions.remove(self.target);
         } else {
-            additions.insert(self.target.to_owned(), mine.to_vec());
+            additions.insert(self.target.to_owned(), mine);
         }
-        let body = enriched(&entity.body, &additions);
+        let body = enriched(&entity.body, &additions, text);
         if body.is_none() {
             additions.clear();
         }
@@ -73,23 +97,29 @@ impl Enricher<'_> {
         };
         let is_shown = self.store.enrich_entity(&enrichment, self.clock.now()).await?;
         if is_shown {
-            let topic = if mine.is_empty() {
+            let topic = if servers.is_empty() {
                 "sync.openapi_servers_removed"
             } else {
                 "sync.openapi_servers_injected"
             };
-            let event = json!({ "source": enrichment.source, "servers": mine });
+            let event = json!({ "source": enrichment.source, "servers": servers });
             self.events.tell(topic, event).await;
         }
         Ok(is_shown)
     }
 }
 
-/// The entity with these servers in its inline definition. None: that has nothing to gain.
-fn enriched(body: &str, additions: &Additions) -> Option<String> {
+/// Whether the definition is in another file.
+fn is_elsewhere(body: &str) -> bool {
+    let entity: Value = serde_json::from_str(body).unwrap_or_default();
+    placeholder(&entity["spec"]["definition"]).is_some()
+}
+
+/// The entity with these servers in its definition, which is `text` if it is in another file. None: that has nothing to gain.
+fn enriched(body: &str, additions: &Additions, text: Option<&str>) -> Option<String> {
     let mut seen = BTreeSet::new();
     let urls: Vec<String> = (additions.values().flatten())
-        .filter(|url| seen.insert(url.as_str()))
+        .filter(|url| !url.starts_with(PRINT) && seen.insert(url.as_str()))
         .cloned()
         .collect();
     if urls.is_empty() {
@@ -98,7 +128,10 @@ fn enriched(body: &str, additions: &Additions) -> Option<String> {
     // Everything else stays as it is written, numbers too.
     let mut entity: BTreeMap<String, Box<RawValue>> = serde_json::from_str(body).ok()?;
     let mut spec: BTreeMap<String, Box<RawValue>> = serde_json::from_str(entity.get("spec")?.get()).ok()?;
-    let definition: String = serde_json::from_str(spec.get("definition")?.get()).ok()?;
+    let definition: String = match text {
+        Some(text) => text.to_owned(),
+        None => serde_json::from_str(spec.get("definition")?.get()).ok()?,
+    };
     let definition = to_raw_value(&with_servers(&definition, &urls)?).ok()?;
     spec.insert("definition".to_owned(), definition);
     entity.insert("spec".to_owned(), to_raw_value(&spec).ok()?);
@@ -107,8 +140,6 @@ fn enriched(body: &str, additions: &Additions) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]
@@ -119,13 +150,17 @@ mod tests {
             ("two".to_owned(), vec!["https://b".to_owned()]),
         ]
         .into();
-        let entity: Value = serde_json::from_str(&enriched(&body, &additions).unwrap()).unwrap();
+        let entity: Value = serde_json::from_str(&enriched(&body, &additions, None).unwrap()).unwrap();
         let definition: Value = serde_json::from_str(entity["spec"]["definition"].as_str().unwrap()).unwrap();
         assert_eq!(
             definition["servers"],
             json!([{ "url": "https://a" }, { "url": "https://b" }])
         );
-        assert_eq!(enriched(&body, &Additions::new()), None);
-        assert_eq!(enriched(r#"{"spec":{"definition":{"$text":"x"}}}"#, &additions), None);
+        assert_eq!(enriched(&body, &Additions::new(), None), None);
+        let elsewhere = r#"{"spec":{"definition":{"$text":"x"}}}"#;
+        assert_eq!(enriched(elsewhere, &additions, None), None);
+        let entity: Value =
+            serde_json::from_str(&enriched(elsewhere, &additions, Some("openapi: 3.0.0\n")).unwrap()).unwrap();
+        assert!(entity["spec"]["definition"].as_str().unwrap().contains("https://b"));
     }
 }

@@ -205,7 +205,7 @@ impl MicrocksHandler {
             return Ok(());
         }
         let servers = match &target.microcks_settings.enrich {
-            Some(base) => turn.servers(base, desired, &turn.owned().await?),
+            Some(at) => turn.servers(at, desired, &turn.owned().await?),
             None => Vec::new(),
         };
         let enricher = Enricher {
@@ -216,7 +216,7 @@ impl MicrocksHandler {
             reference: turn.reference,
         };
         let source = entity.map(|entity| entity.source.as_str());
-        enricher.show(source, &servers).await
+        enricher.show(source, &servers, &desired.definition).await
     }
 
     /// Keeps at the entity what came of the attempt, and ends it.

@@ -5,6 +5,7 @@ mod annotation;
 mod apply;
 mod artifact;
 mod client;
+mod definition;
 mod desired;
 mod enrich;
 mod handler;
@@ -19,6 +20,6 @@ use annotation::ConfigReference;
 use artifact::{ArtifactKind, file_names};
 use stamp::{Identity, stamp};
 use sync_file::{MockSpec, SyncFile};
-use version::{mock_url, owned_version};
+use version::{events_url, mock_url, owned_version};
 
 pub use handler::MicrocksHandler;

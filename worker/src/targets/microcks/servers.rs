@@ -10,15 +10,23 @@ use crate::sources::files::yaml;
 /// The parsed form of a definition may be longer than its text, by aliases.
 const MAX_GROWTH: u64 = 4;
 
-/// The definition with these addresses: as further `servers` of OpenAPI 3; or the first one as `host`, `basePath` and `schemes` of
-/// Swagger 2, if it names no host. None: it is neither, has nothing to gain, or is written in a way that cannot be changed.
+/// The definition with these addresses: as further `servers` of OpenAPI 3; the first one as `host`, `basePath` and `schemes` of
+/// Swagger 2, if it names no host; those of WebSockets as further `servers` of AsyncAPI. None: it is none of these, has nothing to
+/// gain, or is written in a way that cannot be changed.
 pub(super) fn with_servers(definition: &str, urls: &[String]) -> Option<String> {
     let mut wanted = parse(definition)?;
     let outline = Outline::read(definition)?;
-    let edited = if wanted.get("openapi").is_some() {
+    let is_async = wanted.get("asyncapi").is_some();
+    let urls: Vec<&String> = urls.iter().filter(|url| url.starts_with("ws") == is_async).collect();
+    let edited = if is_async {
+        let new = async_servers(&wanted, &urls)?;
+        let servers = wanted.as_object_mut()?.entry("servers").or_insert_with(|| json!({}));
+        servers.as_object_mut()?.extend(new.iter().cloned());
+        outline.with_members("servers", &new)?
+    } else if wanted.get("openapi").is_some() {
         let servers = wanted.as_object_mut()?.entry("servers").or_insert_with(|| json!([]));
         let servers = servers.as_array_mut()?;
-        let is_new = |url: &&String| !servers.iter().any(|server| server["url"] == url.as_str());
+        let is_new = |url: &&&String| !servers.iter().any(|server| server["url"] == url.as_str());
         let new: Vec<Value> = urls.iter().filter(is_new).map(|url| json!({ "url": url })).collect();
         if new.is_empty() {
             return None;
@@ -43,6 +51,36 @@ pub(super) fn with_servers(definition: &str, urls: &[String]) -> Option<String> 
     (parse(&edited)? == wanted && edited != definition).then_some(edited)
 }
 
+/// The servers that an AsyncAPI definition gains, by name. None: there are none.
+fn async_servers(definition: &Value, urls: &[&String]) -> Option<Vec<(String, Value)>> {
+    let is_old = definition["asyncapi"]
+        .as_str()
+        .is_some_and(|version| version.starts_with("2."));
+    let server = |url: &&String| {
+        let parsed: Url = url.parse().ok()?;
+        let protocol = parsed.scheme();
+        let value = if is_old {
+            json!({ "url": url, "protocol": protocol })
+        } else {
+            let host = &parsed[url::Position::BeforeHost..url::Position::AfterPort];
+            json!({ "host": host, "pathname": parsed.path(), "protocol": protocol })
+        };
+        // The version names the mock.
+        let version = url.rsplit('/').next().unwrap_or_default();
+        let legal = |c: char| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
+                c
+            } else {
+                '-'
+            }
+        };
+        Some((version.chars().map(legal).collect::<String>(), value))
+    };
+    let is_new = |(name, _): &(String, Value)| definition["servers"].get(name).is_none();
+    let new: Vec<(String, Value)> = urls.iter().filter_map(server).filter(is_new).collect();
+    (!new.is_empty()).then_some(new)
+}
+
 /// The only document of the text, a mapping.
 fn parse(text: &str) -> Option<Value> {
     let limit = (text.len() as u64).saturating_mul(MAX_GROWTH).max(1 << 16);
@@ -63,6 +101,15 @@ struct Key {
     name: String,
     start: usize,
     list: Option<List>,
+    members: Option<Members>,
+}
+
+/// A mapping below a key.
+struct Members {
+    /// Of one in braces: after the brace.
+    brace: Option<usize>,
+    /// Where the first member stands.
+    first: Option<usize>,
 }
 
 struct List {
@@ -99,6 +146,7 @@ impl<'t> Outline<'t> {
                         name: name.into_owned(),
                         start: at,
                         list: None,
+                        members: None,
                     });
                     is_key = false;
                 }
@@ -107,18 +155,23 @@ impl<'t> Outline<'t> {
                     if depth == 1 && is_key {
                         return None;
                     }
-                    if depth == 1 && matches!(event, Event::SequenceStart(..)) {
+                    if depth == 1 && matches!(event, Event::MappingStart(..)) {
+                        outline.as_mut()?.keys.last_mut()?.members = Some(Members {
+                            brace: starts('{').then_some(at + 1),
+                            first: None,
+                        });
+                    } else if depth == 1 && matches!(event, Event::SequenceStart(..)) {
                         outline.as_mut()?.keys.last_mut()?.list = Some(List {
                             start: at,
                             bracket: None,
                             is_empty: true,
                         });
                     } else if depth == 2 {
-                        outline.as_mut()?.has_item();
+                        outline.as_mut()?.has_item(at);
                     }
                     depth += 1;
                 }
-                Event::Scalar(..) | Event::Alias(_) if depth == 2 => outline.as_mut()?.has_item(),
+                Event::Scalar(..) | Event::Alias(_) if depth == 2 => outline.as_mut()?.has_item(at),
                 Event::MappingEnd | Event::SequenceEnd => {
                     depth = depth.checked_sub(1)?;
                     if depth == 1 {
@@ -137,10 +190,36 @@ impl<'t> Outline<'t> {
         None
     }
 
-    fn has_item(&mut self) {
-        if let Some(list) = self.keys.last_mut().and_then(|key| key.list.as_mut()) {
+    /// Something stands within the value of the last key.
+    fn has_item(&mut self, at: usize) {
+        let Some(key) = self.keys.last_mut() else { return };
+        if let Some(list) = &mut key.list {
             list.is_empty = false;
         }
+        if let Some(members) = &mut key.members {
+            members.first.get_or_insert(at);
+        }
+    }
+
+    /// With these members at the beginning of the mapping of this key.
+    fn with_members(&self, name: &str, added: &[(String, Value)]) -> Option<String> {
+        let Some(key) = self.keys.iter().find(|key| key.name == name) else {
+            let all: serde_json::Map<String, Value> = added.iter().cloned().collect();
+            return self.with_keys(&[(name, Value::Object(all))]);
+        };
+        let members = key.members.as_ref()?;
+        if let Some(brace) = members.brace {
+            let added: Vec<String> = added.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            let comma = if members.first.is_some() { "," } else { "" };
+            return Some(insert(self.text, brace, &format!("{}{comma}", added.join(","))));
+        }
+        let first = members.first?;
+        let indent = self.indent(first)?;
+        let added: String = added
+            .iter()
+            .map(|(key, value)| format!("{indent}{key}: {value}\n"))
+            .collect();
+        Some(insert(self.text, self.line(first), &added))
     }
 
     /// With these items at the end of the list of this key.
@@ -187,7 +266,11 @@ impl<'t> Outline<'t> {
         }
         // Where they are expected: after `info`, before what it describes.
         let first = self.keys.first()?;
-        let next = self.keys.iter().find(|key| key.name == "paths").unwrap_or(first);
+        let next = self
+            .keys
+            .iter()
+            .find(|key| matches!(key.name.as_str(), "paths" | "channels"));
+        let next = next.unwrap_or(first);
         let indent = self.indent(next.start)?;
         let added: String = added
             .iter()
@@ -301,11 +384,49 @@ mod tests {
     }
 
     #[test]
+    fn mocks_of_messages_become_further_servers_of_an_asyncapi_definition() {
+        let urls = [
+            "wss://e.example:9/api/ws/Orders/bk-1-a.b".to_owned(),
+            URLS[0].to_owned(),
+        ];
+        let old = r#"bk-1-a-b: {"protocol":"wss","url":"wss://e.example:9/api/ws/Orders/bk-1-a.b"}"#;
+        let new = r#""bk-1-a-b":{"host":"e.example:9","pathname":"/api/ws/Orders/bk-1-a.b","protocol":"wss"}"#;
+        for (before, after) in [
+            (
+                "asyncapi: 2.6.0\ninfo: {}\nservers:\n  # real\n  kafka:\n    url: k:9092\n    protocol: kafka\nchannels: {}\n",
+                format!(
+                    "asyncapi: 2.6.0\ninfo: {{}}\nservers:\n  # real\n  {old}\n  kafka:\n    url: k:9092\n    protocol: kafka\nchannels: {{}}\n"
+                ),
+            ),
+            (
+                "asyncapi: 3.0.0\ninfo: {}\nchannels: {}\n",
+                format!("asyncapi: 3.0.0\ninfo: {{}}\nservers: {{{new}}}\nchannels: {{}}\n"),
+            ),
+            (
+                r#"{"asyncapi":"3.0.0","servers":{},"channels":{}}"#,
+                format!(r#"{{"asyncapi":"3.0.0","servers":{{{new}}},"channels":{{}}}}"#),
+            ),
+            (
+                r#"{"asyncapi":"3.0.0","servers":{"k":{}},"channels":{}}"#,
+                format!(r#"{{"asyncapi":"3.0.0","servers":{{{new},"k":{{}}}},"channels":{{}}}}"#),
+            ),
+        ] {
+            let edited = with_servers(before, &urls).unwrap_or_else(|| panic!("{before}"));
+            assert_eq!(edited, after);
+            assert_eq!(with_servers(&edited, &urls), None, "they are there already");
+        }
+        // Requests are not answered at the address of messages, and the other way round.
+        assert_eq!(with_servers("openapi: 3.0.0\npaths: {}\n", &urls[..1]), None);
+        assert_eq!(with_servers("asyncapi: 3.0.0\nchannels: {}\n", &urls[1..]), None);
+    }
+
+    #[test]
     fn what_is_no_openapi_or_cannot_be_changed_in_place_is_left_alone() {
         for text in [
             "",
             "- 1\n",
             "asyncapi: 2.6.0\ninfo: {}\n",
+            "asyncapi: 2.6.0\nservers:\nchannels: {}\n",
             "type Query { a: Int }\n",
             "openapi: 3.0.0\nservers:\npaths: {}\n",
             "x: &s []\nopenapi: 3.0.0\nservers: *s\n",

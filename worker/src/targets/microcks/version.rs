@@ -19,9 +19,20 @@ pub(super) fn entity_hash(entity: &EntityRef) -> String {
 /// Where the mock of a REST API answers. Source: Microcks' documentation, "REST Mocks": a space is written as `+`.
 #[must_use]
 pub(super) fn mock_url(base: &Url, name: &str, version: &str) -> String {
+    below(base, "rest", name, version)
+}
+
+/// Where the mock of an AsyncAPI definition sends its messages; the channel follows. Source: Microcks' documentation,
+/// "AsyncAPI Mocking Guide", WebSocket.
+#[must_use]
+pub(super) fn events_url(base: &Url, name: &str, version: &str) -> String {
+    below(base, "api/ws", name, version)
+}
+
+fn below(base: &Url, path: &str, name: &str, version: &str) -> String {
     let escaped = |text: &str| utf8_percent_encode(text, SEGMENT).to_string().replace("%20", "+");
     let base = base.as_str().trim_end_matches('/');
-    format!("{base}/rest/{}/{}", escaped(name), escaped(version))
+    format!("{base}/{path}/{}/{}", escaped(name), escaped(version))
 }
 
 /// `bk-<entity hash>-<mockId>`. Ownership is never concluded from it: that is a record in the store.
