@@ -6,5 +6,6 @@ mod bad_input;
 mod github;
 mod github_pushes;
 mod openchoreo;
+mod openchoreo_apis;
 mod stage;
 mod terraform;

@@ -87,9 +87,13 @@ async fn an_expired_cursor_in_the_middle_of_a_namespace_restarts_that_list_only(
     stage.ended(1).await;
     let expected = fake.api().expected();
     let wanted = |kind: &str| kind == "domain" || kind == "component";
+    let without_apis = |mut body: Value| {
+        body["spec"].as_object_mut().map(|spec| spec.remove("providesApis"));
+        body
+    };
+    let expected = expected.into_iter().filter(|(reference, _)| wanted(reference.kind()));
     let expected = expected
-        .into_iter()
-        .filter(|(reference, _)| wanted(reference.kind()))
+        .map(|(reference, body)| (reference, without_apis(body)))
         .collect();
     stage.becomes(&expected).await;
     // One first page for each restart and one for each time it was asked for to be sure: the others are not read again.
@@ -211,6 +215,43 @@ async fn an_endpoint_that_a_workload_lost_takes_its_api_along_and_so_does_a_dele
     let (topic, body) = update("Workload", "workloads-004", "deleted");
     stage.publish(&topic, &body).await;
     stage.becomes(&fake.api().expected()).await;
+    assert_eq!(fake.api().cycles(), cycles, "no cycle was needed");
+    stage.stop().await;
+    fake.check_contract().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_says_which_apis_it_provides_also_after_an_event_of_its_workload_alone() {
+    let fake = fake(1, SIZE, FaultRates::default()).await;
+    let stage = Stage::start(&keys(&fake.url(), "rest: 1h")).await;
+    stage.becomes(&fake.api().expected()).await;
+    stage.ended(1).await;
+    let component = "GET /api/v1/namespaces/ns-0/components/";
+    assert_eq!(fake.times_asked(component), 0, "no call for each component");
+    let cycles = fake.api().cycles();
+    let reference: tideline_core::words::EntityRef = "component:ns-0/components-004".parse().unwrap();
+    let provided = |fake: &FakeServer<OpenChoreo>| fake.api().expected()[&reference]["spec"]["providesApis"].clone();
+    let mut seen = vec![provided(&fake)];
+    while seen.len() < 3 {
+        fake.api()
+            .with_model(|model| model.put("ns-0", "workloads", "workloads-004"));
+        let now = provided(&fake);
+        if seen.last() == Some(&now) {
+            continue;
+        }
+        let (topic, body) = update("Workload", "workloads-004", "updated");
+        stage.publish(&topic, &body).await;
+        stage.becomes(&fake.api().expected()).await;
+        seen.push(now);
+    }
+    // An event of the component itself asks for its own workloads, and keeps what it provides.
+    fake.api()
+        .with_model(|model| model.put("ns-0", "components", "components-004"));
+    let (topic, body) = update("Component", "components-004", "updated");
+    stage.publish(&topic, &body).await;
+    stage.becomes(&fake.api().expected()).await;
+    let own = "GET /api/v1/namespaces/ns-0/workloads?component=components-004";
+    assert!(fake.times_asked(own) > 0, "it lists the workloads of the one component");
     assert_eq!(fake.api().cycles(), cycles, "no cycle was needed");
     stage.stop().await;
     fake.check_contract().unwrap();

@@ -30,7 +30,12 @@ pub(super) fn entities(model: &Model) -> Expected {
         add(domain);
         for (path, kind) in KINDS {
             for object in model.list(&name, path).unwrap_or_default() {
-                namespaced(kind, &name, &object).into_iter().for_each(&mut add);
+                for mut entity in namespaced(kind, &name, &object) {
+                    if kind == "Component" {
+                        provides(model, &name, &mut entity);
+                    }
+                    add(entity);
+                }
             }
         }
     }
@@ -50,6 +55,22 @@ pub(super) fn entities(model: &Model) -> Expected {
         }
     }
     expected
+}
+
+/// A component says which APIs it provides: those of its workloads.
+fn provides(model: &Model, namespace: &str, component: &mut Value) {
+    let workloads = model.list(namespace, "workloads").unwrap_or_default();
+    let own = workloads
+        .iter()
+        .filter(|workload| workload["spec"]["owner"]["componentName"] == component["metadata"]["name"]);
+    let mut provided: Vec<String> = own
+        .flat_map(|workload| apis(namespace, "", workload, &[]))
+        .filter_map(|api| Some(format!("api:{namespace}/{}", api["metadata"]["name"].as_str()?)))
+        .collect();
+    provided.sort();
+    if !provided.is_empty() {
+        component["spec"]["providesApis"] = json!(provided);
+    }
 }
 
 fn namespaced(kind: &str, namespace: &str, object: &Value) -> Vec<Value> {

@@ -4,6 +4,7 @@
 mod expected;
 mod model;
 mod older;
+mod upgraded;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 pub use self::model::{Model, Size};
 pub use self::older::OlderOpenChoreo;
+pub use self::upgraded::{Release, UpgradedOpenChoreo};
 use super::{FakeApi, FakeRequest, Reply};
 use crate::hostile::Fault;
 use crate::oracle::Expected;
@@ -149,7 +151,12 @@ impl FakeApi for OpenChoreo {
                 if model.is_forbidden(namespace) {
                     return error(404, "NOT_FOUND", "not found");
                 }
-                self.list(model.list(namespace, kind), request)
+                let component = request.parameter("component");
+                let mut objects = model.list(namespace, kind);
+                if let (Some(objects), Some(component)) = (&mut objects, component) {
+                    objects.retain(|object| object["spec"]["owner"]["componentName"] == component);
+                }
+                self.list(objects, request)
             }
             ["api", "v1", "namespaces", namespace, kind, name] => {
                 let list = model.list(namespace, kind).unwrap_or_default();
