@@ -35,6 +35,7 @@ async fn a_missing_permission_is_named_and_the_entities_of_catalog_files_stay() 
     stage.becomes(&expected).await;
     stage.ended(1).await;
     fake.api().forbid_contents(true);
+    fake.api().with_model(|model| model.push_to_all());
     stage.cycle().await;
     shows(&stage, "contents=read").await;
     stage.becomes(&expected).await;

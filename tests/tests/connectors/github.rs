@@ -56,7 +56,7 @@ async fn after_the_faults_of_github_stop_the_catalog_is_the_organization() {
 pub(crate) fn push(name: &str, id: u64, branch: &str, commits: &Value) -> Value {
     json!({
         "ref": format!("refs/heads/{branch}"),
-        "created": false, "deleted": false, "forced": false,
+        "before": "a".repeat(40), "after": "b".repeat(40), "created": false, "deleted": false, "forced": false,
         "commits": commits,
         "repository": {
             "id": id, "name": name, "full_name": format!("{ORGANIZATION}/{name}"), "private": false, "visibility": "public",
@@ -190,6 +190,7 @@ async fn an_app_gets_one_installation_token_for_all_requests_and_a_new_one_when_
     stage.becomes(&fake.api().expected()).await;
     assert_eq!(fake.api().issued(), 1, "one token for all");
     fake.api().only_token("none");
+    fake.api().with_model(|model| model.push_to_all());
     stage.cycle().await;
     assert_eq!(
         fake.api().issued(),

@@ -168,21 +168,14 @@ async fn a_push_whose_commits_do_not_tell_what_changed_reads_all_catalog_files_o
     let stage = Stage::start(&with_token(&fake.url(), "rest: 1h")).await;
     stage.becomes(&fake.api().expected()).await;
     let cycles = fake.api().cycles();
-    for version in 2..4 {
-        fake.api().with_model(|model| {
-            let repository = model.repository(1_003).unwrap();
-            repository.catalog("deep/two.yaml", "repo-3-two", version);
-        });
-        let mut event = push("repo-3", 1_003, "main", &json!([]));
-        if version == 2 {
-            event["forced"] = json!(true);
-        } else {
-            // As many as GitHub shows at most.
-            event["commits"] = json!(vec![json!({ "added": [], "modified": ["x"], "removed": [] }); 2_048]);
-        }
-        stage.publish("github.push", &event).await;
-        stage.becomes(&fake.api().expected()).await;
-    }
+    fake.api().with_model(|model| {
+        let repository = model.repository(1_003).unwrap();
+        repository.catalog("deep/two.yaml", "repo-3-two", 2);
+    });
+    let mut event = push("repo-3", 1_003, "main", &json!([]));
+    event["forced"] = json!(true);
+    stage.publish("github.push", &event).await;
+    stage.becomes(&fake.api().expected()).await;
     assert_eq!(fake.api().cycles(), cycles);
     stage.stop().await;
 }
@@ -222,6 +215,18 @@ async fn a_push_that_no_webhook_told_of_is_found_by_a_cycle_whose_unchanged_file
     let stage = Stage::start(&with_token(&fake.url(), "rest: 1h")).await;
     stage.becomes(&fake.api().expected()).await;
     stage.ended(1).await;
+    let requests = || fake.counts().requests.load(Ordering::Relaxed);
+    // Nothing was pushed: the list of repositories tells. It is one page, which is read in full after its 304, for that does not say
+    // whether another page follows by now. Only what a Location leads to has no version.
+    let (before, linked) = (requests(), 2 * 2);
+    let free = fake.counts().not_modified.load(Ordering::Relaxed);
+    stage.cycle().await;
+    assert_eq!(requests() - before, 2 + linked);
+    assert_eq!(
+        fake.counts().not_modified.load(Ordering::Relaxed) - free,
+        1 + linked,
+        "they cost no quota"
+    );
     // Over 25 MB: GitHub sends no event.
     fake.api().with_model(|model| {
         model
@@ -229,18 +234,105 @@ async fn a_push_that_no_webhook_told_of_is_found_by_a_cycle_whose_unchanged_file
             .unwrap()
             .catalog("catalog-info.yaml", "repo-1", 2)
     });
-    let before = fake.counts().not_modified.load(Ordering::Relaxed);
+    let (before, free) = (requests(), fake.counts().not_modified.load(Ordering::Relaxed));
     stage.cycle().await;
     stage.becomes(&fake.api().expected()).await;
-    let free = fake.counts().not_modified.load(Ordering::Relaxed) - before;
-    let with_file = fake.api().with_model(|model| {
-        let with = model
-            .repositories()
-            .filter(|one| one.files.contains_key("catalog-info.yaml"));
-        with.count() as u64
+    assert_eq!(requests() - before, 1 + 1 + linked, "the list and the one file");
+    assert_eq!(fake.counts().not_modified.load(Ordering::Relaxed) - free, linked);
+    // A push that changed another file: what is asked for costs no quota.
+    fake.api().with_model(|model| model.push_to_all());
+    let (before, free) = (requests(), fake.counts().not_modified.load(Ordering::Relaxed));
+    stage.cycle().await;
+    let read = fake.api().with_model(|model| {
+        let read = model.repositories().filter(|one| !one.archived && !one.fork);
+        let counts = read.map(|one| u64::from(one.files.contains_key("catalog-info.yaml")));
+        counts.fold((0, 0), |(all, found), one| (all + 1, found + one))
     });
-    assert!(free >= with_file - 1, "{free} of {with_file} files cost nothing");
+    assert_eq!(requests() - before, 1 + read.0 + linked);
+    assert_eq!(
+        fake.counts().not_modified.load(Ordering::Relaxed) - free,
+        read.1 + linked
+    );
     stage.stop().await;
+    fake.check_contract().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_whose_commits_github_cut_is_compared_once_and_reads_only_the_files_that_it_touched() {
+    let fake = fake(1, 4, FaultRates::default()).await;
+    let stage = Stage::start(&with_token(&fake.url(), "rest: 1h")).await;
+    stage.becomes(&fake.api().expected()).await;
+    stage.ended(1).await;
+    let (cycles, requests) = (fake.api().cycles(), fake.counts().requests.load(Ordering::Relaxed));
+    fake.api().with_model(|model| {
+        let repository = model.repository(1_003).unwrap();
+        repository.catalog("deep/two.yaml", "repo-3-two", 2);
+        repository.catalog("catalog-info.yaml", "not-touched", 1);
+        let files = vec![
+            ("deep/two.yaml".to_owned(), "modified"),
+            ("src/main.rs".to_owned(), "added"),
+        ];
+        model.compare(&format!("{}...{}", "a".repeat(40), "b".repeat(40)), files);
+    });
+    let mut event = push("repo-3", 1_003, "main", &json!([]));
+    event["commits"] = json!(vec![json!({ "added": [], "modified": ["x"], "removed": [] }); 2_048]);
+    stage.publish("github.push", &event).await;
+    let wanted = |body: Option<&Value>| body.is_some_and(|body| body["metadata"]["description"] == "version 2");
+    stage.has("component:default/repo-3-two", wanted).await;
+    assert!(stage.entity("component:default/not-touched").await.unwrap().is_none());
+    assert_eq!(
+        fake.counts().requests.load(Ordering::Relaxed),
+        requests + 2,
+        "the comparison and the one file"
+    );
+    assert_eq!(fake.api().cycles(), cycles);
+    stage.stop().await;
+    fake.check_contract().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_a_comparison_shows_as_removed_takes_its_entities_along() {
+    let fake = fake(1, 2, FaultRates::default()).await;
+    let stage = Stage::start(&with_token(&fake.url(), "rest: 1h")).await;
+    stage.becomes(&fake.api().expected()).await;
+    stage.ended(1).await;
+    fake.api().with_model(|model| {
+        model.repository(1_001).unwrap().files.remove("catalog-info.yaml");
+        let files = vec![("catalog-info.yaml".to_owned(), "removed")];
+        model.compare(&format!("{}...{}", "a".repeat(40), "b".repeat(40)), files);
+    });
+    let mut event = push("repo-1", 1_001, "main", &json!([]));
+    event["commits"] = json!(vec![json!({}); 2_048]);
+    stage.publish("github.push", &event).await;
+    stage.becomes(&fake.api().expected()).await;
+    stage.stop().await;
+    fake.check_contract().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_with_as_many_files_as_github_shows_or_none_reads_all_catalog_files() {
+    let fake = fake(1, 4, FaultRates::default()).await;
+    let stage = Stage::start(&with_token(&fake.url(), "rest: 1h")).await;
+    stage.becomes(&fake.api().expected()).await;
+    stage.ended(1).await;
+    let cycles = fake.api().cycles();
+    for (version, after) in [(2, "c"), (3, "d")] {
+        fake.api().with_model(|model| {
+            let repository = model.repository(1_003).unwrap();
+            repository.catalog("deep/two.yaml", "repo-3-two", version);
+            // There is none of the other one.
+            let files = (0..400).map(|number| (format!("src/{number}.rs"), "modified"));
+            model.compare(&format!("{}...{}", "a".repeat(40), "c".repeat(40)), files.collect());
+        });
+        let mut event = push("repo-3", 1_003, "main", &json!([]));
+        event["after"] = json!(after.repeat(40));
+        event["commits"] = json!(vec![json!({ "added": [], "modified": ["x"], "removed": [] }); 2_048]);
+        stage.publish("github.push", &event).await;
+        stage.becomes(&fake.api().expected()).await;
+    }
+    assert_eq!(fake.api().cycles(), cycles, "no cycle was needed");
+    stage.stop().await;
+    fake.check_contract().unwrap();
 }
 
 fn event(action: &str, id: u64, name: &str) -> Value {

@@ -2,6 +2,7 @@
 //! verifies.
 
 mod app;
+mod compare;
 mod expected;
 mod model;
 
@@ -225,6 +226,13 @@ impl FakeApi for GitHub {
                 let model = self.model.lock();
                 let found = model.find(owner, name).map(|repository| repository.full(&request.base));
                 found.map_or_else(missing, |repository| Reply::json(200, &repository))
+            }
+            ["repos", owner, name, "compare", commits] => {
+                let model = self.model.lock();
+                let found = model.find(owner, name).and_then(|_| model.comparison(commits));
+                found.map_or_else(missing, |files| {
+                    Reply::json(200, &compare::comparison(&request.base, files))
+                })
             }
             ["repos", owner, name, "contents", path] => self.contents(&[owner, name, path], request),
             ["repos", owner, name, "git", "trees", branch] => self.tree(owner, name, branch, &request.base),

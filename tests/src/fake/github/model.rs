@@ -71,6 +71,8 @@ pub struct Repository {
     pub files: BTreeMap<String, String>,
     /// The list of its files is cut.
     pub truncated: bool,
+    /// Pushes so far: each is a second later than the one before.
+    pub pushes: u64,
 }
 
 impl Repository {
@@ -101,7 +103,18 @@ impl Repository {
         for name in URLS {
             value[format!("{name}_url")] = json!(format!("{url}/{name}"));
         }
+        value["pushed_at"] = json!(self.pushed_at());
         value
+    }
+
+    /// Long ago, whatever the time is.
+    fn pushed_at(&self) -> String {
+        let (minutes, seconds) = (self.pushes / 60, self.pushes % 60);
+        format!(
+            "2026-01-02T{:02}:{:02}:{seconds:02}Z",
+            (minutes / 60) % 24,
+            minutes % 60
+        )
     }
 
     /// Alone.
@@ -138,7 +151,7 @@ impl Repository {
         for name in ["homepage", "mirror_url", "license"] {
             value[name] = Value::Null;
         }
-        for name in ["pushed_at", "created_at", "updated_at"] {
+        for name in ["created_at", "updated_at"] {
             value[name] = json!("2026-01-02T03:04:05Z");
         }
         value
@@ -188,6 +201,7 @@ pub struct Model {
     random: StdRng,
     made: u64,
     repositories: BTreeMap<u64, Repository>,
+    comparisons: BTreeMap<String, Vec<(String, &'static str)>>,
 }
 
 impl Model {
@@ -196,6 +210,7 @@ impl Model {
             random: StdRng::seed_from_u64(seed),
             made: 0,
             repositories: BTreeMap::new(),
+            comparisons: BTreeMap::new(),
         };
         for _ in 0..repositories {
             model.add();
@@ -223,6 +238,7 @@ impl Model {
             description: format!("number {}", self.made),
             files: BTreeMap::from([("README.md".to_owned(), "# hello".to_owned())]),
             truncated: false,
+            pushes: 1,
         };
         match self.made % 4 {
             0 => {}
@@ -260,6 +276,7 @@ impl Model {
             let Some(repository) = self.repositories.get_mut(&id) else {
                 continue;
             };
+            repository.pushes += 1;
             match what {
                 0 => repository.description = format!("changed {version}"),
                 1 => repository.catalog("catalog-info.yaml", &format!("changed-{id}"), version),
@@ -279,9 +296,27 @@ impl Model {
         self.repositories.values()
     }
 
-    /// A repository by its id.
+    /// A repository by its id, to be changed: that is a push.
     pub fn repository(&mut self, id: u64) -> Option<&mut Repository> {
-        self.repositories.get_mut(&id)
+        let repository = self.repositories.get_mut(&id)?;
+        repository.pushes += 1;
+        Some(repository)
+    }
+
+    /// Something is pushed to every repository, and changes nothing.
+    pub fn push_to_all(&mut self) {
+        for repository in self.repositories.values_mut() {
+            repository.pushes += 1;
+        }
+    }
+
+    /// What a comparison of two commits (`before...after`) shows: paths with their status.
+    pub fn compare(&mut self, commits: &str, files: Vec<(String, &'static str)>) {
+        self.comparisons.insert(commits.to_owned(), files);
+    }
+
+    pub(super) fn comparison(&self, commits: &str) -> Option<&Vec<(String, &'static str)>> {
+        self.comparisons.get(commits)
     }
 
     /// Deletes a repository.
