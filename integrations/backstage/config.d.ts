@@ -9,5 +9,15 @@ export interface Config {
      * @visibility secret
      */
     token?: string;
+    /** Where conflicts are reported to: a hook of Tideline with `provider: standard`. */
+    reports?: {
+      /** Name of the hook. */
+      hook: string;
+      /**
+       * The secret of the hook.
+       * @visibility secret
+       */
+      secret: string;
+    };
   };
 }

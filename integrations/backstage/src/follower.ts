@@ -5,6 +5,7 @@ import { Answer, Change, StartOverError, TidelineClient } from './client';
 import { entityOf } from './entity';
 import { telemetry } from './metrics';
 import { entityRefs, plan } from './plan';
+import { ConflictReport, Reporter } from './reporter';
 import { NotHeldError, State, Store } from './store';
 
 /** Of everything that this provider adds and removes: another provider's entities are never touched. */
@@ -28,12 +29,15 @@ export class Follower {
   /** Missing at the end of the newest full reading: the catalog does not take them, so another one would not help. */
   private unhealed = 0;
   private conflicts = 0;
+  /** What Tideline was told of conflicts; undefined: nothing by this process. */
+  private reported: string | undefined;
 
   constructor(
     private readonly client: TidelineClient,
     private readonly store: Store,
     private readonly connection: EntityProviderConnection,
     private readonly logger: LoggerService,
+    private readonly reporter?: Reporter,
     private readonly now: () => number = Date.now,
   ) {}
 
@@ -43,7 +47,7 @@ export class Follower {
     if (!state) {
       return 'held elsewhere';
     }
-    if (state.complete && this.now() - this.auditedAt >= AUDIT_MS && (await this.audit())) {
+    if (state.complete && this.now() - this.auditedAt >= AUDIT_MS && (await this.audit(signal))) {
       await this.store.startOver(state, this.client.url);
       telemetry.fullSyncs.add(1, { reason: 'catalog_lost_entities' });
       return 'starts over';
@@ -131,7 +135,7 @@ export class Follower {
   }
 
   /** Looks at what the catalog made of it. True: it lost entities, as after a wiped table. */
-  private async audit(): Promise<boolean> {
+  private async audit(signal: AbortSignal): Promise<boolean> {
     this.auditedAt = this.now();
     const audit = await this.store.audit(LOCATION_KEY);
     if (!audit) {
@@ -143,12 +147,27 @@ export class Follower {
       const others = 'another provider of this catalog has them; remove them there, or leave them out in Tideline';
       this.logger.warn(`${audit.conflicts} entities of Tideline are not shown: ${others}`);
     }
+    await this.tell({ conflicts: audit.conflicts, entities: audit.examples }, signal);
     if (audit.missing > this.unhealed) {
       this.logger.warn(`${audit.missing} entities of Tideline are gone from the catalog; its feed is read from the beginning again`);
       return true;
     }
     this.unhealed = Math.min(this.unhealed, audit.missing);
     return false;
+  }
+
+  /** Tells Tideline of conflicts, once after the start and whenever they change. What fails is told at the next look. */
+  private async tell(report: ConflictReport, signal: AbortSignal): Promise<void> {
+    const text = JSON.stringify(report);
+    if (!this.reporter || text === this.reported) {
+      return;
+    }
+    try {
+      await this.reporter.conflicts(report, signal);
+      this.reported = text;
+    } catch (error) {
+      this.logger.warn(`Tideline was not told of ${report.conflicts} conflicts: ${error instanceof Error ? error.message : error}`);
+    }
   }
 
   private report(answer: Answer): void {

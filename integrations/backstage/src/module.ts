@@ -2,6 +2,7 @@ import { coreServices, createBackendModule } from '@backstage/backend-plugin-api
 import { catalogProcessingExtensionPoint } from '@backstage/plugin-catalog-node';
 import { TidelineClient } from './client';
 import { TidelineEntityProvider } from './provider';
+import { Reporter } from './reporter';
 
 /** Makes Backstage's catalog follow the change feed of Tideline. */
 export const catalogModuleTideline = createBackendModule({
@@ -19,7 +20,7 @@ export const catalogModuleTideline = createBackendModule({
       },
       async init({ catalog, config, database, lifecycle, logger, scheduler }) {
         const client = TidelineClient.fromConfig(config);
-        const provider = new TidelineEntityProvider({ client, database, logger, scheduler });
+        const provider = new TidelineEntityProvider({ client, database, logger, scheduler, reporter: Reporter.fromConfig(config) });
         lifecycle.addShutdownHook(() => provider.stop());
         catalog.addEntityProvider(provider);
       },

@@ -5,6 +5,7 @@ import type { DatabaseService, LoggerService, SchedulerService } from '@backstag
 import type { EntityProvider, EntityProviderConnection } from '@backstage/plugin-catalog-node';
 import { RequestError, TidelineClient } from './client';
 import { Follower } from './follower';
+import { Reporter } from './reporter';
 import { NotHeldError, Store } from './store';
 
 /** The catalog relates entities to their provider by this: with another name it would evict them all. It never changes. */
@@ -19,6 +20,8 @@ export interface ProviderOptions {
   database: DatabaseService;
   logger: LoggerService;
   scheduler: SchedulerService;
+  /** Tells Tideline of conflicts; undefined: only log and metrics do. */
+  reporter?: Reporter | undefined;
 }
 
 /** Gives the catalog what Tideline's feed tells. */
@@ -33,13 +36,13 @@ export class TidelineEntityProvider implements EntityProvider {
   }
 
   async connect(connection: EntityProviderConnection): Promise<void> {
-    const { client, database, logger, scheduler } = this.options;
+    const { client, database, logger, scheduler, reporter } = this.options;
     const store = new Store(await database.getClient(), `${hostname()}/${process.pid}/${randomUUID()}`);
     if (!database.migrations?.skip) {
       await store.migrate();
     }
     this.store = store;
-    const follower = new Follower(client, store, connection, logger);
+    const follower = new Follower(client, store, connection, logger, reporter);
     // In every replica: one of them holds the position, the others take it over when it stops. A task of global scope would look
     // for work every five seconds only, and stay locked until its time limit when its replica dies.
     await scheduler.scheduleTask({

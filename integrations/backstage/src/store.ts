@@ -29,10 +29,14 @@ export interface Audit {
   missing: number;
   /** Rows whose entity another provider has. */
   conflicts: number;
+  /** The first of these. */
+  examples: string[];
 }
 
 const STATE = 'tideline_state';
 const ENTITIES = 'tideline_entities';
+/** Conflicts that are named. */
+const EXAMPLES = 100;
 /** Only one row of state. */
 const ID = 'tideline';
 /** Values of one statement. */
@@ -183,13 +187,15 @@ export class Store {
       const [row] = await query.countDistinct({ count: `${ENTITIES}.entity_ref` });
       return Number((row as { count: string | number }).count);
     };
-    const missing = await count(rows().whereNull(`${catalog}.entity_ref`));
-    const conflicts = await count(
+    const ofOthers = () =>
       rows()
         .whereNotNull(`${catalog}.entity_ref`)
-        .andWhere(other => other.whereNull('location_key').orWhereNot('location_key', locationKey)),
-    );
-    return { missing, conflicts };
+        .andWhere(other => other.whereNull('location_key').orWhereNot('location_key', locationKey));
+    const missing = await count(rows().whereNull(`${catalog}.entity_ref`));
+    const conflicts = await count(ofOthers());
+    const first: { entity_ref: string }[] =
+      conflicts === 0 ? [] : await ofOthers().distinct(`${ENTITIES}.entity_ref`).orderBy(`${ENTITIES}.entity_ref`).limit(EXAMPLES);
+    return { missing, conflicts, examples: first.map(row => row.entity_ref) };
   }
 
   private async write(tx: Knex.Transaction, state: State): Promise<void> {

@@ -1,4 +1,4 @@
-import { createServer, Server, ServerResponse } from 'node:http';
+import { createServer, IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { EntityProviderConnection, EntityProviderMutation } from '@backstage/plugin-catalog-node';
 import { stringifyEntityRef } from '@backstage/catalog-model';
@@ -17,6 +17,10 @@ export class FakeTideline {
   /** Positions below are answered 410. */
   prunedTo = 0;
   requests: string[] = [];
+  /** Webhooks that were taken. */
+  webhooks: { path: string; headers: IncomingHttpHeaders; body: string }[] = [];
+  /** Webhooks are answered with this status. */
+  failHooks: number | undefined;
   private sequence = 0;
   private readonly entities = new Map<string, Change>();
   private readonly server: Server;
@@ -26,8 +30,11 @@ export class FakeTideline {
     this.server = createServer((request, response) => {
       const url = new URL(request.url ?? '/', 'http://fake');
       this.requests.push(url.pathname + url.search);
-      const status = this.statusFor(request.headers.authorization);
-      if (status) {
+      const isHook = url.pathname.startsWith('/hooks/');
+      const status = isHook ? undefined : this.statusFor(request.headers.authorization);
+      if (isHook) {
+        void this.webhook(url.pathname, request, response);
+      } else if (status) {
         json(response, status, { title: 'no', detail: `as the test said ${status}` });
       } else if (url.pathname === '/v1/changes') {
         void this.changes(url.searchParams, response);
@@ -80,6 +87,17 @@ export class FakeTideline {
     const status = this.fail;
     this.fail = undefined;
     return status;
+  }
+
+  private async webhook(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = '';
+    for await (const chunk of request) {
+      body += chunk;
+    }
+    if (!this.failHooks) {
+      this.webhooks.push({ path, headers: request.headers, body });
+    }
+    json(response, this.failHooks ?? 202, {});
   }
 
   private async changes(query: URLSearchParams, response: ServerResponse): Promise<void> {

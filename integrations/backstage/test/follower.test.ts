@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import type { LoggerService } from '@backstage/backend-plugin-api';
 import type { Knex } from 'knex';
 import { TidelineClient } from '../src/client';
 import { Follower, LOCATION_KEY } from '../src/follower';
+import { Reporter } from '../src/reporter';
 import { NotHeldError, Store } from '../src/store';
 import { component, FakeCatalog, FakeTideline } from './fake';
 import { connect, Postgres, startPostgres, whyNoPostgres } from './postgres';
@@ -45,9 +47,9 @@ describe('the follower', { skip: whyNoPostgres() }, () => {
     return store;
   }
 
-  async function followerOf(options: { holder?: string; limit?: number; token?: string } = {}): Promise<Follower> {
+  async function followerOf(options: { holder?: string; limit?: number; token?: string; reporter?: Reporter } = {}): Promise<Follower> {
     const client = new TidelineClient({ url, token: options.token, limit: options.limit ?? 1000 });
-    return new Follower(client, await storeOf(options.holder), catalog, logger, () => now);
+    return new Follower(client, await storeOf(options.holder), catalog, logger, options.reporter, () => now);
   }
 
   /** Steps until the feed is read to its end; the fake's feed must have no reason to wait. */
@@ -176,6 +178,47 @@ describe('the follower', { skip: whyNoPostgres() }, () => {
     now += 3_600_000;
     setTimeout(() => tideline.put('s', 'component:default/d', component('d')), 50);
     assert.equal(await follower.step(quiet), 'applied');
+  });
+
+  it('tells Tideline which entities another provider has, signed, when that changes', async () => {
+    for (const name of ['a', 'b', 'c']) {
+      tideline.put('s', `component:default/${name}`, component(name));
+    }
+    const secret = `whsec_${Buffer.from('0123456789abcdef01234567').toString('base64')}`;
+    const follower = await followerOf({ reporter: new Reporter(url, 'backstage', secret) });
+    await catchUp(follower);
+    await knex.schema.createTable('refresh_state', table => {
+      table.text('entity_ref');
+      table.text('location_key').nullable();
+    });
+    const has = (location_key: string, ...names: string[]) =>
+      knex('refresh_state').insert(names.map(name => ({ entity_ref: `component:default/${name}`, location_key })));
+    await has('url:elsewhere', 'b', 'c');
+    await has(LOCATION_KEY, 'a');
+    const look = async () => {
+      now += 3_600_000;
+      setTimeout(() => tideline.put('s', 'component:default/a', component('a', `at ${now}`)), 50);
+      await follower.step(quiet);
+    };
+    // Tideline does not take it at first: it is told again.
+    tideline.failHooks = 503;
+    await look();
+    assert.equal(tideline.webhooks.length, 0);
+    assert.ok(lines.some(line => line.includes('was not told of 2 conflicts')), lines.join('\n'));
+    tideline.failHooks = undefined;
+    await look();
+    await look();
+    assert.deepEqual(
+      tideline.webhooks.map(webhook => [webhook.path, JSON.parse(webhook.body).data]),
+      [['/hooks/backstage', { conflicts: 2, entities: ['component:default/b', 'component:default/c'] }]],
+    );
+    const [{ headers, body }] = tideline.webhooks as [(typeof tideline.webhooks)[0]];
+    const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
+    const expected = createHmac('sha256', '0123456789abcdef01234567').update(signed).digest('base64');
+    assert.equal(headers['webhook-signature'], `v1,${expected}`);
+    await knex('refresh_state').update({ location_key: LOCATION_KEY });
+    await look();
+    assert.deepEqual(JSON.parse(tideline.webhooks[1]?.body ?? '{}').data, { conflicts: 0, entities: [] });
   });
 
   it('gives an entity of two sources from the first of them, whoever was last, and from the other when that drops it', async () => {
