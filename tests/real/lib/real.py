@@ -115,6 +115,55 @@ def binary():
     return str(max(built, key=lambda path: path.stat().st_mtime))
 
 
+def fakes():
+    """The program that serves the fakes of APIs: TIDELINE_FAKES, or the newest that was built here."""
+    given = os.environ.get("TIDELINE_FAKES")
+    if given:
+        return given
+    built = [path for path in (ROOT / "target" / kind / "fakes" for kind in ("release", "debug")) if path.is_file()]
+    if not built:
+        skip("there is no program `fakes`: run `cargo build -p tideline-tests --bin fakes`, or name one by TIDELINE_FAKES")
+    return str(max(built, key=lambda path: path.stat().st_mtime))
+
+
+@contextlib.contextmanager
+def fake(name, path):
+    """A running fake, by its address. At its end, every exchange was as the provider's document has it."""
+    log = path / f"{name}.log"
+    with open(log, "ab") as output:
+        process = subprocess.Popen([fakes(), name], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        until(f"the fake of {name} listens", lambda: "listening at " in log.read_text())
+        yield log.read_text().split("listening at ")[1].split()[0]
+        process.stdin.close()
+        process.wait(20)
+        said = log.read_text()
+        check(f"every exchange with the fake of {name} is one of its document", process.returncode == 0, said[-3000:])
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def prism_proxy(document, upstream, path):
+    """Prism between a client and `upstream`, by its address; it logs what breaks the document."""
+    packages = npm("prism", ["@stoplight/prism-cli@5.14.2"])
+    port = free_port()
+    program_file = packages / "node_modules" / "@stoplight" / "prism-cli" / "dist" / "index.js"
+    command = [node(packages), program_file, "proxy", "--host", "127.0.0.1", "--port", port, document, upstream]
+    with program(command, path / "prism.log", path) as server:
+
+        def listens():
+            server.check_runs()
+            return "Prism is listening" in server.text()
+
+        until("Prism listens", listens, 180)
+        yield f"http://127.0.0.1:{port}"
+        broken = sorted({line.split("Violation: ")[1] for line in server.text().splitlines() if "Violation: " in line})
+        check("Prism found no exchange that breaks the document", not broken, broken[:10])
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
