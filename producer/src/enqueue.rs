@@ -157,7 +157,13 @@ impl Producer {
                 self.hint(jobs, &enqueued, now).await;
             }
             (
-                Deed::CreateToken(_) | Deed::RevokeToken(_) | Deed::SaveHookSecret { .. } | Deed::PushEntities { .. },
+                Deed::CreateToken(_)
+                | Deed::RevokeToken(_)
+                | Deed::SaveHookSecret { .. }
+                | Deed::PushEntities { .. }
+                | Deed::VerifyHook { .. }
+                | Deed::RegisterHook { .. }
+                | Deed::SignIn { .. },
                 _,
             ) => {}
             _ => self.queue.wake().await,

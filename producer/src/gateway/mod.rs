@@ -8,6 +8,7 @@ mod authentication;
 mod gauges;
 mod health;
 mod limits;
+mod oidc;
 mod requests;
 mod server;
 mod sessions;
@@ -36,6 +37,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 pub use authentication::{Access, TOKEN_VARIABLE};
 
 use self::gauges::Gauges;
+use self::oidc::Oidc;
 use self::server::ConnectionLimits;
 use self::sessions::Sessions;
 use self::tokens::Tokens;
@@ -87,6 +89,7 @@ struct GatewayState {
     access: Access,
     tokens: Tokens,
     sessions: Sessions,
+    oidc: Option<Oidc>,
     requests: Arc<Semaphore>,
     /// Whether this process serves `/v1`.
     serves_api: bool,
@@ -132,6 +135,10 @@ impl Gateway {
             );
         }
         let tokens = Tokens::new(Arc::clone(&parts.store), Arc::clone(&parts.clock));
+        let oidc = parts.settings.as_deref().and_then(|settings| {
+            let (oidc, public_url) = (settings.dashboard.oidc.as_ref()?, settings.public_url.as_ref()?);
+            Some(Oidc::new(oidc, public_url, Arc::clone(&parts.clock)))
+        });
         let api = Api::new(ApiParts {
             store: parts.store,
             queue: Arc::clone(&parts.queue),
@@ -149,6 +156,7 @@ impl Gateway {
             access,
             tokens,
             sessions: Sessions::default(),
+            oidc,
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             serves_api: parts.api,
             gauges: Gauges::default(),
@@ -243,11 +251,18 @@ fn pages(state: &Arc<GatewayState>) -> Router {
         .pages()
         .layer(from_fn_with_state(Arc::clone(state), sessions::admit))
         .layer(from_fn(requests::trace));
-    dashboard::secured(pages.merge(sessions::router(state)).merge(dashboard::assets()))
+    dashboard::secured(
+        pages
+            .merge(sessions::router(state))
+            .merge(oidc::router(state))
+            .merge(dashboard::assets()),
+    )
 }
 
 #[cfg(test)]
 mod event_bus_tests;
+#[cfg(test)]
+mod oidc_tests;
 #[cfg(test)]
 mod sessions_tests;
 #[cfg(test)]

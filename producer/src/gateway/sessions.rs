@@ -17,20 +17,21 @@ use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
-use tideline_core::words::{Fingerprint, Role, Timestamp};
-use tideline_store::Session;
+use tideline_core::words::{ActorKind, Fingerprint, Role, Timestamp};
+use tideline_store::{Person, Session};
 use tokio::time::Instant;
 
 use super::GatewayState;
 use super::authentication::{self, Access};
+use super::oidc::Oidc;
 use super::requests::RequestId;
 use crate::api::tokens::{hash_of, id_of};
 use crate::api::{Code, Principal, Problem};
-use crate::dashboard::{SignedIn, leave_and_return, sign_in_page};
+use crate::dashboard::{Door, SignedIn, leave_and_return, sign_in_page};
 use crate::secrets::is_same;
 
 /// How long a session lasts.
-const LIFE: Duration = Duration::from_secs(12 * 3_600);
+pub(super) const LIFE: Duration = Duration::from_secs(12 * 3_600);
 
 /// How long what the store said of a session counts. One that was ended by another process opens for so long at most.
 const REMEMBER: Duration = Duration::from_secs(5);
@@ -45,6 +46,16 @@ const COOKIE_NAME: &str = "tideline_session";
 
 /// Longest form.
 const MAX_FORM: usize = 16 * 1024;
+
+/// Whom a session is of.
+pub(super) struct Holder {
+    /// Public part of their API token; none: the token of the process's environment, or a person.
+    pub(super) token_id: Option<String>,
+    /// SHA-256 of their token, or of a person's issuer and subject.
+    pub(super) token_hash: Fingerprint,
+    /// Who signed in at an OpenID provider.
+    pub(super) person: Option<Person>,
+}
 
 /// What is remembered of sessions.
 #[derive(Default)]
@@ -101,7 +112,7 @@ fn refuse(request: &Request, problem: &Problem) -> Response {
         return problem.clone().into_response();
     }
     if problem.code == Code::LocalOnly {
-        return sign_in_page("/", Some(problem));
+        return sign_in_page(&Door::default(), "/", Some(problem));
     }
     if fetch("sec-fetch-site") == Some("cross-site") && fetch("sec-fetch-mode") == Some("navigate") {
         return leave_and_return(path);
@@ -120,7 +131,17 @@ async fn viewer(
     {
         return Ok((principal, true));
     }
-    Ok((authentication::principal(state, headers, address).await?, false))
+    match authentication::principal(state, headers, address).await {
+        // There is a way in for everybody, so nobody is let in without a name.
+        Ok(principal) if state.oidc.is_some() && principal.actor.kind == ActorKind::Local => {
+            Err(Problem::new(Code::Unauthenticated, "sign in first"))
+        }
+        Err(problem) if state.oidc.is_some() && problem.code == Code::LocalOnly => {
+            Err(Problem::new(Code::Unauthenticated, "sign in first"))
+        }
+        Ok(principal) => Ok((principal, false)),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Who is signed in with this session; none: it is over, or its token is.
@@ -136,6 +157,9 @@ async fn holder(state: &GatewayState, hash: Fingerprint) -> Result<Option<Princi
             None => return Ok(None),
         },
     };
+    if let Some(person) = &session.person {
+        return Ok(state.oidc.as_ref().and_then(|oidc| oidc.principal(person)));
+    }
     match &session.token_id {
         Some(id) => state.tokens.holder(id, session.token_hash).await,
         None => Ok(state.access.holder(session.token_hash)),
@@ -145,11 +169,12 @@ async fn holder(state: &GatewayState, hash: Fingerprint) -> Result<Option<Princi
 async fn ask(State(state): State<Arc<GatewayState>>, request: Request) -> Response {
     let next = next_of(request.uri().query().unwrap_or_default().as_bytes());
     let tokens = state.tokens.exist().await.unwrap_or(true);
-    let closed = !tokens && !matches!(state.access, Access::Token(_));
+    let closed = !tokens && !matches!(state.access, Access::Token(_)) && state.oidc.is_none();
+    let door = state.door();
     match viewer(&state, request.headers(), address_of(&request)).await {
         Ok(_) => to(&next, None),
-        Err(problem) if closed => sign_in_page(&next, Some(&problem)),
-        Err(_) => sign_in_page(&next, None),
+        Err(problem) if closed => sign_in_page(&door, &next, Some(&problem)),
+        Err(_) => sign_in_page(&door, &next, None),
     }
 }
 
@@ -158,13 +183,14 @@ async fn sign_in(State(state): State<Arc<GatewayState>>, request: Request) -> Re
     let secure = request.headers().get(ORIGIN);
     let secure = secure.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
     let Ok(form) = axum::body::to_bytes(request.into_body(), MAX_FORM).await else {
-        return sign_in_page("/", Some(&Problem::new(Code::BodyTooLarge, "that is no token")));
+        let problem = Problem::new(Code::BodyTooLarge, "that is no token");
+        return sign_in_page(&state.door(), "/", Some(&problem));
     };
-    let next = next_of(&form);
+    let (next, door) = (next_of(&form), state.door());
     let token = field(&form, "token");
     match open(&state, token.trim(), address).await {
         Ok(id) => to(&next, Some(&cookie(&id, secure, LIFE))),
-        Err(problem) => sign_in_page(&next, Some(&problem)),
+        Err(problem) => sign_in_page(&door, &next, Some(&problem)),
     }
 }
 
@@ -183,18 +209,35 @@ async fn open(state: &GatewayState, token: &str, address: Option<IpAddr>) -> Res
             id_of(token).map(str::to_owned)
         }
     };
+    let holder = Holder {
+        token_id,
+        token_hash,
+        person: None,
+    };
+    begin(state, holder).await
+}
+
+/// Opens a session; returns its id, which is new: one that a browser had before stands for nobody.
+pub(super) async fn begin(state: &GatewayState, holder: Holder) -> Result<String, Problem> {
     let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     let now = state.clock.now();
     let session = Session {
         hash: hash_of(&id),
-        token_id,
-        token_hash,
+        token_id: holder.token_id,
+        token_hash: holder.token_hash,
+        person: holder.person,
         opened_at: now,
         expires_at: now.plus(LIFE),
     };
     state.api.state.store.open_session(&session).await?;
     state.sessions.remember(session);
     Ok(id)
+}
+
+impl GatewayState {
+    fn door(&self) -> Door {
+        self.oidc.as_ref().map(Oidc::door).unwrap_or_default()
+    }
 }
 
 async fn sign_out(State(state): State<Arc<GatewayState>>, request: Request) -> Response {
@@ -211,7 +254,7 @@ async fn sign_out(State(state): State<Arc<GatewayState>>, request: Request) -> R
     response
 }
 
-fn cookie(id: &str, secure: bool, life: Duration) -> String {
+pub(super) fn cookie(id: &str, secure: bool, life: Duration) -> String {
     let (name, secure) = if secure {
         (SECURE_COOKIE, "; Secure")
     } else {
@@ -223,18 +266,23 @@ fn cookie(id: &str, secure: bool, life: Duration) -> String {
     )
 }
 
-/// What the cookie of a request stands for.
+/// What the cookie of a request stands for. The one that only this host can set counts first.
 fn session_of(headers: &HeaderMap) -> Option<Fingerprint> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut cookies = cookies.flat_map(|cookies| cookies.split(';')).map(str::trim);
-    let id = cookies.find_map(|cookie| {
-        let (name, id) = cookie.split_once('=')?;
-        (name == SECURE_COOKIE || name == COOKIE_NAME).then_some(id)
-    })?;
-    (!id.is_empty()).then(|| hash_of(id))
+    let id = cookie_of(headers, SECURE_COOKIE).or_else(|| cookie_of(headers, COOKIE_NAME));
+    id.map(|id| hash_of(&id))
 }
 
-fn to(path: &str, cookie: Option<&str>) -> Response {
+/// The cookie of this name, if it is not empty.
+pub(super) fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = cookies.flat_map(|cookies| cookies.split(';')).map(str::trim);
+    cookies.find_map(|cookie| {
+        let (found, value) = cookie.split_once('=')?;
+        (found == name && !value.is_empty()).then(|| value.to_owned())
+    })
+}
+
+pub(super) fn to(path: &str, cookie: Option<&str>) -> Response {
     let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
     let mut response = (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response();
     if let Some(Ok(cookie)) = cookie.map(HeaderValue::from_str) {
@@ -243,7 +291,7 @@ fn to(path: &str, cookie: Option<&str>) -> Response {
     response
 }
 
-fn address_of(request: &Request) -> Option<IpAddr> {
+pub(super) fn address_of(request: &Request) -> Option<IpAddr> {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     address.map(|ConnectInfo(address)| address.ip().to_canonical())
 }
@@ -255,12 +303,16 @@ fn field(form: &[u8], name: &str) -> String {
         .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
-/// Where to go after signing in: a page of ours, and nothing else.
-fn next_of(form: &[u8]) -> String {
-    let next = field(form, "next");
+/// Where to go after signing in.
+pub(super) fn next_of(form: &[u8]) -> String {
+    inside(&field(form, "next"))
+}
+
+/// A page of ours, and nothing else.
+pub(super) fn inside(next: &str) -> String {
     let inside =
         next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && !next.chars().any(char::is_control);
-    if inside { next } else { "/".to_owned() }
+    if inside { next } else { "/" }.to_owned()
 }
 
 impl Access {

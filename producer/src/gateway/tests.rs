@@ -26,7 +26,16 @@ pub(super) async fn bench(listen: &str, token: Option<&str>) -> Bench {
     limited(listen, token, ConnectionLimits::default()).await
 }
 
+/// With a configuration.
+pub(super) async fn configured(listen: &str, settings: Arc<Settings>) -> Bench {
+    with(listen, None, ConnectionLimits::default(), Some(settings)).await
+}
+
 async fn limited(listen: &str, token: Option<&str>, limits: ConnectionLimits) -> Bench {
+    with(listen, token, limits, None).await
+}
+
+async fn with(listen: &str, token: Option<&str>, limits: ConnectionLimits, settings: Option<Arc<Settings>>) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path.to_str().unwrap()).await.unwrap());
@@ -46,7 +55,7 @@ async fn limited(listen: &str, token: Option<&str>, limits: ConnectionLimits) ->
         metrics: MetricsPage::default(),
         api: true,
         token: token.map(Secret::new),
-        settings: None,
+        settings,
         planner: None,
         hooks: None,
     };

@@ -13,6 +13,7 @@ mod identity;
 mod json;
 mod locations;
 mod lookup;
+pub mod oidc;
 mod on;
 mod pagination;
 pub mod presets;

@@ -7,6 +7,7 @@ use url::form_urlencoded;
 
 use super::hooks::{read_events, read_hooks};
 use super::locations::read_backstage;
+use super::oidc::read_oidc;
 use super::reader::Section;
 use super::settings::{
     DashboardSettings, DatabaseSettings, ExpressionSettings, LogFormat, PlanSettings, RetentionSettings,
@@ -93,11 +94,22 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
         handlers: read_handlers(root),
         locations: read_backstage(root),
     };
+    check_together(root, &settings);
+    root.finish();
+    settings
+}
+
+/// What keys of different sections need of each other.
+fn check_together(root: &Section<'_>, settings: &Settings) {
     if settings.publish && settings.queue.reveal() == "in-process" {
         root.fail("publish", "needs NATS: set queue to nats://…");
     }
-    root.finish();
-    settings
+    if settings.dashboard.oidc.is_some() && settings.public_url.is_none() {
+        root.fail(
+            "public_url",
+            "is needed for dashboard.oidc: the provider sends people back there",
+        );
+    }
 }
 
 fn read_dashboard(dashboard: &Section<'_>) -> DashboardSettings {
@@ -105,6 +117,7 @@ fn read_dashboard(dashboard: &Section<'_>) -> DashboardSettings {
         "Address at which a trace can be viewed. `{trace_id}` is replaced by its id; jobs then link to their trace.";
     DashboardSettings {
         trace_url: dashboard.parsed("trace_url", "`https://…{trace_id}`", "", doc, &trace_url),
+        oidc: read_oidc(dashboard),
     }
 }
 

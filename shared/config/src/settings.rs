@@ -20,6 +20,7 @@ pub use self::target::{
 };
 pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
 use super::hooks::{EventSettings, HookSettings};
+use super::oidc::OidcSettings;
 use super::subscriptions::SubscriptionSettings;
 use tideline_core::rules::{DriftPolicy, Ladder, RemovalGuard, RescuePolicy, Schedule, Volatile, fingerprint};
 use tideline_core::words::{Fingerprint, Secret, SourceSpec};
@@ -102,10 +103,12 @@ pub struct DatabaseSettings {
 }
 
 /// What the pages for people need to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct DashboardSettings {
     /// Where a trace is looked at; `{trace_id}` stands for its id (`dashboard.trace_url`).
     pub trace_url: Option<String>,
+    /// How people sign in at an OpenID provider (`dashboard.oidc`).
+    pub oidc: Option<OidcSettings>,
 }
 
 /// What is forgotten when it is old.

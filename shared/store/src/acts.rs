@@ -143,6 +143,27 @@ pub enum Deed {
         /// The secret.
         sealed: String,
     },
+    /// Has a provider send tests to the webhooks of a hook. Only noted.
+    VerifyHook {
+        /// The hook's name.
+        hook: String,
+    },
+    /// Makes or updates the webhooks of a hook at their provider. Only noted.
+    RegisterHook {
+        /// The hook's name.
+        hook: String,
+    },
+    /// Somebody signed in at the OpenID provider. Only noted: the audit log tells who had which name then.
+    SignIn {
+        /// The provider.
+        issuer: String,
+        /// Who they are there, whatever they are called.
+        subject: String,
+        /// What they may do.
+        role: Role,
+        /// Why: those of their groups that have a role.
+        groups: Vec<String>,
+    },
 }
 
 impl Deed {
@@ -170,6 +191,9 @@ impl Deed {
             Self::CreateToken(_) => "tokens.create",
             Self::RevokeToken(_) => "tokens.revoke",
             Self::SaveHookSecret { .. } => "hooks.save_secret",
+            Self::VerifyHook { .. } => "hooks.verify",
+            Self::RegisterHook { .. } => "hooks.register",
+            Self::SignIn { .. } => "sessions.sign_in",
         }
     }
 
@@ -189,7 +213,8 @@ impl Deed {
             },
             Self::CreateToken(token) => token.id.clone(),
             Self::RevokeToken(id) => id.clone(),
-            Self::SaveHookSecret { hook, .. } => hook.clone(),
+            Self::SaveHookSecret { hook, .. } | Self::VerifyHook { hook } | Self::RegisterHook { hook } => hook.clone(),
+            Self::SignIn { subject, .. } => subject.clone(),
         }
     }
 
@@ -232,6 +257,9 @@ impl Deed {
             } => json!({"cycle": cycle, "removals": removals}),
             Self::ActOnSubscription { act, .. } => act.arguments(),
             Self::PushEntities { upserts, removals, .. } => json!({"upserts": upserts, "removals": removals}),
+            Self::SignIn {
+                issuer, role, groups, ..
+            } => json!({"issuer": issuer, "role": role, "groups": groups}),
             Self::Enqueue(jobs) => {
                 let first = jobs.iter().take(10);
                 let named: Vec<_> = first.map(|job| json!({"kind": job.kind, "key": job.key})).collect();

@@ -39,7 +39,7 @@ pub use hook_secrets::{HookSecretStore, KEPT_HOOK_SECRETS};
 pub use observations::{HookHour, ObservationStore, Origin, OriginPage, Sample, StoreSize, TableSize};
 pub use requests::*;
 pub use seams::*;
-pub use sessions::{Session, SessionStore};
+pub use sessions::{Person, Session, SessionStore};
 pub use sibling_seam::{Sibling, SiblingStore, SiblingsCommitted};
 pub use subscriptions::SubscriptionCommand;
 pub use target_seams::{TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};

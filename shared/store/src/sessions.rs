@@ -1,6 +1,7 @@
 //! The seam to the sessions of people who are signed in to the dashboard.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tideline_core::words::{Fingerprint, Timestamp};
 
 use super::StoreError;
@@ -10,14 +11,29 @@ use super::StoreError;
 pub struct Session {
     /// SHA-256 of the session's id, which only the browser has.
     pub hash: Fingerprint,
-    /// Public part of the API token; none: the token is the one of the process's environment.
+    /// Public part of the API token; none: the token is the one of the process's environment, or there is a person.
     pub token_id: Option<String>,
-    /// SHA-256 of the whole token.
+    /// SHA-256 of the whole token; of a person's issuer and subject.
     pub token_hash: Fingerprint,
+    /// Who signed in at an OpenID provider.
+    pub person: Option<Person>,
     /// Since when.
     pub opened_at: Timestamp,
     /// Until when.
     pub expires_at: Timestamp,
+}
+
+/// Somebody who signed in at an OpenID provider, as it told of them then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The provider.
+    pub issuer: String,
+    /// Who they are there: unique and never given to somebody else.
+    pub subject: String,
+    /// For people, and for the audit log.
+    pub name: String,
+    /// Which decide the role.
+    pub groups: Vec<String>,
 }
 
 /// Sessions of the dashboard.

@@ -252,14 +252,14 @@ def ask(method, url, body=None, headers=None, seconds=60):
 
 
 class Tideline:
-    """`tideline run` on a SQLite file in `path`, with this configuration below store and listen."""
+    """`tideline run` on a SQLite file in `path`, with this configuration below store and listen; or with what a function makes of its URL."""
 
     def __init__(self, path, config, env=None):
         self.path, self.env, self.process = path, env, None
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         head = f"store: sqlite://{path}/tideline.db\nlisten: 127.0.0.1:{self.port}\n"
-        (path / "tideline.yaml").write_text(head + config)
+        (path / "tideline.yaml").write_text(head + (config(self.url) if callable(config) else config))
 
     def start(self):
         self.process = Process([binary(), "run", "--config", "tideline.yaml"], self.path / "tideline.log", self.path, self.env)

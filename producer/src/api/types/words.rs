@@ -50,7 +50,7 @@ word!(
 );
 word!(
     /// What an actor is.
-    ActorKind: Token Local System
+    ActorKind: Token Local System Person
 );
 word!(
     /// What enqueueing a job did.

@@ -75,6 +75,8 @@ pub enum ActorKind {
     Local,
     /// Tideline itself: a hook, a schedule.
     System,
+    /// Somebody who signed in at an OpenID provider.
+    Person,
 }
 
 /// Who does something, for the audit log.
@@ -82,7 +84,7 @@ pub enum ActorKind {
 pub struct Actor {
     /// What it is.
     pub kind: ActorKind,
-    /// Name of the token, or of the local user.
+    /// Name of the token, of the local user, or of the person.
     pub name: String,
     /// Where the request came from, if it came over the network.
     pub address: Option<String>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tideline_core::rules::fingerprint;
 use tideline_core::words::Timestamp;
 
-use crate::{Session, Store};
+use crate::{Person, Session, Store};
 
 fn session(id: &str, opened_at: i64, expires_at: i64) -> Session {
     Session {
@@ -14,12 +14,23 @@ fn session(id: &str, opened_at: i64, expires_at: i64) -> Session {
         token_hash: fingerprint(b"token"),
         opened_at: Timestamp(opened_at),
         expires_at: Timestamp(expires_at),
+        person: None,
     }
 }
 
 pub async fn a_session_is_found_until_it_is_over_or_ended(store: Arc<dyn Store>) {
     let (one, two) = (session("one", 1_000, 5_000), session("two", 1_000, 9_000));
-    let two = Session { token_id: None, ..two };
+    let person = Person {
+        issuer: "https://login.example.com".to_owned(),
+        subject: "42".to_owned(),
+        name: "Ana \"<b>\"".to_owned(),
+        groups: vec!["sre".to_owned(), "ünit".to_owned()],
+    };
+    let two = Session {
+        token_id: None,
+        person: Some(person),
+        ..two
+    };
     store.open_session(&one).await.unwrap();
     store.open_session(&two).await.unwrap();
     let find = async |session: &Session, now: i64| store.find_session(session.hash, Timestamp(now)).await.unwrap();

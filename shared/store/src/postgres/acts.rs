@@ -42,7 +42,11 @@ impl AuditStore for PostgresStore {
 
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
         let mut act = self.reading("list the audit log").await?;
-        let statement = sqlx::query(include_str!("sql/list_audit.sql"))
+        let statement = match filter.source {
+            Some(_) => include_str!("sql/list_audit_of_source.sql"),
+            None => include_str!("sql/list_audit.sql"),
+        };
+        let statement = sqlx::query(statement)
             .bind(filter.actor.as_deref())
             .bind(filter.act.as_deref())
             .bind(filter.source.as_deref())
@@ -114,6 +118,7 @@ async fn write_down(
         ActorKind::Token => "token",
         ActorKind::Local => "local",
         ActorKind::System => "system",
+        ActorKind::Person => "person",
     };
     let statement = sqlx::query(include_str!("sql/insert_audit.sql"))
         .bind(now.0)
@@ -144,7 +149,7 @@ async fn attempt(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result
             return subscription_acts::act_in(act, subscription, wanted, expected, now).await;
         }
         Deed::ReplayEvent(event) => return subscription_acts::replay_in(act, *event, now).await,
-        Deed::PushEntities { .. } => {}
+        Deed::PushEntities { .. } | Deed::VerifyHook { .. } | Deed::RegisterHook { .. } | Deed::SignIn { .. } => {}
         Deed::RetryJob { job, .. } => {
             check_job(act, *job, expected).await?;
             operators::retry_in(act, *job, now).await?;
@@ -210,6 +215,7 @@ fn audit_record(row: &PgRow) -> Result<AuditRecord, StoreError> {
         "token" => ActorKind::Token,
         "local" => ActorKind::Local,
         "system" => ActorKind::System,
+        "person" => ActorKind::Person,
         other => return Err(broken("read the audit log", format!("unknown: {other}"))),
     };
     Ok(AuditRecord {

@@ -83,6 +83,14 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "source failures",
         include_str!("../../../../migrations/postgres/0021_source_failures.sql"),
     ),
+    (
+        "people",
+        include_str!("../../../../migrations/postgres/0022_people.sql"),
+    ),
+    (
+        "audit of sources",
+        include_str!("../../../../migrations/postgres/0023_audit_of_sources.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -4,13 +4,16 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
-use super::rows::{column, fingerprint};
+use super::error::broken;
+use super::rows::{column, fingerprint, storable};
 use crate::{Session, SessionStore, StoreError};
 use tideline_core::words::{Fingerprint, Timestamp};
 
 #[async_trait]
 impl SessionStore for PostgresStore {
     async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
+        let person = session.person.as_ref().map(serde_json::to_string).transpose();
+        let person = person.map_err(|error| broken("open a session", error.to_string()))?;
         let mut act = self.writing("open a session").await?;
         act.begin().await?;
         let insert = sqlx::query(include_str!("sql/insert_session.sql"))
@@ -18,7 +21,8 @@ impl SessionStore for PostgresStore {
             .bind(session.token_id.as_deref())
             .bind(&session.token_hash.0[..])
             .bind(session.opened_at.0)
-            .bind(session.expires_at.0);
+            .bind(session.expires_at.0)
+            .bind(person.as_deref().map(storable));
         act.run(insert).await?;
         let delete = sqlx::query(include_str!("sql/delete_old_sessions.sql"))
             .bind(session.opened_at.0)
@@ -40,6 +44,10 @@ impl SessionStore for PostgresStore {
                 token_hash: fingerprint(column(&row, "token_hash")?)?,
                 opened_at: Timestamp(column(&row, "opened_at")?),
                 expires_at: Timestamp(column(&row, "expires_at")?),
+                person: column::<Option<&str>>(&row, "person")?
+                    .map(serde_json::from_str)
+                    .transpose()
+                    .map_err(|error| broken("find a session", error.to_string()))?,
             })
         };
         act.row(statement).await?.map(session).transpose()

@@ -41,7 +41,11 @@ impl AuditStore for SqliteStore {
 
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
         const ACT: &str = "list the audit log";
-        let rows = query(sql!("list_audit"))
+        let statement = match filter.source {
+            Some(_) => sql!("list_audit_of_source"),
+            None => sql!("list_audit"),
+        };
+        let rows = query(statement)
             .bind(filter.actor.as_deref())
             .bind(filter.act.as_deref())
             .bind(filter.source.as_deref())
@@ -166,7 +170,7 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
             return subscription_acts::act_in(tx, subscription, wanted, expected, now).await;
         }
         Deed::ReplayEvent(event) => return subscription_acts::replay_in(tx, *event, now).await,
-        Deed::PushEntities { .. } => {}
+        Deed::PushEntities { .. } | Deed::VerifyHook { .. } | Deed::RegisterHook { .. } | Deed::SignIn { .. } => {}
         Deed::RetryJob { job, .. } => {
             check_job(tx, *job, act.expected.as_deref()).await?;
             operators::retry_in(tx, *job, now).await?;

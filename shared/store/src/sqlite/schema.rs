@@ -31,6 +31,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0019_origins.sql"),
     include_str!("../../../../migrations/sqlite/0020_hook_secrets.sql"),
     include_str!("../../../../migrations/sqlite/0021_source_failures.sql"),
+    include_str!("../../../../migrations/sqlite/0022_people.sql"),
+    include_str!("../../../../migrations/sqlite/0023_audit_of_sources.sql"),
 ];
 
 /// The version this program knows.

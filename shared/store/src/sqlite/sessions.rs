@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Row, query};
 
 use super::failure::failed;
-use super::rows::{fingerprint, moment};
+use super::rows::{fingerprint, json, moment, to_json};
 use super::{SqliteStore, begin, commit, sql};
 use crate::{Session, SessionStore, StoreError};
 use tideline_core::words::{Fingerprint, Timestamp};
@@ -13,6 +13,7 @@ use tideline_core::words::{Fingerprint, Timestamp};
 impl SessionStore for SqliteStore {
     async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
         const ACT: &str = "open a session";
+        let person = session.person.as_ref().map(to_json).transpose().map_err(failed(ACT))?;
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
         query(sql!("insert_session"))
@@ -21,6 +22,7 @@ impl SessionStore for SqliteStore {
             .bind(&session.token_hash.0[..])
             .bind(session.opened_at.0)
             .bind(session.expires_at.0)
+            .bind(person)
             .execute(&mut *tx)
             .await
             .map_err(failed(ACT))?;
@@ -49,6 +51,7 @@ impl SessionStore for SqliteStore {
                 token_hash: fingerprint(row, 1)?,
                 opened_at: moment(row, 2)?,
                 expires_at: moment(row, 3)?,
+                person: json(row, 4)?,
             })
         };
         row.as_ref().map(session).transpose().map_err(failed(ACT))
