@@ -128,7 +128,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: HooksArgs) -> an
         _ => Secret::new(String::new()),
     };
     let endpoint = Endpoint {
-        url: url_of(hook, &common.url)?,
+        url: registration::address(hook, &common.url).map_err(wrong)?,
         secret,
     };
     let provider = provider.as_ref();
@@ -236,20 +236,6 @@ async fn secret_of(context: &Context, hook: &HookSettings, rotate: bool) -> anyh
         ))
     };
     Ok(hook.secrets.first().cloned().ok_or_else(no_secret)?)
-}
-
-/// The hook's public address.
-fn url_of(hook: &HookSettings, gateway: &Url) -> anyhow::Result<Url> {
-    let mut url = gateway.clone();
-    let not_http = || wrong(format!("{gateway} is no address of a gateway; write https://HOST"));
-    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
-        return Err(not_http().into());
-    }
-    let mut segments = url.path_segments_mut().map_err(|()| not_http())?;
-    segments.pop_if_empty().extend(["hooks", &hook.name]);
-    segments.extend(hook.path_id.as_ref().map(Secret::reveal));
-    drop(segments);
-    Ok(url)
 }
 
 fn token(variable: &str) -> anyhow::Result<Secret> {

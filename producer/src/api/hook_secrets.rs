@@ -7,6 +7,7 @@ use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use tideline_config::hooks::HookSettings;
 use tideline_core::words::Secret;
 use tideline_store::Deed;
 use utoipa::ToSchema;
@@ -55,9 +56,28 @@ async fn take(
     Json(wanted): Json<TakeHookSecret>,
 ) -> Result<Answer<HookSecret>, Problem> {
     by.principal.require_all_sources()?;
+    let (secret, created) = secret_of(&api, &by, hook_of(&api, &name)?, wanted.rotate).await?;
+    Ok(Answer(HookSecret {
+        secret: secret.reveal().to_owned(),
+        created,
+    }))
+}
+
+/// A hook of the configuration.
+pub(super) fn hook_of<'s>(api: &'s ApiState, name: &str) -> Result<&'s HookSettings, Problem> {
     let mut hooks = api.settings.iter().flat_map(|settings| &settings.hooks);
     let hook = hooks.find(|hook| hook.name == name);
-    let hook = hook.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no hook {name}")))?;
+    hook.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no hook {name}")))
+}
+
+/// The newest secret of a hook with `stored_secret`, and whether this request made it: there was none, or it is to `rotate`.
+pub(super) async fn secret_of<R>(
+    api: &ApiState,
+    by: &By<R>,
+    hook: &HookSettings,
+    rotate: bool,
+) -> Result<(Secret, bool), Problem> {
+    let name = &hook.name;
     if !hook.stored_secret {
         let why =
             format!("hook {name} has its secret in the configuration; say stored_secret: true to have it kept here");
@@ -65,19 +85,22 @@ async fn take(
     }
     let invalid =
         |error: tideline_runtime::sealing::SealingError| Problem::new(Code::InvalidRequest, error.to_string());
-    let sealed = api.store.list_hook_secrets(&name).await?;
-    if let Some(newest) = sealed.first().filter(|_| !wanted.rotate) {
-        let secret = api.sealer.open(&purpose(&name), newest).map_err(invalid)?;
-        return Ok(Answer(HookSecret {
-            secret: secret.reveal().to_owned(),
-            created: false,
-        }));
-    }
-    let secret = Secret::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
-    let sealed = api.sealer.seal(&purpose(&name), &secret).map_err(invalid)?;
-    api.perform(&by, Deed::SaveHookSecret { hook: name, sealed }).await?;
-    Ok(Answer(HookSecret {
-        secret: secret.reveal().to_owned(),
-        created: true,
-    }))
+    let newest = api.store.list_hook_secrets(name).await?.into_iter().next();
+    let newest = match newest.filter(|_| !rotate) {
+        Some(newest) => Some(newest),
+        None => {
+            let secret = Secret::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+            let sealed = api.sealer.seal(&purpose(name), &secret).map_err(invalid)?;
+            let hook = name.clone();
+            let performed = api.perform(by, Deed::SaveHookSecret { hook, sealed }).await?;
+            if !performed.repeated {
+                return Ok((secret, true));
+            }
+            // The act was done before under its key: what was made then counts.
+            api.store.list_hook_secrets(name).await?.into_iter().next()
+        }
+    };
+    let newest = newest.ok_or_else(|| Problem::new(Code::NotFound, format!("hook {name} has no secret")))?;
+    let secret = api.sealer.open(&purpose(name), &newest).map_err(invalid)?;
+    Ok((secret, false))
 }

@@ -16,6 +16,7 @@ use super::problem::{Code, Problem, nearest};
 use super::role::{By, Read};
 use super::types::{Hook, HookCounts, HookFigures, Page, Time};
 use super::{ApiRouter, ApiState};
+use crate::registration::Site;
 
 /// What counts as the last day.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -65,14 +66,18 @@ async fn all(api: &ApiState) -> Result<Vec<Hook>, Problem> {
         ..EventFilter::default()
     };
     let silences = api.store.list_events_before(None, &silences, 100).await?.events;
-    let hooks = api.settings.iter().flat_map(|settings| &settings.hooks);
-    Ok(hooks
-        .map(|settings| {
-            let hours: Vec<&HookHour> = hours.iter().filter(|hour| hour.hook == settings.name).collect();
-            let told = silences.iter().find(|event| event.key == settings.name);
-            hook(settings, &hours, told.map(|event| event.created_at), now)
-        })
-        .collect())
+    let Some(settings) = api.settings.as_deref() else {
+        return Ok(Vec::new());
+    };
+    let hooks = settings.hooks.iter().map(|configured| {
+        let hours: Vec<&HookHour> = hours.iter().filter(|hour| hour.hook == configured.name).collect();
+        let told = silences.iter().find(|event| event.key == configured.name);
+        let mut hook = hook(configured, &hours, told.map(|event| event.created_at), now);
+        let site = Site::of(settings, &hook.name).ok();
+        hook.webhooks_at = site.filter(|_| settings.public_url.is_some()).map(|site| site.name());
+        hook
+    });
+    Ok(hooks.collect())
 }
 
 /// `told`: when the log last told of a silence of the hook.
@@ -93,10 +98,12 @@ fn hook(settings: &HookSettings, hours: &[&HookHour], told: Option<Timestamp>, n
         } else {
             path
         },
-        verifies: !settings.secrets.is_empty(),
+        verifies: !settings.secrets.is_empty() || settings.stored_secret,
         topic: settings.topic.as_ref().map(|topic| topic.as_str().to_owned()),
         max_body_bytes: settings.max_body_bytes,
         repairs: settings.repair.is_some(),
+        webhooks_at: None,
+        makes_secret: settings.stored_secret,
         last_stored_at: last_stored_at.map(Time),
         last_error_at: failed.and_then(|hour| hour.last_error_at).map(Time),
         last_error: failed.and_then(|hour| hour.last_error.clone()),

@@ -15,6 +15,7 @@ mod feed_bell;
 mod forms;
 mod history;
 pub mod hook_secrets;
+pub mod hook_webhooks;
 mod hooks;
 mod jobs;
 mod operations;
@@ -281,6 +282,7 @@ fn nouns() -> ApiRouter {
         .merge(subscriptions::router())
         .merge(deliveries::router())
         .merge(hook_secrets::router())
+        .merge(hook_webhooks::router())
         .merge(targets::router())
         .merge(hooks::router())
         .merge(history::router())

@@ -7,8 +7,9 @@ use tideline_core::words::{Timestamp, grouped};
 
 use super::Dashboard;
 use super::chart::{Bar, bars};
-use super::format::{ago, bytes, count, encoded};
-use super::parts::{command, live, live_state, request};
+use super::format::{ago, encoded};
+use super::hook_setup::{act, setup};
+use super::parts::{live, live_state, request};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Query, Viewer};
 use crate::api::types::{Event, Hook, HookCounts, Page as List};
@@ -21,7 +22,7 @@ const WEEK: i64 = 7 * DAY;
 const HOUR: i64 = 3_600_000;
 
 pub(super) fn router() -> Router<Dashboard> {
-    Router::new().route("/hooks", get(serve))
+    Router::new().route("/hooks", get(serve).post(act))
 }
 
 /// The address of a hook's page.
@@ -136,7 +137,7 @@ async fn show(viewer: Viewer, name: &str) -> Result<Page, Failure> {
         (live("hook", figures(&viewer, &hook)))
         div.columns {
             (live("recent", deliveries(&viewer, name, &recent.items)))
-            (setup(&hook))
+            (setup(&viewer, &hook))
         }
         (request(&format!("/v1/hooks/{}", encoded(name))))
     };
@@ -188,35 +189,6 @@ fn deliveries(viewer: &Viewer, name: &str, recent: &[Event]) -> Markup {
                     } } }
                 } }
                 p.pager { a href={ "/events?hook=" (encoded(name)) } { "All of them" } }
-            }
-        }
-    }
-}
-
-/// How the hook is set up, and what a person does about it.
-fn setup(hook: &Hook) -> Markup {
-    let registers = matches!(hook.provider.as_str(), "github" | "terraform");
-    html! {
-        section aria-labelledby="setup-title" {
-            h2 #setup-title { "Set-up" }
-            dl.facts.card {
-                dt { "Path" } dd { code { (hook.path) } }
-                dt { "Signature" } dd { @if hook.verifies { "verified" } @else { "not verified: whoever knows the path may send" } }
-                dt { "Topics" } dd { @match &hook.topic { Some(topic) => { code { (topic) } } None => { code { (hook.name) ".*" } ", as the provider names its events" } } }
-                dt { "Largest body" } dd { (bytes(hook.max_body_bytes)) }
-                dt { "Missed webhooks" } dd { @if hook.repairs { "asked for at the provider" } @else { "not asked for" } }
-            }
-            @if registers {
-                p.soft { "Let the provider send a test, or set the webhook up there:" }
-                (command(&format!("tideline hooks verify {} --hook {}", hook.provider, hook.name)))
-                (command(&format!("tideline hooks register {} --hook {}", hook.provider, hook.name)))
-            }
-            p.soft {
-                "To rotate the secret, add the new one as " code { "next_secret" } ", give it to the provider, then make it "
-                code { "secret" } ". To rotate the path, change " code { "path_id" } " and register again."
-            }
-            @if hook.day.unproven > 0 {
-                p.soft { (count(hook.day.unproven, "webhook", "webhooks")) " of the last 24 hours did not have a signature that fits. Nothing of them is kept." }
             }
         }
     }

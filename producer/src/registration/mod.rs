@@ -6,6 +6,7 @@
 
 mod client;
 mod github;
+mod site;
 mod terraform;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use url::Url;
 
 pub use self::client::{Access, RegistrationError};
 pub use self::github::{Github, GithubTarget};
+pub use self::site::{Site, address};
 pub use self::terraform::{Terraform, TerraformTarget};
 
 /// Where webhooks go, and what they are signed with.
@@ -205,4 +207,4 @@ impl Remote {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

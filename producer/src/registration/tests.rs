@@ -26,19 +26,24 @@ const SECRET: &str = "hook-s3cret-0123456789";
 const TOKEN: &str = "tfc-token-0123456789";
 
 /// The real hooks on a port.
-struct Gateway {
-    url: Url,
-    store: Arc<SqliteStore>,
-    api: crate::api::Api,
-    runtime: Runtime,
+pub(crate) struct Gateway {
+    pub(crate) url: Url,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) api: crate::api::Api,
+    pub(crate) runtime: Runtime,
     _folder: tempfile::TempDir,
 }
 
 async fn serve(app: Router) -> Url {
+    let (listener, url) = listen().await;
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+async fn listen() -> (tokio::net::TcpListener, Url) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    url.parse().unwrap()
+    (listener, url.parse().unwrap())
 }
 
 async fn gateway() -> Gateway {
@@ -48,15 +53,17 @@ async fn gateway() -> Gateway {
     .await
 }
 
-/// With this configuration.
-async fn gateway_with(yaml: &str) -> Gateway {
+/// With this configuration, in which `{url}` stands for the gateway's address.
+pub(crate) async fn gateway_with(yaml: &str) -> Gateway {
+    let (listener, url) = listen().await;
+    let yaml = yaml.replace("{url}", url.as_str());
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(
         SqliteStore::open(folder.path().join("t.db").to_str().unwrap())
             .await
             .unwrap(),
     );
-    let settings = Arc::new(tideline_config::parse(yaml, "t.yaml".as_ref(), &|_| None).unwrap());
+    let settings = Arc::new(tideline_config::parse(&yaml, "t.yaml".as_ref(), &|_| None).unwrap());
     let runtime = Runtime::new(Arc::new(SystemClock));
     let hooks = Hooks::start(
         HooksParts {
@@ -70,8 +77,10 @@ async fn gateway_with(yaml: &str) -> Gateway {
         },
         &runtime,
     );
+    let routes = hooks.router();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
     Gateway {
-        url: serve(hooks.router()).await,
+        url,
         api: crate::api::Api::new(crate::api::ApiParts {
             store: Arc::clone(&store) as _,
             queue: Arc::new(InProcessQueue::default()),
@@ -110,7 +119,7 @@ impl Gateway {
         )
     }
 
-    async fn topics(&self) -> Vec<String> {
+    pub(crate) async fn topics(&self) -> Vec<String> {
         let read = self
             .store
             .list_events_after(tideline_core::words::EventSequence(0), &EventFilter::default(), 100)
@@ -121,8 +130,8 @@ impl Gateway {
 
 /// HCP Terraform's notification configurations.
 #[derive(Default)]
-struct Fake {
-    configurations: Mutex<Vec<Value>>,
+pub(crate) struct Fake {
+    pub(crate) configurations: Mutex<Vec<Value>>,
     /// Triggers that it does not know.
     unknown: Vec<&'static str>,
     /// Requests that are answered 429 before others.
@@ -229,7 +238,7 @@ async fn answer_workspace(Path((_, name)): Path<(String, String)>) -> Response {
     if name == "gone" {
         return (
             StatusCode::NOT_FOUND,
-            axum::Json(json!({ "errors": [{ "status": "404", "title": "not found" }] })),
+            axum::Json(json!({ "errors": [{ "status": "404", "title": "<b>not found</b>" }] })),
         )
             .into_response();
     }
@@ -241,7 +250,7 @@ async fn answer_projects() -> Response {
     axum::Json(json!({ "data": data, "meta": { "pagination": { "next-page": null } } })).into_response()
 }
 
-async fn terraform_api(fake: Arc<Fake>) -> Url {
+pub(crate) async fn terraform_api(fake: Arc<Fake>) -> Url {
     let app = Router::new()
         .route(
             "/api/v2/workspaces/{id}/notification-configurations",

@@ -22,6 +22,12 @@ pub struct Hook {
     pub max_body_bytes: u64,
     /// Missed webhooks are asked for at the provider.
     pub repairs: bool,
+    /// Where its webhooks are, if the configuration says so and they can be verified and registered from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhooks_at: Option<String>,
+    /// Tideline makes its secret, and can make another one.
+    #[serde(default)]
+    pub makes_secret: bool,
     /// When the newest webhook was stored, within the last seven days.
     pub last_stored_at: Option<Time>,
     /// When the newest one was not.

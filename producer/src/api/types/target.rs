@@ -27,11 +27,11 @@ pub struct Target {
     pub hold_until: Option<Time>,
     /// Why.
     pub hold_reason: Option<String>,
-    /// Entities that it knows.
+    /// Entities that it knows, counted up to 100,000.
     pub entities: u64,
-    /// Those with an error.
+    /// Those with an error, counted up to 100,000.
     pub failing: u64,
-    /// Objects that Tideline owns there.
+    /// Objects that Tideline owns there, counted up to 100,000.
     pub objects: u64,
 }
 
