@@ -107,10 +107,13 @@ impl TargetStore for PostgresStore {
 
     async fn list_target_entities(&self, filter: &TargetEntityFilter) -> Result<Vec<TargetEntity>, StoreError> {
         let mut act = self.reading("list a target's entities").await?;
-        let statement = sqlx::query(include_str!("sql/list_target_entities.sql"))
+        let statement = match filter.failing {
+            true => include_str!("sql/list_failing_target_entities.sql"),
+            false => include_str!("sql/list_target_entities.sql"),
+        };
+        let statement = sqlx::query(statement)
             .bind(&filter.target)
             .bind(filter.after.as_ref().map_or("", EntityRef::as_str))
-            .bind(filter.failing)
             .bind(i64::from(filter.limit.clamp(1, MAX_ROWS)));
         act.rows(statement).await?.iter().map(entity).collect()
     }
@@ -155,11 +158,17 @@ impl TargetStore for PostgresStore {
 
     async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Result<Vec<TargetObject>, StoreError> {
         let mut act = self.reading("list a target's objects").await?;
-        let statement = sqlx::query(include_str!("sql/list_target_objects.sql"))
+        let statement = match &filter.reference {
+            Some(_) => include_str!("sql/list_objects_of_entity.sql"),
+            None => include_str!("sql/list_target_objects.sql"),
+        };
+        let mut statement = sqlx::query(statement)
             .bind(&filter.target)
-            .bind(filter.reference.as_ref().map(EntityRef::as_str))
             .bind(filter.after.as_deref().unwrap_or_default())
             .bind(i64::from(filter.limit.clamp(1, MAX_ROWS)));
+        if let Some(reference) = &filter.reference {
+            statement = statement.bind(reference.as_str());
+        }
         act.rows(statement).await?.iter().map(object).collect()
     }
 

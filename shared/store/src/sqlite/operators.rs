@@ -20,7 +20,13 @@ impl OperatorStore for SqliteStore {
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
         const ACT: &str = "list jobs";
         let state = filter.state.map(word_of).transpose().map_err(failed(ACT))?;
-        let rows = query(sql!("list_jobs"))
+        // Jobs that are done are many, and these have indexes.
+        let statement = match filter.state {
+            Some(JobState::Parked) => sql!("list_parked_jobs"),
+            Some(JobState::Running) => sql!("list_running_jobs"),
+            _ => sql!("list_jobs"),
+        };
+        let rows = query(statement)
             .bind(filter.after.map_or(i64::MIN, |job| job.0))
             .bind(filter.kind.as_deref())
             .bind(filter.key.as_deref())

@@ -126,10 +126,13 @@ impl TargetStore for SqliteStore {
 
     async fn list_target_entities(&self, filter: &TargetEntityFilter) -> Result<Vec<TargetEntity>, StoreError> {
         const ACT: &str = "list a target's entities";
-        let rows = query(sql!("list_target_entities"))
+        let statement = match filter.failing {
+            true => sql!("list_failing_target_entities"),
+            false => sql!("list_target_entities"),
+        };
+        let rows = query(statement)
             .bind(&filter.target)
             .bind(filter.after.as_ref().map_or("", EntityRef::as_str))
-            .bind(filter.failing)
             .bind(filter.limit.clamp(1, MAX_ROWS))
             .fetch_all(&self.readers)
             .await
@@ -186,14 +189,18 @@ impl TargetStore for SqliteStore {
 
     async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Result<Vec<TargetObject>, StoreError> {
         const ACT: &str = "list a target's objects";
-        let rows = query(sql!("list_target_objects"))
+        let statement = match &filter.reference {
+            Some(_) => sql!("list_objects_of_entity"),
+            None => sql!("list_target_objects"),
+        };
+        let mut list = query(statement)
             .bind(&filter.target)
-            .bind(filter.reference.as_ref().map(EntityRef::as_str))
             .bind(filter.after.as_deref().unwrap_or_default())
-            .bind(filter.limit.clamp(1, MAX_ROWS))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(failed(ACT))?;
+            .bind(filter.limit.clamp(1, MAX_ROWS));
+        if let Some(reference) = &filter.reference {
+            list = list.bind(reference.as_str());
+        }
+        let rows = list.fetch_all(&self.readers).await.map_err(failed(ACT))?;
         rows.iter().map(object).collect::<Result<_, _>>().map_err(failed(ACT))
     }
 

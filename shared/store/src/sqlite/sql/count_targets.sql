@@ -1,7 +1,7 @@
--- How much each target has.
+-- How much each target has; counted up to 100,000 of each.
 SELECT t.name,
-    (SELECT count(*) FROM target_entities AS e WHERE e.target = t.name),
-    (SELECT count(*) FROM target_entities AS e WHERE e.target = t.name AND e.error IS NOT NULL),
-    (SELECT count(*) FROM target_objects AS o WHERE o.target = t.name)
+    (SELECT count(*) FROM (SELECT 1 FROM target_entities AS e WHERE e.target = t.name LIMIT 100000) AS x),
+    (SELECT count(*) FROM (SELECT 1 FROM target_entities AS e WHERE e.target = t.name AND e.error IS NOT NULL LIMIT 100000) AS x),
+    (SELECT count(*) FROM (SELECT 1 FROM target_objects AS o WHERE o.target = t.name LIMIT 100000) AS x)
 FROM targets AS t
 ORDER BY t.name

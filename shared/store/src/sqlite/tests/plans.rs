@@ -61,6 +61,17 @@ async fn assert_plans(store: &SqliteStore) {
         ("find_candidates", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
         ("remove_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
         ("list_finished_cycles", "USING INDEX cycles_running"),
+        ("list_parked_jobs", "USING INDEX jobs_parked (id>?)"),
+        ("list_running_jobs", "USING INDEX jobs_running"),
+        (
+            "list_failing_target_entities",
+            "target_entities_failing (target=? AND reference>?)",
+        ),
+        (
+            "list_objects_of_entity",
+            "target_objects_entity (target=? AND reference=? AND object>?)",
+        ),
+        ("list_audit_of_source", "audit_source (source=?)"),
     ] {
         let text = if name == "look_up" {
             look_up_statement(500)

@@ -1,0 +1,6 @@
+-- What a target owns because of one entity, in order, after $2: found by its index.
+SELECT object, reference, part, remote_id, fingerprint, detail, error, updated_at
+FROM target_objects
+WHERE target = $1 AND object > $2 AND reference = $4
+ORDER BY object
+LIMIT $3
