@@ -5,7 +5,7 @@ use axum::routing::get;
 use maud::{Markup, html};
 
 use super::Dashboard;
-use super::filters::{Filter, filters, pager};
+use super::filters::{Filter, filters, pager, quoted};
 use super::format::{ago, bytes, encoded};
 use super::parts::{command, live, live_state};
 use super::shell::{Page, page};
@@ -114,7 +114,7 @@ async fn show(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
             (live_state())
         }
         (live("entity", html! { @for (entity, context) in &shown { (entity::section(&viewer, entity, context)) } }))
-        (command(&format!("tideline entities get {reference}")))
+        (command(&format!("tideline entities get {}", quoted(reference))))
     };
     Ok(page(&viewer, "/catalog", name, content))
 }

@@ -25,6 +25,19 @@ pub(super) async fn read(viewer: &Viewer) -> Result<Vec<Figures>, Problem> {
     Ok(list.items)
 }
 
+/// Without a sample for so long, no scheduler is at work: one takes a sample each minute.
+const IDLE: i64 = 3 * MINUTE;
+
+/// When a scheduler was last at work, by the newest sample.
+pub(super) fn at_work(samples: &[Figures]) -> Option<Timestamp> {
+    samples.iter().map(|sample| sample.at.0).max()
+}
+
+/// When the last scheduler was at work, if none is now. Not known of a store without samples, which is new.
+pub(super) fn idle_since(samples: &[Figures], now: Timestamp) -> Option<Timestamp> {
+    at_work(samples).filter(|at| now.0 - at.0 > IDLE)
+}
+
 /// What one bar stands for.
 #[derive(Clone, Copy, Default)]
 struct Bucket {
@@ -176,6 +189,15 @@ mod tests {
         assert_eq!((newest.changes, newest.entities, newest.lag_ms), (30, 20, 3_000));
         let changes: u64 = buckets.iter().map(|bucket| bucket.changes).sum();
         assert_eq!(changes, 30, "what came before the first sample is not counted");
+    }
+
+    #[test]
+    fn a_scheduler_is_missed_after_three_minutes_without_a_sample() {
+        let now = Timestamp(1_000 * MINUTE);
+        let samples = |ago: i64| [figures(now.0 - 20 * MINUTE, 1, 0), figures(now.0 - ago * MINUTE, 1, 0)];
+        assert_eq!(idle_since(&samples(3), now), None);
+        assert_eq!(idle_since(&samples(4), now), Some(Timestamp(now.0 - 4 * MINUTE)));
+        assert_eq!(idle_since(&[], now), None, "a store that is new");
     }
 
     #[test]

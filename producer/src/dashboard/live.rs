@@ -155,13 +155,15 @@ impl Live {
         let sources = state.store.list_sources().await?;
         let events = state.store.event_bounds().await?;
         let subscriptions = state.store.list_subscriptions().await?;
+        let targets = state.store.list_targets().await?;
         let workers = state.store.list_workers().await?.len();
         let queue = state.queue.health();
         let hooks = state
             .store
             .list_hook_hours(Timestamp(state.clock.now().0 - HOUR))
             .await?;
-        let text = format!("{stats:?} {sources:?} {events:?} {subscriptions:?} {workers} {queue:?} {hooks:?}");
+        let text =
+            format!("{stats:?} {sources:?} {events:?} {subscriptions:?} {targets:?} {workers} {queue:?} {hooks:?}");
         Ok((fingerprint(text.as_bytes()), stats.running > 0))
     }
 

@@ -16,10 +16,12 @@ mod filters;
 mod format;
 mod held;
 mod history;
+mod hook_setup;
 mod hooks;
 mod jobs;
 mod json;
 mod live;
+mod needs;
 mod operations;
 mod overview;
 mod parts;
@@ -39,7 +41,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn;
 
-pub(crate) use sign_in::{leave_and_return, page as sign_in_page};
+pub(crate) use sign_in::{Door, leave_and_return, page as sign_in_page};
 pub(crate) use viewer::SignedIn;
 
 use self::live::Live;
@@ -92,7 +94,5 @@ pub(crate) fn secured(routes: Router) -> Router {
     routes.layer(security::same_site()).layer(from_fn(security::headers))
 }
 
-#[cfg(test)]
-mod people_tests;
 #[cfg(test)]
 mod tests;

@@ -5,14 +5,14 @@ use axum::routing::get;
 use maud::{Markup, html};
 use tideline_core::words::{Role, SourceState, grouped};
 
-use super::Dashboard;
 use super::filters::{Filter, filters, pager};
 use super::format::{ago, bytes, count, length};
 use super::parts::{audit_row, command, live, live_state};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Fields, Query, Viewer};
+use super::{Dashboard, history};
 use crate::api::Problem;
-use crate::api::types::{AuditEntry, Configuration, Hook, Page as List, Status, Storage, Subscription};
+use crate::api::types::{AuditEntry, Configuration, Figures, Hook, Page as List, Status, Storage, Subscription};
 
 /// Tables shown.
 const TABLES: usize = 12;
@@ -49,9 +49,10 @@ async fn show(viewer: Viewer) -> Result<Page, Failure> {
     } else {
         Vec::new()
     };
+    let samples = history::read(&viewer).await?;
     let content = html! {
         header.page { h1 { "Operations" } (live_state()) }
-        (live("fleet", fleet(&status)))
+        (live("fleet", fleet(&viewer, &status, &samples)))
         @if let Some(configuration) = &configuration { (checked(configuration, &findings)) }
         (live("workers", workers(&viewer, &status)))
         div.columns {
@@ -63,13 +64,21 @@ async fn show(viewer: Viewer) -> Result<Page, Failure> {
     Ok(page(&viewer, "/operations", "Operations", content))
 }
 
-fn fleet(status: &Status) -> Markup {
+fn fleet(viewer: &Viewer, status: &Status, samples: &[Figures]) -> Markup {
+    let now = viewer.now;
     html! {
         section aria-label="Fleet" {
             dl.figures.strip {
                 div { dt { "Version" } dd { (env!("CARGO_PKG_VERSION")) } }
                 div { dt { "Queue" } dd { (status.queue) } }
                 div { dt { "Workers" } dd { (status.workers.len()) } }
+                div { dt { "Scheduler" } dd {
+                    @match (history::at_work(samples), history::idle_since(samples, now)) {
+                        (_, Some(at)) => { "none since " (ago(at, now)) }
+                        (Some(_), None) => { "at work" }
+                        (None, None) => { "no sign yet" }
+                    }
+                } }
                 div { dt { "Jobs due" } dd { (grouped(status.jobs.due)) } }
                 div { dt { "Running" } dd { (grouped(status.jobs.running)) } }
                 div { dt { "Parked" } dd { (grouped(status.jobs.parked)) } }
@@ -77,6 +86,12 @@ fn fleet(status: &Status) -> Markup {
             }
             @if status.queue != "healthy" {
                 p.notice { "The queue is degraded, and nothing is lost: workers look for due jobs in the store until it is back." }
+            }
+            @if history::idle_since(samples, now).is_some() {
+                p.notice.bad {
+                    "No scheduler is at work: cycles neither start nor end, and jobs of dead workers are not taken back. Start one with "
+                    code { "tideline scheduler" } ", or everything with " code { "tideline run" } ". Any number may run at once."
+                }
             }
         }
     }

@@ -3,15 +3,15 @@
 use axum::Router;
 use axum::routing::get;
 use maud::{Markup, html};
-use tideline_core::words::{Role, SourceState, Timestamp, grouped};
+use tideline_core::words::{Role, SourceState, grouped};
 
-use super::format::{ago, count, encoded, sentence};
+use super::format::{ago, encoded, sentence};
 use super::parts::{act, command, last_cycle, live, live_state, phase, progress, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Viewer};
-use super::{Dashboard, chart, history};
+use super::{Dashboard, chart, history, needs};
 use crate::api::Problem;
-use crate::api::types::{Cycle, Figures, Job, Page as List, SourceStatus, Status, Subscription};
+use crate::api::types::{Cycle, Figures, Hook, Job, Page as List, SourceStatus, Status, Subscription, Target};
 
 /// Cycles in a card.
 const BARS: usize = 30;
@@ -27,12 +27,14 @@ pub(super) fn router() -> Router<Dashboard> {
 }
 
 /// Everything the page says.
-struct Overview {
-    status: Status,
-    parked: Vec<Job>,
-    subscriptions: Vec<Subscription>,
+pub(super) struct Overview {
+    pub(super) status: Status,
+    pub(super) parked: Vec<Job>,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) hooks: Vec<Hook>,
+    pub(super) targets: Vec<Target>,
+    pub(super) history: Vec<Figures>,
     cycles: Vec<Vec<Cycle>>,
-    history: Vec<Figures>,
 }
 
 impl Overview {
@@ -46,10 +48,14 @@ impl Overview {
         } else {
             Vec::new()
         };
-        let subscriptions = if viewer.sees_all() {
-            viewer.get::<List<Subscription>>("/v1/subscriptions").await?.items
+        let (subscriptions, hooks, targets) = if viewer.sees_all() {
+            (
+                viewer.get::<List<Subscription>>("/v1/subscriptions").await?.items,
+                viewer.get::<List<Hook>>("/v1/hooks").await?.items,
+                viewer.get::<List<Target>>("/v1/targets").await?.items,
+            )
         } else {
-            Vec::new()
+            Default::default()
         };
         let mut cycles = Vec::new();
         for source in status.sources.iter().take(CHARTS) {
@@ -60,6 +66,8 @@ impl Overview {
             status,
             parked,
             subscriptions,
+            hooks,
+            targets,
             cycles,
             history: history::read(viewer).await?,
         })
@@ -74,135 +82,13 @@ async fn show(viewer: Viewer) -> Result<Page, Failure> {
             h1 { "Overview" }
             (live_state())
         }
-        (live("needs", needs(&viewer, &overview)))
+        (live("needs", needs::section(&viewer, &overview)))
         (live("fleet", fleet(&viewer, status)))
         (live("sources", sources(&viewer, &overview)))
         (live("history", history::charts(&overview.history, viewer.now)))
         (command("tideline status"))
     };
     Ok(page(&viewer, "/", "Overview", content))
-}
-
-/// One thing that waits for a person.
-struct Need {
-    bad: bool,
-    what: Markup,
-    why: Markup,
-    path: String,
-    go: &'static str,
-}
-
-fn needs(viewer: &Viewer, overview: &Overview) -> Markup {
-    let needs = list_needs(viewer, overview);
-    let status = &overview.status;
-    let entities: u64 = status.sources.iter().map(|source| source.source.entities).sum();
-    html! {
-        section aria-labelledby="needs-title" {
-            @if needs.is_empty() {
-                h2.unseen #needs-title { "Needs you" }
-                p.calm {
-                    "Nothing needs you. " (count(entities, "entity", "entities")) " of "
-                    (count(status.sources.len() as u64, "source", "sources")) " are in the catalog."
-                }
-            } @else {
-                h2 #needs-title { "Needs you" }
-                ul.needs {
-                    @for need in needs {
-                        li.bad[need.bad] {
-                            span.what { (need.what) }
-                            span.why { (need.why) }
-                            a.go.button href=(need.path) { (need.go) }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn list_needs(viewer: &Viewer, overview: &Overview) -> Vec<Need> {
-    let mut needs: Vec<Need> = (overview.status.sources.iter())
-        .filter_map(|source| source_need(source, viewer.now))
-        .collect();
-    if !overview.parked.is_empty() {
-        let parked = overview.status.jobs.parked;
-        needs.push(Need {
-            bad: true,
-            what: html! { (count(parked, "job is", "jobs are")) " parked: a person has to decide" },
-            why: html! {
-                @for job in overview.parked.iter().take(2) {
-                    (job.kind) " " (job.key) ": " (short(job.last_error.as_deref().unwrap_or("no error was kept"))) " "
-                }
-            },
-            path: "/jobs?state=parked".to_owned(),
-            go: "Look at them",
-        });
-    }
-    for subscription in &overview.subscriptions {
-        let blocked = subscription.blocked_reason.as_deref();
-        if subscription.dead_letters == 0 && blocked.is_none() {
-            continue;
-        }
-        let letters = count(subscription.dead_letters, "event was", "events were");
-        needs.push(Need {
-            bad: true,
-            what: html! {
-                @match blocked {
-                    Some(_) => { "Subscription " (subscription.name) " is switched off" }
-                    None => { (letters) " given up for subscription " (subscription.name) }
-                }
-            },
-            why: html! { (short(blocked.or(subscription.last_error.as_deref()).unwrap_or("Each was tried as often as allowed."))) },
-            path: format!("/subscriptions/{}", encoded(&subscription.name)),
-            go: "Look at it",
-        });
-    }
-    let status = &overview.status;
-    if status.workers.is_empty() && status.jobs.due > 0 {
-        needs.push(Need {
-            bad: true,
-            what: html! { (count(status.jobs.due, "job is", "jobs are")) " due and no worker is alive" },
-            why: html! { "Start one with `tideline worker`, or `tideline run` for everything in one process." },
-            path: "/operations".to_owned(),
-            go: "Workers",
-        });
-    }
-    needs
-}
-
-fn source_need(status: &SourceStatus, now: Timestamp) -> Option<Need> {
-    let source = &status.source;
-    let path = source_path(&source.name);
-    if let Some(held) = source.held.as_ref().filter(|held| !held.approved) {
-        let percent = held.would_remove * 100 / held.owned.max(1);
-        return Some(Need {
-            bad: false,
-            what: html! {
-                (source.name) ": the sweep of cycle " (held.cycle) " would delete "
-                (count(held.would_remove, "entity", "entities")) ", " (percent) " % of what it owns"
-            },
-            why: html! { "Held " (ago(held.held_at.0, now)) ": " (sentence(&held.reason, now)) },
-            path: format!("{path}#held"),
-            go: "Approve or reject",
-        });
-    }
-    let bad = source.state == SourceState::Blocked;
-    (bad || source.state == SourceState::Orphaned).then(|| Need {
-        bad,
-        what: html! { (source.name) " is " (if bad { "blocked by its configuration" } else { "no longer in the configuration" }) },
-        why: sentence(&status.why.sentence, now),
-        path,
-        go: "Look at it",
-    })
-}
-
-/// The beginning of an error.
-fn short(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(160) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line.to_owned(),
-    }
 }
 
 fn sources(viewer: &Viewer, overview: &Overview) -> Markup {

@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use tideline_core::words::{Role, SourceState, grouped};
 
+use super::filters::quoted;
 use super::format::{ago, bytes, count, encoded, length, sentence};
 use super::held;
 use super::parts::{
@@ -118,7 +119,7 @@ async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure>
             (live("timeline", timeline::section(&viewer, &name, &source.cycles, &source.acts, &source.events)))
             @if let Some(configuration) = &source.configuration { (configured(configuration)) }
         }
-        (command(&format!("tideline sources show {name}")))
+        (command(&format!("tideline sources show {}", quoted(&name))))
     };
     Ok(page(&viewer, "/", &name, content))
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use tideline_core::words::{Role, SubscriptionState, Timestamp, grouped};
 
 use super::Dashboard;
+use super::filters::quoted;
 use super::format::{ago, encoded};
 use super::parts::{Question, act, command, live, live_state};
 use super::shell::{Page, page};
@@ -104,7 +105,7 @@ async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure>
         (live("subscription", facts(&viewer, &subscription)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&subscription))) }
         (live("letters", dead_letters(&viewer, &name, &letters.items)))
-        (command(&format!("tideline subscriptions show {name}")))
+        (command(&format!("tideline subscriptions show {}", quoted(&name))))
     };
     Ok(page(&viewer, "/subscriptions", &name, content))
 }
@@ -177,7 +178,18 @@ fn dead_letters(viewer: &Viewer, name: &str, letters: &[DeadLetter]) -> Markup {
             @if letters.is_empty() {
                 p.empty { "None: no event was given up." }
             } @else {
-                @if may { div.actions { (act(&path, "Retry all", None, "")) } }
+                @if may { div.actions {
+                    (act(&path, "Retry all", None, ""))
+                    (Question {
+                        path: &format!("{}/drop", path_of(name)),
+                        label: "Drop all",
+                        text: html! { p { "Forget these dead letters? The subscription is never handed out these events again, unless it is replayed." } },
+                        yes: "Drop them",
+                        danger: true,
+                        reason: true,
+                        fields: &[],
+                    })
+                } }
                 div.scroll tabindex="0" { table {
                     thead { tr { th.number { "Event" } th { "Topic and key" } th { "Error" } th.number.wide { "Attempts" } th { "Given up" } th {} } }
                     tbody {
@@ -227,6 +239,10 @@ async fn perform(viewer: Viewer, Path((name, act)): Path<(String, String)>, form
             let body = if id.is_empty() { json!({}) } else { json!({"id": id}) };
             ("dead-letters/retry", Act::with(&body, reason))
         }
+        "drop" => (
+            "dead-letters/drop",
+            Act::with(&json!({}), super::source::needed(reason)?),
+        ),
         other => return Err(Problem::new(Code::NotFound, format!("{other} is no command of a subscription")).into()),
     };
     viewer.act(Method::POST, &format!("/v1{path}/{route}"), act).await?;

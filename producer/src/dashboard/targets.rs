@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use tideline_core::words::{Role, TargetState, grouped};
 
 use super::Dashboard;
+use super::filters::quoted;
 use super::format::{ago, count, encoded};
 use super::parts::{act, command, live, live_state};
 use super::shell::{Page, page};
@@ -85,7 +86,7 @@ async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> 
         @if viewer.may(Role::Operate) { (live("commands", commands(&target))) }
         (live("failing", entities(&failing.items)))
         (live("objects", owned(&viewer, &name, &objects)))
-        (command(&format!("tideline targets show {name}")))
+        (command(&format!("tideline targets show {}", quoted(&name))))
     };
     Ok(page(&viewer, "/targets", &name, content))
 }

@@ -1,4 +1,12 @@
-//! Pages as a browser gets them, from a store whose every text is markup.
+//! Pages as a browser gets them, from a store whose every text is markup. Tests are divided by page.
+
+mod catalog;
+mod events;
+mod hooks;
+mod jobs;
+mod live;
+mod safety;
+mod source;
 
 use std::sync::Arc;
 
@@ -10,9 +18,9 @@ use tideline_config::settings::Settings;
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::rules::fingerprint;
 use tideline_core::words::{
-    CycleEnd, CycleState, DeliveryId, EntityRef, EventOutcome, EventSequence, MalformedItem, NewEvent, NewJob, Role,
-    SettleEvent, Settlement, SourceSpec, SubscriptionKind, SubscriptionSpec, TakeEvents, TargetHold, TargetObject,
-    TargetSpec, Timestamp, Trigger, Verdict,
+    DeliveryId, EntityRef, EventOutcome, EventSequence, MalformedItem, NewEvent, NewJob, Role, SettleEvent, Settlement,
+    SourceSpec, SubscriptionKind, SubscriptionSpec, TakeEvents, TargetHold, TargetObject, TargetSpec, Timestamp,
+    Trigger, Verdict,
 };
 use tideline_queue::in_process::InProcessQueue;
 use tideline_store::conformance::{KIND, Reader, claim, claim_ingest, entity, job_of, only, settle, written_with};
@@ -59,8 +67,13 @@ pub(super) async fn bench_on(path: &std::path::Path) -> Bench {
         settings: Some(Arc::new(settings())),
         stop: CancellationToken::new(),
     });
+    over(&api, store)
+}
+
+/// The pages of an API.
+fn over(api: &Api, store: Arc<dyn Store>) -> Bench {
     Bench {
-        pages: secured(Dashboard::new(&api).pages().merge(assets())),
+        pages: secured(Dashboard::new(api).pages().merge(assets())),
         store,
         _folder: tempfile::tempdir().unwrap(),
     }
@@ -287,282 +300,4 @@ async fn all_pages(bench: &Bench, event: EventSequence) -> Vec<String> {
         "/audit".to_owned(),
         "/tokens".to_owned(),
     ]
-}
-
-#[tokio::test]
-async fn markup_is_shown_as_text_on_every_page() {
-    let bench = bench().await;
-    let event = bench.hostile().await;
-    bench
-        .post(
-            &format!("/sources/{}/pause", format::encoded(EVIL)),
-            &format!("reason={}", format::encoded(EVIL)),
-        )
-        .await;
-    let evil = Principal::local(EVIL);
-    bench
-        .post_as(evil, &format!("/sources/{}/resume", format::encoded(EVIL)), "reason=r")
-        .await;
-    bench
-        .post("/tokens", &format!("name={}&role=read&days=", format::encoded(EVIL)))
-        .await;
-    let mut escaped = 0;
-    for path in all_pages(&bench, event).await {
-        let shown = bench.get(&path).await;
-        assert_eq!(shown.status, 200, "{path}: {}", shown.html);
-        assert!(!shown.html.contains("<script>alert"), "{path}");
-        assert!(!shown.html.contains("<img"), "{path}");
-        assert!(
-            !shown.html.contains(" style=") && !shown.html.contains(" onclick="),
-            "{path}"
-        );
-        escaped += usize::from(shown.html.contains("&lt;script&gt;alert(1)"));
-    }
-    assert!(escaped >= 20, "only {escaped} pages showed the text at all");
-    let refused = bench.get(&format!("/sources/{}", format::encoded("<b>none</b>"))).await;
-    assert_eq!(refused.status, 404);
-    assert!(refused.html.contains("&lt;b&gt;none&lt;/b&gt;") && !refused.html.contains("<b>none"));
-}
-
-#[tokio::test]
-async fn pages_may_load_our_own_files_and_nothing_else() {
-    let bench = bench().await;
-    let shown = bench.get("/").await;
-    assert!(shown.policy.starts_with("default-src 'none'"), "{}", shown.policy);
-    assert!(
-        !shown.policy.contains("unsafe-inline") && !shown.policy.contains("http"),
-        "{}",
-        shown.policy
-    );
-    for asset in [&*assets::STYLE, &*assets::SCRIPT, &*assets::ICON] {
-        assert!(shown.html.contains(&asset.path), "{}", asset.path);
-        let file = bench.get(&asset.path).await;
-        assert_eq!(file.status, 200);
-        assert!(!file.html.contains("url(http") && !file.html.contains("@import"));
-    }
-    assert_eq!(bench.get("/assets/style.000000000000.css").await.status, 404);
-}
-
-#[tokio::test]
-async fn an_act_that_another_site_asks_for_is_refused() {
-    let bench = bench().await;
-    bench.store.sync_sources(&[spec("s")], SystemClock.now()).await.unwrap();
-    for (name, value) in [
-        ("sec-fetch-site", "cross-site"),
-        ("sec-fetch-site", "same-site"),
-        ("origin", "https://evil.example"),
-    ] {
-        let request = Request::builder()
-            .method("POST")
-            .uri("/sources/s/pause")
-            .header("host", "localhost:7070")
-            .header(name, value);
-        let refused = bench.ask(somebody(Role::Admin, &[]), request, "").await;
-        assert_eq!(refused.status, 403, "{name}: {value}");
-    }
-    let source = bench.store.find_source("s").await.unwrap().unwrap();
-    assert_eq!(source.state, tideline_core::words::SourceState::Active);
-    assert_eq!(bench.post("/sources/s/pause", "").await.status, 303);
-    let source = bench.store.find_source("s").await.unwrap().unwrap();
-    assert_eq!(source.state, tideline_core::words::SourceState::Paused);
-}
-
-#[tokio::test]
-async fn buttons_and_acts_are_those_of_the_role() {
-    let bench = bench().await;
-    let now = SystemClock.now();
-    bench
-        .store
-        .sync_sources(&[spec("s"), spec("other")], now)
-        .await
-        .unwrap();
-    let reader = || somebody(Role::Read, &[]);
-    let shown = bench.get_as(reader(), "/sources/s").await;
-    assert!(!shown.html.contains("<form method=\"post\""), "{}", shown.html);
-    assert!(!shown.html.contains("href=\"/tokens\"") && !shown.html.contains("href=\"/audit\""));
-    for path in [
-        "/sources/s/pause",
-        "/sources/s/refresh",
-        "/jobs/1/retry",
-        "/subscriptions/x/pause",
-        "/tokens",
-    ] {
-        assert_eq!(
-            bench.post_as(reader(), path, "name=a&role=read").await.status,
-            403,
-            "{path}"
-        );
-    }
-    let operator = || somebody(Role::Operate, &[]);
-    assert!(
-        bench
-            .get_as(operator(), "/sources/s")
-            .await
-            .html
-            .contains("/sources/s/pause")
-    );
-    assert_eq!(bench.get_as(operator(), "/tokens").await.status, 403);
-    assert_eq!(
-        bench.post_as(operator(), "/tokens", "name=a&role=admin").await.status,
-        403
-    );
-    let limited = || somebody(Role::Operate, &["s"]);
-    let shown = bench.get_as(limited(), "/").await;
-    assert!(shown.html.contains("/sources/s\"") && !shown.html.contains("/sources/other\""));
-    assert_eq!(bench.get_as(limited(), "/sources/other").await.status, 404);
-    assert_eq!(bench.post_as(limited(), "/sources/other/pause", "").await.status, 404);
-    assert_eq!(bench.get_as(limited(), "/events").await.status, 403);
-    assert_eq!(bench.get_as(somebody(Role::Push, &[]), "/").await.status, 403);
-}
-
-#[tokio::test]
-async fn acts_of_the_dashboard_are_in_the_audit_log_with_who_and_why() {
-    let bench = bench().await;
-    bench.store.sync_sources(&[spec("s")], SystemClock.now()).await.unwrap();
-    let without = bench.post("/sources/s/delete", "reason=").await;
-    assert_eq!(without.status, 400, "what deletes needs a reason");
-    assert_eq!(
-        bench.post("/sources/s/delete", "reason=wrong+%C3%BC+data").await.status,
-        303
-    );
-    let shown = bench.get("/audit?act=sources.reset_and_delete").await;
-    assert!(
-        shown.html.contains("somebody") && shown.html.contains("wrong ü data"),
-        "{}",
-        shown.html
-    );
-}
-
-#[tokio::test]
-async fn filters_are_in_the_address_and_lists_are_paged() {
-    let bench = bench().await;
-    let jobs: Vec<NewJob> = (0..1_000).map(|n| job(&format!("job-{n:04}"))).collect();
-    bench.store.enqueue(&jobs, SystemClock.now()).await.unwrap();
-    let first = bench.get(&format!("/jobs?kind={KIND}&state=waiting")).await;
-    assert!(first.html.len() < 60_000, "{} bytes", first.html.len());
-    assert!(first.html.contains("job-0049") && !first.html.contains("job-0050"));
-    assert!(
-        first.html.contains(&format!("value=\"{KIND}\"")) && first.html.contains("<option value=\"waiting\" selected>")
-    );
-    let next = first
-        .html
-        .split("href=\"/jobs?")
-        .find(|part| part.contains("rel=\"next\""))
-        .unwrap();
-    let (next, _) = next.split_once('"').unwrap();
-    let second = bench.get(&format!("/jobs?{}", next.replace("&amp;", "&"))).await;
-    assert!(
-        second.html.contains("job-0050") && !second.html.contains("job-0049"),
-        "{next}"
-    );
-    assert!(bench.get("/jobs?kind=other").await.html.contains("No job matches"));
-}
-
-#[tokio::test]
-async fn the_newest_changes_come_first_however_many_there_are() {
-    let bench = bench().await;
-    let (store, now) = (&bench.store, SystemClock.now());
-    store.sync_sources(&[spec("s")], now).await.unwrap();
-    store.start_cycles(10, now).await.unwrap();
-    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
-    root.write(store, tideline_store::conformance::entities(0, 950, 1), None, now)
-        .await;
-    let first = bench.get("/changes").await;
-    assert!(first.html.contains("c0000949") && first.html.contains("c0000850") && !first.html.contains("c0000849"));
-    assert!(first.html.contains("before=851"), "{}", first.html);
-    let older = bench.get("/changes?before=851").await;
-    assert!(older.html.contains("c0000849") && !older.html.contains("c0000850"));
-    let found = bench.get("/changes?text=c0000007").await;
-    assert!(found.html.contains("c0000007") && !found.html.contains("c0000008"));
-}
-
-#[tokio::test]
-async fn an_open_page_is_told_what_has_changed() {
-    let bench = bench().await;
-    let now = SystemClock.now();
-    bench.store.sync_sources(&[spec("s")], now).await.unwrap();
-    let mut request = Request::builder().uri("/live?page=%2F").body(Body::empty()).unwrap();
-    request.extensions_mut().insert(somebody(Role::Read, &[]));
-    let response = bench.pages.clone().oneshot(request).await.unwrap();
-    assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
-    let mut stream = response.into_body();
-    let mut next = async || {
-        let frame = tokio::time::timeout(std::time::Duration::from_secs(20), stream.frame())
-            .await
-            .unwrap();
-        String::from_utf8(frame.unwrap().unwrap().into_data().unwrap().to_vec()).unwrap()
-    };
-    let whole = next().await;
-    assert!(
-        whole.contains("\"id\":\"sources\"") && whole.contains("\"id\":\"needs\""),
-        "{whole}"
-    );
-    assert!(!whole.contains("/sources/s/pause"), "a reader gets no buttons");
-    bench
-        .store
-        .command_source("s", tideline_store::SourceCommand::Pause, now)
-        .await
-        .unwrap();
-    let changed = next().await;
-    assert!(
-        changed.contains("paused") && !changed.contains("\"id\":\"fleet\""),
-        "{changed}"
-    );
-}
-
-#[tokio::test]
-async fn only_pages_can_be_followed() {
-    let bench = bench().await;
-    for page in ["", "https://evil.example", "/live?page=/"] {
-        let path = format!("/live?page={}", format::encoded(page));
-        assert_eq!(bench.get(&path).await.status, 400, "{page}");
-    }
-}
-
-#[tokio::test]
-async fn a_held_sweep_is_approved_with_its_number_and_a_reason() {
-    let bench = bench().await;
-    let (store, now) = (&bench.store, SystemClock.now());
-    store.sync_sources(&[spec("s")], now).await.unwrap();
-    store.start_cycles(10, now).await.unwrap();
-    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
-    root.write(store, tideline_store::conformance::entities(0, 4, 1), None, now)
-        .await;
-    root.settle(store, Settlement::Done, now).await;
-    let (source, cycle) = (root.source(), root.cycle());
-    let sweeping = CycleEnd {
-        state: CycleState::Sweeping,
-        reason: None,
-        next_cycle_at: None,
-    };
-    assert!(store.end_cycle(source, cycle, &sweeping, now).await.unwrap());
-    let mut plan = store.plan_sweep(source, cycle, 1).await.unwrap().unwrap();
-    plan.candidates = 3;
-    let held = store
-        .hold_sweep(source, cycle, plan, "would remove 75 %", None, now)
-        .await;
-    assert!(held.unwrap());
-
-    let shown = bench.get("/").await;
-    assert!(shown.html.contains("would delete 3 entities, 75 %"), "{}", shown.html);
-    let shown = bench.get("/sources/s").await;
-    for part in [
-        "Delete 3 entities",
-        "name=\"cycle\" value=\"1\"",
-        "name=\"would_remove\" value=\"3\"",
-        "Keep them",
-    ] {
-        assert!(shown.html.contains(part), "{part}: {}", shown.html);
-    }
-    let approve = async |form: &str| bench.post("/sources/s/approve", form).await.status;
-    assert_eq!(approve("cycle=1&would_remove=3").await, 400, "no reason was given");
-    assert_eq!(
-        approve("cycle=1&would_remove=4&reason=r").await,
-        409,
-        "another sweep is held by now"
-    );
-    assert_eq!(approve("cycle=1&would_remove=3&reason=moved+away").await, 303);
-    let source = store.find_source("s").await.unwrap().unwrap();
-    assert!(source.held.is_none_or(|held| held.approved));
-    assert!(bench.get("/audit").await.html.contains("moved away"));
 }

@@ -146,6 +146,7 @@ fn of_own(event: &Event) -> Entry {
         "source.blocked" => (About::Trouble, "blocked by its configuration"),
         "source.restarted" => (About::Configuration, "what identifies its data changed: a fresh cycle"),
         "source.orphaned" => (About::Configuration, "no longer in the configuration"),
+        "source.failing" => (About::Trouble, "failed again and again within a day"),
         "drift.found" => (About::Guard, "a cycle found drift"),
         other => (About::Cycle, other),
     };

@@ -1,0 +1,86 @@
+//! The page of a source: acts, a held sweep, a plan.
+
+use tideline_core::clock::{Clock as _, SystemClock};
+use tideline_core::words::{CycleEnd, CycleState, Role, Settlement};
+use tideline_store::conformance::{Reader, claim_ingest, entities, only};
+
+use super::{bench, somebody, spec};
+
+#[tokio::test]
+async fn acts_of_the_dashboard_are_in_the_audit_log_with_who_and_why() {
+    let bench = bench().await;
+    bench.store.sync_sources(&[spec("s")], SystemClock.now()).await.unwrap();
+    let without = bench.post("/sources/s/delete", "reason=").await;
+    assert_eq!(without.status, 400, "what deletes needs a reason");
+    assert_eq!(
+        bench.post("/sources/s/delete", "reason=wrong+%C3%BC+data").await.status,
+        303
+    );
+    let shown = bench.get("/audit?act=sources.reset_and_delete").await;
+    assert!(
+        shown.html.contains("somebody") && shown.html.contains("wrong ü data"),
+        "{}",
+        shown.html
+    );
+}
+
+#[tokio::test]
+async fn a_held_sweep_is_approved_with_its_number_and_a_reason() {
+    let bench = bench().await;
+    let (store, now) = (&bench.store, SystemClock.now());
+    store.sync_sources(&[spec("s")], now).await.unwrap();
+    store.start_cycles(10, now).await.unwrap();
+    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
+    root.write(store, entities(0, 4, 1), None, now).await;
+    root.settle(store, Settlement::Done, now).await;
+    let (source, cycle) = (root.source(), root.cycle());
+    let sweeping = CycleEnd {
+        state: CycleState::Sweeping,
+        reason: None,
+        next_cycle_at: None,
+    };
+    assert!(store.end_cycle(source, cycle, &sweeping, now).await.unwrap());
+    let mut plan = store.plan_sweep(source, cycle, 1).await.unwrap().unwrap();
+    plan.candidates = 3;
+    let held = store
+        .hold_sweep(source, cycle, plan, "would remove 75 %", None, now)
+        .await;
+    assert!(held.unwrap());
+
+    let shown = bench.get("/").await;
+    assert!(shown.html.contains("would delete 3 entities, 75 %"), "{}", shown.html);
+    let shown = bench.get("/sources/s").await;
+    for part in [
+        "Delete 3 entities",
+        "name=\"cycle\" value=\"1\"",
+        "name=\"would_remove\" value=\"3\"",
+        "Keep them",
+    ] {
+        assert!(shown.html.contains(part), "{part}: {}", shown.html);
+    }
+    let approve = async |form: &str| bench.post("/sources/s/approve", form).await.status;
+    assert_eq!(approve("cycle=1&would_remove=3").await, 400, "no reason was given");
+    assert_eq!(
+        approve("cycle=1&would_remove=4&reason=r").await,
+        409,
+        "another sweep is held by now"
+    );
+    assert_eq!(approve("cycle=1&would_remove=3&reason=moved+away").await, 303);
+    let source = store.find_source("s").await.unwrap().unwrap();
+    assert!(source.held.is_none_or(|held| held.approved));
+    assert!(bench.get("/audit").await.html.contains("moved away"));
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_planned_here_says_so() {
+    let bench = bench().await;
+    bench.store.sync_sources(&[spec("s")], SystemClock.now()).await.unwrap();
+    assert!(bench.get("/sources/s/plan").await.html.contains("Make a plan"));
+    let refused = bench.post("/sources/s/plan", "").await;
+    assert_eq!(refused.status, 404);
+    assert!(refused.html.contains("no configuration of sources"), "{}", refused.html);
+    assert_eq!(
+        bench.get_as(somebody(Role::Read, &[]), "/sources/s/plan").await.status,
+        403
+    );
+}
