@@ -215,7 +215,8 @@ impl FakeApi for GitHub {
         }
         let token = request
             .header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "));
+            // GitHub's own clients write the other scheme for tokens that are no JSON Web Tokens.
+            .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("token ")));
         if !token.is_some_and(|token| self.tokens.lock().contains(token)) {
             return error(401, "Bad credentials");
         }
