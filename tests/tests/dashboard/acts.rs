@@ -81,11 +81,14 @@ async fn a_person_retries_parked_jobs_and_dead_letters_and_replays_a_webhook() -
     browser.wait(&shows("None: no event was given up.")).await?;
 
     let events = stage.get("/v1/events?limit=1").await?;
-    browser.open(&format!("{}/events/1", stage.address)).await?;
+    let page = format!("/events/{}", stage.webhook().await?);
+    browser.open(&format!("{}{page}", stage.address)).await?;
     browser.click("main details summary").await?;
     browser.click("main details form button").await?;
     browser
-        .wait("location.pathname !== '/events/1' && location.pathname.startsWith('/events/')")
+        .wait(&format!(
+            "location.pathname !== '{page}' && location.pathname.startsWith('/events/')"
+        ))
         .await?;
     let copy = stage.get("/v1/events?limit=1&topics=ci.*").await?;
     ensure!(copy["items"][0]["id"] != events["items"][0]["id"], "no copy: {copy}");

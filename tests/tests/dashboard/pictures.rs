@@ -32,9 +32,9 @@ const PICTURES: [(&str, &str, &str); 20] = [
         "Read from",
     ),
     ("changes", "/changes", "modified"),
-    ("events", "/events", "ci.deploy"),
-    ("event", "/events/1", "What it caused"),
-    ("jobs", "/jobs", "order-1"),
+    ("events", "/events", "drift.found"),
+    ("event", "/events/WEBHOOK", "What it caused"),
+    ("jobs", "/jobs", "http-target"),
     ("job", "/jobs/PARKED", "the disk is full"),
     ("hooks", "/hooks", "ci"),
     ("hook", "/hooks?name=ci", "Seven days by the hour"),
@@ -103,7 +103,7 @@ async fn the_pictures_of_the_documentation_are_taken_when_they_are_asked_for() -
     stage.write_entities(30, 24)?;
     stage.refresh().await?;
     stage.sign_in(&mut browser).await?;
-    let parked = stage.parked_job().await?;
+    let (parked, webhook) = (stage.parked_job().await?, stage.webhook().await?);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (docs, others) = (root.join("docs/dashboard"), root.join("target/dashboard"));
     for folder in [&docs, &others] {
@@ -111,7 +111,11 @@ async fn the_pictures_of_the_documentation_are_taken_when_they_are_asked_for() -
     }
     let plan = format!("{}/sources/inventory/plan", stage.address);
     for (name, path, text) in PICTURES {
-        let address = format!("{}{}", stage.address, path.replace("PARKED", &parked));
+        let address = format!(
+            "{}{}",
+            stage.address,
+            path.replace("PARKED", &parked).replace("WEBHOOK", &webhook)
+        );
         if name == "sign-in" {
             browser.click(".who button").await?;
             browser.wait("location.pathname === '/sign-in'").await?;

@@ -188,6 +188,12 @@ impl Stage {
         Ok(jobs["items"][0]["id"].to_string())
     }
 
+    /// The number of a webhook.
+    pub(crate) async fn webhook(&self) -> Result<String> {
+        let events = self.get("/v1/events?limit=1&topics=ci.deploy").await?;
+        Ok(events["items"][0]["id"].as_str().context("a webhook")?.to_owned())
+    }
+
     /// Another whole cycle of the source.
     pub(crate) async fn refresh(&self) -> Result<()> {
         let newest = self.get("/v1/sources/inventory/cycles?limit=1").await?["items"][0]["number"].as_u64();
@@ -251,7 +257,8 @@ async fn receiver(takes: Arc<AtomicBool>) -> Result<String> {
     Ok(address)
 }
 
-/// Whether the page shows a text.
+/// Whether the page shows a text; headings are shown in capitals.
 pub(crate) fn shows(text: &str) -> String {
-    format!("document.querySelector('main').innerText.includes({})", json!(text))
+    let text = json!(text.to_lowercase());
+    format!("document.querySelector('main').innerText.toLowerCase().includes({text})")
 }
