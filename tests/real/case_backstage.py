@@ -106,7 +106,7 @@ class Backend:
             page = self.ask(f"/entities/by-query?limit=1000&{more}")
             for item in page.get("items", []):
                 metadata = item["metadata"]
-                found[f"{item['kind'].lower()}:{metadata['namespace']}/{metadata['name']}"] = metadata["title"]
+                found[f"{item['kind'].lower()}:{metadata['namespace']}/{metadata['name']}"] = metadata.get("title")
             cursor = page.get("pageInfo", {}).get("nextCursor")
             if not cursor:
                 return found
@@ -174,7 +174,7 @@ class Source:
             assert answer.status == 200, answer.body
         for one in upserts:
             metadata = one["metadata"]
-            self.titles[f"component:{metadata['namespace']}/{metadata['name']}"] = metadata["title"]
+            self.titles[f"component:{metadata['namespace']}/{metadata['name']}"] = metadata.get("title")
         for one in removals:
             del self.titles[reference(one)]
 

@@ -13,7 +13,7 @@ PLACE = "url:https://git.example.com/acme/components.yaml"
 
 def located(at, title=None):
     body = entity(at, title)
-    body["metadata"]["annotations"] = {"backstage.io/managed-by-location": PLACE, "backstage.io/managed-by-origin-location": PLACE}
+    body["metadata"]["annotations"] = {"backstage.io/managed-by-location": PLACE, "example.com/place": PLACE}
     return body
 
 
@@ -45,7 +45,8 @@ def main():
             same(source, backend.served, "first reading")
             found = backend.ask("/entities/by-name/component/team-7/component-7")
             annotations = found["metadata"]["annotations"]
-            check("the annotation of where an entity is managed stays", annotations["backstage.io/managed-by-location"] == PLACE, annotations)
+            # Backstage writes its own managed-by annotations, with the address of the page, whatever a page says.
+            check("other annotations of an entity stay", annotations.get("example.com/place") == PLACE, annotations)
             source.push([located(7, "changed")], range(ENTITIES - 10, ENTITIES))
             same(source, backend.served, "a change and ten removals")
             backend.end()
