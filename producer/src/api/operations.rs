@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use tideline_config::EffectiveKey;
 use tideline_config::settings::{Settings, SourceSettings};
 use tideline_core::rules::DriftPolicy;
 use tideline_runtime::backends::redact_url;
@@ -13,7 +14,9 @@ use utoipa_axum::routes;
 
 use super::problem::{Code, Problem};
 use super::role::{By, Operate, Read};
-use super::types::{Configuration, Page, SchedulerConfiguration, SourceConfiguration, Worker, WorkerConfiguration};
+use super::types::{
+    Configuration, ConfigurationKey, Page, SchedulerConfiguration, SourceConfiguration, Worker, WorkerConfiguration,
+};
 use super::{ApiRouter, ApiState};
 
 pub(super) fn router() -> ApiRouter {
@@ -69,6 +72,15 @@ fn shown(settings: &Settings) -> Configuration {
         shutdown_grace_seconds: settings.shutdown_grace.as_secs(),
         database_max_connections: settings.database.max_connections,
         sources: settings.sources.iter().map(source).collect(),
+        keys: settings.effective.iter().map(key).collect(),
+    }
+}
+
+fn key(key: &EffectiveKey) -> ConfigurationKey {
+    ConfigurationKey {
+        key: key.key.clone(),
+        value: key.value.clone(),
+        given: key.given,
     }
 }
 

@@ -12,7 +12,7 @@ use super::yaml::{Kind, Node, join_key};
 use tideline_core::words::Secret;
 
 /// May hold a password, so a wrong one is not shown.
-const URL: &str = "URL";
+pub(super) const URL: &str = "URL";
 const SECRET: &str = "secret";
 
 /// Turns a text into a value, or says what is allowed.

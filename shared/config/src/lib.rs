@@ -4,6 +4,7 @@
 //! jq: [`load_examined`] asks them, while sources and targets are read.
 
 mod auth;
+mod effective;
 mod error;
 mod expand;
 mod fields;
@@ -38,6 +39,7 @@ use self::reader::Context;
 use self::settings::{Settings, SourceSettings, TargetSettings};
 use self::yaml::Problem;
 
+pub use effective::EffectiveKey;
 pub use error::{ConfigError, ConfigErrors, Location};
 pub use process::check_store_url;
 pub use reference::reference;

@@ -29,7 +29,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) fn read_settings(root: &Section<'_>) -> Settings {
-    let settings = Settings {
+    let mut settings = Settings {
         store: read_store(root),
         queue: read_queue(root),
         listen: read_listen(root),
@@ -46,27 +46,7 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
             changes.duration("retention", 7 * DAY, MINUTE..=3_650 * DAY, doc)
         }),
         database: root.section("database", "The connection to Postgres.", read_database),
-        retention: RetentionSettings {
-            jobs: root.section("jobs", "Jobs that do not belong to a source.", |jobs| {
-                let doc = "How long finished and cancelled jobs are remembered. Until then, enqueueing the same job \
-                           with the same fingerprint does nothing.";
-                jobs.duration(
-                    "retention",
-                    RetentionSettings::default().jobs,
-                    MINUTE..=3_650 * DAY,
-                    doc,
-                )
-            }),
-            cycles: root.section("cycles", "Cycles of sources.", |cycles| {
-                let doc = "How long finished cycles are kept. The ten newest of each source are always kept.";
-                cycles.duration(
-                    "retention",
-                    RetentionSettings::default().cycles,
-                    HOUR..=3_650 * DAY,
-                    doc,
-                )
-            }),
-        },
+        retention: read_retention(root),
         expressions: root.section(
             "expressions",
             "Limits of the child processes that evaluate jq expressions.",
@@ -93,9 +73,11 @@ pub(super) fn read_settings(root: &Section<'_>) -> Settings {
         targets: read_targets(root),
         handlers: read_handlers(root),
         locations: read_backstage(root),
+        effective: Vec::new(),
     };
     check_together(root, &settings);
     root.finish();
+    settings.effective = root.context.take_effective();
     settings
 }
 
@@ -109,6 +91,30 @@ fn check_together(root: &Section<'_>, settings: &Settings) {
             "public_url",
             "is needed for dashboard.oidc: the provider sends people back there",
         );
+    }
+}
+
+fn read_retention(root: &Section<'_>) -> RetentionSettings {
+    RetentionSettings {
+        jobs: root.section("jobs", "Jobs that do not belong to a source.", |jobs| {
+            let doc = "How long finished and cancelled jobs are remembered. Until then, enqueueing the same job \
+                           with the same fingerprint does nothing.";
+            jobs.duration(
+                "retention",
+                RetentionSettings::default().jobs,
+                MINUTE..=3_650 * DAY,
+                doc,
+            )
+        }),
+        cycles: root.section("cycles", "Cycles of sources.", |cycles| {
+            let doc = "How long finished cycles are kept. The ten newest of each source are always kept.";
+            cycles.duration(
+                "retention",
+                RetentionSettings::default().cycles,
+                HOUR..=3_650 * DAY,
+                doc,
+            )
+        }),
     }
 }
 

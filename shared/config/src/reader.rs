@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::effective::Effective;
 use super::error::Location;
 use super::expand::expand;
 use super::{Examine, Examined};
@@ -31,6 +32,8 @@ pub(super) struct Context<'a> {
     filled: RefCell<Vec<(String, Secret)>>,
     /// Paths of the sources that presets were expanded to.
     expanded: RefCell<Vec<(String, &'static Preset)>>,
+    /// Every key that was read.
+    pub(super) effective: RefCell<Effective>,
 }
 
 /// One documented key.
@@ -93,6 +96,7 @@ impl<'a> Context<'a> {
             words: RefCell::default(),
             filled: RefCell::default(),
             expanded: RefCell::default(),
+            effective: RefCell::default(),
         }
     }
 
@@ -340,9 +344,12 @@ impl<'a> Section<'a> {
                 keys.push(doc);
             }
         }
-        self.node
-            .and_then(|node| node.get(spec.key))
-            .filter(|node| !node.is_null())
+        let given = self.node.and_then(|node| node.get(spec.key));
+        let given = given.filter(|node| !node.is_null());
+        if !self.context.describing {
+            self.context.note_effective(self.path_of(spec.key), spec, given);
+        }
+        given
     }
 
     /// Notes that a required key is not given.

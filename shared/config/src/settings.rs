@@ -19,6 +19,7 @@ pub use self::target::{
     TargetKind, TargetSettings,
 };
 pub use self::terraform::{DEFAULT_ATTRIBUTES, TerraformSettings};
+use super::effective::EffectiveKey;
 use super::hooks::{EventSettings, HookSettings};
 use super::oidc::OidcSettings;
 use super::subscriptions::SubscriptionSettings;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub handlers: Vec<HandlerSettings>,
     /// `backstage.locations`: the catalog as pages for Backstage; none: they are not served.
     pub locations: Option<LocationSettings>,
+    /// Every key with its value or default, for people. Secrets are hidden.
+    pub effective: Vec<EffectiveKey>,
 }
 
 /// The catalog as pages for a Backstage without a plugin.

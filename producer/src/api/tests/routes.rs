@@ -95,3 +95,36 @@ async fn every_route_answers_only_with_statuses_that_it_documents() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_configuration_shows_every_key_with_its_value_or_default_and_no_secret() {
+    let key = "07".repeat(32);
+    let yaml = format!(
+        "store: postgres://me:hunter2@db/tideline\nworker: {{ concurrency: 3 }}\nsecret_key: \"{key}\"\n\
+         hooks: [{{ name: gh, provider: github, secret: hunter3 }}]\n"
+    );
+    let settings = tideline_config::parse(&yaml, std::path::Path::new("t.yaml"), &|_| None).unwrap();
+    let bench = bench_with(Some(settings)).await;
+    let answer = bench.get("/v1/configuration").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(
+        !answer.body.contains("hunter") && !answer.body.contains(&key),
+        "{}",
+        answer.body
+    );
+    let shown = answer.json();
+    let one = |name: &str| {
+        let mut keys = shown["keys"].as_array().unwrap().iter();
+        let found = keys
+            .find(|key| key["key"] == name)
+            .unwrap_or_else(|| panic!("{name}: {shown}"));
+        (found["value"].clone(), found["given"].clone())
+    };
+    assert_eq!(one("store"), (json!("postgres://db/tideline"), json!(true)));
+    assert_eq!(one("worker.concurrency"), (json!("3"), json!(true)));
+    assert_eq!(one("worker.lease"), (json!("5s"), json!(false)));
+    assert_eq!(one("hooks[0].secret"), (json!("[redacted]"), json!(true)));
+    let limited = holder(Role::Operate, &["team-*"]);
+    let refused = bench.ask(limited, "GET", "/v1/configuration", None, &[]).await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+}

@@ -157,6 +157,19 @@ pub struct Configuration {
     pub database_max_connections: u32,
     /// Sources, in the order of the file.
     pub sources: Vec<SourceConfiguration>,
+    /// Every key, in the order of the reference; secrets are hidden.
+    pub keys: Vec<ConfigurationKey>,
+}
+
+/// One key of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConfigurationKey {
+    /// Its path, as in `sources[0].burst.length`.
+    pub key: String,
+    /// As the file gives it, with variables by their names, or the default.
+    pub value: serde_json::Value,
+    /// The file gives it.
+    pub given: bool,
 }
 
 /// `worker` of the configuration.
