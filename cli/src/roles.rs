@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::environment;
 use crate::exit::Code;
-use crate::plan::SourcePlanner;
+use crate::plan::{PlanChecker, SourcePlanner};
 
 /// A part of Tideline that can be a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,6 +278,11 @@ fn evaluator(settings: &ExpressionSettings) -> Arc<Evaluator> {
     }))
 }
 
+fn checker(ground: &Ground) -> Arc<PlanChecker> {
+    let (settings, store) = (Arc::clone(&ground.settings), Arc::clone(&ground.store));
+    Arc::new(PlanChecker::new(settings, store, Arc::clone(&ground.clock)))
+}
+
 async fn start_scheduler(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
     let mut scheduler = Scheduler::new(SchedulerParts {
         store: Arc::clone(&ground.store),
@@ -291,7 +296,8 @@ async fn start_scheduler(ground: &Ground, runtime: &Runtime) -> anyhow::Result<(
         events: ground.settings.events.clone(),
     })
     .following_events(evaluator(&ground.settings.expressions))
-    .following_targets(ground.settings.targets.clone());
+    .following_targets(ground.settings.targets.clone())
+    .checking(checker(ground), ground.settings.plan.concurrency);
     if ground.settings.publish {
         let address = NatsAddress::parse(ground.settings.queue.reveal())?;
         scheduler = scheduler.publishing(Arc::new(Outlet::open(&address).await?));

@@ -2,6 +2,7 @@
 //! decides by pure rules, and acts with statements that are conditional in the store, so any number of schedulers may run
 //! at once without a leader. Start reading at [`Scheduler`].
 
+mod check_source;
 mod dispatch;
 mod end_cycles;
 mod follow_events;
@@ -22,6 +23,7 @@ mod take_samples;
 mod target_traces;
 mod target_wishes;
 
+pub use check_source::{CheckSource, SourceChecker};
 pub use dispatch::Dispatch;
 pub use end_cycles::EndCycles;
 pub use follow_events::FollowEvents;

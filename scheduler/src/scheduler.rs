@@ -14,11 +14,13 @@ use tideline_queue::Queue;
 use tideline_queue::jetstream::Outlet;
 use tideline_runtime::{Pace, Runtime, Wake};
 use tideline_store::{Sample, Store, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::rescue_jobs::{self, Absence};
 use crate::{
-    Dispatch, EndCycles, FollowEvents, FollowTargets, PruneAudit, PruneChanges, PruneEvents, PruneHistory,
-    PruneVersions, PublishChanges, PublishEvents, RescueJobs, RestSources, StartCycles, SweepCycles, TakeSamples,
+    CheckSource, Dispatch, EndCycles, FollowEvents, FollowTargets, PruneAudit, PruneChanges, PruneEvents, PruneHistory,
+    PruneVersions, PublishChanges, PublishEvents, RescueJobs, RestSources, SourceChecker, StartCycles, SweepCycles,
+    TakeSamples,
 };
 
 /// Tombstones are looked at so often.
@@ -39,6 +41,9 @@ const UNREACHED: Duration = Duration::from_secs(1);
 
 /// Sources that stand still are looked for so often at most.
 const REST_EVERY: Duration = Duration::from_secs(5);
+
+/// Checks that are due are looked for so often at least: a source may have been resumed.
+const CHECK_LOOK: Duration = Duration::from_secs(30);
 
 /// What a scheduler is made of.
 pub struct SchedulerParts {
@@ -69,6 +74,7 @@ pub struct Scheduler {
     evaluator: Option<Arc<Evaluator>>,
     targets: Vec<TargetSettings>,
     outlet: Option<Arc<Outlet>>,
+    checker: Option<(Arc<dyn SourceChecker>, u32)>,
 }
 
 impl Scheduler {
@@ -86,6 +92,7 @@ impl Scheduler {
             evaluator: None,
             targets: Vec::new(),
             outlet: None,
+            checker: None,
         }
     }
 
@@ -100,6 +107,13 @@ impl Scheduler {
     #[must_use]
     pub fn following_targets(mut self, targets: Vec<TargetSettings>) -> Self {
         self.targets = targets;
+        self
+    }
+
+    /// Checks sources that want it (`check`) too, so many at a time.
+    #[must_use]
+    pub fn checking(mut self, checker: Arc<dyn SourceChecker>, concurrency: u32) -> Self {
+        self.checker = Some((checker, concurrency));
         self
     }
 
@@ -181,8 +195,33 @@ impl Scheduler {
             let follow = FollowTargets::new(store, queue, clock, self.targets.clone());
             on_wake("follow targets", Arc::new(follow));
         }
+        self.start_checks(runtime);
         if let Some(outlet) = &self.outlet {
             self.start_publishing(runtime, outlet);
+        }
+    }
+
+    /// One loop for each source that is checked, so that a long check delays no other.
+    fn start_checks(&self, runtime: &Runtime) {
+        let Some((checker, concurrency)) = &self.checker else {
+            return;
+        };
+        let places = usize::try_from(*concurrency).unwrap_or(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        for source in &self.parts.sources {
+            let Some(check) = &source.check else {
+                continue;
+            };
+            let check = CheckSource {
+                store: Arc::clone(&self.parts.store),
+                clock: Arc::clone(&self.parts.clock),
+                name: source.name.clone(),
+                check: check.clone(),
+                checker: Arc::clone(checker),
+                places: Arc::clone(&places),
+                stop: runtime.stop(),
+            };
+            spawn(runtime, "check source", CHECK_LOOK, Wake::Never, Arc::new(check));
         }
     }
 

@@ -2,12 +2,12 @@
 
 use clap::Args;
 use tideline_core::words::{DriftKind, Timestamp};
-use tideline_producer::api::types::{Drift, Page};
+use tideline_producer::api::types::{Check, Drift, Drifted, Page};
 
-use crate::client::Request;
+use crate::client::{Client, Request};
 use crate::context::Context;
 use crate::exit::Code;
-use crate::output::{Grid, Out, Piece, Tone, moment};
+use crate::output::{Grid, Out, Piece, Tone, moment, short};
 
 /// Which source.
 #[derive(Args, Debug)]
@@ -17,11 +17,17 @@ pub(crate) struct DriftArgs {
     /// Maximum number of cycles
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+    /// Show what checks found (`check` in the configuration), not what cycles found
+    #[arg(long)]
+    checks: bool,
 }
 
 /// The newest cycles in a table, and below it the differences of the newest one that has any.
 pub(crate) async fn run(context: &Context, out: &mut Out, args: DriftArgs) -> anyhow::Result<Code> {
     let client = context.client().await?;
+    if args.checks {
+        return checks(context, &client, out, &args).await;
+    }
     let request = Request::get(&["sources", &args.source, "drift"]).query("limit", Some(args.limit));
     let answer = client.send(&request).await?;
     if out.is_json() {
@@ -38,11 +44,42 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DriftArgs) -> an
     out.grid(&drifts_grid(&drifts.items, context.now()))?;
     if let Some(newest) = drifts.items.iter().find(|drift| !drift.differences.is_empty()) {
         out.line("")?;
-        out.grid(&differences_grid(newest))?;
+        out.grid(&differences_grid(&newest.differences))?;
         let shown = newest.differences.len() as u64;
         if newest.total() > shown {
             out.note(Tone::Dim, format!("The first {shown} of {}.", newest.total()))?;
         }
+    }
+    Ok(Code::Done)
+}
+
+async fn checks(context: &Context, client: &Client<'_>, out: &mut Out, args: &DriftArgs) -> anyhow::Result<Code> {
+    let request = Request::get(&["sources", &args.source, "checks"]).query("limit", Some(args.limit));
+    let answer = client.send(&request).await?;
+    if out.is_json() {
+        out.answer(&answer.text())?;
+        return Ok(Code::Done);
+    }
+    let checks: Page<Check> = answer.read()?;
+    if checks.items.is_empty() {
+        let text = "The source has not been checked: `check` in the configuration says when it is.";
+        out.note(Tone::Plain, text)?;
+        return Ok(Code::Done);
+    }
+    let mut grid = Grid::new(&["checked", "missing", "extra", "diverged", "failure"]);
+    for check in &checks.items {
+        grid.row(vec![
+            moment(check.began_at.0, context.now()).into(),
+            Piece::number_toned(check.missing, Tone::Warn),
+            Piece::number_toned(check.extra, Tone::Warn),
+            Piece::number_toned(check.diverged, Tone::Warn),
+            Piece::toned(short(check.failure.as_deref().unwrap_or_default(), 120), Tone::Bad),
+        ]);
+    }
+    out.grid(&grid)?;
+    if let Some(newest) = checks.items.iter().find(|check| !check.differences.is_empty()) {
+        out.line("")?;
+        out.grid(&differences_grid(&newest.differences))?;
     }
     Ok(Code::Done)
 }
@@ -61,9 +98,9 @@ fn drifts_grid(drifts: &[Drift], now: Timestamp) -> Grid {
     grid
 }
 
-fn differences_grid(drift: &Drift) -> Grid {
+fn differences_grid(differences: &[Drifted]) -> Grid {
     let mut grid = Grid::new(&["ref", "drift", "meaning"]);
-    for difference in &drift.differences {
+    for difference in differences {
         let (word, meaning) = match difference.drift {
             DriftKind::Missing => ("missing", "the source has it, the catalog had it not"),
             DriftKind::Extra => ("extra", "the catalog has it, the source has it no more"),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::compare::{Comparison, Step};
-use super::rehearsal::{Rehearsal, read_apart};
+use super::rehearsal::{Fleet, Rehearsal, read_apart};
 use super::scratch::stopped;
 use crate::exit::{Code as Exit, Failure};
 use crate::output::count;
@@ -54,9 +54,11 @@ impl SourcePlanner {
         lines: &mpsc::Sender<PlanLine>,
         stop: &CancellationToken,
     ) -> Result<Rehearsal, Problem> {
-        let held_until = record.and_then(|record| record.hold_until);
+        // A plan changes nothing: it does not even tell the fleet of limits.
+        let fleet = self.store.as_deref().zip(record);
+        let fleet = fleet.map(|(store, record)| Fleet::listening(store, record));
         let (sender, mut progress) = watch::channel(PlanProgress::default());
-        let mut reading = pin!(read_apart(&self.settings, source, held_until, sender, stop));
+        let mut reading = pin!(read_apart(&self.settings, source, fleet, sender, stop));
         let mut sent = Instant::now();
         loop {
             tokio::select! {

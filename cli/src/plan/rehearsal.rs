@@ -8,24 +8,27 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tideline_config::settings::{Settings, SourceSettings};
-use tideline_core::words::{CycleRecord, CycleState, EntityRef, Timestamp};
+use tideline_core::words::{CycleRecord, CycleState, EntityRef, SourceId, SourceRecord, Timestamp};
 use tideline_producer::api::types::PlanProgress;
 use tideline_producer::api::{Code, Problem};
 use tideline_runtime::telemetry::metrics;
-use tideline_store::Store;
 use tideline_store::sqlite::SqliteStore;
+use tideline_store::{Store, StoreError};
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::subscriber::{NoSubscriber, set_default};
 
-use super::scratch::{self, Read, file_url, internal, stopped};
+use super::scratch::{self, Limits, Read, file_url, internal, stopped};
 
 /// Threads for work that blocks: parsing, and files.
 const BLOCKING_THREADS: usize = 4;
 
 /// How long work that blocks may still take when the rest has ended.
 const LAST_WORK: Duration = Duration::from_secs(2);
+
+/// How often limits of the source are shared with the fleet.
+const SHARE: Duration = Duration::from_millis(500);
 
 /// A source as it was read.
 pub(crate) struct Rehearsal {
@@ -59,15 +62,69 @@ impl Rehearsal {
     }
 }
 
-/// Reads every page of the source, apart from everything else of this process. `held_until` is what the fleet knows of the limits
-/// of the source. Dropping the future ends the reading.
+/// The fleet that reads the same source: the limits that the source asks for are shared with it.
+pub(crate) struct Fleet<'a> {
+    store: &'a dyn Store,
+    name: String,
+    id: SourceId,
+    /// Whether the fleet is told what the source asks of this reading.
+    tells: bool,
+}
+
+impl<'a> Fleet<'a> {
+    /// What the source asks of the fleet holds for the reading. Nothing is written.
+    pub(crate) fn listening(store: &'a dyn Store, source: &SourceRecord) -> Self {
+        Self {
+            store,
+            name: source.name.clone(),
+            id: source.id,
+            tells: false,
+        }
+    }
+
+    /// The same, and what the source asks of the reading holds for the fleet.
+    pub(crate) fn both_ways(store: &'a dyn Store, source: &SourceRecord) -> Self {
+        Self {
+            tells: true,
+            ..Self::listening(store, source)
+        }
+    }
+
+    /// Shares what both know now. `told` is what the fleet was told before: a person may have lifted it since.
+    async fn share(&self, limits: &FleetSide, told: &mut Option<Timestamp>) -> Result<(), StoreError> {
+        let asked = *limits.asked.borrow();
+        if self.tells
+            && asked > *told
+            && let Some(until) = asked
+        {
+            self.store.hold_back(self.id, until).await?;
+            *told = asked;
+        }
+        let source = self.store.find_source(&self.name).await?;
+        let held = source.and_then(|source| source.hold_until);
+        limits
+            .held
+            .send_if_modified(|known| std::mem::replace(known, held) != held);
+        Ok(())
+    }
+}
+
+/// Limits of the source, as the fleet sees them.
+struct FleetSide {
+    /// What was asked of the fleet.
+    held: watch::Sender<Option<Timestamp>>,
+    /// What was asked of the reading.
+    asked: watch::Receiver<Option<Timestamp>>,
+}
+
+/// Reads every page of the source, apart from everything else of this process. Dropping the future ends the reading.
 ///
 /// # Errors
 /// The source cannot be read, or `stop` came first.
 pub(crate) async fn read_apart(
     settings: &Settings,
     source: &SourceSettings,
-    held_until: Option<Timestamp>,
+    fleet: Option<Fleet<'_>>,
     progress: watch::Sender<PlanProgress>,
     stop: &CancellationToken,
 ) -> Result<Rehearsal, Problem> {
@@ -79,13 +136,19 @@ pub(crate) async fn read_apart(
     })?;
     let stop = stop.child_token();
     let ends_with_this = stop.clone().drop_guard();
+    let ((held, holds), (asks, asked)) = (watch::channel(None), watch::channel(None));
+    let side = FleetSide { held, asked };
+    let mut told = None;
+    if let Some(fleet) = &fleet {
+        fleet.share(&side, &mut told).await?;
+    }
     let reading = Apart {
         settings: scratch::settings(settings, source, folder.path()),
-        held_until,
+        limits: Limits { holds, asks },
         progress,
         stop,
     };
-    let (done, read) = oneshot::channel();
+    let (done, mut read) = oneshot::channel();
     // The folder is the thread's until it has ended, so that nothing is written to it after it is gone.
     let thread = move || {
         let read = reading.run();
@@ -95,7 +158,20 @@ pub(crate) async fn read_apart(
         .name("plan".to_owned())
         .spawn(thread)
         .map_err(|error| internal(&error))?;
-    let (read, folder) = read.await.map_err(|_| stopped())?;
+    let read = loop {
+        tokio::select! {
+            read = &mut read => break read,
+            () = tokio::time::sleep(SHARE) => {}
+        }
+        if let Some(fleet) = &fleet {
+            // While the store is away, what is known holds.
+            let _ = fleet.share(&side, &mut told).await;
+        }
+    };
+    let (read, folder) = read.map_err(|_| stopped())?;
+    if let Some(fleet) = &fleet {
+        let _ = fleet.share(&side, &mut told).await;
+    }
     let Read { cycle, kept } = read?;
     ends_with_this.disarm();
     let store = SqliteStore::open_existing(&file_url(folder.path())).await?;
@@ -109,7 +185,7 @@ pub(crate) async fn read_apart(
 
 struct Apart {
     settings: Settings,
-    held_until: Option<Timestamp>,
+    limits: Limits,
     progress: watch::Sender<PlanProgress>,
     stop: CancellationToken,
 }
@@ -128,12 +204,7 @@ impl Apart {
             })
             .build()
             .map_err(|error| internal(&error))?;
-        let read = runtime.block_on(scratch::read(
-            self.settings,
-            self.held_until,
-            &self.progress,
-            &self.stop,
-        ));
+        let read = runtime.block_on(scratch::read(self.settings, &self.limits, &self.progress, &self.stop));
         runtime.shutdown_timeout(LAST_WORK);
         read
     }

@@ -39,13 +39,21 @@ pub(super) struct Read {
     pub(super) kept: HashSet<EntityRef>,
 }
 
-/// Reads every page of the one source of these settings. Its limits hold: `held_until` is what the fleet knows of them.
+/// What the source asked for: no request before a moment.
+pub(super) struct Limits {
+    /// Of the fleet; it holds here, too.
+    pub(super) holds: watch::Receiver<Option<Timestamp>>,
+    /// Of this reading.
+    pub(super) asks: watch::Sender<Option<Timestamp>>,
+}
+
+/// Reads every page of the one source of these settings.
 ///
 /// # Errors
 /// The source is blocked, or `stop` came first.
 pub(super) async fn read(
     settings: Settings,
-    held_until: Option<Timestamp>,
+    limits: &Limits,
     progress: &watch::Sender<PlanProgress>,
     stop: &CancellationToken,
 ) -> Result<Read, Problem> {
@@ -62,15 +70,13 @@ pub(super) async fn read(
     };
     ground.sync_sources().await?;
     let source = the_source(&*ground.store).await?;
-    if let Some(until) = held_until {
-        ground.store.hold_back(source.id, until).await?;
-    }
+    hold(&*ground.store, &source, limits).await?;
     let mut watcher = Watcher::new(Arc::clone(&ground.store), Arc::clone(&ground.clock)).await?;
     let runtime = Runtime::new(Arc::clone(&ground.clock));
     start_ingesting(&ground, &runtime)
         .await
         .map_err(|error| internal(error.as_ref()))?;
-    let ended = watch(&mut watcher, progress, stop).await;
+    let ended = watch(&mut watcher, &*ground.store, limits, (progress, stop)).await;
     runtime.shut_down(GRACE).await;
     let cycle = ended?;
     let malformed = ground.store.list_malformed(source.id, MALFORMED_KEPT).await?;
@@ -84,12 +90,16 @@ pub(super) async fn read(
 /// Waits for the end of the cycle.
 async fn watch(
     watcher: &mut Watcher,
-    progress: &watch::Sender<PlanProgress>,
-    stop: &CancellationToken,
+    store: &dyn Store,
+    limits: &Limits,
+    (progress, stop): (&watch::Sender<PlanProgress>, &CancellationToken),
 ) -> Result<CycleRecord, Problem> {
     loop {
         match watcher.look().await {
             Ok(mut snapshot) => {
+                for seen in &snapshot.sources {
+                    hold(store, &seen.source, limits).await?;
+                }
                 if let Some(ended) = snapshot.ended.pop() {
                     return Ok(ended.cycle);
                 }
@@ -110,6 +120,18 @@ async fn watch(
             () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => return Err(stopped()),
         }
+    }
+}
+
+/// What the source asked of the fleet holds here, and the other way round.
+async fn hold(store: &dyn Store, source: &SourceRecord, limits: &Limits) -> Result<(), StoreError> {
+    let (here, fleet) = (source.hold_until, *limits.holds.borrow());
+    if here > fleet {
+        limits.asks.send_replace(here);
+    }
+    match fleet {
+        Some(until) if fleet > here => store.hold_back(source.id, until).await,
+        _ => Ok(()),
     }
 }
 
@@ -144,6 +166,7 @@ pub(super) fn settings(settings: &Settings, source: &SourceSettings, folder: &Pa
         malformed_keep: MALFORMED_KEPT,
         on: Vec::new(),
         drift: None,
+        check: None,
         ..source.clone()
     };
     Settings {

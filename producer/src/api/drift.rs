@@ -12,11 +12,11 @@ use super::page::limit_of;
 use super::problem::Problem;
 use super::role::{By, Read};
 use super::sources::{NewestQuery, find};
-use super::types::{Drift, Page};
+use super::types::{Check, Drift, Page};
 use super::{ApiRouter, ApiState};
 
 pub(super) fn router() -> ApiRouter {
-    OpenApiRouter::new().routes(routes!(drift))
+    OpenApiRouter::new().routes(routes!(drift)).routes(routes!(checks))
 }
 
 /// What the complete cycles of a source found that no event had told of, newest first: one record per cycle that was compared,
@@ -36,4 +36,23 @@ async fn drift(
     let source = find(&api, &by.principal, &name).await?;
     let found = api.store.list_drifts(source.id, limit).await?;
     Ok(Answer(Page::whole(found.into_iter().map(Drift::from).collect())))
+}
+
+/// What the checks of a source found, newest first: readings only to compare it with the catalog (`check` in the configuration).
+/// The newest hundred are kept.
+#[utoipa::path(
+    get, path = "/sources/{name}/checks", tag = "sources", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "Its name"), NewestQuery),
+    responses((status = 200, body = Page<Check>)),
+)]
+async fn checks(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+    Query(query): Query<NewestQuery>,
+) -> Result<Answer<Page<Check>>, Problem> {
+    let limit = limit_of(query.limit)?;
+    let source = find(&api, &by.principal, &name).await?;
+    let found = api.store.list_checks(source.id, limit).await?;
+    Ok(Answer(Page::whole(found.into_iter().map(Check::from).collect())))
 }

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod auth;
+mod check;
 mod lookup;
 mod paging;
 mod target;
 mod terraform;
 
 pub use self::auth::{Auth, GithubAppSettings, PrivateKey, TokenEndpoint};
+pub use self::check::CheckSettings;
 pub use self::lookup::{Alternative, Lookup};
 pub use self::paging::{AnswerFormat, FailIf, NextUrls, PageEnd, PageSize, Pagination};
 pub use self::target::{
@@ -292,6 +294,8 @@ pub struct SourceSettings {
     /// `drift`: what becomes of what full cycles find gone although no event told of it; default `reconcile` if there are `on`
     /// rules. None: cycles are not compared with events.
     pub drift: Option<DriftPolicy>,
+    /// `check`: when it is read only to compare it with the catalog; none: never.
+    pub check: Option<CheckSettings>,
     /// `on`: what events make it read again.
     pub on: Vec<RefreshRule>,
     /// `refresh_spacing`: the least time between two readings of the same thing for events, 0–1 h, default 1 s.
@@ -327,6 +331,7 @@ impl SourceSettings {
             commit_pages: 16,
             malformed_keep: 1_000,
             drift: None,
+            check: None,
             on: Vec::new(),
             refresh_spacing: Duration::from_secs(1),
             kind: SourceKind::Own,

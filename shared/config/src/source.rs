@@ -9,11 +9,12 @@ use super::identity::identity;
 use super::on::read_on;
 use super::presets;
 use super::reader::{Section, Spec};
-use super::settings::{FilesSettings, Resource, SourceKind, SourceSettings};
+use super::settings::{CheckSettings, FilesSettings, Resource, SourceKind, SourceSettings};
 use super::terraform::{default_rules, read_terraform};
 use tideline_core::rules::{DriftPolicy, Ladder, Schedule, ScheduleError, Volatile};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
+const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) fn read_sources(root: &Section<'_>) -> Vec<SourceSettings> {
@@ -110,6 +111,7 @@ fn read_typed(
         settings.on = default_rules(&terraform.organization);
     }
     read_drift(source, &mut settings);
+    settings.check = read_check(source, family);
     let terraform = terraform.map(|terraform| SourceKind::Terraform(Box::new(terraform)));
     let push = (family == Some("push")).then_some(SourceKind::Push);
     settings.kind = rest.or(files.map(SourceKind::Files)).or(terraform).or(push)?;
@@ -185,27 +187,33 @@ fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings) {
     let doc = "The pause between two cycles. If `schedule` is also set, whichever comes first starts the next cycle.";
     let default = "30m; with a `schedule`: none";
     let rest = source.duration_or_none("rest", default, Duration::ZERO..=365 * DAY, doc);
-    let doc = "IANA time zone of the schedule, such as `Europe/Berlin`. A time skipped by daylight saving runs right \
-               after the change; a repeated time runs once.";
-    let zone = source.parsed("time_zone", "time zone", "UTC", doc, &|zone| {
-        Schedule::new("@daily", zone)
-            .map(|_| zone.to_owned())
-            .map_err(|error| allowed(&error))
-    });
     let doc = "Cron expression: minute, hour, day of month, month, day of week; a sixth field in front sets seconds; \
                `@daily` and similar also work. Ticks during a running cycle are skipped.";
-    let schedule = source.parsed("schedule", "cron expression", "none", doc, &|text| {
-        Schedule::new(text, zone.as_deref().unwrap_or("UTC")).map_err(|error| allowed(&error))
-    });
-    if source.has("time_zone") && !source.has("schedule") {
-        source.fail("time_zone", "has no effect without a schedule");
-    }
+    let schedule = read_schedule(source, doc);
     if rest == Some(None) && !source.has("schedule") {
         source.fail("rest", "may only be none if there is a schedule");
     }
     let default = if source.has("schedule") { None } else { settings.rest };
     settings.rest = rest.unwrap_or(default);
     settings.schedule = schedule;
+}
+
+/// `time_zone` and `schedule` of a section.
+fn read_schedule(section: &Section<'_>, doc: &'static str) -> Option<Schedule> {
+    let zone_doc = "IANA time zone of the schedule, such as `Europe/Berlin`. A time skipped by daylight saving runs right \
+                    after the change; a repeated time runs once.";
+    let zone = section.parsed("time_zone", "time zone", "UTC", zone_doc, &|zone| {
+        Schedule::new("@daily", zone)
+            .map(|_| zone.to_owned())
+            .map_err(|error| allowed(&error))
+    });
+    let schedule = section.parsed("schedule", "cron expression", "none", doc, &|text| {
+        Schedule::new(text, zone.as_deref().unwrap_or("UTC")).map_err(|error| allowed(&error))
+    });
+    if section.has("time_zone") && !section.has("schedule") {
+        section.fail("time_zone", "has no effect without a schedule");
+    }
+    schedule
 }
 
 /// What a schedule must be. The reader adds what it is, unless that came from the environment.
@@ -244,6 +252,34 @@ fn read_drift(source: &Section<'_>, settings: &mut SourceSettings) {
         _ => DriftPolicy::Reconcile,
     };
     settings.drift = (source.has("drift") || !settings.on.is_empty()).then_some(policy);
+}
+
+/// When to compare it without a cycle. There is nothing to read of a source that programs write.
+fn read_check(source: &Section<'_>, family: Option<&'static str>) -> Option<CheckSettings> {
+    let doc = "When to read the whole source only to compare it with the catalog. Nothing is changed; what differs is recorded \
+               (`tideline drift NAME --checks`) and published as `drift.found`. A check waits until no cycle is running.";
+    if family == Some("push") && source.has("check") {
+        source.fail(
+            "check",
+            "has no effect on a source of type push: programs write it, and there is nothing to read",
+        );
+    }
+    source.optional_section("check", doc, |check| {
+        let doc = "Time between the end of a check and the next one. If `schedule` is also set, whichever comes first.";
+        let every = check.duration_or_none("every", "none", MINUTE..=365 * DAY, doc);
+        let schedule = read_schedule(check, "Cron expression, as `schedule` of the source.");
+        let no_time = every == Some(None) || !check.has("every");
+        if !check.is_describing() && no_time && !check.has("schedule") {
+            check.fail("every", "is missing; give every, a schedule, or both");
+        }
+        let doc = "A check that takes longer is given up, and recorded as failed.";
+        let timeout = check.duration("timeout", CheckSettings::TIMEOUT, MINUTE..=7 * DAY, doc);
+        CheckSettings {
+            every: every.flatten(),
+            schedule,
+            timeout,
+        }
+    })
 }
 
 fn read_files(files: &Section<'_>) -> Option<FilesSettings> {

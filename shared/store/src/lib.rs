@@ -5,6 +5,7 @@
 mod acts;
 mod batch;
 mod change_subscriptions;
+mod check_seam;
 mod deltas;
 mod drift_seam;
 mod enrichment_seam;
@@ -29,6 +30,7 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use acts::*;
+pub use check_seam::{CheckStore, CheckToken, KEPT_CHECKS};
 pub use drift_seam::DriftStore;
 pub use enrichment_seam::{Additions, Enrichment, EnrichmentStore, OriginalEntity};
 pub use error::StoreError;

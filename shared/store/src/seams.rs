@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 
+use super::check_seam::CheckStore;
 use super::drift_seam::DriftStore;
 use super::enrichment_seam::EnrichmentStore;
 use super::event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
@@ -35,6 +36,7 @@ pub trait Store:
     + DeltaStore
     + DriftStore
     + EnrichmentStore
+    + CheckStore
     + CatalogStore
     + OperatorStore
     + EventStore
@@ -62,6 +64,7 @@ impl<T> Store for T where
         + DeltaStore
         + DriftStore
         + EnrichmentStore
+        + CheckStore
         + CatalogStore
         + OperatorStore
         + EventStore

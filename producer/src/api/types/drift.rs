@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use tideline_core::words::{CycleNumber, DriftDifference, DriftKind, DriftRecord};
+use tideline_core::words::{CheckRecord, CycleNumber, DriftDifference, DriftKind, DriftRecord};
 use utoipa::ToSchema;
 
 use super::{Time, words};
@@ -59,6 +59,39 @@ impl From<DriftRecord> for Drift {
             extra: record.totals.extra,
             diverged: record.totals.diverged,
             differences: record.differences.into_iter().map(Drifted::from).collect(),
+        }
+    }
+}
+
+/// What a check found: a reading of the source only to compare it with the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Check {
+    /// When the reading began: what was written later was not compared.
+    pub began_at: Time,
+    /// When the comparison was complete.
+    pub ended_at: Time,
+    /// Entities that the source had and the catalog had not.
+    pub missing: u64,
+    /// Entities that the catalog has and the source has no more.
+    pub extra: u64,
+    /// Entities that both have, and that are not the same.
+    pub diverged: u64,
+    /// The first hundred, by reference.
+    pub differences: Vec<Drifted>,
+    /// Why the check tells nothing, or not everything.
+    pub failure: Option<String>,
+}
+
+impl From<CheckRecord> for Check {
+    fn from(check: CheckRecord) -> Self {
+        Self {
+            began_at: Time(check.began_at),
+            ended_at: Time(check.ended_at),
+            missing: check.totals.missing,
+            extra: check.totals.extra,
+            diverged: check.totals.diverged,
+            differences: check.differences.into_iter().map(Drifted::from).collect(),
+            failure: check.failure,
         }
     }
 }

@@ -55,3 +55,26 @@ pub struct DriftRecord {
     /// The first hundred, those that the source has no more before the others.
     pub differences: Vec<DriftDifference>,
 }
+
+/// What a check found: a reading of a source only to compare it with the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckRecord {
+    /// When the reading began: what was written later is not compared.
+    pub began_at: Timestamp,
+    /// When the comparison was complete.
+    pub ended_at: Timestamp,
+    /// How much.
+    pub totals: DriftTotals,
+    /// The first hundred, by reference.
+    pub differences: Vec<DriftDifference>,
+    /// Why it tells nothing, or not everything; none: the whole source was read.
+    pub failure: Option<String>,
+}
+
+impl CheckRecord {
+    /// The differences as JSON.
+    #[must_use]
+    pub fn differences_text(&self) -> String {
+        serde_json::to_string(&self.differences).unwrap_or_else(|_| "[]".to_owned())
+    }
+}

@@ -23,6 +23,7 @@ pub mod acts;
 mod builders;
 pub mod catalog;
 pub mod change_subscriptions;
+pub mod checks;
 pub mod collisions;
 pub mod cycles;
 pub mod deltas;
@@ -66,6 +67,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_acts!($open);
         $crate::store_conformance_catalog!($open);
         $crate::store_conformance_change_subscriptions!($open);
+        $crate::store_conformance_checks!($open);
         $crate::store_conformance_collisions!($open);
         $crate::store_conformance_cycles!($open);
         $crate::store_conformance_deltas!($open);
@@ -132,6 +134,7 @@ mod tests {
             ("acts", include_str!("acts.rs")),
             ("catalog", include_str!("catalog.rs")),
             ("change_subscriptions", include_str!("change_subscriptions.rs")),
+            ("checks", include_str!("checks.rs")),
             ("collisions", include_str!("collisions.rs")),
             ("cycles", include_str!("cycles.rs")),
             ("deltas", include_str!("deltas.rs")),

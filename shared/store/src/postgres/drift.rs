@@ -45,7 +45,7 @@ impl DriftStore for PostgresStore {
     }
 }
 
-fn totals(row: &PgRow) -> Result<DriftTotals, StoreError> {
+pub(super) fn totals(row: &PgRow) -> Result<DriftTotals, StoreError> {
     Ok(DriftTotals {
         missing: count(row, "missing")?,
         extra: count(row, "extra")?,

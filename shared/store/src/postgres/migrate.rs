@@ -91,6 +91,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "audit of sources",
         include_str!("../../../../migrations/postgres/0023_audit_of_sources.sql"),
     ),
+    (
+        "checks",
+        include_str!("../../../../migrations/postgres/0024_checks.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

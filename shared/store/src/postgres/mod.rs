@@ -11,6 +11,7 @@ mod acts;
 mod catalog;
 mod change_subscriptions;
 mod changes;
+mod checks;
 mod clock;
 mod commands;
 mod commit;

@@ -60,7 +60,7 @@ impl DriftStore for SqliteStore {
     }
 }
 
-fn totals(row: &SqliteRow, at: usize) -> Result<DriftTotals, sqlx::Error> {
+pub(super) fn totals(row: &SqliteRow, at: usize) -> Result<DriftTotals, sqlx::Error> {
     Ok(DriftTotals {
         missing: count(row, at)?,
         extra: count(row, at + 1)?,

@@ -7,6 +7,7 @@
 mod acts;
 mod catalog;
 mod change_subscriptions;
+mod checks;
 mod collisions;
 mod commands;
 mod cycles;

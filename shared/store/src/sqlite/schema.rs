@@ -33,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0021_source_failures.sql"),
     include_str!("../../../../migrations/sqlite/0022_people.sql"),
     include_str!("../../../../migrations/sqlite/0023_audit_of_sources.sql"),
+    include_str!("../../../../migrations/sqlite/0024_checks.sql"),
 ];
 
 /// The version this program knows.

@@ -1,0 +1,53 @@
+//! The seam to checks: sources that are read only to compare them with the catalog.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use tideline_core::words::{CheckRecord, DriftTotals, SourceId, Timestamp};
+
+/// Checks that are kept of a source.
+pub const KEPT_CHECKS: u32 = 100;
+
+/// The right to a check that was begun. It rises with every beginning, so that a scheduler whose lease ran out writes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckToken(pub i64);
+
+/// When sources are checked, by whom, and what that found. Of several schedulers the one that begins a due check makes it; if it
+/// dies, its lease runs out and another one begins the same check.
+#[async_trait]
+pub trait CheckStore: Send + Sync {
+    /// When the next check of a source is due; none: nobody has set it yet. It does not move while the check is made.
+    async fn next_check(&self, source: SourceId) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Moves the next check of a source from one moment to another. `false`: it is not at that moment any more.
+    async fn move_check(&self, source: SourceId, from: Option<Timestamp>, to: Timestamp) -> Result<bool, StoreError>;
+
+    /// Begins the check of a source. None: it is not due, or somebody else is making it.
+    async fn begin_check(
+        &self,
+        source: SourceId,
+        leased_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<CheckToken>, StoreError>;
+
+    /// Keeps a check until then; a moment that is over gives it back. `false`: it is not this scheduler's any more.
+    async fn extend_check(&self, source: SourceId, token: CheckToken, until: Timestamp) -> Result<bool, StoreError>;
+
+    /// Ends a check: keeps what it found, writes the event `drift.found` if it found anything, says when the next one is due, and
+    /// forgets all but the newest [`KEPT_CHECKS`]. `false`: it is not this scheduler's any more, and nothing was written.
+    async fn end_check(
+        &self,
+        source: SourceId,
+        token: CheckToken,
+        found: &CheckRecord,
+        next_at: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// What the newest checks of a source found, newest first, at most `limit` (1–100).
+    async fn list_checks(&self, source: SourceId, limit: u32) -> Result<Vec<CheckRecord>, StoreError>;
+}
+
+/// How they are stored.
+pub(crate) fn counts(totals: DriftTotals) -> [i64; 3] {
+    [totals.missing, totals.extra, totals.diverged].map(|count| i64::try_from(count).unwrap_or(i64::MAX))
+}
