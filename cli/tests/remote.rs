@@ -278,6 +278,36 @@ fn a_plan_over_http_is_the_plan_that_is_made_beside_the_store() {
 }
 
 #[test]
+fn an_entity_is_compared_by_the_server_which_knows_the_source() {
+    let fleet = fleet();
+    fleet.home.record(3, "second");
+    fleet.home.remove_record(4);
+    for (reference, code) in [("c3", 8), ("c4", 8), ("c5", 0), ("c99", 5)] {
+        let reference = format!("component:default/{reference}");
+        for arguments in [
+            &["entities", "diff", &reference][..],
+            &["entities", "diff", &reference, "--json"],
+        ] {
+            let (local, remote) = (fleet.home.run(arguments), fleet.remote(arguments));
+            assert_eq!((remote.code, local.code), (code, code), "{remote:?}");
+            // The text tells an age.
+            assert!(arguments.len() == 3 || remote.out == local.out, "{remote:?} {local:?}");
+        }
+    }
+    // Whoever asks needs neither the configuration nor the folder.
+    let elsewhere = Home::empty();
+    let diff = ["entities", "diff", "component:default/c3", "--server", &fleet.url];
+    let said = elsewhere.run(&diff).with_code(8);
+    assert!(said.out.contains(".metadata.title"), "{said:?}");
+    let unknown = [&diff[..], &["--source", "foldr"]].concat();
+    let said = elsewhere.run(&unknown).with_code(5);
+    assert!(said.err.contains("did you mean folder?"), "{said:?}");
+    let reader = fleet.token("reader", "read");
+    let forbidden = fleet.with_token(&reader, &diff[..3]).with_code(9);
+    assert!(forbidden.err.contains("needs the role operate"), "{forbidden:?}");
+}
+
+#[test]
 fn why_somebody_acted_is_in_the_audit_log() {
     let fleet = fleet();
     let why = "Wartung, bis 18 Uhr";

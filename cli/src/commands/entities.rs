@@ -37,7 +37,7 @@ enum EntitiesCommand {
         #[arg(value_name = "REF")]
         reference: EntityRef,
     },
-    /// Compare an entity with the source, reading the whole source and writing nothing
+    /// Compare an entity with the source, reading the whole source and writing nothing. With --server, the server reads it
     Diff {
         /// kind:namespace/name
         #[arg(value_name = "REF")]

@@ -1,16 +1,18 @@
 //! What the next cycle of a source would do. [`read_apart`](rehearsal::read_apart) reads the whole source into a store of its own,
 //! a file that is gone afterwards, with the roles that read it in earnest; [`compare`](compare::Comparison) walks through that
 //! store and the catalog side by side. Neither holds more than a page of each, and the real store is only read. [`SourcePlanner`]
-//! puts both together for the API, [`PlanChecker`] for the scheduler; [`print`] shows what comes of
+//! puts both together for the API, [`PlanChecker`] for the scheduler; [`follow()`] waits for a plan, [`print`] shows what comes of
 //! it.
 
 mod checker;
 mod compare;
+mod follow;
 mod planner;
 mod print;
 mod rehearsal;
 mod scratch;
 
 pub(crate) use checker::PlanChecker;
+pub(crate) use follow::follow;
 pub(crate) use planner::{SourcePlanner, configured};
 pub(crate) use print::{Printer, line as difference_line};

@@ -10,7 +10,7 @@ use tideline_config::settings::{Settings, SourceKind, SourceSettings};
 use tideline_core::rules::{SweepDecision, decide_sweep, differences};
 use tideline_core::words::{ChangeKind, CycleState, SourceRecord, SweepPlan};
 use tideline_producer::api::types::{Difference, PlanLine, PlanProgress, PlanStep, PlanSummary, PlannedSweep};
-use tideline_producer::api::{Code, Planner, Problem};
+use tideline_producer::api::{Code, PlanRequest, Planner, Problem};
 use tideline_store::{CatalogStore, EntityRecord, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -77,7 +77,7 @@ impl SourcePlanner {
     async fn compare(
         &self,
         source: &SourceSettings,
-        owned: u64,
+        (wanted, owned): (&PlanRequest, u64),
         rehearsal: &Rehearsal,
         lines: &mpsc::Sender<PlanLine>,
     ) -> Result<PlanSummary, Problem> {
@@ -85,7 +85,9 @@ impl SourcePlanner {
         let mut comparison = Comparison::new(catalog, rehearsal.store(), &source.name);
         let mut totals = Totals::default();
         while let Some(step) = comparison.next().await? {
-            if let Some(step) = totals.take(step, rehearsal) {
+            if let Some(step) = totals.take(step, rehearsal)
+                && wanted.wants(&step.reference)
+            {
                 send(lines, PlanLine::Step(step)).await?;
             }
         }
@@ -101,18 +103,18 @@ impl Planner for SourcePlanner {
 
     async fn plan(
         &self,
-        source: &str,
+        wanted: &PlanRequest,
         lines: &mpsc::Sender<PlanLine>,
         stop: &CancellationToken,
     ) -> Result<PlanSummary, Problem> {
-        let source = self.source(source)?;
+        let source = self.source(&wanted.source)?;
         let record = match &self.store {
             Some(store) => store.find_source(&source.name).await?,
             None => None,
         };
         let rehearsal = self.read(source, record.as_ref(), lines, stop).await?;
         let owned = record.map_or(0, |record| record.entities);
-        let mut comparing = pin!(self.compare(source, owned, &rehearsal, lines));
+        let mut comparing = pin!(self.compare(source, (wanted, owned), &rehearsal, lines));
         loop {
             tokio::select! {
                 compared = &mut comparing => return compared,

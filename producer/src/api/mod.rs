@@ -61,7 +61,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
-pub use self::plan::{NDJSON, PlanStream, Planner, Plans};
+pub use self::plan::{NDJSON, PlanRequest, PlanStream, Planner, Plans};
 pub use self::problem::{Code, Problem};
 pub use self::role::{By, Principal, SourceScope};
 pub use self::why::reason_of_source;

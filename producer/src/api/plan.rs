@@ -10,13 +10,17 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
+use serde::Deserialize;
+use tideline_core::words::EntityRef;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::Path;
+use super::entities::reference_of;
+use super::extract::{Path, Query};
 use super::problem::{Code, Problem};
 use super::role::{By, Operate, Principal};
 use super::sources::find;
@@ -32,6 +36,32 @@ const LINES: usize = 16;
 /// How long a plan that is given up may take to tidy up.
 const TIDY_UP: Duration = Duration::from_secs(10);
 
+/// Which plan is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRequest {
+    /// Name of the source.
+    pub source: String,
+    /// Only the step of this entity is sent; the totals are of all. None: every step.
+    pub only: Option<EntityRef>,
+}
+
+impl PlanRequest {
+    /// Every step of a source.
+    #[must_use]
+    pub fn whole(source: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            only: None,
+        }
+    }
+
+    /// Whether the step of this entity is sent.
+    #[must_use]
+    pub fn wants(&self, reference: &EntityRef) -> bool {
+        self.only.as_ref().is_none_or(|only| only == reference)
+    }
+}
+
 /// Reads a source for a plan and compares it with the catalog. Writes nothing to the store.
 #[async_trait]
 pub trait Planner: Send + Sync {
@@ -41,13 +71,13 @@ pub trait Planner: Send + Sync {
     /// `conflict`: it is not configured here, or there is nothing to read.
     fn check(&self, source: &str) -> Result<(), Problem>;
 
-    /// Sends progress and steps, waits for room, and returns the totals. After `stop` it returns soon and leaves nothing behind.
+    /// Sends progress and the steps that are wanted, waits for room, and returns the totals. After `stop` it returns soon and leaves nothing behind.
     ///
     /// # Errors
     /// Why there is no plan.
     async fn plan(
         &self,
-        source: &str,
+        wanted: &PlanRequest,
         lines: &mpsc::Sender<PlanLine>,
         stop: &CancellationToken,
     ) -> Result<PlanSummary, Problem>;
@@ -74,12 +104,12 @@ impl Plans {
         }
     }
 
-    /// Starts a plan of the source of this name.
+    /// Starts a plan.
     ///
     /// # Errors
     /// `overloaded`: too many are being made. Those of [`Planner::check`].
-    pub fn start(&self, source: String) -> Result<PlanStream, Problem> {
-        self.planner.check(&source)?;
+    pub fn start(&self, wanted: PlanRequest) -> Result<PlanStream, Problem> {
+        self.planner.check(&wanted.source)?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let detail = "as many plans as plan.concurrency allows are being made; try again later";
             Problem::new(Code::Overloaded, detail)
@@ -88,7 +118,7 @@ impl Plans {
         let stop = self.stop.child_token();
         let making = Making {
             planner: Arc::clone(&self.planner),
-            source,
+            wanted,
             timeout: self.timeout,
             stop: stop.clone(),
             _place: place,
@@ -104,7 +134,7 @@ impl Plans {
 /// One plan that is being made.
 struct Making {
     planner: Arc<dyn Planner>,
-    source: String,
+    wanted: PlanRequest,
     timeout: Duration,
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
@@ -112,7 +142,7 @@ struct Making {
 
 impl Making {
     async fn run(self, lines: mpsc::Sender<PlanLine>) {
-        let mut plan = self.planner.plan(&self.source, &lines, &self.stop);
+        let mut plan = self.planner.plan(&self.wanted, &lines, &self.stop);
         let made = tokio::select! {
             made = &mut plan => made,
             () = tokio::time::sleep(self.timeout) => {
@@ -155,15 +185,15 @@ impl PlanStream {
 
 impl ApiState {
     /// Starts a plan of a source that the principal may act on.
-    pub(crate) async fn plan(&self, principal: &Principal, source: &str) -> Result<PlanStream, Problem> {
-        let source = find(self, principal, source).await?;
+    pub(crate) async fn plan(&self, principal: &Principal, wanted: PlanRequest) -> Result<PlanStream, Problem> {
+        find(self, principal, &wanted.source).await?;
         let plans = self.plans.as_ref().ok_or_else(|| {
             Problem::new(
                 Code::NotFound,
                 "the process that answers has no configuration of sources",
             )
         })?;
-        plans.start(source.name)
+        plans.start(wanted)
     }
 }
 
@@ -171,20 +201,31 @@ pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(plan))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PlanQuery {
+    /// Show only what would become of the entity with this reference. The summary is of the whole source.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+}
+
 /// Reads the whole source and shows what the next cycle would add, modify and remove. Writes nothing. One JSON value per line:
 /// progress while the source is read, then the changes by reference, then the summary, or the problem that ended the plan. A
 /// response without either was cut off. Closing the connection ends the plan.
 #[utoipa::path(
     post, path = "/sources/{name}/plan", tag = "sources", security(("token" = ["operate"])),
-    params(("name" = String, Path, description = "Its name")),
+    params(("name" = String, Path, description = "Its name"), PlanQuery),
     responses((status = 200, body = PlanLine, content_type = "application/x-ndjson")),
 )]
 async fn plan(
     State(api): State<Arc<ApiState>>,
     by: By<Operate>,
     Path(name): Path<String>,
+    Query(query): Query<PlanQuery>,
 ) -> Result<Response, Problem> {
-    let plan = api.plan(&by.principal, &name).await?;
+    let only = query.reference.as_deref().map(reference_of).transpose()?;
+    let plan = api.plan(&by.principal, PlanRequest { source: name, only }).await?;
     let lines = stream::unfold(plan, async |mut plan| {
         let line = plan.next().await?;
         let text = serde_json::to_vec(&line).map(|mut text| {

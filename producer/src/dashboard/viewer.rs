@@ -13,7 +13,7 @@ use tideline_core::words::{Role, Timestamp};
 
 use super::format::encoded;
 use super::{Dashboard, shell};
-use crate::api::{Api, Code, PlanStream, Principal, Problem};
+use crate::api::{Api, Code, PlanRequest, PlanStream, Principal, Problem};
 
 /// Largest answer of the API that a page is made of, in bytes: a page of a list and its margin.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -101,7 +101,7 @@ impl Viewer {
     /// Starts a plan of a source.
     pub(super) async fn plan(&self, source: &str) -> Result<PlanStream, Problem> {
         self.principal.require(Role::Operate)?;
-        self.api().state.plan(&self.principal, source).await
+        self.api().state.plan(&self.principal, PlanRequest::whole(source)).await
     }
 
     /// Does an act.

@@ -4,30 +4,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::super::types::{PlanLine, PlanProgress, PlanStep, PlanSummary, PlannedSweep};
+use super::super::types::{PlanLine, PlanProgress, PlanStep, PlanSummary};
 use super::*;
 
 /// Plans as a test wants it.
 #[derive(Default)]
-struct Planned {
+pub(super) struct Planned {
     /// Goes on until it is stopped.
     endless: bool,
     stopped: CancellationToken,
 }
 
+impl Answered {
+    fn lines(&self) -> Vec<PlanLine> {
+        let lines = self.body.lines();
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
 fn summary(source: &str) -> PlanSummary {
     PlanSummary {
         source: source.to_owned(),
-        entities: 2,
-        owned: 1,
         added: 1,
-        modified: 0,
         unchanged: 1,
-        removed: 0,
-        malformed: 0,
-        pages: 1,
-        partitions: 1,
-        sweep: PlannedSweep::Nothing,
+        ..PlanSummary::default()
     }
 }
 
@@ -42,7 +42,7 @@ impl Planner for Planned {
 
     async fn plan(
         &self,
-        source: &str,
+        wanted: &PlanRequest,
         lines: &mpsc::Sender<PlanLine>,
         stop: &CancellationToken,
     ) -> Result<PlanSummary, Problem> {
@@ -53,13 +53,17 @@ impl Planner for Planned {
             self.stopped.cancel();
             return Err(Problem::new(Code::Unavailable, "stopped"));
         }
-        let step = PlanStep {
-            change: tideline_core::words::ChangeKind::Added,
-            reference: "component:default/new".parse().unwrap(),
-            differences: Vec::new(),
-        };
-        let _ = lines.send(PlanLine::Step(step)).await;
-        Ok(summary(source))
+        for reference in ["component:default/new", "component:default/newer"] {
+            let step = PlanStep {
+                change: tideline_core::words::ChangeKind::Added,
+                reference: reference.parse().unwrap(),
+                differences: Vec::new(),
+            };
+            if wanted.wants(&step.reference) {
+                let _ = lines.send(PlanLine::Step(step)).await;
+            }
+        }
+        Ok(summary(&wanted.source))
     }
 }
 
@@ -85,13 +89,9 @@ async fn a_plan_comes_line_by_line_and_ends_with_its_summary() {
     let (bench, _) = bench_that_plans("", false).await;
     let answer = bench.post("/v1/sources/platform/plan", None).await;
     assert_eq!((answer.status, answer.kind.as_str()), (200, "application/x-ndjson"));
-    let lines: Vec<PlanLine> = answer
-        .body
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines = answer.lines();
     assert!(
-        matches!(&lines[..], [PlanLine::Progress { .. }, PlanLine::Step(step), PlanLine::Summary { summary: end }]
+        matches!(&lines[..], [PlanLine::Progress { .. }, PlanLine::Step(step), PlanLine::Step(_), PlanLine::Summary { summary: end }]
             if step.reference.as_str() == "component:default/new" && *end == summary("platform")),
         "{lines:?}"
     );
@@ -100,6 +100,20 @@ async fn a_plan_comes_line_by_line_and_ends_with_its_summary() {
         json!([]),
         "a plan is no act"
     );
+}
+
+#[tokio::test]
+async fn a_plan_of_one_entity_sends_no_other_step() {
+    let (bench, _) = bench_that_plans("", false).await;
+    let path = "/v1/sources/platform/plan?ref=component:default/newer";
+    let lines = bench.post(path, None).await.lines();
+    assert!(
+        matches!(&lines[..], [PlanLine::Progress { .. }, PlanLine::Step(step), PlanLine::Summary { summary: end }]
+            if step.reference.as_str() == "component:default/newer" && *end == summary("platform")),
+        "{lines:?}"
+    );
+    let wrong = bench.post("/v1/sources/platform/plan?ref=none", None).await;
+    assert_eq!((wrong.status, wrong.code().as_str()), (400, "invalid_request"));
 }
 
 #[tokio::test]

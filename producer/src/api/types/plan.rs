@@ -81,7 +81,7 @@ pub struct PlanProgress {
 }
 
 /// The totals of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlanSummary {
     /// Name of the source.
     pub source: String,
@@ -122,10 +122,11 @@ impl PlanSummary {
 }
 
 /// What would become of a plan's removals.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum PlannedSweep {
     /// There are none.
+    #[default]
     Nothing,
     /// They are deleted at the end of the next complete cycle.
     Sweep,
