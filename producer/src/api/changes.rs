@@ -9,7 +9,6 @@ use axum::response::Response;
 use serde::Deserialize;
 use tideline_core::words::FeedPosition;
 use tideline_store::FeedReading;
-use tokio::time::Instant;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,10 +17,11 @@ use super::extract::Query;
 use super::feed_bell::FeedBell;
 use super::page::limit_of;
 use super::place::Place;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::role::{By, Principal, Read};
 use super::stream::{Chunk, List, respond};
 use super::types::{Change, Changes};
+use super::waiting::{Look, Waiting, wait_of};
 use super::{ApiRouter, ApiState};
 
 /// Longest `wait`, in seconds.
@@ -59,14 +59,10 @@ async fn list(
     request: Request,
 ) -> Result<Response, Problem> {
     let limit = limit_of(query.limit)?;
-    if query.wait > MAX_WAIT {
-        let detail = format!("wait takes seconds from 0 to {MAX_WAIT}");
-        return Err(Problem::new(Code::InvalidRequest, detail));
-    }
+    let longest = wait_of(query.wait)?;
     let mut from = query.after;
-    if query.wait > 0 {
-        let place = request.extensions().get::<Place>();
-        from = wait(&api, from, Duration::from_secs(query.wait), place).await?;
+    if !longest.is_zero() {
+        from = wait(&api, from, longest, request.extensions().get::<Place>()).await?;
     }
     let feed = Feed {
         api: Arc::clone(&api),
@@ -80,46 +76,25 @@ async fn list(
 async fn wait(
     api: &Arc<ApiState>,
     mut from: FeedPosition,
-    longest: Duration,
+    wait: Duration,
     place: Option<&Place>,
 ) -> Result<FeedPosition, Problem> {
-    let deadline = Instant::now() + longest;
-    // Listens before it looks, so that no change falls between the two.
-    let mut rung = FeedBell::listen(api, from);
-    let found = api.store.list_changes(from, 1).await?;
-    if !found.changes.is_empty() {
-        return Ok(from);
-    }
-    let _waiter = api
-        .waiters
-        .try_acquire()
-        .map_err(|_| Problem::new(Code::Overloaded, "too many requests wait; ask with wait=0"))?;
-    if let Some(place) = place {
-        place.give_back();
-    }
-    from = found.next;
+    let mut bell = FeedBell::listen(api, from);
+    let mut waiting = Waiting::new(api, wait, place);
+    let mut ring = async || drop(bell.changed().await);
     loop {
-        tokio::select! {
-            _ = rung.changed() => {}
-            () = tokio::time::sleep_until(deadline) => break,
-            () = api.stop.cancelled() => break,
-        }
-        if let Some(place) = place {
-            place.take_again().await;
-        }
         let found = api.store.list_changes(from, 1).await?;
-        if !found.changes.is_empty() {
+        let looked = match found.changes.is_empty() {
+            true => Look::Nothing(None),
+            false => Look::Found,
+        };
+        if looked != Look::Found {
+            from = found.next;
+        }
+        if !waiting.again(looked, ring()).await? {
             return Ok(from);
         }
-        from = found.next;
-        if let Some(place) = place {
-            place.give_back();
-        }
     }
-    if let Some(place) = place {
-        place.take_again().await;
-    }
-    Ok(from)
 }
 
 struct Feed {

@@ -1,28 +1,26 @@
 //! `/v1/events`: the log of events, for people and for programs that keep their own position.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::Deserialize;
 use tideline_core::rules::TopicGlob;
 use tideline_core::words::{EventHead, EventSequence};
-use tideline_store::{EventFilter, EventStart};
-use tokio::time::Instant;
+use tideline_store::{EventFilter, EventReading, EventStart};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::changes::MAX_WAIT;
 use super::event_bell::EventBell;
 use super::extract::{Path, Query};
 use super::page::{key_of, limit_of, token_of};
-use super::place::{Place, left_to_others};
+use super::place::Place;
 use super::problem::{Code, Problem};
 use super::role::{By, Read};
 use super::subscriptions::StartAt;
 use super::types::{Event, Events, Page, Time, WholeEvent};
+use super::waiting::{Look, Waiting, wait_of};
 use super::{ApiRouter, ApiState};
 
 pub(super) fn router() -> ApiRouter {
@@ -144,10 +142,7 @@ async fn follow(
 ) -> Result<Json<Events>, Problem> {
     by.principal.require_all_sources()?;
     let limit = limit_of(query.limit)?;
-    if query.wait > MAX_WAIT {
-        let detail = format!("wait takes seconds from 0 to {MAX_WAIT}");
-        return Err(Problem::new(Code::InvalidRequest, detail));
-    }
+    let wait = wait_of(query.wait)?;
     let after = match (query.after.as_deref(), query.from) {
         (Some(after), _) => sequence_of(after)?,
         (None, Some(from)) => api.store.find_event_start(from.into()).await?,
@@ -157,33 +152,14 @@ async fn follow(
         topics: topics_of(query.topics.as_deref())?,
         ..Default::default()
     };
-    let deadline = Instant::now() + Duration::from_secs(query.wait);
     let mut bell = EventBell::listen(&api);
+    let mut waiting = Waiting::new(&api, wait, place.as_deref());
     let mut found = api.store.list_events_after(after, &filter, limit).await?;
-    let missed = found.missed;
-    if found.events.is_empty() && query.wait > 0 {
-        let Ok(_place) = api.waiters.try_acquire() else {
-            return Err(Problem::new(
-                Code::Overloaded,
-                "too many requests wait; ask with wait=0",
-            ));
-        };
-        while found.events.is_empty() && Instant::now() < deadline {
-            if !found.more {
-                let rung = async {
-                    tokio::select! {
-                        _ = bell.changed() => {}
-                        () = tokio::time::sleep_until(deadline) => {}
-                        () = api.stop.cancelled() => {}
-                    }
-                };
-                left_to_others(place.as_deref(), rung).await;
-            }
-            if api.stop.is_cancelled() {
-                break;
-            }
-            found = api.store.list_events_after(found.next, &filter, limit).await?;
-        }
+    let mut missed = found.missed;
+    let mut ring = async || drop(bell.changed().await);
+    while waiting.again(looked(&found), ring()).await? {
+        found = api.store.list_events_after(found.next, &filter, limit).await?;
+        missed = missed.or(found.missed);
     }
     Ok(Json(Events {
         events: found.events.into_iter().map(WholeEvent::from).collect(),
@@ -191,6 +167,14 @@ async fn follow(
         more: found.more,
         missed_to: missed.map(|gap| gap.up_to.to_string()),
     }))
+}
+
+fn looked(found: &EventReading) -> Look {
+    match (found.events.is_empty(), found.more) {
+        (false, _) => Look::Found,
+        (true, true) => Look::More,
+        (true, false) => Look::Nothing(None),
+    }
 }
 
 /// One event with its content.

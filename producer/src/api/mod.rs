@@ -34,6 +34,7 @@ mod subscriptions;
 mod targets;
 pub(crate) mod tokens;
 pub mod types;
+mod waiting;
 mod whoami;
 mod why;
 

@@ -18,6 +18,7 @@ mod plan;
 mod routes;
 mod subscriptions;
 mod targets;
+mod waiting;
 
 struct Bench {
     api: Api,

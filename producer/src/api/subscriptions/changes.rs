@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tideline_core::words::{EventOutcome, FeedPosition, SubscriptionRecord, TakeEvents, TakenChanges};
-use tokio::time::Instant;
 
 use super::pull::{PullAnswer, Settled};
 use crate::api::ApiState;
 use crate::api::feed_bell::FeedBell;
-use crate::api::place::{Place, left_to_others};
+use crate::api::place::Place;
 use crate::api::problem::{Code, Problem};
 use crate::api::types::Change;
+use crate::api::waiting::{Look, Waiting};
 
 /// Begins the `ack_id` of a batch.
 pub(super) const ACK_PREFIX: &str = "changes.";
@@ -25,38 +25,31 @@ pub(super) async fn pull(
     place: Option<&Place>,
 ) -> Result<PullAnswer, Problem> {
     let token = rand::random::<i64>() | 1;
-    let deadline = Instant::now() + wait;
     let position = subscription.feed.map_or(FeedPosition::START, |feed| feed.position);
     let (mut woken, mut bell) = (api.queue.wakeups(), FeedBell::listen(api, position));
+    let mut waiting = Waiting::new(api, wait, place);
     let mut taken = take(api, &subscription.name, (max, lease, token)).await?;
-    if taken.attempt == 0 && !wait.is_zero() {
-        let Ok(_place) = api.waiters.try_acquire() else {
-            let detail = "too many requests wait; ask with wait 0";
-            return Err(Problem::new(Code::Overloaded, detail));
-        };
-        while taken.attempt == 0 && Instant::now() < deadline {
-            if !taken.more {
-                let due = taken.next_due.map(|due| Instant::now() + due.since(api.clock.now()));
-                let rung = async {
-                    tokio::select! {
-                        () = woken.next() => {}
-                        _ = bell.changed() => {}
-                        () = tokio::time::sleep_until(due.map_or(deadline, |due| due.min(deadline))) => {}
-                        () = api.stop.cancelled() => {}
-                    }
-                };
-                left_to_others(place, rung).await;
-                if api.stop.is_cancelled() {
-                    break;
-                }
-            }
-            taken = take(api, &subscription.name, (max, lease, token)).await?;
+    let mut ring = async || {
+        tokio::select! {
+            () = woken.next() => {}
+            _ = bell.changed() => {}
         }
+    };
+    while waiting.again(looked(&taken), ring()).await? {
+        taken = take(api, &subscription.name, (max, lease, token)).await?;
     }
     let ack_id = (taken.attempt > 0).then(|| format!("{ACK_PREFIX}{token}"));
     let changes = taken.changes.into_iter().map(Change::try_from);
     let told = (taken.starts_over, taken.more);
     Ok(PullAnswer::of_changes(changes.collect::<Result<_, _>>()?, ack_id, told))
+}
+
+fn looked(taken: &TakenChanges) -> Look {
+    match (taken.attempt, taken.more) {
+        (1.., _) => Look::Found,
+        (0, true) => Look::More,
+        (0, false) => Look::Nothing(taken.next_due),
+    }
 }
 
 async fn take(api: &ApiState, name: &str, (max, lease, token): (u32, Duration, i64)) -> Result<TakenChanges, Problem> {

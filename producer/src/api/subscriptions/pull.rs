@@ -12,19 +12,18 @@ use tideline_core::words::{
 };
 use tideline_runtime::event_filter::{EventFilter, FilterError};
 use tideline_runtime::telemetry::metrics;
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{changes, find};
 use crate::api::ApiState;
-use crate::api::changes::MAX_WAIT;
 use crate::api::event_bell::EventBell;
 use crate::api::extract::{Json as Body, Path};
 use crate::api::page::limit_of;
-use crate::api::place::{Place, left_to_others};
+use crate::api::place::Place;
 use crate::api::problem::{Code, Problem};
 use crate::api::role::{By, Operate};
 use crate::api::types::{Change, WholeEvent};
+use crate::api::waiting::{Look, Waiting, wait_of};
 
 /// Longest lease and delay, in seconds.
 const MAX_SECONDS: u64 = 43_200;
@@ -100,7 +99,7 @@ pub(super) async fn pull(
     by.principal.require_all_sources()?;
     let max = limit_of(wanted.max)?;
     let lease = seconds_of("lease", wanted.lease.unwrap_or(30), 1..=MAX_SECONDS)?;
-    let wait = seconds_of("wait", wanted.wait, 0..=MAX_WAIT)?;
+    let wait = wait_of(wanted.wait)?;
     let subscription = find(&api, &name).await?;
     if subscription.kind == SubscriptionKind::Push {
         return Err(Problem::new(Code::Conflict, "events of this subscription are pushed"));
@@ -110,34 +109,17 @@ pub(super) async fn pull(
         return Ok(Json(answer));
     }
     let puller = Puller::new(&api, &subscription, max, lease)?;
-    let deadline = Instant::now() + wait;
     let (mut woken, mut bell) = (api.queue.wakeups(), EventBell::listen(&api));
+    let mut waiting = Waiting::new(&api, wait, place.as_deref());
     let mut taken = puller.take().await?;
-    if taken.is_idle() && !wait.is_zero() {
-        let Ok(_place) = api.waiters.try_acquire() else {
-            return Err(Problem::new(
-                Code::Overloaded,
-                "too many requests wait; ask with wait 0",
-            ));
-        };
-        while taken.is_idle() && Instant::now() < deadline {
-            if !taken.more {
-                let due = taken.next_due.map(|due| Instant::now() + due.since(api.clock.now()));
-                let rung = async {
-                    tokio::select! {
-                        () = woken.next() => {}
-                        _ = bell.changed() => {}
-                        () = tokio::time::sleep_until(due.map_or(deadline, |due| due.min(deadline))) => {}
-                        () = api.stop.cancelled() => {}
-                    }
-                };
-                left_to_others(place.as_deref(), rung).await;
-                if api.stop.is_cancelled() {
-                    break;
-                }
-            }
-            taken = puller.take().await?;
+    let mut ring = async || {
+        tokio::select! {
+            () = woken.next() => {}
+            _ = bell.changed() => {}
         }
+    };
+    while waiting.again(looked(&taken), ring()).await? {
+        taken = puller.take().await?;
     }
     Ok(Json(PullAnswer {
         more: taken.more,
@@ -147,6 +129,14 @@ pub(super) async fn pull(
             .collect(),
         ..PullAnswer::default()
     }))
+}
+
+fn looked(taken: &Taken) -> Look {
+    match (taken.is_idle(), taken.more) {
+        (false, _) => Look::Found,
+        (true, true) => Look::More,
+        (true, false) => Look::Nothing(taken.next_due),
+    }
 }
 
 /// Takes events of one subscription for one request.
