@@ -160,6 +160,7 @@ impl Producer {
                 Deed::CreateToken(_)
                 | Deed::RevokeToken(_)
                 | Deed::SaveHookSecret { .. }
+                | Deed::RevealHookSecret { .. }
                 | Deed::PushEntities { .. }
                 | Deed::VerifyHook { .. }
                 | Deed::RegisterHook { .. }

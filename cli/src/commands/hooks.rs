@@ -217,10 +217,18 @@ fn hook_of<'s>(settings: &'s Settings, common: &Common, provider: HookProvider) 
 /// The secret that the provider is to sign with: it is known to the gateway before the provider learns it.
 async fn secret_of(context: &Context, hook: &HookSettings, rotate: bool) -> anyhow::Result<Secret> {
     if hook.stored_secret {
-        let request = Request::post(&["hooks", &hook.name, "secret"]).body(&TakeHookSecret { rotate })?;
+        // A place that is registered later is told the same secret.
+        let wanted = TakeHookSecret { rotate, reveal: true };
+        let request = Request::post(&["hooks", &hook.name, "secret"]).body(&wanted)?;
         let client = context.client().await?;
         let taken: HookSecret = client.ask(&request).await?;
-        return Ok(Secret::new(taken.secret));
+        let not_shown = || {
+            Failure::new(
+                Code::Error,
+                format!("the gateway did not show the secret of hook {}", hook.name),
+            )
+        };
+        return Ok(Secret::new(taken.secret.ok_or_else(not_shown)?));
     }
     if rotate {
         let why = format!(

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tideline_config::hooks::HookSettings;
 use tideline_core::words::Secret;
+use tideline_runtime::sealing::SealingError;
 use tideline_store::Deed;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,19 +32,23 @@ pub struct TakeHookSecret {
     /// Make another one; webhooks that are signed with the one before are still accepted.
     #[serde(default)]
     pub rotate: bool,
+    /// Show the one that was made before, to give it to one more place. The audit log keeps who was shown it.
+    #[serde(default)]
+    pub reveal: bool,
 }
 
 /// A hook's secret.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct HookSecret {
-    /// What the provider is to sign with.
-    pub secret: String,
+    /// What the provider is to sign with; absent: it was made before, and `reveal` was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
     /// It was made by this request.
     pub created: bool,
 }
 
-/// The secret of a hook with `stored_secret`, to be given to the provider. The first request makes it; it is in the store,
-/// sealed, before it is answered.
+/// The secret of a hook with `stored_secret`, to be given to the provider. It is shown when it is made: by the first request, and
+/// by one with `rotate`. Later it is shown only if `reveal` asks for it. It is in the store, sealed, before it is answered.
 #[utoipa::path(
     post, path = "/hooks/{name}/secret", tag = "access", security(("token" = ["admin"])), request_body = TakeHookSecret,
     params(("name" = String, Path, description = "Name of the hook")),
@@ -57,8 +62,15 @@ async fn take(
 ) -> Result<Answer<HookSecret>, Problem> {
     by.principal.require_all_sources()?;
     let (secret, created) = secret_of(&api, &by, hook_of(&api, &name)?, wanted.rotate).await?;
+    if !created && wanted.reveal {
+        // The key of the request may be that of the act which made the secret.
+        let mut keyless = by.clone();
+        keyless.idempotency_key = None;
+        api.perform(&keyless, Deed::RevealHookSecret { hook: name }).await?;
+    }
+    let shown = created || wanted.reveal;
     Ok(Answer(HookSecret {
-        secret: secret.reveal().to_owned(),
+        secret: shown.then(|| secret.reveal().to_owned()),
         created,
     }))
 }
@@ -83,8 +95,7 @@ pub(super) async fn secret_of<R>(
             format!("hook {name} has its secret in the configuration; say stored_secret: true to have it kept here");
         return Err(Problem::new(Code::InvalidRequest, why));
     }
-    let invalid =
-        |error: tideline_runtime::sealing::SealingError| Problem::new(Code::InvalidRequest, error.to_string());
+    let invalid = |error: SealingError| Problem::new(Code::InvalidRequest, error.to_string());
     let newest = api.store.list_hook_secrets(name).await?.into_iter().next();
     let newest = match newest.filter(|_| !rotate) {
         Some(newest) => Some(newest),

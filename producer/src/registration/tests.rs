@@ -105,18 +105,38 @@ impl Gateway {
 
     /// The hook's secret, as `tideline hooks register` asks for it.
     async fn take_secret(&self, rotate: bool) -> (String, bool) {
-        let request = axum::http::Request::post("/v1/hooks/tfc/secret")
-            .header("content-type", "application/json")
-            .body(axum::body::Body::from(json!({ "rotate": rotate }).to_string()))
-            .unwrap();
+        let (secret, created) = self
+            .ask_for_secret(json!({ "rotate": rotate, "reveal": true }), "")
+            .await;
+        (secret.unwrap(), created)
+    }
+
+    async fn ask_for_secret(&self, wanted: Value, key: &str) -> (Option<String>, bool) {
+        let mut request = axum::http::Request::post("/v1/hooks/tfc/secret").header("content-type", "application/json");
+        if !key.is_empty() {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(axum::body::Body::from(wanted.to_string())).unwrap();
         let response = self.api.call(crate::api::Principal::local("test"), request).await;
         assert_eq!(response.status(), StatusCode::OK);
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
         (
-            body["secret"].as_str().unwrap().to_owned(),
+            body["secret"].as_str().map(str::to_owned),
             body["created"] == json!(true),
         )
+    }
+
+    /// Acts of the audit log, oldest first.
+    async fn acts(&self) -> Vec<String> {
+        let filter = tideline_store::AuditFilter {
+            limit: 100,
+            ..Default::default()
+        };
+        let acts = tideline_store::AuditStore::list_audit(&*self.store, &filter)
+            .await
+            .unwrap();
+        acts.into_iter().rev().map(|act| act.act).collect()
     }
 
     pub(crate) async fn topics(&self) -> Vec<String> {
@@ -487,5 +507,27 @@ async fn a_secret_that_tideline_makes_is_stored_sealed_before_the_provider_learn
     );
     gateway.take_secret(true).await;
     assert_eq!(gateway.store.list_hook_secrets("tfc").await.unwrap().len(), 2);
+    gateway.runtime.stop().cancel();
+}
+
+#[tokio::test]
+async fn the_secret_of_a_hook_is_shown_when_it_is_made_and_later_only_on_request_which_is_written_down() {
+    let gateway = gateway_with(STORED).await;
+    let (made, created) = gateway.ask_for_secret(json!({}), "").await;
+    assert!(made.is_some() && created);
+    assert_eq!(gateway.ask_for_secret(json!({}), "").await, (None, false));
+    assert_eq!(gateway.acts().await, ["hooks.save_secret"]);
+    let revealed = gateway.ask_for_secret(json!({"reveal": true}), "").await;
+    assert_eq!(revealed, (made.clone(), false));
+    assert_eq!(gateway.acts().await, ["hooks.save_secret", "hooks.reveal_secret"]);
+
+    let (rotated, created) = gateway.ask_for_secret(json!({"rotate": true}), "k").await;
+    assert!(rotated.is_some() && rotated != made && created);
+    let again = gateway.ask_for_secret(json!({"rotate": true}), "k").await;
+    assert_eq!(again, (None, false), "a secret that is not in the store was answered");
+    let mended = gateway
+        .ask_for_secret(json!({"rotate": true, "reveal": true}), "k")
+        .await;
+    assert_eq!(mended, (rotated, false));
     gateway.runtime.stop().cancel();
 }

@@ -164,6 +164,11 @@ pub enum Deed {
         /// Why: those of their groups that have a role.
         groups: Vec<String>,
     },
+    /// Somebody is shown the secret of a hook once more. Only noted.
+    RevealHookSecret {
+        /// The hook's name.
+        hook: String,
+    },
 }
 
 impl Deed {
@@ -194,6 +199,7 @@ impl Deed {
             Self::VerifyHook { .. } => "hooks.verify",
             Self::RegisterHook { .. } => "hooks.register",
             Self::SignIn { .. } => "sessions.sign_in",
+            Self::RevealHookSecret { .. } => "hooks.reveal_secret",
         }
     }
 
@@ -213,7 +219,10 @@ impl Deed {
             },
             Self::CreateToken(token) => token.id.clone(),
             Self::RevokeToken(id) => id.clone(),
-            Self::SaveHookSecret { hook, .. } | Self::VerifyHook { hook } | Self::RegisterHook { hook } => hook.clone(),
+            Self::SaveHookSecret { hook, .. }
+            | Self::RevealHookSecret { hook }
+            | Self::VerifyHook { hook }
+            | Self::RegisterHook { hook } => hook.clone(),
             Self::SignIn { subject, .. } => subject.clone(),
         }
     }

@@ -149,7 +149,11 @@ async fn attempt(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result
             return subscription_acts::act_in(act, subscription, wanted, expected, now).await;
         }
         Deed::ReplayEvent(event) => return subscription_acts::replay_in(act, *event, now).await,
-        Deed::PushEntities { .. } | Deed::VerifyHook { .. } | Deed::RegisterHook { .. } | Deed::SignIn { .. } => {}
+        Deed::PushEntities { .. }
+        | Deed::RevealHookSecret { .. }
+        | Deed::VerifyHook { .. }
+        | Deed::RegisterHook { .. }
+        | Deed::SignIn { .. } => {}
         Deed::RetryJob { job, .. } => {
             check_job(act, *job, expected).await?;
             operators::retry_in(act, *job, now).await?;

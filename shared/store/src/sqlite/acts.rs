@@ -170,7 +170,11 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
             return subscription_acts::act_in(tx, subscription, wanted, expected, now).await;
         }
         Deed::ReplayEvent(event) => return subscription_acts::replay_in(tx, *event, now).await,
-        Deed::PushEntities { .. } | Deed::VerifyHook { .. } | Deed::RegisterHook { .. } | Deed::SignIn { .. } => {}
+        Deed::PushEntities { .. }
+        | Deed::RevealHookSecret { .. }
+        | Deed::VerifyHook { .. }
+        | Deed::RegisterHook { .. }
+        | Deed::SignIn { .. } => {}
         Deed::RetryJob { job, .. } => {
             check_job(tx, *job, act.expected.as_deref()).await?;
             operators::retry_in(tx, *job, now).await?;
