@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
+use tideline_core::rules::target_version;
 use tideline_store::{Deed, TargetCommand, TargetEntityFilter, TargetObjectFilter};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,7 +19,7 @@ use super::page::{key_of, limit_of, token_of};
 use super::problem::{Code, Problem, nearest};
 use super::role::{By, Operate, Read};
 use super::types::{EntityOfTarget, ObjectOfTarget, Page, Target, TargetAct};
-use super::{ApiRouter, ApiState};
+use super::{ApiRouter, ApiState, etag};
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
@@ -45,17 +47,13 @@ async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Answer<P
     Ok(Answer(Page::whole(targets.collect())))
 }
 
-/// One target.
+/// One target. Its ETag changes when somebody acts on it, and not with every change of the catalog.
 #[utoipa::path(
     get, path = "/targets/{name}", tag = "targets", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, body = Target)),
 )]
-async fn show(
-    State(api): State<Arc<ApiState>>,
-    by: By<Read>,
-    Path(name): Path<String>,
-) -> Result<Answer<Target>, Problem> {
+async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(name): Path<String>) -> Result<Response, Problem> {
     by.principal.require_all_sources()?;
     let found = api.store.find_target(&name).await?;
     let Some(record) = found else {
@@ -63,7 +61,8 @@ async fn show(
     };
     let counts = api.store.count_targets().await?;
     let counts = counts.iter().find(|counts| counts.name == name);
-    Ok(Answer(Target::new(record, counts)))
+    let version = target_version(&record);
+    Ok(etag(&version, Target::new(record, counts)))
 }
 
 async fn unknown(api: &ApiState, name: &str) -> Result<Problem, Problem> {

@@ -237,6 +237,19 @@ impl Deed {
         }
     }
 
+    /// Whether it is done to a record with a version, so that [`OperatorAct::expected`] can be kept.
+    #[must_use]
+    pub fn has_version(&self) -> bool {
+        matches!(
+            self,
+            Self::CommandSource { .. }
+                | Self::CommandTarget { .. }
+                | Self::ActOnSubscription { .. }
+                | Self::RetryJob { .. }
+                | Self::CancelJob { .. }
+        )
+    }
+
     /// Over what is asked, for idempotency keys: without what differs when the same is asked again.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

@@ -39,5 +39,5 @@ pub use rescue::RescuePolicy;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
 pub use scrub::{REDACTED, scrub_tokens, scrub_urls};
 pub use topic::{TopicError, TopicGlob, check_topic, glob_matches, topic_word};
-pub use version::{JobVersion, SourceVersion, subscription_version};
+pub use version::{JobVersion, SourceVersion, subscription_version, target_version};
 pub use why::{Facts, Why, why};

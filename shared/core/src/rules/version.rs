@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::words::{CycleNumber, JobState, SourceState, SubscriptionRecord, Timestamp, Token, Trigger};
+use crate::words::{CycleNumber, JobState, SourceState, SubscriptionRecord, TargetRecord, Timestamp, Token, Trigger};
 
 /// What acts on a source are decided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,14 @@ pub fn subscription_version(of: &SubscriptionRecord) -> String {
     let follows = (&of.topics, &of.filter, &of.push, &of.changes, of.max_outstanding);
     let stands = (of.state, &of.blocked_reason, of.dead_letters);
     short(&format!("subscription {identity:?} {follows:?} {stands:?}"))
+}
+
+/// The version of a target: whether its jobs may run, and how often it was told to start over. Not where it stands, which changes
+/// with every change of the catalog.
+#[must_use]
+pub fn target_version(of: &TargetRecord) -> String {
+    let stands = (of.created_at, of.state, of.place.starts);
+    short(&format!("target {} {stands:?}", of.name))
 }
 
 fn short(text: &str) -> String {

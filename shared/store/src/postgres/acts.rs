@@ -141,7 +141,9 @@ async fn attempt(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result
             check_source(act, source, expected).await?;
             commands::command_in(act, source, *command, now).await?;
         }
-        Deed::CommandTarget { target, command } => targets::command_in(act, target, *command, now).await?,
+        Deed::CommandTarget { target, command } => {
+            targets::command_in(act, target, *command, expected, now).await?;
+        }
         Deed::ActOnSubscription {
             subscription,
             act: wanted,

@@ -9,6 +9,7 @@ use super::error::broken;
 use super::rows::{column, count, moment, small, storable};
 use crate::target_seams::no_target;
 use crate::{StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};
+use tideline_core::rules::target_version;
 use tideline_core::words::{
     EntityRef, Fingerprint, HTTP_TARGET_KIND, MICROCKS_KIND, TargetCounts, TargetEntity, TargetHold, TargetObject,
     TargetPlace, TargetRecord, TargetSpec, TargetState, Timestamp,
@@ -184,12 +185,14 @@ pub(super) async fn command_in(
     act: &mut Act,
     name: &str,
     command: TargetCommand,
+    expected: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let row = act
         .row(sqlx::query(include_str!("sql/lock_target.sql")).bind(name))
         .await?;
     let mut record = record(&row.ok_or_else(|| no_target(name))?)?;
+    StoreError::expect("target", name, &target_version(&record), expected)?;
     command.apply(&mut record, now)?;
     let state = match record.state {
         TargetState::Active => "active",

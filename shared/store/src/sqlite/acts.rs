@@ -161,7 +161,9 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
             check_source(tx, source, act.expected.as_deref()).await?;
             commands::command_in(tx, source, *command, now).await?;
         }
-        Deed::CommandTarget { target, command } => targets::command_in(tx, target, *command, now).await?,
+        Deed::CommandTarget { target, command } => {
+            targets::command_in(tx, target, *command, act.expected.as_deref(), now).await?;
+        }
         Deed::ActOnSubscription {
             subscription,
             act: wanted,

@@ -9,6 +9,7 @@ use super::rows::{count, moment, optional_moment, reference, to_json, undecodabl
 use super::{SqliteStore, begin, commit, sql};
 use crate::target_seams::no_target;
 use crate::{StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};
+use tideline_core::rules::target_version;
 use tideline_core::words::{
     EntityRef, Fingerprint, HTTP_TARGET_KIND, MICROCKS_KIND, TargetCounts, TargetEntity, TargetHold, TargetObject,
     TargetPlace, TargetRecord, TargetSpec, Timestamp,
@@ -218,11 +219,13 @@ pub(super) async fn command_in(
     tx: &mut SqliteConnection,
     name: &str,
     command: TargetCommand,
+    expected: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const ACT: &str = "command a target";
     let record = records(&mut *tx, Some(name), ACT).await?.into_iter().next();
     let mut record = record.ok_or_else(|| no_target(name))?;
+    StoreError::expect("target", name, &target_version(&record), expected)?;
     command.apply(&mut record, now)?;
     query(sql!("save_target"))
         .bind(name)
