@@ -182,6 +182,11 @@ impl From<StoreError> for Problem {
             let detail = format!("{gap}; forget what you have and start over with after=0");
             return Self::new(code, detail);
         }
+        // Where the store is, and who may do what in it, is no business of whoever asks.
+        if let StoreError::Config(_) | StoreError::Schema(_) = error {
+            let detail = "the store cannot be used as it is; the log of the gateway says why";
+            return Self::new(code, detail);
+        }
         Self::new(code, error.to_string())
     }
 }

@@ -97,6 +97,18 @@ async fn every_route_answers_only_with_statuses_that_it_documents() {
 }
 
 #[tokio::test]
+async fn a_problem_of_the_store_tells_no_caller_where_the_store_is() {
+    let bench = bench().await;
+    let folder = bench.folder.path().to_str().unwrap().to_owned();
+    std::fs::remove_file(bench.folder.path().join("t.db")).unwrap();
+    for (method, path) in [("POST", "/v1/sources/platform/pause"), ("DELETE", "/v1/tokens/x")] {
+        let answer = bench.ask(holder(Role::Admin, &[]), method, path, None, &[]).await;
+        assert!(answer.status >= 500, "{method} {path}: {}", answer.body);
+        assert!(!answer.body.contains(&folder), "{method} {path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn the_configuration_shows_every_key_with_its_value_or_default_and_no_secret() {
     let key = "07".repeat(32);
     let yaml = format!(
