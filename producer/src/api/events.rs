@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use super::event_bell::EventBell;
 use super::extract::{Path, Query};
+use super::forms::text::EVENT;
 use super::page::{key_of, limit_of, token_of};
 use super::place::Place;
 use super::problem::{Code, Problem};
@@ -32,10 +33,11 @@ pub(super) fn router() -> ApiRouter {
 
 /// An event's id, or a position in the log.
 pub(super) fn sequence_of(text: &str) -> Result<EventSequence, Problem> {
-    match text.parse() {
-        Ok(number) if number >= 0 => Ok(EventSequence(number)),
-        _ => Err(Problem::new(Code::InvalidRequest, "an event's id is a number")),
-    }
+    EVENT.check("an event's id", text)?;
+    let number = text.parse();
+    number
+        .map(EventSequence)
+        .map_err(|_| Problem::new(Code::InvalidRequest, "an event's id is a number"))
 }
 
 /// Topics of a request, divided by commas.

@@ -17,7 +17,7 @@ use super::types::{Figures, Page, Storage};
 use super::{ApiRouter, ApiState};
 
 /// Hours that are kept.
-const MAX_HOURS: u32 = 24;
+pub(super) const MAX_HOURS: u32 = 24;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(history)).routes(routes!(storage))

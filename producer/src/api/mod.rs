@@ -12,7 +12,7 @@ pub(crate) mod event_bell;
 mod events;
 pub mod extract;
 mod feed_bell;
-mod forms;
+pub(crate) mod forms;
 mod history;
 pub mod hook_secrets;
 pub mod hook_webhooks;

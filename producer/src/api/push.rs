@@ -24,7 +24,7 @@ use super::{ApiRouter, ApiState};
 /// How often it is written down that somebody writes to a source.
 const WRITERS_NOTED_EVERY: Duration = Duration::from_secs(3_600);
 /// Most entities in one request.
-const MAX_BATCH: usize = 1_000;
+pub(super) const MAX_BATCH: usize = 1_000;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(push))

@@ -16,10 +16,13 @@ use utoipa_axum::routes;
 
 use super::extract::{Json, Path, Query};
 use super::page::limit_of;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::role::{By, Operate, Principal, Read};
 use super::types::{Accepted, Approval, Cycle, Malformed, Page, Reset, Source, SourceStatus};
 use super::{ApiRouter, ApiState, etag, why};
+
+/// Largest number that the store knows.
+pub(super) const LARGEST: u64 = i64::MAX as u64;
 
 /// Entities deleted in one transaction of a reset.
 const DELETE_STEP: u32 = 5_000;
@@ -254,6 +257,10 @@ async fn approve(
     Path(name): Path<String>,
     Json(approval): Json<Approval>,
 ) -> ActAnswer {
+    if approval.cycle.0 < 1 || approval.would_remove > LARGEST {
+        let detail = "cycle and would_remove take the numbers of the held sweep (held of the source)";
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
     let approved = SourceCommand::ApproveSweep {
         cycle: approval.cycle,
         removals: approval.would_remove,

@@ -13,7 +13,9 @@ use tideline_store::sqlite::SqliteStore;
 
 use super::*;
 
+mod acts;
 mod catalog;
+mod forms;
 mod plan;
 mod routes;
 mod subscriptions;
@@ -23,7 +25,7 @@ mod waiting;
 struct Bench {
     api: Api,
     store: Arc<dyn Store>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 struct Answered {
@@ -74,11 +76,7 @@ async fn bench_of(settings: Option<Settings>, planner: Option<Arc<dyn Planner>>)
         planner,
         stop: CancellationToken::new(),
     });
-    Bench {
-        api,
-        store,
-        _folder: folder,
-    }
+    Bench { api, store, folder }
 }
 
 fn holder(role: Role, globs: &[&str]) -> Principal {

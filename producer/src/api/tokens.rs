@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path};
+use super::forms::text::TOKEN_NAME;
 use super::problem::{Code, Problem};
 use super::role::{Admin, By, SourceScope};
 use super::types::{CreatedToken, NewToken, Page, Token};
@@ -24,13 +25,10 @@ use super::{ApiRouter, ApiState};
 const PREFIX: &str = "tdl_";
 
 /// Longest life of a token that expires: ten years.
-const MAX_LIFE: Duration = Duration::from_secs(3_650 * 86_400);
-
-/// Longest name, in characters.
-const MAX_NAME: usize = 100;
+pub(super) const MAX_LIFE: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// Most globs of one token.
-const MAX_GLOBS: usize = 100;
+pub(super) const MAX_GLOBS: usize = 100;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
@@ -106,10 +104,7 @@ async fn create(
 
 fn check(new: &NewToken) -> Result<(), Problem> {
     let invalid = |detail: String| Err(Problem::new(Code::InvalidRequest, detail));
-    let characters = new.name.chars().count();
-    if !(1..=MAX_NAME).contains(&characters) || new.name.chars().any(char::is_control) {
-        return invalid(format!("name takes 1 to {MAX_NAME} printable characters"));
-    }
+    TOKEN_NAME.check("name", &new.name)?;
     if let Some(life) = new.expires_in()
         && (life.is_zero() || life > MAX_LIFE)
     {

@@ -473,4 +473,16 @@ async fn old_scripts_find_their_routes() {
             answer.body
         );
     }
+    let audit = bench.get("/v1/audit").await.json();
+    let acts = audit["items"].as_array().unwrap().iter().rev();
+    let acts: Vec<(&str, bool)> = acts
+        .map(|act| (act["act"].as_str().unwrap(), act["done"].as_bool().unwrap()))
+        .collect();
+    let (refresh, reset) = (("sources.refresh", true), ("sources.reset", true));
+    let cancel = ("sources.cancel", false);
+    assert_eq!(
+        acts,
+        [refresh, refresh, refresh, cancel, reset, reset, reset, reset, reset],
+        "each old route that writes is in the audit log"
+    );
 }

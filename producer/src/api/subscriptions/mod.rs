@@ -3,6 +3,7 @@
 
 mod changes;
 mod letters;
+pub(super) mod limits;
 mod pull;
 mod put;
 
@@ -16,11 +17,14 @@ use serde::{Deserialize, Serialize};
 use tideline_core::rules::subscription_version;
 use tideline_core::words::SubscriptionRecord;
 use tideline_store::{Deed, EventStart, Performed, StoreError, SubscriptionAct, SubscriptionCommand};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Json as Body, Path};
+use super::forms::text::START;
 use super::problem::Problem;
 use super::role::{By, Operate, Read};
 use super::types::{Page, Subscription, Time};
@@ -90,7 +94,7 @@ async fn shown(api: &ApiState, record: SubscriptionRecord) -> Result<Subscriptio
 }
 
 /// From where a subscription begins: `now`, `beginning`, or a time.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum StartAt {
     /// With what comes from now on.
@@ -101,6 +105,19 @@ pub(super) enum StartAt {
     #[serde(untagged)]
     At(Time),
 }
+
+impl PartialSchema for StartAt {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+        text.pattern(Some(START.pattern))
+            .description(Some(
+                "From where a reader begins: `now`, `beginning`, or an RFC 3339 time.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for StartAt {}
 
 impl From<StartAt> for EventStart {
     fn from(from: StartAt) -> Self {

@@ -14,19 +14,18 @@ use tideline_runtime::event_filter::{EventFilter, FilterError};
 use tideline_runtime::telemetry::metrics;
 use utoipa::ToSchema;
 
+use super::limits::{MAX_ACK_IDS, MAX_SECONDS};
 use super::{changes, find};
 use crate::api::ApiState;
 use crate::api::event_bell::EventBell;
 use crate::api::extract::{Json as Body, Path};
+use crate::api::forms::text::ACK_ID;
 use crate::api::page::limit_of;
 use crate::api::place::Place;
 use crate::api::problem::{Code, Problem};
 use crate::api::role::{By, Operate};
 use crate::api::types::{Change, WholeEvent};
 use crate::api::waiting::{Look, Waiting, wait_of};
-
-/// Longest lease and delay, in seconds.
-const MAX_SECONDS: u64 = 43_200;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -307,8 +306,12 @@ async fn settle(
     ack_ids: Vec<String>,
     outcome: &EventOutcome,
 ) -> Result<Json<Settled>, Problem> {
-    if ack_ids.len() > 1_000 {
-        return Err(Problem::new(Code::InvalidRequest, "ack_ids takes at most 1,000"));
+    if ack_ids.len() > MAX_ACK_IDS {
+        let detail = format!("ack_ids takes at most {MAX_ACK_IDS}");
+        return Err(Problem::new(Code::InvalidRequest, detail));
+    }
+    for id in &ack_ids {
+        ACK_ID.check("ack_ids", id)?;
     }
     if ack_ids.iter().any(|id| id.starts_with(changes::ACK_PREFIX)) {
         return changes::settle(api, name, ack_ids, outcome).await.map(Json);

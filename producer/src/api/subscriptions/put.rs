@@ -17,23 +17,15 @@ use tideline_store::{EventStart, SubscriptionAct};
 use url::Url;
 use utoipa::ToSchema;
 
+use super::limits::{MAX_FILTER_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_IN_FLIGHT, MAX_OUTSTANDING, MAX_TOPICS};
 use super::{StartAt, find, perform, shown};
 use crate::api::ApiState;
 use crate::api::extract::{Json as Body, Path};
+use crate::api::forms::text::NAME;
 use crate::api::problem::{Code, Problem};
 use crate::api::role::{By, Operate};
 use crate::api::types::Subscription;
 
-/// Most events that may be outstanding.
-const MAX_OUTSTANDING: u32 = 10_000;
-/// Most topics of a subscription.
-const MAX_TOPICS: usize = 100;
-/// Most events that may be sent at a time.
-const MAX_IN_FLIGHT: u32 = 256;
-/// Most headers of a push, and most bytes of them.
-const MAX_HEADERS: (usize, usize) = (20, 8_192);
-/// Longest filter, in bytes.
-const MAX_FILTER_BYTES: usize = 10_000;
 /// What a notification follows unless it says otherwise: what waits for a person.
 const NOTEWORTHY: [&str; 9] = [
     "sweep.held",
@@ -64,12 +56,12 @@ pub(super) struct PutSubscription {
     /// Tells people, in a channel of their chat.
     notify: Option<Notify>,
     /// Follows changes of the catalog instead of events, pulled or pushed in batches.
-    changes: Option<Changes>,
+    changes: Option<ChangesFilter>,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Changes {
+struct ChangesFilter {
     /// Names of sources, at most 100; none: all.
     #[serde(default)]
     sources: Vec<String>,
@@ -152,10 +144,7 @@ pub(super) async fn put(
     Body(wanted): Body<PutSubscription>,
 ) -> Result<Json<PutAnswer>, Problem> {
     by.principal.require_all_sources()?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > 63 || !name.chars().all(allowed) {
-        return Err(invalid("a name has 1 to 63 letters, digits, -, _ or ."));
-    }
+    NAME.check("a name", &name)?;
     let max_outstanding = wanted.max_outstanding.unwrap_or(1_000);
     if !(1..=MAX_OUTSTANDING).contains(&max_outstanding) {
         return Err(invalid(format!(
@@ -223,7 +212,7 @@ fn topics_of(topics: Vec<String>, notifies: bool) -> Result<Vec<TopicGlob>, Prob
         .map_err(|error| invalid(format!("topics: {error}")))
 }
 
-fn changes_of(changes: Changes) -> Result<ChangesSpec, Problem> {
+fn changes_of(changes: ChangesFilter) -> Result<ChangesSpec, Problem> {
     for (key, names) in [("sources", &changes.sources), ("kinds", &changes.kinds)] {
         if names.len() > MAX_TOPICS {
             return Err(invalid(format!("changes.{key} takes at most {MAX_TOPICS} names")));
@@ -328,16 +317,15 @@ fn opened(api: &ApiState, existing: Option<&SubscriptionRecord>) -> Option<PushT
 }
 
 fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), Problem> {
-    let (most, bytes) = MAX_HEADERS;
-    if headers.len() > most
+    if headers.len() > MAX_HEADERS
         || headers
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum::<usize>()
-            > bytes
+            > MAX_HEADER_BYTES
     {
         return Err(invalid(format!(
-            "push.headers takes at most {most} headers with {bytes} bytes"
+            "push.headers takes at most {MAX_HEADERS} headers with {MAX_HEADER_BYTES} bytes"
         )));
     }
     for (name, value) in headers {

@@ -4,6 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tideline_core::words::Timestamp;
 use utoipa::ToSchema;
 
+use crate::api::forms::text::TIME;
+
 /// A moment, written as RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2026-11-29T02:10:00.000Z")]
@@ -30,8 +32,10 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        chrono::DateTime::parse_from_rfc3339(&text)
-            .map(|moment| Self(Timestamp(moment.timestamp_millis())))
-            .map_err(|_| de::Error::custom(format!("{text} is no RFC 3339 time like 2026-11-29T02:10:00Z")))
+        let moment = chrono::DateTime::parse_from_rfc3339(&text).ok();
+        let moment = moment
+            .filter(|_| TIME.is_of(&text))
+            .ok_or_else(|| de::Error::custom(format!("{text} is no RFC 3339 time like 2026-11-29T02:10:00Z")))?;
+        Ok(Self(Timestamp(moment.timestamp_millis())))
     }
 }

@@ -1,22 +1,34 @@
-//! What the OpenAPI document says of parameters beside their types: ranges and patterns, so that a generated client refuses
-//! what the API would refuse, and the headers that every act takes.
+//! What the OpenAPI document says of parameters and bodies beside their types: ranges and patterns, so that a generated client
+//! refuses what the API would refuse, and the headers that every act takes. The numbers and forms are those that the code checks
+//! with.
+
+mod bodies;
+pub(crate) mod text;
 
 use utoipa::Number;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{OpenApi, RefOr, Required};
 
+use self::text::Form;
 use super::changes::MAX_WAIT;
+use super::history::MAX_HOURS;
 use super::page::MAX_LIMIT;
 use super::role::{MAX_KEY, MAX_REASON};
 
-/// Routes that change nothing which outlives the request: no act, although they are no `GET`.
-pub(super) const NO_ACTS: [&str; 2] = ["/plan", "/pull"];
+/// Routes that are no acts of an operator, although they are no `GET`: what a subscriber or a program that writes entities does
+/// all the time. Each is safe to repeat by itself.
+const NO_ACTS: [&str; 5] = ["/plan", "/pull", "/ack", "/nack", "/entities"];
 
-/// Routes below these show an ETag, and their acts take it as `If-Match`.
-const WITH_ETAG: [&str; 2] = ["/v1/sources/{name}/", "/v1/jobs/{id}/"];
+/// Records with an ETag, whose acts take it as `If-Match`.
+const WITH_ETAG: [&str; 4] = [
+    "/v1/sources/{name}/",
+    "/v1/jobs/{id}/",
+    "/v1/subscriptions/{name}",
+    "/v1/targets/{name}/",
+];
 
-/// Adds them to every operation.
+/// Adds them to every operation, and to the bodies.
 pub(super) fn describe(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in super::docs::operations_mut(item) {
@@ -28,6 +40,7 @@ pub(super) fn describe(document: &mut OpenApi) {
             }
         }
     }
+    bodies::describe(document);
 }
 
 fn take_headers(path: &str, operation: &mut Operation) {
@@ -42,7 +55,7 @@ fn take_headers(path: &str, operation: &mut Operation) {
         "Why, for the audit log: percent-encoded UTF-8.",
         ObjectBuilder::new().pattern(Some(format!("^(%[0-9A-Fa-f]{{2}}|[!-$&-~]){{0,{MAX_REASON}}}$"))),
     ));
-    if WITH_ETAG.iter().any(|begin| path.starts_with(begin)) && !path.ends_with("/entities") {
+    if WITH_ETAG.iter().any(|begin| path.starts_with(begin)) {
         parameters.push(header(
             "If-Match",
             "ETag of the record: the act is done only if what it is decided by has not changed (412 otherwise).",
@@ -65,32 +78,33 @@ fn constrain(path: &str, parameter: &mut Parameter) {
     let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema else {
         return;
     };
+    let is_in = |noun: &str| path.starts_with(&format!("/v1/{noun}/"));
     match (&parameter.parameter_in, parameter.name.as_str()) {
         (ParameterIn::Query, "limit") => between(object, 1, u64::from(MAX_LIMIT)),
         (ParameterIn::Query, "wait") => between(object, 0, MAX_WAIT),
-        (ParameterIn::Query, "page_token") => object.pattern = Some("^[A-Za-z0-9_-]*$".to_owned()),
-        (ParameterIn::Query, "ref") => object.pattern = Some(REFERENCE.to_owned()),
-        (ParameterIn::Path, "kind" | "namespace") if path.contains("/entities/") => {
-            object.pattern = Some(PART.to_owned());
-        }
-        (ParameterIn::Path, "name") if path.contains("/entities/") => object.pattern = Some(PART.to_owned()),
-        (ParameterIn::Path, "name") if path.contains("/subscriptions/") => object.pattern = Some(NAME.to_owned()),
-        (ParameterIn::Path, "id") if path.contains("/events/") || path.contains("/deliveries/") => {
-            object.pattern = Some("^[0-9]{1,18}$".to_owned());
-        }
-        (ParameterIn::Path, "id") if path.contains("/jobs/") => between(object, 1, i64::MAX.unsigned_abs()),
+        (ParameterIn::Query, "hours") => between(object, 1, u64::from(MAX_HOURS)),
+        (ParameterIn::Query, "page_token") => take(object, &text::PAGE_TOKEN),
+        (ParameterIn::Query, "ref") => take(object, &text::REFERENCE),
+        (ParameterIn::Query, "topics") => take(object, &text::TOPICS),
+        (ParameterIn::Query, "from") => take(object, &text::START),
+        (ParameterIn::Query, "after") if is_in("events") => take(object, &text::EVENT),
+        (ParameterIn::Query, "after") => take(object, &text::POSITION),
+        (ParameterIn::Query, "name") => named(object, "glob"),
+        (ParameterIn::Path, "kind" | "namespace" | "name") if is_in("entities") => take(object, &text::PART),
+        (ParameterIn::Path, "name") if is_in("subscriptions") => take(object, &text::NAME),
+        (ParameterIn::Path, "id") if is_in("events") || is_in("deliveries") => take(object, &text::EVENT),
+        (ParameterIn::Path, "id") if is_in("jobs") => between(object, 1, i64::MAX.unsigned_abs()),
         _ => {}
     }
 }
 
-/// A part of a reference.
-const PART: &str = "^[^:/\\s]+$";
+fn take(object: &mut Object, form: &Form) {
+    object.pattern = Some(form.pattern.to_owned());
+}
 
-/// `kind:namespace/name`.
-const REFERENCE: &str = "^[^:/\\s]+:[^:/\\s]+/[^:/\\s]+$";
-
-/// The name of a subscription.
-const NAME: &str = "^[A-Za-z0-9_.-]{1,63}$";
+fn named(object: &mut Object, format: &str) {
+    object.format = Some(SchemaFormat::Custom(format.to_owned()));
+}
 
 fn between(object: &mut Object, least: u64, most: u64) {
     let number = |number: u64| usize::try_from(number).ok().map(Number::UInt);
