@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path};
-use super::hook_secrets::{TakeHookSecret, hook_of, secret_of};
+use super::hook_secrets::{hook_of, secret_of};
 use super::problem::{Code, Problem};
 use super::role::{Admin, By, Operate};
 use super::{ApiRouter, ApiState};
@@ -27,6 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(35);
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(verify)).routes(routes!(register))
+}
+
+/// How webhooks are registered.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterWebhooks {
+    /// Make another secret first; webhooks that are signed with the one before are still accepted.
+    #[serde(default)]
+    pub rotate: bool,
 }
 
 /// What came of a hook's webhooks at their provider.
@@ -92,7 +101,7 @@ async fn verify(
 /// Makes or updates the webhooks of a hook. With `rotate` they get another secret, which is in the store before the provider
 /// learns it; those that fail are mended by another request without `rotate`.
 #[utoipa::path(
-    post, path = "/hooks/{name}/register", tag = "events", security(("token" = ["admin"])), request_body = TakeHookSecret,
+    post, path = "/hooks/{name}/register", tag = "events", security(("token" = ["admin"])), request_body = RegisterWebhooks,
     params(("name" = String, Path, description = "Name of the hook")),
     responses((status = 200, body = HookWebhooks)),
 )]
@@ -100,7 +109,7 @@ async fn register(
     State(api): State<Arc<ApiState>>,
     by: By<Admin>,
     Path(name): Path<String>,
-    Json(wanted): Json<TakeHookSecret>,
+    Json(wanted): Json<RegisterWebhooks>,
 ) -> Result<Answer<HookWebhooks>, Problem> {
     by.principal.require_all_sources()?;
     let hook = hook_of(&api, &name)?;

@@ -64,7 +64,9 @@ impl Case {
 /// A store in which every case can be done.
 pub(super) async fn bench_for_acts() -> (Bench, Vec<Case>) {
     let yaml = format!(
-        "secret_key: \"{}\"\nhooks: [{{ name: tfc, provider: terraform, stored_secret: true }}]\n",
+        "secret_key: \"{}\"\npublic_url: https://tideline.example.com\n\
+         hooks: [{{ name: tfc, provider: terraform, stored_secret: true }}]\n\
+         sources: [{{ name: tf, type: terraform, organization: acme, base_url: \"http://127.0.0.1:1\", auth: {{ bearer: t }} }}]\n",
         "07".repeat(32)
     );
     let settings = tideline_config::parse(&yaml, Path::new("t.yaml"), &|_| None).unwrap();
@@ -266,6 +268,14 @@ fn of_access() -> Vec<Case> {
         bare("DELETE /v1/tokens/{id}", "abc", "tokens.revoke"),
         secret(json!({}), "hooks.save_secret"),
         secret(json!({"rotate": false, "reveal": true}), "hooks.reveal_secret"),
+        // Nobody answers at the provider: the answer says so.
+        bare("POST /v1/hooks/{name}/verify", "tfc", "hooks.verify"),
+        Case::new(
+            "POST /v1/hooks/{name}/register",
+            "tfc",
+            Some(json!({"rotate": false})),
+            "hooks.register",
+        ),
     ]
 }
 
