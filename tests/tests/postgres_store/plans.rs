@@ -2,6 +2,8 @@
 //! whatever the statistics say.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use tideline_core::words::{FeedPosition, Sequence, Timestamp};
+use tideline_store::{CatalogStore, SourceStore};
 
 use crate::database::Database;
 
@@ -197,5 +199,51 @@ async fn hot_statements_keep_to_their_index_on_an_empty_a_small_and_a_freshly_lo
         }
     }
     connection.close().await.expect("it closes");
+    store.close().await;
+}
+
+/// Processes of the server, of these sessions, that have loaded the compiler.
+async fn compilers(connection: &mut PgConnection, sessions: &str) -> Vec<i32> {
+    let statement = format!("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND {sessions}");
+    let rows = connection.fetch_all(AssertSqlSafe(statement)).await.expect("sessions");
+    let pids = rows.iter().map(|row| row.get::<i32, _>(0));
+    let has_loaded = |pid: &i32| {
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"));
+        maps.is_ok_and(|maps| maps.contains("llvmjit"))
+    };
+    pids.filter(has_loaded).collect()
+}
+
+#[tokio::test]
+async fn no_statement_is_compiled_however_dear_the_server_believes_it_to_be() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let mut connection = database.connection().await;
+    let name: String = (connection.fetch_one("SELECT current_database()").await.expect("a name")).get(0);
+    for setting in ["jit = on", "jit_above_cost = 0"] {
+        let statement = format!("ALTER DATABASE {name} SET {setting}");
+        connection.execute(AssertSqlSafe(statement)).await.expect("a setting");
+    }
+    let mut other = database.connection().await;
+    let counted = "SELECT count(*) FROM generate_series(1, 10) AS n WHERE n > 3";
+    other.fetch_one(counted).await.expect("a count");
+    if compilers(
+        &mut connection,
+        "pid <> pg_backend_pid() AND application_name <> 'tideline'",
+    )
+    .await
+    .is_empty()
+    {
+        eprintln!("left out: this server compiles nothing, or its processes cannot be looked at");
+        return;
+    }
+    let store = database.store().await;
+    store.list_sources().await.expect("sources");
+    store.sync_sources(&[], Timestamp(1)).await.expect("no source");
+    let reading = store.list_changes(FeedPosition::after(Sequence(0)), 10).await;
+    assert!(reading.is_ok(), "{reading:?}");
+    let compilers = compilers(&mut connection, "application_name = 'tideline'").await;
+    assert!(compilers.is_empty(), "{compilers:?}");
     store.close().await;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool, Row};
 
+use super::delta_groups::DeltaGroups;
 use super::error::{classify, message};
 use super::{PostgresOptions, PostgresStore};
 use crate::StoreError;
@@ -28,7 +29,7 @@ impl PostgresStore {
         let connect = greet(connect, &options, &place).await?;
         // A dead host is noticed within ten seconds, and not after the two hours of TCP.
         let begin = format!(
-            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL statement_timeout = {}; \
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL statement_timeout = {}; SET LOCAL jit = off; \
              SET LOCAL tcp_keepalives_idle = 5; SET LOCAL tcp_keepalives_interval = 1; SET LOCAL tcp_keepalives_count = 5",
             options.idle_in_transaction.as_millis().max(1),
             options.statement_timeout.as_millis().max(1),
@@ -39,6 +40,7 @@ impl PostgresStore {
             options,
             begin,
             prepares,
+            delta_groups: DeltaGroups::default(),
         })
     }
 
@@ -70,14 +72,17 @@ fn pool(connect: &PgConnectOptions, size: u32, patience: Duration) -> PgPool {
 }
 
 /// Whether the server is there and new enough; returns how to connect to it. It is asked to end statements that take too long,
-/// unless a pooler stands before it that does not know the parameter: then only transactions ask for it.
+/// and not to compile them: `by_index` lets it believe that they are dear, and compiling takes a hundred times as long as they do.
+/// If a pooler stands before it that does not know the parameter, only transactions ask for both.
 async fn greet(
     connect: PgConnectOptions,
     options: &PostgresOptions,
     place: &str,
 ) -> Result<PgConnectOptions, StoreError> {
     let limit = options.statement_timeout.as_millis().max(1).to_string();
-    let limited = connect.clone().options([("statement_timeout", limit.as_str())]);
+    let limited = connect
+        .clone()
+        .options([("statement_timeout", limit.as_str()), ("jit", "off")]);
     let (connect, mut connection) = match open(&limited, options, place).await? {
         Ok(connection) => (limited, connection),
         Err(error) if is_unknown_parameter(&error) => {
