@@ -5,6 +5,7 @@ use tideline_core::rules::key_hash;
 use tideline_core::words::{Delta, DeltaBasis, DeltaChange, KeyHash, SourceId, Timestamp};
 
 /// What a delta leaves behind for the pages, sweeps and deltas to come.
+#[derive(Debug)]
 pub(super) struct DeltaRow {
     pub(super) key_hash: KeyHash,
     /// When its reading began; none: it was pushed.

@@ -84,6 +84,51 @@ async fn sweep(store: &Arc<dyn Store>, root: &Reader, at: i64) -> u64 {
     removed
 }
 
+pub async fn deltas_of_callers_at_the_same_time_are_each_answered_with_their_own_outcome(store: Arc<dyn Store>) {
+    let id = add_source(&store, "s", 1).await;
+    let before = entities(0, 30, 1).into_iter().map(|entity| seen(entity, t(1)));
+    store.write_deltas(id, &before.collect::<Vec<_>>(), t(2)).await.unwrap();
+    let mut callers = Vec::new();
+    for number in 0..40 {
+        let one = |version| seen(entities(number, 1, version).remove(0), t(3));
+        let (delta, outcome) = match number {
+            0..10 => (one(2), DeltaOutcome::Modified),
+            10..20 => (one(1), DeltaOutcome::Unchanged),
+            20..30 => (
+                gone(&format!("component:default/c{number:07}"), t(3)),
+                DeltaOutcome::Removed,
+            ),
+            _ => (one(1), DeltaOutcome::Added),
+        };
+        callers.push((delta, outcome));
+    }
+    // Of one entity, each differing from the one before, whichever comes first.
+    let of_one: Vec<Delta> = (0..5).map(|number| seen(x(&number.to_string()), t(3))).collect();
+    let writing = callers.iter().map(|(delta, _)| delta).chain(&of_one).map(|delta| {
+        let (store, delta) = (Arc::clone(&store), delta.clone());
+        async move { only(store.write_deltas(id, &[delta], t(4)).await.unwrap()) }
+    });
+    let nobody = store.write_deltas(SourceId(4_711), &of_one[..1], t(4));
+    let (outcomes, nobody) = futures::join!(futures::future::join_all(writing), nobody);
+    assert!(matches!(nobody, Err(StoreError::NotFound { .. })), "{nobody:?}");
+    for ((delta, wanted), outcome) in callers.iter().zip(&outcomes) {
+        assert_eq!(outcome, wanted, "{}", delta.change.reference());
+    }
+    let added = outcomes[40..]
+        .iter()
+        .filter(|outcome| **outcome == DeltaOutcome::Added)
+        .count();
+    let modified = outcomes[40..]
+        .iter()
+        .filter(|outcome| **outcome == DeltaOutcome::Modified)
+        .count();
+    assert_eq!((added, modified), (1, 4), "{outcomes:?}");
+    assert_eq!(source(&store, "s").await.entities, 31);
+    let changes = changes_after(&store, 30, 100).await;
+    assert_eq!(changes.len(), 31, "{changes:?}");
+    assert!(changes.is_sorted_by_key(|change| change.sequence), "{changes:?}");
+}
+
 pub async fn deltas_add_modify_and_remove_with_changes_in_the_feed(store: Arc<dyn Store>) {
     let id = add_source(&store, "s", 1).await;
     let three = entities(0, 3, 1).into_iter().map(|entity| seen(entity, t(1)));
@@ -369,6 +414,7 @@ macro_rules! store_conformance_deltas {
         $crate::store_conformance_cases!(
             $open,
             deltas: deltas_add_modify_and_remove_with_changes_in_the_feed,
+            deltas_of_callers_at_the_same_time_are_each_answered_with_their_own_outcome,
             an_older_page_leaves_what_a_delta_wrote_alone,
             a_page_that_began_to_be_read_after_a_delta_overwrites_it,
             a_delta_does_not_overwrite_what_a_page_read_later,

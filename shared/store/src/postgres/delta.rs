@@ -14,9 +14,10 @@ use super::act::Act;
 use super::changes;
 use super::commit::signed;
 use super::conflicts::Tries;
+use super::delta_groups::{Noted, Written};
 use super::rows::column;
 use super::unseen;
-use crate::deltas::{DeltaRow, delta_rows, no_such_source, origin_of};
+use crate::deltas::{DeltaRow, no_such_source, origin_of};
 use crate::{DeltaStore, StoreError};
 use tideline_core::rules::{DeltaReadings, RemovalGuard};
 use tideline_core::words::{
@@ -53,13 +54,7 @@ impl DeltaStore for PostgresStore {
         if deltas.is_empty() {
             return Ok(vec![]);
         }
-        let mut tries = Tries::default();
-        loop {
-            match write_once(self, source, origin, deltas, now).await {
-                Err(error) => tries.again(error).await?,
-                answer => return answer,
-            }
-        }
+        self.write_grouped(source, origin, deltas, now).await
     }
 
     async fn drop_unseen(
@@ -80,23 +75,26 @@ impl DeltaStore for PostgresStore {
     }
 }
 
-async fn write_once(
+/// Writes the deltas of all these callers in one transaction. What becomes of each, one caller after the other.
+pub(super) async fn write_once(
     store: &PostgresStore,
     source: SourceId,
-    origin: Option<KeyHash>,
-    deltas: &[Delta],
-    now: Timestamp,
+    written: &[Written],
 ) -> Result<Vec<DeltaOutcome>, StoreError> {
-    let rows = delta_rows(deltas, now);
+    let all: Vec<Noted<'_>> = written.iter().flat_map(Written::each).collect();
+    let now = written.iter().map(|one| one.now).max().unwrap_or(Timestamp(0));
     let mut act = store.writing("write deltas").await?;
     act.begin_with(&lock(source, "")).await?;
-    let Some(mut outcomes) = judge(&mut act, source, &rows).await? else {
+    let Some(mut outcomes) = judge(&mut act, source, &all).await? else {
         act.rollback().await?;
         return Err(no_such_source(source));
     };
-    let timely: Vec<usize> = (0..deltas.len()).filter(|place| outcomes[*place].is_none()).collect();
-    note(&mut act, (source, origin), deltas, &rows, &timely).await?;
-    write(&mut act, source, deltas, &mut outcomes, now).await?;
+    let timely: Vec<&Noted<'_>> = (all.iter().zip(&outcomes))
+        .filter(|(_, outcome)| outcome.is_none())
+        .map(|(one, _)| one)
+        .collect();
+    note(&mut act, source, &timely).await?;
+    write(&mut act, source, &all, &mut outcomes, now).await?;
     act.commit().await?;
     let unchanged = |outcome: Option<DeltaOutcome>| outcome.unwrap_or(DeltaOutcome::Unchanged);
     Ok(outcomes.into_iter().map(unchanged).collect())
@@ -106,8 +104,9 @@ async fn write_once(
 async fn judge(
     act: &mut Act,
     source: SourceId,
-    rows: &[DeltaRow],
+    all: &[Noted<'_>],
 ) -> Result<Option<Vec<Option<DeltaOutcome>>>, StoreError> {
+    let rows: Vec<&DeltaRow> = all.iter().map(|one| one.row).collect();
     let first = rows.iter().filter_map(|row| row.read_at).min();
     let statement = sqlx::query(include_str!("sql/judge_deltas.sql"))
         .bind(source.0)
@@ -141,58 +140,46 @@ async fn judge(
 }
 
 /// Notes what is about to be written for the pages and sweeps to come.
-async fn note(
-    act: &mut Act,
-    (source, origin): (SourceId, Option<KeyHash>),
-    deltas: &[Delta],
-    rows: &[DeltaRow],
-    timely: &[usize],
-) -> Result<(), StoreError> {
-    let kept: Vec<(&DeltaChange, &DeltaRow)> = (timely.iter().map(|place| (&deltas[*place].change, &rows[*place])))
-        .filter(|(_, row)| row.is_kept())
-        .collect();
-    if !kept.is_empty() {
-        let origins = kept
-            .iter()
-            .map(|(change, _)| origin_of(change, origin).map(|hash| hash.0));
-        let statement = sqlx::query(include_str!("sql/note_deltas.sql"))
-            .bind(source.0)
-            .bind(kept.iter().map(|(_, row)| row.key_hash.0).collect::<Vec<i64>>())
-            .bind(kept.iter().map(|(_, row)| row.noted_at.0).collect::<Vec<i64>>())
-            .bind(kept.iter().map(|(_, row)| row.version).collect::<Vec<Option<i64>>>())
-            .bind(origins.collect::<Vec<Option<i64>>>());
-        act.run(statement).await?;
+async fn note(act: &mut Act, source: SourceId, timely: &[&Noted<'_>]) -> Result<(), StoreError> {
+    if timely.is_empty() {
+        return Ok(());
     }
-    let of = |upserts: bool| -> Vec<i64> {
-        (timely.iter())
-            .filter(|place| matches!(deltas[**place].change, DeltaChange::Upsert(_)) == upserts)
-            .filter(|place| !upserts || rows[**place].read_at.is_some())
-            .map(|place| rows[*place].key_hash.0)
-            .collect()
-    };
-    for (hashes, statement) in [
-        (of(true), include_str!("sql/suspect_deltas.sql")),
-        (of(false), include_str!("sql/forget_misses.sql")),
-    ] {
-        if !hashes.is_empty() {
-            act.run(sqlx::query(statement).bind(source.0).bind(hashes)).await?;
+    let kept: Vec<&&Noted<'_>> = timely.iter().filter(|one| one.row.is_kept()).collect();
+    let origins = kept
+        .iter()
+        .map(|one| origin_of(one.change, one.origin).map(|hash| hash.0));
+    let (mut seen, mut gone) = (Vec::new(), Vec::new());
+    for one in timely {
+        let key = one.row.key_hash.0;
+        match one.change {
+            DeltaChange::Upsert(_) if one.row.read_at.is_some() => seen.push(key),
+            DeltaChange::Upsert(_) => {}
+            DeltaChange::Remove(_) => gone.push(key),
         }
     }
-    Ok(())
+    let statement = sqlx::query(include_str!("sql/note_deltas.sql"))
+        .bind(source.0)
+        .bind(kept.iter().map(|one| one.row.key_hash.0).collect::<Vec<i64>>())
+        .bind(kept.iter().map(|one| one.row.noted_at.0).collect::<Vec<i64>>())
+        .bind(kept.iter().map(|one| one.row.version).collect::<Vec<Option<i64>>>())
+        .bind(origins.collect::<Vec<Option<i64>>>())
+        .bind(seen)
+        .bind(gone);
+    act.run(statement).await.map(drop)
 }
 
 /// Writes what is in time and differs, and says what it did; what differs in nothing keeps no outcome.
 async fn write(
     act: &mut Act,
     source: SourceId,
-    deltas: &[Delta],
+    all: &[Noted<'_>],
     outcomes: &mut [Option<DeltaOutcome>],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut upserts: Vec<&Entity> = Vec::new();
     let mut doomed: Vec<String> = Vec::new();
-    for (delta, _) in deltas.iter().zip(&*outcomes).filter(|(_, outcome)| outcome.is_none()) {
-        match &delta.change {
+    for (one, _) in all.iter().zip(&*outcomes).filter(|(_, outcome)| outcome.is_none()) {
+        match one.change {
             DeltaChange::Upsert(entity) => upserts.push(entity),
             DeltaChange::Remove(reference) => doomed.push(reference.as_str().to_owned()),
         }
@@ -217,8 +204,8 @@ async fn write(
     if !doomed.is_empty() {
         act.remove_entities(source.0, &doomed, now).await?;
     }
-    for (delta, outcome) in deltas.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
-        *outcome = done.get(delta.change.reference().as_str()).copied();
+    for (one, outcome) in all.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
+        *outcome = done.get(one.change.reference().as_str()).copied();
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ mod conflicts;
 mod connect;
 mod cycles;
 mod delta;
+mod delta_groups;
 mod drift;
 mod enrichments;
 mod error;
@@ -86,4 +87,5 @@ pub struct PostgresStore {
     begin: String,
     /// Whether statements are prepared once and kept by their connection.
     prepares: bool,
+    delta_groups: delta_groups::DeltaGroups,
 }

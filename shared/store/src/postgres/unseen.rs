@@ -63,10 +63,10 @@ pub(super) async fn drop_once(
         .bind(hashes.clone())
         .bind(vec![since.0; hashes.len()])
         .bind(vec![None::<i64>; hashes.len()])
-        .bind(vec![None::<i64>; hashes.len()]);
+        .bind(vec![None::<i64>; hashes.len()])
+        .bind(Vec::<i64>::new())
+        .bind(hashes);
     act.run(statement).await?;
-    let statement = sqlx::query(include_str!("sql/forget_misses.sql"));
-    act.run(statement.bind(source.0).bind(hashes)).await?;
     let removed = act.remove_entities(source.0, &references, now).await?;
     act.commit().await?;
     Ok(Dropped { removed, held: None })

@@ -1,8 +1,20 @@
--- Notes what deltas write. A version stays if none follows it. What two origins make is made by several (0).
-INSERT INTO deltas AS d (source_id, key_hash, read_at, version, origin)
-SELECT $1, n.key_hash, n.read_at, n.version, n.origin
-FROM unnest($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[]) AS n (key_hash, read_at, version, origin)
-ORDER BY n.key_hash
-ON CONFLICT (source_id, key_hash) DO UPDATE SET
-    read_at = excluded.read_at, version = coalesce(excluded.version, d.version),
-    origin = CASE WHEN excluded.origin <> d.origin THEN 0 ELSE excluded.origin END
+-- Notes what deltas write. A version stays if none follows it. What two origins make is made by several (0). What a delta saw
+-- ($6) is a candidate of the next complete cycle's sweep, and of none that began before: no page need have it. What is gone ($7)
+-- is no longer missed.
+WITH noted AS (
+    INSERT INTO deltas AS d (source_id, key_hash, read_at, version, origin)
+    SELECT $1, n.key_hash, n.read_at, n.version, n.origin
+    FROM unnest($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[]) AS n (key_hash, read_at, version, origin)
+    ORDER BY n.key_hash
+    ON CONFLICT (source_id, key_hash) DO UPDATE SET
+        read_at = excluded.read_at, version = coalesce(excluded.version, d.version),
+        origin = CASE WHEN excluded.origin <> d.origin THEN 0 ELSE excluded.origin END
+), suspected AS (
+    INSERT INTO misses (source_id, key_hash, last_cycle)
+    SELECT s.id, n.key_hash, s.cycle
+    FROM sources s CROSS JOIN unnest($6::BIGINT[]) AS n (key_hash)
+    WHERE s.id = $1
+    ORDER BY n.key_hash
+    ON CONFLICT (source_id, key_hash) DO UPDATE SET missed = 0, last_cycle = excluded.last_cycle, kept = false, ref = NULL
+)
+DELETE FROM misses m USING unnest($7::BIGINT[]) AS n (key_hash) WHERE m.source_id = $1 AND m.key_hash = n.key_hash

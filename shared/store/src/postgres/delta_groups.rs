@@ -1,0 +1,199 @@
+//! Group commit of deltas: those of one source take turns anyway, so what comes while one transaction runs shares the next.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::PostgresStore;
+use super::conflicts::Tries;
+use super::delta::write_once;
+use crate::StoreError;
+use crate::deltas::{DeltaRow, delta_rows};
+use tideline_core::full_text;
+use tideline_core::words::{Delta, DeltaChange, DeltaOutcome, KeyHash, SourceId, Timestamp};
+
+/// Deltas that share a transaction at most, unless the first to come has more.
+const MOST: usize = 500;
+/// Bytes of their bodies at most, unless the first to come has more.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Deltas of one caller, which are written all or none.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) deltas: Vec<Delta>,
+    pub(super) rows: Vec<DeltaRow>,
+    pub(super) origin: Option<KeyHash>,
+    pub(super) now: Timestamp,
+}
+
+/// One of them.
+pub(super) struct Noted<'w> {
+    pub(super) change: &'w DeltaChange,
+    pub(super) row: &'w DeltaRow,
+    pub(super) origin: Option<KeyHash>,
+}
+
+impl Written {
+    pub(super) fn each(&self) -> impl Iterator<Item = Noted<'_>> {
+        self.deltas.iter().zip(&self.rows).map(|(delta, row)| Noted {
+            change: &delta.change,
+            row,
+            origin: self.origin,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        self.deltas.iter().map(bytes_of).sum()
+    }
+}
+
+fn bytes_of(delta: &Delta) -> usize {
+    match &delta.change {
+        DeltaChange::Upsert(entity) => entity.body.len(),
+        DeltaChange::Remove(_) => 0,
+    }
+}
+
+type Answer = Result<Vec<DeltaOutcome>, StoreError>;
+type Waiting = (Written, oneshot::Sender<Answer>);
+
+/// Who waits to be written, by source. A source with a line has somebody who writes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DeltaGroups(Arc<Mutex<HashMap<SourceId, VecDeque<Waiting>>>>);
+
+/// Of the one who writes: if it ends before its time, those who wait are told.
+struct Writer {
+    groups: DeltaGroups,
+    source: SourceId,
+    is_done: bool,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.groups.0.lock().remove(&self.source);
+        }
+    }
+}
+
+impl DeltaGroups {
+    /// Queues deltas; true: nobody writes for this source yet.
+    fn queue(&self, source: SourceId, waiting: Waiting) -> bool {
+        let mut lines = self.0.lock();
+        let is_first = !lines.contains_key(&source);
+        lines.entry(source).or_default().push_back(waiting);
+        is_first
+    }
+
+    /// The next to be written together, in order, no key twice. None: nobody waits, and nobody writes from now on.
+    fn next(&self, source: SourceId) -> Option<Vec<Waiting>> {
+        let mut lines = self.0.lock();
+        let line = lines.get_mut(&source)?;
+        let (mut group, mut keys, mut bytes) = (Vec::new(), HashSet::new(), 0);
+        while let Some((next, _)) = line.front() {
+            bytes += next.bytes();
+            let is_full = keys.len() + next.rows.len() > MOST || bytes > MOST_BYTES;
+            let is_twice = next.rows.iter().any(|row| keys.contains(&row.key_hash));
+            if !group.is_empty() && (is_full || is_twice) {
+                break;
+            }
+            keys.extend(next.rows.iter().map(|row| row.key_hash));
+            group.extend(line.pop_front());
+        }
+        if group.is_empty() {
+            lines.remove(&source);
+            return None;
+        }
+        Some(group)
+    }
+}
+
+impl PostgresStore {
+    /// Writes deltas with those of others, and answers each with what became of its own. A caller that stops waiting takes
+    /// nothing back.
+    pub(super) async fn write_grouped(
+        &self,
+        source: SourceId,
+        origin: Option<KeyHash>,
+        deltas: &[Delta],
+        now: Timestamp,
+    ) -> Answer {
+        let written = Written {
+            deltas: deltas.to_vec(),
+            rows: delta_rows(deltas, now),
+            origin,
+            now,
+        };
+        let (answer, answered) = oneshot::channel();
+        if self.delta_groups.queue(source, (written, answer)) {
+            let store = self.clone();
+            // Not the caller's own: it may stop waiting, and the others do not.
+            tokio::spawn(async move {
+                let mut writer = Writer {
+                    groups: store.delta_groups.clone(),
+                    source,
+                    is_done: false,
+                };
+                while let Some(group) = writer.groups.next(source) {
+                    store.write_group(source, group).await;
+                    // Those who were answered may have more, which comes along with what waits already.
+                    tokio::task::yield_now().await;
+                }
+                writer.is_done = true;
+            });
+        }
+        answered
+            .await
+            .unwrap_or_else(|_| Err(unwritten(true, "their writer ended")))
+    }
+
+    async fn write_group(&self, source: SourceId, group: Vec<Waiting>) {
+        let (written, answers): (Vec<Written>, Vec<_>) = group.into_iter().unzip();
+        match self.write_tried(source, &written).await {
+            Ok(mut outcomes) => {
+                for (written, answer) in written.iter().zip(answers) {
+                    let others = outcomes.split_off(written.deltas.len().min(outcomes.len()));
+                    let own = std::mem::replace(&mut outcomes, others);
+                    let _ = answer.send(Ok(own));
+                }
+            }
+            Err(StoreError::Unavailable { maybe_done, source, .. }) => {
+                let cause = full_text(&*source);
+                for answer in answers {
+                    let _ = answer.send(Err(unwritten(maybe_done, &cause)));
+                }
+            }
+            Err(error) => {
+                // It may be the fault of one of them, and which one is not known.
+                let mut error = Some(error).filter(|_| written.len() == 1);
+                for (written, answer) in written.into_iter().zip(answers) {
+                    let own = match error.take() {
+                        Some(error) => Err(error),
+                        None => self.write_tried(source, &[written]).await,
+                    };
+                    let _ = answer.send(own);
+                }
+            }
+        }
+    }
+
+    async fn write_tried(&self, source: SourceId, written: &[Written]) -> Answer {
+        let mut tries = Tries::default();
+        loop {
+            match write_once(self, source, written).await {
+                Err(error) => tries.again(error).await?,
+                answer => return answer,
+            }
+        }
+    }
+}
+
+fn unwritten(maybe_done: bool, cause: &str) -> StoreError {
+    StoreError::Unavailable {
+        act: "write deltas",
+        maybe_done,
+        source: cause.into(),
+    }
+}
