@@ -1,6 +1,6 @@
 //! What is true of subscriptions whatever store they are in: the store locks the row, the rules decide, the store writes it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::events::{MAX_READING_BYTES, SCAN};
 use super::{EventFilter, EventStart, StoreError};
@@ -66,7 +66,7 @@ impl Row {
     /// How many heads a taking looks at: many, where few may be wanted.
     pub(super) fn look(&self, request: &TakeEvents) -> u32 {
         if request.in_flight.is_none() {
-            SCAN
+            request.max.saturating_mul(2).clamp(2_000, SCAN)
         } else if self.record.topics.is_empty() {
             request.max.saturating_mul(2).clamp(100, SCAN)
         } else {
@@ -144,6 +144,15 @@ impl Row {
         }
     }
 
+    /// Of what was picked: the heads that were just read, and the events whose heads are still to be read, because they were
+    /// handed out before.
+    pub(super) fn heads_of(picked: &Picked, heads: Vec<EventHead>) -> (Vec<EventHead>, Vec<EventSequence>) {
+        let mut wanted: HashSet<EventSequence> = picked.taken.iter().map(|(sequence, _)| *sequence).collect();
+        let read = heads.into_iter().filter(|head| wanted.remove(&head.sequence));
+        let read = read.collect();
+        (read, wanted.into_iter().collect())
+    }
+
     /// The heads of what was picked that fit into one answer, at least one of them; the others are as if nobody had taken them.
     pub(super) fn within_bytes(&mut self, picked: &mut Picked, heads: Vec<EventHead>, token: i64) -> Vec<EventHead> {
         let mut bytes = 0_u64;
@@ -172,10 +181,7 @@ impl Row {
             self.book.forget(&gone);
             self.record.missed_to = self.record.missed_to.max(Some(lost));
         }
-        let attempt_of = |sequence: EventSequence| {
-            let found = picked.taken.iter().find(|(of, _)| *of == sequence);
-            found.map_or(1, |(_, attempt)| *attempt)
-        };
+        let attempts: HashMap<EventSequence, u32> = picked.taken.iter().copied().collect();
         Taken {
             missed_to: picked.missed_to.max(lost),
             more: picked.more,
@@ -183,7 +189,7 @@ impl Row {
             events: events
                 .into_iter()
                 .map(|event| TakenEvent {
-                    attempt: attempt_of(event.head.sequence),
+                    attempt: attempts.get(&event.head.sequence).copied().unwrap_or(1),
                     event,
                 })
                 .collect(),

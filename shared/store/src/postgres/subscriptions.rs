@@ -81,10 +81,15 @@ impl SubscriptionStore for PostgresStore {
         let mut picked = row.pick(request, &heads, look, now);
         picked.missed_to = missed_to;
         bury(&mut act, name, &picked.died, now).await?;
-        let wanted: Vec<i64> = picked.taken.iter().map(|(sequence, _)| sequence.0).collect();
         let mut events = vec![];
-        if !wanted.is_empty() {
-            let heads = heads_of(&mut act, wanted).await?;
+        if !picked.taken.is_empty() {
+            let (read, unread) = Row::heads_of(&picked, heads);
+            // Those that were handed out before are older.
+            let mut heads = vec![];
+            if !unread.is_empty() {
+                heads = heads_of(&mut act, unread.into_iter().map(|sequence| sequence.0).collect()).await?;
+            }
+            heads.extend(read);
             let fitting = row.within_bytes(&mut picked, heads, request.token);
             events = bodies(&mut act, fitting).await?;
         }

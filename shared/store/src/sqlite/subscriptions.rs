@@ -85,15 +85,18 @@ impl SubscriptionStore for SqliteStore {
             let mut picked = row.pick(request, &heads, look, now);
             picked.missed_to = missed_to;
             bury(&mut tx, name, &picked.died, now).await?;
-            let wanted: Vec<EventSequence> = picked.taken.iter().map(|(sequence, _)| *sequence).collect();
-            let events = if wanted.is_empty() {
+            let events = if picked.taken.is_empty() {
                 vec![]
             } else {
-                let rows = query(sql!("list_heads_of_events"))
-                    .bind(to_json(&wanted)?)
-                    .fetch_all(&mut *tx)
-                    .await?;
-                let heads = rows.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+                let (read, unread) = Row::heads_of(&picked, heads);
+                // Those that were handed out before are older.
+                let mut heads = vec![];
+                if !unread.is_empty() {
+                    let statement = query(sql!("list_heads_of_events")).bind(to_json(&unread)?);
+                    let rows = statement.fetch_all(&mut *tx).await?;
+                    heads = rows.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+                }
+                heads.extend(read);
                 with_bodies(&mut tx, row.within_bytes(&mut picked, heads, request.token)).await?
             };
             let taken = row.hand_out(&picked, events, now);
