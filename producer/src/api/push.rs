@@ -105,6 +105,10 @@ async fn push(
     let deltas = deltas_of(request)?;
     note_writer(&api, &by.principal.actor, &name, (upserts, deltas.len() - upserts)).await?;
     let outcomes = api.store.write_deltas(source.id, &deltas, api.clock.now()).await?;
+    if outcomes.iter().any(|outcome| outcome.is_change()) {
+        // Whoever follows the feed looks now.
+        api.queue.wake().await;
+    }
     let mut results: Vec<PushResult> = (deltas.iter().zip(outcomes))
         .map(|(delta, outcome)| PushResult {
             reference: delta.change.reference().to_string(),

@@ -29,6 +29,10 @@ impl RefreshHandler {
                 metrics::entities(name, word, count as u64);
             }
         }
+        if outcomes.iter().any(|outcome| outcome.is_change()) {
+            // Whoever follows the feed looks now.
+            self.queue.wake().await;
+        }
         Ok(!outcomes.contains(&DeltaOutcome::Overtaken))
     }
 
@@ -54,6 +58,7 @@ impl RefreshHandler {
         }
         if dropped.removed > 0 {
             metrics::entities(&settings.name, "removed", dropped.removed);
+            self.queue.wake().await;
         }
         Ok(())
     }

@@ -54,3 +54,11 @@ pub enum DeltaOutcome {
     /// Nothing was written: the catalog has a newer version.
     Outdated,
 }
+
+impl DeltaOutcome {
+    /// Whether the change feed has something new.
+    #[must_use]
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Added | Self::Modified | Self::Removed)
+    }
+}
