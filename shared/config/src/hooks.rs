@@ -23,7 +23,7 @@ pub struct EventSettings {
     pub unseen_retention: Duration,
     /// `unseen_max_bytes`, default 4 GiB.
     pub unseen_max_bytes: u64,
-    /// `max_bytes_in_flight`: bodies of webhooks in memory, default 128 MiB.
+    /// `max_bytes_in_flight`: bodies of webhooks in memory, default 32 MiB.
     pub max_bytes_in_flight: u64,
 }
 
@@ -34,7 +34,7 @@ impl Default for EventSettings {
             max_bytes: 1 << 30,
             unseen_retention: 30 * DAY,
             unseen_max_bytes: 4 << 30,
-            max_bytes_in_flight: 128 << 20,
+            max_bytes_in_flight: 32 << 20,
         }
     }
 }
@@ -202,8 +202,8 @@ pub(super) fn read_events(root: &Section<'_>) -> EventSettings {
             let unseen_retention = events.duration("unseen_retention", default.unseen_retention, range, doc);
             let doc = "Maximum size of the event log including events that an active subscription has not seen yet.";
             let unseen_max_bytes = events.size("unseen_max_bytes", default.unseen_max_bytes, 1 << 20..=most, doc);
-            let doc =
-                "Maximum memory for webhook bodies in this process. Beyond it, requests get 503 with Retry-After.";
+            let doc = "Maximum memory for webhook bodies in this process. An eighth of it is for small ones. Beyond it, requests wait \
+                       for up to 3 s, then get 503 with Retry-After.";
             let in_flight = events.size(
                 "max_bytes_in_flight",
                 default.max_bytes_in_flight,
