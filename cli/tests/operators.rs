@@ -5,7 +5,7 @@ mod support;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use support::Home;
+use support::{FILES, Home};
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::words::Timestamp;
 use tideline_store::sqlite::SqliteStore;
@@ -248,6 +248,15 @@ fn commands_work_beside_a_running_process_and_it_follows_them() {
     run.signal(nix::sys::signal::Signal::SIGTERM);
     let said = run.end().with_code(0);
     assert!(said.out.contains("folder: cycle 2 complete"), "{said:?}");
+}
+
+#[test]
+fn one_run_of_all_sources_does_not_wait_for_those_that_others_write() {
+    let home = Home::with(&format!("{FILES}  - {{ name: written, type: push }}\n"));
+    home.record(0, "mine");
+    home.run(&["run", "--once"]).with_code(0);
+    let sources = home.run(&["sources", "--json"]).with_code(0).json();
+    assert_eq!(sources["items"].as_array().unwrap().len(), 2, "{sources}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use tideline_config::settings::{SourceKind, SourceSettings};
 
 use crate::context::{Context, Logs};
 use crate::exit::{Code, Failure};
@@ -33,12 +34,10 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: RunArgs) -> anyh
     };
     let ground = context.ground(context.settings()?, "run", logs).await?;
     ground.sync_sources().await?;
-    let names: Vec<String> = ground
-        .settings
-        .sources
-        .iter()
-        .map(|source| source.name.clone())
-        .collect();
+    // What others write has no cycle to wait for.
+    let is_read = |source: &&SourceSettings| !matches!(source.kind, SourceKind::Push);
+    let sources = ground.settings.sources.iter().filter(is_read);
+    let names: Vec<String> = sources.map(|source| source.name.clone()).collect();
     let watched = if args.once {
         Watched::Once(&names, args.timeout.map(Duration::from_secs))
     } else {
