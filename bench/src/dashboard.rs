@@ -71,8 +71,10 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             "    parallel_partitions: 2\n    burst: { length: 300s, interval: 0s }\n"
         )
     );
-    std::fs::write(folder.path().join("tideline.yaml"), yaml)?;
+    let file = folder.path().join("tideline.yaml");
+    std::fs::write(&file, yaml.replace("${TIDELINE_LISTEN}", "none"))?;
     run(folder.path(), &["migrate"]).await?;
+    std::fs::write(&file, yaml)?;
     fill(&database).await?;
     let listen = format!("127.0.0.1:{port}");
     let producer = Tideline::start(

@@ -137,8 +137,8 @@ pub(crate) async fn send(load: &Load) -> Result<Sent> {
     }
     let began = Instant::now();
     let senders = connections.into_iter().map(|connection| {
-        let (webhooks, next) = (Arc::clone(&webhooks), Arc::clone(&next));
-        tokio::spawn(async move { send_some(connection, &webhooks, &next).await })
+        let (webhooks, next, host) = (Arc::clone(&webhooks), Arc::clone(&next), host.clone());
+        tokio::spawn(async move { send_some(connection, &host, &webhooks, &next).await })
     });
     let senders: Vec<_> = senders.collect();
     let mut all = Sent::default();
@@ -151,18 +151,29 @@ pub(crate) async fn send(load: &Load) -> Result<Sent> {
     Ok(all)
 }
 
-async fn send_some(mut connection: Connection, webhooks: &[Webhook], next: &AtomicUsize) -> Result<Sent> {
+async fn send_some(mut connection: Connection, host: &str, webhooks: &[Webhook], next: &AtomicUsize) -> Result<Sent> {
     let mut sent = Sent::default();
     while let Some(webhook) = webhooks.get(next.fetch_add(1, Ordering::Relaxed)) {
         let began = Instant::now();
         let mut tries = 0;
         loop {
-            let reply = connection.exchange(&webhook.head, &webhook.body).await?;
+            let reply = connection.exchange(&webhook.head, &webhook.body).await;
+            tries += 1;
+            let reply = match reply {
+                Ok(reply) => reply,
+                // It was refused before its body was read, and the server hung up.
+                Err(_) if tries < TRIES => {
+                    sent.refused += 1;
+                    connection = Connection::open(host).await?;
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if (200..300).contains(&reply.status) {
                 break;
             }
             sent.refused += 1;
-            tries += 1;
             let said = String::from_utf8_lossy(&reply.body).into_owned();
             let may_come_back = matches!(reply.status, 429 | 503) && tries < TRIES;
             ensure!(may_come_back, "a webhook was answered {}: {said}", reply.status);

@@ -19,7 +19,8 @@ pub(crate) async fn measure(resources: u32, rounds: u32) -> Result<Vec<Figure>> 
     let state = FakeState {
         block: BLOCK,
         ..FakeState::new(1, &names)
-    };
+    }
+    .rendered();
     let bytes = state.text().len();
     let model = Model::new().with("large", Some(state));
     let token = model.token.clone();

@@ -52,6 +52,8 @@ pub struct FakeState {
     pub things: BTreeMap<String, String>,
     /// Members of a nested block of each thing, about 100 bytes each.
     pub block: u32,
+    /// Its file, written once: what is changed later does not show.
+    rendered: Option<String>,
 }
 
 impl FakeState {
@@ -66,12 +68,25 @@ impl FakeState {
                 .map(|thing| ((*thing).to_owned(), format!("{thing}-1")))
                 .collect(),
             block: 0,
+            rendered: None,
+        }
+    }
+
+    /// As it is now, for good: a large one is not written anew for each request.
+    #[must_use]
+    pub fn rendered(self) -> Self {
+        Self {
+            rendered: Some(self.text()),
+            ..self
         }
     }
 
     /// The state's file.
     #[must_use]
     pub fn text(&self) -> String {
+        if let Some(text) = &self.rendered {
+            return text.clone();
+        }
         let resources: Vec<Value> = (self.things.iter())
             .map(|(key, name)| thing(key, name, self.block))
             .collect();
@@ -199,16 +214,17 @@ impl Model {
     pub(super) fn state_version(&mut self, id: &str, base: &str, archive: &str) -> Option<Value> {
         let workspace = self.shown(id).filter(|workspace| !workspace.states_hidden)?;
         let (version, state) = (version_id(workspace)?, workspace.state.clone()?);
+        let text = state.text();
         self.given += 1;
         let ticket = format!("dmF1bHQ6djE6{:016x}{}", rand::random::<u64>(), self.given);
         if self.stale_every == 0 || !self.given.is_multiple_of(self.stale_every) {
-            self.tickets.insert(ticket.clone(), state.text());
+            self.tickets.insert(ticket.clone(), text.clone());
         }
         let address = format!("{base}{archive}{ticket}");
         Some(json!({
             "id": version, "type": "state-versions",
             "attributes": {
-                "created-at": "2026-01-01T00:00:00Z", "size": state.text().len(), "serial": state.serial, "state-version": 4,
+                "created-at": "2026-01-01T00:00:00Z", "size": text.len(), "serial": state.serial, "state-version": 4,
                 "hosted-state-download-url": address, "hosted-json-state-download-url": address,
                 "status": "finalized", "resources-processed": false, "terraform-version": "1.9.5",
             },

@@ -4,7 +4,7 @@
 //! The format: `internal/states/statefile/version4.go` in Terraform's sources.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{BufReader, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -98,7 +98,7 @@ pub(super) enum StateError {
 /// As [`StateError`].
 pub(super) fn read_state(input: impl Read, wanted: &Wanted, sink: &mut dyn Sink) -> Result<Header, StateError> {
     let mut header = Header::default();
-    let mut deserializer = serde_json::Deserializer::from_reader(input);
+    let mut deserializer = serde_json::Deserializer::from_reader(BufReader::new(input));
     let seed = StateSeed {
         header: &mut header,
         wanted,
