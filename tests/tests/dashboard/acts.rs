@@ -118,7 +118,9 @@ async fn keys_lead_to_pages_and_to_the_search() -> Result<()> {
     browser.value("document.querySelector('#keys').close()").await?;
     browser.press("g").await?;
     browser.press("j").await?;
-    browser.wait("location.pathname === '/jobs'").await?;
+    browser
+        .wait("location.pathname === '/jobs' && document.readyState === 'complete'")
+        .await?;
     browser.press("/").await?;
     browser
         .wait("location.pathname === '/catalog' && document.activeElement.name === 'name'")

@@ -64,6 +64,7 @@ async fn every_page_fits_a_small_screen_and_is_usable_by_everybody_in_the_light_
     let mut wrong = String::new();
     for path in PAGES {
         if path == "/sign-in" {
+            browser.open(&format!("{}/", stage.address)).await?;
             browser.click(".who button").await?;
             browser.wait("location.pathname === '/sign-in'").await?;
         }
