@@ -53,7 +53,7 @@ pub struct FakeState {
     /// Members of a nested block of each thing, about 100 bytes each.
     pub block: u32,
     /// Its file, written once: what is changed later does not show.
-    rendered: Option<String>,
+    pub rendered: Option<String>,
 }
 
 impl FakeState {
