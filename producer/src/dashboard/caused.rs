@@ -53,7 +53,7 @@ pub(super) fn section(viewer: &Viewer, event: &Event, caused: &Caused) -> Markup
             p { (sentence(&delivery.summary, viewer.now)) }
             @if !delivery.refreshed.is_empty() || !delivery.subscriptions.is_empty() {
                 div.scroll tabindex="0" { table {
-                    thead { tr { th { "Who" } th { "What" } th { "State" } th.number.wide { "After" } th {} } }
+                    thead { tr { th { "Who" } th { "What" } th { "State" } th.number.wide { "After" } th { span.unseen { "Actions" } } } }
                     tbody {
                         @for (place, reading) in delivery.refreshed.iter().enumerate() {
                             (refreshed(reading, caused.changes.get(place).map_or(&[], Vec::as_slice)))

@@ -191,7 +191,7 @@ fn dead_letters(viewer: &Viewer, name: &str, letters: &[DeadLetter]) -> Markup {
                     })
                 } }
                 div.scroll tabindex="0" { table {
-                    thead { tr { th.number { "Event" } th { "Topic and key" } th { "Error" } th.number.wide { "Attempts" } th { "Given up" } th {} } }
+                    thead { tr { th.number { "Event" } th { "Topic and key" } th { "Error" } th.number.wide { "Attempts" } th { "Given up" } th { span.unseen { "Actions" } } } }
                     tbody {
                         @for letter in letters.iter().take(LETTERS) {
                             tr id={ "letter-" (letter.id) } {

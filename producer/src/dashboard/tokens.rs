@@ -43,7 +43,7 @@ fn shown(viewer: &Viewer, tokens: &[Token], created: Option<&CreatedToken>) -> P
             p.empty { "No token yet: only programs of this machine may use the API. With the first one, everybody needs one." }
         } @else {
             section { div.scroll tabindex="0" { table {
-                thead { tr { th { "Name" } th { "Role" } th.wide { "Sources" } th.wide { "Created" } th { "Last used" } th { "Ends" } th {} } }
+                thead { tr { th { "Name" } th { "Role" } th.wide { "Sources" } th.wide { "Created" } th { "Last used" } th { "Ends" } th { span.unseen { "Actions" } } } }
                 tbody { @for token in tokens { (row(viewer, token)) } }
             } } }
         }
