@@ -30,6 +30,23 @@ impl Tries {
     }
 }
 
+/// Does an act anew as long as another transaction gets in its way and it has tries left.
+///
+/// # Errors
+/// The act's.
+pub(super) async fn tried<T, F>(mut act: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut tries = Tries::default();
+    loop {
+        match act().await {
+            Err(error) => tries.again(error).await?,
+            done => return done,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::error::{broken, conflict};

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use super::PostgresStore;
 use super::act::Act;
-use super::conflicts::Tries;
+use super::conflicts::tried;
 use super::rows::{column, count, cycle_state_of, cycle_state_text, moment, storable, trigger_of};
 use super::sweep;
 use super::totals::totals_text;
@@ -60,13 +60,7 @@ impl CycleStore for PostgresStore {
         end: &CycleEnd,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut tries = Tries::default();
-        loop {
-            match end_once(self, source.0, cycle.0, end, now).await {
-                Err(error) => tries.again(error).await?,
-                answer => return answer,
-            }
-        }
+        tried(|| end_once(self, source.0, cycle.0, end, now)).await
     }
 
     async fn plan_sweep(

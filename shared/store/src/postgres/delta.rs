@@ -13,7 +13,7 @@ use super::PostgresStore;
 use super::act::Act;
 use super::changes;
 use super::commit::signed;
-use super::conflicts::Tries;
+use super::conflicts::tried;
 use super::delta_groups::{Noted, Written};
 use super::rows::column;
 use super::unseen;
@@ -65,13 +65,7 @@ impl DeltaStore for PostgresStore {
         guard: Option<RemovalGuard>,
         now: Timestamp,
     ) -> Result<Dropped, StoreError> {
-        let mut tries = Tries::default();
-        loop {
-            match unseen::drop_once(self, source, origin, since, guard, now).await {
-                Err(error) => tries.again(error).await?,
-                answer => return answer,
-            }
-        }
+        tried(|| unseen::drop_once(self, source, origin, since, guard, now)).await
     }
 }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::PostgresStore;
-use super::conflicts::Tries;
+use super::conflicts::tried;
 use super::delta::write_once;
 use crate::StoreError;
 use crate::deltas::{DeltaRow, delta_rows};
@@ -180,13 +180,7 @@ impl PostgresStore {
     }
 
     async fn write_tried(&self, source: SourceId, written: &[Written]) -> Answer {
-        let mut tries = Tries::default();
-        loop {
-            match write_once(self, source, written).await {
-                Err(error) => tries.again(error).await?,
-                answer => return answer,
-            }
-        }
+        tried(|| write_once(self, source, written)).await
     }
 }
 

@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::act::Act;
 use super::commands;
-use super::conflicts::Tries;
+use super::conflicts::tried;
 use super::error::broken;
 use super::rows::{column, count, moment, source_state_of, storable, trigger_of};
 use crate::standing::RESET;
@@ -17,13 +17,7 @@ const SYNC_LOCK: i64 = 0x7469_6465_7379_6e63;
 #[async_trait]
 impl SourceStore for PostgresStore {
     async fn sync_sources(&self, specs: &[SourceSpec], now: Timestamp) -> Result<SourceSync, StoreError> {
-        let mut tries = Tries::default();
-        loop {
-            match sync_once(self, specs, now).await {
-                Err(error) => tries.again(error).await?,
-                answer => return answer,
-            }
-        }
+        tried(|| sync_once(self, specs, now)).await
     }
 
     async fn list_sources(&self) -> Result<Vec<SourceRecord>, StoreError> {
