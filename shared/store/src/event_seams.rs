@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{EventBounds, EventFilter, EventPage, EventReading, EventStart, StoreError, SubscriptionCommand};
+use super::{
+    EventBounds, EventFilter, EventPage, EventReading, EventStart, Exchanged, StoreError, SubscriptionCommand,
+};
 use tideline_core::rules::EventRetention;
 use tideline_core::words::{
     Appended, DeadLetter, DeliveryId, EventOutcome, EventRecord, EventSequence, NewEvent, SettleEvent,
@@ -71,12 +73,27 @@ pub trait SubscriptionStore: Send + Sync {
     /// Does what the role that pushes wants. `Refused` if it does not fit the subscription's state.
     async fn command_subscription(&self, name: &str, command: &SubscriptionCommand) -> Answer<()>;
 
-    /// Hands out events for a while: first what is due again, then what follows. Those of one key are handed out in order,
-    /// and to one taker at a time. Nothing, if the subscription is paused or blocked.
-    async fn take_events(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Answer<Taken>;
+    /// Ends hand-outs, then hands out events for a while, in one transaction. Handed out is first what is due again, then what
+    /// follows; those of one key in order, and to one taker at a time. Nothing, if the subscription is paused or blocked.
+    async fn exchange_events(
+        &self,
+        name: &str,
+        settlements: &[SettleEvent],
+        request: Option<&TakeEvents>,
+        now: Timestamp,
+    ) -> Answer<Exchanged>;
 
-    /// Ends hand-outs, and answers in their order. `false`: the event is somebody else's by now, or done with.
-    async fn settle_events(&self, name: &str, settlements: &[SettleEvent], now: Timestamp) -> Answer<Vec<bool>>;
+    /// Only hands out.
+    async fn take_events(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Answer<Taken> {
+        let exchanged = self.exchange_events(name, &[], Some(request), now).await?;
+        Ok(exchanged.taken)
+    }
+
+    /// Only ends hand-outs, and answers in their order. `false`: the event is somebody else's by now, or done with.
+    async fn settle_events(&self, name: &str, settlements: &[SettleEvent], now: Timestamp) -> Answer<Vec<bool>> {
+        let exchanged = self.exchange_events(name, settlements, None, now).await?;
+        Ok(exchanged.settled)
+    }
 
     /// Events that were given up, after a place. At most `limit` (1 to 1,000).
     async fn list_dead_letters(&self, name: &str, after: EventSequence, limit: u32) -> Answer<Vec<DeadLetter>>;

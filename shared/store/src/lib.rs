@@ -43,6 +43,6 @@ pub use requests::*;
 pub use seams::*;
 pub use sessions::{Person, Session, SessionStore};
 pub use sibling_seam::{Sibling, SiblingStore, SiblingsCommitted};
-pub use subscriptions::SubscriptionCommand;
-pub use target_seams::{TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};
+pub use subscriptions::{Exchanged, SubscriptionCommand};
+pub use target_seams::{TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetSettled, TargetStore};
 pub use versions::{Version, VersionStore};

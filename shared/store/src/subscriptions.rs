@@ -12,6 +12,8 @@ use tideline_core::words::{
 
 /// Most events of one taking.
 pub(super) const MAX_TAKEN: u32 = 1_000;
+/// A taking looks at first at so many more heads than it may hand out: some are not wanted, or wait for one before them.
+const FEW_MORE: u32 = 36;
 /// Longest error that is kept, in bytes.
 const MAX_ERROR_BYTES: usize = 2_000;
 
@@ -28,6 +30,25 @@ pub enum SubscriptionCommand {
     BlockFailing(Timestamp, String),
     /// Forget what is outstanding and go on from there.
     Replay(EventStart),
+}
+
+/// What came of ending hand-outs and of handing out.
+#[derive(Clone, Debug, Default)]
+pub struct Exchanged {
+    /// For each settlement: `false` if the event is somebody else's by now, or done with.
+    pub settled: Vec<bool>,
+    /// What was handed out.
+    pub taken: Taken,
+}
+
+/// The heads that a taking looks at: few at first, and as many as it may if too few of them are wanted.
+pub(super) struct Looking {
+    pub(super) heads: Vec<EventHead>,
+    /// How many were asked for.
+    pub(super) looked: u32,
+    wanted: usize,
+    enough: usize,
+    most: u32,
 }
 
 /// A subscription's row.
@@ -63,15 +84,43 @@ impl Row {
         }
     }
 
-    /// How many heads a taking looks at: many, where few may be wanted.
-    pub(super) fn look(&self, request: &TakeEvents) -> u32 {
-        if request.in_flight.is_none() {
-            request.max.saturating_mul(2).clamp(2_000, SCAN)
-        } else if self.record.topics.is_empty() {
-            request.max.saturating_mul(2).clamp(100, SCAN)
-        } else {
-            1_000
+    /// Begins to look for what a taking wants.
+    pub(super) fn look(&self, request: &TakeEvents) -> Looking {
+        let most = match request.in_flight {
+            None => request.max.saturating_mul(2).clamp(2_000, SCAN),
+            Some(_) => request.max.saturating_mul(2).clamp(1_000, SCAN),
+        };
+        Looking {
+            heads: vec![],
+            looked: 0,
+            wanted: 0,
+            enough: request.max.min(MAX_TAKEN) as usize,
+            most,
         }
+    }
+
+    /// After which event, and how many of those that follow are to be read; none: what was read will do.
+    pub(super) fn next_look(&self, looking: &Looking) -> Option<(EventSequence, u32)> {
+        let last = looking.heads.last().map(|head| head.sequence);
+        if looking.looked == 0 {
+            let first = u32::try_from(looking.enough)
+                .unwrap_or(looking.most)
+                .saturating_add(FEW_MORE);
+            return Some((self.record.position, first.min(looking.most)));
+        }
+        let all_read = looking.heads.len() < looking.looked as usize;
+        if all_read || looking.wanted >= looking.enough || looking.looked >= looking.most {
+            return None;
+        }
+        Some((last?, looking.most - looking.looked))
+    }
+
+    /// Adds what was read.
+    pub(super) fn looked(&self, looking: &mut Looking, asked: u32, heads: Vec<EventHead>) {
+        let filter = self.filter();
+        looking.wanted += heads.iter().filter(|head| filter.wants(head)).count();
+        looking.looked += asked;
+        looking.heads.extend(heads);
     }
 
     /// Moves on past what was dropped. Says so once.
@@ -84,8 +133,9 @@ impl Row {
         Some(pruned_to)
     }
 
-    /// Takes of `heads`, which follow its position; `looked`: how many were asked for.
-    pub(super) fn pick(&mut self, request: &TakeEvents, heads: &[EventHead], looked: u32, now: Timestamp) -> Picked {
+    /// Takes of the heads that were looked at, which follow its position.
+    pub(super) fn pick(&mut self, request: &TakeEvents, looking: &Looking, now: Timestamp) -> Picked {
+        let heads = &looking.heads;
         if self.record.state != SubscriptionState::Active || self.record.changes.is_some() {
             return Picked {
                 taken: vec![],
@@ -119,7 +169,7 @@ impl Row {
             self.record.position = self.record.position.max(last.sequence);
         }
         Picked {
-            more: !taken.is_empty() && !all || heads.len() >= looked as usize,
+            more: !taken.is_empty() && !all || heads.len() >= looking.looked as usize,
             missed_to: None,
             changed: !taken.is_empty() || before != self.record.position || !died.is_empty(),
             died,

@@ -58,6 +58,13 @@ struct Done {
     gone: bool,
 }
 
+/// What was taken, when that began, and by which token.
+struct Handed {
+    taken: Taken,
+    token: i64,
+    started: Instant,
+}
+
 impl Lane {
     pub(super) fn new(sending: Arc<Sending>) -> Self {
         Self {
@@ -71,37 +78,29 @@ impl Lane {
     pub(super) async fn run(self, wake: Arc<Notify>, stop: CancellationToken, cancel: CancellationToken) {
         let (results, mut done) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        // Taken and not yet settled, with the token.
+        // Taken and not yet done with, with the token.
         let mut held: HashMap<EventSequence, i64> = HashMap::new();
+        let mut ended: Vec<Done> = Vec::new();
         let (mut look, mut next_due) = (true, None);
         loop {
-            let room = self
-                .in_flight
-                .saturating_sub(u32::try_from(held.len()).unwrap_or(u32::MAX));
-            if look && room > 0 && !stop.is_cancelled() {
-                let started = Instant::now();
-                (look, next_due) = match self.take(room).await {
-                    Ok((taken, token)) => {
-                        let next = (taken.more, taken.next_due);
-                        held.extend(taken.events.iter().map(|event| (event.event.head.sequence, token)));
-                        for group in by_key(taken.events) {
-                            let (sending, results) = (Arc::clone(&self.sending), results.clone());
-                            let until = started + self.lease - CLOCK_MARGIN;
-                            tasks.spawn(async move { sending.send_all(group, token, until, &results).await });
-                        }
-                        next
+            let held_now = u32::try_from(held.len()).unwrap_or(u32::MAX);
+            let is_gone = ended.iter().any(|done| done.gone);
+            let room = Some(self.in_flight.saturating_sub(held_now))
+                .filter(|room| *room > 0 && look && !is_gone && !stop.is_cancelled());
+            if room.is_some() || !ended.is_empty() {
+                match self.exchange(std::mem::take(&mut ended), room).await {
+                    Ok(Some(handed)) => {
+                        (look, next_due) = (handed.taken.more, handed.taken.next_due);
+                        self.start(handed, &mut held, &mut tasks, &results);
                     }
+                    Ok(None) => {}
                     Err(StoreError::NotFound { .. }) => return,
-                    Err(error) => {
-                        tracing::warn!(
-                            subscription = self.sending.name,
-                            error = full_text(&error),
-                            "events cannot be taken now"
-                        );
-                        (false, Some(self.sending.now().plus(UNAVAILABLE)))
-                    }
-                };
-                if look {
+                    Err(_) => (look, next_due) = (false, Some(self.sending.now().plus(UNAVAILABLE))),
+                }
+                if is_gone {
+                    self.block().await;
+                }
+                if look && room.is_some() {
                     tokio::task::yield_now().await;
                     if held.is_empty() {
                         continue;
@@ -116,7 +115,11 @@ impl Lane {
                 biased;
                 () = cancel.cancelled() => break,
                 Some(first) = done.recv() => {
-                    self.settle(first, &mut done, &mut held).await;
+                    ended.push(first);
+                    ended.extend(std::iter::from_fn(|| done.try_recv().ok()));
+                    for done in &ended {
+                        held.remove(&done.sequence);
+                    }
                     look = true;
                 }
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
@@ -127,96 +130,100 @@ impl Lane {
         }
         // Requests end here, with their tasks; what was not sent to its end is anybody's again.
         tasks.shutdown().await;
-        let left = held.into_iter().map(|(sequence, token)| SettleEvent {
+        let left = held.into_iter().map(|(sequence, token)| Done {
             sequence,
             token,
             outcome: EventOutcome::Untried,
+            gone: false,
         });
-        self.write(&left.collect::<Vec<_>>()).await;
+        // What fails is logged, and the leases end by themselves.
+        let _ = self.exchange(left.collect(), None).await;
     }
 
-    async fn take(&self, room: u32) -> Result<(Taken, i64), StoreError> {
-        let parts = &self.sending.pusher.parts;
-        let (now, token) = (parts.clock.now(), rand::random::<i64>() | 1);
-        let request = TakeEvents {
-            max: room,
-            leased_until: now.plus(self.lease),
-            token,
-            in_flight: Some(self.in_flight),
-        };
-        let taken = parts.store.take_events(&self.sending.name, &request, now).await?;
-        metrics::redelivered(&self.sending.name, taken.repeated());
-        if let Some(missed) = taken.missed_to {
-            tracing::warn!(subscription = self.sending.name, %missed, "events were dropped before they were pushed");
+    /// Settles what has ended and, if there is room, takes more, in one transaction. While the store is away, what has ended
+    /// is settled as long as the leases are this worker's; after that the events are sent again.
+    async fn exchange(&self, ended: Vec<Done>, room: Option<u32>) -> Result<Option<Handed>, StoreError> {
+        let settlements: Vec<SettleEvent> = (ended.into_iter())
+            .map(|done| SettleEvent {
+                sequence: done.sequence,
+                token: done.token,
+                outcome: done.outcome,
+            })
+            .collect();
+        if settlements.is_empty() && room.is_none() {
+            return Ok(None);
         }
-        Ok((taken, token))
-    }
-
-    /// Settles what came of events, all that there is by now.
-    async fn settle(
-        &self,
-        first: Done,
-        done: &mut mpsc::UnboundedReceiver<Done>,
-        held: &mut HashMap<EventSequence, i64>,
-    ) {
-        let mut batch = vec![first];
-        while let Ok(next) = done.try_recv() {
-            batch.push(next);
-        }
-        let gone = batch.iter().any(|done| done.gone);
-        for done in &batch {
-            held.remove(&done.sequence);
-        }
-        let settlements = batch.into_iter().map(|done| SettleEvent {
-            sequence: done.sequence,
-            token: done.token,
-            outcome: done.outcome,
-        });
-        self.write(&settlements.collect::<Vec<_>>()).await;
-        if gone {
-            let block = SubscriptionCommand::Block("the URL answered 410 Gone".to_owned());
-            let parts = &self.sending.pusher.parts;
-            let blocked = ignore_missing(parts.store.command_subscription(&self.sending.name, &block).await);
-            if let Err(error) = blocked {
-                tracing::warn!(
-                    subscription = self.sending.name,
-                    error = full_text(&error),
-                    "cannot be switched off now"
-                );
-            }
-            parts.queue.wake().await;
-        }
-    }
-
-    /// While the store is away, as long as the leases are this worker's; after that the events are sent again.
-    async fn write(&self, settlements: &[SettleEvent]) {
-        if settlements.is_empty() {
-            return;
-        }
-        let parts = &self.sending.pusher.parts;
+        let (parts, name) = (&self.sending.pusher.parts, &self.sending.name);
         let until = Instant::now() + self.lease;
         loop {
-            let now = parts.clock.now();
-            match parts.store.settle_events(&self.sending.name, settlements, now).await {
-                Ok(_) | Err(StoreError::NotFound { .. }) => return,
-                Err(error) if error.may_retry() && Instant::now() < until => {
-                    tracing::warn!(
-                        subscription = self.sending.name,
-                        error = full_text(&error),
-                        "what was pushed cannot be noted now"
-                    );
-                    tokio::time::sleep(UNAVAILABLE).await;
+            let (started, now, token) = (Instant::now(), parts.clock.now(), rand::random::<i64>() | 1);
+            let request = room.map(|room| TakeEvents {
+                max: room,
+                leased_until: now.plus(self.lease),
+                token,
+                in_flight: Some(self.in_flight),
+            });
+            let exchanged = (parts.store).exchange_events(name, &settlements, request.as_ref(), now);
+            let error = match exchanged.await {
+                Ok(exchanged) => {
+                    let taken = exchanged.taken;
+                    metrics::redelivered(name, taken.repeated());
+                    if let Some(missed) = taken.missed_to {
+                        tracing::warn!(subscription = name, %missed, "events were dropped before they were pushed");
+                    }
+                    return Ok(room.map(|_| Handed { taken, token, started }));
                 }
-                Err(error) => {
-                    tracing::warn!(
-                        subscription = self.sending.name,
-                        error = full_text(&error),
-                        "what was pushed was not noted; it is sent again"
-                    );
-                    return;
-                }
+                Err(error @ StoreError::NotFound { .. }) => return Err(error),
+                Err(error) => error,
+            };
+            let (subscription, text) = (name, full_text(&error));
+            if settlements.is_empty() {
+                tracing::warn!(subscription, error = text, "events cannot be taken now");
+                return Err(error);
             }
+            if !error.may_retry() || Instant::now() >= until {
+                tracing::warn!(
+                    subscription,
+                    error = text,
+                    "what was pushed was not noted; it is sent again"
+                );
+                return Err(error);
+            }
+            tracing::warn!(subscription, error = text, "what was pushed cannot be noted now");
+            tokio::time::sleep(UNAVAILABLE).await;
         }
+    }
+
+    /// Starts to send what was taken.
+    fn start(
+        &self,
+        handed: Handed,
+        held: &mut HashMap<EventSequence, i64>,
+        tasks: &mut JoinSet<()>,
+        results: &mpsc::UnboundedSender<Done>,
+    ) {
+        let Handed { taken, token, started } = handed;
+        held.extend(taken.events.iter().map(|event| (event.event.head.sequence, token)));
+        for group in by_key(taken.events) {
+            let (sending, results) = (Arc::clone(&self.sending), results.clone());
+            let until = started + self.lease - CLOCK_MARGIN;
+            tasks.spawn(async move { sending.send_all(group, token, until, &results).await });
+        }
+    }
+
+    /// Switches the subscription off: its URL wants nothing any more.
+    async fn block(&self) {
+        let block = SubscriptionCommand::Block("the URL answered 410 Gone".to_owned());
+        let parts = &self.sending.pusher.parts;
+        let blocked = ignore_missing(parts.store.command_subscription(&self.sending.name, &block).await);
+        if let Err(error) = blocked {
+            tracing::warn!(
+                subscription = self.sending.name,
+                error = full_text(&error),
+                "cannot be switched off now"
+            );
+        }
+        parts.queue.wake().await;
     }
 }
 

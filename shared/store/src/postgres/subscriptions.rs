@@ -6,13 +6,13 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::act::Act;
 use super::error::broken;
-use super::events::{bounds, head, with_bodies};
+use super::events::{head, with_bodies};
 use super::rows::{
     column, count, moment, small, storable, subscription_kind_of, subscription_state_of, subscription_state_text,
 };
 use super::subscription_acts::{command_in, put_in};
 use crate::change_subscriptions::feed_seen;
-use crate::subscriptions::{Died, Row, no_subscription};
+use crate::subscriptions::{Died, Exchanged, Row, no_subscription};
 use crate::{EventStart, StoreError, SubscriptionCommand, SubscriptionStore};
 use tideline_core::rules::{Book, FeedProgress};
 use tideline_core::words::{
@@ -56,66 +56,39 @@ impl SubscriptionStore for PostgresStore {
         act.commit().await
     }
 
-    async fn take_events(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Result<Taken, StoreError> {
-        let mut act = self.writing("take events").await?;
-        let mut row = if request.in_flight.is_none() {
+    async fn exchange_events(
+        &self,
+        name: &str,
+        settlements: &[SettleEvent],
+        request: Option<&TakeEvents>,
+        now: Timestamp,
+    ) -> Result<Exchanged, StoreError> {
+        let mut act = self.writing("exchange events").await?;
+        // Who comes for events alone leaves them to whoever has the subscription at this moment.
+        let may_wait = !settlements.is_empty() || request.is_none_or(|request| request.in_flight.is_none());
+        let mut row = if may_wait {
             lock(&mut act, name).await?
         } else if let Some(row) = try_lock(&mut act, name).await? {
             row
         } else {
             act.rollback().await?;
-            return Ok(Taken::default());
+            return Ok(Exchanged::default());
         };
-        let look = row.look(request);
-        let missed_to = row.skip_pruned(bounds(&mut act).await?.pruned_to);
-        let statement = sqlx::query(include_str!("sql/list_event_heads.sql"));
-        let rows = act
-            .rows(statement.bind(row.record.position.0).bind(i64::from(look)))
-            .await?;
-        let mut heads = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if column::<Option<i64>>(row, "sequence")?.is_some() {
-                heads.push(head(row)?);
-            }
+        let (settled, died) = row.settle(settlements, now);
+        bury(&mut act, name, &died, now).await?;
+        let (mut taken, mut changed) = (Taken::default(), !settlements.is_empty());
+        if let Some(request) = request {
+            let (found, moved) = take(&mut act, &mut row, request, now).await?;
+            changed |= moved || found.missed_to.is_some();
+            taken = found;
         }
-        let mut picked = row.pick(request, &heads, look, now);
-        picked.missed_to = missed_to;
-        bury(&mut act, name, &picked.died, now).await?;
-        let mut events = vec![];
-        if !picked.taken.is_empty() {
-            let (read, unread) = Row::heads_of(&picked, heads);
-            // Those that were handed out before are older.
-            let mut heads = vec![];
-            if !unread.is_empty() {
-                heads = heads_of(&mut act, unread.into_iter().map(|sequence| sequence.0).collect()).await?;
-            }
-            heads.extend(read);
-            let fitting = row.within_bytes(&mut picked, heads, request.token);
-            events = bodies(&mut act, fitting).await?;
-        }
-        let taken = row.hand_out(&picked, events, now);
-        if picked.changed || taken.missed_to.is_some() {
+        if changed {
             save(&mut act, &row).await?;
             act.commit().await?;
         } else {
             act.rollback().await?;
         }
-        Ok(taken)
-    }
-
-    async fn settle_events(
-        &self,
-        name: &str,
-        settlements: &[SettleEvent],
-        now: Timestamp,
-    ) -> Result<Vec<bool>, StoreError> {
-        let mut act = self.writing("settle events").await?;
-        let mut row = lock(&mut act, name).await?;
-        let (settled, died) = row.settle(settlements, now);
-        bury(&mut act, name, &died, now).await?;
-        save(&mut act, &row).await?;
-        act.commit().await?;
-        Ok(settled)
+        Ok(Exchanged { settled, taken })
     }
 
     async fn list_dead_letters(
@@ -131,6 +104,41 @@ impl SubscriptionStore for PostgresStore {
             .bind(i64::from(limit.clamp(1, 1_000)));
         act.rows(statement).await?.iter().map(letter).collect()
     }
+}
+
+/// Hands out events of a subscription that this transaction has to itself. Says whether its row is another one now.
+async fn take(act: &mut Act, row: &mut Row, request: &TakeEvents, now: Timestamp) -> Result<(Taken, bool), StoreError> {
+    let mut looking = row.look(request);
+    let mut pruned_to = EventSequence(0);
+    while let Some((after, count)) = row.next_look(&looking) {
+        let statement = sqlx::query(include_str!("sql/list_event_heads.sql"));
+        let rows = act.rows(statement.bind(after.0).bind(i64::from(count))).await?;
+        let mut heads = Vec::with_capacity(rows.len());
+        for found in &rows {
+            pruned_to = EventSequence(column(found, "pruned_to")?);
+            if column::<Option<i64>>(found, "sequence")?.is_some() {
+                heads.push(head(found)?);
+            }
+        }
+        row.looked(&mut looking, count, heads);
+    }
+    let missed_to = row.skip_pruned(pruned_to);
+    let mut picked = row.pick(request, &looking, now);
+    picked.missed_to = missed_to;
+    bury(act, &row.record.name, &picked.died, now).await?;
+    let mut events = vec![];
+    if !picked.taken.is_empty() {
+        let (read, unread) = Row::heads_of(&picked, looking.heads);
+        // Those that were handed out before are older.
+        let mut heads = vec![];
+        if !unread.is_empty() {
+            heads = heads_of(act, unread.into_iter().map(|sequence| sequence.0).collect()).await?;
+        }
+        heads.extend(read);
+        let fitting = row.within_bytes(&mut picked, heads, request.token);
+        events = bodies(act, fitting).await?;
+    }
+    Ok((row.hand_out(&picked, events, now), picked.changed))
 }
 
 /// Writes dead letters.

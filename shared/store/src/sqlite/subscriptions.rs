@@ -10,7 +10,7 @@ use super::rows::{count, json, moment, optional_moment, to_json, undecodable, wo
 use super::subscription_acts::{command_in, put_in};
 use super::{SqliteStore, begin, commit, sql};
 use crate::change_subscriptions::feed_seen;
-use crate::subscriptions::{Died, Row, no_subscription};
+use crate::subscriptions::{Died, Exchanged, Row, no_subscription};
 use crate::{EventStart, StoreError, SubscriptionCommand, SubscriptionStore};
 use tideline_core::rules::{Book, FeedProgress};
 use tideline_core::words::{
@@ -67,67 +67,34 @@ impl SubscriptionStore for SqliteStore {
         commit(tx, ACT).await
     }
 
-    async fn take_events(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Result<Taken, StoreError> {
-        const ACT: &str = "take events";
-        let mut writer = self.writer().await;
-        let mut tx = begin(&mut writer, ACT).await?;
-        let mut row = load(&mut tx, name, ACT).await?;
-        let taking = async {
-            let pruned_to = bounds(&mut tx).await?.pruned_to;
-            let look = row.look(request);
-            let missed_to = row.skip_pruned(pruned_to);
-            let heads = query(sql!("list_event_heads"))
-                .bind(row.record.position.0)
-                .bind(look)
-                .fetch_all(&mut *tx)
-                .await?;
-            let heads = heads.iter().map(head).collect::<Result<Vec<_>, _>>()?;
-            let mut picked = row.pick(request, &heads, look, now);
-            picked.missed_to = missed_to;
-            bury(&mut tx, name, &picked.died, now).await?;
-            let events = if picked.taken.is_empty() {
-                vec![]
-            } else {
-                let (read, unread) = Row::heads_of(&picked, heads);
-                // Those that were handed out before are older.
-                let mut heads = vec![];
-                if !unread.is_empty() {
-                    let statement = query(sql!("list_heads_of_events")).bind(to_json(&unread)?);
-                    let rows = statement.fetch_all(&mut *tx).await?;
-                    heads = rows.iter().map(head).collect::<Result<Vec<_>, _>>()?;
-                }
-                heads.extend(read);
-                with_bodies(&mut tx, row.within_bytes(&mut picked, heads, request.token)).await?
-            };
-            let taken = row.hand_out(&picked, events, now);
-            if picked.changed || taken.missed_to.is_some() {
-                save(&mut tx, &row).await?;
-            }
-            Ok(taken)
-        };
-        let taken = taking.await.map_err(failed(ACT))?;
-        commit(tx, ACT).await?;
-        Ok(taken)
-    }
-
-    async fn settle_events(
+    async fn exchange_events(
         &self,
         name: &str,
         settlements: &[SettleEvent],
+        request: Option<&TakeEvents>,
         now: Timestamp,
-    ) -> Result<Vec<bool>, StoreError> {
-        const ACT: &str = "settle events";
+    ) -> Result<Exchanged, StoreError> {
+        const ACT: &str = "exchange events";
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
         let mut row = load(&mut tx, name, ACT).await?;
-        let (settled, died) = row.settle(settlements, now);
-        let writing = async {
+        let exchanging = async {
+            let (settled, died) = row.settle(settlements, now);
             bury(&mut tx, name, &died, now).await?;
-            save(&mut tx, &row).await
+            let (mut taken, mut changed) = (Taken::default(), !settlements.is_empty());
+            if let Some(request) = request {
+                let (found, moved) = take(&mut tx, &mut row, request, now).await?;
+                changed |= moved || found.missed_to.is_some();
+                taken = found;
+            }
+            if changed {
+                save(&mut tx, &row).await?;
+            }
+            Ok(Exchanged { settled, taken })
         };
-        writing.await.map_err(failed(ACT))?;
+        let exchanged = exchanging.await.map_err(failed(ACT))?;
         commit(tx, ACT).await?;
-        Ok(settled)
+        Ok(exchanged)
     }
 
     async fn list_dead_letters(
@@ -146,6 +113,40 @@ impl SubscriptionStore for SqliteStore {
             .map_err(failed(ACT))?;
         rows.iter().map(letter).collect::<Result<_, _>>().map_err(failed(ACT))
     }
+}
+
+/// Hands out events of a subscription. Says whether its row is another one now.
+async fn take(
+    tx: &mut SqliteConnection,
+    row: &mut Row,
+    request: &TakeEvents,
+    now: Timestamp,
+) -> Result<(Taken, bool), sqlx::Error> {
+    let missed_to = row.skip_pruned(bounds(tx).await?.pruned_to);
+    let mut looking = row.look(request);
+    while let Some((after, count)) = row.next_look(&looking) {
+        let statement = query(sql!("list_event_heads")).bind(after.0).bind(count);
+        let rows = statement.fetch_all(&mut *tx).await?;
+        let heads = rows.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+        row.looked(&mut looking, count, heads);
+    }
+    let mut picked = row.pick(request, &looking, now);
+    picked.missed_to = missed_to;
+    bury(tx, &row.record.name, &picked.died, now).await?;
+    let mut events = vec![];
+    if !picked.taken.is_empty() {
+        let (read, unread) = Row::heads_of(&picked, looking.heads);
+        // Those that were handed out before are older.
+        let mut heads = vec![];
+        if !unread.is_empty() {
+            let statement = query(sql!("list_heads_of_events")).bind(to_json(&unread)?);
+            let rows = statement.fetch_all(&mut *tx).await?;
+            heads = rows.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+        }
+        heads.extend(read);
+        events = with_bodies(tx, row.within_bytes(&mut picked, heads, request.token)).await?;
+    }
+    Ok((row.hand_out(&picked, events, now), picked.changed))
 }
 
 /// Writes dead letters.
