@@ -2,6 +2,7 @@
 //! learns is committed. Start reading at [`Worker`], then [`IngestHandler`].
 
 mod attempt;
+mod batches;
 mod claiming;
 mod handler;
 mod holding;

@@ -25,7 +25,7 @@ use tideline_core::words::{
 use tideline_queue::in_process::InProcessQueue;
 use tideline_store::conformance::{KIND, Reader, claim, claim_ingest, entity, job_of, only, settle, written_with};
 use tideline_store::sqlite::SqliteStore;
-use tideline_store::{EventStart, HookHour, Store, TargetNote};
+use tideline_store::{EventStart, HookHour, Store, TargetNote, TargetSettled};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -208,10 +208,11 @@ impl Bench {
             fingerprint: Some(fingerprint(b"x")),
         };
         store.note_target_entities(EVIL, &[note]).await.unwrap();
-        store
-            .settle_target_entity(EVIL, &reference, Some(EVIL), now)
-            .await
-            .unwrap();
+        let failed = TargetSettled {
+            reference: reference.clone(),
+            error: Some(EVIL.to_owned()),
+        };
+        store.settle_target_entities(EVIL, &[failed], now).await.unwrap();
         let object = TargetObject {
             object: EVIL.to_owned(),
             reference,

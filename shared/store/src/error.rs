@@ -1,5 +1,6 @@
 use std::error::Error;
 
+use tideline_core::full_text;
 use tideline_core::words::FeedGap;
 
 type Cause = Box<dyn Error + Send + Sync>;
@@ -74,6 +75,30 @@ impl StoreError {
     #[must_use]
     pub fn may_retry(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Conflict { .. })
+    }
+
+    /// The same error for another one who waited for this act.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        match self {
+            Self::Unavailable {
+                act,
+                maybe_done,
+                source,
+            } => Self::Unavailable {
+                act,
+                maybe_done: *maybe_done,
+                source: full_text(&**source).into(),
+            },
+            Self::Conflict { act, source } => Self::Conflict {
+                act,
+                source: full_text(&**source).into(),
+            },
+            other => Self::Broken {
+                act: "share an act",
+                source: full_text(other).into(),
+            },
+        }
     }
 
     /// Why an act was refused by what the store holds; none: it failed for another reason.

@@ -278,6 +278,9 @@ pub trait CatalogStore: Send + Sync {
     /// Live entities.
     async fn list_entities(&self, filter: &EntityFilter) -> Answer<Vec<EntityRecord>>;
 
+    /// Live entities of these references (at most 1,000), one for each source that owns it, by source.
+    async fn find_entities(&self, references: &[EntityRef]) -> Answer<Vec<EntityRecord>>;
+
     /// Changes after `position` in commit order: the newest state of each entity, and tombstones. At most `limit` (1 to
     /// 10,000). `StartOver`: tombstones that the reader has not seen were pruned, or the feed has yet to come so far.
     async fn list_changes(&self, position: FeedPosition, limit: u32) -> Answer<FeedReading>;

@@ -71,6 +71,15 @@ pub(super) fn no_target(name: &str) -> StoreError {
     }
 }
 
+/// What came of an attempt for an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetSettled {
+    /// Which entity.
+    pub reference: EntityRef,
+    /// Why it is not as it should be; none: it is.
+    pub error: Option<String>,
+}
+
 /// What a follower saw of an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetNote {
@@ -140,14 +149,8 @@ pub trait TargetStore: Send + Sync {
     /// Entities that a target knows.
     async fn list_target_entities(&self, filter: &TargetEntityFilter) -> Answer<Vec<TargetEntity>>;
 
-    /// Keeps what came of the newest attempt for an entity. Without an error it is as it should be.
-    async fn settle_target_entity(
-        &self,
-        target: &str,
-        reference: &EntityRef,
-        error: Option<&str>,
-        now: Timestamp,
-    ) -> Answer<()>;
+    /// Keeps what came of the newest attempts for entities; at most 1,000, of one entity the last.
+    async fn settle_target_entities(&self, target: &str, settled: &[TargetSettled], now: Timestamp) -> Answer<()>;
 
     /// Forgets an entity, unless the target owns something of it.
     async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Answer<()>;

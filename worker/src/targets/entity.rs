@@ -1,11 +1,12 @@
 //! What the catalog has of an entity now, as a target sees it.
 
+use std::collections::HashMap;
+
 use tideline_config::settings::Follow;
 use tideline_core::words::EntityRef;
-use tideline_store::{EntityFilter, EntityRecord, OriginalEntity, Store, StoreError};
+use tideline_store::{EntityRecord, OriginalEntity, Store, StoreError};
 
-/// Sources that can own one entity.
-const MAX_OWNERS: u32 = 1_000;
+use crate::batches::Batches;
 
 /// The entity as its source gave it, without what targets added; none: it is gone, or does not concern the target.
 pub(super) async fn find_original(
@@ -21,21 +22,28 @@ pub(super) async fn find_original(
     Ok(found.min_by(|one, other| follow.rank(&one.source).cmp(&follow.rank(&other.source))))
 }
 
-/// The entity as readers see it; none: it is gone, or does not concern the target.
+/// The entity as readers see it; none: it is gone, or does not concern the target. Those who look at the same time share a call
+/// of the store.
 pub(super) async fn find(
     store: &dyn Store,
+    shared: &Batches<EntityRef, Vec<EntityRecord>>,
     follow: &Follow,
     reference: &EntityRef,
 ) -> Result<Option<EntityRecord>, StoreError> {
     if !follow.allows(reference) {
         return Ok(None);
     }
-    let filter = EntityFilter {
-        reference: Some(reference.clone()),
-        limit: MAX_OWNERS,
-        ..EntityFilter::default()
+    let find = async |references: Vec<EntityRef>| {
+        let mut found: HashMap<EntityRef, Vec<EntityRecord>> = HashMap::new();
+        for entity in store.find_entities(&references).await? {
+            found.entry(entity.reference.clone()).or_default().push(entity);
+        }
+        let own = references
+            .iter()
+            .map(|reference| found.get(reference).cloned().unwrap_or_default());
+        Ok(own.collect())
     };
-    let found = store.list_entities(&filter).await?;
+    let found = shared.call(reference.clone(), find).await?;
     let found = found.into_iter().filter(|entity| follow.allows_source(&entity.source));
     Ok(found.min_by(|one, other| follow.rank(&one.source).cmp(&follow.rank(&other.source))))
 }

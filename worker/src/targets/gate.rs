@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
-use tideline_core::words::{TargetHold, TargetRecord, TargetState};
+use tideline_core::words::{EntityRef, TargetHold, TargetRecord, TargetState};
 use tideline_queue::Queue;
-use tideline_store::{Store, StoreError};
+use tideline_store::{Store, StoreError, TargetSettled};
 
+use crate::batches::Batches;
 use crate::handler::Outcome;
 use crate::places::{Admission, Places};
 
@@ -30,6 +31,8 @@ pub(super) struct Gate {
     target: String,
     kind: &'static str,
     places: Places,
+    records: Batches<(), Option<TargetRecord>>,
+    settled: Batches<TargetSettled, ()>,
 }
 
 /// The right to send something to the target.
@@ -48,6 +51,8 @@ impl Gate {
     ) -> Self {
         Self {
             places: Places::new(concurrency, Arc::clone(&clock)),
+            records: Batches::default(),
+            settled: Batches::default(),
             store,
             queue,
             clock,
@@ -65,7 +70,11 @@ impl Gate {
     pub(super) async fn enter(&self) -> Result<Result<Pass, Outcome>, StoreError> {
         let now = self.clock.now();
         let postpone = |wait: Duration, why: &str| Ok(Err(Outcome::Postpone(now.plus(wait), why.to_owned())));
-        let Some(record) = self.store.find_target(&self.target).await? else {
+        let find = async |waiting: Vec<()>| {
+            let record = self.store.find_target(&self.target).await?;
+            Ok(vec![record; waiting.len()])
+        };
+        let Some(record) = self.records.call((), find).await? else {
             return postpone(UNKNOWN, "its target is not in the store yet");
         };
         let TargetRecord { state, hold, .. } = record;
@@ -104,6 +113,20 @@ impl Gate {
             until = held.until;
         }
         Ok(Outcome::Postpone(until, format!("its target is held back: {reason}")))
+    }
+
+    /// Keeps what came of an attempt for an entity; without an error it is as it should be.
+    pub(super) async fn settle(&self, reference: &EntityRef, error: Option<String>) -> Result<(), StoreError> {
+        let settled = TargetSettled {
+            reference: reference.clone(),
+            error,
+        };
+        let settle = async |settled: Vec<TargetSettled>| {
+            let now = self.clock.now();
+            self.store.settle_target_entities(&self.target, &settled, now).await?;
+            Ok(vec![(); settled.len()])
+        };
+        self.settled.call(settled, settle).await
     }
 
     /// The target answered.

@@ -22,6 +22,7 @@ use url::Url;
 use super::entity;
 use super::gate::Gate;
 use super::meter;
+use crate::batches::Batches;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::places::Admission;
 use crate::sources::http::client::{Call, CallError, HttpClient};
@@ -40,6 +41,7 @@ pub struct HttpTargetHandler {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     evaluator: Arc<Evaluator>,
+    entities: Batches<EntityRef, Vec<EntityRecord>>,
     targets: HashMap<String, Target>,
 }
 
@@ -116,6 +118,7 @@ impl HttpTargetHandler {
             store,
             clock,
             evaluator,
+            entities: Batches::default(),
             targets: opened,
         })
     }
@@ -271,7 +274,7 @@ impl HttpTargetHandler {
             Err(outcome) => return Ok(outcome),
         };
         let (name, reference) = (&request.target, &request.reference);
-        let entity = entity::find(&*self.store, &target.settings.follow, reference).await?;
+        let entity = entity::find(&*self.store, &self.entities, &target.settings.follow, reference).await?;
         let sent = match self.message(target, reference, entity.as_ref()).await {
             Ok(None) => Ok(()),
             Ok(Some(message)) => match Self::call(target, reference, message) {
@@ -287,27 +290,22 @@ impl HttpTargetHandler {
             },
             Err(error) => Err(Failure::Attempt(error)),
         };
-        let now = self.clock.now();
         match sent {
             Ok(()) => {
                 target.gate.answered(&pass).await;
-                self.store.settle_target_entity(name, reference, None, now).await?;
+                target.gate.settle(reference, None).await?;
                 if entity.is_none() {
                     self.store.forget_target_entity(name, reference).await?;
                 }
                 Ok(Outcome::Done)
             }
             Err(Failure::Outage(why)) => {
-                self.store
-                    .settle_target_entity(name, reference, Some(&why), now)
-                    .await?;
+                target.gate.settle(reference, Some(why.clone())).await?;
                 Ok(target.gate.hold_back(&pass, &why).await?)
             }
             Err(Failure::Attempt(error)) => {
                 target.gate.answered(&pass).await;
-                self.store
-                    .settle_target_entity(name, reference, Some(&error.to_string()), now)
-                    .await?;
+                target.gate.settle(reference, Some(error.to_string())).await?;
                 Err(error)
             }
         }

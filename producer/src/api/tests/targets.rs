@@ -1,5 +1,5 @@
 use tideline_core::words::{EntityRef, TargetObject, TargetSpec, Timestamp};
-use tideline_store::TargetNote;
+use tideline_store::{TargetNote, TargetSettled};
 
 use super::*;
 
@@ -21,9 +21,13 @@ async fn bench_with_target() -> Bench {
         fingerprint: Some(fingerprint(name.as_bytes())),
     });
     bench.store.note_target_entities("mocks", &notes).await.unwrap();
+    let failed = TargetSettled {
+        reference: api_of("b"),
+        error: Some("no artifact".to_owned()),
+    };
     bench
         .store
-        .settle_target_entity("mocks", &api_of("b"), Some("no artifact"), now)
+        .settle_target_entities("mocks", &[failed], now)
         .await
         .unwrap();
     for (object, of) in [("service/one", "a"), ("service/two", "b")] {

@@ -124,6 +124,31 @@ pub async fn an_entity_is_shown_with_body_fingerprint_and_newest_change(store: A
     assert_eq!(super::only(feed).reference, shown.reference);
 }
 
+pub async fn entities_are_found_by_reference_in_each_source_that_owns_them(store: Arc<dyn Store>) {
+    filled(&store).await;
+    let references = ["component:default/y", "component:default/none"].map(|name| name.parse::<EntityRef>().unwrap());
+    let found = store.find_entities(&references).await.unwrap();
+    let mut listed = vec![];
+    for source in ["a", "b"] {
+        let filter = EntityFilter {
+            source: Some(source.to_owned()),
+            reference: Some(references[0].clone()),
+            limit: 10,
+            ..Default::default()
+        };
+        listed.extend(store.list_entities(&filter).await.unwrap());
+    }
+    assert_eq!((found.len(), &found), (2, &listed));
+    let a = store.find_source("a").await.unwrap().unwrap();
+    store.expect_deltas(a.id).await.unwrap();
+    store
+        .write_deltas(a.id, &[gone("component:default/y", t(5))], t(5))
+        .await
+        .unwrap();
+    assert_eq!(store.find_entities(&references).await.unwrap(), listed[1..]);
+    assert_eq!(store.find_entities(&[]).await.unwrap(), []);
+}
+
 pub async fn the_changes_of_a_reference_are_the_newest_of_each_source_and_tombstones_stay(store: Arc<dyn Store>) {
     filled(&store).await;
     let y: EntityRef = "component:default/y".parse().unwrap();
@@ -154,6 +179,7 @@ macro_rules! store_conformance_catalog {
             catalog: entities_are_listed_by_source_kind_and_reference,
             pages_of_entities_follow_one_another_without_gap_or_overlap,
             an_entity_is_shown_with_body_fingerprint_and_newest_change,
+            entities_are_found_by_reference_in_each_source_that_owns_them,
             the_changes_of_a_reference_are_the_newest_of_each_source_and_tombstones_stay,
         );
     };

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{Deed, OperatorAct, Store, StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter};
+use crate::{
+    Deed, OperatorAct, Store, StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter,
+    TargetSettled,
+};
 use tideline_core::rules::fingerprint;
 use tideline_core::words::{
     Actor, ActorKind, EntityRef, FeedPosition, JobState, MICROCKS_KIND, NewJob, Sequence, TargetEntity, TargetHold,
@@ -182,16 +185,15 @@ pub async fn an_entity_is_known_until_it_is_forgotten_and_never_while_something_
         .await
         .unwrap();
     assert_eq!((found.len(), found[0].fingerprint), (1, Some(print)));
-    store
-        .settle_target_entity("m", &api("one"), Some("no"), t(1))
-        .await
-        .unwrap();
-    assert_eq!(known(&store, true).await.len(), 1);
-    store.settle_target_entity("m", &api("one"), None, t(2)).await.unwrap();
-    store
-        .settle_target_entity("m", &api("three"), Some("no"), t(2))
-        .await
-        .unwrap();
+    let settled = |name, error: Option<&str>| TargetSettled {
+        reference: api(name),
+        error: error.map(str::to_owned),
+    };
+    let failed = [settled("one", None), settled("one", Some("no"))];
+    store.settle_target_entities("m", &failed, t(1)).await.unwrap();
+    assert_eq!(known(&store, true).await.len(), 1, "the last counts");
+    let mended = [settled("three", Some("no")), settled("one", None)];
+    store.settle_target_entities("m", &mended, t(2)).await.unwrap();
     let all = known(&store, false).await;
     assert_eq!(all.len(), 3);
     assert_eq!(

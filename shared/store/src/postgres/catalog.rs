@@ -26,6 +26,13 @@ impl CatalogStore for PostgresStore {
         act.rows(statement).await?.iter().map(entity_record).collect()
     }
 
+    async fn find_entities(&self, references: &[EntityRef]) -> Result<Vec<EntityRecord>, StoreError> {
+        let mut act = self.reading("find entities").await?;
+        let references: Vec<&str> = references.iter().map(EntityRef::as_str).collect();
+        let statement = sqlx::query(include_str!("sql/find_entities.sql")).bind(references);
+        act.rows(statement).await?.iter().map(entity_record).collect()
+    }
+
     async fn list_changes(&self, position: FeedPosition, limit: u32) -> Result<FeedReading, StoreError> {
         let limit = limit.clamp(1, 10_000);
         let mut act = self.reading("list changes").await?;

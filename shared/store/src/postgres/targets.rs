@@ -1,5 +1,7 @@
 //! What is known of targets.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
@@ -8,7 +10,9 @@ use super::act::Act;
 use super::error::broken;
 use super::rows::{column, count, moment, small, storable};
 use crate::target_seams::no_target;
-use crate::{StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};
+use crate::{
+    StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetSettled, TargetStore,
+};
 use tideline_core::rules::target_version;
 use tideline_core::words::{
     EntityRef, Fingerprint, HTTP_TARGET_KIND, MICROCKS_KIND, TargetCounts, TargetEntity, TargetHold, TargetObject,
@@ -119,16 +123,20 @@ impl TargetStore for PostgresStore {
         act.rows(statement).await?.iter().map(entity).collect()
     }
 
-    async fn settle_target_entity(
+    async fn settle_target_entities(
         &self,
         target: &str,
-        reference: &EntityRef,
-        error: Option<&str>,
+        settled: &[TargetSettled],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut act = self.writing("settle a target's entity").await?;
-        let statement = sqlx::query(include_str!("sql/settle_target_entity.sql")).bind(target);
-        let statement = statement.bind(reference.as_str()).bind(error.map(storable)).bind(now.0);
+        let mut act = self.writing("settle a target's entities").await?;
+        let references: Vec<&str> = settled.iter().map(|one| one.reference.as_str()).collect();
+        let errors = settled.iter().map(|one| one.error.as_deref().map(storable));
+        let statement = sqlx::query(include_str!("sql/settle_target_entities.sql"))
+            .bind(target)
+            .bind(references)
+            .bind(errors.map(|error| error.map(Cow::into_owned)).collect::<Vec<_>>())
+            .bind(now.0);
         act.run(statement).await.map(drop)
     }
 

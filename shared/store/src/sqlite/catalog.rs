@@ -3,7 +3,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query, query_scalar};
 
 use super::failure::failed;
-use super::rows::{fingerprint, moment, reference, word};
+use super::rows::{fingerprint, moment, reference, to_json, word};
 use super::{SqliteStore, begin, commit, sql};
 use crate::{CatalogStore, EntityFilter, EntityRecord, FeedReading, StoreError};
 use tideline_core::rules::FeedBounds;
@@ -65,6 +65,17 @@ impl CatalogStore for SqliteStore {
             Ok(records)
         };
         list.await.map_err(failed(ACT))
+    }
+
+    async fn find_entities(&self, references: &[EntityRef]) -> Result<Vec<EntityRecord>, StoreError> {
+        const ACT: &str = "find entities";
+        let find = async {
+            let statement = query(sql!("find_entities")).bind(to_json(&references)?);
+            let rows = statement.fetch_all(&self.readers).await?;
+            let found = rows.iter().map(|row| entity_record(row, row.try_get(5)?));
+            found.collect::<Result<_, sqlx::Error>>()
+        };
+        find.await.map_err(failed(ACT))
     }
 
     async fn list_changes(&self, position: FeedPosition, limit: u32) -> Result<FeedReading, StoreError> {

@@ -8,7 +8,9 @@ use super::failure::failed;
 use super::rows::{count, moment, optional_moment, reference, to_json, undecodable, word, word_of};
 use super::{SqliteStore, begin, commit, sql};
 use crate::target_seams::no_target;
-use crate::{StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetStore};
+use crate::{
+    StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetSettled, TargetStore,
+};
 use tideline_core::rules::target_version;
 use tideline_core::words::{
     EntityRef, Fingerprint, HTTP_TARGET_KIND, MICROCKS_KIND, TargetCounts, TargetEntity, TargetHold, TargetObject,
@@ -141,19 +143,19 @@ impl TargetStore for SqliteStore {
         rows.iter().map(entity).collect::<Result<_, _>>().map_err(failed(ACT))
     }
 
-    async fn settle_target_entity(
+    async fn settle_target_entities(
         &self,
         target: &str,
-        reference: &EntityRef,
-        error: Option<&str>,
+        settled: &[TargetSettled],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut writer = self.writer().await;
-        let settle = query(sql!("settle_target_entity"))
-            .bind(target)
-            .bind(reference.as_str());
-        let settled = settle.bind(error).bind(now.0).execute(&mut *writer).await;
-        settled.map_err(failed("settle a target's entity"))?;
+        let settle = async {
+            let rows: Vec<_> = settled.iter().map(|one| (&one.reference, &one.error)).collect();
+            let statement = query(sql!("settle_target_entities")).bind(target);
+            statement.bind(to_json(&rows)?).bind(now.0).execute(&mut *writer).await
+        };
+        settle.await.map_err(failed("settle a target's entities"))?;
         Ok(())
     }
 

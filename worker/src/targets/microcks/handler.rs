@@ -231,15 +231,11 @@ impl MicrocksHandler {
         let name = &target.settings.name;
         if let Some(outage) = &troubles.outage {
             events.tell("sync.global_backoff", json!({ "error": outage })).await;
-            self.store
-                .settle_target_entity(name, reference, Some(outage), self.clock.now())
-                .await?;
+            target.gate.settle(reference, Some(outage.clone())).await?;
             return Ok(target.gate.hold_back(pass, outage).await?);
         }
         let error = (!troubles.texts.is_empty()).then(|| troubles.text());
-        self.store
-            .settle_target_entity(name, reference, error.as_deref(), self.clock.now())
-            .await?;
+        target.gate.settle(reference, error.clone()).await?;
         let Some(message) = error else {
             if !is_there {
                 self.store.forget_target_entity(name, reference).await?;

@@ -1,0 +1,7 @@
+-- What came of the newest attempts for entities; without an error one is as it should be since ?3.
+INSERT INTO target_entities (target, reference, error, synced_at)
+SELECT ?1, n.value ->> 0, n.value ->> 1, CASE WHEN n.value ->> 1 IS NULL THEN ?3 END
+FROM json_each(?2) AS n
+WHERE true
+ON CONFLICT (target, reference) DO UPDATE
+SET error = excluded.error, synced_at = coalesce(excluded.synced_at, target_entities.synced_at)
