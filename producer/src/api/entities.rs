@@ -127,6 +127,9 @@ impl Matching {
     }
 
     fn matches(&self, entity: &EntityRecord) -> bool {
+        if self.namespace.is_none() && self.name.is_none() && self.label.is_none() {
+            return true;
+        }
         let reference = entity.reference.as_str().to_lowercase();
         let rest = reference.split_once(':').map_or(reference.as_str(), |(_, rest)| rest);
         let (namespace, name) = rest.split_once('/').unwrap_or(("", rest));

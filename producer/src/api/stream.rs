@@ -9,7 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::ApiState;
 use super::page::MAX_PAGE_BYTES;
@@ -17,6 +17,9 @@ use super::problem::{Code, Problem};
 
 /// Records of the first chunk, when nobody knows how large they are.
 const FIRST_CHUNK: u32 = 8;
+
+/// A chunk has at most so many times the records of the one before.
+const GROWTH: u32 = 4;
 
 /// Bytes that a chunk should not exceed.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -86,7 +89,7 @@ impl<L: List> Writing<L> {
         self.examined = self.examined.saturating_add(chunk.examined);
         self.bytes += text.len() as u64;
         let fitting = u32::try_from(CHUNK_BYTES / chunk.largest.max(1)).unwrap_or(u32::MAX);
-        self.chunk = fitting.clamp(1, self.chunk.saturating_mul(2));
+        self.chunk = fitting.clamp(1, self.chunk.saturating_mul(GROWTH));
         let finished = chunk.examined < asked;
         if finished || self.left == 0 || self.bytes >= MAX_PAGE_BYTES || self.examined >= MAX_EXAMINED {
             self.ended = true;
@@ -119,19 +122,24 @@ pub(super) async fn respond<L: List>(api: &ApiState, list: L, limit: u32) -> Res
     if writing.ended {
         return Ok((json, first).into_response());
     }
-    // Compression asks once more after the end.
-    let pieces = stream::unfold((Some(first), writing), |(first, mut writing)| async move {
-        if let Some(first) = first {
-            return Some((Ok(first), (None, writing)));
+    // While one piece is sent, the next is read.
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut next = Ok(first);
+        loop {
+            let failed = next.is_err();
+            if sender.send(next).await.is_err() || failed || writing.ended {
+                return;
+            }
+            next = writing
+                .piece()
+                .await
+                .map_err(|problem| std::io::Error::other(problem.detail));
         }
-        if writing.ended {
-            return None;
-        }
-        let piece = writing.piece().await.map_err(|problem| {
-            writing.ended = true;
-            std::io::Error::other(problem.detail)
-        });
-        Some((piece, (None, writing)))
     });
+    let pieces = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    });
+    // Compression asks once more after the end.
     Ok((json, Body::from_stream(pieces.fuse())).into_response())
 }

@@ -17,6 +17,8 @@ use crate::StoreError;
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows that are read ahead of whoever wants them: with few, both threads wake each other all the time.
+const ROWS_AHEAD: usize = 1_000;
 /// The pause before a file that others are just making is opened again.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that read.
@@ -96,6 +98,7 @@ impl SqliteStore {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("temp_store", "MEMORY")
             .thread_name(|number| format!("sqlite-{number}"))
+            .row_buffer_size(ROWS_AHEAD)
             .disable_statement_logging();
         let writer = connect_writer(&options)
             .await
