@@ -164,6 +164,9 @@ pub(super) fn check_events(events: &[NewEvent]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A body of so many bytes is compressed piece by piece.
+const LARGE_BYTES: usize = 1 << 20;
+
 /// A body as it is stored.
 pub(super) struct Packed {
     pub(super) packed: bool,
@@ -178,7 +181,7 @@ thread_local! {
 /// Compresses a body, if that makes it shorter.
 pub(super) fn pack(body: &[u8]) -> Packed {
     if body.len() >= PACK_BYTES
-        && let Some(bytes) = PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(body).ok())
+        && let Some(bytes) = compress(body)
         && bytes.len() < body.len()
     {
         return Packed { packed: true, bytes };
@@ -187,6 +190,14 @@ pub(super) fn pack(body: &[u8]) -> Packed {
         packed: false,
         bytes: body.to_vec(),
     }
+}
+
+fn compress(body: &[u8]) -> Option<Vec<u8>> {
+    if body.len() >= LARGE_BYTES {
+        // At once it would take a buffer that is as long as the body.
+        return zstd::encode_all(body, LEVEL).ok();
+    }
+    PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(body).ok())
 }
 
 /// The body as it came. `length` is what it must have.
