@@ -1,10 +1,9 @@
 //! What a batch of pages changes in the catalog.
 
-use super::act::{Act, COPY_BYTES};
+use super::act::{Act, COPY_BYTES, Statement};
 use super::error::{broken, conflict};
 use super::rows::column;
-use super::versions;
-use crate::StoreError;
+use crate::{StoreError, Version};
 use tideline_core::words::{DeltaOutcome, Entity, SourceId, Timestamp};
 
 /// The entities to write.
@@ -17,7 +16,27 @@ pub(super) struct Changes<'b> {
     pub(super) live: Vec<i64>,
 }
 
-impl Changes<'_> {
+impl<'b> Changes<'b> {
+    /// An entity that the catalog never had.
+    pub(super) fn add_new(&mut self, entity: &'b Entity) {
+        self.new.push(entity);
+    }
+
+    /// An entity that the catalog has in another state, or (`gone`) as a tombstone.
+    pub(super) fn add_changed(&mut self, entity: &'b Entity, gone: bool) {
+        self.changed.push((entity, gone));
+    }
+
+    /// How many sequence numbers they take.
+    pub(super) fn count(&self) -> i64 {
+        i64::try_from(self.new.len() + self.changed.len()).unwrap_or(i64::MAX)
+    }
+
+    /// How many live entities there are more.
+    pub(super) fn live_more(&self) -> i64 {
+        i64::try_from(self.added()).unwrap_or(i64::MAX)
+    }
+
     fn revived(&self) -> usize {
         self.changed.iter().filter(|(_, gone)| *gone).count()
     }
@@ -111,22 +130,11 @@ pub(super) async fn write(
     changes: &Changes<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let total = changes.new.len() + changes.changed.len();
-    if total == 0 {
+    if changes.count() == 0 {
         return Ok(());
     }
-    let total = i64::try_from(total).unwrap_or(i64::MAX);
-    let live = i64::try_from(changes.added()).unwrap_or(i64::MAX);
-    let last = take_sequences(act, source.0, total, live).await?;
-    let first = last - total + 1;
-    if !changes.new.is_empty() {
-        insert(act, source, &changes.new, first, now).await?;
-    }
-    if !changes.changed.is_empty() {
-        let from = first + i64::try_from(changes.new.len()).unwrap_or(0);
-        update(act, source, &changes.changed, from, now).await?;
-    }
-    Ok(())
+    let last = take_sequences(act, source.0, changes.count(), changes.live_more()).await?;
+    write_numbered(act, source, changes, last, now).await
 }
 
 /// Takes numbers for changes and returns the last; the feed waits for this transaction from here on.
@@ -138,76 +146,60 @@ pub(super) async fn take_sequences(act: &mut Act, source: i64, count: i64, live:
         .ok_or_else(|| broken("take sequence numbers", "the counter is gone"))
 }
 
-async fn insert(
+/// Writes the changes, whose numbers end with `last`. This transaction holds the row `sequence`.
+pub(super) async fn write_numbered(
     act: &mut Act,
     source: SourceId,
-    new: &[&Entity],
-    first: i64,
+    changes: &Changes<'_>,
+    last: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let first = last - changes.count() + 1;
+    let from = first + i64::try_from(changes.new.len()).unwrap_or(0);
+    let mut new = &changes.new[..];
     if new.iter().map(|entity| entity.body.len()).sum::<usize>() >= COPY_BYTES {
         let rows = new.iter().zip(first..);
-        return act
-            .copy(
-                include_str!("sql/copy_entities.sql"),
-                rows,
-                |data, (entity, sequence)| {
-                    put_entity(data, source, entity, sequence, now);
-                },
-            )
-            .await;
+        let copied = act.copy(
+            include_str!("sql/copy_entities.sql"),
+            rows,
+            |data, (entity, sequence)| {
+                put_entity(data, source, entity, sequence, now);
+            },
+        );
+        copied.await?;
+        new = &[];
     }
-    let statement = sqlx::query(include_str!("sql/insert_entities.sql"))
-        .bind(source.0)
-        .bind(
-            new.iter()
-                .map(|entity| entity.reference.as_str())
-                .collect::<Vec<&str>>(),
-        )
-        .bind(
-            new.iter()
-                .map(|entity| &entity.fingerprint.0[..])
-                .collect::<Vec<&[u8]>>(),
-        )
-        .bind(new.iter().map(|entity| entity.body.as_str()).collect::<Vec<&str>>())
-        .bind((first..).take(new.len()).collect::<Vec<i64>>())
-        .bind(now.0)
+    if new.is_empty() && changes.changed.is_empty() {
+        return Ok(());
+    }
+    // So many are no edit that somebody looks at.
+    let keeps = changes.changed.len() <= Version::MAX_TOGETHER;
+    let changed: Vec<&Entity> = changes.changed.iter().map(|(entity, _)| *entity).collect();
+    let statement = bind_entities(sqlx::query(include_str!("sql/write_changes.sql")).bind(source.0), new)
         .bind(new.iter().map(|entity| entity.key_hash.0).collect::<Vec<i64>>());
-    act.run(statement).await.map(|_| ())
-}
-
-async fn update(
-    act: &mut Act,
-    source: SourceId,
-    changed: &[(&Entity, bool)],
-    first: i64,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let references: Vec<&str> = changed.iter().map(|(entity, _)| entity.reference.as_str()).collect();
-    versions::keep(act, source, &references, now).await?;
-    let statement = sqlx::query(include_str!("sql/update_entities.sql"))
-        .bind(source.0)
-        .bind(references)
-        .bind(
-            changed
-                .iter()
-                .map(|(entity, _)| &entity.fingerprint.0[..])
-                .collect::<Vec<&[u8]>>(),
-        )
-        .bind(
-            changed
-                .iter()
-                .map(|(entity, _)| entity.body.as_str())
-                .collect::<Vec<&str>>(),
-        )
-        .bind((first..).take(changed.len()).collect::<Vec<i64>>())
-        .bind(changed.iter().map(|(_, gone)| *gone).collect::<Vec<bool>>())
-        .bind(now.0);
-    let written = act.run(statement).await?;
-    if written != changed.len() as u64 {
+    let statement = bind_entities(statement, &changed)
+        .bind(changes.changed.iter().map(|(_, gone)| *gone).collect::<Vec<bool>>())
+        .bind(from)
+        .bind(first)
+        .bind(now.0)
+        .bind(if keeps { i64::from(Version::MAX_BYTES) } else { -1 });
+    let row = act.row(statement).await?;
+    let updated: i64 = row.map_or(Ok(0), |row| column(&row, "updated"))?;
+    if usize::try_from(updated) != Ok(changed.len()) {
         return Err(conflict("commit pages", "an entity was written by another partition"));
     }
     Ok(())
+}
+
+/// Binds references, fingerprints and bodies.
+fn bind_entities<'q>(statement: Statement<'q>, entities: &[&'q Entity]) -> Statement<'q> {
+    let references = entities.iter().map(|entity| entity.reference.as_str());
+    let fingerprints = entities.iter().map(|entity| &entity.fingerprint.0[..]);
+    let bodies = entities.iter().map(|entity| entity.body.as_str());
+    statement
+        .bind(references.collect::<Vec<&str>>())
+        .bind(fingerprints.collect::<Vec<&[u8]>>())
+        .bind(bodies.collect::<Vec<&str>>())
 }
 
 /// Appends a row in COPY's binary form: the number of columns, per column its length and its bytes; numbers big-endian.

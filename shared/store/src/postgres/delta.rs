@@ -5,23 +5,21 @@
 //! commits of a source that never had deltas take no lock and look for nothing; `sources.deltas` tells them, which is set
 //! before the first delta's reading begins.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 
 use super::PostgresStore;
 use super::act::Act;
-use super::changes;
+use super::changes::{self, Changes};
 use super::commit::signed;
 use super::conflicts::tried;
 use super::delta_groups::{Noted, Written};
 use super::rows::column;
 use super::unseen;
-use crate::deltas::{DeltaRow, no_such_source, origin_of};
+use crate::deltas::{no_such_source, origin_of};
 use crate::{DeltaStore, StoreError};
 use tideline_core::rules::{DeltaReadings, RemovalGuard};
 use tideline_core::words::{
-    Delta, DeltaChange, DeltaOutcome, Dropped, Entity, KeyHash, Origin, PageBatch, PageWrite, SourceId, Timestamp,
+    Delta, DeltaChange, DeltaOutcome, Dropped, KeyHash, Origin, PageBatch, PageWrite, SourceId, Timestamp,
 };
 
 /// Names the locks of deltas among all locks of the database: `tdlt` in ASCII, and then the source's number.
@@ -79,64 +77,113 @@ pub(super) async fn write_once(
     let now = written.iter().map(|one| one.now).max().unwrap_or(Timestamp(0));
     let mut act = store.writing("write deltas").await?;
     act.begin_with(&lock(source, "")).await?;
-    let Some(mut outcomes) = judge(&mut act, source, &all).await? else {
+    let Some(weighed) = weigh(&mut act, source, &all).await? else {
         act.rollback().await?;
         return Err(no_such_source(source));
     };
-    let timely: Vec<&Noted<'_>> = (all.iter().zip(&outcomes))
-        .filter(|(_, outcome)| outcome.is_none())
+    let timely: Vec<&Noted<'_>> = (all.iter().zip(&weighed.outcomes))
+        .filter(|(_, outcome)| !is_late(**outcome))
         .map(|(one, _)| one)
         .collect();
-    note(&mut act, source, &timely).await?;
-    write(&mut act, source, &all, &mut outcomes, now).await?;
+    if let Some(last) = note(&mut act, source, &timely, &weighed.changes).await? {
+        changes::write_numbered(&mut act, source, &weighed.changes, last, now).await?;
+    }
+    if !weighed.doomed.is_empty() {
+        act.remove_entities(source.0, &weighed.doomed, now).await?;
+    }
     act.commit().await?;
-    let unchanged = |outcome: Option<DeltaOutcome>| outcome.unwrap_or(DeltaOutcome::Unchanged);
-    Ok(outcomes.into_iter().map(unchanged).collect())
+    Ok(weighed.outcomes)
 }
 
-/// What comes too late. None: there is no such source.
-async fn judge(
-    act: &mut Act,
-    source: SourceId,
-    all: &[Noted<'_>],
-) -> Result<Option<Vec<Option<DeltaOutcome>>>, StoreError> {
-    let rows: Vec<&DeltaRow> = all.iter().map(|one| one.row).collect();
-    let first = rows.iter().filter_map(|row| row.read_at).min();
-    let statement = sqlx::query(include_str!("sql/judge_deltas.sql"))
+/// What is to be done with deltas.
+struct Weighed<'w> {
+    /// What becomes of each.
+    outcomes: Vec<DeltaOutcome>,
+    changes: Changes<'w>,
+    /// References of entities to remove.
+    doomed: Vec<String>,
+}
+
+fn is_late(outcome: DeltaOutcome) -> bool {
+    matches!(outcome, DeltaOutcome::Outdated | DeltaOutcome::Overtaken)
+}
+
+/// Looks which deltas come too late, and what the others change. None: there is no such source.
+async fn weigh<'w>(act: &mut Act, source: SourceId, all: &[Noted<'w>]) -> Result<Option<Weighed<'w>>, StoreError> {
+    let rows = || all.iter().map(|one| one.row);
+    let first = rows().filter_map(|row| row.read_at).min();
+    let references = all.iter().map(|one| one.change.reference().as_str());
+    let fingerprints = all.iter().map(|one| match one.change {
+        DeltaChange::Upsert(entity) => Some(&entity.fingerprint.0[..]),
+        DeltaChange::Remove(_) => None,
+    });
+    let statement = sqlx::query(include_str!("sql/weigh_deltas.sql"))
         .bind(source.0)
-        .bind(rows.iter().map(|row| row.key_hash.0).collect::<Vec<i64>>())
+        .bind(rows().map(|row| row.key_hash.0).collect::<Vec<i64>>())
         .bind(
-            rows.iter()
+            rows()
                 .map(|row| row.read_at.map(|at| at.0))
                 .collect::<Vec<Option<i64>>>(),
         )
-        .bind(rows.iter().map(|row| row.version).collect::<Vec<Option<i64>>>())
-        .bind(first.map(|at| at.0));
-    let late = act.rows(statement).await?;
-    let mut outcomes = vec![None; rows.len()];
-    for row in &late {
-        let Some(place) = column::<Option<i64>>(row, "place")? else {
-            return Ok(None);
-        };
-        let outdated: bool = column(row, "outdated")?;
-        if let Some(outcome) = usize::try_from(place - 1)
-            .ok()
-            .and_then(|place| outcomes.get_mut(place))
-        {
-            *outcome = Some(if outdated {
-                DeltaOutcome::Outdated
-            } else {
-                DeltaOutcome::Overtaken
-            });
-        }
+        .bind(rows().map(|row| row.version).collect::<Vec<Option<i64>>>())
+        .bind(first.map(|at| at.0))
+        .bind(references.collect::<Vec<&str>>())
+        .bind(fingerprints.collect::<Vec<Option<&[u8]>>>());
+    let found = act.rows(statement).await?;
+    if found.is_empty() {
+        return Ok(None);
     }
-    Ok(Some(outcomes))
+    let mut weighed = Weighed {
+        outcomes: vec![DeltaOutcome::Unchanged; all.len()],
+        changes: Changes::default(),
+        doomed: vec![],
+    };
+    for row in &found {
+        let place = column::<Option<i64>>(row, "place")?.unwrap_or(0) - 1;
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let (Some(one), Some(outcome)) = (all.get(place), weighed.outcomes.get_mut(place)) else {
+            continue;
+        };
+        let live: Option<bool> = column(row, "live")?;
+        let equal = column::<Option<bool>>(row, "equal")? == Some(true);
+        *outcome = if column(row, "outdated")? {
+            DeltaOutcome::Outdated
+        } else if column(row, "overtaken")? {
+            DeltaOutcome::Overtaken
+        } else {
+            match (one.change, live) {
+                (DeltaChange::Upsert(entity), None) => {
+                    weighed.changes.add_new(entity);
+                    DeltaOutcome::Added
+                }
+                (DeltaChange::Upsert(entity), Some(false)) => {
+                    weighed.changes.add_changed(entity, true);
+                    DeltaOutcome::Added
+                }
+                (DeltaChange::Upsert(entity), Some(true)) if !equal => {
+                    weighed.changes.add_changed(entity, false);
+                    DeltaOutcome::Modified
+                }
+                (DeltaChange::Remove(reference), Some(true)) => {
+                    weighed.doomed.push(reference.as_str().to_owned());
+                    DeltaOutcome::Removed
+                }
+                (DeltaChange::Upsert(_) | DeltaChange::Remove(_), _) => DeltaOutcome::Unchanged,
+            }
+        };
+    }
+    Ok(Some(weighed))
 }
 
-/// Notes what is about to be written for the pages and sweeps to come.
-async fn note(act: &mut Act, source: SourceId, timely: &[&Noted<'_>]) -> Result<(), StoreError> {
+/// Notes what is about to be written for the pages and sweeps to come, and takes the numbers of the changes; the last of them.
+async fn note(
+    act: &mut Act,
+    source: SourceId,
+    timely: &[&Noted<'_>],
+    changes: &Changes<'_>,
+) -> Result<Option<i64>, StoreError> {
     if timely.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let kept: Vec<&&Noted<'_>> = timely.iter().filter(|one| one.row.is_kept()).collect();
     let origins = kept
@@ -158,50 +205,10 @@ async fn note(act: &mut Act, source: SourceId, timely: &[&Noted<'_>]) -> Result<
         .bind(kept.iter().map(|one| one.row.version).collect::<Vec<Option<i64>>>())
         .bind(origins.collect::<Vec<Option<i64>>>())
         .bind(seen)
-        .bind(gone);
-    act.run(statement).await.map(drop)
-}
-
-/// Writes what is in time and differs, and says what it did; what differs in nothing keeps no outcome.
-async fn write(
-    act: &mut Act,
-    source: SourceId,
-    all: &[Noted<'_>],
-    outcomes: &mut [Option<DeltaOutcome>],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let mut upserts: Vec<&Entity> = Vec::new();
-    let mut doomed: Vec<String> = Vec::new();
-    for (one, _) in all.iter().zip(&*outcomes).filter(|(_, outcome)| outcome.is_none()) {
-        match one.change {
-            DeltaChange::Upsert(entity) => upserts.push(entity),
-            DeltaChange::Remove(reference) => doomed.push(reference.as_str().to_owned()),
-        }
-    }
-    let mut done: HashMap<String, DeltaOutcome> = HashMap::new();
-    if !doomed.is_empty() {
-        let statement = sqlx::query(include_str!("sql/find_live.sql"))
-            .bind(source.0)
-            .bind(&doomed);
-        for row in act.rows(statement).await? {
-            done.insert(column(&row, "ref")?, DeltaOutcome::Removed);
-        }
-    }
-    let changes = changes::compare(act, source, &upserts).await?;
-    done.extend(
-        changes
-            .outcomes()
-            .map(|(reference, outcome)| (reference.to_owned(), outcome)),
-    );
-    changes::write(act, source, &changes, now).await?;
-    doomed.retain(|reference| done.contains_key(reference));
-    if !doomed.is_empty() {
-        act.remove_entities(source.0, &doomed, now).await?;
-    }
-    for (one, outcome) in all.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
-        *outcome = done.get(one.change.reference().as_str()).copied();
-    }
-    Ok(())
+        .bind(gone)
+        .bind(changes.count())
+        .bind(changes.live_more());
+    act.row(statement).await?.map(|row| column(&row, "value")).transpose()
 }
 
 /// When the readings began of what deltas wrote of these pages' entities; none if a page is called unchanged on which a

@@ -11,7 +11,6 @@ use super::conflicts::tried;
 use super::delta::write_once;
 use crate::StoreError;
 use crate::deltas::{DeltaRow, delta_rows};
-use tideline_core::full_text;
 use tideline_core::words::{Delta, DeltaChange, DeltaOutcome, KeyHash, SourceId, Timestamp};
 
 /// Deltas that share a transaction at most, unless the first to come has more.
@@ -144,9 +143,13 @@ impl PostgresStore {
                 writer.is_done = true;
             });
         }
-        answered
-            .await
-            .unwrap_or_else(|_| Err(unwritten(true, "their writer ended")))
+        answered.await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable {
+                act: "write deltas",
+                maybe_done: true,
+                source: "their writer ended".into(),
+            })
+        })
     }
 
     async fn write_group(&self, source: SourceId, group: Vec<Waiting>) {
@@ -159,10 +162,9 @@ impl PostgresStore {
                     let _ = answer.send(Ok(own));
                 }
             }
-            Err(StoreError::Unavailable { maybe_done, source, .. }) => {
-                let cause = full_text(&*source);
+            Err(error @ StoreError::Unavailable { .. }) => {
                 for answer in answers {
-                    let _ = answer.send(Err(unwritten(maybe_done, &cause)));
+                    let _ = answer.send(Err(error.shared()));
                 }
             }
             Err(error) => {
@@ -181,13 +183,5 @@ impl PostgresStore {
 
     async fn write_tried(&self, source: SourceId, written: &[Written]) -> Answer {
         tried(|| write_once(self, source, written)).await
-    }
-}
-
-fn unwritten(maybe_done: bool, cause: &str) -> StoreError {
-    StoreError::Unavailable {
-        act: "write deltas",
-        maybe_done,
-        source: cause.into(),
     }
 }

@@ -65,7 +65,9 @@ pub(super) async fn drop_once(
         .bind(vec![None::<i64>; hashes.len()])
         .bind(vec![None::<i64>; hashes.len()])
         .bind(Vec::<i64>::new())
-        .bind(hashes);
+        .bind(hashes)
+        .bind(0_i64)
+        .bind(0_i64);
     act.run(statement).await?;
     let removed = act.remove_entities(source.0, &references, now).await?;
     act.commit().await?;

@@ -2,7 +2,6 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
-use super::act::Act;
 use super::rows::column;
 use crate::{StoreError, Version, VersionStore};
 use tideline_core::words::{EntityRef, Sequence, SourceId, Timestamp};
@@ -38,22 +37,4 @@ impl VersionStore for PostgresStore {
             .bind(i64::from(limit));
         act.run(statement).await
     }
-}
-
-/// Keeps what entities are before they are modified, unless they are too many.
-pub(super) async fn keep(
-    act: &mut Act,
-    source: SourceId,
-    references: &[&str],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if references.is_empty() || references.len() > Version::MAX_TOGETHER {
-        return Ok(());
-    }
-    let statement = sqlx::query(include_str!("sql/keep_versions.sql"))
-        .bind(source.0)
-        .bind(references)
-        .bind(now.0)
-        .bind(i64::from(Version::MAX_BYTES));
-    act.run(statement).await.map(drop)
 }
