@@ -32,6 +32,7 @@ pub(super) struct Act {
     timeout: Option<Duration>,
     begin: String,
     prepares: bool,
+    always_begins: bool,
 }
 
 impl PostgresStore {
@@ -69,6 +70,7 @@ impl PostgresStore {
             timeout: Some(self.options.statement_timeout),
             begin: self.begin.clone(),
             prepares: self.prepares,
+            always_begins: self.always_begins,
         })
     }
 }
@@ -170,10 +172,10 @@ impl Act {
         self.judge(name, commits, answer).map(|_| ())
     }
 
-    /// Without prepared statements a statement is parsed and run in two steps, which a pooler gives to one connection only
-    /// within a transaction. Says whether one was begun for the next statement alone.
+    /// Begins a transaction for the next statement alone, if that needs one. Without prepared statements a statement is parsed
+    /// and run in two steps, which a pooler gives to one connection only within a transaction. Says whether it did.
     async fn begin_alone(&mut self) -> Result<bool, StoreError> {
-        if self.prepares || self.open {
+        if !self.always_begins || self.open {
             return Ok(false);
         }
         self.begin().await?;

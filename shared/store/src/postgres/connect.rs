@@ -2,10 +2,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool, Row};
+use sqlx::{ConnectOptions, PgPool};
 
 use super::delta_groups::DeltaGroups;
 use super::error::{classify, message};
+use super::rows::column;
 use super::{PostgresOptions, PostgresStore};
 use crate::StoreError;
 use tideline_core::words::{POSTGRES_TLS_FILES, PostgresUrlError, parse_postgres_url};
@@ -26,20 +27,18 @@ impl PostgresStore {
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         let (connect, prepares) = read_url(url)?;
         let place = describe(&connect);
-        let connect = greet(connect, &options, &place).await?;
-        // A dead host is noticed within ten seconds, and not after the two hours of TCP.
-        let begin = format!(
-            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL statement_timeout = {}; SET LOCAL jit = off; \
-             SET LOCAL tcp_keepalives_idle = 5; SET LOCAL tcp_keepalives_interval = 1; SET LOCAL tcp_keepalives_count = 5",
-            options.idle_in_transaction.as_millis().max(1),
-            options.statement_timeout.as_millis().max(1),
-        );
+        let (connect, session) = greet(connect, &options, &place).await?;
+        let begin = match session.is_configured {
+            true => "BEGIN".to_owned(),
+            false => begin_with(&settings(&options)),
+        };
         Ok(Self {
             pool: pool(&connect, options.pool_size, options.acquire_timeout),
             pulse: pool(&connect, 1, PULSE_PATIENCE.min(options.acquire_timeout)),
             options,
             begin,
             prepares,
+            always_begins: !(prepares && session.keeps_to_indexes),
             delta_groups: DeltaGroups::default(),
         })
     }
@@ -71,20 +70,60 @@ fn pool(connect: &PgConnectOptions, size: u32, patience: Duration) -> PgPool {
         .connect_lazy_with(connect.clone())
 }
 
-/// Whether the server is there and new enough; returns how to connect to it. It is asked to end statements that take too long,
-/// and not to compile them: `by_index` lets it believe that they are dear, and compiling takes a hundred times as long as they do.
-/// If a pooler stands before it that does not know the parameter, only transactions ask for both.
+/// What each connection asks of the server (docs/adr/0002).
+fn settings(options: &PostgresOptions) -> Vec<(&'static str, String)> {
+    let milliseconds = |limit: Duration| limit.as_millis().max(1).to_string();
+    let mut settings = vec![
+        ("statement_timeout", milliseconds(options.statement_timeout)),
+        (
+            "idle_in_transaction_session_timeout",
+            milliseconds(options.idle_in_transaction),
+        ),
+    ];
+    let fixed = [
+        // Statements keep to their indexes, however few rows the planner believes their tables to have.
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        // Plans without a choice look expensive; compiling them would take a hundred times as long as they do.
+        ("jit", "off"),
+        // A dead host is noticed within ten seconds, and not after the two hours of TCP.
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "1"),
+        ("tcp_keepalives_count", "5"),
+    ];
+    settings.extend(fixed.map(|(name, value)| (name, value.to_owned())));
+    settings
+}
+
+/// Begins a transaction that has these settings, whatever its session has.
+fn begin_with(settings: &[(&'static str, String)]) -> String {
+    let mut begin = "BEGIN".to_owned();
+    for (name, value) in settings {
+        begin.push_str(&format!("; SET LOCAL {name} = {value}"));
+    }
+    begin
+}
+
+/// What sessions are like here.
+struct Session {
+    /// They began with our settings.
+    is_configured: bool,
+    /// The planner keeps to indexes in them, because of our settings or because of those of the role.
+    keeps_to_indexes: bool,
+}
+
+/// Whether the server is there and new enough; returns how to connect to it, and what the sessions are like. If a pooler stands
+/// before it that refuses our settings or ignores them, each transaction begins with them.
 async fn greet(
     connect: PgConnectOptions,
     options: &PostgresOptions,
     place: &str,
-) -> Result<PgConnectOptions, StoreError> {
-    let limit = options.statement_timeout.as_millis().max(1).to_string();
-    let limited = connect
-        .clone()
-        .options([("statement_timeout", limit.as_str()), ("jit", "off")]);
-    let (connect, mut connection) = match open(&limited, options, place).await? {
-        Ok(connection) => (limited, connection),
+) -> Result<(PgConnectOptions, Session), StoreError> {
+    let configured = (connect.clone())
+        .options(settings(options))
+        .options([("tideline.session", "1")]);
+    let (connect, mut connection) = match open(&configured, options, place).await? {
+        Ok(connection) => (configured, connection),
         Err(error) if is_unknown_parameter(&error) => {
             let connection = open(&connect, options, place).await?;
             (connect, connection.map_err(|error| refused(place, error))?)
@@ -92,19 +131,23 @@ async fn greet(
         Err(error) => return Err(refused(place, error)),
     };
     // Never a prepared statement: behind a pooler it would stay on a connection that others get.
-    let version = sqlx::raw_sql(include_str!("sql/read_server_version.sql"))
+    let found = sqlx::raw_sql(include_str!("sql/read_session.sql"))
         .fetch_one(&mut connection)
         .await
-        .and_then(|row| row.try_get::<String, _>(0))
         .map_err(|error| classify("connect", false, error))?;
     drop(sqlx::Connection::close(connection).await);
-    match version.parse::<u32>() {
-        Ok(number) if number < 130_000 => Err(StoreError::Config(format!(
+    let number: i32 = column(&found, "version")?;
+    if number < 130_000 {
+        return Err(StoreError::Config(format!(
             "store: {place} runs Postgres {}; Tideline needs 13 or newer",
             number / 10_000
-        ))),
-        _ => Ok(connect),
+        )));
     }
+    let session = Session {
+        is_configured: column(&found, "is_configured")?,
+        keeps_to_indexes: column(&found, "keeps_to_indexes")?,
+    };
+    Ok((connect, session))
 }
 
 /// Not through a pool: it would try again until its time is over, whatever the answer was.

@@ -95,6 +95,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "checks",
         include_str!("../../../../migrations/postgres/0024_checks.sql"),
     ),
+    ("plans", include_str!("../../../../migrations/postgres/0025_plans.sql")),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -2,8 +2,8 @@
 //!
 //! Nothing here needs a session: no session locks, no `SET` without `LOCAL`, no `LISTEN`, so PgBouncer may pool
 //! transactions: 1.21 or newer with `max_prepared_statements`, or `statement-cache-capacity=0` in the URL. A hot act is one
-//! statement and so one round trip (with that parameter: one transaction and four round trips); statements live in `sql/`,
-//! one per file. Locks are taken in the order lock of the source's deltas → job row → source row → row `sequence` of counters. Look first at `ingest.rs`
+//! statement and so one round trip; where sessions do not begin with our settings, it is a transaction of three or four round
+//! trips, which does (`connect.rs`). Statements live in `sql/`, one per file. Locks are taken in the order lock of the source's deltas → job row → source row → row `sequence` of counters. Look first at `ingest.rs`
 //! (the page commit), then at `act.rs` (connections and errors).
 
 mod act;
@@ -87,5 +87,8 @@ pub struct PostgresStore {
     begin: String,
     /// Whether statements are prepared once and kept by their connection.
     prepares: bool,
+    /// Whether a single statement is a transaction of its own, too: it must be prepared and run on one connection, or its plan
+    /// depends on what the transaction begins with.
+    always_begins: bool,
     delta_groups: delta_groups::DeltaGroups,
 }

@@ -7,7 +7,7 @@ WITH given AS MATERIALIZED (
     ) WITH ORDINALITY AS g
         (topic, key, hook, delivery, verdict, malformed, body_bytes, stored_bytes, trace, headers, packed, body, place)
     WHERE NOT EXISTS (
-        SELECT 1 FROM events e WHERE e.hook = g.hook AND e.delivery = g.delivery AND by_index(e.sequence))
+        SELECT 1 FROM events e WHERE e.hook = g.hook AND e.delivery = g.delivery)
 ), taken AS (
     UPDATE event_log l SET last = l.last + n.events, bytes = l.bytes + n.bytes
     FROM (SELECT count(*) AS events, coalesce(sum(stored_bytes), 0)::BIGINT AS bytes FROM given) n

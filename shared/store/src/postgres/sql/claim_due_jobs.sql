@@ -7,7 +7,7 @@ WITH picked AS MATERIALIZED (
     WHERE j.due_at <= $4 AND CASE
         WHEN j.state = 'waiting' AND j.kind = ANY ($2::TEXT[]) AND (j.source_id IS NULL OR EXISTS (
             SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= $4))
-        THEN by_index(j.id) END
+        THEN true END
     ORDER BY j.due_at, j.id
     LIMIT $3
     FOR UPDATE OF j SKIP LOCKED
@@ -19,6 +19,6 @@ WITH picked AS MATERIALIZED (
 UPDATE jobs j SET
     state = 'running', worker = $1, token = j.token + 1, attempt = j.attempt + 1, hinted_at = 0, updated_at = $4
 FROM picked p
-WHERE j.ctid = p.place AND by_index(j.id)
+WHERE j.ctid = p.place
 RETURNING j.id, j.token, j.kind, j.key, j.fingerprint, j.args, j.cursor, j.progress, j.attempt, j.rung, j.trigger, j.trace,
     j.source_id, j.cycle, j.due_at

@@ -1,13 +1,13 @@
 -- Of the hinted jobs, those that are due and still at the hinted token become this worker's; as in claim_due_jobs.
--- (`+ 0` keeps the planner from looking for each among all that are due.)
+-- (`coalesce` keeps the planner from looking for each among all that are due.)
 WITH picked AS MATERIALIZED (
     SELECT h.place FROM unnest($5::BIGINT[], $6::BIGINT[]) AS n (id, token)
     CROSS JOIN LATERAL (
         SELECT j.ctid AS place FROM jobs j
-        WHERE j.id = n.id AND j.token = n.token AND j.state = 'waiting' AND j.due_at + 0 <= $4 AND j.kind = ANY ($2::TEXT[])
+        WHERE j.id = n.id AND j.token = n.token AND j.state = 'waiting' AND j.kind = ANY ($2::TEXT[])
+            AND coalesce(j.due_at, 9223372036854775807) <= $4
             AND (j.source_id IS NULL OR EXISTS (
                 SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= $4))
-            AND by_index(j.id)
         LIMIT 1
         FOR UPDATE OF j SKIP LOCKED
     ) h
@@ -20,6 +20,6 @@ WITH picked AS MATERIALIZED (
 UPDATE jobs j SET
     state = 'running', worker = $1, token = j.token + 1, attempt = j.attempt + 1, hinted_at = 0, updated_at = $4
 FROM picked p
-WHERE j.ctid = p.place AND by_index(j.id)
+WHERE j.ctid = p.place
 RETURNING j.id, j.token, j.kind, j.key, j.fingerprint, j.args, j.cursor, j.progress, j.attempt, j.rung, j.trigger, j.trace,
     j.source_id, j.cycle, j.due_at

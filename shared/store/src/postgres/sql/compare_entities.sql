@@ -7,6 +7,6 @@ SELECT
 FROM unnest($2::TEXT[], $3::BYTEA[]) WITH ORDINALITY AS n (ref, fingerprint, place)
 CROSS JOIN LATERAL (
     SELECT e.fingerprint, e.change <> 'removed' AS live FROM entities e
-    WHERE e.source_id = $1 AND e.ref = n.ref AND by_index(e.source_id)
+    WHERE e.source_id = $1 AND e.ref = n.ref
     LIMIT 1
 ) e

@@ -34,7 +34,7 @@ FROM input n
 LEFT JOIN written w ON w.kind = n.kind AND w.key = n.key
 LEFT JOIN LATERAL (
     SELECT j.id, j.token FROM jobs j
-    WHERE w.id IS NULL AND j.kind = n.kind AND j.key = n.key AND by_index(j.id)
+    WHERE w.id IS NULL AND j.kind = n.kind AND j.key = n.key
     LIMIT 1
 ) u ON true
 ORDER BY n.place

@@ -8,7 +8,7 @@ CROSS JOIN LATERAL (
 UNION ALL
 SELECT NULL, NULL, t.page
 FROM unnest($4::INTEGER[], $5::BIGINT[]) AS t (page, read_at)
-JOIN pages p ON p.partition_id = $3 AND p.page = t.page AND by_index(p.partition_id)
+JOIN pages p ON p.partition_id = $3 AND p.page = t.page
 WHERE EXISTS (SELECT 1 FROM deltas x WHERE x.source_id = $1) AND EXISTS (
     SELECT 1 FROM unnest(p.key_hashes) AS h (key_hash)
     CROSS JOIN LATERAL (

@@ -1,2 +1,2 @@
 -- The last of the $2 jobs after $1.
-SELECT max(id) AS last FROM (SELECT j.id FROM jobs AS j WHERE j.id > $1 AND j.kind <> '' AND by_index(j.id) ORDER BY j.id LIMIT $2) AS n
+SELECT max(id) AS last FROM (SELECT j.id FROM jobs AS j WHERE j.id > $1 ORDER BY j.id LIMIT $2) AS n

@@ -4,13 +4,12 @@ SELECT min(moment) AS moment FROM (
      WHERE j.due_at > $1 AND j.due_at < $2 AND j.state = 'waiting'
         AND (j.source_id IS NULL OR EXISTS (
             SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= j.due_at))
-        AND by_index(j.id)
      ORDER BY j.due_at, j.id LIMIT 1)
     UNION ALL
     (SELECT s.hold_until FROM sources s
      WHERE s.state = 'active' AND s.hold_until > $1 AND EXISTS (
         SELECT 1 FROM jobs j WHERE j.source_id = s.id AND j.cycle = s.cycle AND j.due_at < s.hold_until
-            AND j.state = 'waiting' AND by_index(j.id))
+            AND j.state = 'waiting')
      ORDER BY s.hold_until LIMIT 1)
     UNION ALL
     (SELECT s.next_cycle_at FROM sources s

@@ -1,7 +1,7 @@
 -- The partitions whose first page holds what a delta wrote whose reading began before that of the page.
 SELECT t.id
 FROM unnest($2::BIGINT[], $3::BIGINT[]) AS t (id, read_at)
-JOIN pages p ON p.partition_id = t.id AND p.page = 0 AND by_index(p.partition_id)
+JOIN pages p ON p.partition_id = t.id AND p.page = 0
 WHERE EXISTS (SELECT 1 FROM deltas x WHERE x.source_id = $1) AND EXISTS (
     SELECT 1 FROM unnest(p.key_hashes) AS h (key_hash)
     CROSS JOIN LATERAL (

@@ -3,6 +3,5 @@
 SELECT j.id
 FROM unnest($1::BIGINT[], $2::BIGINT[]) AS n (id, token)
 JOIN jobs j ON j.id = n.id AND j.token = n.token AND j.state = 'running' AND j.progress IS NULL AND j.again_at IS NULL
-    AND by_index(j.id)
 ORDER BY j.id
 FOR UPDATE OF j

@@ -4,10 +4,10 @@ WITH made AS MATERIALIZED (
     SELECT h.key_hash
     FROM jobs j
     CROSS JOIN LATERAL (
-        SELECT p.key_hashes, p.makers FROM pages p WHERE p.partition_id = j.id AND by_index(p.partition_id) OFFSET 0
+        SELECT p.key_hashes, p.makers FROM pages p WHERE p.partition_id = j.id OFFSET 0
     ) p
     CROSS JOIN LATERAL unnest(p.key_hashes, p.makers) AS h (key_hash, maker)
-    WHERE j.kind = 'ingest' AND j.key = $2 AND j.source_id = $1 AND by_index(j.id)
+    WHERE j.kind = 'ingest' AND j.key = $2 AND j.source_id = $1
         AND h.key_hash IS NOT NULL AND ($3::BIGINT IS NULL OR h.maker = $3)
     UNION
     SELECT d.key_hash FROM deltas d WHERE d.source_id = $1 AND d.origin = $4 AND d.origin IS NOT NULL

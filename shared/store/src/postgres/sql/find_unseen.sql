@@ -6,7 +6,7 @@ WITH suspects AS MATERIALIZED (
 ), claimed AS MATERIALIZED (
     SELECT DISTINCT h.key_hash
     FROM pages p
-    JOIN jobs j ON j.id = p.partition_id AND by_index(j.id)
+    JOIN jobs j ON j.id = p.partition_id
     CROSS JOIN LATERAL unnest(p.key_hashes, p.makers) AS h (key_hash, maker)
     JOIN suspects x ON x.key_hash = h.key_hash
     WHERE p.source_id = $1

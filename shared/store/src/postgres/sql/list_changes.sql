@@ -8,7 +8,7 @@ FROM (
 LEFT JOIN (
     SELECT e.sequence, e.change, s.name AS source, e.ref, e.changed_at, e.body
     FROM (
-        SELECT * FROM entities e WHERE e.sequence > $1 AND by_index(e.sequence) ORDER BY e.sequence LIMIT $2
+        SELECT * FROM entities e WHERE e.sequence > $1 ORDER BY e.sequence LIMIT $2
     ) e
     JOIN sources s ON s.id = e.source_id
 ) c ON true

@@ -7,7 +7,7 @@ CROSS JOIN LATERAL (
         AND e.ref > CASE WHEN s.name = $4 THEN $5 ELSE '' END
         AND e.ref >= coalesce($3::TEXT, $2::TEXT || ':', '')
         AND e.ref <= coalesce($3::TEXT, $2::TEXT || ';', chr(1114111))
-        AND CASE WHEN e.change <> 'removed' THEN by_index(e.source_id) END
+        AND e.change <> 'removed'
     ORDER BY e.ref
     LIMIT $6
 ) e

@@ -2,7 +2,7 @@
 SELECT e.sequence, e.change, s.name AS source, e.ref, e.changed_at, e.body
 FROM sources s
 CROSS JOIN LATERAL (
-    SELECT * FROM entities e WHERE e.source_id = s.id AND e.ref = $1 AND by_index(e.source_id) LIMIT 1
+    SELECT * FROM entities e WHERE e.source_id = s.id AND e.ref = $1 LIMIT 1
 ) e
 ORDER BY e.sequence DESC
 LIMIT $2

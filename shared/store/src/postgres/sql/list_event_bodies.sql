@@ -1,5 +1,5 @@
 -- Headers and bodies of these events, in order.
 SELECT e.sequence, e.headers, e.packed, e.body
 FROM events e
-WHERE e.sequence = ANY ($1::BIGINT[]) AND by_index(e.sequence)
+WHERE e.sequence = ANY ($1::BIGINT[])
 ORDER BY e.sequence

@@ -5,7 +5,7 @@ FROM event_log l
 LEFT JOIN (
     SELECT sequence, created_at, topic, key, hook, delivery, verdict, malformed, body_bytes, trace
     FROM events
-    WHERE sequence > $1 AND by_index(sequence)
+    WHERE sequence > $1
     ORDER BY sequence
     LIMIT $2
 ) e ON true

@@ -8,4 +8,4 @@ SELECT p.partition_id, p.page, p.fingerprint, p.entities, p.unidentified, p.next
         ) d
     ) ELSE false END AS stale
 FROM unnest($1::BIGINT[]) AS n (id)
-JOIN pages p ON p.partition_id = n.id AND p.page = 0 AND by_index(p.partition_id)
+JOIN pages p ON p.partition_id = n.id AND p.page = 0

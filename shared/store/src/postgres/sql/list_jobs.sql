@@ -4,8 +4,7 @@ SELECT j.id, j.kind, j.key, j.state, j.due_at, j.attempt, j.rung, j.token, j.wor
 FROM jobs j
 LEFT JOIN sources s ON s.id = j.source_id
 LEFT JOIN workers w ON w.worker = j.worker AND w.alive_until > 0
-WHERE j.kind <> ''
-    AND ($1::TEXT IS NULL OR j.kind = $1)
+WHERE ($1::TEXT IS NULL OR j.kind = $1)
     AND ($2::TEXT IS NULL OR j.state = $2)
     AND ($3::TEXT IS NULL OR j.source_id = (SELECT x.id FROM sources x WHERE x.name = $3))
     AND ($4::TEXT IS NULL OR j.key = $4)

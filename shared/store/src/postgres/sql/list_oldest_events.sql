@@ -1,2 +1,2 @@
 -- The oldest events, with what they take.
-SELECT sequence, created_at, stored_bytes FROM events WHERE by_index(sequence) ORDER BY sequence LIMIT $1
+SELECT sequence, created_at, stored_bytes FROM events ORDER BY sequence LIMIT $1

@@ -2,7 +2,6 @@
 WITH found AS MATERIALIZED (
     SELECT j.id FROM jobs j
     WHERE j.due_at IS NOT NULL
-        AND j.kind <> ''
         AND ($1::TEXT IS NULL OR j.kind = $1)
         AND ($2::TEXT IS NULL OR j.state = $2)
         AND ($3::TEXT IS NULL OR j.source_id = (SELECT x.id FROM sources x WHERE x.name = $3))

@@ -3,7 +3,7 @@ SELECT s.name AS source, e.sequence, coalesce(n.original, e.body) AS body, coale
 FROM sources s
 CROSS JOIN LATERAL (
     SELECT * FROM entities e
-    WHERE e.source_id = s.id AND e.ref = $1 AND CASE WHEN e.change <> 'removed' THEN by_index(e.source_id) END
+    WHERE e.source_id = s.id AND e.ref = $1 AND e.change <> 'removed'
     LIMIT 1
 ) e
 LEFT JOIN enrichments n ON n.ref = e.ref AND n.source_id = e.source_id AND n.sequence = e.sequence

@@ -8,5 +8,5 @@ SELECT page, fingerprint, entities, unidentified, next, children, request, etag,
         ) d
     ) ELSE false END AS stale
 FROM pages p
-WHERE p.partition_id = $1 AND p.page >= $2 AND p.page < $3 AND by_index(p.partition_id)
+WHERE p.partition_id = $1 AND p.page >= $2 AND p.page < $3
 ORDER BY p.page

@@ -1,2 +1,2 @@
 -- Topics of the events after a place and up to another one, each once.
-SELECT DISTINCT topic FROM events WHERE sequence > $1 AND sequence <= $2 AND by_index(sequence)
+SELECT DISTINCT topic FROM events WHERE sequence > $1 AND sequence <= $2

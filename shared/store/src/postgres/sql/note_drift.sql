@@ -7,7 +7,7 @@ WITH began AS MATERIALIZED (
         AND EXISTS (SELECT 1 FROM cycles o WHERE o.source_id = $1 AND o.number < $2 AND o.state IN ('complete', 'held'))
 ), changed AS MATERIALIZED (
     SELECT e.ref, CASE e.change WHEN 'added' THEN 'missing' ELSE 'diverged' END AS drift
-    FROM began b JOIN entities e ON e.sequence > b.first_sequence AND by_index(e.sequence)
+    FROM began b JOIN entities e ON e.sequence > b.first_sequence
     WHERE e.source_id IS NOT DISTINCT FROM $1 AND e.change <> 'removed' AND NOT EXISTS (
         SELECT 1 FROM deltas d WHERE d.source_id = $1 AND d.key_hash = e.key_hash AND d.read_at >= b.started_at
     ) AND NOT EXISTS (

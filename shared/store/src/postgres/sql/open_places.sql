@@ -7,15 +7,14 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT count(*) AS taken FROM jobs o
         WHERE o.source_id = s.id AND o.cycle = s.cycle AND o.due_at < $3 AND o.state IN ('waiting', 'running')
-            AND by_index(o.id)
     ) o
     CROSS JOIN LATERAL (
         SELECT p.id, p.due_at FROM jobs p
-        WHERE p.source_id = s.id AND p.cycle = s.cycle AND p.due_at >= $3 AND p.state = 'waiting' AND by_index(p.id)
+        WHERE p.source_id = s.id AND p.cycle = s.cycle AND p.due_at >= $3 AND p.state = 'waiting'
         ORDER BY p.due_at, p.id
         LIMIT greatest(s.parallel - o.taken, 0)
         FOR UPDATE OF p SKIP LOCKED
     ) w
     WHERE s.id = ANY ($1::BIGINT[])
 ) n
-WHERE j.id = n.id AND by_index(j.id)
+WHERE j.id = n.id

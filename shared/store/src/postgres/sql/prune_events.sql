@@ -1,7 +1,7 @@
 -- Drops the events up to a place and notes that, and how much it was, so that a reader who missed something can be told.
 -- Says how many. The log's row is locked last.
 WITH pruned AS (
-    DELETE FROM events WHERE sequence <= $1 AND by_index(sequence) RETURNING stored_bytes
+    DELETE FROM events WHERE sequence <= $1 RETURNING stored_bytes
 ), gone AS (
     SELECT count(*) AS events, coalesce(sum(stored_bytes), 0)::BIGINT AS bytes FROM pruned
 ), noted AS (

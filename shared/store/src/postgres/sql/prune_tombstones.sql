@@ -3,12 +3,12 @@
 WITH pruned AS (
     DELETE FROM entities d USING (
         SELECT e.source_id, e.ref FROM entities e
-        WHERE e.change = 'removed' AND e.changed_at < $1 AND by_index(e.changed_at)
+        WHERE e.change = 'removed' AND e.changed_at < $1
         ORDER BY e.changed_at
         LIMIT $2
         FOR UPDATE SKIP LOCKED
     ) e
-    WHERE d.source_id = e.source_id AND d.ref = e.ref AND by_index(d.source_id)
+    WHERE d.source_id = e.source_id AND d.ref = e.ref
     RETURNING d.sequence
 ), noted AS (
     UPDATE counters n SET value = p.greatest

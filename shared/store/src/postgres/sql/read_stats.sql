@@ -8,5 +8,5 @@ FROM (
         count(*) FILTER (WHERE j.state = 'waiting') AS due,
         min(j.due_at) FILTER (WHERE j.state = 'waiting') AS oldest_due_at,
         count(*) FILTER (WHERE j.state = 'running') AS running
-    FROM jobs j WHERE j.due_at <= $1 AND by_index(j.id)
+    FROM jobs j WHERE j.due_at <= $1
 ) d

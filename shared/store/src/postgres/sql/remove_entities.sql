@@ -4,13 +4,13 @@ WITH doomed AS MATERIALIZED (
     FROM unnest($2::TEXT[]) AS n (ref)
     CROSS JOIN LATERAL (
         SELECT o.ctid AS place FROM entities o
-        WHERE o.source_id = $1 AND o.ref = n.ref AND o.change <> 'removed' AND by_index(o.source_id)
+        WHERE o.source_id = $1 AND o.ref = n.ref AND o.change <> 'removed'
         LIMIT 1
     ) o
 ), removed AS (
     UPDATE entities e SET change = 'removed', body = NULL, changed_at = $3, sequence = s.value + d.number
     FROM doomed d, (SELECT value FROM counters WHERE name = 'sequence') s
-    WHERE e.ctid = d.place AND by_index(e.source_id)
+    WHERE e.ctid = d.place
     RETURNING 1
 ), numbered AS (
     UPDATE counters SET value = value + (SELECT count(*) FROM removed) WHERE name = 'sequence'

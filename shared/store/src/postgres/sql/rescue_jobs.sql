@@ -5,7 +5,7 @@ WITH dead AS MATERIALIZED (
     SELECT worker FROM workers WHERE alive_until < $6
 ), picked AS MATERIALIZED (
     SELECT j.id, j.worker FROM jobs j
-    WHERE j.due_at >= $7 AND j.due_at <= $8 AND j.state = 'running' AND j.worker IN (SELECT worker FROM dead) AND by_index(j.id)
+    WHERE j.due_at >= $7 AND j.due_at <= $8 AND j.state = 'running' AND j.worker IN (SELECT worker FROM dead)
     ORDER BY j.due_at, j.id
     LIMIT $1
     FOR UPDATE OF j SKIP LOCKED
@@ -27,5 +27,5 @@ UPDATE jobs j SET
     hinted_at = 0,
     updated_at = $6
 FROM picked p
-WHERE j.id = p.id AND by_index(j.id)
+WHERE j.id = p.id
 RETURNING j.id, p.worker, j.state = 'parked' AS parked, j.source_id, (j.state = 'parked' OR j.due_at >= $9) AS leaves

@@ -10,7 +10,7 @@ WITH wanted AS MATERIALIZED (
     SELECT f.ref, f.key_hash FROM found f
     CROSS JOIN LATERAL (
         SELECT 1 FROM entities e
-        WHERE e.source_id = $1 AND e.ref = f.ref AND e.change <> 'removed' AND by_index(e.source_id)
+        WHERE e.source_id = $1 AND e.ref = f.ref AND e.change <> 'removed'
         LIMIT 1
     ) l
 )

@@ -4,7 +4,7 @@ INSERT INTO jobs AS j (kind, key, fingerprint, args, state, due_at, trigger, tra
 SELECT 'ingest', s.name || '/' || n.key, n.fingerprint, n.args, 'waiting', $7, p.trigger, p.trace, $2, $3, $8, $8, $1
 FROM unnest($4::TEXT[], $5::BYTEA[], $6::TEXT[]) AS n (key, fingerprint, args)
 JOIN sources s ON s.id = $2
-JOIN jobs p ON p.id = $1 AND by_index(p.id)
+JOIN jobs p ON p.id = $1
 ORDER BY n.key
 ON CONFLICT (kind, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, args = excluded.args, trigger = excluded.trigger, trace = excluded.trace,

@@ -30,6 +30,6 @@ UPDATE jobs j SET
     updated_at = $7
 FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[], $5::INTEGER[], $6::TEXT[])
     AS n (id, token, kind, due_at, rung, error)
-WHERE j.id = n.id AND j.token = n.token AND j.state = 'running' AND by_index(j.id)
+WHERE j.id = n.id AND j.token = n.token AND j.state = 'running'
     AND ($8 OR j.source_id IS NULL OR (n.kind NOT IN ('done', 'parked', 'cancelled', 'retry') AND j.due_at < $9))
 RETURNING j.id, j.token, j.hinted_at, j.source_id, (j.due_at IS NULL OR j.due_at >= $9::BIGINT) AS leaves

@@ -18,6 +18,6 @@ CROSS JOIN LATERAL (
         coalesce(sum((p ->> 'unidentified')::BIGINT), 0)::BIGINT AS unidentified
     FROM jobs j
     CROSS JOIN LATERAL (SELECT j.progress::JSONB AS p) p
-    WHERE j.source_id = n.source_id AND j.cycle = n.number AND by_index(j.id)
+    WHERE j.source_id = n.source_id AND j.cycle = n.number
 ) t
 ORDER BY n.place

@@ -5,12 +5,12 @@ WITH picked AS MATERIALIZED (
     WHERE j.due_at <= $3 AND CASE
         WHEN j.state = 'waiting' AND (j.hinted_at <= 0 OR j.hinted_at <= $2) AND (j.source_id IS NULL OR EXISTS (
             SELECT 1 FROM sources s WHERE s.id = j.source_id AND s.state = 'active' AND s.hold_until <= $3))
-        THEN by_index(j.id) END
+        THEN true END
     ORDER BY j.due_at, j.id
     LIMIT $1
     FOR UPDATE OF j SKIP LOCKED
 )
 UPDATE jobs j SET hinted_at = $3
 FROM picked p
-WHERE j.id = p.id AND by_index(j.id)
+WHERE j.id = p.id
 RETURNING j.kind, j.id, j.token, j.due_at, p.hinted_at > 0 AS resent

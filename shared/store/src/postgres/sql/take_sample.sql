@@ -12,7 +12,7 @@ FROM (
         count(*) FILTER (WHERE j.state = 'waiting') AS due,
         min(j.due_at) FILTER (WHERE j.state = 'waiting') AS oldest_due_at,
         count(*) FILTER (WHERE j.state = 'running') AS running
-    FROM jobs j WHERE j.due_at <= $2 AND by_index(j.id)
+    FROM jobs j WHERE j.due_at <= $2
 ) d
 CROSS JOIN (
     SELECT coalesce(sum((c.totals::JSON ->> 'entities')::BIGINT), 0)::BIGINT AS entities,

@@ -8,12 +8,10 @@ WITH fence AS (
         AND c.source_id = $3 AND c.number = $4 AND c.state = 'bursting'
         AND coalesce((j.progress::JSON ->> 'next_page')::BIGINT, 0) = $8
         AND ($12::BOOLEAN OR NOT s.deltas)
-        AND by_index(j.id)
     RETURNING s.hold_until, s.state
 ), touched AS (
     UPDATE pages p SET cycle = $4, read_at = $11 FROM fence
     WHERE p.partition_id = $1 AND p.page >= $8 AND p.page < $8 + $10 AND p.page = ANY ($9::INTEGER[])
-        AND by_index(p.partition_id)
     RETURNING 1
 )
 SELECT f.hold_until, f.state,

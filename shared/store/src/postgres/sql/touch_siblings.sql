@@ -9,11 +9,10 @@ WITH fence AS (
     WHERE j.id = n.id AND j.token = n.token AND j.state = 'running' AND j.cycle = $2 AND j.again_at IS NULL
         AND j.progress IS NULL AND s.id = $1 AND ($8::BOOLEAN OR NOT s.deltas)
         AND c.source_id = $1 AND c.number = $2 AND c.state = 'bursting'
-        AND by_index(j.id)
     RETURNING j.id, n.read_at
 ), touched AS (
     UPDATE pages p SET cycle = $2, read_at = f.read_at FROM fence f
-    WHERE p.partition_id = f.id AND p.page = 0 AND by_index(p.partition_id)
+    WHERE p.partition_id = f.id AND p.page = 0
     RETURNING 1
 )
 SELECT f.id,

@@ -3,4 +3,4 @@
 UPDATE jobs j SET due_at = j.due_at + $3
 FROM sources s
 WHERE s.id = ANY ($1::BIGINT[]) AND j.source_id = s.id AND j.cycle = s.cycle AND j.due_at > $2 AND j.due_at < $3
-    AND j.state = 'waiting' AND j.rung > 0 AND by_index(j.id)
+    AND j.state = 'waiting' AND j.rung > 0
