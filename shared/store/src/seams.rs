@@ -6,6 +6,7 @@ use super::enrichment_seam::EnrichmentStore;
 use super::event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 use super::hook_secrets::HookSecretStore;
 use super::observations::ObservationStore;
+use super::search_seam::SearchStore;
 use super::sessions::SessionStore;
 use super::sibling_seam::SiblingStore;
 use super::target_seams::TargetStore;
@@ -38,6 +39,7 @@ pub trait Store:
     + EnrichmentStore
     + CheckStore
     + CatalogStore
+    + SearchStore
     + OperatorStore
     + EventStore
     + UpkeepStore
@@ -66,6 +68,7 @@ impl<T> Store for T where
         + EnrichmentStore
         + CheckStore
         + CatalogStore
+        + SearchStore
         + OperatorStore
         + EventStore
         + UpkeepStore

@@ -11,7 +11,7 @@ use tideline_tests::wait_until;
 use crate::database::Database;
 
 /// Name, text, parameters, and the index (or one of those) it has to use for its table.
-const HOT: [(&str, &str, &str, &str); 20] = [
+const HOT: [(&str, &str, &str, &str); 22] = [
     (
         "claim_due_jobs",
         include_str!("../../../shared/store/src/postgres/sql/claim_due_jobs.sql"),
@@ -120,6 +120,18 @@ const HOT: [(&str, &str, &str, &str); 20] = [
         "list_entity_changes",
         include_str!("../../../shared/store/src/postgres/sql/list_entity_changes.sql"),
         "'a', 100",
+        "entities_pkey",
+    ),
+    (
+        "list_names_by_group",
+        include_str!("../../../shared/store/src/postgres/sql/list_names_by_group.sql"),
+        "1, '', 'z', 'x', 'xz', '/', '0', 10, 100",
+        "entities_pkey",
+    ),
+    (
+        "read_entities",
+        include_str!("../../../shared/store/src/postgres/sql/read_entities.sql"),
+        "1, '{a,b}', '{}', 100",
         "entities_pkey",
     ),
     (

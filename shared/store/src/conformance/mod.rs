@@ -40,6 +40,7 @@ pub mod operators;
 pub mod ownership;
 pub mod pages;
 pub mod places;
+pub mod search;
 pub mod sessions;
 pub mod settling;
 pub mod sharing;
@@ -84,6 +85,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_ownership!($open);
         $crate::store_conformance_pages!($open);
         $crate::store_conformance_places!($open);
+        $crate::store_conformance_search!($open);
         $crate::store_conformance_sessions!($open);
         $crate::store_conformance_settling!($open);
         $crate::store_conformance_sharing!($open);

@@ -82,7 +82,7 @@ pub(super) fn reference(row: &PgRow) -> Result<EntityRef, StoreError> {
         .map_err(|error: tideline_core::words::EntityRefError| broken("read a reference", error.to_string()))
 }
 
-fn entity_record(row: &PgRow) -> Result<EntityRecord, StoreError> {
+pub(super) fn entity_record(row: &PgRow) -> Result<EntityRecord, StoreError> {
     Ok(EntityRecord {
         source: column(row, "source")?,
         reference: reference(row)?,
@@ -93,7 +93,7 @@ fn entity_record(row: &PgRow) -> Result<EntityRecord, StoreError> {
     })
 }
 
-fn change(row: &PgRow) -> Result<Change, StoreError> {
+pub(super) fn change(row: &PgRow) -> Result<Change, StoreError> {
     Ok(Change {
         sequence: Sequence(column(row, "sequence")?),
         change: match column(row, "change")? {

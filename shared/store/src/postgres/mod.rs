@@ -33,6 +33,7 @@ mod observations;
 mod operators;
 mod places;
 mod rows;
+mod search;
 mod sessions;
 mod siblings;
 mod sources;

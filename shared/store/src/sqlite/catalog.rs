@@ -144,7 +144,7 @@ impl CatalogStore for SqliteStore {
     }
 }
 
-fn entity_record(row: &SqliteRow, source: &str) -> Result<EntityRecord, sqlx::Error> {
+pub(super) fn entity_record(row: &SqliteRow, source: &str) -> Result<EntityRecord, sqlx::Error> {
     Ok(EntityRecord {
         source: source.to_owned(),
         reference: reference(row, 0)?,
@@ -155,7 +155,7 @@ fn entity_record(row: &SqliteRow, source: &str) -> Result<EntityRecord, sqlx::Er
     })
 }
 
-fn change(row: &SqliteRow) -> Result<Change, sqlx::Error> {
+pub(super) fn change(row: &SqliteRow) -> Result<Change, sqlx::Error> {
     Ok(Change {
         sequence: Sequence(row.try_get(0)?),
         change: word(row, 1)?,

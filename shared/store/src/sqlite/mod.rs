@@ -31,6 +31,7 @@ mod pages;
 mod partitions;
 mod rows;
 mod schema;
+mod search;
 mod sessions;
 mod settle;
 mod siblings;

@@ -7,7 +7,9 @@ use tideline_core::words::{
     JobId, JobRecord, Lease, Origin, PageBatch, PageWrite, Sequence, SourceId, SourceRecord, Timestamp,
 };
 use tideline_store::conformance::changes_after;
-use tideline_store::{ClaimRequest, EntityFilter, JobFilter, SettleRequest, SourceCommand, Store, StoreError};
+use tideline_store::{
+    ClaimRequest, EntityFilter, JobFilter, NameSearch, SettleRequest, SourceCommand, Store, StoreError,
+};
 
 use super::{Act, Attempt, Name};
 
@@ -250,6 +252,18 @@ impl Side {
             }
             for unseen in store.list_unseen_entities(source.id, 100).await.unwrap() {
                 let _ = writeln!(text, "{} {unseen:?}", source.name);
+            }
+            let every = NameSearch {
+                kind: None,
+                namespace: None,
+                name: None,
+                after: "",
+                look: 10_000,
+                limit: 10_000,
+            };
+            let names = store.find_names(source.id, &every).await.unwrap().names;
+            for entity in store.read_entities(source.id, &names, &[], 1_000).await.unwrap() {
+                let _ = writeln!(text, "{} {}", entity.source, entity.reference);
             }
             let source = SourceRecord {
                 id: SourceId(0),

@@ -50,6 +50,16 @@ async fn assert_plans(store: &SqliteStore) {
         ("list_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)"),
         ("list_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref>?)"),
         (
+            "list_names",
+            "SEARCH e USING PRIMARY KEY (source_id=? AND ref>? AND ref<?)",
+        ),
+        (
+            "list_names_by_group",
+            "SEARCH e USING PRIMARY KEY (source_id=? AND ref>? AND ref<?)",
+        ),
+        ("read_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
+        ("find_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid<?)"),
+        (
             "list_entity_changes",
             "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)",
         ),
