@@ -19,13 +19,16 @@ use super::page::limit_of;
 use super::place::Place;
 use super::problem::Problem;
 use super::role::{By, Principal, Read};
-use super::stream::{Chunk, List, respond};
+use super::stream::{Chunk, List, Rest, respond};
 use super::types::{Change, Changes};
 use super::waiting::{Look, Waiting, wait_of};
 use super::{ApiRouter, ApiState};
 
 /// Longest `wait`, in seconds.
 pub(crate) const MAX_WAIT: u64 = 30;
+
+/// Changes that one answer looks at, of which a principal may see few.
+const MAX_LOOKED: usize = 20_000;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(list))
@@ -68,6 +71,7 @@ async fn list(
         api: Arc::clone(&api),
         principal: by.principal,
         next: from,
+        looked: 0,
     };
     respond(&api, feed, limit).await
 }
@@ -101,6 +105,7 @@ struct Feed {
     api: Arc<ApiState>,
     principal: Principal,
     next: FeedPosition,
+    looked: usize,
 }
 
 #[async_trait]
@@ -114,7 +119,12 @@ impl List for Feed {
         self.next = next;
         let largest = changes.iter().filter_map(|change| change.body.as_ref());
         let largest = largest.map(String::len).max().unwrap_or(0);
-        let examined = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+        self.looked += changes.len();
+        let rest = match changes.len() < limit as usize {
+            true => Rest::Nothing,
+            false if self.looked >= MAX_LOOKED => Rest::Later,
+            false => Rest::More,
+        };
         let records = changes
             .into_iter()
             .zip(positions)
@@ -126,11 +136,7 @@ impl List for Feed {
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Chunk {
-            records,
-            examined,
-            largest,
-        })
+        Ok(Chunk { records, largest, rest })
     }
 
     fn head(&self) -> &'static str {

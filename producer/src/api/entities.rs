@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 use tideline_core::words::EntityRef;
-use tideline_store::{EntityFilter, EntityRecord};
+use tideline_store::EntityFilter;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,9 +17,13 @@ use super::extract::{Path, Query};
 use super::page::{MAX_LIMIT, key_of, limit_of, token_of};
 use super::problem::{Code, Problem};
 use super::role::{By, Principal, Read};
-use super::stream::{Chunk, List, respond};
+use super::search::Search;
+use super::stream::{Chunk, List, Rest, respond};
 use super::types::{Change, Entity, Page};
 use super::{ApiRouter, ApiState, sources};
+
+/// Entities that one answer looks at, of which a principal may see few.
+const MAX_LOOKED: usize = 20_000;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
@@ -32,24 +35,25 @@ pub(super) fn router() -> ApiRouter {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct EntitiesQuery {
+pub(super) struct EntitiesQuery {
     /// Owned by the source of this name.
     source: Option<String>,
     /// Of this kind.
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     /// In this namespace.
-    namespace: Option<String>,
-    /// Whose name matches this glob, as in `payments-*`.
-    name: Option<String>,
-    /// With this label: `key=value`, or `key` alone for any value.
-    label: Option<String>,
+    pub(super) namespace: Option<String>,
+    /// Whose name matches this glob, as in `payments-*`. A beginning is found at once, however large the catalog is; other
+    /// patterns are looked for a part at a time.
+    pub(super) name: Option<String>,
+    /// With this label: `key=value`, or `key` alone for any value. Looked for a part at a time.
+    pub(super) label: Option<String>,
     /// With exactly this reference.
     #[serde(rename = "ref")]
-    reference: Option<String>,
+    pub(super) reference: Option<String>,
     /// `next_page_token` of the answer before.
     page_token: Option<String>,
     /// Records of one answer, 1 to 1,000; 100 unless said otherwise. Large ones make it fewer, and so do filters that leave
-    /// most out: go on as long as there is a `next_page_token`.
+    /// most out, to none: go on as long as there is a `next_page_token`.
     limit: Option<u32>,
 }
 
@@ -64,15 +68,21 @@ async fn list(
     Query(query): Query<EntitiesQuery>,
 ) -> Result<Response, Problem> {
     let limit = limit_of(query.limit)?;
-    let after = match key_of::<(String, String)>(query.page_token.as_deref())? {
-        Some((source, reference)) => Some((source, reference_of(&reference)?)),
-        None => None,
-    };
+    let position = key_of::<(String, String)>(query.page_token.as_deref())?;
     if let Some(source) = &query.source {
         sources::find(&api, &by.principal, source).await?;
     }
+    if let Some(search) = Search::of(&query)? {
+        let found = search
+            .begin(&api, &by.principal, query.source.as_deref(), position)
+            .await?;
+        return respond(&api, found, limit).await;
+    }
+    let after = match position {
+        Some((source, reference)) => Some((source, reference_of(&reference)?)),
+        None => None,
+    };
     let entities = Entities {
-        matching: Matching::new(&query)?,
         filter: EntityFilter {
             source: query.source,
             kind: query.kind.map(|kind| kind.to_lowercase()),
@@ -82,6 +92,7 @@ async fn list(
         },
         api: Arc::clone(&api),
         principal: by.principal,
+        looked: 0,
     };
     respond(&api, entities, limit).await
 }
@@ -91,75 +102,11 @@ pub(super) fn reference_of(text: &str) -> Result<EntityRef, Problem> {
         .map_err(|error| Problem::new(Code::InvalidRequest, error.to_string()))
 }
 
-/// What the store does not filter by itself.
-struct Matching {
-    namespace: Option<String>,
-    name: Option<GlobMatcher>,
-    label: Option<(String, Option<String>)>,
-}
-
-#[derive(Deserialize)]
-struct Labelled {
-    metadata: Option<Labels>,
-}
-
-#[derive(Deserialize)]
-struct Labels {
-    labels: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
-impl Matching {
-    fn new(query: &EntitiesQuery) -> Result<Self, Problem> {
-        let glob = |text: &String| {
-            Glob::new(&text.to_lowercase())
-                .map(|glob| glob.compile_matcher())
-                .map_err(|error| Problem::new(Code::InvalidRequest, format!("name: {}", error.kind())))
-        };
-        let label = query.label.as_ref().map(|label| match label.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-            None => (label.clone(), None),
-        });
-        Ok(Self {
-            namespace: query.namespace.as_ref().map(|namespace| namespace.to_lowercase()),
-            name: query.name.as_ref().map(glob).transpose()?,
-            label,
-        })
-    }
-
-    fn matches(&self, entity: &EntityRecord) -> bool {
-        if self.namespace.is_none() && self.name.is_none() && self.label.is_none() {
-            return true;
-        }
-        let reference = entity.reference.as_str().to_lowercase();
-        let rest = reference.split_once(':').map_or(reference.as_str(), |(_, rest)| rest);
-        let (namespace, name) = rest.split_once('/').unwrap_or(("", rest));
-        self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
-            && self.name.as_ref().is_none_or(|glob| glob.is_match(name))
-            && self
-                .label
-                .as_ref()
-                .is_none_or(|(key, value)| has_label(&entity.body, key, value.as_deref()))
-    }
-}
-
-fn has_label(body: &str, key: &str, wanted: Option<&str>) -> bool {
-    let labels = serde_json::from_str::<Labelled>(body).ok();
-    let labels = labels
-        .and_then(|body| body.metadata)
-        .and_then(|metadata| metadata.labels);
-    match (labels.as_ref().and_then(|labels| labels.get(key)), wanted) {
-        (Some(_), None) => true,
-        (Some(serde_json::Value::String(value)), Some(wanted)) => value == wanted,
-        (Some(value), Some(wanted)) => format!("{value}") == wanted,
-        (None, _) => false,
-    }
-}
-
 struct Entities {
     api: Arc<ApiState>,
     principal: Principal,
     filter: EntityFilter,
-    matching: Matching,
+    looked: usize,
 }
 
 #[async_trait]
@@ -173,17 +120,18 @@ impl List for Entities {
             self.filter.after = Some((last.source.clone(), last.reference.clone()));
         }
         let largest = found.iter().map(|entity| entity.body.len()).max().unwrap_or(0);
-        let examined = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        self.looked += found.len();
+        let rest = match found.len() < limit as usize {
+            true => Rest::Nothing,
+            false if self.looked >= MAX_LOOKED => Rest::Later,
+            false => Rest::More,
+        };
         let records = found
             .into_iter()
-            .filter(|entity| self.principal.covers(&entity.source) && self.matching.matches(entity))
+            .filter(|entity| self.principal.covers(&entity.source))
             .map(Entity::try_from)
             .collect::<Result<_, _>>()?;
-        Ok(Chunk {
-            records,
-            examined,
-            largest,
-        })
+        Ok(Chunk { records, largest, rest })
     }
 
     fn head(&self) -> &'static str {

@@ -18,6 +18,7 @@ pub mod hook_secrets;
 pub mod hook_webhooks;
 mod hooks;
 mod jobs;
+mod newest_changes;
 mod operations;
 mod origin;
 mod overview;
@@ -28,6 +29,7 @@ pub mod problem;
 mod push;
 mod replay;
 pub mod role;
+mod search;
 pub(crate) mod sources;
 mod stream;
 mod subscriptions;
@@ -276,6 +278,7 @@ fn nouns() -> ApiRouter {
         .merge(entities::router())
         .merge(push::router())
         .merge(changes::router())
+        .merge(newest_changes::router())
         .merge(jobs::router())
         .merge(operations::router())
         .merge(why::router())

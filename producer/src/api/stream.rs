@@ -24,17 +24,25 @@ const GROWTH: u32 = 4;
 /// Bytes that a chunk should not exceed.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// Records that one answer looks at, if a filter leaves most of them out.
-const MAX_EXAMINED: u32 = 20_000;
-
 /// Records of one reading.
 pub(super) struct Chunk<T> {
     /// Those that pass the filters.
     pub(super) records: Vec<T>,
-    /// How many were read.
-    pub(super) examined: u32,
-    /// The largest body among them, in bytes.
+    /// The largest body among those that were read, in bytes.
     pub(super) largest: usize,
+    /// What comes after them.
+    pub(super) rest: Rest,
+}
+
+/// What comes after a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// More, perhaps.
+    More,
+    /// More, perhaps, and this answer has looked at enough.
+    Later,
+    /// Nothing: the list is at its end.
+    Nothing,
 }
 
 /// A list in the store.
@@ -43,7 +51,7 @@ pub(super) trait List: Send + 'static {
     /// What it has.
     type Record: Serialize + Send;
 
-    /// The next records, at most `limit`; fewer: the list is at its end.
+    /// The next records, at most `limit`.
     async fn read(&mut self, limit: u32) -> Result<Chunk<Self::Record>, Problem>;
 
     /// What comes before the records, in JSON.
@@ -56,7 +64,6 @@ pub(super) trait List: Send + 'static {
 struct Writing<L> {
     list: L,
     left: u32,
-    examined: u32,
     bytes: u64,
     chunk: u32,
     /// The head is written.
@@ -86,14 +93,13 @@ impl<L: List> Writing<L> {
         self.left = self
             .left
             .saturating_sub(u32::try_from(chunk.records.len()).unwrap_or(u32::MAX));
-        self.examined = self.examined.saturating_add(chunk.examined);
         self.bytes += text.len() as u64;
         let fitting = u32::try_from(CHUNK_BYTES / chunk.largest.max(1)).unwrap_or(u32::MAX);
         self.chunk = fitting.clamp(1, self.chunk.saturating_mul(GROWTH));
-        let finished = chunk.examined < asked;
-        if finished || self.left == 0 || self.bytes >= MAX_PAGE_BYTES || self.examined >= MAX_EXAMINED {
+        if chunk.rest != Rest::More || self.left == 0 || self.bytes >= MAX_PAGE_BYTES {
             self.ended = true;
-            text.extend_from_slice(self.list.tail(finished).as_bytes());
+            let tail = self.list.tail(chunk.rest == Rest::Nothing);
+            text.extend_from_slice(tail.as_bytes());
         }
         Ok(Bytes::from(text))
     }
@@ -109,7 +115,6 @@ pub(super) async fn respond<L: List>(api: &ApiState, list: L, limit: u32) -> Res
     let mut writing = Writing {
         list,
         left: limit,
-        examined: 0,
         bytes: 0,
         chunk: FIRST_CHUNK,
         begun: false,

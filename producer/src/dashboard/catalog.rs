@@ -9,7 +9,7 @@ use super::filters::{Filter, filters, pager, quoted};
 use super::format::{ago, bytes, encoded};
 use super::parts::{command, live, live_state};
 use super::shell::{Page, page};
-use super::viewer::{Failure, Fields, Query, Viewer};
+use super::viewer::{Failure, Fields, Query, Viewer, address};
 use super::{entity, export};
 use crate::api::types::{Entity, Page as List};
 use crate::api::{Code, Problem};
@@ -55,7 +55,10 @@ fn rows(viewer: &Viewer, entities: &List<Entity>, query: &Fields) -> Markup {
     html! {
         @if entities.items.is_empty() {
             p.empty {
-                @if entities.next_page_token.is_some() { "Nothing so far: the filters leave most out. Go on with the next page." }
+                @if entities.next_page_token.is_some() { "None so far. A search looks for a moment at a time: go on with the next page." }
+                @else if let Some(wider) = wider(query) {
+                    "No entity has this name. " a href=(wider[0]) { "Names that begin with it" } " · " a href=(wider[1]) { "Names that contain it" }
+                }
                 @else if query.any(FILTERS) { "No entity matches. " a href="/catalog" { "Show all" } }
                 @else { "The catalog is empty until the first page of a source is read. " a href="/" { "See what sources do" } }
             }
@@ -79,6 +82,20 @@ fn rows(viewer: &Viewer, entities: &List<Entity>, query: &Fields) -> Markup {
         }
         (pager("/catalog", FILTERS, query, entities.next_page_token.as_deref()))
     }
+}
+
+/// Addresses of the same list for names that begin with, and that contain, the one that was looked for; none: it was a pattern.
+fn wider(query: &Fields) -> Option<[String; 2]> {
+    let name = query.get("name");
+    if name.is_empty() || name.contains(['*', '?', '[', '{', '\\']) {
+        return None;
+    }
+    Some([format!("{name}*"), format!("*{name}*")].map(|pattern| {
+        let mut values = query.values(FILTERS);
+        values.retain(|(filter, _)| *filter != "name");
+        values.push(("name", &pattern));
+        address("/catalog", &values)
+    }))
 }
 
 /// Kind, namespace and name of a reference.

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use tideline_core::words::grouped;
 
+use super::changes;
 use super::difference;
 use super::format::{ago, bytes, clock, count, encoded};
 use super::json::tree;
@@ -97,7 +98,7 @@ fn facts(viewer: &Viewer, entity: &Entity, context: &Context) -> Markup {
                 dt { "Reference" } dd { code { (entity.reference) } }
                 dt { "Source" } dd { a href=(source_path(&entity.source)) { (entity.source) } }
                 dt { "Changed" } dd { (ago(entity.changed_at.0, now)) ", change "
-                    a href={ "/changes?before=" (entity.sequence + 1) } { "#" (grouped(u64::try_from(entity.sequence).unwrap_or(0))) } }
+                    a href=(changes::path_of(entity.sequence)) { "#" (grouped(u64::try_from(entity.sequence).unwrap_or(0))) } }
                 dt { "Written by" } dd { (writer(viewer, entity, context)) }
                 @for page in &context.origin.pages {
                     dt { "Read from" } dd {

@@ -5,6 +5,7 @@ use tideline_core::words::Settlement;
 use tideline_store::conformance::{Reader, claim_ingest, entities, entity, only};
 
 use super::{bench, spec};
+use crate::dashboard::format;
 
 #[tokio::test]
 async fn the_newest_changes_come_first_however_many_there_are() {
@@ -16,8 +17,9 @@ async fn the_newest_changes_come_first_however_many_there_are() {
     root.write(store, entities(0, 950, 1), None, now).await;
     let first = bench.get("/changes").await;
     assert!(first.html.contains("c0000949") && first.html.contains("c0000850") && !first.html.contains("c0000849"));
-    assert!(first.html.contains("before=851"), "{}", first.html);
-    let older = bench.get("/changes?before=851").await;
+    let next = first.html.split("href=\"").find(|part| part.contains("rel=\"next\""));
+    let (next, _) = next.unwrap().split_once('"').unwrap();
+    let older = bench.get(next).await;
     assert!(older.html.contains("c0000849") && !older.html.contains("c0000850"));
     let found = bench.get("/changes?text=c0000007").await;
     assert!(found.html.contains("c0000007") && !found.html.contains("c0000008"));
@@ -66,5 +68,42 @@ async fn what_a_list_shows_is_exported_as_a_file() {
     assert!(
         list.contains("/catalog/export?name=c000000%2A&amp;format=ndjson"),
         "{list}"
+    );
+}
+
+#[tokio::test]
+async fn a_search_by_name_finds_beginnings_and_parts_and_offers_them_where_a_whole_name_finds_nothing() {
+    let bench = bench().await;
+    let (store, now) = (&bench.store, SystemClock.now());
+    store.sync_sources(&[spec("s")], now).await.unwrap();
+    store.start_cycles(10, now).await.unwrap();
+    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
+    root.write(store, entities(0, 1_500, 1), None, now).await;
+    for (name, hits) in [
+        ("c0001499", 1),
+        ("c000149*", 10),
+        ("*1499", 1),
+        ("c[0]*1499", 1),
+        ("{c,d}0001499", 1),
+        ("C0001499", 1),
+    ] {
+        let shown = bench
+            .get(&format!("/catalog?name={}", format::encoded(name)))
+            .await
+            .html;
+        assert_eq!(shown.matches("/catalog/entity?").count(), hits, "{name}: {shown}");
+        assert!(!shown.contains("rel=\"next\""), "{name} has another page");
+    }
+    let nothing = bench.get("/catalog?name=0001499&kind=component").await.html;
+    for wider in ["0001499%2A", "%2A0001499%2A"] {
+        let link = format!("/catalog?kind=component&amp;name={wider}");
+        assert!(nothing.contains(&link), "{link}: {nothing}");
+    }
+    assert!(
+        bench
+            .get("/catalog?name=none*")
+            .await
+            .html
+            .contains("No entity matches")
     );
 }

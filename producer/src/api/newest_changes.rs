@@ -1,0 +1,94 @@
+//! `/v1/changes/newest`: what happened to the catalog, newest first, for people.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use tideline_core::words::{ChangeKind, Sequence};
+use tideline_store::ChangeSearch;
+use tokio::time::Instant;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::Query;
+use super::page::{key_of, limit_of, token_of};
+use super::problem::Problem;
+use super::role::{By, Read};
+use super::types::{Change, Page, words};
+use super::{ApiRouter, ApiState};
+
+/// How long one answer looks for changes that fit.
+const LOOKS_FOR: Duration = Duration::from_millis(40);
+/// Changes looked at in the first step; each further step looks at twice as many.
+const FIRST_LOOK: u32 = 1_000;
+/// Changes looked at in one step.
+const MAX_LOOK: u32 = 10_000;
+
+pub(super) fn router() -> ApiRouter {
+    OpenApiRouter::new().routes(routes!(newest))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct NewestQuery {
+    /// Of entities that this source owns, or owned.
+    source: Option<String>,
+    /// Of this kind.
+    #[param(value_type = Option<words::ChangeKind>)]
+    change: Option<ChangeKind>,
+    /// Of entities whose reference contains this text.
+    text: Option<String>,
+    /// `next_page_token` of the answer before.
+    page_token: Option<String>,
+    /// Changes of one answer, 1 to 1,000; 100 unless said otherwise. An answer looks for a moment only, so that filters which leave
+    /// most out make it fewer, to none: go on as long as there is a `next_page_token`.
+    limit: Option<u32>,
+}
+
+/// The newest change of each entity, and removals, newest first and without bodies.
+#[utoipa::path(
+    get, path = "/changes/newest", tag = "catalog", params(NewestQuery), security(("token" = ["read"])),
+    responses((status = 200, body = Page<Change>)),
+)]
+async fn newest(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Query(query): Query<NewestQuery>,
+) -> Result<Json<Page<Change>>, Problem> {
+    let limit = limit_of(query.limit)?;
+    let mut before = key_of::<Sequence>(query.page_token.as_deref())?;
+    let text = query.text.map(|text| text.to_lowercase());
+    let (mut items, mut look) = (Vec::new(), FIRST_LOOK);
+    let until = Instant::now() + LOOKS_FOR;
+    loop {
+        let search = ChangeSearch {
+            source: query.source.as_deref(),
+            change: query.change,
+            text: text.as_deref(),
+            before,
+            look,
+            limit: limit.saturating_sub(u32::try_from(items.len()).unwrap_or(limit)),
+        };
+        let found = api.store.find_changes(&search).await?;
+        before = found.next;
+        let seen = found
+            .changes
+            .into_iter()
+            .filter(|change| by.principal.covers(&change.source));
+        for change in seen {
+            items.push(Change::try_from(change)?);
+        }
+        if before.is_none() || items.len() >= limit as usize || Instant::now() >= until {
+            break;
+        }
+        look = (look * 2).min(MAX_LOOK);
+    }
+    Ok(Json(Page {
+        items,
+        next_page_token: before.map(|before| token_of(&before)),
+    }))
+}
