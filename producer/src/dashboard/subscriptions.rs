@@ -10,16 +10,16 @@ use serde_json::json;
 use tideline_core::words::{Role, SubscriptionState, Timestamp, grouped};
 
 use super::Dashboard;
-use super::filters::quoted;
+use super::filters::{pager, quoted};
 use super::format::{ago, encoded};
 use super::parts::{Question, act, command, live, live_state};
 use super::shell::{Page, page};
-use super::viewer::{Act, Failure, Fields, Viewer, back_to};
+use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
 use crate::api::types::{DeadLetter, Page as List, Subscription, Time};
 use crate::api::{Code, Problem};
 
-/// Dead letters shown.
-const LETTERS: usize = 100;
+/// Dead letters of one page.
+const LETTERS: &str = "50";
 
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
@@ -96,15 +96,16 @@ fn follows(subscription: &Subscription) -> String {
     }
 }
 
-async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure> {
+async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> Result<Page, Failure> {
     let base = format!("/v1{}", path_of(&name));
     let subscription: Subscription = viewer.get(&base).await?;
-    let letters: List<DeadLetter> = viewer.get(&format!("{base}/dead-letters")).await?;
+    let asked = [("limit", LETTERS), ("page_token", query.get("page_token"))];
+    let letters: List<DeadLetter> = viewer.list(&format!("{base}/dead-letters"), &asked).await?;
     let content = html! {
         header.page { h1 { a.crumb href="/subscriptions" { "Subscriptions / " } (name) } (live_state()) }
         (live("subscription", facts(&viewer, &subscription)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&subscription))) }
-        (live("letters", dead_letters(&viewer, &name, &letters.items)))
+        (live("letters", dead_letters(&viewer, &name, &letters, &query)))
         (command(&format!("tideline subscriptions show {}", quoted(&name))))
     };
     Ok(page(&viewer, "/subscriptions", &name, content))
@@ -169,13 +170,13 @@ fn commands(subscription: &Subscription) -> Markup {
     }
 }
 
-fn dead_letters(viewer: &Viewer, name: &str, letters: &[DeadLetter]) -> Markup {
+fn dead_letters(viewer: &Viewer, name: &str, letters: &List<DeadLetter>, query: &Fields) -> Markup {
     let path = format!("{}/retry", path_of(name));
     let may = viewer.may(Role::Operate);
     html! {
         section aria-labelledby="letters-title" {
             h2 #letters-title { "Dead letters" }
-            @if letters.is_empty() {
+            @if letters.items.is_empty() {
                 p.empty { "None: no event was given up." }
             } @else {
                 @if may { div.actions {
@@ -193,7 +194,7 @@ fn dead_letters(viewer: &Viewer, name: &str, letters: &[DeadLetter]) -> Markup {
                 div.scroll tabindex="0" { table {
                     thead { tr { th.number { "Event" } th { "Topic and key" } th { "Error" } th.number.wide { "Attempts" } th { "Given up" } th { span.unseen { "Actions" } } } }
                     tbody {
-                        @for letter in letters.iter().take(LETTERS) {
+                        @for letter in &letters.items {
                             tr id={ "letter-" (letter.id) } {
                                 td.number { a href={ "/events/" (encoded(&letter.id)) } { (letter.id) } }
                                 td { @match &letter.event { Some(event) => { (event.topic) " " span.soft { (event.key) } } None => { span.soft { "dropped from the log" } } } }
@@ -208,8 +209,8 @@ fn dead_letters(viewer: &Viewer, name: &str, letters: &[DeadLetter]) -> Markup {
                         }
                     }
                 } }
-                @if letters.len() > LETTERS { p.soft { "The first " (LETTERS) " of " (letters.len()) "." } }
             }
+            (pager(&path_of(name), &[], query, letters.next_page_token.as_deref()))
         }
     }
 }

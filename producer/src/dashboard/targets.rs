@@ -17,6 +17,9 @@ use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
 use crate::api::types::{EntityOfTarget, ObjectOfTarget, Page as List, Status, Target};
 use crate::api::{Code, Problem};
 
+/// Entities, or objects, of one page.
+const ROWS: &str = "50";
+
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
         .route("/targets", get(list))
@@ -76,15 +79,20 @@ fn rows(viewer: &Viewer, found: &[Target]) -> Markup {
 async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> Result<Page, Failure> {
     let base = format!("/v1{}", path_of(&name));
     let target: Target = viewer.get(&base).await?;
-    let failing: List<EntityOfTarget> = viewer.get(&format!("{base}/entities?failing=true&limit=50")).await?;
-    let query = [("limit", "50"), ("page_token", query.get("page_token"))];
-    let objects: List<ObjectOfTarget> = viewer.list(&format!("{base}/objects"), &query).await?;
+    let asked = [
+        ("failing", "true"),
+        ("limit", ROWS),
+        ("page_token", query.get("failing")),
+    ];
+    let failing: List<EntityOfTarget> = viewer.list(&format!("{base}/entities"), &asked).await?;
+    let asked = [("limit", ROWS), ("page_token", query.get("page_token"))];
+    let objects: List<ObjectOfTarget> = viewer.list(&format!("{base}/objects"), &asked).await?;
     let status: Status = viewer.get("/v1/status").await?;
     let content = html! {
         header.page { h1 { a.crumb href="/targets" { "Targets / " } (name) } p { (target.target_type) } (live_state()) }
         (live("target", facts(&viewer, &target, status.last_sequence)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&target))) }
-        (live("failing", entities(&failing.items)))
+        (live("failing", entities(&name, &failing)))
         (live("objects", owned(&viewer, &name, &objects)))
         (command(&format!("tideline targets show {}", quoted(&name))))
     };
@@ -104,7 +112,7 @@ fn facts(viewer: &Viewer, target: &Target, last: i64) -> Markup {
             @if let Some(until) = target.hold_until { dt { "Tried again" } dd { (ago(until.0, viewer.now)) } }
             dt { "Entities" } dd { (grouped(target.entities)) @if target.failing > 0 { ", " (grouped(target.failing)) " failing" } }
             dt { "Objects owned there" } dd { (grouped(target.objects)) }
-            @if let Some(behind) = behind { dt { "Behind" } dd { (count(behind, "number of the change feed", "numbers of the change feed")) } }
+            @if let Some(behind) = behind { dt { "Behind" } dd { @if behind == 0 { "nothing" } @else { "at most " (count(behind, "change", "changes")) } } }
             dt { "Position" } dd { "followed the change feed up to " (target.position) }
             @if let Some(looked) = target.looked_at { dt { "Last whole look" } dd { (ago(looked.0, viewer.now)) } }
         } }
@@ -122,18 +130,21 @@ fn commands(target: &Target) -> Markup {
     }
 }
 
-fn entities(failing: &[EntityOfTarget]) -> Markup {
+fn entities(name: &str, failing: &List<EntityOfTarget>) -> Markup {
     html! {
         section aria-labelledby="failing-title" {
             h2 #failing-title { "Failing entities" }
-            @if failing.is_empty() { p.empty { "None: the target is as the catalog wants it, as far as it was looked at." } }
+            @if failing.items.is_empty() { p.empty { "None: the target is as the catalog wants it, as far as it was looked at." } }
             @else {
                 div.scroll tabindex="0" { table {
                     thead { tr { th { "Entity" } th { "Error" } } }
-                    tbody { @for entity in failing {
+                    tbody { @for entity in &failing.items {
                         tr { td { a href={ "/catalog/entity?ref=" (encoded(entity.reference.as_str())) } { (entity.reference) } } td { span.error { (entity.error.as_deref().unwrap_or_default()) } } }
                     } }
                 } }
+                @if let Some(next) = &failing.next_page_token {
+                    nav.pager aria-label="Pages of failing entities" { a.button href={ (path_of(name)) "?failing=" (encoded(next)) } rel="next" { "Next page →" } }
+                }
             }
         }
     }

@@ -7,30 +7,49 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tideline_core::words::EventSequence;
 use tideline_store::{Outcome, SubscriptionAct};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{find, perform};
 use crate::api::ApiState;
 use crate::api::events::sequence_of;
-use crate::api::extract::{Json as Body, Path};
+use crate::api::extract::{Json as Body, Path, Query};
+use crate::api::page::{MAX_LIMIT, key_of, limit_of, token_of};
 use crate::api::problem::Problem;
 use crate::api::role::{By, Operate, Read};
 use crate::api::types::{DeadLetter, Page};
 
-/// Events that were given up, oldest first, at most 1,000.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LettersQuery {
+    /// `next_page_token` of the answer before.
+    page_token: Option<String>,
+    /// Dead letters of one answer, 1 to 1,000; 1,000 unless said otherwise.
+    limit: Option<u32>,
+}
+
+/// Events that were given up, oldest first.
 #[utoipa::path(
-    get, path = "/subscriptions/{name}/dead-letters", tag = "events", security(("token" = ["read"])),
+    get, path = "/subscriptions/{name}/dead-letters", tag = "events", params(LettersQuery), security(("token" = ["read"])),
     responses((status = 200, body = Page<DeadLetter>)),
 )]
 pub(super) async fn dead_letters(
     State(api): State<Arc<ApiState>>,
     by: By<Read>,
     Path(name): Path<String>,
+    Query(query): Query<LettersQuery>,
 ) -> Result<Json<Page<DeadLetter>>, Problem> {
     by.principal.require_all_sources()?;
+    let limit = limit_of(query.limit.or(Some(MAX_LIMIT)))?;
+    let after = key_of::<EventSequence>(query.page_token.as_deref())?.unwrap_or_default();
     find(&api, &name).await?;
-    let letters = api.store.list_dead_letters(&name, EventSequence(0), 1_000).await?;
-    Ok(Json(Page::whole(letters.into_iter().map(DeadLetter::from).collect())))
+    let letters = api.store.list_dead_letters(&name, after, limit).await?;
+    let full = letters.len() >= limit as usize;
+    let last = letters.last().filter(|_| full).map(|letter| letter.sequence);
+    Ok(Json(Page {
+        items: letters.into_iter().map(DeadLetter::from).collect(),
+        next_page_token: last.map(|last| token_of(&last)),
+    }))
 }
 
 #[derive(Deserialize, ToSchema)]
