@@ -2,7 +2,7 @@
 
 use clap::Args;
 use tideline_core::words::{DriftKind, Timestamp};
-use tideline_producer::api::types::{Check, Drift, Drifted, Page};
+use tideline_producer::api::types::{Checks, Drift, Drifted, Page};
 
 use crate::client::{Client, Request};
 use crate::context::Context;
@@ -60,7 +60,7 @@ async fn checks(context: &Context, client: &Client<'_>, out: &mut Out, args: &Dr
         out.answer(&answer.text())?;
         return Ok(Code::Done);
     }
-    let checks: Page<Check> = answer.read()?;
+    let checks: Checks = answer.read()?;
     if checks.items.is_empty() {
         let text = "The source has not been checked: `check` in the configuration says when it is.";
         out.note(Tone::Plain, text)?;
@@ -77,6 +77,12 @@ async fn checks(context: &Context, client: &Client<'_>, out: &mut Out, args: &Dr
         ]);
     }
     out.grid(&grid)?;
+    if let Some(next) = checks.next_at {
+        out.note(
+            Tone::Dim,
+            format!("The next check is due {}.", moment(next.0, context.now())),
+        )?;
+    }
     if let Some(newest) = checks.items.iter().find(|check| !check.differences.is_empty()) {
         out.line("")?;
         out.grid(&differences_grid(&newest.differences))?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
+use tideline_core::words::Timestamp;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -12,7 +13,7 @@ use super::page::limit_of;
 use super::problem::Problem;
 use super::role::{By, Read};
 use super::sources::{NewestQuery, find};
-use super::types::{Check, Drift, Page};
+use super::types::{Check, Checks, Drift, Page, Time};
 use super::{ApiRouter, ApiState};
 
 pub(super) fn router() -> ApiRouter {
@@ -39,20 +40,29 @@ async fn drift(
 }
 
 /// What the checks of a source found, newest first: readings only to compare it with the catalog (`check` in the configuration).
-/// The newest hundred are kept.
+/// The newest hundred are kept. Also says when the next one is due.
 #[utoipa::path(
     get, path = "/sources/{name}/checks", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name"), NewestQuery),
-    responses((status = 200, body = Page<Check>)),
+    responses((status = 200, body = Checks)),
 )]
 async fn checks(
     State(api): State<Arc<ApiState>>,
     by: By<Read>,
     Path(name): Path<String>,
     Query(query): Query<NewestQuery>,
-) -> Result<Answer<Page<Check>>, Problem> {
+) -> Result<Answer<Checks>, Problem> {
     let limit = limit_of(query.limit)?;
     let source = find(&api, &by.principal, &name).await?;
     let found = api.store.list_checks(source.id, limit).await?;
-    Ok(Answer(Page::whole(found.into_iter().map(Check::from).collect())))
+    // A schedule that never comes again is stored as the last moment there is.
+    let next = api
+        .store
+        .next_check(source.id)
+        .await?
+        .filter(|next| *next < Timestamp(i64::MAX));
+    Ok(Answer(Checks {
+        items: found.into_iter().map(Check::from).collect(),
+        next_at: next.map(Time),
+    }))
 }

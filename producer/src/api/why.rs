@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::extract::Query;
 use super::problem::{Code, Problem};
 use super::role::{By, Principal, Read};
-use super::types::{Cycle, Explanation, Left, Source, SourceStatus, Status, Time, Why};
+use super::types::{Check, Cycle, Explanation, Left, Source, SourceStatus, Status, Time, Why};
 use super::{ApiRouter, ApiState};
 
 /// Partitions looked at to explain a bursting source.
@@ -111,7 +111,9 @@ pub(super) async fn of_job(api: &ApiState, job: &JobRecord) -> Result<Why, Probl
 pub(super) async fn of_source(api: &ApiState, source: SourceRecord) -> Result<SourceStatus, Problem> {
     let cycles = api.store.list_cycles(source.id, CYCLES).await?;
     let reason = reason_of_source(&*api.store, &source, cycles.first(), api.clock.now()).await?;
+    let checks = api.store.list_checks(source.id, 1).await?;
     Ok(SourceStatus {
+        newest_check: checks.into_iter().next().map(Check::from),
         why: Why::new(format!("source {}", source.name), reason),
         left: Left::of(&cycles),
         newest_cycle: cycles.into_iter().next().map(Cycle::from),

@@ -24,49 +24,54 @@ const MAX_DEPTH: usize = 40;
 pub(super) fn tree(value: &RawValue) -> Markup {
     let mut left = MAX_VALUES;
     html! {
-        div.json { (node(value, 0, &mut left)) }
+        div.json { (node(None, value, 0, &mut left)) }
         @if left == 0 {
             p.soft { "Only the first " (MAX_VALUES) " values are shown of " (bytes(value.get().len() as u64)) "." }
         }
     }
 }
 
-fn node(value: &RawValue, depth: usize, left: &mut usize) -> Markup {
+/// A value with its key, which is part of what folds it.
+fn node(key: Option<&str>, value: &RawValue, depth: usize, left: &mut usize) -> Markup {
     let text = value.get();
     match text.as_bytes().first() {
         Some(b'{') if depth < MAX_DEPTH => match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
             Ok(fields) => {
                 let count = fields.len();
                 let fields = fields.iter().map(|(key, value)| (Some(key.as_str()), *value));
-                branch("{", "}", count, fields, depth, left)
+                branch(key, ["{", "}"], count, fields, depth, left)
             }
-            Err(_) => leaf(text),
+            Err(_) => leaf(key, text),
         },
         Some(b'[') if depth < MAX_DEPTH => match serde_json::from_str::<Vec<&RawValue>>(text) {
             Ok(items) => branch(
-                "[",
-                "]",
+                key,
+                ["[", "]"],
                 items.len(),
                 items.iter().map(|item| (None, *item)),
                 depth,
                 left,
             ),
-            Err(_) => leaf(text),
+            Err(_) => leaf(key, text),
         },
-        _ => leaf(text),
+        _ => leaf(key, text),
     }
 }
 
+fn named(key: Option<&str>) -> Markup {
+    html! { @if let Some(key) = key { span.key { (key) } ": " } }
+}
+
 fn branch<'a>(
-    begin: &str,
-    end: &str,
+    key: Option<&str>,
+    [begin, end]: [&str; 2],
     count: usize,
     values: impl Iterator<Item = (Option<&'a str>, &'a RawValue)>,
     depth: usize,
     left: &mut usize,
 ) -> Markup {
     if count == 0 {
-        return html! { (begin) (end) };
+        return html! { (named(key)) (begin) (end) };
     }
     let mut shown = Vec::new();
     for (key, value) in values {
@@ -74,22 +79,20 @@ fn branch<'a>(
             break;
         }
         *left -= 1;
-        shown.push((key, node(value, depth + 1, left)));
+        shown.push(node(key, value, depth + 1, left));
     }
     html! {
         details open[depth < OPEN] {
-            summary { (begin) span.soft { " " (count) " " (end) } }
+            summary { (named(key)) (begin) span.soft { " " (count) " " (end) } }
             ul {
-                @for (key, value) in &shown {
-                    li { @if let Some(key) = key { span.key { (key) } ": " } (value) }
-                }
+                @for value in &shown { li { (value) } }
                 @if shown.len() < count { li.soft { "…" } }
             }
         }
     }
 }
 
-fn leaf(text: &str) -> Markup {
+fn leaf(key: Option<&str>, text: &str) -> Markup {
     let string = serde_json::from_str::<String>(text).ok();
     let shown = string.as_deref().unwrap_or(text);
     let (cut, more) = match shown.char_indices().nth(MAX_TEXT) {
@@ -97,6 +100,7 @@ fn leaf(text: &str) -> Markup {
         None => (shown, false),
     };
     html! {
+        (named(key))
         @if string.is_some() { span.text { (cut) } } @else { code { (cut) } }
         @if more { span.soft { " … " (bytes(shown.len() as u64)) } }
     }

@@ -19,7 +19,7 @@ use futures::{Stream, StreamExt as _, stream};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tideline_core::rules::fingerprint;
-use tideline_core::words::{Fingerprint, Timestamp};
+use tideline_core::words::{Fingerprint, SourceRecord, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -162,9 +162,24 @@ impl Live {
             .store
             .list_hook_hours(Timestamp(state.clock.now().0 - HOUR))
             .await?;
-        let text =
-            format!("{stats:?} {sources:?} {events:?} {subscriptions:?} {targets:?} {workers} {queue:?} {hooks:?}");
+        let checks = self.checks(&sources).await?;
+        let text = format!(
+            "{stats:?} {sources:?} {events:?} {subscriptions:?} {targets:?} {workers} {queue:?} {hooks:?} {checks:?}"
+        );
         Ok((fingerprint(text.as_bytes()), stats.running > 0))
+    }
+
+    /// When each of the sources that the configuration has checked was last checked.
+    async fn checks(&self, sources: &[SourceRecord]) -> Result<Vec<Timestamp>, Problem> {
+        let (state, mut ended) = (&self.api.state, Vec::new());
+        let settings = state.settings.iter().flat_map(|settings| &settings.sources);
+        for checked in settings.filter(|source| source.check.is_some()) {
+            if let Some(source) = sources.iter().find(|source| source.name == checked.name) {
+                let newest = state.store.list_checks(source.id, 1).await?;
+                ended.extend(newest.first().map(|check| check.ended_at));
+            }
+        }
+        Ok(ended)
     }
 
     /// The channel of an address; one that nobody looked at is opened.

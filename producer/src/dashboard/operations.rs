@@ -5,8 +5,9 @@ use axum::routing::get;
 use maud::{Markup, html};
 use tideline_core::words::{Role, SourceState, grouped};
 
+use super::configuration::Keys;
 use super::filters::{Filter, filters, pager};
-use super::format::{ago, bytes, count, length};
+use super::format::{ago, bytes, count};
 use super::parts::{audit_row, command, live, live_state};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Fields, Query, Viewer};
@@ -57,7 +58,7 @@ async fn show(viewer: Viewer) -> Result<Page, Failure> {
         (live("workers", workers(&viewer, &status)))
         div.columns {
             @if let Some(storage) = &storage { (stored(storage)) }
-            @if let Some(configuration) = &configuration { (configured(configuration)) }
+            @if let Some(configuration) = &configuration { (Keys::of_the_process(configuration).section("Configuration of this process")) }
         }
         (command("tideline check"))
     };
@@ -200,6 +201,8 @@ fn checked(configuration: &Configuration, findings: &[String]) -> Markup {
 
 fn stored(storage: &Storage) -> Markup {
     let largest = storage.tables.first().map_or(1, |table| table.bytes.max(1));
+    // SQLite does not know how many rows a table has.
+    let counted = storage.tables.iter().any(|table| table.rows.is_some());
     html! {
         section aria-labelledby="storage-title" {
             h2 #storage-title { "Store, " (bytes(storage.bytes)) }
@@ -207,40 +210,17 @@ fn stored(storage: &Storage) -> Markup {
                 p.empty { "What each table takes is not told of a SQLite file this large: finding out would read all of it." }
             } @else {
                 div.scroll tabindex="0" { table {
-                    thead { tr { th { "Table" } th.number { "Size" } th.number { "Rows, about" } th.wide { span.unseen { "Share" } } } }
+                    thead { tr { th { "Table" } th.number { "Size" } @if counted { th.number { "Rows, about" } } th.wide { span.unseen { "Share" } } } }
                     tbody { @for table in storage.tables.iter().take(TABLES) {
                         tr {
                             td { (table.name) }
                             td.number { (bytes(table.bytes)) }
-                            td.number { @if let Some(rows) = table.rows { (grouped(rows)) } }
+                            @if counted { td.number { @if let Some(rows) = table.rows { (grouped(rows)) } } }
                             td.wide.share { progress max=(largest) value=(table.bytes) aria-label={ "Size of " (table.name) } {} }
                         }
                     } }
                 } }
                 @if storage.tables.len() > TABLES { p.soft { (storage.tables.len() - TABLES) " smaller tables are left out." } }
-            }
-        }
-    }
-}
-
-fn configured(configuration: &Configuration) -> Markup {
-    let ms = |ms: u64| length(std::time::Duration::from_millis(ms));
-    let seconds = |seconds: u64| length(std::time::Duration::from_secs(seconds));
-    html! {
-        section aria-labelledby="configuration-title" {
-            h2 #configuration-title { "Configuration of this process" }
-            dl.facts.card {
-                dt { "store" } dd { code { (configuration.store) } }
-                dt { "queue" } dd { code { (configuration.queue) } }
-                dt { "listen" } dd { code { (configuration.listen.as_deref().unwrap_or("none")) } }
-                dt { "worker.concurrency" } dd { (configuration.worker.concurrency) }
-                dt { "worker.lease" } dd { (ms(configuration.worker.lease_ms)) }
-                dt { "worker.poll" } dd { (ms(configuration.worker.poll_ms)) }
-                dt { "scheduler.poll" } dd { (ms(configuration.scheduler.poll_ms)) }
-                dt { "scheduler.resend_after" } dd { (ms(configuration.scheduler.resend_after_ms)) }
-                dt { "changes.retention" } dd { (seconds(configuration.changes_retention_seconds)) }
-                dt { "shutdown.grace" } dd { (seconds(configuration.shutdown_grace_seconds)) }
-                dt { "database.max_connections" } dd { (configuration.database_max_connections) }
             }
         }
     }

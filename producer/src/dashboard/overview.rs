@@ -9,7 +9,7 @@ use super::format::{ago, encoded, sentence};
 use super::parts::{act, command, last_cycle, live, live_state, phase, progress, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Viewer};
-use super::{Dashboard, chart, history, needs};
+use super::{Dashboard, chart, checks, history, needs};
 use crate::api::Problem;
 use crate::api::types::{Cycle, Figures, Hook, Job, Page as List, SourceStatus, Status, Subscription, Target};
 
@@ -119,7 +119,7 @@ fn card(viewer: &Viewer, status: &SourceStatus, cycles: &[Cycle]) -> Markup {
             header {
                 h3 { a href=(path) { (source.name) } }
                 span.kind { (source.source_type) }
-                (phase(source, newest))
+                (phase(status))
             }
             p.why { (sentence(&status.why.sentence, now)) }
             @if let Some(cycle) = newest.filter(|cycle| cycle.ended_at.is_none()) {
@@ -127,6 +127,7 @@ fn card(viewer: &Viewer, status: &SourceStatus, cycles: &[Cycle]) -> Markup {
             } @else if !cycles.is_empty() {
                 (chart::cycles(cycles, BARS, 36, false))
             }
+            @if let Some(check) = &status.newest_check { p.checked { (checks::sentence(check, now)) } }
             dl.figures {
                 div { dt { "Entities" } dd { (grouped(source.entities)) } }
                 @if let Some(cycle) = newest {

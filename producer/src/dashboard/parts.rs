@@ -1,11 +1,12 @@
 //! Small components that pages share.
 
 use maud::{Markup, PreEscaped, Render, html};
+use tideline_core::rules::Why;
 use tideline_core::words::{CycleState, JobState, SourceState, Timestamp, grouped};
 
 use super::format::{ago, encoded, length};
 use super::live::{BEGIN, CLOSE, END};
-use crate::api::types::{AuditEntry, Cycle, Source};
+use crate::api::types::{AuditEntry, Cycle, SourceStatus};
 
 /// What is swapped when it changes. Not to be nested.
 pub(super) fn live(id: &'static str, content: impl Render) -> Markup {
@@ -95,12 +96,18 @@ impl Render for Question<'_> {
 }
 
 /// In a word, where a source is.
-pub(super) fn phase(source: &Source, cycle: Option<&Cycle>) -> Markup {
+pub(super) fn phase(status: &SourceStatus) -> Markup {
+    let (source, cycle) = (&status.source, status.newest_cycle.as_ref());
     let (class, word) = match (source.state, cycle.map(|cycle| cycle.state)) {
         (SourceState::Blocked, _) => ("bad", "blocked"),
         (SourceState::Orphaned, _) => ("warn", "orphaned"),
         (SourceState::Paused, _) => ("warn", "paused"),
-        (SourceState::Active, Some(CycleState::Bursting)) => ("busy", "reading"),
+        (SourceState::Active, Some(CycleState::Bursting)) => match status.why.reason {
+            Why::OnRung { .. } => ("warn", "backing off"),
+            Why::HeldBackBySource { .. } => ("warn", "rate limited"),
+            Why::PartitionParked { .. } | Why::Parked { .. } => ("bad", "parked"),
+            _ => ("busy", "reading"),
+        },
         (SourceState::Active, Some(CycleState::Sweeping)) => ("busy", "sweeping"),
         _ if source.held.as_ref().is_some_and(|held| !held.approved) => ("warn", "sweep held"),
         _ if source.requested.is_some() => ("busy", "requested"),

@@ -6,8 +6,9 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
-use tideline_core::words::{Role, SourceState, grouped};
+use tideline_core::words::{CycleState, Role, SourceState, grouped};
 
+use super::configuration::Keys;
 use super::filters::quoted;
 use super::format::{ago, bytes, count, encoded, length, sentence};
 use super::held;
@@ -15,11 +16,11 @@ use super::parts::{
     Question, act, command, cycle_state, last_cycle, legend, live, live_state, phase, progress, source_path,
 };
 use super::shell::{Page, page};
-use super::viewer::{Act, Failure, Fields, Viewer, back_to};
-use super::{Dashboard, chart, timeline};
+use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
+use super::{Dashboard, chart, checks, drift, timeline};
 use crate::api::types::{
-    Approval, AuditEntry, Configuration, Cycle, Drift, Job, Malformed, Page as List, Reset, SourceConfiguration,
-    SourceStatus, Unseen,
+    Approval, AuditEntry, Checks, Configuration, Cycle, Drift, Job, Malformed, Page as List, Reset, SourceStatus,
+    Unseen,
 };
 use crate::api::{Code, Problem};
 
@@ -28,6 +29,9 @@ const BARS: usize = 100;
 
 /// Cycles in the table.
 const ROWS: usize = 20;
+
+/// Cycles in the table of somebody who wants to see them all.
+const ALL: usize = 1_000;
 
 pub(super) fn router() -> Router<Dashboard> {
     Router::new()
@@ -42,19 +46,21 @@ struct Source {
     parked: Vec<Job>,
     malformed: Vec<Malformed>,
     drifts: Vec<Drift>,
+    checks: Checks,
     unseen: Option<Vec<Unseen>>,
     acts: Vec<AuditEntry>,
     events: timeline::Events,
-    configuration: Option<SourceConfiguration>,
+    keys: Option<Keys>,
 }
 
 impl Source {
-    async fn read(viewer: &Viewer, name: &str) -> Result<Self, Problem> {
+    async fn read(viewer: &Viewer, name: &str, cycles: usize) -> Result<Self, Problem> {
         let base = format!("/v1{}", source_path(name));
         let status: SourceStatus = viewer.get(&format!("{base}/why")).await?;
-        let cycles: List<Cycle> = viewer.get(&format!("{base}/cycles?limit={BARS}")).await?;
+        let cycles: List<Cycle> = viewer.get(&format!("{base}/cycles?limit={cycles}")).await?;
         let malformed: List<Malformed> = viewer.get(&format!("{base}/malformed?limit=20")).await?;
         let drifts: List<Drift> = viewer.get(&format!("{base}/drift?limit=5")).await?;
+        let checks: Checks = viewer.get(&format!("{base}/checks?limit=20")).await?;
         let jobs = async |state: &str| {
             let query = [("source", name), ("state", state), ("limit", "20")];
             viewer.list::<List<Job>>("/v1/jobs", &query).await
@@ -74,10 +80,13 @@ impl Source {
         } else {
             (Vec::new(), None)
         };
-        let configuration = configuration.and_then(|all| all.sources.into_iter().find(|source| source.name == name));
-        let topics = configuration.as_ref().map_or(&[][..], |source| &source.topics);
+        let all = configuration.iter().flat_map(|all| &all.sources);
+        let topics = all
+            .filter(|source| source.name == name)
+            .flat_map(|source| &source.topics);
+        let topics: Vec<String> = topics.cloned().collect();
         Ok(Self {
-            events: timeline::read(viewer, name, topics).await?,
+            events: timeline::read(viewer, name, &topics).await?,
             open: jobs("running").await?.items,
             parked: jobs("parked").await?.items,
             unseen: unseen.map(|list| list.items),
@@ -85,9 +94,26 @@ impl Source {
             cycles: cycles.items,
             malformed: malformed.items,
             drifts: drifts.items,
+            checks,
             acts,
-            configuration,
+            keys: configuration.and_then(|all| Keys::of_source(&all, name)),
         })
+    }
+}
+
+impl Source {
+    /// Whether the configuration of this process says when it is checked.
+    fn is_checked(&self) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.gives("check"))
+    }
+
+    fn happened(&self) -> timeline::Happened<'_> {
+        timeline::Happened {
+            cycles: &self.cycles,
+            checks: &self.checks.items,
+            acts: &self.acts,
+            events: &self.events,
+        }
     }
 }
 
@@ -100,8 +126,9 @@ pub(super) fn optional<T>(found: Result<T, Problem>) -> Result<Option<T>, Proble
     }
 }
 
-async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure> {
-    let source = Source::read(&viewer, &name).await?;
+async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> Result<Page, Failure> {
+    let rows = if query.get("cycles") == "all" { ALL } else { ROWS };
+    let source = Source::read(&viewer, &name, rows.max(BARS)).await?;
     let path = source_path(&name);
     let content = html! {
         header.page {
@@ -111,13 +138,14 @@ async fn show(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure>
         }
         (live("now", now(&viewer, &source)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&source, &path))) }
-        (live("cycles", cycles(&viewer, &source)))
+        (live("cycles", cycles(&viewer, &source, rows)))
         div.columns {
             (live("partitions", partitions(&viewer, &source)))
             (live("malformed", malformed(&viewer, &source)))
-            (live("drift", drift(&viewer, &source.drifts)))
-            (live("timeline", timeline::section(&viewer, &name, &source.cycles, &source.acts, &source.events)))
-            @if let Some(configuration) = &source.configuration { (configured(configuration)) }
+            (live("drift", drift::section(&viewer, &source.drifts)))
+            (live("checks", checks::section(&viewer, &source.checks, source.is_checked())))
+            (live("timeline", timeline::section(&viewer, &name, &source.happened())))
+            @if let Some(keys) = &source.keys { (keys.section("Configuration")) }
         }
         (command(&format!("tideline sources show {}", quoted(&name))))
     };
@@ -129,7 +157,7 @@ fn now(viewer: &Viewer, source: &Source) -> Markup {
     let newest = status.newest_cycle.as_ref();
     html! {
         section {
-            p { (phase(&status.source, newest)) " " (sentence(&status.why.sentence, now)) }
+            p { (phase(status)) " " (sentence(&status.why.sentence, now)) }
             @if let Some(cycle) = newest.filter(|cycle| cycle.ended_at.is_none()) { (progress(cycle, now)) }
             dl.figures.strip {
                 div { dt { "Entities" } dd { a href={ "/catalog?source=" (encoded(&status.source.name)) } { (grouped(status.source.entities)) } } }
@@ -189,14 +217,18 @@ fn commands(source: &Source, path: &str) -> Markup {
     }
 }
 
-fn cycles(viewer: &Viewer, source: &Source) -> Markup {
+fn cycles(viewer: &Viewer, source: &Source, rows: usize) -> Markup {
+    let (newest, path) = (
+        source.cycles.get(..BARS).unwrap_or(&source.cycles),
+        source_path(&source.status.source.name),
+    );
     html! {
         section aria-labelledby="cycles-title" {
             h2 #cycles-title { "Cycles" }
             @if source.cycles.is_empty() {
                 p.empty { "No cycle has run yet. It starts as soon as a scheduler and a worker are up, or with Refresh." }
             } @else {
-                (chart::cycles(&source.cycles, source.cycles.len().clamp(30, BARS), 84, true))
+                (chart::cycles(newest, newest.len().clamp(30, BARS), 84, true))
                 (legend())
                 div.scroll tabindex="0" {
                     table {
@@ -205,9 +237,10 @@ fn cycles(viewer: &Viewer, source: &Source) -> Markup {
                             th.number { "Added" } th.number { "Modified" } th.number { "Removed" } th.number.wide { "Pages" }
                             th.number.wide { "Malformed" }
                         } }
-                        tbody { @for cycle in source.cycles.iter().take(ROWS) { (cycle_row(viewer, cycle)) } }
+                        tbody { @for cycle in source.cycles.iter().take(rows) { (cycle_row(viewer, cycle)) } }
                     }
                 }
+                @if source.cycles.len() > rows && rows < ALL { p.pager { a href={ (path) "?cycles=all#cycles-title" } { "All cycles that are kept" } } }
             }
         }
     }
@@ -219,7 +252,7 @@ fn cycle_row(viewer: &Viewer, cycle: &Cycle) -> Markup {
     html! {
         tr id={ "cycle-" (cycle.number) } {
             td.number { (cycle.number) }
-            td { (cycle_state(cycle.state)) @if let Some(reason) = &cycle.reason { p.error { (sentence(reason, viewer.now)) } } }
+            td { (cycle_state(cycle.state)) @if let Some(reason) = &cycle.reason { p.error.held[cycle.state == CycleState::Held] { (sentence(reason, viewer.now)) } } }
             td.wide { (cycle.trigger.as_str()) }
             td { (ago(cycle.started_at.0, viewer.now)) }
             td.number.wide { @if let Some(took) = took { (took) } }
@@ -276,57 +309,6 @@ fn malformed(viewer: &Viewer, source: &Source) -> Markup {
                     }
                 } }
                 p.soft { "They are kept from the sweep: fix them at the source, or the expression that reads them." }
-            }
-        }
-    }
-}
-
-fn drift(viewer: &Viewer, drifts: &[Drift]) -> Markup {
-    html! {
-        @if !drifts.is_empty() {
-            section aria-labelledby="drift-title" {
-                h2 #drift-title { "Drift: changed, and no event told of it" }
-                div.scroll tabindex="0" { table {
-                    thead { tr { th.number { "Cycle" } th { "Found" } th.number { "Missing" } th.number { "Extra" } th.number { "Diverged" } } }
-                    tbody { @for drift in drifts {
-                        tr {
-                            td.number { (drift.cycle) }
-                            td { (ago(drift.found_at.0, viewer.now)) }
-                            td.number { (grouped(drift.missing)) }
-                            td.number { (grouped(drift.extra)) }
-                            td.number { (grouped(drift.diverged)) }
-                        }
-                        @if !drift.differences.is_empty() {
-                            tr { td colspan="5" { details { summary.soft { "which" } ul {
-                                @for entity in &drift.differences { li { (entity.reference) } }
-                            } } } }
-                        }
-                    } }
-                } }
-            }
-        }
-    }
-}
-
-fn configured(source: &SourceConfiguration) -> Markup {
-    let ms = |ms: u64| length(std::time::Duration::from_millis(ms));
-    html! {
-        section aria-labelledby="configuration-title" {
-            h2 #configuration-title { "Configuration" }
-            dl.facts.card {
-                dt { "type" } dd { (source.source_type) }
-                dt { "burst.length" } dd { (ms(source.burst_length_ms)) }
-                dt { "burst.interval" } dd { (ms(source.burst_interval_ms)) }
-                dt { "rest" } dd { @match source.rest_ms { Some(rest) => { (ms(rest)) } None => { "by schedule only" } } }
-                dt { "removals.confirm_cycles" } dd { (source.confirm_cycles) }
-                dt { "parallel_partitions" } dd { (source.parallel_partitions) }
-                dt { "page_timeout" } dd { (ms(source.page_timeout_ms)) }
-                @if let Some(schedule) = &source.schedule { dt { "schedule" } dd { code { (schedule) } } }
-                dt { "backoff" } dd { (source.backoff_rungs) " failures in a row are waited out" }
-                dt { "removals.reject_above_percent" } dd { @match source.reject_above_percent { Some(percent) => { (percent) } None => { "none" } } }
-                dt { "removals.reject_empty" } dd { (source.reject_empty) }
-                @if let Some(drift) = &source.drift { dt { "drift" } dd { (drift) } }
-                @if !source.topics.is_empty() { dt { "on" } dd { code { (source.topics.join(", ")) } } }
             }
         }
     }

@@ -1,14 +1,14 @@
-//! Everything that happened to a source, in one list: cycles, guards, configuration, webhooks that it follows, drift, and what
+//! Everything that happened to a source, in one list: cycles, guards, configuration, webhooks that it follows, checks, drift, and what
 //! people and programs did.
 
 use maud::{Markup, html};
 use tideline_core::words::{CycleState, Timestamp, grouped};
 
 use super::chart;
-use super::format::{ago, encoded, length, sentence};
+use super::format::{ago, count, encoded, length, sentence};
 use super::viewer::Viewer;
 use crate::api::Problem;
-use crate::api::types::{AuditEntry, Cycle, Event, Page as List};
+use crate::api::types::{AuditEntry, Check, Cycle, Event, Page as List};
 
 /// Entries shown.
 const ENTRIES: usize = 40;
@@ -21,6 +21,8 @@ enum About {
     Guard,
     Configuration,
     Webhook,
+    Check,
+    Drift,
     Act,
 }
 
@@ -33,6 +35,8 @@ impl About {
             Self::Guard => ("warn", "guard"),
             Self::Configuration => ("plain", "config"),
             Self::Webhook => ("plain", "webhook"),
+            Self::Check => ("cycle", "check"),
+            Self::Drift => ("warn", "drift"),
             Self::Act => ("act", "act"),
         }
     }
@@ -74,13 +78,32 @@ pub(super) async fn read(viewer: &Viewer, source: &str, topics: &[String]) -> Re
     })
 }
 
+/// What happened to a source.
+pub(super) struct Happened<'a> {
+    pub(super) cycles: &'a [Cycle],
+    pub(super) checks: &'a [Check],
+    pub(super) acts: &'a [AuditEntry],
+    pub(super) events: &'a Events,
+}
+
 /// The list, newest first.
-pub(super) fn section(viewer: &Viewer, source: &str, cycles: &[Cycle], acts: &[AuditEntry], events: &Events) -> Markup {
-    let now = viewer.now;
-    let mut entries: Vec<Entry> = cycles.iter().filter_map(|cycle| of_cycle(cycle, now)).collect();
-    entries.extend(acts.iter().map(of_act));
-    entries.extend(events.own.iter().map(of_own));
+pub(super) fn section(viewer: &Viewer, source: &str, happened: &Happened<'_>) -> Markup {
+    let (now, events) = (viewer.now, happened.events);
+    let mut entries: Vec<Entry> = (happened.cycles.iter())
+        .filter_map(|cycle| of_cycle(cycle, now))
+        .collect();
+    entries.extend(happened.acts.iter().map(of_act));
+    // A check that found something is also an event of that moment.
+    let checked = |event: &&Event| {
+        let at = event.created_at;
+        event.topic == "drift.found" && happened.checks.iter().any(|check| check.ended_at == at)
+    };
+    entries.extend(events.own.iter().filter(|event| !checked(event)).map(of_own));
     entries.extend(events.webhooks.iter().map(of_webhook));
+    let told = happened.checks.iter().enumerate();
+    // What found nothing is no news, but for the newest one.
+    let told = told.filter(|(place, check)| *place == 0 || check.total() > 0 || check.failure.is_some());
+    entries.extend(told.map(|(_, check)| of_check(check)));
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     html! {
         section aria-labelledby="timeline-title" {
@@ -127,6 +150,29 @@ fn of_cycle(cycle: &Cycle, now: Timestamp) -> Option<Entry> {
     })
 }
 
+fn of_check(check: &Check) -> Entry {
+    let (about, text) = match (check.total(), &check.failure) {
+        (0, None) => (About::Check, html! { "nothing differs from the source" }),
+        (0, Some(failure)) => (
+            About::Trouble,
+            html! { "a check was not complete" p.error { (failure) } },
+        ),
+        (total, failure) => (
+            About::Drift,
+            html! {
+                "a check found that " (count(total, "entity differs", "entities differ")) " from the source: "
+                (grouped(check.missing)) " missing, " (grouped(check.extra)) " extra, " (grouped(check.diverged)) " diverged"
+                @if let Some(failure) = failure { p.error { (failure) } }
+            },
+        ),
+    };
+    Entry {
+        at: check.ended_at.0,
+        about,
+        text,
+    }
+}
+
 fn of_act(act: &AuditEntry) -> Entry {
     let arguments = act.arguments.get();
     Entry {
@@ -147,7 +193,7 @@ fn of_own(event: &Event) -> Entry {
         "source.restarted" => (About::Configuration, "what identifies its data changed: a fresh cycle"),
         "source.orphaned" => (About::Configuration, "no longer in the configuration"),
         "source.failing" => (About::Trouble, "failed again and again within a day"),
-        "drift.found" => (About::Guard, "a cycle found drift"),
+        "drift.found" => (About::Drift, "drift was found"),
         other => (About::Cycle, other),
     };
     Entry {

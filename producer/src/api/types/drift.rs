@@ -41,6 +41,14 @@ pub struct Drifted {
     pub drift: DriftKind,
 }
 
+impl Check {
+    /// All entities that differed.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.missing + self.extra + self.diverged
+    }
+}
+
 impl From<DriftDifference> for Drifted {
     fn from(difference: DriftDifference) -> Self {
         Self {
@@ -61,6 +69,16 @@ impl From<DriftRecord> for Drift {
             differences: record.differences.into_iter().map(Drifted::from).collect(),
         }
     }
+}
+
+/// What the checks of a source found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Checks {
+    /// The newest ones, newest first.
+    pub items: Vec<Check>,
+    /// When the next one is due; absent: none is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Time>,
 }
 
 /// What a check found: a reading of the source only to compare it with the catalog.

@@ -3,7 +3,7 @@ use tideline_core::rules;
 use tideline_store::{StoreStats, WorkerRecord};
 use utoipa::ToSchema;
 
-use super::{Collision, Cycle, Left, Malformed, Source, Time, Unseen};
+use super::{Check, Collision, Cycle, Left, Malformed, Source, Time, Unseen};
 
 /// A live worker process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -70,6 +70,9 @@ pub struct SourceStatus {
     /// What its newest complete cycle left for people to look at.
     #[serde(default)]
     pub left: Option<Left>,
+    /// What its newest check found (`check` in the configuration); absent: it was never checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_check: Option<Check>,
     /// What it waits for.
     pub why: Why,
 }

@@ -1,10 +1,12 @@
 //! The page of a source: acts, a held sweep, a plan.
 
 use tideline_core::clock::{Clock as _, SystemClock};
-use tideline_core::words::{CycleEnd, CycleState, Role, Settlement};
+use tideline_core::words::{
+    CheckRecord, CycleEnd, CycleState, DriftDifference, DriftKind, DriftTotals, Role, Settlement, Timestamp,
+};
 use tideline_store::conformance::{Reader, claim_ingest, entities, only};
 
-use super::{bench, somebody, spec};
+use super::{Bench, EVIL, bench, somebody, spec};
 
 #[tokio::test]
 async fn acts_of_the_dashboard_are_in_the_audit_log_with_who_and_why() {
@@ -83,4 +85,64 @@ async fn a_source_that_cannot_be_planned_here_says_so() {
         bench.get_as(somebody(Role::Read, &[]), "/sources/s/plan").await.status,
         403
     );
+}
+
+/// The source was checked just now, and this was found.
+async fn checked(bench: &Bench, found: u64, failure: Option<&str>) {
+    let (store, now) = (&bench.store, SystemClock.now());
+    let source = store.find_source("s").await.unwrap().unwrap().id;
+    let due = store.next_check(source).await.unwrap();
+    store.move_check(source, due, now).await.unwrap();
+    let token = store.begin_check(source, now, now).await.unwrap().unwrap();
+    let differs = |number| DriftDifference {
+        reference: format!("component:default/x{number}").parse().unwrap(),
+        drift: DriftKind::Extra,
+    };
+    let record = CheckRecord {
+        began_at: now,
+        ended_at: now,
+        totals: DriftTotals {
+            extra: found,
+            ..DriftTotals::default()
+        },
+        differences: (0..found).map(differs).collect(),
+        failure: failure.map(str::to_owned),
+    };
+    let next = Timestamp(now.0 + 3_600_000);
+    assert!(store.end_check(source, token, &record, next).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_source_shows_what_its_checks_found_and_when_the_next_one_is_due() {
+    let bench = bench().await;
+    bench.store.sync_sources(&[spec("s")], SystemClock.now()).await.unwrap();
+    assert!(!bench.get("/").await.html.contains("Checked "));
+    checked(&bench, 0, None).await;
+    for page in ["/", "/sources/s"] {
+        let shown = bench.get(page).await.html;
+        assert!(shown.contains("nothing differs from the source"), "{page}: {shown}");
+    }
+    checked(&bench, 3, None).await;
+    assert!(bench.get("/").await.html.contains("3 entities differ"));
+    let shown = bench.get("/sources/s").await.html;
+    for part in [
+        "component:default/x2",
+        "gone at the source",
+        "The next check is due",
+        "a check found that 3 entities differ",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(
+        !shown.contains("drift was found"),
+        "it is in the timeline twice: {shown}"
+    );
+    checked(&bench, 0, Some(EVIL)).await;
+    assert!(bench.get("/").await.html.contains("not complete"));
+    let shown = bench.get("/sources/s").await.html;
+    assert!(
+        shown.contains("a check was not complete") && shown.contains("&lt;script&gt;alert(1)"),
+        "{shown}"
+    );
+    assert!(!shown.contains("<script>alert"), "{shown}");
 }
