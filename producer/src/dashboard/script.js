@@ -70,7 +70,9 @@
       stream.onerror = () => show("off", "reconnecting");
       stream.addEventListener("changed", (event) => {
         const fragments = JSON.parse(event.data);
-        if (paused) held.push(...fragments); else swap(fragments);
+        if (!paused) return swap(fragments);
+        held.push(...fragments);
+        show("off", "paused, updates wait");
       });
     };
     open();
