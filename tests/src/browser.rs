@@ -206,6 +206,15 @@ impl Browser {
         self.ask("Emulation.setEmulatedMedia", features).await.map(drop)
     }
 
+    /// Runs no script of any page from now on; what the harness asks is still answered.
+    ///
+    /// # Errors
+    /// Those of the protocol.
+    pub async fn without_scripts(&mut self) -> Result<()> {
+        let off = json!({"value": true});
+        self.ask("Emulation.setScriptExecutionDisabled", off).await.map(drop)
+    }
+
     /// What the window shows, as PNG.
     ///
     /// # Errors

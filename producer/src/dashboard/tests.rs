@@ -1,5 +1,6 @@
 //! Pages as a browser gets them, from a store whose every text is markup. Tests are divided by page.
 
+mod acts;
 mod catalog;
 mod events;
 mod hooks;
@@ -56,15 +57,29 @@ pub(super) async fn bench() -> Bench {
     }
 }
 
+/// With more configuration.
+pub(super) async fn bench_with(yaml: &str) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench_of(&folder.path().join("t.db"), yaml).await;
+    Bench {
+        _folder: folder,
+        ..bench
+    }
+}
+
 /// On a store of this path.
 pub(super) async fn bench_on(path: &std::path::Path) -> Bench {
+    bench_of(path, "").await
+}
+
+async fn bench_of(path: &std::path::Path, yaml: &str) -> Bench {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path.to_str().unwrap()).await.unwrap());
     let api = Api::new(ApiParts {
         store: Arc::clone(&store),
         queue: Arc::new(InProcessQueue::default()),
         clock: Arc::new(SystemClock),
         planner: None,
-        settings: Some(Arc::new(settings())),
+        settings: Some(Arc::new(settings(yaml))),
         stop: CancellationToken::new(),
     });
     over(&api, store)
@@ -80,10 +95,13 @@ fn over(api: &Api, store: Arc<dyn Store>) -> Bench {
 }
 
 /// A configuration with a hook and a source that follows it.
-fn settings() -> Settings {
+fn settings(more: &str) -> Settings {
     let yaml = "hooks:\n  - { name: ci, provider: token, header: x-token, secret: s3cret }\nsources:\n  - name: s\n    type: http\n    \
                 base_url: http://localhost\n    resources: [{ name: all, path: / }]\n    on: [{ topic: 'github.*', refresh: source }]\n";
-    tideline_config::parse(yaml, std::path::Path::new("tideline.yaml"), &|_| None).unwrap()
+    tideline_config::parse(&format!("{yaml}{more}"), std::path::Path::new("tideline.yaml"), &|_| {
+        None
+    })
+    .unwrap()
 }
 
 pub(super) fn spec(name: &str) -> SourceSpec {

@@ -25,7 +25,7 @@ const ACCESSIBLE: &str = r#"(() => {
 })()"#;
 
 /// Every page, of a store that has something to show.
-const PAGES: [&str; 25] = [
+pub(crate) const PAGES: [&str; 25] = [
     "/",
     "/sources/inventory",
     "/sources/inventory/plan",

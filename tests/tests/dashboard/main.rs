@@ -4,5 +4,7 @@
 
 mod acts;
 mod every_page;
+mod live;
 mod pictures;
 mod stage;
+mod without_scripts;

@@ -1,0 +1,78 @@
+//! What an open page does by itself, and what it leaves alone.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use tideline_tests::browser::Browser;
+
+use crate::stage::{Stage, shows};
+
+/// Where the person is on the page: what they typed, whether the cursor is there, what they opened, how far they scrolled.
+const PERSON: &str = r#"(() => {
+  const field = document.querySelector("form[action$='/delete'] [name=reason]");
+  return [field.value, document.activeElement === field, field.closest("details").open, window.scrollY, window.mark];
+})()"#;
+
+#[tokio::test]
+async fn live_updates_leave_focus_scroll_and_what_somebody_types_alone() -> Result<()> {
+    let Some(mut browser) = Browser::start().await? else {
+        return Ok(());
+    };
+    let stage = Stage::prepare().await?.run().await?;
+    stage.sign_in(&mut browser).await?;
+    browser.resize(800, 500).await?;
+    browser.open(&format!("{}/sources/inventory", stage.address)).await?;
+    browser
+        .wait("document.querySelector('#live').dataset.state === 'on'")
+        .await?;
+    browser
+        .value("document.querySelector(\"form[action$='/delete']\").closest('details').open = true")
+        .await?;
+    browser
+        .fill("form[action$='/delete'] [name=reason]", "half a sen")
+        .await?;
+    browser
+        .value("document.querySelector(\"form[action$='/delete'] [name=reason]\").focus()")
+        .await?;
+    browser.value("window.scrollTo(0, 120); window.mark = 'stays'").await?;
+    let before = browser.value(PERSON).await?;
+    ensure!(before == json!(["half a sen", true, true, 120, "stays"]), "{before}");
+    stage.write_entities(38, 5)?;
+    stage.refresh().await?;
+    // The commands, where the person is, change with the cycle too.
+    browser.wait("document.querySelector('#cycle-2') !== null").await?;
+    let after = browser.value(PERSON).await?;
+    ensure!(after == before, "{after}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn live_updates_wait_while_they_are_paused_and_are_made_up_for_afterwards() -> Result<()> {
+    let Some(mut browser) = Browser::start().await? else {
+        return Ok(());
+    };
+    let stage = Stage::prepare().await?.run().await?;
+    stage.sign_in(&mut browser).await?;
+    browser
+        .open(&format!("{}/changes?change=removed", stage.address))
+        .await?;
+    browser
+        .wait("document.querySelector('#live').dataset.state === 'on'")
+        .await?;
+    browser.press("p").await?;
+    browser
+        .wait("document.querySelector('#live').textContent === 'paused'")
+        .await?;
+    stage.write_entities(39, 1)?;
+    stage.refresh().await?;
+    let told = "document.querySelector('#live').textContent.includes('updates wait')";
+    browser.wait(told).await?;
+    ensure!(
+        browser.value(&shows("mail-039")).await? == false && browser.value(&shows("No change matches")).await? == true,
+        "a paused page changed"
+    );
+    browser.press("p").await?;
+    browser.wait(&shows("mail-039")).await?;
+    browser
+        .wait("document.querySelector('#live').textContent === 'live'")
+        .await
+}
