@@ -3,10 +3,12 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{FILES, Home};
+use support::{DEADLINE, FILES, Home, Running};
 
 const SMALL: [&str; 8] = [
     "demo",
@@ -148,4 +150,55 @@ fn the_hint_after_a_demo_names_the_store_it_was_told() {
         !said.out.contains("next in"),
         "a run of one cycle has no next one: {said:?}"
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_demo_prints_the_address_of_its_dashboard_and_opens_it_in_the_browser() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let home = Home::empty();
+    // What a Linux desktop opens addresses with.
+    home.write(
+        "bin/xdg-open",
+        "#!/bin/sh\nprintf %s \"$1\" > opened.part && mv opened.part opened\n",
+    );
+    let opener = home.path("bin/xdg-open");
+    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let mut command = home.command(&demo(&["--open", "--dashboard-port", "0"]));
+    command.env("PATH", format!("{}:{path}", home.path("bin").display()));
+    let mut running = Running {
+        child: command.spawn().unwrap(),
+    };
+    let stdout = running.child.stdout.take().unwrap();
+    let lines = BufReader::new(stdout).lines().map(Result::unwrap);
+    let printed = lines
+        .filter_map(|line| line.strip_prefix("The dashboard is at ").map(str::to_owned))
+        .next()
+        .unwrap();
+    let started = Instant::now();
+    let opened = loop {
+        if let Ok(opened) = std::fs::read_to_string(home.path("opened")) {
+            break opened;
+        }
+        assert!(started.elapsed() < DEADLINE, "nothing was opened");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(opened, printed);
+    home.wait_for(&["health", &opened], |said| said.out.starts_with("200"));
+}
+
+#[test]
+fn a_run_prints_the_address_of_its_dashboard() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listen = format!("listen: 127.0.0.1:{port}");
+    let home = Home::with(&FILES.replace("listen: none", &listen));
+    home.record(0, "first");
+    let mut running = home.start(&["run"]);
+    let stdout = running.child.stdout.take().unwrap();
+    let first = BufReader::new(stdout).lines().next().unwrap().unwrap();
+    let address = format!("http://127.0.0.1:{port}/");
+    assert!(first.contains(&format!("dashboard and API on {address}")), "{first}");
+    home.wait_for(&["health", &address], |said| said.out.starts_with("200"));
 }
