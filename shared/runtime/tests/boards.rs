@@ -29,6 +29,7 @@ fn record() {
     metrics::enqueued("ingest", "inserted", 1);
     metrics::rescued(false, 1);
     metrics::cycle_ended("s", "complete");
+    metrics::drift("s", "missing", 1);
     metrics::pages("s", "written", 1);
     metrics::entities("s", "added", 1);
     metrics::source_request("s", "ok", second);
