@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: test servers format lint tests build bench real
+.PHONY: test servers format lint tests build bench pictures real
 
 test: servers format lint tests
 
@@ -33,6 +33,12 @@ bench: servers
 	$(CARGO) build --release
 	$(CARGO) build --release --package tideline-bench
 	TIDELINE_BIN=$(CURDIR)/target/release/tideline $(CURDIR)/target/release/tideline-bench $(BENCH) $(ARGS)
+
+# The pictures of the dashboard in docs/dashboard, which need Chromium; PICTURES=all also takes each page in the dark and 360 pixels
+# wide, in target/dashboard.
+PICTURES ?= 1
+pictures:
+	TIDELINE_WRITE_SCREENSHOTS=$(PICTURES) $(CARGO) test -p tideline-tests --all-features --test dashboard pictures
 
 # Tideline against programs that nobody here wrote: Backstage, GitHub's payloads, schemathesis, … Not part of `make test`: it needs
 # Python 3.9, npm and the network to install them. CASE="backstage datasette" for some; see tests/real/README.md.
