@@ -7,9 +7,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tideline_core::rules::TopicGlob;
 use tideline_core::words::{
-    EventHead, EventSequence, JobId, JobRecord, JobState, REFRESH_KIND, RefreshRequest, SubscriptionRecord,
+    EventHead, EventSequence, JobRecord, JobState, REFRESH_KIND, RefreshRequest, SubscriptionRecord,
 };
-use tideline_store::JobFilter;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,8 +22,8 @@ use super::{ApiRouter, ApiState};
 
 /// Under this name the rules of sources store how far they have come.
 const RULES: &str = "refresh";
-/// Refresh jobs that are looked at, in steps of a thousand.
-const MAX_STEPS: u32 = 20;
+/// Refresh jobs that are shown.
+const MAX_JOBS: u32 = 1_000;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(show))
@@ -140,26 +139,13 @@ fn sources_for(api: &ApiState, topic: &str) -> Vec<String> {
 }
 
 async fn refreshed_by(api: &ApiState, head: &EventHead) -> Result<Vec<Refreshed>, Problem> {
+    let text = format!("\"event\":{}", head.sequence);
+    let jobs = api.store.find_jobs(REFRESH_KIND, &text, MAX_JOBS).await?;
     let mut found = Vec::new();
-    let mut after: Option<JobId> = None;
-    for _ in 0..MAX_STEPS {
-        let filter = JobFilter {
-            kind: Some(REFRESH_KIND.to_owned()),
-            after,
-            limit: 1_000,
-            ..JobFilter::default()
-        };
-        let jobs = api.store.list_jobs(&filter).await?;
-        after = jobs.last().map(|job| job.id);
-        let all = jobs.len() < 1_000;
-        for job in jobs {
-            let request: Option<RefreshRequest> = serde_json::from_str(&job.args).ok();
-            if let Some(request) = request.filter(|request| request.event == head.sequence.0) {
-                found.push(refreshed(request.source, job, head));
-            }
-        }
-        if all {
-            break;
+    for job in jobs {
+        let request: Option<RefreshRequest> = serde_json::from_str(&job.args).ok();
+        if let Some(request) = request.filter(|request| request.event == head.sequence.0) {
+            found.push(refreshed(request.source, job, head));
         }
     }
     Ok(found)

@@ -3,7 +3,7 @@
 //! other. Each act looks at a bounded part and says where it stopped.
 
 use async_trait::async_trait;
-use tideline_core::words::{Change, ChangeKind, EntityRef, Sequence, SourceId};
+use tideline_core::words::{Change, ChangeKind, EntityRef, JobRecord, Sequence, SourceId};
 
 use super::{EntityRecord, StoreError};
 
@@ -159,6 +159,10 @@ pub trait SearchStore: Send + Sync {
         texts: &[String],
         limit: u32,
     ) -> Result<Vec<EntityRecord>, StoreError>;
+
+    /// Jobs of a kind whose args contain a text, by number; at most `limit` (1 to 1,000). Looks at all jobs of the kind: it is for
+    /// kinds of which there are few.
+    async fn find_jobs(&self, kind: &str, text: &str, limit: u32) -> Result<Vec<JobRecord>, StoreError>;
 
     /// Changes of the feed, newest first.
     async fn find_changes(&self, search: &ChangeSearch<'_>) -> Result<FoundChanges, StoreError>;

@@ -7,7 +7,7 @@ use super::*;
 
 /// Texts of a request that may be anything, by the names of their properties: what people write, names that are looked up, and
 /// values for others.
-const FREE: [&str; 16] = [
+const FREE: [&str; 17] = [
     "error",
     "args",
     "body",
@@ -15,6 +15,7 @@ const FREE: [&str; 16] = [
     "kind",
     "namespace",
     "label",
+    "text",
     "key",
     "hook",
     "actor",

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::deltas::gone;
-use super::{Reader, T0, changes_after, claim_ingest, entity, only, spec, t};
+use super::{Reader, T0, changes_after, claim_ingest, entity, new_job, only, spec, t};
 use crate::{ChangeSearch, NamePattern, NameSearch, Store};
-use tideline_core::words::{ChangeKind, EntityRef, SourceId};
+use tideline_core::words::{ChangeKind, EntityRef, NewJob, SourceId};
 
 /// Kinds and namespaces whose names lie close together in the order of references, in two sources.
 const REFERENCES: [&str; 12] = [
@@ -161,6 +161,28 @@ pub async fn found_entities_are_read_if_they_live_and_contain_what_is_wanted(sto
     assert_eq!(only(kept).body, "{\"tier\":\"silver\"}");
 }
 
+pub async fn jobs_of_a_kind_are_found_by_what_their_args_contain(store: Arc<dyn Store>) {
+    let job = |kind: &str, key: &str, event: u32| NewJob {
+        kind: kind.to_owned(),
+        args: format!("{{\"event\":{event}}}"),
+        ..new_job(key, "1")
+    };
+    let jobs = [
+        job("refresh", "a", 7),
+        job("other", "b", 7),
+        job("refresh", "c", 8),
+        job("refresh", "d", 7),
+    ];
+    store.enqueue(&jobs, T0).await.unwrap();
+    let find = async |text: &str, limit| {
+        let found = store.find_jobs("refresh", text, limit).await.unwrap();
+        found.into_iter().map(|job| job.key).collect::<Vec<_>>()
+    };
+    assert_eq!(find("\"event\":7", 10).await, ["a", "d"]);
+    assert_eq!(find("\"event\":7", 1).await, ["a"]);
+    assert_eq!(find("\"event\":%", 10).await, [""; 0], "a text is no pattern");
+}
+
 pub async fn changes_are_found_newest_first_by_source_kind_and_text_in_steps_of_any_size(store: Arc<dyn Store>) {
     let source = filled(&store).await;
     let removal = gone(REFERENCES[4], t(5));
@@ -224,6 +246,7 @@ macro_rules! store_conformance_search {
             search: names_are_found_by_kind_namespace_and_pattern_in_steps_of_any_size,
             a_search_looks_at_a_bounded_part_and_says_where_it_goes_on,
             found_entities_are_read_if_they_live_and_contain_what_is_wanted,
+            jobs_of_a_kind_are_found_by_what_their_args_contain,
             changes_are_found_newest_first_by_source_kind_and_text_in_steps_of_any_size,
         );
     };

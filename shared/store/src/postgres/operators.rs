@@ -210,7 +210,7 @@ pub(super) async fn retry_in(act: &mut Act, job: JobId, now: Timestamp) -> Resul
     Ok(())
 }
 
-fn job_record(row: &PgRow) -> Result<JobRecord, StoreError> {
+pub(super) fn job_record(row: &PgRow) -> Result<JobRecord, StoreError> {
     let state = job_state_of(column(row, "state")?)?;
     let due_at = moment(row, "due_at")?.filter(|due| state == JobState::Waiting && due.0 < NO_PLACE);
     Ok(JobRecord {

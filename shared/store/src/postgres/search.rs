@@ -4,10 +4,11 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::catalog::{change, entity_record, reference};
 use super::error::broken;
+use super::operators::job_record;
 use super::rows::column;
 use crate::search_seam::{Walk, stepped, walked};
 use crate::{ChangeSearch, EntityRecord, FoundChanges, FoundNames, NameSearch, SearchStore, StoreError};
-use tideline_core::words::{ChangeKind, EntityRef, SourceId};
+use tideline_core::words::{ChangeKind, EntityRef, JobRecord, SourceId};
 
 #[async_trait]
 impl SearchStore for PostgresStore {
@@ -70,6 +71,15 @@ impl SearchStore for PostgresStore {
             .bind(texts)
             .bind(i64::from(limit.clamp(1, 1_000)));
         act.rows(statement).await?.iter().map(entity_record).collect()
+    }
+
+    async fn find_jobs(&self, kind: &str, text: &str, limit: u32) -> Result<Vec<JobRecord>, StoreError> {
+        let mut act = self.reading("find jobs").await?;
+        let statement = sqlx::query(include_str!("sql/find_jobs_by_args.sql"))
+            .bind(kind)
+            .bind(text)
+            .bind(i64::from(limit.clamp(1, 1_000)));
+        act.rows(statement).await?.iter().map(job_record).collect()
     }
 
     async fn find_changes(&self, search: &ChangeSearch<'_>) -> Result<FoundChanges, StoreError> {

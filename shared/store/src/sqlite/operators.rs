@@ -207,7 +207,7 @@ pub(super) async fn retry_in(tx: &mut SqliteConnection, job: JobId, now: Timesta
     Ok(())
 }
 
-fn job_record(row: &SqliteRow) -> Result<JobRecord, sqlx::Error> {
+pub(super) fn job_record(row: &SqliteRow) -> Result<JobRecord, sqlx::Error> {
     Ok(JobRecord {
         id: JobId(row.try_get(0)?),
         kind: row.try_get(1)?,

@@ -4,11 +4,12 @@ use sqlx::{Row, query};
 
 use super::catalog::{change, entity_record};
 use super::failure::failed;
+use super::operators::job_record;
 use super::rows::{json, reference};
 use super::{SqliteStore, sql};
 use crate::search_seam::{Walk, stepped, walked};
 use crate::{ChangeSearch, EntityRecord, FoundChanges, FoundNames, NameSearch, SearchStore, StoreError};
-use tideline_core::words::{ChangeKind, EntityRef, SourceId};
+use tideline_core::words::{ChangeKind, EntityRef, JobRecord, SourceId};
 
 #[async_trait]
 impl SearchStore for SqliteStore {
@@ -84,6 +85,19 @@ impl SearchStore for SqliteStore {
                 .collect::<Result<_, _>>()
         };
         read.await.map_err(failed("read entities"))
+    }
+
+    async fn find_jobs(&self, kind: &str, text: &str, limit: u32) -> Result<Vec<JobRecord>, StoreError> {
+        let find = async {
+            let rows = query(sql!("find_jobs_by_args"))
+                .bind(kind)
+                .bind(text)
+                .bind(limit.clamp(1, 1_000))
+                .fetch_all(&self.readers)
+                .await?;
+            rows.iter().map(job_record).collect::<Result<_, _>>()
+        };
+        find.await.map_err(failed("find jobs"))
     }
 
     async fn find_changes(&self, search: &ChangeSearch<'_>) -> Result<FoundChanges, StoreError> {

@@ -58,6 +58,10 @@ async fn assert_plans(store: &SqliteStore) {
             "SEARCH e USING PRIMARY KEY (source_id=? AND ref>? AND ref<?)",
         ),
         ("read_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
+        (
+            "find_jobs_by_args",
+            "SEARCH j USING INDEX sqlite_autoindex_jobs_1 (kind=?)",
+        ),
         ("find_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid<?)"),
         (
             "list_entity_changes",
