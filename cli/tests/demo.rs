@@ -172,10 +172,9 @@ fn the_demo_prints_the_address_of_its_dashboard_and_opens_it_in_the_browser() {
         child: command.spawn().unwrap(),
     };
     let stdout = running.child.stdout.take().unwrap();
-    let lines = BufReader::new(stdout).lines().map(Result::unwrap);
+    let mut lines = BufReader::new(stdout).lines().map(Result::unwrap);
     let printed = lines
-        .filter_map(|line| line.strip_prefix("The dashboard is at ").map(str::to_owned))
-        .next()
+        .find_map(|line| line.strip_prefix("The dashboard is at ").map(str::to_owned))
         .unwrap();
     let started = Instant::now();
     let opened = loop {
@@ -197,7 +196,8 @@ fn a_run_prints_the_address_of_its_dashboard() {
     home.record(0, "first");
     let mut running = home.start(&["run"]);
     let stdout = running.child.stdout.take().unwrap();
-    let first = BufReader::new(stdout).lines().next().unwrap().unwrap();
+    let mut lines = BufReader::new(stdout).lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
     let address = format!("http://127.0.0.1:{port}/");
     assert!(first.contains(&format!("dashboard and API on {address}")), "{first}");
     home.wait_for(&["health", &address], |said| said.out.starts_with("200"));
