@@ -22,11 +22,17 @@ const DASHBOARDS: usize = 100;
 /// How long they are watched.
 const WATCHED: Duration = Duration::from_secs(20);
 /// The pages.
-const PAGES: [(&str, &str); 22] = [
+const PAGES: [(&str, &str); 25] = [
     ("overview", "/"),
     ("source", "/sources/large"),
     ("catalog", "/catalog"),
     ("catalog by name", "/catalog?name=service-99999*"),
+    (
+        "catalog by a name that nobody has",
+        "/catalog?name=nothing-has-this-name",
+    ),
+    ("catalog by a part of names that nobody has", "/catalog?name=*nothing*"),
+    ("catalog by namespace", "/catalog?namespace=team-49"),
     ("catalog by label", "/catalog?label=tier%3Dgold"),
     (
         "entity",
