@@ -6,27 +6,47 @@ use serde_json::{Value, json};
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
 use tideline_core::words::{EntityRef, NewEvent, Verdict};
-use tideline_store::Store;
+use tideline_store::{Store, StoreError};
 
-/// Tells of one attempt for one entity.
-pub(super) struct SyncEvents {
+use crate::batches::Batches;
+
+/// Appends to the log, the events of many attempts together: appending takes turns.
+pub(super) struct EventLog {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    appended: Batches<NewEvent, ()>,
+}
+
+impl EventLog {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            appended: Batches::default(),
+        }
+    }
+
+    async fn append(&self, event: NewEvent) -> Result<(), StoreError> {
+        let append = async |events: Vec<NewEvent>| {
+            let appended = self.store.append_events(&events, self.clock.now()).await?;
+            Ok(vec![(); appended.len()])
+        };
+        self.appended.call(event, append).await
+    }
+}
+
+/// Tells of one attempt for one entity.
+pub(super) struct SyncEvents<'l> {
+    log: &'l EventLog,
     target: String,
     reference: EntityRef,
     trace: Option<String>,
 }
 
-impl SyncEvents {
-    pub(super) fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        (target, reference): (&str, &EntityRef),
-        trace: Option<String>,
-    ) -> Self {
+impl<'l> SyncEvents<'l> {
+    pub(super) fn new(log: &'l EventLog, (target, reference): (&str, &EntityRef), trace: Option<String>) -> Self {
         Self {
-            store,
-            clock,
+            log,
             target: target.to_owned(),
             reference: reference.clone(),
             trace,
@@ -48,7 +68,7 @@ impl SyncEvents {
             body: body.to_string().into_bytes(),
             trace: self.trace.clone(),
         };
-        if let Err(error) = self.store.append_events(&[event], self.clock.now()).await {
+        if let Err(error) = self.log.append(event).await {
             tracing::debug!(topic, error = full_text(&error), "an event could not be told");
         }
     }

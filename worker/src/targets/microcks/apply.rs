@@ -71,7 +71,7 @@ pub(super) struct Turn<'t> {
     pub(super) settings: &'t MicrocksSettings,
     pub(super) target: &'t str,
     pub(super) reference: &'t EntityRef,
-    pub(super) events: &'t SyncEvents,
+    pub(super) events: &'t SyncEvents<'t>,
     /// What was refused before is tried again.
     pub(super) again: bool,
 }

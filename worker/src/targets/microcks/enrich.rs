@@ -25,7 +25,7 @@ const TRIES: usize = 3;
 pub(super) struct Enricher<'e> {
     pub(super) store: &'e dyn Store,
     pub(super) clock: &'e dyn Clock,
-    pub(super) events: &'e SyncEvents,
+    pub(super) events: &'e SyncEvents<'e>,
     pub(super) target: &'e str,
     pub(super) reference: &'e EntityRef,
 }

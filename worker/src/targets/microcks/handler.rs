@@ -16,7 +16,7 @@ use tideline_store::{OriginalEntity, Store, StoreError};
 
 use super::super::documents::{DocumentError, Documents};
 use super::super::entity;
-use super::super::events::SyncEvents;
+use super::super::events::{EventLog, SyncEvents};
 use super::super::gate::{Gate, Pass};
 use super::super::meter;
 use super::apply::{ApplyError, Turn, record_of};
@@ -37,6 +37,7 @@ const UNKNOWN: Duration = Duration::from_secs(60);
 pub struct MicrocksHandler {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    log: EventLog,
     targets: HashMap<String, Target>,
 }
 
@@ -137,6 +138,7 @@ impl MicrocksHandler {
             opened.insert(settings.name.clone(), target);
         }
         Ok(Self {
+            log: EventLog::new(Arc::clone(&store), Arc::clone(&clock)),
             store,
             clock,
             targets: opened,
@@ -225,7 +227,7 @@ impl MicrocksHandler {
         target: &Target,
         pass: &Pass,
         (reference, is_there): (&EntityRef, bool),
-        events: &SyncEvents,
+        events: &SyncEvents<'_>,
         troubles: &Troubles,
     ) -> Result<Outcome, HandlerError> {
         let name = &target.settings.name;
@@ -298,12 +300,7 @@ impl MicrocksHandler {
         let entity = entity::find_original(&*self.store, &target.settings.follow, reference).await?;
         let desired = self.desired(target, entity.as_ref()).await;
         let names = (request.target.as_str(), reference);
-        let events = SyncEvents::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.clock),
-            names,
-            attempt.job.trace.clone(),
-        );
+        let events = SyncEvents::new(&self.log, names, attempt.job.trace.clone());
         let turn = Turn {
             store: &self.store,
             clock: &*self.clock,
