@@ -24,70 +24,73 @@ fn statement(name: &str) -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
+/// Statements, and a step of their plans.
+const HOT: &[(&str, &str)] = &[
+    ("claim_due_jobs", "USING INDEX jobs_due (due_at<?)"),
+    ("claim_hinted_jobs", "SEARCH j USING INTEGER PRIMARY KEY"),
+    ("settle_jobs", "SEARCH jobs USING INTEGER PRIMARY KEY"),
+    ("find_unhinted_jobs", "USING INDEX jobs_unhinted (due_at<?)"),
+    ("find_unanswered_jobs", "USING INDEX jobs_hinted (hinted_at>?"),
+    ("find_next_due", "USING INDEX jobs_due (due_at>?)"),
+    ("find_lost_jobs", "USING INDEX jobs_running"),
+    (
+        "open_places",
+        "jobs_cycle (source_id=? AND cycle=? AND state=? AND due_at=?)",
+    ),
+    (
+        "list_page_memories",
+        "SEARCH p USING PRIMARY KEY (partition_id=? AND page>?",
+    ),
+    ("list_page_keys", "(partition_id=? AND page=?)"),
+    (
+        "touch_pages",
+        "SEARCH pages USING PRIMARY KEY (partition_id=? AND page=?)",
+    ),
+    ("look_up", "SEARCH entities USING PRIMARY KEY (source_id=? AND ref=?)"),
+    ("list_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)"),
+    ("list_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref>?)"),
+    (
+        "list_names",
+        "SEARCH e USING PRIMARY KEY (source_id=? AND ref>? AND ref<?)",
+    ),
+    (
+        "list_names_by_group",
+        "SEARCH e USING PRIMARY KEY (source_id=? AND ref>? AND ref<?)",
+    ),
+    ("read_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
+    (
+        "find_jobs_by_args",
+        "SEARCH j USING INDEX sqlite_autoindex_jobs_1 (kind=?)",
+    ),
+    ("find_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid<?)"),
+    (
+        "list_entity_changes",
+        "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)",
+    ),
+    ("list_marks", "INDEX pages_source (source_id=?)"),
+    (
+        "resolve_misses",
+        "SEARCH m USING PRIMARY KEY (source_id=? AND key_hash=?)",
+    ),
+    ("find_candidates", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
+    ("remove_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
+    ("list_finished_cycles", "USING INDEX cycles_running"),
+    ("list_parked_jobs", "USING INDEX jobs_parked (id>?)"),
+    ("list_running_jobs", "USING INDEX jobs_running"),
+    (
+        "list_failing_target_entities",
+        "target_entities_failing (target=? AND reference>?)",
+    ),
+    (
+        "list_objects_of_entity",
+        "target_objects_entity (target=? AND reference=? AND object>?)",
+    ),
+    ("list_audit_of_source", "audit_source (source=?)"),
+];
+
 async fn assert_plans(store: &SqliteStore) {
-    for (name, step) in [
-        ("claim_due_jobs", "USING INDEX jobs_due (due_at<?)"),
-        ("claim_hinted_jobs", "SEARCH j USING INTEGER PRIMARY KEY"),
-        ("settle_jobs", "SEARCH jobs USING INTEGER PRIMARY KEY"),
-        ("find_unhinted_jobs", "USING INDEX jobs_unhinted (due_at<?)"),
-        ("find_unanswered_jobs", "USING INDEX jobs_hinted (hinted_at>?"),
-        ("find_next_due", "USING INDEX jobs_due (due_at>?)"),
-        ("find_lost_jobs", "USING INDEX jobs_running"),
-        (
-            "open_places",
-            "jobs_cycle (source_id=? AND cycle=? AND state=? AND due_at=?)",
-        ),
-        (
-            "list_page_memories",
-            "SEARCH p USING PRIMARY KEY (partition_id=? AND page>?",
-        ),
-        ("list_page_keys", "(partition_id=? AND page=?)"),
-        (
-            "touch_pages",
-            "SEARCH pages USING PRIMARY KEY (partition_id=? AND page=?)",
-        ),
-        ("look_up", "SEARCH entities USING PRIMARY KEY (source_id=? AND ref=?)"),
-        ("list_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)"),
-        ("list_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref>?)"),
-        (
-            "list_names",
-            "SEARCH e USING PRIMARY KEY (source_id=? AND ref>? AND ref<?)",
-        ),
-        (
-            "list_names_by_group",
-            "SEARCH e USING PRIMARY KEY (source_id=? AND ref>? AND ref<?)",
-        ),
-        ("read_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
-        (
-            "find_jobs_by_args",
-            "SEARCH j USING INDEX sqlite_autoindex_jobs_1 (kind=?)",
-        ),
-        ("find_changes", "SEARCH c USING INTEGER PRIMARY KEY (rowid<?)"),
-        (
-            "list_entity_changes",
-            "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)",
-        ),
-        ("list_marks", "INDEX pages_source (source_id=?)"),
-        (
-            "resolve_misses",
-            "SEARCH m USING PRIMARY KEY (source_id=? AND key_hash=?)",
-        ),
-        ("find_candidates", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
-        ("remove_entities", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
-        ("list_finished_cycles", "USING INDEX cycles_running"),
-        ("list_parked_jobs", "USING INDEX jobs_parked (id>?)"),
-        ("list_running_jobs", "USING INDEX jobs_running"),
-        (
-            "list_failing_target_entities",
-            "target_entities_failing (target=? AND reference>?)",
-        ),
-        (
-            "list_objects_of_entity",
-            "target_objects_entity (target=? AND reference=? AND object>?)",
-        ),
-        ("list_audit_of_source", "audit_source (source=?)"),
-    ] {
-        let text = if name == "look_up" {
+    for (name, step) in HOT {
+        let text = if *name == "look_up" {
             look_up_statement(500)
         } else {
             statement(name)
