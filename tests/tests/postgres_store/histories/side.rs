@@ -253,18 +253,7 @@ impl Side {
             for unseen in store.list_unseen_entities(source.id, 100).await.unwrap() {
                 let _ = writeln!(text, "{} {unseen:?}", source.name);
             }
-            let every = NameSearch {
-                kind: None,
-                namespace: None,
-                name: None,
-                after: "",
-                look: 10_000,
-                limit: 10_000,
-            };
-            let names = store.find_names(source.id, &every).await.unwrap().names;
-            for entity in store.read_entities(source.id, &names, &[], 1_000).await.unwrap() {
-                let _ = writeln!(text, "{} {}", entity.source, entity.reference);
-            }
+            self.search(source.id, &mut text).await;
             let source = SourceRecord {
                 id: SourceId(0),
                 ..source.clone()
@@ -313,6 +302,24 @@ impl Side {
         let _ = writeln!(text, "{:?}", store.stats(now).await.unwrap());
         let _ = writeln!(text, "{:?}", store.next_due(now).await.unwrap());
         text
+    }
+}
+
+impl Side {
+    /// Adds what a search of a source finds that wants everything.
+    async fn search(&self, source: SourceId, text: &mut String) {
+        let every = NameSearch {
+            kind: None,
+            namespace: None,
+            name: None,
+            after: "",
+            look: 10_000,
+            limit: 10_000,
+        };
+        let names = self.store.find_names(source, &every).await.unwrap().names;
+        for entity in self.store.read_entities(source, &names, &[], 1_000).await.unwrap() {
+            let _ = writeln!(text, "{} {}", entity.source, entity.reference);
+        }
     }
 }
 
