@@ -69,7 +69,7 @@ fn rows(viewer: &Viewer, entities: &List<Entity>, query: &Fields) -> Markup {
                     @for entity in &entities.items {
                         @let (kind, namespace, name) = divided(&entity.reference);
                         tr {
-                            td { a href=(entity_path(&entity.source, &entity.reference)) { (name) } }
+                            td.long { a href=(entity_path(&entity.source, &entity.reference)) { (name) } }
                             td { (kind) }
                             td.wide { (namespace) }
                             td.wide { (entity.source) }

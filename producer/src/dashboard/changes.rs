@@ -108,7 +108,7 @@ fn row(viewer: &Viewer, change: &Change) -> Markup {
         tr id={ "change-" (change.sequence) } {
             td.number.soft { (grouped(u64::try_from(change.sequence).unwrap_or(0))) }
             td { (badge(change.change)) }
-            td {
+            td.long {
                 @if change.change == ChangeKind::Removed { (name) }
                 @else { a href=(entity_path(&change.source, &change.reference)) { (name) } }
                 " " span.soft { (kind) " in " (namespace) }

@@ -92,7 +92,7 @@ fn row(viewer: &Viewer, event: &Event) -> Markup {
         tr id={ "event-" (event.id) } {
             td.number { a href={ "/events/" (event.id) } { (event.id) } }
             td { (event.topic) @if event.malformed { " " span.badge.warn { "malformed" } } }
-            td { (event.key) }
+            td.long { (event.key) }
             td.wide { @if let Some(hook) = &event.hook { (hook) } }
             td.wide { (verdict(event.verdict)) }
             td.number.wide { (bytes(event.body_bytes)) }

@@ -159,7 +159,7 @@ fn row(viewer: &Viewer, job: &Job, choose: bool) -> Markup {
                 }
             }
             td.number { a href={ "/jobs/" (job.id) } { (job.id) } }
-            td {
+            td.long {
                 span.soft { (job.kind) } " " (job.key)
                 @if let Some(error) = &job.last_error { p.error { (error.lines().next().unwrap_or_default()) } }
             }

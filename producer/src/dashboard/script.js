@@ -49,7 +49,7 @@
     while (at) { const next = at.nextSibling; at.remove(); at = next; }
   };
 
-  let paused = false, held = [];
+  let paused = false, waiting = 0, held = [];
   const swap = (fragments) => {
     for (const { id, html } of fragments) {
       const old = document.getElementById(id);
@@ -72,7 +72,8 @@
         const fragments = JSON.parse(event.data);
         if (!paused) return swap(fragments);
         held.push(...fragments);
-        show("off", "paused, updates wait");
+        waiting += 1;
+        show("off", `paused, ${waiting} waiting`);
       });
     };
     open();
@@ -83,7 +84,7 @@
     window.addEventListener("pagehide", () => stream.close());
     const pause = () => {
       paused = !paused;
-      if (!paused) { swap(held); held = []; }
+      if (!paused) { swap(held); held = []; waiting = 0; }
       show(paused ? "off" : "on", paused ? "paused" : "live");
     };
     if (state) {

@@ -275,7 +275,7 @@ fn partitions(viewer: &Viewer, source: &Source) -> Markup {
                     tbody {
                         @for job in source.parked.iter().chain(&source.open) {
                             tr id={ "job-" (job.id) } {
-                                td { a href={ "/jobs/" (job.id) } { (job.key) }
+                                td.long { a href={ "/jobs/" (job.id) } { (job.key) }
                                     @if let Some(error) = &job.last_error { p.error { (error.lines().next().unwrap_or_default()) } } }
                                 td { (super::parts::job_state(job.state)) }
                                 td.wide { (ago(job.updated_at.0, viewer.now)) }

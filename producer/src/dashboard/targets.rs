@@ -139,7 +139,7 @@ fn entities(name: &str, failing: &List<EntityOfTarget>) -> Markup {
                 div.scroll tabindex="0" { table {
                     thead { tr { th { "Entity" } th { "Error" } } }
                     tbody { @for entity in &failing.items {
-                        tr { td { a href={ "/catalog/entity?ref=" (encoded(entity.reference.as_str())) } { (entity.reference) } } td { span.error { (entity.error.as_deref().unwrap_or_default()) } } }
+                        tr { td.long { a href={ "/catalog/entity?ref=" (encoded(entity.reference.as_str())) } { (entity.reference) } } td { span.error { (entity.error.as_deref().unwrap_or_default()) } } }
                     } }
                 } }
                 @if let Some(next) = &failing.next_page_token {

@@ -60,12 +60,13 @@ async fn live_updates_wait_while_they_are_paused_and_are_made_up_for_afterwards(
         .await?;
     browser.press("p").await?;
     browser
-        .wait("document.querySelector('#live').textContent === 'paused'")
+        .wait("document.querySelector('#live').textContent.startsWith('paused')")
         .await?;
+    let waiting = "Number(document.querySelector('#live').textContent.match(/[0-9]+/)?.[0] ?? 0)";
+    let before = browser.value(waiting).await?;
     stage.write_entities(39, 1)?;
     stage.refresh().await?;
-    let told = "document.querySelector('#live').textContent.includes('updates wait')";
-    browser.wait(told).await?;
+    browser.wait(&format!("{waiting} > {before}")).await?;
     ensure!(
         browser.value(&shows("mail-039")).await? == false && browser.value(&shows("No change matches")).await? == true,
         "a paused page changed"
