@@ -177,8 +177,8 @@ pub(super) fn audit_row(entry: &AuditEntry, now: Timestamp) -> Markup {
     html! {
         tr id={ "act-" (entry.id) } {
             td { (ago(entry.at.0, now)) }
-            td { (entry.actor) @if let Some(address) = &entry.address { " " span.soft.wide { (address) } } }
-            td { code { (entry.act) } " " (entry.target)
+            td.long { (entry.actor) @if let Some(address) = &entry.address { " " span.soft.wide { (address) } } }
+            td.long { code { (entry.act) } " " (entry.target)
                 @if arguments != "{}" { " " code.soft { (arguments) } }
                 @if let Some(detail) = &entry.detail { p.error { "refused: " (detail) } }
             }

@@ -192,15 +192,15 @@ fn dead_letters(viewer: &Viewer, name: &str, letters: &List<DeadLetter>, query: 
                     })
                 } }
                 div.scroll tabindex="0" { table {
-                    thead { tr { th.number { "Event" } th { "Topic and key" } th { "Error" } th.number.wide { "Attempts" } th { "Given up" } th { span.unseen { "Actions" } } } }
+                    thead { tr { th.number { "Event" } th { "Topic and key" } th { "Error" } th.number.wide { "Attempts" } th.wide { "Given up" } th { span.unseen { "Actions" } } } }
                     tbody {
                         @for letter in &letters.items {
                             tr id={ "letter-" (letter.id) } {
                                 td.number { a href={ "/events/" (encoded(&letter.id)) } { (letter.id) } }
-                                td { @match &letter.event { Some(event) => { (event.topic) " " span.soft { (event.key) } } None => { span.soft { "dropped from the log" } } } }
+                                td.long { @match &letter.event { Some(event) => { (event.topic) " " span.soft { (event.key) } } None => { span.soft { "dropped from the log" } } } }
                                 td { span.error { (letter.error) } }
                                 td.number.wide { (letter.attempts) }
-                                td { (ago(letter.died_at.0, viewer.now)) }
+                                td.wide { (ago(letter.died_at.0, viewer.now)) }
                                 td { @if may { div.actions { form method="post" action=(path) {
                                     input type="hidden" name="id" value=(letter.id);
                                     button { "Retry" }

@@ -73,7 +73,7 @@ fn row(viewer: &Viewer, token: &Token) -> Markup {
     let over = token.revoked_at.is_some() || token.expires_at.is_some_and(|end| end.0 <= now);
     html! {
         tr {
-            td { (token.name) " " code.soft { (token.id) } }
+            td.long { (token.name) " " code.soft.wide { (token.id) } }
             td { (token.role) }
             td.wide { @if token.sources.is_empty() { "all" } @else { (token.sources.join(", ")) } }
             td.wide { (ago(token.created_at.0, now)) " by " (token.created_by) }
