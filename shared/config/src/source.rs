@@ -10,7 +10,7 @@ use super::on::read_on;
 use super::presets;
 use super::reader::{Section, Spec};
 use super::settings::{CheckSettings, FilesSettings, Resource, SourceKind, SourceSettings};
-use super::terraform::{default_rules, read_terraform};
+use super::terraform::{self, default_rules, read_terraform};
 use tideline_core::rules::{DriftPolicy, Ladder, Schedule, ScheduleError, Volatile};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -87,7 +87,7 @@ fn read_typed(
     let terraform = source.variant(family, "terraform", read_terraform).flatten();
     let mut settings = SourceSettings::new(name);
     read_reading(source, &mut settings);
-    read_pauses(source, &mut settings);
+    read_pauses(source, &mut settings, family);
     let drifts = rest
         .as_ref()
         .is_some_and(|rest| rest.resources.iter().any(super::settings::Resource::drifts))
@@ -183,23 +183,26 @@ fn read_writing(source: &Section<'_>, settings: &mut SourceSettings) {
     });
 }
 
-fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings) {
+fn read_pauses(source: &Section<'_>, settings: &mut SourceSettings, family: Option<&'static str>) {
     let doc = "The pause between two cycles. If `schedule` is also set, whichever comes first starts the next cycle.";
-    let default = "30m; with a `schedule`: none";
+    let default = "30m; with a `schedule`, and with `terraform`: none";
     let rest = source.duration_or_none("rest", default, Duration::ZERO..=365 * DAY, doc);
     let doc = "Cron expression: minute, hour, day of month, month, day of week; a sixth field in front sets seconds; \
                `@daily` and similar also work. Ticks during a running cycle are skipped.";
-    let schedule = read_schedule(source, doc);
-    if rest == Some(None) && !source.has("schedule") {
+    // A `rest` is a schedule of another kind: it replaces this one.
+    let usual = (family == Some("terraform") && rest.flatten().is_none()).then_some(terraform::SCHEDULE);
+    let default = format!("none; `{}` with `terraform` and no `rest`", terraform::SCHEDULE);
+    let schedule = read_schedule(source, &default, usual, doc);
+    let has_schedule = source.has("schedule") || usual.is_some();
+    if rest == Some(None) && !has_schedule {
         source.fail("rest", "may only be none if there is a schedule");
     }
-    let default = if source.has("schedule") { None } else { settings.rest };
-    settings.rest = rest.unwrap_or(default);
+    settings.rest = rest.unwrap_or(if has_schedule { None } else { settings.rest });
     settings.schedule = schedule;
 }
 
-/// `time_zone` and `schedule` of a section.
-fn read_schedule(section: &Section<'_>, doc: &'static str) -> Option<Schedule> {
+/// `time_zone` and `schedule` of a section; `usual`: the schedule, if it is not given.
+fn read_schedule(section: &Section<'_>, default: &str, usual: Option<&str>, doc: &'static str) -> Option<Schedule> {
     let zone_doc = "IANA time zone of the schedule, such as `Europe/Berlin`. A time skipped by daylight saving runs right \
                     after the change; a repeated time runs once.";
     let zone = section.parsed("time_zone", "time zone", "UTC", zone_doc, &|zone| {
@@ -207,13 +210,15 @@ fn read_schedule(section: &Section<'_>, doc: &'static str) -> Option<Schedule> {
             .map(|_| zone.to_owned())
             .map_err(|error| allowed(&error))
     });
-    let schedule = section.parsed("schedule", "cron expression", "none", doc, &|text| {
-        Schedule::new(text, zone.as_deref().unwrap_or("UTC")).map_err(|error| allowed(&error))
+    let zone = zone.as_deref().unwrap_or("UTC");
+    let schedule = section.parsed("schedule", "cron expression", default, doc, &|text| {
+        Schedule::new(text, zone).map_err(|error| allowed(&error))
     });
-    if section.has("time_zone") && !section.has("schedule") {
+    let usual = usual.filter(|_| !section.has("schedule"));
+    if section.has("time_zone") && !section.has("schedule") && usual.is_none() {
         section.fail("time_zone", "has no effect without a schedule");
     }
-    schedule
+    schedule.or_else(|| Schedule::new(usual?, zone).ok())
 }
 
 /// What a schedule must be. The reader adds what it is, unless that came from the environment.
@@ -257,19 +262,25 @@ fn read_drift(source: &Section<'_>, settings: &mut SourceSettings) {
 /// When to compare it without a cycle. There is nothing to read of a source that programs write.
 fn read_check(source: &Section<'_>, family: Option<&'static str>) -> Option<CheckSettings> {
     let doc = "When to read the whole source only to compare it with the catalog. Nothing is changed; what differs is recorded \
-               (`tideline drift NAME --checks`) and published as `drift.found`. A check waits until no cycle is running.";
+               (`tideline drift NAME --checks`) and published as `drift.found`. A check waits until no cycle is running. \
+               Sources of type `terraform` are checked by default, others only with this section.";
     if family == Some("push") && source.has("check") {
         source.fail(
             "check",
             "has no effect on a source of type push: programs write it, and there is nothing to read",
         );
     }
-    source.optional_section("check", doc, |check| {
-        let doc = "Time between the end of a check and the next one. If `schedule` is also set, whichever comes first.";
+    let usual = (family == Some("terraform")).then_some(terraform::CHECK_SCHEDULE);
+    let check = source.optional_section("check", doc, |check| {
+        let doc = "Time between the end of a check and the next one. If `schedule` is also set, whichever comes first. `none` \
+                   without a `schedule`: no checks.";
         let every = check.duration_or_none("every", "none", MINUTE..=365 * DAY, doc);
-        let schedule = read_schedule(check, "Cron expression, as `schedule` of the source.");
-        let no_time = every == Some(None) || !check.has("every");
-        if !check.is_describing() && no_time && !check.has("schedule") {
+        let usual = usual.filter(|_| !check.has("every"));
+        let default = format!("none; `{}` with `terraform` and no `every`", terraform::CHECK_SCHEDULE);
+        let doc = "Cron expression, as `schedule` of the source.";
+        let schedule = read_schedule(check, &default, usual, doc);
+        let is_told = check.has("every") || check.has("schedule") || usual.is_some();
+        if !check.is_describing() && !is_told {
             check.fail("every", "is missing; give every, a schedule, or both");
         }
         let doc = "A check that takes longer is given up, and recorded as failed.";
@@ -279,7 +290,13 @@ fn read_check(source: &Section<'_>, family: Option<&'static str>) -> Option<Chec
             schedule,
             timeout,
         }
-    })
+    });
+    let check = if source.has("check") {
+        check
+    } else {
+        CheckSettings::usual(usual?)
+    };
+    check.filter(|check| check.every.is_some() || check.schedule.is_some())
 }
 
 fn read_files(files: &Section<'_>) -> Option<FilesSettings> {

@@ -17,6 +17,10 @@ const BASE_URL: &str = "https://app.terraform.io";
 const API_PATH: &str = "api/v2";
 /// HCP Terraform lets a token send 30 requests a second; other programs may use it too.
 const REQUESTS_PER_SECOND: f64 = 20.0;
+/// When a cycle looks for what no notification told of.
+pub(super) const SCHEDULE: &str = "0 */6 * * *";
+/// When a source is checked for drift: midway between two cycles, which would just have repaired it.
+pub(super) const CHECK_SCHEDULE: &str = "0 3,15 * * *";
 /// Resource name of a workspace's partition, in rules.
 const WORKSPACE: &str = "workspace";
 

@@ -1,5 +1,7 @@
 use crate::settings::{Auth, DEFAULT_ATTRIBUTES, RefreshScope, SourceKind, SourceSettings};
 use crate::tests::{errors_of, read};
+use tideline_core::rules::{Schedule, next_cycle_at};
+use tideline_core::words::Timestamp;
 
 fn source(lines: &str) -> String {
     format!(
@@ -90,4 +92,44 @@ fn without_rules_of_its_own_it_follows_the_notifications_of_its_organization() {
         errors.iter().any(|error| error.contains("lack \"workspace\"")),
         "{errors:?}"
     );
+}
+
+/// When the next cycle and the next check begin, counted from midnight, in hours.
+fn hours(settings: &SourceSettings) -> (Option<u64>, Option<u64>) {
+    let midnight = Timestamp(0);
+    let hour = |next: Option<Timestamp>| next.map(|next| next.since(midnight).as_secs() / 3_600);
+    let check = settings.check.as_ref();
+    (
+        hour(next_cycle_at(midnight, settings.rest, settings.schedule.as_ref())),
+        hour(check.and_then(|check| next_cycle_at(midnight, check.every, check.schedule.as_ref()))),
+    )
+}
+
+#[test]
+fn without_pauses_of_its_own_it_is_read_every_six_hours_and_checked_every_twelve() {
+    let usual = only(&source(""));
+    assert_eq!((hours(&usual), usual.rest), ((Some(6), Some(3)), None));
+    let schedules = [
+        usual.schedule.as_ref(),
+        usual.check.as_ref().and_then(|check| check.schedule.as_ref()),
+    ];
+    let second = |schedule: &Schedule| schedule.next_after(schedule.next_after(Timestamp(0))?);
+    let second = schedules.map(|schedule| schedule.and_then(second).map(|next| next.0 / 3_600_000));
+    assert_eq!(second, [Some(12), Some(15)]);
+}
+
+#[test]
+fn pauses_of_its_own_replace_the_usual_ones() {
+    for (lines, expected) in [
+        ("  rest: 1h\n", (Some(1), Some(3))),
+        ("  schedule: \"0 2 * * *\"\n", (Some(2), Some(3))),
+        ("  rest: none\n", (Some(6), Some(3))),
+        ("  check: { every: 2h }\n", (Some(6), Some(2))),
+        ("  check: { schedule: \"0 5 * * *\" }\n", (Some(6), Some(5))),
+        ("  check: { timeout: 1h }\n", (Some(6), Some(3))),
+        ("  check: { every: none }\n", (Some(6), None)),
+        ("  time_zone: Etc/GMT-1\n", (Some(5), Some(3))),
+    ] {
+        assert_eq!(hours(&only(&source(lines))), expected, "{lines}");
+    }
 }

@@ -16,4 +16,14 @@ pub struct CheckSettings {
 impl CheckSettings {
     /// The default of `check.timeout`.
     pub const TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
+
+    /// Checks at these times (UTC); none if that is no cron expression.
+    #[must_use]
+    pub fn usual(schedule: &str) -> Option<Self> {
+        Some(Self {
+            every: None,
+            schedule: Some(Schedule::new(schedule, "UTC").ok()?),
+            timeout: Self::TIMEOUT,
+        })
+    }
 }
