@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tideline_core::words::{CycleState, SourceState, Timestamp};
 
+use super::screen;
 use super::summary::summary;
 use super::watcher::has_ended;
 use super::{Show, Snapshot, SourceProgress};
@@ -11,10 +12,16 @@ use crate::output::{Out, count, moment};
 /// Draws per second.
 const DRAWS: u8 = 10;
 
+/// A terminal with fewer columns is narrow.
+const NARROW: u16 = 80;
+
 /// A bar per source, below the tables of the cycles that ended.
 pub(super) struct Bars {
     all: MultiProgress,
     bars: BTreeMap<String, ProgressBar>,
+    /// How they look, in a terminal of the width that it last had.
+    style: ProgressStyle,
+    narrow: bool,
     once: bool,
 }
 
@@ -30,9 +37,23 @@ impl Bars {
     /// `once`: the next cycle is not for this process.
     pub(super) fn new(once: bool) -> Self {
         Self {
-            all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS)),
+            all: MultiProgress::with_draw_target(screen::target(DRAWS)),
             bars: BTreeMap::new(),
+            style: style(false),
+            narrow: false,
             once,
+        }
+    }
+
+    /// A narrow terminal has short bars, so that there is room for what they mean.
+    fn fit(&mut self) {
+        let narrow = screen::columns() < NARROW;
+        if narrow != self.narrow {
+            self.narrow = narrow;
+            self.style = style(narrow);
+            for bar in self.bars.values() {
+                bar.set_style(self.style.clone());
+            }
         }
     }
 
@@ -40,9 +61,7 @@ impl Bars {
         if let Some(bar) = self.bars.get(name) {
             return bar.clone();
         }
-        let style = ProgressStyle::with_template("{prefix:12.bold} {bar:24.cyan/black.bright} {wide_msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("━╸─");
+        let style = self.style.clone();
         let bar = self
             .all
             .add(ProgressBar::new(0).with_style(style).with_prefix(name.to_owned()));
@@ -59,6 +78,7 @@ impl Show for Bars {
                 out.line("")
             })?;
         }
+        self.fit();
         for progress in &snapshot.sources {
             let bar = self.bar(&progress.source.name);
             let (done, all) = share(progress);
@@ -76,6 +96,17 @@ impl Show for Bars {
         // Nothing is lost if the terminal is gone.
         let _ = self.all.clear();
     }
+}
+
+fn style(narrow: bool) -> ProgressStyle {
+    let template = if narrow {
+        "{prefix:12.bold} {bar:8.cyan/black.bright} {wide_msg}"
+    } else {
+        "{prefix:12.bold} {bar:24.cyan/black.bright} {wide_msg}"
+    };
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸─")
 }
 
 /// How far the cycle is: by partitions if it has several, else by the entities there were before.

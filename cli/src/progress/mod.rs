@@ -5,6 +5,7 @@ mod lines;
 mod once;
 mod reading;
 mod records;
+mod screen;
 mod summary;
 mod watcher;
 

@@ -1,8 +1,11 @@
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use tideline_producer::api::types::PlanProgress;
 
-use super::console_is_terminal;
+use super::{console_is_terminal, screen};
 use crate::output::{Out, Tone, count};
+
+/// Draws per second.
+const DRAWS: u8 = 20;
 
 /// How much of a source is read for a plan, on one line of a terminal; elsewhere only what it waits for.
 pub(crate) struct Reading {
@@ -15,8 +18,7 @@ impl Reading {
     /// Nothing is shown yet.
     pub(crate) fn new(source: &str) -> Self {
         let bar = console_is_terminal().then(|| {
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-                .with_style(ProgressStyle::default_spinner())
+            ProgressBar::with_draw_target(None, screen::target(DRAWS)).with_style(ProgressStyle::default_spinner())
         });
         Self {
             source: source.to_owned(),
