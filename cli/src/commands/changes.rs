@@ -92,7 +92,7 @@ async fn follow(client: &Client<'_>, out: &mut Out, mut position: FeedPosition, 
                 continue;
             }
             let (word, tone) = word(change.change);
-            let (source, reference) = (&change.source, &change.reference);
+            let (source, reference) = (&change.source, change.shown_ref());
             out.toned(
                 tone,
                 format!("{:>10}  {word:<8}  {source}  {reference}", change.sequence),
@@ -126,7 +126,7 @@ fn changes_grid(page: &[Change]) -> Grid {
             Piece::number(u64::try_from(change.sequence).unwrap_or_default()),
             Piece::toned(word, tone),
             change.source.as_str().into(),
-            change.reference.as_str().into(),
+            change.shown_ref().into(),
             Piece::toned(change.changed_at.to_string(), Tone::Dim),
         ]);
     }

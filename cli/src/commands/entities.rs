@@ -140,7 +140,7 @@ fn entities_grid(page: &[Entity], now: Timestamp) -> Grid {
     let mut grid = Grid::new(&["ref", "source", "sequence", "changed"]);
     for record in page {
         grid.row(vec![
-            record.reference.as_str().into(),
+            record.shown_ref().into(),
             record.source.as_str().into(),
             Piece::number(u64::try_from(record.sequence).unwrap_or_default()),
             moment(record.changed_at.0, now).into(),
@@ -186,7 +186,9 @@ async fn get(
             Tone::Dim,
             format!(
                 "{} of {}, change {}, {changed}",
-                entity.reference, entity.source, entity.sequence
+                entity.shown_ref(),
+                entity.source,
+                entity.sequence
             ),
         )?;
         out.line(pretty(entity.body.get()))?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tideline_core::rules::{Volatile, canonical_entity, key_hash, made_fingerprint, page_fingerprint};
+use tideline_core::rules::{Volatile, canonical_entity, key_hash, made_fingerprint, page_fingerprint, written_ref};
 use tideline_core::words::{Entity, KeyHash, MalformedItem, PageMemory, PageWrite, Timestamp};
 
 use crate::source::{Item, Page, PageContent};
@@ -141,11 +141,8 @@ pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> Sorted {
         };
         match places.get(&entity.key_hash.0) {
             Some(place) if entities[*place].fingerprint == entity.fingerprint => {}
-            Some(_) => malformed.push(MalformedItem {
-                error: format!(
-                    "an item before it on this page gives the same reference, {}",
-                    entity.reference
-                ),
+            Some(place) => malformed.push(MalformedItem {
+                error: same_reference(&entities[*place], &entity),
                 reference: Some(entity.reference),
                 sample: entity.body.chars().take(SAMPLE / 4).collect(),
             }),
@@ -161,6 +158,18 @@ pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> Sorted {
         malformed,
         makers,
     }
+}
+
+/// Why the second of two items is not written.
+fn same_reference(first: &Entity, second: &Entity) -> String {
+    let reference = &second.reference;
+    let written = |entity: &Entity| written_ref(reference, &entity.body).unwrap_or_else(|| reference.to_string());
+    let (first, second) = (written(first), written(second));
+    let why = format!("an item before it on this page gives the same reference, {reference}");
+    if first == second {
+        return why;
+    }
+    format!("{why}: {first} and {second} differ only in case, and references are compared without it")
 }
 
 #[cfg(test)]
@@ -239,6 +248,31 @@ mod tests {
             ..page(vec![])
         };
         assert!(page_write(0, unchanged, None, &Volatile::default(), Timestamp(1)).is_none());
+    }
+
+    #[test]
+    fn of_two_items_whose_names_differ_only_in_case_the_first_one_counts_and_both_are_named() {
+        let named = |name: &str| Item::Entity {
+            reference: EntityRef::new("API", "default", name).unwrap(),
+            body: json!({ "kind": "API", "metadata": { "name": name } }).to_string(),
+        };
+        let items = vec![named("API-Gateway"), named("api-gateway")];
+        let PageWrite::Written {
+            entities, malformed, ..
+        } = write(page(items), None)
+        else {
+            panic!("a new page is written");
+        };
+        assert_eq!(entities.len(), 1);
+        assert_eq!(entities[0].reference.as_str(), "api:default/api-gateway");
+        assert!(entities[0].body.contains("API-Gateway"), "its case is kept");
+        let error = &malformed[0].error;
+        for part in [
+            "api:default/api-gateway: ",
+            "api:default/API-Gateway and api:default/api-gateway differ only in case",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::acts::bench_for_acts;
 use super::*;
 
 #[tokio::test]
@@ -50,4 +51,40 @@ async fn the_partitions_of_a_source_are_the_jobs_that_read_it() {
     );
     let wrong = bench.get("/v1/sources/platform/partitions?state=lost").await;
     assert_eq!(wrong.status, 400, "{}", wrong.body);
+}
+
+#[tokio::test]
+async fn a_reference_is_compared_without_case_and_shown_as_its_source_writes_it() {
+    let (bench, _) = bench_for_acts().await;
+    let body = json!({"apiVersion": "v1", "kind": "API", "metadata": {"name": "API-Gateway"}});
+    let path = "/v1/sources/inventory/entities";
+    let pushed = bench
+        .ask(
+            holder(Role::Admin, &[]),
+            "PUT",
+            path,
+            Some(json!({"upserts": [{"body": body}]})),
+            &[],
+        )
+        .await;
+    assert_eq!(pushed.status, 200, "{}", pushed.body);
+    let twice = json!({"upserts": [{"body": body}, {"ref": "api:default/api-gateway", "body": {}}]});
+    let twice = bench.ask(holder(Role::Admin, &[]), "PUT", path, Some(twice), &[]).await;
+    assert_eq!(twice.status, 400, "one reference, written in two ways: {}", twice.body);
+    for reference in ["api:default/api-gateway", "API:default/API-Gateway"] {
+        let found = bench.get(&format!("/v1/entities?ref={reference}")).await.json();
+        let entity = &found["items"][0];
+        assert_eq!(
+            (&entity["ref"], &entity["written_ref"]),
+            (&json!("api:default/api-gateway"), &json!("api:default/API-Gateway")),
+            "{found}"
+        );
+    }
+    let changes = bench.get("/v1/changes").await.json();
+    let changes = changes["changes"].as_array().unwrap();
+    let change = changes
+        .iter()
+        .find(|change| change["ref"] == "api:default/api-gateway")
+        .unwrap();
+    assert_eq!(change["written_ref"], "api:default/API-Gateway", "{change}");
 }

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tideline_core::rules::written_ref;
 use tideline_core::words::{Change as ChangeRecord, ChangeKind, CycleNumber, FeedPosition, JobId};
 use tideline_store::EntityRecord;
 use utoipa::ToSchema;
@@ -15,6 +16,9 @@ pub struct Entity {
     /// `kind:namespace/name`.
     #[serde(rename = "ref")]
     pub reference: String,
+    /// The reference with namespace and name as the body has them, if they have upper case. References are compared without case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_ref: Option<String>,
     /// Hex SHA-256 of the canonical body without the volatile annotations.
     pub fingerprint: String,
     /// The number of its newest change.
@@ -26,11 +30,20 @@ pub struct Entity {
     pub body: Box<RawValue>,
 }
 
+impl Entity {
+    /// The reference for people.
+    #[must_use]
+    pub fn shown_ref(&self) -> &str {
+        self.written_ref.as_deref().unwrap_or(&self.reference)
+    }
+}
+
 impl TryFrom<EntityRecord> for Entity {
     type Error = Problem;
 
     fn try_from(entity: EntityRecord) -> Result<Self, Problem> {
         Ok(Self {
+            written_ref: written_ref(&entity.reference, &entity.body),
             source: entity.source,
             reference: entity.reference.to_string(),
             fingerprint: entity.fingerprint,
@@ -108,6 +121,9 @@ pub struct Change {
     /// `kind:namespace/name`.
     #[serde(rename = "ref")]
     pub reference: String,
+    /// The reference with namespace and name as the body has them, if they have upper case. References are compared without case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_ref: Option<String>,
     /// When.
     pub changed_at: Time,
     /// The entity as it is now; absent if it was removed.
@@ -120,6 +136,14 @@ pub struct Change {
     pub next: Option<FeedPosition>,
 }
 
+impl Change {
+    /// The reference for people.
+    #[must_use]
+    pub fn shown_ref(&self) -> &str {
+        self.written_ref.as_deref().unwrap_or(&self.reference)
+    }
+}
+
 impl TryFrom<ChangeRecord> for Change {
     type Error = Problem;
 
@@ -128,6 +152,10 @@ impl TryFrom<ChangeRecord> for Change {
             sequence: change.sequence.0,
             change: change.change,
             source: change.source,
+            written_ref: change
+                .body
+                .as_deref()
+                .and_then(|body| written_ref(&change.reference, body)),
             reference: change.reference.to_string(),
             changed_at: Time(change.changed_at),
             body: change.body.map(raw).transpose()?,

@@ -20,6 +20,7 @@ mod scrub;
 mod topic;
 mod version;
 mod why;
+mod written;
 
 pub use address::{AddressPolicy, parse_network};
 pub use book::{Book, BookEnd, BookLease, Parked};
@@ -41,3 +42,4 @@ pub use scrub::{REDACTED, scrub_tokens, scrub_urls};
 pub use topic::{TopicError, TopicGlob, check_topic, glob_matches, topic_word};
 pub use version::{JobVersion, SourceVersion, subscription_version, target_version};
 pub use why::{Facts, Why, why};
+pub use written::written_ref;

@@ -82,6 +82,13 @@ impl EntityRef {
         }))
     }
 
+    /// This reference with namespace and name as a source has them; none: they are of another one, or have no upper case.
+    pub(crate) fn as_written(&self, kind: &str, namespace: &str, name: &str) -> Option<String> {
+        let [kind, namespace, name] = [kind, namespace, name].map(encode_part);
+        let written = format!("{}:{namespace}/{name}", kind.to_lowercase());
+        (written != self.0 && written.to_lowercase() == self.0).then_some(written)
+    }
+
     /// The whole reference.
     #[must_use]
     pub fn as_str(&self) -> &str {
