@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from real import HERE, ROOT, binary, check, fake, folder, node, npm, prism_proxy, say, skip
+from real import ROOT, binary, check, fake, folder, node, npm, prism_proxy, say, scripts, skip
 
 DOCUMENT = Path(os.environ.get("TIDELINE_REAL_GITHUB", ROOT.parent / "shared" / "data" / "github" / "github-rest-cut-octokit-23.0.2.json"))
 KEY = ROOT / "tests" / "src" / "fake" / "github" / "app-test-key.pem"
@@ -18,8 +18,7 @@ def main():
         skip("GitHub's OpenAPI document is not there: name it by TIDELINE_REAL_GITHUB")
     packages = npm("octokit", ["@octokit/rest@22.0.1", "@octokit/auth-app@8.3.1"])
     with folder() as path, fake("github", path) as upstream, prism_proxy(DOCUMENT, upstream, path) as url:
-        script = HERE / "js" / "octokit.mjs"
-        (packages / "octokit.mjs").write_text(script.read_text())
+        scripts(packages, "octokit.mjs")
         command = [node(packages), "octokit.mjs", url, TOKEN, str(KEY)]
         done = subprocess.run(command, cwd=packages, capture_output=True, text=True, timeout=120)
         check("the clients read the repositories, a file, and by the App's token the same", done.returncode == 0, done.stderr[-2000:])

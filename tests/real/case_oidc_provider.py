@@ -5,7 +5,7 @@ refuses, and verifies each token by the provider's keys (npm's `jose`)."""
 import time
 from contextlib import contextmanager
 
-from real import HERE, Process, ask, check, folder, free_port, node, npm, say, tideline, until
+from real import Process, ask, check, folder, free_port, node, npm, say, scripts, tideline, until
 
 SECRET = "a secret: with/characters+that%are encoded"
 WRONG = "not-the-secret-4711"
@@ -29,9 +29,7 @@ operations: { "GET /pets": { delay: 10, dispatcher: URI_PARAMS, dispatcherRules:
 def programs(path):
     """The provider and Microcks; both with an address and a log."""
     packages = npm("oidc", ["oidc-provider@9.13.3", "jose@6.2.18", "yaml@2.9.1"])
-    # Modules are found from where the script is.
-    for name in ("oidc.mjs", "microcks.mjs"):
-        (packages / name).write_text((HERE / "js" / name).read_text())
+    scripts(packages, "provider.mjs", "oidc.mjs", "microcks.mjs")
     ports = free_port(), free_port()
     issuer = f"http://127.0.0.1:{ports[0]}"
     provider = Process([node(packages), "oidc.mjs", ports[0], SECRET], path / "oidc.log", packages)

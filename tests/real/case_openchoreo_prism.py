@@ -1,18 +1,41 @@
-"""The preset `openchoreo` against OpenChoreo's own OpenAPI document, served by Prism: the paths, parameters and shapes are theirs."""
+"""The preset `openchoreo` against OpenChoreo's own OpenAPI document by Prism: first answered by Prism itself from the examples of the
+document, then by the fake of the tests with Prism between them."""
 
 import os
 import re
 import subprocess
 from pathlib import Path
 
-from real import ROOT, Process, binary, check, folder, free_port, node, npm, say, skip, until
+from real import ROOT, Process, binary, check, export, fake, folder, free_port, node, npm, prism_proxy, say, skip, until
 
 DOCUMENT = Path(os.environ.get("TIDELINE_REAL_OPENCHOREO", ROOT.parent / "shared" / "data" / "openchoreo" / "openchoreo-api.yaml"))
 
 
-def main():
-    if not DOCUMENT.is_file():
-        skip("OpenChoreo's openapi/openchoreo-api.yaml is not there: name it by TIDELINE_REAL_OPENCHOREO")
+TOKEN = "openchoreo-test-token"
+
+
+def source(url, token):
+    return f"""
+  - name: platform
+    type: openchoreo
+    base_url: {url}
+    auth: {{ bearer: {token} }}
+    burst: {{ length: 5s, interval: 1s }}
+"""
+
+
+def proxied():
+    """The fake keeps to the document, and so does Tideline while it reads everything there is."""
+    with folder() as path, fake("openchoreo", path) as upstream, prism_proxy(DOCUMENT, upstream, path) as url:
+        direct = export(path / "direct", source(upstream, TOKEN))
+        checked = export(path / "checked", source(url, TOKEN))
+        kinds = sorted({entity["kind"] for entity in direct})
+        check(f"there are {len(direct)} entities of {len(kinds)} kinds", {"API", "Component", "Domain", "System"} <= set(kinds), kinds)
+        names = [[(entity["kind"], entity["metadata"]["name"]) for entity in found] for found in (direct, checked)]
+        check("through Prism they are the same", names[0] == names[1], (len(direct), len(checked)))
+
+
+def mocked():
     packages = npm("prism", ["@stoplight/prism-cli@5.14.2"])
     port = free_port()
     with folder() as path:
@@ -25,15 +48,8 @@ def main():
                 return "Prism is listening" in server.text()
 
             until("Prism listens", listens, 120)
-            (path / "tideline.yaml").write_text(f"""
-store: sqlite://tideline.db
-sources:
-  - name: platform
-    type: openchoreo
-    base_url: http://127.0.0.1:{port}
-    auth: {{ bearer: not-checked }}
-    burst: {{ length: 5s, interval: 1s }}
-""")
+            config = source(f"http://127.0.0.1:{port}", "not-checked")
+            (path / "tideline.yaml").write_text(f"store: sqlite://tideline.db\nsources:{config}")
             done = subprocess.run([binary(), "try", "platform", "--json"], cwd=path, capture_output=True, text=True, timeout=120)
             check("`tideline try` reads the first page", done.returncode == 0, (done.stdout + done.stderr)[-2000:])
             # Prism answers every request with the same examples, so lists have no end and names repeat. What counts is that each
@@ -51,6 +67,13 @@ sources:
             check("no answer was misunderstood", not errors, errors[:5])
         finally:
             server.end()
+
+
+def main():
+    if not DOCUMENT.is_file():
+        skip("OpenChoreo's openapi/openchoreo-api.yaml is not there: name it by TIDELINE_REAL_OPENCHOREO")
+    mocked()
+    proxied()
 
 
 if __name__ == "__main__":

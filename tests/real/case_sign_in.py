@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from real import HERE, Process, Tideline, ask, check, folder, free_port, node, npm, until
+from real import Process, Tideline, ask, check, folder, free_port, node, npm, scripts, until
 
 SECRET = "a secret: with/characters+that%are encoded"
 
@@ -57,7 +57,7 @@ dashboard:
 
 def main():
     packages = npm("oidc", ["oidc-provider@9.13.3", "jose@6.2.18", "yaml@2.9.1"])
-    (packages / "sign_in.mjs").write_text((HERE / "js" / "sign_in.mjs").read_text())
+    scripts(packages, "provider.mjs", "sign_in.mjs")
     for claims in ("id_token", "userinfo"):
         with folder() as path:
             port = free_port()

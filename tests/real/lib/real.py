@@ -83,6 +83,12 @@ def npm(name, packages):
     return folder
 
 
+def scripts(folder, *names):
+    """Copies scripts of `js` beside the packages that they need: modules are found from where a script is."""
+    for name in names:
+        (folder / name).write_text((HERE / "js" / name).read_text())
+
+
 def node(folder):
     """Node as `npm` installed it."""
     return str(folder / "node_modules" / ".bin" / "node")
@@ -220,6 +226,17 @@ def program(command, log, cwd, **more):
         yield process
     finally:
         process.end()
+
+
+def export(path, source):
+    """The bodies of what one cycle of a source brings into a catalog of its own, in the order of their references."""
+    path.mkdir()
+    (path / "tideline.yaml").write_text(f"store: sqlite://tideline.db\nsources:{source}")
+    run = [binary(), "run", "--once", "--timeout", "120"]
+    done = subprocess.run(run, cwd=path, capture_output=True, text=True, timeout=180)
+    check(f"Tideline reads the source ({path.name})", done.returncode == 0, (done.stdout + done.stderr)[-2000:])
+    done = subprocess.run([binary(), "export"], cwd=path, capture_output=True, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 # --- HTTP -------------------------------------------------------------------------------------------------------------------

@@ -56,7 +56,11 @@ pub(super) fn installation(base: &str) -> Value {
 /// What GitHub says.
 pub(super) fn verify(authorization: &str) -> Result<(), String> {
     let wrong = || "A JSON web token could not be decoded".to_owned();
-    let token = authorization.strip_prefix("Bearer ").ok_or_else(wrong)?;
+    // As RFC 9110 has it, a scheme has no case: Octokit writes `bearer`.
+    let (scheme, token) = authorization.split_once(' ').ok_or_else(wrong)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(wrong());
+    }
     let (message, signature) = token.rsplit_once('.').ok_or_else(wrong)?;
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| wrong())?;
     let key = PrivatePkcs1KeyDer::from_pem_slice(PRIVATE_KEY.as_bytes()).map_err(|_| wrong())?;
@@ -72,7 +76,11 @@ pub(super) fn verify(authorization: &str) -> Result<(), String> {
         claims["iat"].as_i64().unwrap_or(i64::MAX),
         claims["exp"].as_i64().unwrap_or(0),
     );
-    if claims["iss"] != APP_ID {
+    // GitHub takes the id as a number, too.
+    let issuer = claims["iss"]
+        .as_str()
+        .map_or_else(|| claims["iss"].to_string(), str::to_owned);
+    if issuer != APP_ID {
         return Err("Integration not found".to_owned());
     }
     if issued > now {
