@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{FILES, Home};
 
 fn entities(home: &Home) -> usize {
@@ -53,6 +53,46 @@ fn a_check_finds_drift_between_two_cycles_and_changes_nothing() {
         shown.out.contains("component:default/c10") && shown.out.contains("missing"),
         "{shown:?}"
     );
+}
+
+/// The newest check of the folder that is as wanted.
+fn check(home: &Home, wanted: impl Fn(&Value) -> bool) -> Value {
+    let checks = home.wait_for(&["drift", "folder", "--checks", "--json"], |said| {
+        said.code == 0 && said.json()["items"][0].is_object() && wanted(&said.json()["items"][0])
+    });
+    checks.json()["items"][0].clone()
+}
+
+#[test]
+fn what_one_check_alone_has_missed_is_unconfirmed_and_not_extra() {
+    let two = "rest: 1h\n    removals: { confirm_cycles: 2 }\n    check: { schedule: \"* * * * * *\" }";
+    let home = Home::with(&FILES.replace("rest: 1h", two));
+    for number in 0..10 {
+        home.record(number, "first");
+    }
+    home.run(&["run", "--once"]).with_code(0);
+    home.remove_record(7);
+    let running = home.start(&["run"]);
+    let newest = check(&home, |_| true);
+    assert_eq!(
+        (&newest["extra"], &newest["unconfirmed"], &newest["differences"]),
+        (&json!(0), &json!(1), &json!([])),
+        "{newest}"
+    );
+    let shown = home.run(&["drift", "folder", "--checks"]).with_code(0);
+    assert!(shown.out.contains("UNCONFIRMED"), "{shown:?}");
+    let told = home.run(&["events", "--topic", "drift.found", "--json"]).with_code(0);
+    assert_eq!(told.json()["items"], json!([]), "nothing is known to be gone");
+    // A cycle that misses it too: now the next check is the second reading without it.
+    home.run(&["sources", "refresh", "folder"]).with_code(0);
+    let newest = check(&home, |check| check["extra"] == 1);
+    assert_eq!(
+        (&newest["unconfirmed"], &newest["differences"]),
+        (&json!(0), &json!([{"ref": "component:default/c7", "drift": "extra"}])),
+        "{newest}"
+    );
+    drop(running);
+    assert_eq!(entities(&home), 10, "one cycle without it removes nothing");
 }
 
 /// An API of one page of one item. While it is busy it wants to be left alone for an hour.

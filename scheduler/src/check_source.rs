@@ -166,6 +166,7 @@ impl CheckSource {
             began_at,
             ended_at: self.clock.now(),
             totals: DriftTotals::default(),
+            unconfirmed: 0,
             differences: Vec::new(),
             failure: Some(format!("the source was not read within {seconds} s (check.timeout)")),
         }

@@ -36,6 +36,7 @@ impl SourceChecker for Counting {
                 diverged: 2,
                 ..DriftTotals::default()
             },
+            unconfirmed: 0,
             differences: Vec::new(),
             failure: None,
         })

@@ -66,13 +66,14 @@ async fn checks(context: &Context, client: &Client<'_>, out: &mut Out, args: &Dr
         out.note(Tone::Plain, text)?;
         return Ok(Code::Done);
     }
-    let mut grid = Grid::new(&["checked", "missing", "extra", "diverged", "failure"]);
+    let mut grid = Grid::new(&["checked", "missing", "extra", "diverged", "unconfirmed", "failure"]);
     for check in &checks.items {
         grid.row(vec![
             moment(check.began_at.0, context.now()).into(),
             Piece::number_toned(check.missing, Tone::Warn),
             Piece::number_toned(check.extra, Tone::Warn),
             Piece::number_toned(check.diverged, Tone::Warn),
+            Piece::number(check.unconfirmed),
             Piece::toned(short(check.failure.as_deref().unwrap_or_default(), 120), Tone::Bad),
         ]);
     }

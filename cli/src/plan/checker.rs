@@ -17,6 +17,7 @@ use super::compare::{Comparison, Step};
 use super::planner::configured;
 use super::rehearsal::{Fleet, Rehearsal, read_apart};
 use super::scratch::stopped;
+use super::unseen::Unseen;
 
 /// Differences that are kept by name.
 const SHOWN: usize = 100;
@@ -51,11 +52,18 @@ impl PlanChecker {
         let mut found = record(began_at, failure(&rehearsal));
         let catalog: &dyn CatalogStore = &*self.store;
         let mut comparison = Comparison::new(Some(catalog), rehearsal.store(), &source.name);
+        let mut unseen = Unseen::new(&*self.store, source.id, settings.confirm_cycles);
         while let Some(step) = comparison.next().await? {
             if stop.is_cancelled() {
                 return Err(stopped());
             }
-            if let Some((drift, reference)) = self.drift(source, step, began_at, &rehearsal).await? {
+            let difference = self.difference(source, step, began_at, &rehearsal).await?;
+            let Some((drift, reference)) = difference else {
+                continue;
+            };
+            if drift == DriftKind::Extra && !unseen.confirms(&reference).await? {
+                found.unconfirmed += 1;
+            } else {
                 note(&mut found, drift, reference);
             }
         }
@@ -63,7 +71,7 @@ impl PlanChecker {
     }
 
     /// How an entity differs; none: not for sure. What was written since the reading began is newer than what was read.
-    async fn drift(
+    async fn difference(
         &self,
         source: &SourceRecord,
         step: Step,
@@ -107,6 +115,7 @@ fn record(began_at: Timestamp, failure: Option<String>) -> CheckRecord {
         began_at,
         ended_at: began_at,
         totals: DriftTotals::default(),
+        unconfirmed: 0,
         differences: Vec::new(),
         failure,
     }

@@ -11,6 +11,7 @@ mod planner;
 mod print;
 mod rehearsal;
 mod scratch;
+mod unseen;
 
 pub(crate) use checker::PlanChecker;
 pub(crate) use follow::follow;

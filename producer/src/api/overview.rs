@@ -42,7 +42,7 @@ async fn overview(
     let cycles = api.store.list_cycles(id, SHOWN).await?;
     let malformed = api.store.list_malformed(id, SHOWN).await?;
     let collisions = api.store.list_collisions(id, SHOWN).await?;
-    let unseen = api.store.list_unseen_entities(id, SHOWN).await?;
+    let unseen = api.store.list_unseen_entities(id, None, SHOWN).await?;
     let status = why::of_source(&api, source).await?;
     Ok(Answer(SourceOverview {
         source: status.source,
@@ -87,6 +87,6 @@ async fn unseen(
 ) -> Result<Answer<Page<Unseen>>, Problem> {
     let limit = limit_of(query.limit)?;
     let source = find(&api, &by.principal, &name).await?;
-    let found = api.store.list_unseen_entities(source.id, limit).await?;
+    let found = api.store.list_unseen_entities(source.id, None, limit).await?;
     Ok(Answer(Page::whole(found.into_iter().map(Unseen::from).collect())))
 }

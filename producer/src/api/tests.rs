@@ -15,6 +15,7 @@ use super::*;
 
 mod acts;
 mod catalog;
+mod checks;
 mod forms;
 mod plan;
 mod routes;

@@ -332,8 +332,14 @@ pub trait OperatorStore: Send + Sync {
     async fn list_collisions(&self, source: SourceId, limit: u32) -> Answer<Vec<Collision>>;
 
     /// Entities that the newest cycles of a source did not see and that are still there: ones that wait for another cycle without
-    /// them, that something which could not be read may own, or whose removal is held or was rejected. By reference.
-    async fn list_unseen_entities(&self, source: SourceId, limit: u32) -> Answer<Vec<UnseenEntity>>;
+    /// them, that something which could not be read may own, or whose removal is held or was rejected. By reference, those after
+    /// `after`.
+    async fn list_unseen_entities(
+        &self,
+        source: SourceId,
+        after: Option<&EntityRef>,
+        limit: u32,
+    ) -> Answer<Vec<UnseenEntity>>;
 
     /// Workers with a lease.
     async fn list_workers(&self) -> Answer<Vec<WorkerRecord>>;

@@ -94,6 +94,8 @@ pub struct Check {
     pub extra: u64,
     /// Entities that both have, and that are not the same.
     pub diverged: u64,
+    /// Entities that the check did not see, but that too few readings have missed to count as extra (`removals.confirm_cycles`).
+    pub unconfirmed: u64,
     /// The first hundred, by reference.
     pub differences: Vec<Drifted>,
     /// Why the check tells nothing, or not everything.
@@ -108,6 +110,7 @@ impl From<CheckRecord> for Check {
             missing: check.totals.missing,
             extra: check.totals.extra,
             diverged: check.totals.diverged,
+            unconfirmed: check.unconfirmed,
             differences: check.differences.into_iter().map(Drifted::from).collect(),
             failure: check.failure,
         }

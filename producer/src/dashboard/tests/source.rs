@@ -106,6 +106,7 @@ async fn checked(bench: &Bench, found: u64, failure: Option<&str>) {
             ..DriftTotals::default()
         },
         differences: (0..found).map(differs).collect(),
+        unconfirmed: 0,
         failure: failure.map(str::to_owned),
     };
     let next = Timestamp(now.0 + 3_600_000);

@@ -65,6 +65,8 @@ pub struct CheckRecord {
     pub ended_at: Timestamp,
     /// How much.
     pub totals: DriftTotals,
+    /// Entities that the source did not show, but that too few readings have missed to count as [`DriftKind::Extra`].
+    pub unconfirmed: u64,
     /// The first hundred, by reference.
     pub differences: Vec<DriftDifference>,
     /// Why it tells nothing, or not everything; none: the whole source was read.

@@ -18,6 +18,7 @@ fn found(at: i64, diverged: u64) -> CheckRecord {
             diverged,
             ..DriftTotals::default()
         },
+        unconfirmed: diverged * 2,
         differences: differences.collect(),
         failure: (diverged == 0).then(|| "500".to_owned()),
     }

@@ -140,7 +140,15 @@ pub async fn entities_that_wait_for_their_second_confirmation_are_shown(store: A
         cycles: 1,
         rejected: false,
     };
-    assert_eq!(store.list_unseen_entities(root.source(), 10).await.unwrap(), [unseen]);
+    assert_eq!(
+        store.list_unseen_entities(root.source(), None, 10).await.unwrap(),
+        std::slice::from_ref(&unseen)
+    );
+    let last = &unseen.reference;
+    assert_eq!(
+        store.list_unseen_entities(root.source(), Some(last), 10).await.unwrap(),
+        []
+    );
     let cycle = store.list_cycles(root.source(), 1).await.unwrap().remove(0);
     assert_eq!(cycle.totals.unconfirmed, 1);
 }

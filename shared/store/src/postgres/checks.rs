@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::drift::totals;
 use super::error::broken;
-use super::rows::column;
+use super::rows::{column, count};
 use crate::check_seam::counts;
 use crate::{CheckStore, CheckToken, KEPT_CHECKS, StoreError};
 use tideline_core::words::{CheckRecord, SourceId, Timestamp};
@@ -66,7 +66,8 @@ impl CheckStore for PostgresStore {
             .bind(extra)
             .bind(diverged)
             .bind(&differences)
-            .bind(found.failure.as_deref());
+            .bind(found.failure.as_deref())
+            .bind(i64::try_from(found.unconfirmed).unwrap_or(i64::MAX));
         act.run(insert).await?;
         let forget = sqlx::query(include_str!("sql/forget_check_results.sql"));
         act.run(forget.bind(source.0)).await?;
@@ -87,6 +88,7 @@ impl CheckStore for PostgresStore {
                 differences: serde_json::from_str(differences)
                     .map_err(|error| broken("list checks", error.to_string()))?,
                 failure: column(row, "failure")?,
+                unconfirmed: count(row, "unconfirmed")?,
             })
         };
         rows.iter().map(record).collect()

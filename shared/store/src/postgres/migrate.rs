@@ -96,6 +96,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../../../migrations/postgres/0024_checks.sql"),
     ),
     ("plans", include_str!("../../../../migrations/postgres/0025_plans.sql")),
+    (
+        "unconfirmed",
+        include_str!("../../../../migrations/postgres/0026_unconfirmed.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -10,8 +10,8 @@ use super::rows::{NO_PLACE, column, count, cycle_state_of, job_state_of, job_sta
 use super::totals::totals_of;
 use crate::{JobFilter, OperatorStore, StoreError, StoreStats, WorkerRecord};
 use tideline_core::words::{
-    Collision, CycleNumber, CycleRecord, CycleTotals, JobId, JobRecord, JobState, MalformedItem, MalformedRecord,
-    Sequence, SourceId, Timestamp, Token, UnseenEntity, WorkerId,
+    Collision, CycleNumber, CycleRecord, CycleTotals, EntityRef, JobId, JobRecord, JobState, MalformedItem,
+    MalformedRecord, Sequence, SourceId, Timestamp, Token, UnseenEntity, WorkerId,
 };
 
 #[async_trait]
@@ -104,9 +104,15 @@ impl OperatorStore for PostgresStore {
         rows.iter().map(collision).collect()
     }
 
-    async fn list_unseen_entities(&self, source: SourceId, limit: u32) -> Result<Vec<UnseenEntity>, StoreError> {
+    async fn list_unseen_entities(
+        &self,
+        source: SourceId,
+        after: Option<&EntityRef>,
+        limit: u32,
+    ) -> Result<Vec<UnseenEntity>, StoreError> {
         let mut act = self.reading("list unseen entities").await?;
         let statement = sqlx::query(include_str!("sql/list_unseen_entities.sql")).bind(source.0);
+        let statement = statement.bind(after.map_or("", EntityRef::as_str));
         let rows = act.rows(statement.bind(i64::from(limit))).await?;
         let unseen = |row: &PgRow| -> Result<UnseenEntity, StoreError> {
             Ok(UnseenEntity {

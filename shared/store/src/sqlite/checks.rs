@@ -4,7 +4,7 @@ use sqlx::{Row, query, query_scalar};
 
 use super::drift::totals;
 use super::failure::failed;
-use super::rows::{json, moment};
+use super::rows::{count, json, moment};
 use super::{SqliteStore, begin, commit, sql};
 use crate::check_seam::counts;
 use crate::{CheckStore, CheckToken, KEPT_CHECKS, StoreError};
@@ -88,6 +88,7 @@ impl CheckStore for SqliteStore {
                 .bind(diverged)
                 .bind(differences)
                 .bind(found.failure.as_deref())
+                .bind(i64::try_from(found.unconfirmed).unwrap_or(i64::MAX))
                 .execute(&mut *tx)
                 .await?;
             let forget = query(sql!("forget_check_results")).bind(source.0);
@@ -114,6 +115,7 @@ impl CheckStore for SqliteStore {
                 totals: totals(row, 2)?,
                 differences: json(row, 5)?,
                 failure: row.try_get(6)?,
+                unconfirmed: count(row, 7)?,
             })
         };
         rows.iter().map(record).collect::<Result<_, _>>().map_err(failed(ACT))

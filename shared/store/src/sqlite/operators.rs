@@ -8,7 +8,7 @@ use super::rows::{count, json, moment, optional_moment, reference, undecodable, 
 use super::{SqliteStore, begin, commit, schema, sql};
 use crate::{JobFilter, OperatorStore, StoreError, StoreStats, WorkerRecord};
 use tideline_core::words::{
-    Collision, CycleNumber, CycleRecord, CycleState, CycleTotals, JobId, JobRecord, JobState, MalformedItem,
+    Collision, CycleNumber, CycleRecord, CycleState, CycleTotals, EntityRef, JobId, JobRecord, JobState, MalformedItem,
     MalformedRecord, Sequence, SourceId, Timestamp, Token, UnseenEntity, WorkerId,
 };
 
@@ -105,10 +105,16 @@ impl OperatorStore for SqliteStore {
             .map_err(failed(ACT))
     }
 
-    async fn list_unseen_entities(&self, source: SourceId, limit: u32) -> Result<Vec<UnseenEntity>, StoreError> {
+    async fn list_unseen_entities(
+        &self,
+        source: SourceId,
+        after: Option<&EntityRef>,
+        limit: u32,
+    ) -> Result<Vec<UnseenEntity>, StoreError> {
         const ACT: &str = "list unseen entities";
         let rows = query(sql!("list_unseen_entities"))
             .bind(source.0)
+            .bind(after.map_or("", EntityRef::as_str))
             .bind(limit.clamp(1, MAX_ROWS))
             .fetch_all(&self.readers)
             .await

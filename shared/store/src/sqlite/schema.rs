@@ -35,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0023_audit_of_sources.sql"),
     include_str!("../../../../migrations/sqlite/0024_checks.sql"),
     include_str!("../../../../migrations/sqlite/0025_plans.sql"),
+    include_str!("../../../../migrations/sqlite/0026_unconfirmed.sql"),
 ];
 
 /// The version this program knows.

@@ -250,7 +250,7 @@ impl Side {
             for collision in store.list_collisions(source.id, 100).await.unwrap() {
                 let _ = writeln!(text, "{} {collision:?}", source.name);
             }
-            for unseen in store.list_unseen_entities(source.id, 100).await.unwrap() {
+            for unseen in store.list_unseen_entities(source.id, None, 100).await.unwrap() {
                 let _ = writeln!(text, "{} {unseen:?}", source.name);
             }
             self.search(source.id, &mut text).await;

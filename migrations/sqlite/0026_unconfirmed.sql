@@ -1,0 +1,3 @@
+-- What a check did not see, but too few readings have missed to say that it is gone.
+
+ALTER TABLE check_results ADD COLUMN unconfirmed INTEGER NOT NULL DEFAULT 0;
