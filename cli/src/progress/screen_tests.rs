@@ -6,6 +6,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::*;
 
+const ROWS: usize = 24;
+
 /// A terminal that breaks its rows anew when it is resized, as most do.
 #[derive(Clone)]
 struct Emulator(Arc<Mutex<avt::Terminal>>);
@@ -31,12 +33,12 @@ impl Terminal for Emulator {
 impl Emulator {
     fn new(columns: usize) -> Self {
         Self(Arc::new(Mutex::new(
-            avt::Terminal::with_scrollback(columns, 24, None).unwrap(),
+            avt::Terminal::with_scrollback(columns, ROWS, None).unwrap(),
         )))
     }
 
     fn resize(&self, columns: usize) {
-        self.0.lock().resize(columns, 24);
+        self.0.lock().resize(columns, ROWS);
     }
 
     /// What can be read, row by row.
@@ -74,6 +76,8 @@ fn show(bars: &[ProgressBar], position: u64) {
 #[test]
 fn bars_survive_a_resize_and_leave_what_was_printed_before_them() {
     let emulator = Emulator::new(100);
+    // At the bottom: the emulator keeps empty rows below the cursor when it breaks rows anew, and scrolls others away for them.
+    emulator.write(&"\r\n".repeat(ROWS)).unwrap();
     emulator.write("a table\r\nof what was\r\nprinted before\r\n").unwrap();
     let (all, bars) = bars(&emulator);
     for (position, columns) in [100, 60, 140, 41, 42, 90, 200, 80].into_iter().enumerate() {
