@@ -3,7 +3,6 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -186,19 +185,4 @@ fn the_demo_prints_the_address_of_its_dashboard_and_opens_it_in_the_browser() {
     };
     assert_eq!(opened, printed);
     home.wait_for(&["health", &opened], |said| said.out.starts_with("200"));
-}
-
-#[test]
-fn a_run_prints_the_address_of_its_dashboard() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let listen = format!("listen: 127.0.0.1:{port}");
-    let home = Home::with(&FILES.replace("listen: none", &listen));
-    home.record(0, "first");
-    let mut running = home.start(&["run"]);
-    let stdout = running.child.stdout.take().unwrap();
-    let mut lines = BufReader::new(stdout).lines().map(Result::unwrap);
-    let first = lines.next().unwrap();
-    let address = format!("http://127.0.0.1:{port}/");
-    assert!(first.contains(&format!("dashboard and API on {address}")), "{first}");
-    home.wait_for(&["health", &address], |said| said.out.starts_with("200"));
 }
