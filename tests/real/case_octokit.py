@@ -1,5 +1,6 @@
-"""GitHub's own clients against the fake of GitHub that the tests use, with Prism between them: what `@octokit/rest` and
-`@octokit/auth-app` see is what Tideline reads, and neither breaks GitHub's document."""
+"""GitHub's own clients against the fake of GitHub that the tests use, with Prism before them: what `@octokit/rest` and
+`@octokit/auth-app` see is what Tideline reads, and they do not break GitHub's document. Tideline itself reads files raw, which Prism
+does not let through (octokit.mjs)."""
 
 import json
 import os
@@ -19,7 +20,7 @@ def main():
     packages = npm("octokit", ["@octokit/rest@22.0.1", "@octokit/auth-app@8.3.1"])
     with folder() as path, fake("github", path) as upstream, prism_proxy(DOCUMENT, upstream, path) as url:
         scripts(packages, "octokit.mjs")
-        command = [node(packages), "octokit.mjs", url, TOKEN, str(KEY)]
+        command = [node(packages), "octokit.mjs", url, upstream, TOKEN, str(KEY)]
         done = subprocess.run(command, cwd=packages, capture_output=True, text=True, timeout=120)
         check("the clients read the repositories, a file, and by the App's token the same", done.returncode == 0, done.stderr[-2000:])
         seen = json.loads(done.stdout)
@@ -29,7 +30,7 @@ store: sqlite://tideline.db
 sources:
   - name: code
     type: github
-    base_url: {url}
+    base_url: {upstream}
     installation: true
     archived: true
     forks: true
