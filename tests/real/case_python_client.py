@@ -38,7 +38,11 @@ def main():
         (path / "config.yaml").write_text("project_name_override: tideline-client\npackage_name_override: tideline_client\npost_hooks: []\n")
         command = [tools / "openapi-python-client", "generate", "--path", to.document(), "--config", path / "config.yaml", "--output-path", path / "out"]
         made = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-        check("the client is made without a warning", made.returncode == 0 and "Warning" not in made.stdout + made.stderr, (made.stdout + made.stderr)[-1500:])
+        said = made.stdout + made.stderr
+        # The generator knows no answer of JSON lines, which a plan is; it leaves that answer out.
+        others = [line for line in said.splitlines() if line.startswith("WARNING ") and "/plan " not in line]
+        is_known = said.count("Unsupported content_type") == said.count("Unsupported content_type application/x-ndjson")
+        check("the client is made, with a warning at most about answers of JSON lines", made.returncode == 0 and is_known and not others, said[-1500:])
         for at in range(20):
             body = {"apiVersion": "v1", "kind": "Component", "metadata": {"name": f"c{at}"}}
             pushed = ask("PUT", f"{to.url}/v1/sources/pushed/entities", {"upserts": [{"body": body}]}, {"authorization": f"Bearer {token}"})
