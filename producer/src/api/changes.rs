@@ -19,16 +19,13 @@ use super::page::limit_of;
 use super::place::Place;
 use super::problem::Problem;
 use super::role::{By, Principal, Read};
-use super::stream::{Chunk, List, Rest, respond};
+use super::stream::{Chunk, List, Looked, respond};
 use super::types::{Change, Changes};
 use super::waiting::{Look, Waiting, wait_of};
 use super::{ApiRouter, ApiState};
 
 /// Longest `wait`, in seconds.
 pub(crate) const MAX_WAIT: u64 = 30;
-
-/// Changes that one answer looks at, of which a principal may see few.
-const MAX_LOOKED: usize = 20_000;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(list))
@@ -71,7 +68,7 @@ async fn list(
         api: Arc::clone(&api),
         principal: by.principal,
         next: from,
-        looked: 0,
+        looked: Looked::default(),
     };
     respond(&api, feed, limit).await
 }
@@ -105,7 +102,7 @@ struct Feed {
     api: Arc<ApiState>,
     principal: Principal,
     next: FeedPosition,
-    looked: usize,
+    looked: Looked,
 }
 
 #[async_trait]
@@ -119,12 +116,7 @@ impl List for Feed {
         self.next = next;
         let largest = changes.iter().filter_map(|change| change.body.as_ref());
         let largest = largest.map(String::len).max().unwrap_or(0);
-        self.looked += changes.len();
-        let rest = match changes.len() < limit as usize {
-            true => Rest::Nothing,
-            false if self.looked >= MAX_LOOKED => Rest::Later,
-            false => Rest::More,
-        };
+        let rest = self.looked.rest(changes.len(), limit);
         let records = changes
             .into_iter()
             .zip(positions)

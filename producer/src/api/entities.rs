@@ -18,12 +18,9 @@ use super::page::{MAX_LIMIT, key_of, limit_of, token_of};
 use super::problem::{Code, Problem};
 use super::role::{By, Principal, Read};
 use super::search::Search;
-use super::stream::{Chunk, List, Rest, respond};
+use super::stream::{Chunk, List, Looked, respond};
 use super::types::{Change, Entity, Page};
 use super::{ApiRouter, ApiState, sources};
-
-/// Entities that one answer looks at, of which a principal may see few.
-const MAX_LOOKED: usize = 20_000;
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
@@ -92,7 +89,7 @@ async fn list(
         },
         api: Arc::clone(&api),
         principal: by.principal,
-        looked: 0,
+        looked: Looked::default(),
     };
     respond(&api, entities, limit).await
 }
@@ -106,7 +103,7 @@ struct Entities {
     api: Arc<ApiState>,
     principal: Principal,
     filter: EntityFilter,
-    looked: usize,
+    looked: Looked,
 }
 
 #[async_trait]
@@ -120,12 +117,7 @@ impl List for Entities {
             self.filter.after = Some((last.source.clone(), last.reference.clone()));
         }
         let largest = found.iter().map(|entity| entity.body.len()).max().unwrap_or(0);
-        self.looked += found.len();
-        let rest = match found.len() < limit as usize {
-            true => Rest::Nothing,
-            false if self.looked >= MAX_LOOKED => Rest::Later,
-            false => Rest::More,
-        };
+        let rest = self.looked.rest(found.len(), limit);
         let records = found
             .into_iter()
             .filter(|entity| self.principal.covers(&entity.source))

@@ -24,6 +24,9 @@ const GROWTH: u32 = 4;
 /// Bytes that a chunk should not exceed.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
+/// Records that one answer looks at, of which a principal may see few.
+const MAX_LOOKED: usize = 20_000;
+
 /// Records of one reading.
 pub(super) struct Chunk<T> {
     /// Those that pass the filters.
@@ -43,6 +46,22 @@ pub(super) enum Rest {
     Later,
     /// Nothing: the list is at its end.
     Nothing,
+}
+
+/// How much one answer has looked at, of a list of which a principal may see only a part.
+#[derive(Default)]
+pub(super) struct Looked(usize);
+
+impl Looked {
+    /// What comes after a reading that found `found` of up to `limit` records.
+    pub(super) fn rest(&mut self, found: usize, limit: u32) -> Rest {
+        self.0 += found;
+        match found < limit as usize {
+            true => Rest::Nothing,
+            false if self.0 >= MAX_LOOKED => Rest::Later,
+            false => Rest::More,
+        }
+    }
 }
 
 /// A list in the store.
