@@ -104,6 +104,13 @@ fn settings(more: &str) -> Settings {
     .unwrap()
 }
 
+/// The reader of the first cycle of a source, `s`.
+pub(super) async fn first_reader(store: &Arc<dyn Store>, now: Timestamp) -> Reader {
+    store.sync_sources(&[spec("s")], now).await.unwrap();
+    store.start_cycles(10, now).await.unwrap();
+    Reader::new(only(claim_ingest(store, "w", 1, now).await))
+}
+
 pub(super) fn spec(name: &str) -> SourceSpec {
     SourceSpec {
         name: name.into(),

@@ -2,18 +2,16 @@
 
 use tideline_core::clock::{Clock as _, SystemClock};
 use tideline_core::words::Settlement;
-use tideline_store::conformance::{Reader, claim_ingest, entities, entity, only};
+use tideline_store::conformance::{entities, entity};
 
-use super::{bench, spec};
+use super::{bench, first_reader};
 use crate::dashboard::format;
 
 #[tokio::test]
 async fn the_newest_changes_come_first_however_many_there_are() {
     let bench = bench().await;
     let (store, now) = (&bench.store, SystemClock.now());
-    store.sync_sources(&[spec("s")], now).await.unwrap();
-    store.start_cycles(10, now).await.unwrap();
-    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
+    let mut root = first_reader(store, now).await;
     root.write(store, entities(0, 950, 1), None, now).await;
     let first = bench.get("/changes").await;
     assert!(first.html.contains("c0000949") && first.html.contains("c0000850") && !first.html.contains("c0000849"));
@@ -29,9 +27,7 @@ async fn the_newest_changes_come_first_however_many_there_are() {
 async fn an_entity_shows_where_it_was_read_and_what_changed_in_it() {
     let bench = bench().await;
     let (store, now) = (&bench.store, SystemClock.now());
-    store.sync_sources(&[spec("s")], now).await.unwrap();
-    store.start_cycles(10, now).await.unwrap();
-    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
+    let mut root = first_reader(store, now).await;
     let reference = "component:default/web";
     for (replicas, next) in [(1, Some("more")), (2, None)] {
         let body = format!("{{\"kind\":\"Component\",\"spec\":{{\"replicas\":{replicas}}}}}");
@@ -55,9 +51,7 @@ async fn an_entity_shows_where_it_was_read_and_what_changed_in_it() {
 async fn what_a_list_shows_is_exported_as_a_file() {
     let bench = bench().await;
     let (store, now) = (&bench.store, SystemClock.now());
-    store.sync_sources(&[spec("s")], now).await.unwrap();
-    store.start_cycles(10, now).await.unwrap();
-    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
+    let mut root = first_reader(store, now).await;
     root.write(store, entities(0, 1_500, 1), None, now).await;
     let all = bench.get("/catalog/export?source=s&format=ndjson").await;
     assert_eq!((all.status, all.html.lines().count()), (200, 1_500));
@@ -75,9 +69,7 @@ async fn what_a_list_shows_is_exported_as_a_file() {
 async fn a_search_by_name_finds_beginnings_and_parts_and_offers_them_where_a_whole_name_finds_nothing() {
     let bench = bench().await;
     let (store, now) = (&bench.store, SystemClock.now());
-    store.sync_sources(&[spec("s")], now).await.unwrap();
-    store.start_cycles(10, now).await.unwrap();
-    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
+    let mut root = first_reader(store, now).await;
     root.write(store, entities(0, 1_500, 1), None, now).await;
     for (name, hits) in [
         ("c0001499", 1),

@@ -4,9 +4,9 @@ use tideline_core::clock::{Clock as _, SystemClock};
 use tideline_core::words::{
     CheckRecord, CycleEnd, CycleState, DriftDifference, DriftKind, DriftTotals, Role, Settlement, Timestamp,
 };
-use tideline_store::conformance::{Reader, claim_ingest, entities, only};
+use tideline_store::conformance::entities;
 
-use super::{Bench, EVIL, bench, somebody, spec};
+use super::{Bench, EVIL, bench, first_reader, somebody, spec};
 
 #[tokio::test]
 async fn acts_of_the_dashboard_are_in_the_audit_log_with_who_and_why() {
@@ -30,9 +30,7 @@ async fn acts_of_the_dashboard_are_in_the_audit_log_with_who_and_why() {
 async fn a_held_sweep_is_approved_with_its_number_and_a_reason() {
     let bench = bench().await;
     let (store, now) = (&bench.store, SystemClock.now());
-    store.sync_sources(&[spec("s")], now).await.unwrap();
-    store.start_cycles(10, now).await.unwrap();
-    let mut root = Reader::new(only(claim_ingest(store, "w", 1, now).await));
+    let mut root = first_reader(store, now).await;
     root.write(store, entities(0, 4, 1), None, now).await;
     root.settle(store, Settlement::Done, now).await;
     let (source, cycle) = (root.source(), root.cycle());
