@@ -1,32 +1,37 @@
-//! A real browser: Chromium without a window, driven over the DevTools protocol through a pipe
-//! (<https://chromedevtools.github.io/devtools-protocol/>). Where none is installed, tests say so and leave out what needs one.
+//! A real browser: Chromium without a window. Where none is installed, tests say so and leave out what needs one.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use chromiumoxide::cdp::browser_protocol::dom::ScrollIntoViewIfNeededParams;
+use chromiumoxide::cdp::browser_protocol::emulation::{
+    MediaFeature, SetDeviceMetricsOverrideParams, SetScriptExecutionDisabledParams,
+};
+use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
+use chromiumoxide::cdp::js_protocol::runtime::EvaluateParams;
+use chromiumoxide::page::ScreenshotParams;
+use chromiumoxide::{BrowserConfig, Page};
+use futures::StreamExt as _;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::AbortHandle;
 
 use crate::servers::find_program;
 
 /// How long the browser may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Connects the browser's pipes (3 takes commands, 4 gives answers) with what the harness holds.
-const PIPES: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null"#;
-
 /// A browser with one page. It is killed when this is dropped.
 pub struct Browser {
-    _process: Child,
+    page: Page,
+    _process: chromiumoxide::Browser,
     _profile: tempfile::TempDir,
-    commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    session: Option<String>,
-    asked: u64,
+    events: AbortHandle,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.events.abort();
+    }
 }
 
 impl Browser {
@@ -46,81 +51,36 @@ impl Browser {
             return Ok(None);
         };
         let profile = tempfile::tempdir()?;
-        let mut command = Command::new("sh");
-        command.args(["-c", PIPES]).arg(program);
-        command.arg(format!("--user-data-dir={}", profile.path().display()));
-        command.args([
-            "--headless",
-            "--remote-debugging-pipe",
-            "--no-first-run",
-            "--disable-gpu",
-            "--hide-scrollbars",
-        ]);
+        let mut config = BrowserConfig::builder()
+            .chrome_executable(program)
+            .user_data_dir(profile.path())
+            .launch_timeout(PATIENCE)
+            .request_timeout(PATIENCE)
+            .disable_https_first()
+            .viewport(None)
+            .arg("disable-gpu");
         if nix::unistd::geteuid().is_root() {
             // Its sandbox refuses to run as root.
-            command.arg("--no-sandbox");
+            config = config.no_sandbox();
         }
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let mut browser = Self {
-            commands: process.stdin.take().context("its stdin")?,
-            answers: BufReader::new(process.stdout.take().context("its stdout")?),
+        let config = config.build().map_err(anyhow::Error::msg)?;
+        let (process, mut events) = chromiumoxide::Browser::launch(config).await?;
+        let events = tokio::spawn(async move { while events.next().await.is_some() {} }).abort_handle();
+        let page = process.new_page("about:blank").await?;
+        Ok(Some(Self {
+            page,
             _process: process,
             _profile: profile,
-            session: None,
-            asked: 0,
-        };
-        let target = browser
-            .ask("Target.createTarget", json!({"url": "about:blank"}))
-            .await?;
-        let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let attached = browser.ask("Target.attachToTarget", attach).await?;
-        browser.session = attached["sessionId"].as_str().map(str::to_owned);
-        ensure!(browser.session.is_some(), "no session: {attached}");
-        Ok(Some(browser))
-    }
-
-    /// Sends a command and waits for its answer; what comes in between is told to nobody.
-    async fn ask(&mut self, method: &str, params: Value) -> Result<Value> {
-        self.asked += 1;
-        let mut command = json!({"id": self.asked, "method": method, "params": params});
-        if let Some(session) = &self.session {
-            command["sessionId"] = json!(session);
-        }
-        let mut text = command.to_string().into_bytes();
-        text.push(0);
-        let asked = self.asked;
-        let answering = async {
-            self.commands.write_all(&text).await?;
-            loop {
-                let mut message = Vec::new();
-                self.answers.read_until(0, &mut message).await?;
-                ensure!(message.pop() == Some(0), "the browser is gone");
-                let message: Value = serde_json::from_slice(&message)?;
-                if message["id"] == json!(asked) {
-                    return Ok(message);
-                }
-            }
-        };
-        let mut answer = tokio::time::timeout(PATIENCE, answering)
-            .await
-            .with_context(|| method.to_owned())??;
-        if !answer["error"].is_null() {
-            bail!("{method}: {}", answer["error"]);
-        }
-        Ok(answer["result"].take())
+            events,
+        }))
     }
 
     /// Opens an address and waits until it is there.
     ///
     /// # Errors
     /// It cannot be opened.
-    pub async fn open(&mut self, address: &str) -> Result<()> {
-        let opened = self.ask("Page.navigate", json!({"url": address})).await?;
-        ensure!(opened["errorText"].is_null(), "{address}: {}", opened["errorText"]);
+    pub async fn open(&self, address: &str) -> Result<()> {
+        self.page.goto(address).await.with_context(|| address.to_owned())?;
         self.wait("document.readyState === 'complete'").await
     }
 
@@ -128,22 +88,24 @@ impl Browser {
     ///
     /// # Errors
     /// It throws.
-    pub async fn value(&mut self, expression: &str) -> Result<Value> {
-        let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let mut answer = self.ask("Runtime.evaluate", asked).await?;
+    pub async fn value(&self, expression: &str) -> Result<Value> {
+        let mut asked = EvaluateParams::new(expression);
+        asked.return_by_value = Some(true);
+        asked.await_promise = Some(true);
+        let found = self.page.execute(asked).await?.result;
         ensure!(
-            answer["exceptionDetails"].is_null(),
-            "{expression}: {}",
-            answer["exceptionDetails"]
+            found.exception_details.is_none(),
+            "{expression}: {:?}",
+            found.exception_details
         );
-        Ok(answer["result"]["value"].take())
+        Ok(found.result.value.unwrap_or_default())
     }
 
     /// Waits until an expression holds. While a page is left for another one it is asked again.
     ///
     /// # Errors
     /// It does not hold in time; with the text of the page.
-    pub async fn wait(&mut self, expression: &str) -> Result<()> {
+    pub async fn wait(&self, expression: &str) -> Result<()> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while self.value(expression).await.ok() != Some(json!(true)) {
             if tokio::time::Instant::now() >= deadline {
@@ -155,15 +117,18 @@ impl Browser {
         Ok(())
     }
 
-    /// Clicks what a selector finds first.
+    /// Clicks what a selector finds first, with the mouse and without a script on the page.
     ///
     /// # Errors
-    /// It finds nothing.
-    pub async fn click(&mut self, selector: &str) -> Result<()> {
+    /// It finds nothing, or nothing that can be seen.
+    pub async fn click(&self, selector: &str) -> Result<()> {
         let found = format!("document.querySelector({}) !== null", json!(selector));
         self.wait(&found).await?;
-        self.value(&format!("document.querySelector({}).click()", json!(selector)))
-            .await?;
+        let element = self.page.find_element(selector).await?;
+        let scroll = ScrollIntoViewIfNeededParams::builder().backend_node_id(element.backend_node_id);
+        self.page.execute(scroll.build()).await?;
+        let point = element.clickable_point().await.with_context(|| selector.to_owned())?;
+        self.page.click(point).await?;
         Ok(())
     }
 
@@ -171,7 +136,7 @@ impl Browser {
     ///
     /// # Errors
     /// It finds nothing.
-    pub async fn fill(&mut self, selector: &str, text: &str) -> Result<()> {
+    pub async fn fill(&self, selector: &str, text: &str) -> Result<()> {
         let fill = format!("document.querySelector({}).value = {}", json!(selector), json!(text));
         self.value(&fill).await.map(drop)
     }
@@ -180,11 +145,14 @@ impl Browser {
     ///
     /// # Errors
     /// Those of the protocol.
-    pub async fn press(&mut self, key: &str) -> Result<()> {
-        for kind in ["keyDown", "keyUp"] {
-            let event = json!({"type": kind, "key": key, "text": if kind == "keyDown" { key } else { "" }});
-            self.ask("Input.dispatchKeyEvent", event).await?;
-        }
+    pub async fn press(&self, key: &str) -> Result<()> {
+        let mut event = DispatchKeyEventParams::new(DispatchKeyEventType::KeyDown);
+        event.key = Some(key.to_owned());
+        event.text = Some(key.to_owned());
+        self.page.execute(event.clone()).await?;
+        event.r#type = DispatchKeyEventType::KeyUp;
+        event.text = None;
+        self.page.execute(event).await?;
         Ok(())
     }
 
@@ -192,36 +160,36 @@ impl Browser {
     ///
     /// # Errors
     /// Those of the protocol.
-    pub async fn resize(&mut self, width: u32, height: u32) -> Result<()> {
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.ask("Emulation.setDeviceMetricsOverride", size).await.map(drop)
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let size = SetDeviceMetricsOverrideParams::new(width, height, 1.0, false);
+        self.page.execute(size).await?;
+        Ok(())
     }
 
     /// Prefers `dark` or `light` pages.
     ///
     /// # Errors
     /// Those of the protocol.
-    pub async fn prefer(&mut self, scheme: &str) -> Result<()> {
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        self.ask("Emulation.setEmulatedMedia", features).await.map(drop)
+    pub async fn prefer(&self, scheme: &str) -> Result<()> {
+        let scheme = MediaFeature::new("prefers-color-scheme", scheme);
+        self.page.emulate_media_features(vec![scheme]).await?;
+        Ok(())
     }
 
     /// Runs no script of any page from now on; what the harness asks is still answered.
     ///
     /// # Errors
     /// Those of the protocol.
-    pub async fn without_scripts(&mut self) -> Result<()> {
-        let off = json!({"value": true});
-        self.ask("Emulation.setScriptExecutionDisabled", off).await.map(drop)
+    pub async fn without_scripts(&self) -> Result<()> {
+        self.page.execute(SetScriptExecutionDisabledParams::new(true)).await?;
+        Ok(())
     }
 
     /// What the window shows, as PNG.
     ///
     /// # Errors
     /// Those of the protocol.
-    pub async fn picture(&mut self) -> Result<Vec<u8>> {
-        let asked = json!({"format": "png"});
-        let answer = self.ask("Page.captureScreenshot", asked).await?;
-        Ok(STANDARD.decode(answer["data"].as_str().unwrap_or_default())?)
+    pub async fn picture(&self) -> Result<Vec<u8>> {
+        Ok(self.page.screenshot(ScreenshotParams::builder().build()).await?)
     }
 }

@@ -8,11 +8,11 @@ use crate::stage::{Stage, shows};
 
 #[tokio::test]
 async fn a_person_signs_in_and_approves_a_held_sweep_that_the_page_shows_by_itself() -> Result<()> {
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let stage = Stage::prepare().await?.run().await?;
-    stage.sign_in(&mut browser).await?;
+    stage.sign_in(&browser).await?;
 
     // What follows comes by itself: the mark stays as long as nobody reloads.
     browser.value("window.mark = 'stays'").await?;
@@ -55,11 +55,11 @@ async fn a_person_signs_in_and_approves_a_held_sweep_that_the_page_shows_by_itse
 
 #[tokio::test]
 async fn a_person_retries_parked_jobs_and_dead_letters_and_replays_a_webhook() -> Result<()> {
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let stage = Stage::prepare().await?.run().await?;
-    stage.sign_in(&mut browser).await?;
+    stage.sign_in(&browser).await?;
     browser.wait(&shows("given up for subscription deploys")).await?;
     stage.take();
 
@@ -108,11 +108,11 @@ async fn a_person_retries_parked_jobs_and_dead_letters_and_replays_a_webhook() -
 
 #[tokio::test]
 async fn keys_lead_to_pages_and_to_the_search() -> Result<()> {
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let stage = Stage::prepare().await?.run().await?;
-    stage.sign_in(&mut browser).await?;
+    stage.sign_in(&browser).await?;
     browser.press("?").await?;
     browser.wait("document.querySelector('#keys').open").await?;
     browser.value("document.querySelector('#keys').close()").await?;

@@ -55,12 +55,12 @@ pub(crate) const PAGES: [&str; 25] = [
 
 #[tokio::test]
 async fn every_page_fits_a_small_screen_and_is_usable_by_everybody_in_the_light_and_in_the_dark() -> Result<()> {
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let stage = Stage::prepare().await?.run().await?;
     let parked = stage.parked_job().await?;
-    stage.sign_in(&mut browser).await?;
+    stage.sign_in(&browser).await?;
     let mut wrong = String::new();
     for path in PAGES {
         if path == "/sign-in" {
@@ -69,13 +69,13 @@ async fn every_page_fits_a_small_screen_and_is_usable_by_everybody_in_the_light_
             browser.wait("location.pathname === '/sign-in'").await?;
         }
         let address = format!("{}{}", stage.address, path.replace("PARKED", &parked));
-        look(&mut browser, path, &address, &mut wrong).await?;
+        look(&browser, path, &address, &mut wrong).await?;
     }
     ensure!(wrong.is_empty(), "{wrong}");
     Ok(())
 }
 
-async fn look(browser: &mut Browser, path: &str, address: &str, wrong: &mut String) -> Result<()> {
+async fn look(browser: &Browser, path: &str, address: &str, wrong: &mut String) -> Result<()> {
     browser.resize(360, 740).await?;
     browser.prefer("light").await?;
     browser.open(address).await?;
@@ -111,7 +111,7 @@ async fn look(browser: &mut Browser, path: &str, address: &str, wrong: &mut Stri
 }
 
 /// What axe-core finds wrong with the page; nothing, where it cannot be had.
-async fn violations(browser: &mut Browser) -> Result<serde_json::Value> {
+async fn violations(browser: &Browser) -> Result<serde_json::Value> {
     let Some(script) = axe::script() else {
         return Ok("".into());
     };

@@ -14,11 +14,11 @@ const PERSON: &str = r#"(() => {
 
 #[tokio::test]
 async fn live_updates_leave_focus_scroll_and_what_somebody_types_alone() -> Result<()> {
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let stage = Stage::prepare().await?.run().await?;
-    stage.sign_in(&mut browser).await?;
+    stage.sign_in(&browser).await?;
     browser.resize(800, 500).await?;
     browser.open(&format!("{}/sources/inventory", stage.address)).await?;
     browser
@@ -47,11 +47,11 @@ async fn live_updates_leave_focus_scroll_and_what_somebody_types_alone() -> Resu
 
 #[tokio::test]
 async fn live_updates_wait_while_they_are_paused_and_are_made_up_for_afterwards() -> Result<()> {
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let stage = Stage::prepare().await?.run().await?;
-    stage.sign_in(&mut browser).await?;
+    stage.sign_in(&browser).await?;
     browser
         .open(&format!("{}/changes?change=removed", stage.address))
         .await?;

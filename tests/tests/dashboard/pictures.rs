@@ -49,7 +49,7 @@ const PICTURES: [(&str, &str, &str); 20] = [
 
 #[tokio::test]
 async fn the_demo_runs_live_in_the_browser() -> Result<()> {
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let folder = tempfile::tempdir()?;
@@ -87,7 +87,7 @@ async fn the_pictures_of_the_documentation_are_taken_when_they_are_asked_for() -
     let Some(asked) = std::env::var_os("TIDELINE_WRITE_SCREENSHOTS") else {
         return Ok(());
     };
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let stage = Stage::prepare().await?;
@@ -101,7 +101,7 @@ async fn the_pictures_of_the_documentation_are_taken_when_they_are_asked_for() -
     stage.post("/v1/tokens", &token).await?;
     stage.write_entities(30, 24)?;
     stage.refresh().await?;
-    stage.sign_in(&mut browser).await?;
+    stage.sign_in(&browser).await?;
     let (parked, webhook) = (stage.parked_job().await?, stage.webhook().await?);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (docs, others) = (root.join("docs/dashboard"), root.join("target/dashboard"));
@@ -122,7 +122,7 @@ async fn the_pictures_of_the_documentation_are_taken_when_they_are_asked_for() -
         // One picture of the documentation is dark, so that readers see how that is.
         let usual = if name == "changes" { "dark" } else { "light" };
         take(
-            &mut browser,
+            &browser,
             &address,
             text,
             (1_280, 800),
@@ -133,8 +133,8 @@ async fn the_pictures_of_the_documentation_are_taken_when_they_are_asked_for() -
         if asked == "all" {
             let other = if usual == "dark" { "light" } else { "dark" };
             let file = |kind: &str| others.join(format!("{name}-{kind}.png"));
-            take(&mut browser, &address, text, (1_280, 1_600), other, file(other)).await?;
-            take(&mut browser, &address, text, (360, 1_400), "light", file("small")).await?;
+            take(&browser, &address, text, (1_280, 1_600), other, file(other)).await?;
+            take(&browser, &address, text, (360, 1_400), "light", file("small")).await?;
         }
         if name == "plan" {
             browser.resize(1_280, 800).await?;
@@ -150,7 +150,7 @@ async fn the_pictures_of_the_documentation_are_taken_when_they_are_asked_for() -
 }
 
 async fn take(
-    browser: &mut Browser,
+    browser: &Browser,
     address: &str,
     text: &str,
     (width, height): (u32, u32),

@@ -206,7 +206,7 @@ impl Stage {
     }
 
     /// Signs in as the administrator.
-    pub(crate) async fn sign_in(&self, browser: &mut Browser) -> Result<()> {
+    pub(crate) async fn sign_in(&self, browser: &Browser) -> Result<()> {
         browser.open(&format!("{}/", self.address)).await?;
         browser.wait("location.pathname === '/sign-in'").await?;
         browser.fill("#token", TOKEN).await?;

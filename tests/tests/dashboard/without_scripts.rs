@@ -22,17 +22,17 @@ const READABLE: &str = r#"(() => {
 
 #[tokio::test]
 async fn without_scripts_every_page_is_readable_and_filters_and_acts_work() -> Result<()> {
-    let Some(mut browser) = Browser::start().await? else {
+    let Some(browser) = Browser::start().await? else {
         return Ok(());
     };
     let stage = Stage::prepare().await?.run().await?;
     browser.without_scripts().await?;
-    stage.sign_in(&mut browser).await?;
-    read_every_page(&mut browser, &stage).await?;
-    use_filters(&mut browser, &stage).await?;
-    act_on_a_source(&mut browser, &stage).await?;
-    act_on_jobs(&mut browser, &stage).await?;
-    approve_a_held_sweep(&mut browser, &stage).await?;
+    stage.sign_in(&browser).await?;
+    read_every_page(&browser, &stage).await?;
+    use_filters(&browser, &stage).await?;
+    act_on_a_source(&browser, &stage).await?;
+    act_on_jobs(&browser, &stage).await?;
+    approve_a_held_sweep(&browser, &stage).await?;
 
     browser.click(".who button").await?;
     browser.wait("location.pathname === '/sign-in'").await?;
@@ -40,7 +40,7 @@ async fn without_scripts_every_page_is_readable_and_filters_and_acts_work() -> R
     browser.wait("location.pathname === '/sign-in'").await
 }
 
-async fn read_every_page(browser: &mut Browser, stage: &Stage) -> Result<()> {
+async fn read_every_page(browser: &Browser, stage: &Stage) -> Result<()> {
     let parked = stage.parked_job().await?;
     let mut wrong = String::new();
     for path in PAGES.into_iter().filter(|path| *path != "/sign-in") {
@@ -57,7 +57,7 @@ async fn read_every_page(browser: &mut Browser, stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-async fn use_filters(browser: &mut Browser, stage: &Stage) -> Result<()> {
+async fn use_filters(browser: &Browser, stage: &Stage) -> Result<()> {
     browser.open(&format!("{}/catalog", stage.address)).await?;
     browser.fill("#filter-name", "checkout-*").await?;
     browser.fill("#filter-label", "tier=gold").await?;
@@ -79,7 +79,7 @@ async fn use_filters(browser: &mut Browser, stage: &Stage) -> Result<()> {
     browser.wait(&shows("order-1")).await
 }
 
-async fn act_on_a_source(browser: &mut Browser, stage: &Stage) -> Result<()> {
+async fn act_on_a_source(browser: &Browser, stage: &Stage) -> Result<()> {
     for (act, state) in [("pause", "paused"), ("resume", "active")] {
         browser.open(&format!("{}/", stage.address)).await?;
         browser
@@ -94,7 +94,7 @@ async fn act_on_a_source(browser: &mut Browser, stage: &Stage) -> Result<()> {
     browser.wait(&shows("Nothing would change")).await
 }
 
-async fn act_on_jobs(browser: &mut Browser, stage: &Stage) -> Result<()> {
+async fn act_on_jobs(browser: &Browser, stage: &Stage) -> Result<()> {
     stage.take();
     let parked = stage.parked_job().await?;
     browser.open(&format!("{}/jobs?state=parked", stage.address)).await?;
@@ -107,7 +107,7 @@ async fn act_on_jobs(browser: &mut Browser, stage: &Stage) -> Result<()> {
         .await
 }
 
-async fn approve_a_held_sweep(browser: &mut Browser, stage: &Stage) -> Result<()> {
+async fn approve_a_held_sweep(browser: &Browser, stage: &Stage) -> Result<()> {
     stage.write_entities(10, 1)?;
     stage.refresh().await?;
     browser.open(&format!("{}/", stage.address)).await?;

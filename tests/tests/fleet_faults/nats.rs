@@ -9,24 +9,27 @@ use super::stage::{Stage, Wanted, on_stage};
 
 const STREAM: &str = "TIDELINE_HINTS";
 
-/// How soon hints flow (again). A stream that is broken by its deletion is noticed after seven seconds.
-const SOON: Duration = Duration::from_secs(15);
+/// How soon hints flow (again). A stream that is broken by its deletion is noticed after seven seconds, and may break again when it
+/// is made while the machine is busy.
+const SOON: Duration = Duration::from_secs(60);
 
 impl Stage {
-    /// Hints acked by workers so far.
-    async fn hints_acked(&self) -> Result<u64> {
+    /// When the consumer was made, and the hints that workers have acked since.
+    async fn hints_acked(&self) -> Result<(i128, u64)> {
         let context = jetstream::new(async_nats::connect(self.nats.url()).await?);
         let stream = context.get_stream(STREAM).await?;
         let info = stream.consumer_info("ingest").await?;
-        Ok(info.ack_floor.stream_sequence)
+        Ok((info.created.unix_timestamp_nanos(), info.ack_floor.stream_sequence))
     }
 
-    /// Waits until workers take hints from NATS (again).
+    /// Waits until workers take hints from NATS (again). A fleet may make the stream more than once until they do, and counting
+    /// begins anew each time.
     async fn hints_flow(&self) -> Result<()> {
-        let first = wait_until("hints", SOON, async || self.hints_acked().await).await?;
-        wait_until("more hints", SOON, async || {
-            let now = self.hints_acked().await?;
-            ensure!(now > first, "{now} acked");
+        let mut first = None;
+        wait_until("hints", SOON, async || {
+            let (made, acked) = self.hints_acked().await?;
+            let (_, before) = *first.insert(first.filter(|(since, _)| *since == made).unwrap_or((made, acked)));
+            ensure!(acked > before, "{acked} acked");
             Ok(())
         })
         .await
@@ -90,7 +93,7 @@ async fn a_fleet_goes_on_when_nats_is_lost_or_its_stream_its_consumer_or_its_who
 
 /// How soon a worker that waits for hints finds work in the store: a server that hangs is noticed within five seconds, and
 /// work is looked for every 50 ms from then on. Some bursts follow each other until the catalog is the source.
-const FOUND: Duration = Duration::from_secs(12);
+const FOUND: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_nats_dies_or_hangs_work_is_claimed_from_the_store_within_seconds() {
