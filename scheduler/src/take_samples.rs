@@ -1,4 +1,5 @@
-//! Writes the store's figures down once a minute, for charts. However many schedulers run, a minute has one sample.
+//! Writes figures down, for charts: the store's once a minute, and how far subscriptions and targets have come every few minutes.
+//! However many schedulers run, a minute has one sample.
 
 use std::sync::Arc;
 
@@ -6,14 +7,14 @@ use async_trait::async_trait;
 use tideline_core::clock::Clock;
 use tideline_core::words::Timestamp;
 use tideline_runtime::Pace;
-use tideline_store::{ObservationStore, Sample, StoreError};
+use tideline_store::{Follower, FollowerSample, Sample, Store, StoreError};
 
 use crate::scheduler::Task;
 
 /// See the module.
 pub struct TakeSamples {
     /// Whose figures, and where they go.
-    pub store: Arc<dyn ObservationStore>,
+    pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -23,8 +24,40 @@ impl Task for TakeSamples {
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let now = self.clock.now();
         self.store.take_sample(now).await?;
-        let every = i64::try_from(Sample::EVERY.as_millis()).unwrap_or(i64::MAX);
+        let every = |every: std::time::Duration| i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+        let minute = now.0 - now.0.rem_euclid(every(Sample::EVERY));
+        if minute.rem_euclid(every(FollowerSample::EVERY)) == 0 {
+            self.sample_followers(Timestamp(minute)).await?;
+        }
         // At the full minute, so that samples are as far apart as they say.
-        Ok(Pace::Until(Timestamp(now.0 - now.0.rem_euclid(every) + every)))
+        Ok(Pace::Until(Timestamp(minute + every(Sample::EVERY))))
+    }
+}
+
+impl TakeSamples {
+    async fn sample_followers(&self, minute: Timestamp) -> Result<(), StoreError> {
+        let last_event = self.store.event_bounds().await?.last.0;
+        let last_change = self.store.stats(minute).await?.last_sequence.0;
+        let sample = |name: String, position: i64, behind: u64| FollowerSample {
+            name,
+            minute,
+            position,
+            behind,
+        };
+        let subscriptions = self.store.list_subscriptions().await?.into_iter().map(|one| {
+            let last = if one.feed.is_some() { last_change } else { last_event };
+            let (position, behind) = (one.came_to(), one.behind(last));
+            sample(one.name, position, behind)
+        });
+        let samples: Vec<FollowerSample> = subscriptions.collect();
+        self.store
+            .add_follower_samples(Follower::Subscription, &samples)
+            .await?;
+        let targets = self.store.list_targets().await?.into_iter().map(|one| {
+            let (position, behind) = (one.came_to(), one.behind(last_change));
+            sample(one.name, position, behind)
+        });
+        let samples: Vec<FollowerSample> = targets.collect();
+        self.store.add_follower_samples(Follower::Target, &samples).await
     }
 }

@@ -1,9 +1,9 @@
 //! Places of a handler's own: how many of its jobs run at a time, whatever `worker.concurrency` says. A system that answers
 //! slowly fills its own places and no other ones, so jobs of sources go on beside it.
 //!
-//! A job that finds no place waits for one, if few do; it is leased but takes none of the worker's slots. Any further one is given
-//! back to the store, spread over the time in which places will become free: no job is turned over again and again, and no
-//! worker hoards what another one could do.
+//! A job that finds no place waits for one, if there will be one soon; it is leased but takes none of the worker's slots. Any further
+//! one is given back to the store, spread over the time in which places will become free: no job is turned over again and again,
+//! and no worker hoards what another one could do. If places become free sooner than was thought, [`Places::wanted`] says so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +14,10 @@ use tideline_core::clock::Clock;
 use tideline_core::words::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// So many jobs wait as will have a place within this time …
+const SOON: Duration = Duration::from_secs(2);
+/// … and not more.
+const MOST: usize = 1_000;
 /// What is given back comes again after this at the earliest …
 const SOONEST: Duration = Duration::from_millis(50);
 /// … and after this at the latest: by then the system may be fast again.
@@ -91,7 +95,7 @@ impl Places {
             });
         }
         // Only the claim loop admits, so nobody counts beside it.
-        if places.waiting.load(Ordering::Relaxed) < places.all {
+        if places.waiting.load(Ordering::Relaxed) < places.room() {
             places.waiting.fetch_add(1, Ordering::Relaxed);
             return Admission::Own(Place {
                 places: Arc::clone(places),
@@ -103,6 +107,34 @@ impl Places {
             due_at,
             format!("{whose} is busy with {} other jobs (concurrency)", places.all),
         )
+    }
+}
+
+impl Places {
+    /// How many more jobs there should be here, of those that were given back and are not due yet: fewer wait than there are
+    /// places. None: enough do, or none was given back, or somebody was told so a moment ago.
+    pub(crate) fn wanted(&self) -> Option<u32> {
+        let Self(places) = self;
+        let waiting = places.waiting.load(Ordering::Relaxed);
+        if waiting >= places.all || !places.pace.lock().asks(places.clock.now()) {
+            return None;
+        }
+        u32::try_from(places.room() - waiting).ok()
+    }
+
+    /// Nothing more was given back.
+    pub(crate) fn none_is_put_off(&self) {
+        let Self(places) = self;
+        places.pace.lock().put_off_to = places.clock.now();
+    }
+}
+
+impl Inner {
+    /// Jobs that may wait.
+    fn room(&self) -> usize {
+        let usual = self.pace.lock().usual.max(Duration::from_millis(1));
+        let soon = usize::try_from(SOON.as_millis() / usual.as_millis()).unwrap_or(MOST);
+        soon.saturating_mul(self.all).min(MOST).max(self.all)
     }
 }
 
@@ -152,6 +184,8 @@ struct Pace {
     ended_at: Timestamp,
     /// Up to when those who got none were put off.
     put_off_to: Timestamp,
+    /// When more was asked for.
+    asked_at: Timestamp,
 }
 
 impl Pace {
@@ -160,12 +194,22 @@ impl Pace {
             usual: FIRST_GUESS,
             ended_at: now,
             put_off_to: now,
+            asked_at: now,
         }
     }
 
     fn ended(&mut self, took: Duration, now: Timestamp) {
         self.usual = (self.usual * (SMOOTHING - 1) + took) / SMOOTHING;
         self.ended_at = now;
+    }
+
+    /// Whether some who were put off may come at once; asked for so often at most.
+    fn asks(&mut self, now: Timestamp) -> bool {
+        let asks = self.put_off_to > now.plus(SOONEST) && now.since(self.asked_at) >= SOONEST;
+        if asks {
+            self.asked_at = now;
+        }
+        asks
     }
 
     fn next(&mut self, places: usize, now: Timestamp) -> Timestamp {
@@ -207,9 +251,51 @@ mod tests {
         assert_eq!(due.last().copied(), Some(later.plus(LATEST)));
     }
 
+    /// Places whose jobs last so long.
+    fn places(count: u32, lasts: Duration, clock: &Arc<ManualClock>) -> Places {
+        let places = Places::new(count, Arc::clone(clock) as Arc<dyn Clock>);
+        places.0.pace.lock().usual = lasts;
+        places
+    }
+
+    /// Jobs that get a place or may wait for one.
+    fn let_in(places: &Places) -> Vec<Place> {
+        let admit = |_| match places.admit("x") {
+            Admission::Own(place) => Some(place),
+            _ => None,
+        };
+        (0..10_000).map_while(admit).collect()
+    }
+
+    #[test]
+    fn as_many_wait_as_will_have_a_place_soon() {
+        let clock = Arc::new(ManualClock::new(NOW));
+        for (lasts, waiting) in [(10_000, 4), (1_000, 8), (100, 80), (1, 1_000)] {
+            let places = places(4, Duration::from_millis(lasts), &clock);
+            assert_eq!(let_in(&places).len(), 4 + waiting, "{lasts} ms");
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_were_given_back_are_wanted_as_soon_as_places_are_free_and_not_all_the_time() {
+        let clock = Arc::new(ManualClock::new(NOW));
+        let places = places(4, Duration::from_secs(10), &clock);
+        let mut inside = let_in(&places);
+        clock.advance(SOONEST);
+        assert_eq!(places.wanted(), None, "enough wait");
+        inside.truncate(5);
+        assert_eq!(places.wanted(), Some(3));
+        assert_eq!(places.wanted(), None, "they are on their way");
+        clock.advance(SOONEST);
+        assert_eq!(places.wanted(), Some(3));
+        places.none_is_put_off();
+        clock.advance(SOONEST * 2);
+        assert_eq!(places.wanted(), None, "there are none");
+    }
+
     #[tokio::test]
     async fn a_place_that_is_dropped_while_it_is_waited_for_is_not_counted_any_more() {
-        let places = Places::new(1, Arc::new(ManualClock::new(NOW)));
+        let places = places(1, Duration::from_secs(10), &Arc::new(ManualClock::new(NOW)));
         let Admission::Own(first) = places.admit("x") else {
             panic!("a place is free");
         };

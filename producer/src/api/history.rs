@@ -1,4 +1,4 @@
-//! `/v1/history` and `/v1/storage`: the store's figures over time, and what it takes.
+//! `/v1/history` and `/v1/storage`: figures over time of the store and of who follows its logs, and what it takes.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use tideline_core::words::Timestamp;
+use tideline_store::{Follower, FollowerSample};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,7 +14,7 @@ use utoipa_axum::routes;
 use super::extract::Query;
 use super::problem::{Code, Problem};
 use super::role::{By, Read};
-use super::types::{Figures, Page, Storage};
+use super::types::{Figures, Page, Progress, Storage, passed};
 use super::{ApiRouter, ApiState};
 
 /// Hours that are kept.
@@ -26,9 +27,9 @@ pub(super) fn router() -> ApiRouter {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct HistoryQuery {
+pub(super) struct HistoryQuery {
     /// The last so many hours, 1 to 24; 6 unless said otherwise.
-    hours: Option<u32>,
+    pub(super) hours: Option<u32>,
 }
 
 /// Figures of the whole store, one of each minute, oldest first. Minutes in which no scheduler ran are left out.
@@ -41,14 +42,43 @@ async fn history(
     _: By<Read>,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<Page<Figures>>, Problem> {
-    let hours = query.hours.unwrap_or(6);
+    let since = since(&api, query.hours)?;
+    let samples = api.store.list_samples(since).await?;
+    Ok(Json(Page::whole(samples.into_iter().map(Figures::from).collect())))
+}
+
+/// How far followers of a kind, or the one of a name, had come within the last hour.
+pub(super) async fn lately(api: &ApiState, of: Follower, name: Option<&str>) -> Result<Vec<FollowerSample>, Problem> {
+    let since = since(api, Some(1))?;
+    Ok(api.store.list_follower_samples(of, name, since).await?)
+}
+
+/// What one of them has passed since, which has now come to a position.
+pub(super) fn passed_lately(samples: &[FollowerSample], name: &str, position: i64) -> u64 {
+    let of_it = samples.iter().filter(|sample| sample.name == name);
+    passed(of_it.map(|sample| sample.position), position)
+}
+
+/// The way of one follower in the last hours.
+pub(super) async fn way(
+    api: &ApiState,
+    of: Follower,
+    name: &str,
+    hours: Option<u32>,
+) -> Result<Json<Page<Progress>>, Problem> {
+    let since = since(api, hours)?;
+    let samples = api.store.list_follower_samples(of, Some(name), since).await?;
+    Ok(Json(Page::whole(Progress::along(&samples))))
+}
+
+/// The moment so many hours ago; 6 unless said otherwise.
+fn since(api: &ApiState, hours: Option<u32>) -> Result<Timestamp, Problem> {
+    let hours = hours.unwrap_or(6);
     if !(1..=MAX_HOURS).contains(&hours) {
         let detail = format!("hours takes a number from 1 to {MAX_HOURS}");
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
-    let since = Timestamp(api.clock.now().0 - i64::from(hours) * 3_600_000);
-    let samples = api.store.list_samples(since).await?;
-    Ok(Json(Page::whole(samples.into_iter().map(Figures::from).collect())))
+    Ok(Timestamp(api.clock.now().0 - i64::from(hours) * 3_600_000))
 }
 
 /// What the store takes, by table.

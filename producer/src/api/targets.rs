@@ -8,23 +8,25 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use tideline_core::rules::target_version;
-use tideline_store::{Deed, TargetCommand, TargetEntityFilter, TargetObjectFilter};
+use tideline_store::{Deed, Follower, TargetCommand, TargetEntityFilter, TargetObjectFilter};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::entities::reference_of;
 use super::extract::{Path, Query};
+use super::history::{HistoryQuery, lately, passed_lately, way};
 use super::page::{key_of, limit_of, token_of};
 use super::problem::{Code, Problem, nearest};
 use super::role::{By, Operate, Read};
-use super::types::{EntityOfTarget, ObjectOfTarget, Page, Target, TargetAct};
+use super::types::{EntityOfTarget, ObjectOfTarget, Page, Progress, Target, TargetAct};
 use super::{ApiRouter, ApiState, etag};
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show))
+        .routes(routes!(history))
         .routes(routes!(entities))
         .routes(routes!(objects))
         .routes(routes!(pause))
@@ -40,9 +42,11 @@ pub(super) fn router() -> ApiRouter {
 async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Answer<Page<Target>>, Problem> {
     by.principal.require_all_sources()?;
     let counts = api.store.count_targets().await?;
+    let lately = lately(&api, Follower::Target, None).await?;
     let targets = api.store.list_targets().await?.into_iter().map(|record| {
         let counts = counts.iter().find(|counts| counts.name == record.name);
-        Target::new(record, counts)
+        let last_hour = passed_lately(&lately, &record.name, record.came_to());
+        Target::new(record, counts, last_hour)
     });
     Ok(Answer(Page::whole(targets.collect())))
 }
@@ -61,8 +65,10 @@ async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(name): Path<S
     };
     let counts = api.store.count_targets().await?;
     let counts = counts.iter().find(|counts| counts.name == name);
+    let lately = lately(&api, Follower::Target, Some(&name)).await?;
+    let last_hour = passed_lately(&lately, &name, record.came_to());
     let version = target_version(&record);
-    Ok(etag(&version, Target::new(record, counts)))
+    Ok(etag(&version, Target::new(record, counts, last_hour)))
 }
 
 async fn unknown(api: &ApiState, name: &str) -> Result<Problem, Problem> {
@@ -80,6 +86,23 @@ async fn check(api: &ApiState, name: &str) -> Result<(), Problem> {
         Some(_) => Ok(()),
         None => Err(unknown(api, name).await?),
     }
+}
+
+/// How far a target came in the last hours, oldest first, five minutes apart. Times in which no scheduler ran are left out.
+#[utoipa::path(
+    get, path = "/targets/{name}/history", tag = "targets", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "Its name"), HistoryQuery),
+    responses((status = 200, body = Page<Progress>)),
+)]
+async fn history(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Answer<Page<Progress>>, Problem> {
+    by.principal.require_all_sources()?;
+    check(&api, &name).await?;
+    way(&api, Follower::Target, &name, query.hours).await
 }
 
 #[derive(Deserialize, IntoParams)]

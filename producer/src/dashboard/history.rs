@@ -1,5 +1,5 @@
-//! The last hours as charts: what was read, what changed, how long jobs waited, and what failed. The store keeps one sample of
-//! each minute.
+//! The last hours as charts: what was read, what changed, how long jobs waited, and what failed, of which the store keeps one
+//! sample of each minute; and how far a subscription or target came.
 
 use maud::{Markup, html};
 use tideline_core::words::{Timestamp, grouped};
@@ -8,7 +8,7 @@ use super::chart::{Bar, bars};
 use super::format::length;
 use super::viewer::Viewer;
 use crate::api::Problem;
-use crate::api::types::{Figures, Page as List};
+use crate::api::types::{Figures, Page as List, Progress};
 
 /// Hours shown.
 const HOURS: u32 = 6;
@@ -86,9 +86,16 @@ pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
         sum(|bucket| bucket.failed),
         most(|bucket| bucket.parked),
     );
+    let draw = |values: &dyn Fn(&Bucket) -> (u64, u64), text: &dyn Fn(&Bucket) -> String, label: &str| {
+        let bar = |bucket: &Bucket| {
+            let (value, bad) = values(bucket);
+            (bucket.samples, value, bad, text(bucket))
+        };
+        chart(buckets.iter().map(bar), label)
+    };
     let plain = |of: fn(&Bucket) -> u64, what: &str| {
         let text = |bucket: &Bucket| format!("{} {what}", grouped(of(bucket)));
-        chart(&buckets, &|bucket| (of(bucket), 0), &text, what)
+        draw(&|bucket| (of(bucket), 0), &text, what)
     };
     let waits = |bucket: &Bucket| format!("the oldest due job had waited {}", ms(bucket.lag_ms));
     let troubles = |bucket: &Bucket| {
@@ -109,9 +116,43 @@ pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
                     (panel("Changes", &grouped(sum(|bucket| bucket.changes)), false, plain(|bucket| bucket.changes, "changes")))
                     (panel("Events", &grouped(sum(|bucket| bucket.events)), false, plain(|bucket| bucket.events, "events")))
                     (panel("Longest wait", &if lag == 0 { "none".to_owned() } else { ms(lag) }, false,
-                        chart(&buckets, &|bucket| (bucket.lag_ms, 0), &waits, "how long the oldest due job had waited")))
+                        draw(&|bucket| (bucket.lag_ms, 0), &waits, "how long the oldest due job had waited")))
                     (panel("Failed or parked", &grouped(failed + parked), failed + parked > 0,
-                        chart(&buckets, &|bucket| (bucket.failed + bucket.parked, bucket.failed + bucket.parked), &troubles, "failed cycles, parked jobs and dead letters")))
+                        draw(&|bucket| (bucket.failed + bucket.parked, bucket.failed + bucket.parked), &troubles, "failed cycles, parked jobs and dead letters")))
+                }
+            }
+        }
+    }
+}
+
+/// How far a subscription or target came: what it passed, and how much was left to do.
+pub(super) fn way(progress: &[Progress], what: &str, now: Timestamp) -> Markup {
+    let mut passed = vec![(0, 0, 0); usize::try_from(BARS).unwrap_or(0)];
+    for step in progress {
+        let ago = (now.0 - step.at.0.0).max(0) / (STEP * MINUTE);
+        let place = usize::try_from(BARS - 1 - ago).ok();
+        if let Some((samples, all, behind)) = place.and_then(|place| passed.get_mut(place)) {
+            *samples += 1;
+            *all += step.passed;
+            *behind = step.behind.max(*behind);
+        }
+    }
+    let draw = |value: fn(&(u64, u64, u64)) -> u64, words: &str| {
+        let text = |bar: &(u64, u64, u64)| format!("{} {what} {words}", grouped(value(bar)));
+        let bar = |bar: &(u64, u64, u64)| (bar.0, value(bar), 0, text(bar));
+        chart(passed.iter().map(bar), &format!("{what} {words}"))
+    };
+    let all: u64 = passed.iter().map(|bar| bar.1).sum();
+    let most = passed.iter().map(|bar| bar.2).max().unwrap_or(0);
+    html! {
+        section aria-labelledby="history-title" {
+            h2 #history-title { "Last " (HOURS) " hours" }
+            @if progress.is_empty() {
+                p.empty { "A scheduler takes the first figures within five minutes." }
+            } @else {
+                div.panels {
+                    (panel("Passed", &grouped(all), false, draw(|bar| bar.1, "passed")))
+                    (panel("Most behind", &grouped(most), false, draw(|bar| bar.2, "behind")))
                 }
             }
         }
@@ -128,25 +169,19 @@ fn panel(name: &str, figure: &str, bad: bool, chart: Markup) -> Markup {
     }
 }
 
-fn chart(
-    buckets: &[Bucket],
-    values: &dyn Fn(&Bucket) -> (u64, u64),
-    text: &dyn Fn(&Bucket) -> String,
-    label: &str,
-) -> Markup {
-    let last = i64::try_from(buckets.len()).unwrap_or(0) - 1;
-    let drawn: Vec<Bar> = buckets
-        .iter()
+/// Bars of so many samples, a value of which so much is bad, and what they say.
+fn chart(of: impl ExactSizeIterator<Item = (u64, u64, u64, String)>, label: &str) -> Markup {
+    let last = i64::try_from(of.len()).unwrap_or(0) - 1;
+    let drawn: Vec<Bar> = of
         .zip(0..)
-        .map(|(bucket, place)| {
-            let ((value, bad), ago) = (values(bucket), (last - place) * STEP);
-            let title = match (bucket.samples, ago) {
+        .map(|((samples, value, bad, text), place)| {
+            let ago = (last - place) * STEP;
+            let title = match (samples, ago) {
                 (0, _) => String::new(),
-                (_, 0) => format!("now: {}", text(bucket)),
+                (_, 0) => format!("now: {text}"),
                 (_, ago) => format!(
-                    "{} ago: {}",
-                    length(std::time::Duration::from_secs(ago.unsigned_abs() * 60)),
-                    text(bucket)
+                    "{} ago: {text}",
+                    length(std::time::Duration::from_secs(ago.unsigned_abs() * 60))
                 ),
             };
             Bar { value, bad, title }

@@ -12,10 +12,11 @@ use tideline_core::words::{Role, SubscriptionState, Timestamp, grouped};
 use super::Dashboard;
 use super::filters::{pager, quoted};
 use super::format::{ago, encoded};
+use super::history;
 use super::parts::{Question, act, command, live, live_state};
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
-use crate::api::types::{DeadLetter, Page as List, Subscription, Time};
+use crate::api::types::{DeadLetter, Page as List, Progress, Subscription, Time};
 use crate::api::{Code, Problem};
 
 /// Dead letters of one page.
@@ -57,13 +58,14 @@ fn rows(viewer: &Viewer, found: &[Subscription]) -> Markup {
             p.empty { "Nobody follows events or changes yet. " code { "tideline subscriptions create NAME" } " makes one that pulls, is pushed to a URL, or tells people in a chat." }
         } @else {
             div.scroll tabindex="0" { table {
-                thead { tr { th { "Name" } th { "State" } th.wide { "Follows" } th.number { "Behind" } th.wide { "Since" } th.number.wide { "Outstanding" } th.number { "Dead letters" } th.wide { "Last error" } } }
+                thead { tr { th { "Name" } th { "State" } th.wide { "Follows" } th.number.wide { "Last hour" } th.number { "Behind" } th.wide { "Since" } th.number.wide { "Outstanding" } th.number { "Dead letters" } th.wide { "Last error" } } }
                 tbody {
                     @for subscription in found {
                         tr id={ "subscription-" (encoded(&subscription.name)) } {
                             td { a href=(path_of(&subscription.name)) { (subscription.name) } }
                             td { (state(subscription.state)) }
                             td.wide { (follows(subscription)) }
+                            td.number.wide { (grouped(subscription.last_hour)) }
                             td.number { (grouped(subscription.lag)) }
                             td.wide { @if let Some(since) = subscription.behind_since { (ago(since.0, viewer.now)) } }
                             td.number.wide { (grouped(u64::from(subscription.outstanding))) }
@@ -101,10 +103,12 @@ async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> 
     let subscription: Subscription = viewer.get(&base).await?;
     let asked = [("limit", LETTERS), ("page_token", query.get("page_token"))];
     let letters: List<DeadLetter> = viewer.list(&format!("{base}/dead-letters"), &asked).await?;
+    let way: List<Progress> = viewer.get(&format!("{base}/history")).await?;
     let content = html! {
         header.page { h1 { a.crumb href="/subscriptions" { "Subscriptions / " } (name) } (live_state()) }
         (live("subscription", facts(&viewer, &subscription)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&subscription))) }
+        (live("history", history::way(&way.items, if subscription.changes.is_some() { "changes" } else { "events" }, viewer.now)))
         (live("letters", dead_letters(&viewer, &name, &letters, &query)))
         (command(&format!("tideline subscriptions show {}", quoted(&name))))
     };
@@ -122,6 +126,7 @@ fn facts(viewer: &Viewer, subscription: &Subscription) -> Markup {
                 Some(push) => { dt { "Sent to" } dd { code { (push.url) } ", " (push.in_flight) " at a time" } }
                 None => { dt { "Sent to" } dd { "nobody: it pulls" } }
             }
+            dt { "Passed" } dd { (grouped(subscription.last_hour)) " within the last hour" }
             dt { "Behind" } dd { (grouped(subscription.lag)) @if let Some(since) = subscription.behind_since { ", the oldest stored " (ago(since.0, now)) } }
             dt { "Position" } dd { "everything up to " (subscription.changes.as_ref().map_or(&subscription.position, |changes| &changes.position)) " was looked at" }
             dt { "Outstanding" } dd { (grouped(u64::from(subscription.outstanding))) }

@@ -11,10 +11,11 @@ use tideline_core::words::{Role, TargetState, grouped};
 use super::Dashboard;
 use super::filters::quoted;
 use super::format::{ago, count, encoded};
+use super::history;
 use super::parts::{act, command, live, live_state};
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
-use crate::api::types::{EntityOfTarget, ObjectOfTarget, Page as List, Status, Target};
+use crate::api::types::{EntityOfTarget, ObjectOfTarget, Page as List, Progress, Status, Target};
 use crate::api::{Code, Problem};
 
 /// Entities, or objects, of one page.
@@ -59,16 +60,18 @@ fn rows(viewer: &Viewer, found: &[Target]) -> Markup {
             p.empty { "No target is configured. A target keeps another system, such as Microcks, in step with the catalog: see " code { "targets" } " in the configuration." }
         } @else {
             div.scroll tabindex="0" { table {
-                thead { tr { th { "Name" } th.wide { "Type" } th { "State" } th.number { "Entities" } th.number { "Failing" } th.number.wide { "Objects" } th.wide { "Looked" } } }
+                thead { tr { th { "Name" } th.wide { "Type" } th { "State" } th.number.wide { "Last hour" } th.number { "Entities" } th.number { "Failing" } th.number.wide { "Objects" } th.wide { "Looked" } th.wide { "Last error" } } }
                 tbody { @for target in found {
                     tr id={ "target-" (encoded(&target.name)) } {
                         td { a href=(path_of(&target.name)) { (target.name) } }
                         td.wide { (target.target_type) }
                         td { (state(target)) }
+                        td.number.wide { (grouped(target.last_hour)) }
                         td.number { (grouped(target.entities)) }
                         td.number { @if target.failing > 0 { span.badge.bad { (grouped(target.failing)) } } @else { "0" } }
                         td.number.wide { (grouped(target.objects)) }
                         td.wide { @if let Some(looked) = target.looked_at { (ago(looked.0, viewer.now)) } }
+                        td.wide { @if let Some(reason) = &target.hold_reason { span.error { (reason.lines().next().unwrap_or_default()) } } }
                     }
                 } }
             } }
@@ -87,11 +90,13 @@ async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> 
     let failing: List<EntityOfTarget> = viewer.list(&format!("{base}/entities"), &asked).await?;
     let asked = [("limit", ROWS), ("page_token", query.get("page_token"))];
     let objects: List<ObjectOfTarget> = viewer.list(&format!("{base}/objects"), &asked).await?;
+    let way: List<Progress> = viewer.get(&format!("{base}/history")).await?;
     let status: Status = viewer.get("/v1/status").await?;
     let content = html! {
         header.page { h1 { a.crumb href="/targets" { "Targets / " } (name) } p { (target.target_type) } (live_state()) }
         (live("target", facts(&viewer, &target, status.last_sequence)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&target))) }
+        (live("history", history::way(&way.items, "changes", viewer.now)))
         (live("failing", entities(&name, &failing)))
         (live("objects", owned(&viewer, &name, &objects)))
         (command(&format!("tideline targets show {}", quoted(&name))))
@@ -112,6 +117,7 @@ fn facts(viewer: &Viewer, target: &Target, last: i64) -> Markup {
             @if let Some(until) = target.hold_until { dt { "Tried again" } dd { (ago(until.0, viewer.now)) } }
             dt { "Entities" } dd { (grouped(target.entities)) @if target.failing > 0 { ", " (grouped(target.failing)) " failing" } }
             dt { "Objects owned there" } dd { (grouped(target.objects)) }
+            dt { "Passed" } dd { (count(target.last_hour, "change", "changes")) " within the last hour" }
             @if let Some(behind) = behind { dt { "Behind" } dd { @if behind == 0 { "nothing" } @else { "at most " (count(behind, "change", "changes")) } } }
             dt { "Position" } dd { "followed the change feed up to " (target.position) }
             @if let Some(looked) = target.looked_at { dt { "Last whole look" } dd { (ago(looked.0, viewer.now)) } }

@@ -70,8 +70,8 @@ fn read_target(target: &Section<'_>, name: String) -> Option<TargetSettings> {
     let word = target.choice("type", None, &["microcks", "http"], doc);
     let follow = target.section("follow", "Which entities it concerns.", read_follow);
     let auth = target.optional_section("auth", "How requests prove who asks: one of the keys below.", read_auth);
-    let doc = "Jobs of each worker process for this target at a time. They take none of the slots of `worker.concurrency`, so a slow \
-               target holds up nothing else.";
+    let doc = "Calls of each worker process to this target at a time. The jobs that make them take none of the slots of \
+               `worker.concurrency`, so a slow target holds up nothing else.";
     let concurrency = target.count("concurrency", 4, 1..=64, doc);
     let timeout = target.duration(
         "timeout",

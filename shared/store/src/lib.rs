@@ -39,7 +39,9 @@ pub use event_acts::SubscriptionAct;
 pub use event_seams::{ChangeSubscriptionStore, EventStore, FollowerStore, SubscriptionStore};
 pub use events::{EventBounds, EventFilter, EventPage, EventReading, EventStart};
 pub use hook_secrets::{HookSecretStore, KEPT_HOOK_SECRETS};
-pub use observations::{HookHour, ObservationStore, Origin, OriginPage, Sample, StoreSize, TableSize};
+pub use observations::{
+    Follower, FollowerSample, HookHour, ObservationStore, Origin, OriginPage, Sample, StoreSize, TableSize,
+};
 pub use requests::*;
 pub use seams::*;
 pub use search_seam::{ChangeSearch, FoundChanges, FoundNames, NamePattern, NameSearch, SearchStore};

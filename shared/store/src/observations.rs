@@ -39,6 +39,44 @@ impl Sample {
     pub const EVERY: Duration = Duration::from_secs(60);
 }
 
+/// What follows a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follower {
+    /// A subscription, to events or changes.
+    Subscription,
+    /// A target, which follows changes.
+    Target,
+}
+
+impl Follower {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Subscription => "subscription",
+            Self::Target => "target",
+        }
+    }
+}
+
+/// How far a follower had come at a minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowerSample {
+    /// Its unique name.
+    pub name: String,
+    /// The minute.
+    pub minute: Timestamp,
+    /// The number, in the log that it follows, up to which it had looked at everything.
+    pub position: i64,
+    /// How much of the log was still to be done.
+    pub behind: u64,
+}
+
+impl FollowerSample {
+    /// How long samples are kept.
+    pub const KEPT: Duration = Duration::from_secs(86_400);
+    /// How far apart they are.
+    pub const EVERY: Duration = Duration::from_secs(300);
+}
+
 /// What came to a hook in an hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HookHour {
@@ -121,6 +159,18 @@ pub trait ObservationStore: Send + Sync {
 
     /// The figures since a moment, oldest first.
     async fn list_samples(&self, since: Timestamp) -> Result<Vec<Sample>, StoreError>;
+
+    /// Writes down how far followers of a kind had come, each once a minute, and forgets what is older than
+    /// [`FollowerSample::KEPT`].
+    async fn add_follower_samples(&self, of: Follower, samples: &[FollowerSample]) -> Result<(), StoreError>;
+
+    /// How far followers of a kind, or the one of a name, had come since a moment; by name, oldest first.
+    async fn list_follower_samples(
+        &self,
+        of: Follower,
+        name: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Vec<FollowerSample>, StoreError>;
 
     /// Adds what came to hooks to their hours, and forgets those older than [`HookHour::KEPT`].
     async fn add_hook_hours(&self, hours: &[HookHour], now: Timestamp) -> Result<(), StoreError>;

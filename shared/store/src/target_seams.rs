@@ -140,6 +140,9 @@ pub trait TargetStore: Send + Sync {
     /// Ends a hold; the target's jobs (of this kind) that waited for that are due now.
     async fn release_target(&self, name: &str, kind: &str, now: Timestamp) -> Answer<()>;
 
+    /// Some jobs of a target that were put off without having failed, at most `count`, are due now. Answers how many.
+    async fn hasten_target_jobs(&self, name: &str, kind: &str, count: u32, now: Timestamp) -> Answer<u64>;
+
     /// Keeps what a follower saw of entities; at most 1,000, each once.
     async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Answer<()>;
 

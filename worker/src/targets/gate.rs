@@ -47,10 +47,10 @@ impl Gate {
         queue: Arc<dyn Queue>,
         clock: Arc<dyn Clock>,
         (target, kind): (&str, &'static str),
-        concurrency: u32,
+        jobs: u32,
     ) -> Self {
         Self {
-            places: Places::new(concurrency, Arc::clone(&clock)),
+            places: Places::new(jobs, Arc::clone(&clock)),
             records: Batches::default(),
             settled: Batches::default(),
             store,
@@ -126,7 +126,24 @@ impl Gate {
             self.store.settle_target_entities(&self.target, &settled, now).await?;
             Ok(vec![(); settled.len()])
         };
-        self.settled.call(settled, settle).await
+        self.settled.call(settled, settle).await?;
+        self.refill().await
+    }
+
+    /// Brings back jobs that were put off while the target seemed slower than it is.
+    async fn refill(&self) -> Result<(), StoreError> {
+        let Some(count) = self.places.wanted() else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let hastened = self
+            .store
+            .hasten_target_jobs(&self.target, self.kind, count, now)
+            .await?;
+        if hastened < u64::from(count) {
+            self.places.none_is_put_off();
+        }
+        Ok(())
     }
 
     /// The target answered.

@@ -16,24 +16,28 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tideline_core::rules::subscription_version;
 use tideline_core::words::SubscriptionRecord;
-use tideline_store::{Deed, EventStart, Performed, StoreError, SubscriptionAct, SubscriptionCommand};
+use tideline_store::{
+    Deed, EventStart, Follower, FollowerSample, Performed, StoreError, SubscriptionAct, SubscriptionCommand,
+};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Json as Body, Path};
+use super::extract::{Json as Body, Path, Query};
 use super::forms::text::START;
+use super::history::{HistoryQuery, lately, passed_lately, way};
 use super::problem::Problem;
 use super::role::{By, Operate, Read};
-use super::types::{Page, Subscription, Time};
+use super::types::{Page, Progress, Subscription, Time};
 use super::{ApiRouter, ApiState, etag};
 
 pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show, put::put, remove))
+        .routes(routes!(history))
         .routes(routes!(pull::pull))
         .routes(routes!(pull::ack))
         .routes(routes!(pull::nack))
@@ -53,11 +57,10 @@ pub(super) fn router() -> ApiRouter {
 async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Json<Page<Subscription>>, Problem> {
     by.principal.require_all_sources()?;
     let found = api.store.list_subscriptions().await?;
-    let mut shown_ones = Vec::with_capacity(found.len());
-    for record in found {
-        shown_ones.push(shown(&api, record).await?);
-    }
-    Ok(Json(Page::whole(shown_ones)))
+    let logs = Logs::read(&api, None).await?;
+    Ok(Json(Page::whole(
+        found.into_iter().map(|record| logs.show(record)).collect(),
+    )))
 }
 
 /// One subscription. Its ETag changes when somebody changes, pauses or resumes it, and not with every event.
@@ -72,6 +75,23 @@ async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(name): Path<S
     Ok(etag(&version, shown(&api, found).await?))
 }
 
+/// How far a subscription came in the last hours, oldest first, five minutes apart. Times in which no scheduler ran are left out.
+#[utoipa::path(
+    get, path = "/subscriptions/{name}/history", tag = "events", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "Its name"), HistoryQuery),
+    responses((status = 200, body = Page<Progress>)),
+)]
+async fn history(
+    State(api): State<Arc<ApiState>>,
+    by: By<Read>,
+    Path(name): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<Page<Progress>>, Problem> {
+    by.principal.require_all_sources()?;
+    find(&api, &name).await?;
+    way(&api, Follower::Subscription, &name, query.hours).await
+}
+
 async fn find(api: &ApiState, name: &str) -> Result<SubscriptionRecord, Problem> {
     let found = api.store.find_subscription(name).await?;
     let missing = || StoreError::NotFound {
@@ -82,15 +102,35 @@ async fn find(api: &ApiState, name: &str) -> Result<SubscriptionRecord, Problem>
 }
 
 async fn shown(api: &ApiState, record: SubscriptionRecord) -> Result<Subscription, Problem> {
-    let Some(feed) = record.feed else {
-        let last = api.store.event_bounds().await?.last;
-        return Ok(Subscription::new(record, last));
-    };
-    let last = api.store.stats(api.clock.now()).await?.last_sequence;
-    let (position, ahead) = (record.position, last.0 - feed.position.sequence().0);
-    let mut shown = Subscription::new(record, position);
-    shown.lag = u64::try_from(ahead).unwrap_or(0);
-    Ok(shown)
+    let logs = Logs::read(api, Some(&record.name)).await?;
+    Ok(logs.show(record))
+}
+
+/// Where both logs end, and how far subscriptions were within the last hour.
+struct Logs {
+    last_event: i64,
+    last_change: i64,
+    lately: Vec<FollowerSample>,
+}
+
+impl Logs {
+    /// For all subscriptions, or for the one of a name.
+    async fn read(api: &ApiState, name: Option<&str>) -> Result<Self, Problem> {
+        Ok(Self {
+            last_event: api.store.event_bounds().await?.last.0,
+            last_change: api.store.stats(api.clock.now()).await?.last_sequence.0,
+            lately: lately(api, Follower::Subscription, name).await?,
+        })
+    }
+
+    fn show(&self, record: SubscriptionRecord) -> Subscription {
+        let last = match record.feed {
+            Some(_) => self.last_change,
+            None => self.last_event,
+        };
+        let last_hour = passed_lately(&self.lately, &record.name, record.came_to());
+        Subscription::new(record, last, last_hour)
+    }
 }
 
 /// From where a subscription begins: `now`, `beginning`, or a time.

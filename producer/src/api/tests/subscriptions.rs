@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use tideline_core::words::{NewEvent, Verdict};
+use tideline_core::words::{NewEvent, Timestamp, Verdict};
+use tideline_store::{Follower, FollowerSample};
 
 use super::*;
 
@@ -33,6 +34,40 @@ impl Bench {
         let events: Vec<NewEvent> = bodies.iter().map(event).collect();
         self.store.append_events(&events, SystemClock.now()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_subscription_tells_how_far_it_came_in_the_last_hours() {
+    let bench = bench_with_key().await;
+    assert_eq!(bench.put("audit", json!({"from": "beginning"})).await.status, 200);
+    bench.append(&[json!(1), json!(2), json!(3)]).await;
+    let sample = |minutes_ago: i64, position: i64| FollowerSample {
+        name: "audit".to_owned(),
+        minute: Timestamp(SystemClock.now().0 - minutes_ago * 60_000),
+        position,
+        behind: 7,
+    };
+    // Between the third and the last one it was replayed.
+    let samples = [(240, 10), (20, 40), (15, 90), (10, -1)].map(|(ago, position)| sample(ago, position));
+    let add = bench.store.add_follower_samples(Follower::Subscription, &samples);
+    add.await.unwrap();
+    let steps = |answer: &Answered| -> Vec<(u64, u64)> {
+        let items = answer.json()["items"].as_array().unwrap().clone();
+        let number = |item: &Value, field: &str| item[field].as_u64().unwrap();
+        (items
+            .iter()
+            .map(|item| (number(item, "passed"), number(item, "behind"))))
+        .collect()
+    };
+    let history = bench.get("/v1/subscriptions/audit/history").await;
+    assert_eq!(steps(&history), [(0, 7), (30, 7), (50, 7), (0, 7)], "{}", history.body);
+    let history = bench.get("/v1/subscriptions/audit/history?hours=1").await;
+    assert_eq!(steps(&history), [(0, 7), (50, 7), (0, 7)]);
+    let shown = bench.get("/v1/subscriptions/audit").await.json();
+    assert_eq!((&shown["last_hour"], &shown["lag"]), (&json!(51), &json!(3)), "{shown}");
+    let listed = bench.get("/v1/subscriptions").await.json();
+    assert_eq!(listed["items"][0]["last_hour"], json!(51));
+    assert_eq!(bench.get("/v1/subscriptions/none/history").await.status, 404);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use tideline_core::words::{EntityRef, TargetObject, TargetSpec, Timestamp};
-use tideline_store::{TargetNote, TargetSettled};
+use tideline_store::{Follower, FollowerSample, TargetNote, TargetSettled};
 
 use super::*;
 
@@ -52,6 +52,30 @@ fn names(answer: &Answered, field: &str) -> Vec<String> {
         .iter()
         .map(|item| item[field].as_str().unwrap().to_owned())
         .collect()
+}
+
+#[tokio::test]
+async fn a_target_tells_how_far_it_came_in_the_last_hours() {
+    let bench = bench_with_target().await;
+    let sample = |minutes_ago: i64, position: i64| FollowerSample {
+        name: "mocks".to_owned(),
+        minute: Timestamp(SystemClock.now().0 - minutes_ago * 60_000),
+        position,
+        behind: 5,
+    };
+    let samples = [sample(20, 10), sample(15, 40)];
+    let add = bench.store.add_follower_samples(Follower::Target, &samples);
+    add.await.unwrap();
+    let history = bench.get("/v1/targets/mocks/history").await.json();
+    assert_eq!(
+        (&history["items"][1]["passed"], &history["items"][1]["behind"]),
+        (&json!(30), &json!(5))
+    );
+    for path in ["/v1/targets/mocks", "/v1/targets"] {
+        let answer = bench.get(path).await;
+        assert!(answer.body.contains(r#""last_hour":30"#), "{path}: {}", answer.body);
+    }
+    assert_eq!(bench.get("/v1/targets/none/history").await.status, 404);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tideline_core::words::{
-    DeadLetter as LetterRecord, EventHead, EventRecord, EventSequence, PushFormat, PushSpec, SubscriptionKind,
-    SubscriptionRecord, SubscriptionState, Verdict,
+    DeadLetter as LetterRecord, EventHead, EventRecord, PushFormat, PushSpec, SubscriptionKind, SubscriptionRecord,
+    SubscriptionState, Verdict,
 };
 use utoipa::ToSchema;
 
@@ -141,6 +141,9 @@ pub struct Subscription {
     /// Events of the log that it has not looked at, and those that are outstanding.
     #[serde(default)]
     pub lag: u64,
+    /// Events, or changes, that it got past within about the last hour.
+    #[serde(default)]
+    pub last_hour: u64,
     /// When the oldest event was stored that it is not done with.
     #[serde(default)]
     pub behind_since: Option<Time>,
@@ -178,9 +181,9 @@ pub struct PushedTo {
 }
 
 impl Subscription {
-    /// A subscription to a log that ends at `last`.
-    pub(crate) fn new(record: SubscriptionRecord, last: EventSequence) -> Self {
-        let ahead = last.0.saturating_sub(record.position.0);
+    /// A subscription to a log that ends at `last`, and what it passed within the last hour.
+    pub(crate) fn new(record: SubscriptionRecord, last: i64, last_hour: u64) -> Self {
+        let lag = record.behind(last);
         let pushed_to = |push: PushSpec| PushedTo {
             url: push.shown_url,
             format: push.format,
@@ -193,9 +196,8 @@ impl Subscription {
                 position: record.feed.map_or_else(String::new, |feed| feed.position.to_string()),
                 starts_over: record.feed.is_some_and(|feed| feed.starts_over),
             }),
-            lag: u64::try_from(ahead)
-                .unwrap_or(0)
-                .saturating_add(record.outstanding.into()),
+            lag,
+            last_hour,
             filter: record.filter,
             push: record.push.map(pushed_to),
             behind_since: record.behind_since.map(Time),

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use tideline_store::{HookHour, Sample, StoreSize};
+use tideline_store::{FollowerSample, HookHour, Sample, StoreSize};
 use utoipa::ToSchema;
 
 use super::Time;
@@ -129,6 +129,41 @@ impl From<Sample> for Figures {
             failed_cycles: sample.failed_cycles,
         }
     }
+}
+
+/// How far a subscription or target had come at a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// The minute.
+    pub at: Time,
+    /// Events, or changes, that it got past since the one before.
+    pub passed: u64,
+    /// How many of its log it was not done with.
+    pub behind: u64,
+}
+
+impl Progress {
+    /// The way that samples of one follower show, oldest first.
+    pub(crate) fn along(samples: &[FollowerSample]) -> Vec<Self> {
+        let before = samples.iter().take(1).chain(samples);
+        let step = |(sample, before): (&FollowerSample, &FollowerSample)| Self {
+            at: Time(sample.minute),
+            passed: passed([before.position], sample.position),
+            behind: sample.behind,
+        };
+        samples.iter().zip(before).map(step).collect()
+    }
+}
+
+/// How much was passed by who came to these positions, one after the other, and to the last. Nothing is passed by going back.
+pub(crate) fn passed(positions: impl IntoIterator<Item = i64>, last: i64) -> u64 {
+    let mut before = None;
+    let mut passed = 0;
+    for position in positions.into_iter().chain([last]) {
+        let from = before.replace(position).unwrap_or(position);
+        passed += u64::try_from(position.saturating_sub(from)).unwrap_or(0);
+    }
+    passed
 }
 
 /// What the store takes.

@@ -33,12 +33,14 @@ pub struct Target {
     pub failing: u64,
     /// Objects that Tideline owns there, counted up to 100,000.
     pub objects: u64,
+    /// Changes of the catalog that it got past within about the last hour.
+    #[serde(default)]
+    pub last_hour: u64,
 }
 
 impl Target {
-    /// A target with its counts.
-    #[must_use]
-    pub fn new(record: TargetRecord, counts: Option<&TargetCounts>) -> Self {
+    /// A target with its counts, and what it passed within the last hour.
+    pub(crate) fn new(record: TargetRecord, counts: Option<&TargetCounts>, last_hour: u64) -> Self {
         let (until, reason) = record.hold.map(|hold| (Time(hold.until), hold.reason)).unzip();
         Self {
             name: record.name,
@@ -53,6 +55,7 @@ impl Target {
             entities: counts.map_or(0, |counts| counts.entities),
             failing: counts.map_or(0, |counts| counts.failing),
             objects: counts.map_or(0, |counts| counts.objects),
+            last_hour,
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct TargetSettings {
     pub follow: Follow,
     /// `auth`.
     pub auth: Auth,
-    /// `concurrency`: jobs of each worker process at a time, besides `worker.concurrency`, 1 to 64, default 4.
+    /// `concurrency`: calls of each worker process at a time, whose jobs run besides `worker.concurrency`; 1 to 64, default 4.
     pub concurrency: u32,
     /// `timeout` of one request, default 10 s.
     pub timeout: Duration,

@@ -163,6 +163,26 @@ pub struct SubscriptionRecord {
     pub max_outstanding: u32,
 }
 
+impl SubscriptionRecord {
+    /// The number in its log, of events or of changes, up to which it has looked at everything.
+    #[must_use]
+    pub fn came_to(&self) -> i64 {
+        match &self.feed {
+            Some(feed) => feed.position.sequence().0,
+            None => self.position.0,
+        }
+    }
+
+    /// What it is not done with of its log, which ends at this number: what it has not looked at, and what is outstanding.
+    #[must_use]
+    pub fn behind(&self, last: i64) -> u64 {
+        let ahead = u64::try_from(last.saturating_sub(self.came_to())).unwrap_or(0);
+        // Who follows changes has come to what it is done with.
+        let outstanding = if self.feed.is_some() { 0 } else { self.outstanding };
+        ahead.saturating_add(outstanding.into())
+    }
+}
+
 /// Asks for events of a subscription.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TakeEvents {

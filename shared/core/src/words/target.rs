@@ -85,6 +85,20 @@ pub struct TargetRecord {
     pub created_at: Timestamp,
 }
 
+impl TargetRecord {
+    /// The number of the last change that it has followed.
+    #[must_use]
+    pub fn came_to(&self) -> i64 {
+        self.place.position.sequence().0
+    }
+
+    /// What it is not done with of a feed that ends at this number.
+    #[must_use]
+    pub fn behind(&self, last: i64) -> u64 {
+        u64::try_from(last.saturating_sub(self.came_to())).unwrap_or(0)
+    }
+}
+
 /// How much a target has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetCounts {

@@ -73,7 +73,7 @@ pub async fn claim_ingest(store: &Arc<dyn Store>, name: &str, limit: u32, now: T
     claim_kind(store, name, "ingest", limit, now).await
 }
 
-async fn claim_kind(store: &Arc<dyn Store>, name: &str, kind: &str, limit: u32, now: Timestamp) -> Vec<ClaimedJob> {
+pub async fn claim_kind(store: &Arc<dyn Store>, name: &str, kind: &str, limit: u32, now: Timestamp) -> Vec<ClaimedJob> {
     store
         .heartbeat(&worker(name), Timestamp(now.0 + 5_000), now)
         .await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tideline_core::words::{EventSequence, Timestamp};
 
 use super::{begin, enqueue, entities, new_job, t};
-use crate::{EntityFilter, HookHour, Sample, Store};
+use crate::{EntityFilter, Follower, FollowerSample, HookHour, Sample, Store};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 3_600_000;
@@ -34,6 +34,36 @@ pub async fn a_sample_is_taken_once_a_minute_and_is_kept_for_a_day(store: Arc<dy
     let kept = store.list_samples(Timestamp(0)).await.unwrap();
     let minutes: Vec<Timestamp> = kept.iter().map(|sample| sample.minute).collect();
     assert_eq!(minutes, [at(MINUTE), at(day + MINUTE)]);
+}
+
+pub async fn how_far_followers_had_come_is_kept_for_a_day(store: Arc<dyn Store>) {
+    let kept = i64::try_from(FollowerSample::KEPT.as_millis()).unwrap();
+    let now = 10 * kept;
+    let sample = |name: &str, at: i64, position: i64| FollowerSample {
+        name: name.to_owned(),
+        minute: Timestamp(at),
+        position,
+        behind: 7,
+    };
+    let add = async |of: Follower, samples: &[FollowerSample]| store.add_follower_samples(of, samples).await.unwrap();
+    let all = async |of: Follower, name: Option<&str>| {
+        let since = Timestamp(now - kept);
+        store.list_follower_samples(of, name, since).await.unwrap()
+    };
+    add(Follower::Subscription, &[sample("b", now, 1), sample("a", now, 2)]).await;
+    add(Follower::Subscription, &[sample("a", now + 1, 3)]).await;
+    add(Follower::Target, &[sample("a", now, 9)]).await;
+    let both = [sample("a", now, 2), sample("b", now, 1)];
+    assert_eq!(
+        all(Follower::Subscription, None).await,
+        both,
+        "the first of a minute stays"
+    );
+    assert_eq!(all(Follower::Subscription, Some("b")).await, both[1..]);
+    assert_eq!(all(Follower::Target, None).await, [sample("a", now, 9)]);
+    add(Follower::Subscription, &[sample("a", now + kept + MINUTE, 5)]).await;
+    let left = all(Follower::Subscription, None).await;
+    assert_eq!(left, [sample("a", now + kept + MINUTE, 5)], "old ones are forgotten");
 }
 
 pub async fn what_comes_to_a_hook_is_added_up_by_the_hour(store: Arc<dyn Store>) {
@@ -116,6 +146,7 @@ macro_rules! store_conformance_observations {
     ($open:path) => {
         $crate::store_conformance_cases!($open, observations:
             a_sample_is_taken_once_a_minute_and_is_kept_for_a_day,
+            how_far_followers_had_come_is_kept_for_a_day,
             what_comes_to_a_hook_is_added_up_by_the_hour,
             the_store_says_what_its_tables_take,
             an_entity_knows_the_page_that_shows_it,

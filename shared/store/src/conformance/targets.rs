@@ -9,8 +9,8 @@ use crate::{
 };
 use tideline_core::rules::fingerprint;
 use tideline_core::words::{
-    Actor, ActorKind, EntityRef, FeedPosition, JobState, MICROCKS_KIND, NewJob, Sequence, TargetEntity, TargetHold,
-    TargetObject, TargetPlace, TargetRecord, TargetSpec, TargetState,
+    Actor, ActorKind, EntityRef, FeedPosition, JobState, MICROCKS_KIND, NewJob, Sequence, Settlement, TargetEntity,
+    TargetHold, TargetObject, TargetPlace, TargetRecord, TargetSpec, TargetState,
 };
 
 fn a_target(name: &str) -> TargetSpec {
@@ -172,6 +172,57 @@ pub async fn a_target_is_held_back_once_however_many_find_it_unreachable(store: 
     assert!(store.hold_target("m", &hold(1, 400)).await.unwrap(), "it begins anew");
 }
 
+pub async fn some_jobs_of_a_target_that_were_put_off_are_hastened_and_none_that_failed(store: Arc<dyn Store>) {
+    let put_off = |key: &str| NewJob {
+        kind: MICROCKS_KIND.to_owned(),
+        due_at: t(300),
+        ..new_job(key, "1")
+    };
+    for key in ["m/a", "m/b", "m/c", "m-2/a"] {
+        enqueue(&store, put_off(key), T0).await;
+    }
+    enqueue(
+        &store,
+        NewJob {
+            due_at: T0,
+            ..put_off("m/failed")
+        },
+        T0,
+    )
+    .await;
+    let failed = only(claim_kind(&store, "w", MICROCKS_KIND, 1, t(1)).await);
+    let retry = Settlement::Retry {
+        due_at: t(300),
+        error: "it is down".to_owned(),
+        rung: 1,
+    };
+    settle(&store, failed.lease(), retry, t(2)).await;
+    let hasten = async |count: u32| {
+        store
+            .hasten_target_jobs("m", MICROCKS_KIND, count, t(10))
+            .await
+            .unwrap()
+    };
+    let due = async || {
+        let mut due = Vec::new();
+        for key in ["m/a", "m/b", "m/c", "m-2/a", "m/failed"] {
+            if job_of(&store, MICROCKS_KIND, key).await.due_at == Some(t(10)) {
+                due.push(key);
+            }
+        }
+        due
+    };
+    assert_eq!(hasten(2).await, 2);
+    assert_eq!(due().await.len(), 2);
+    assert_eq!(hasten(5).await, 1);
+    assert_eq!(
+        due().await,
+        ["m/a", "m/b", "m/c"],
+        "neither another target's nor one that failed"
+    );
+    assert_eq!(hasten(5).await, 0);
+}
+
 pub async fn an_entity_is_known_until_it_is_forgotten_and_never_while_something_of_it_is_owned(store: Arc<dyn Store>) {
     store.sync_targets(&[a_target("m")], T0).await.unwrap();
     let print = fingerprint(b"x");
@@ -247,6 +298,7 @@ macro_rules! store_conformance_targets {
             a_target_that_is_no_longer_configured_keeps_what_it_owns,
             a_target_moves_only_from_where_it_stands,
             a_target_is_held_back_once_however_many_find_it_unreachable,
+            some_jobs_of_a_target_that_were_put_off_are_hastened_and_none_that_failed,
             an_entity_is_known_until_it_is_forgotten_and_never_while_something_of_it_is_owned,
             an_object_belongs_to_one_entity,
         );

@@ -100,6 +100,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "unconfirmed",
         include_str!("../../../../migrations/postgres/0026_unconfirmed.sql"),
     ),
+    (
+        "followers",
+        include_str!("../../../../migrations/postgres/0027_followers.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -5,7 +5,9 @@ use super::PostgresStore;
 use super::migrate::tables;
 use super::rows::{column, count, moment, small, storable};
 use crate::observations::{before, minute};
-use crate::{HookHour, ObservationStore, Origin, OriginPage, Sample, StoreError, StoreSize, TableSize};
+use crate::{
+    Follower, FollowerSample, HookHour, ObservationStore, Origin, OriginPage, Sample, StoreError, StoreSize, TableSize,
+};
 use tideline_core::words::{CycleNumber, EntityRef, EventSequence, JobId, Sequence, SourceId, Timestamp};
 
 #[async_trait]
@@ -24,6 +26,46 @@ impl ObservationStore for PostgresStore {
         let mut act = self.reading("list samples").await?;
         let statement = sqlx::query(include_str!("sql/list_samples.sql")).bind(since.0);
         act.rows(statement).await?.iter().map(sample).collect()
+    }
+
+    async fn add_follower_samples(&self, of: Follower, samples: &[FollowerSample]) -> Result<(), StoreError> {
+        let Some(newest) = samples.iter().map(|sample| sample.minute).max() else {
+            return Ok(());
+        };
+        let mut act = self.writing("add samples of followers").await?;
+        act.begin().await?;
+        for sample in samples {
+            let add = sqlx::query(include_str!("sql/add_follower_sample.sql"))
+                .bind(of.name())
+                .bind(&sample.name)
+                .bind(minute(sample.minute))
+                .bind(sample.position)
+                .bind(i64::try_from(sample.behind).unwrap_or(i64::MAX));
+            act.run(add).await?;
+        }
+        let forget = sqlx::query(include_str!("sql/delete_old_follower_samples.sql"));
+        act.run(forget.bind(before(newest, FollowerSample::KEPT))).await?;
+        act.commit().await
+    }
+
+    async fn list_follower_samples(
+        &self,
+        of: Follower,
+        name: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Vec<FollowerSample>, StoreError> {
+        let mut act = self.reading("list samples of followers").await?;
+        let statement = sqlx::query(include_str!("sql/list_follower_samples.sql"));
+        let rows = act.rows(statement.bind(of.name()).bind(since.0).bind(name)).await?;
+        let sample = |row: &PgRow| {
+            Ok(FollowerSample {
+                name: column(row, "name")?,
+                minute: Timestamp(column(row, "minute")?),
+                position: column(row, "position")?,
+                behind: count(row, "behind")?,
+            })
+        };
+        rows.iter().map(sample).collect()
     }
 
     async fn add_hook_hours(&self, hours: &[HookHour], now: Timestamp) -> Result<(), StoreError> {

@@ -90,6 +90,14 @@ impl TargetStore for PostgresStore {
         act.commit().await
     }
 
+    async fn hasten_target_jobs(&self, name: &str, kind: &str, count: u32, now: Timestamp) -> Result<u64, StoreError> {
+        let mut act = self.writing("hasten jobs of a target").await?;
+        // `0` is what follows `/`.
+        let statement = sqlx::query(include_str!("sql/hasten_target_jobs.sql")).bind(kind);
+        let statement = statement.bind(format!("{name}/")).bind(format!("{name}0"));
+        act.run(statement.bind(now.0).bind(i64::from(count))).await
+    }
+
     async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Result<(), StoreError> {
         let references: Vec<&str> = notes.iter().map(|note| note.reference.as_str()).collect();
         let prints = notes.iter().map(|note| note.fingerprint.map(|print| print.to_string()));

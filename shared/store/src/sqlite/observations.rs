@@ -6,7 +6,9 @@ use super::failure::failed;
 use super::rows::{count, moment, optional_moment};
 use super::{SqliteStore, begin, commit, sql};
 use crate::observations::{before, minute};
-use crate::{HookHour, ObservationStore, Origin, OriginPage, Sample, StoreError, StoreSize, TableSize};
+use crate::{
+    Follower, FollowerSample, HookHour, ObservationStore, Origin, OriginPage, Sample, StoreError, StoreSize, TableSize,
+};
 use tideline_core::words::{CycleNumber, EntityRef, EventSequence, JobId, Sequence, SourceId, Timestamp};
 
 /// What a table takes is only found by reading the whole file; of a larger one only the whole is told.
@@ -39,6 +41,57 @@ impl ObservationStore for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .map_err(failed(ACT))?;
+        rows.iter().map(sample).collect::<Result<_, _>>().map_err(failed(ACT))
+    }
+
+    async fn add_follower_samples(&self, of: Follower, samples: &[FollowerSample]) -> Result<(), StoreError> {
+        const ACT: &str = "add samples of followers";
+        let Some(newest) = samples.iter().map(|sample| sample.minute).max() else {
+            return Ok(());
+        };
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
+        for sample in samples {
+            query(sql!("add_follower_sample"))
+                .bind(of.name())
+                .bind(&sample.name)
+                .bind(minute(sample.minute))
+                .bind(sample.position)
+                .bind(i64::try_from(sample.behind).unwrap_or(i64::MAX))
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(ACT))?;
+        }
+        query(sql!("delete_old_follower_samples"))
+            .bind(before(newest, FollowerSample::KEPT))
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACT))?;
+        commit(tx, ACT).await
+    }
+
+    async fn list_follower_samples(
+        &self,
+        of: Follower,
+        name: Option<&str>,
+        since: Timestamp,
+    ) -> Result<Vec<FollowerSample>, StoreError> {
+        const ACT: &str = "list samples of followers";
+        let rows = query(sql!("list_follower_samples"))
+            .bind(of.name())
+            .bind(since.0)
+            .bind(name)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed(ACT))?;
+        let sample = |row: &SqliteRow| {
+            Ok(FollowerSample {
+                name: row.try_get(0)?,
+                minute: moment(row, 1)?,
+                position: row.try_get(2)?,
+                behind: count(row, 3)?,
+            })
+        };
         rows.iter().map(sample).collect::<Result<_, _>>().map_err(failed(ACT))
     }
 

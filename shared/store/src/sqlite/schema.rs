@@ -36,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0024_checks.sql"),
     include_str!("../../../../migrations/sqlite/0025_plans.sql"),
     include_str!("../../../../migrations/sqlite/0026_unconfirmed.sql"),
+    include_str!("../../../../migrations/sqlite/0027_followers.sql"),
 ];
 
 /// The version this program knows.

@@ -103,6 +103,19 @@ impl TargetStore for SqliteStore {
         commit(tx, ACT).await
     }
 
+    async fn hasten_target_jobs(&self, name: &str, kind: &str, count: u32, now: Timestamp) -> Result<u64, StoreError> {
+        const ACT: &str = "hasten jobs of a target";
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
+        // `0` is what follows `/`.
+        let hasten = query(sql!("hasten_target_jobs")).bind(kind);
+        let hasten = hasten.bind(format!("{name}/")).bind(format!("{name}0"));
+        let hasten = hasten.bind(now.0).bind(count).execute(&mut *tx).await;
+        let hastened = hasten.map_err(failed(ACT))?.rows_affected();
+        commit(tx, ACT).await?;
+        Ok(hastened)
+    }
+
     async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Result<(), StoreError> {
         const ACT: &str = "note a target's entities";
         let list: Vec<(&EntityRef, Option<String>)> = (notes.iter())

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tideline_config::settings::{MicrocksSettings, TargetSettings};
 use tideline_core::clock::Clock;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::super::meter;
@@ -103,6 +104,8 @@ pub(super) struct Microcks {
     /// For metrics.
     target: String,
     clock: Arc<dyn Clock>,
+    /// Calls at a time.
+    calls: Semaphore,
 }
 
 impl MicrocksError {
@@ -129,6 +132,7 @@ impl Microcks {
             base: base.clone(),
             target: target.name.clone(),
             clock,
+            calls: Semaphore::new(target.concurrency as usize),
         })
     }
 
@@ -139,6 +143,8 @@ impl Microcks {
     }
 
     async fn send(&self, call: Call) -> Result<Reply, MicrocksError> {
+        // Nobody closes it.
+        let _turn = self.calls.acquire().await;
         meter::request(&*self.clock, &self.target, self.ask(call), MicrocksError::class).await
     }
 

@@ -28,6 +28,8 @@ use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::places::Admission;
 use crate::source::Source;
 
+/// Jobs at a time for each call at a time: while one calls, another one reads or writes the store.
+const JOBS_PER_CALL: u32 = 2;
 /// How long one entity may take: a hundred mocks of some requests each.
 const DEADLINE: Duration = Duration::from_secs(900);
 /// How long a job waits whose target is not in this worker's configuration.
@@ -128,7 +130,13 @@ impl MicrocksHandler {
             let documents = Documents::new((readers.clone(), folders.clone()), hosts, limits, Arc::clone(&clock));
             let parts = (Arc::clone(&store), Arc::clone(queue), Arc::clone(&clock));
             let target = Target {
-                gate: Gate::new(parts.0, parts.1, parts.2, (name, MICROCKS_KIND), settings.concurrency),
+                gate: Gate::new(
+                    parts.0,
+                    parts.1,
+                    parts.2,
+                    (name, MICROCKS_KIND),
+                    settings.concurrency * JOBS_PER_CALL,
+                ),
                 microcks,
                 listing: Listing::default(),
                 documents: documents.map_err(wrong)?,
