@@ -5,7 +5,8 @@
 mod support;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -148,6 +149,31 @@ fn progress_survives_a_resize_of_the_terminal() {
         before.len(),
         "something was left or erased: {before:#?} {after:#?}"
     );
+}
+
+#[test]
+fn a_run_prints_the_address_at_which_a_browser_finds_the_dashboard() {
+    let home = Home::with_files();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
+    home.write(
+        "tideline.yaml",
+        &config.replace("listen: none", &format!("listen: {free}")),
+    );
+    let terminal = Terminal::start(&home, &["run"], 100);
+    let printed = format!("dashboard and API on http://{free}/");
+    terminal.wait_for(Terminal::all_rows, |rows| {
+        with(rows, &printed) == 1 && with(rows, "complete") == 1
+    });
+    let mut page = TcpStream::connect(free).unwrap();
+    write!(page, "GET / HTTP/1.1\r\nhost: {free}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    page.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("<title>"),
+        "{answer}"
+    );
+    assert_eq!(terminal.interrupt(), Some(0));
 }
 
 #[test]

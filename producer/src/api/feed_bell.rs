@@ -1,13 +1,16 @@
-//! Wakes everyone who waits for a change, however many they are, with one look at the store. A wake-up of the queue rings at
-//! once; commits of other processes are noticed within [`LOOK`]. While nobody waits, nobody looks.
+//! Wakes everyone who waits for a change, however many they are, with one look at the store, and reads once what many of them read
+//! at the same place at the same time. A wake-up of the queue rings at once; commits of other processes are noticed within
+//! [`LOOK`]. While nobody waits, nobody looks.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tideline_core::full_text;
 use tideline_core::words::{FeedPosition, Sequence};
-use tokio::sync::watch;
+use tideline_store::{FeedReading, Store, StoreError};
+use tokio::sync::{OnceCell, watch};
 
 use super::ApiState;
 
@@ -19,7 +22,11 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) struct FeedBell {
     rung: watch::Sender<u64>,
     watching: Mutex<bool>,
+    readings: Mutex<HashMap<Place, Weak<OnceCell<FeedReading>>>>,
 }
+
+/// What is read: how often the bell had rung, from where, and how many.
+type Place = (u64, FeedPosition, u32);
 
 impl FeedBell {
     /// A waiter. Somebody looks from now on, until nobody waits any more.
@@ -32,6 +39,31 @@ impl FeedBell {
             tokio::spawn(async move { watch(&api, from.sequence()).await });
         }
         waiter
+    }
+
+    /// The changes after a position, as [`CatalogStore::list_changes`](tideline_store::CatalogStore::list_changes) has them. Whoever
+    /// reads them since the bell rang last, while somebody else does, shares that reading: it began after the change that rang.
+    pub(crate) async fn read(
+        &self,
+        store: &dyn Store,
+        from: FeedPosition,
+        limit: u32,
+    ) -> Result<FeedReading, StoreError> {
+        let place = (*self.rung.borrow(), from, limit);
+        let reading = {
+            let mut readings = self.readings.lock();
+            let shared = readings.get(&place).and_then(Weak::upgrade);
+            shared.unwrap_or_else(|| {
+                readings.retain(|_, reading| reading.strong_count() > 0);
+                let reading = Arc::default();
+                readings.insert(place, Arc::downgrade(&reading));
+                reading
+            })
+        };
+        reading
+            .get_or_try_init(|| store.list_changes(from, limit))
+            .await
+            .cloned()
     }
 }
 

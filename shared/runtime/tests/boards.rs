@@ -30,6 +30,7 @@ fn record() {
     metrics::rescued(false, 1);
     metrics::cycle_ended("s", "complete");
     metrics::drift("s", "missing", 1);
+    metrics::partition_failed("s", "p");
     metrics::pages("s", "written", 1);
     metrics::entities("s", "added", 1);
     metrics::source_request("s", "ok", second);

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::{Value, json};
+use tideline_config::settings::TelemetrySettings;
+use tideline_runtime::telemetry::init;
 use tideline_tests::fake::terraform::{API, FakeState, FakeTerraform, Model, SECRET};
 use tideline_tests::fake::{Contract, FakeServer};
 use tideline_tests::hostile::FaultRates;
@@ -419,6 +421,7 @@ async fn a_notification_without_a_new_serial_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_faults_stop_the_catalog_is_the_states() {
+    let telemetry = init(&TelemetrySettings::default(), "test").unwrap();
     let seed = tideline_tests::seed("after_the_faults_stop_the_catalog_is_the_states");
     let mut model = Model::new();
     for number in 0..25 {
@@ -463,6 +466,12 @@ async fn after_the_faults_stop_the_catalog_is_the_states() {
     assert_eq!(server.api().leaked.load(Ordering::Relaxed), 0);
     server.check_contract().unwrap();
     stage.stop().await;
+    // Which workspaces failed is told, so that somebody who looks at all of them finds the one.
+    let page = telemetry.metrics_page().render();
+    let mut failures = page
+        .lines()
+        .filter(|line| line.starts_with("tideline_partition_failures_total{"));
+    assert!(failures.any(|line| line.contains("/ws-ws")), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -93,6 +93,11 @@ impl IngestHandler {
     }
 }
 
+/// The partition that a job reads, by its key within the source; empty: the source's root.
+fn partition_of(job: &ClaimedJob) -> &str {
+    job.key.split_once('/').map_or("", |(_, partition)| partition)
+}
+
 #[async_trait]
 impl Handler for IngestHandler {
     fn kind(&self) -> &'static str {
@@ -127,6 +132,9 @@ impl Handler for IngestHandler {
         let is_root = job.key == readable.settings.name;
         let (end, ended) = conclude(rung, is_root, &readable.settings, ended);
         metrics::burst(&readable.settings.name, end, self.clock.now().since(started));
+        if ended.is_err() {
+            metrics::partition_failed(&readable.settings.name, partition_of(job));
+        }
         metrics::rung(
             &readable.settings.name,
             if ended.is_ok() { 0 } else { rung.saturating_add(1) },

@@ -77,6 +77,40 @@ async fn a_request_that_waits_leaves_its_place_to_others() {
 }
 
 #[tokio::test]
+async fn all_who_wait_for_changes_are_answered_with_those_that_came_each_from_its_own_place() {
+    let bench = Arc::new(bench().await);
+    let now = SystemClock.now();
+    bench.store.start_cycles(10, now).await.unwrap();
+    let claimed = claim_ingest(&bench.store, "w", 2, now).await;
+    let mut root = Reader::new(only(claimed.into_iter().take(1).collect()));
+    root.write(&bench.store, entities(0, 20, 1), Some("{}"), now).await;
+    let last = bench.get("/v1/changes?limit=1000").await.json()["next"].clone();
+    let last: i64 = last.as_str().unwrap().parse().unwrap();
+    let ask = |path: String| {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move { bench.get(&path).await.json() })
+    };
+    let at_the_end: Vec<_> = (0..50)
+        .map(|_| ask(format!("/v1/changes?wait=30&after={last}")))
+        .collect();
+    until_it_waits(&bench).await;
+    let before = ask(format!("/v1/changes?wait=30&after={}", last - 2)).await.unwrap();
+    assert_eq!(before["changes"].as_array().unwrap().len(), 2, "{before}");
+    root.write(&bench.store, entities(20, 30, 1), None, now).await;
+    for answer in at_the_end {
+        let answer = answer.await.unwrap();
+        let changes = answer["changes"].as_array().unwrap();
+        let sequences: Vec<i64> = (changes.iter())
+            .map(|change| change["sequence"].as_i64().unwrap())
+            .collect();
+        assert!(!sequences.is_empty(), "{answer}");
+        let expected: Vec<i64> = (last + 1..).take(sequences.len()).collect();
+        assert_eq!(sequences, expected);
+        assert_eq!(answer["next"], json!(sequences.last().unwrap().to_string()));
+    }
+}
+
+#[tokio::test]
 async fn more_requests_than_may_wait_are_told_to_come_again() {
     let (bench, requests) = waiting_bench().await;
     let _all = bench

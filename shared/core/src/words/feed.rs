@@ -9,7 +9,7 @@ use super::Sequence;
 /// Where a reader of the change feed stands: it has read all changes up to a number. In its first reading it also knows where
 /// the feed ended when that began: what was removed before it has never seen, so it misses nothing if those tombstones are
 /// pruned meanwhile. As text `1000`, or, in a first reading that began when 5000 was the last number, `1000-5000`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct FeedPosition {
     after: Sequence,

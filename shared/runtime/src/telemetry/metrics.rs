@@ -27,6 +27,7 @@ struct Instruments {
     rescued: Counter<u64>,
     cycles: Counter<u64>,
     drift: Counter<u64>,
+    partition_failures: Counter<u64>,
     pages: Counter<u64>,
     entities: Counter<u64>,
     leases_lost: Counter<u64>,
@@ -79,6 +80,7 @@ impl Instruments {
             rescued: count(metric::RESCUED, "Jobs taken back from dead workers"),
             cycles: count(metric::CYCLES, "Cycles by how they ended"),
             drift: count(metric::DRIFT, "Entities that differed although no event had told of it"),
+            partition_failures: count(metric::PARTITION_FAILURES, "Failed attempts to read a partition"),
             pages: count(metric::PAGES, "Pages committed"),
             entities: count(metric::ENTITIES, "Entities by outcome"),
             leases_lost: count(metric::LEASES_LOST, "Leases lost while the work went on"),
@@ -239,6 +241,15 @@ pub fn source_request(source: &str, class: &'static str, took: Duration) {
     with(|i| {
         let attributes = [text(attribute::SOURCE, source), KeyValue::new(attribute::CLASS, class)];
         i.source_requests.record(took.as_secs_f64(), &attributes);
+    });
+}
+
+/// Reading a partition failed: a workspace, a repository, …; `partition` is its key, empty for the source's own list. Only what
+/// fails is counted, and the SDK counts together what exceeds 2,000 of them.
+pub fn partition_failed(source: &str, partition: &str) {
+    with(|i| {
+        let attributes = [text(attribute::SOURCE, source), text(attribute::PARTITION, partition)];
+        i.partition_failures.add(1, &attributes);
     });
 }
 

@@ -92,6 +92,8 @@ pub mod metric {
     pub const DRIFT: &str = "tideline.drift";
     /// How long bursts take.
     pub const BURST_DURATION: &str = "tideline.burst.duration";
+    /// Failed attempts to read a partition.
+    pub const PARTITION_FAILURES: &str = "tideline.partition.failures";
     /// Pages committed.
     pub const PAGES: &str = "tideline.pages";
     /// Entities by outcome.
