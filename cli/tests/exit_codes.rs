@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use nix::sys::signal::Signal;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
-use support::{FILES, Home};
+use support::{FILES, Home, free_address};
 
 /// Half of the folder is gone.
 fn home_with_held_sweep() -> Home {
@@ -167,7 +167,7 @@ fn a_job_that_is_retried_says_what_holds_it_back() {
 
 #[test]
 fn a_source_that_cannot_be_reached_is_4() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_address();
     let home = Home::with(&rest_config(address));
     let said = home.run(&["run", "--once"]).with_code(4);
     assert!(said.out.contains("cancelled"), "{said:?}");
@@ -200,7 +200,7 @@ fn what_does_not_fit_is_6() {
 
 #[test]
 fn nobody_at_a_health_address_is_7() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_address();
     let said = Home::empty()
         .run(&["health", &format!("http://{address}/livez")])
         .with_code(7);
@@ -331,7 +331,7 @@ fn no_configuration_and_no_store_are_2_and_say_what_to_do() {
 
 #[test]
 fn a_store_that_does_not_answer_is_named_and_waited_for_aloud() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_address();
     let home = Home::with(&FILES.replace("sqlite://t.db", &format!("postgres://me:hush@{address}/x")));
     let said = home.run(&["status"]).with_code(1);
     assert!(said.err.contains(&format!("store: {address}/x as me: ")), "{said:?}");

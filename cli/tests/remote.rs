@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
-use support::{FILES, Home, Running};
+use support::{FILES, Home, Running, free_address};
 
 /// A folder whose source was read, and the process that serves it.
 struct Fleet {
@@ -19,7 +19,7 @@ struct Fleet {
 }
 
 fn fleet() -> Fleet {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_address();
     let home = Home::with(&FILES.replace("listen: none", &format!("listen: {address}")));
     for number in 0..10 {
         home.record(number, "first");

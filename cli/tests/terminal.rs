@@ -6,7 +6,7 @@ mod support;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{DEADLINE, Home, Running};
+use support::{DEADLINE, Home, Running, free_address};
 
 const ROWS: u16 = 40;
 
@@ -154,7 +154,7 @@ fn progress_survives_a_resize_of_the_terminal() {
 #[test]
 fn a_run_prints_the_address_at_which_a_browser_finds_the_dashboard() {
     let home = Home::with_files();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let config = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
     home.write(
         "tideline.yaml",
@@ -166,6 +166,7 @@ fn a_run_prints_the_address_at_which_a_browser_finds_the_dashboard() {
         with(rows, &printed) == 1 && with(rows, "complete") == 1
     });
     let mut page = TcpStream::connect(free).unwrap();
+    page.set_read_timeout(Some(DEADLINE)).unwrap();
     write!(page, "GET / HTTP/1.1\r\nhost: {free}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     page.read_to_string(&mut answer).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tideline_core::clock::Clock;
-use tideline_core::words::Timestamp;
+use tideline_core::words::{LogEnds, Timestamp};
 use tideline_runtime::Pace;
 use tideline_store::{Follower, FollowerSample, Sample, Store, StoreError};
 
@@ -36,28 +36,29 @@ impl Task for TakeSamples {
 
 impl TakeSamples {
     async fn sample_followers(&self, minute: Timestamp) -> Result<(), StoreError> {
-        let last_event = self.store.event_bounds().await?.last.0;
-        let last_change = self.store.stats(minute).await?.last_sequence.0;
-        let sample = |name: String, position: i64, behind: u64| FollowerSample {
-            name,
-            minute,
-            position,
-            behind,
+        let ends = LogEnds {
+            events: self.store.event_bounds().await?.last,
+            changes: self.store.stats(minute).await?.last_sequence,
         };
         let subscriptions = self.store.list_subscriptions().await?.into_iter().map(|one| {
-            let last = if one.feed.is_some() { last_change } else { last_event };
-            let (position, behind) = (one.came_to(), one.behind(last));
-            sample(one.name, position, behind)
+            let sample = FollowerSample {
+                minute,
+                position: one.looked_up_to(),
+                behind: one.behind(ends),
+                name: one.name,
+            };
+            (Follower::Subscription, sample)
         });
-        let samples: Vec<FollowerSample> = subscriptions.collect();
-        self.store
-            .add_follower_samples(Follower::Subscription, &samples)
-            .await?;
         let targets = self.store.list_targets().await?.into_iter().map(|one| {
-            let (position, behind) = (one.came_to(), one.behind(last_change));
-            sample(one.name, position, behind)
+            let sample = FollowerSample {
+                minute,
+                position: one.looked_up_to(),
+                behind: one.behind(ends.changes),
+                name: one.name,
+            };
+            (Follower::Target, sample)
         });
-        let samples: Vec<FollowerSample> = targets.collect();
-        self.store.add_follower_samples(Follower::Target, &samples).await
+        let samples: Vec<_> = subscriptions.chain(targets).collect();
+        self.store.add_follower_samples(&samples, minute).await
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn run(
         lost,
         crew,
     } = circumstances;
-    let (id, kind, key) = (job.id, job.kind.clone(), job.key.clone());
+    let kind = job.kind.clone();
     metrics::due_lag(&kind, clock.now().since(job.due_at));
     let span = begin(&mut job);
     let attempt = Attempt {
@@ -71,7 +71,7 @@ pub(crate) async fn run(
     };
     let rung = attempt.rung();
     if let Err(error) = &ended {
-        tracing::warn!(job = %id, kind, key, rung, error = error as &dyn std::error::Error, "attempt failed");
+        failed(&attempt.job, rung, error);
     }
     let failure = ended.as_ref().err().map(failure);
     let settlement = settlement(
@@ -88,6 +88,19 @@ pub(crate) async fn run(
         metrics::lease_lost(&kind);
     }
     settlement
+}
+
+/// Jobs that read partitions.
+pub(crate) const INGEST_KIND: &str = "ingest";
+
+/// Tells of a failed attempt. One that lost its lease says nothing of its partition.
+pub(crate) fn failed(job: &ClaimedJob, rung: u32, error: &HandlerError) {
+    let cause = error as &dyn std::error::Error;
+    tracing::warn!(job = %job.id, kind = job.kind, key = job.key, rung, error = cause, "attempt failed");
+    if job.kind == INGEST_KIND && !matches!(error, HandlerError::LeaseLost) {
+        let (source, partition) = job.key.split_once('/').unwrap_or((&job.key, ""));
+        metrics::partition_failed(source, partition);
+    }
 }
 
 async fn within_deadline(handler: &dyn Handler, attempt: &Attempt) -> Result<Outcome, HandlerError> {

@@ -289,11 +289,14 @@ impl Claims {
         self.attempts.spawn(async move {
             let (lease, of_source) = (job.lease(), job.source.is_some());
             // Kept until the settlement is handed over.
-            let seated = seat.taken(&circumstances.stop, &circumstances.lost).await;
+            let mut seated = seat.taken(&circumstances.stop, &circumstances.lost).await;
             let settlement = match &seated {
                 Ok(_) => attempt::run(handler, job, circumstances).await,
                 Err(settlement) => settlement.clone(),
             };
+            if let (Ok(seated), Some(Settlement::Postponed { .. })) = (&mut seated, &settlement) {
+                seated.put_off();
+            }
             match settlement {
                 Some(settlement) => {
                     settlements

@@ -22,6 +22,8 @@ const MOST: usize = 1_000;
 const SOONEST: Duration = Duration::from_millis(50);
 /// … and after this at the latest: by then the system may be fast again.
 const LATEST: Duration = Duration::from_secs(60);
+/// What is given back is in the store by then.
+const WRITTEN: Duration = Duration::from_secs(1);
 /// How long a job is taken to last before one has ended.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
 /// Jobs come back so many times as fast as places become free, or a few quick ones would leave places empty.
@@ -51,6 +53,15 @@ struct Inner {
     pace: Mutex<Pace>,
 }
 
+/// Jobs that were given back and that there would be places for now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// How many.
+    pub(crate) count: u32,
+    /// They are due by then.
+    pub(crate) until: Timestamp,
+}
+
 /// A place, or the wait for one.
 pub struct Place {
     places: Arc<Inner>,
@@ -67,6 +78,7 @@ pub(crate) struct Placed {
     places: Arc<Inner>,
     _permit: OwnedSemaphorePermit,
     since: Timestamp,
+    counts: bool,
 }
 
 impl Places {
@@ -88,53 +100,48 @@ impl Places {
     #[must_use]
     pub fn admit(&self, whose: &str) -> Admission {
         let Self(places) = self;
+        let now = places.clock.now();
         if let Ok(permit) = Arc::clone(&places.free).try_acquire_owned() {
+            places.pace.lock().moved_at = now;
             return Admission::Own(Place {
                 places: Arc::clone(places),
                 turn: Turn::Now(permit),
             });
         }
         // Only the claim loop admits, so nobody counts beside it.
-        if places.waiting.load(Ordering::Relaxed) < places.room() {
+        if places.waiting.load(Ordering::Relaxed) < places.pace.lock().room(places.all, now) {
             places.waiting.fetch_add(1, Ordering::Relaxed);
             return Admission::Own(Place {
                 places: Arc::clone(places),
                 turn: Turn::Waits(Waits(Arc::clone(places))),
             });
         }
-        let due_at = places.pace.lock().next(places.all, places.clock.now());
-        Admission::Later(
-            due_at,
-            format!("{whose} is busy with {} other jobs (concurrency)", places.all),
-        )
+        let due_at = places.pace.lock().next(places.all, now);
+        Admission::Later(due_at, format!("{whose} is busy with {} other jobs", places.all))
     }
 }
 
 impl Places {
-    /// How many more jobs there should be here, of those that were given back and are not due yet: fewer wait than there are
-    /// places. None: enough do, or none was given back, or somebody was told so a moment ago.
-    pub(crate) fn wanted(&self) -> Option<u32> {
+    /// What should come back now of what was given back, if fewer jobs wait here than there are places. Told every
+    /// [`SOONEST`] at most.
+    pub(crate) fn wanted(&self) -> Option<Wanted> {
         let Self(places) = self;
+        let now = places.clock.now();
         let waiting = places.waiting.load(Ordering::Relaxed);
-        if waiting >= places.all || !places.pace.lock().asks(places.clock.now()) {
+        if waiting >= places.all {
             return None;
         }
-        u32::try_from(places.room() - waiting).ok()
+        let mut pace = places.pace.lock();
+        let room = pace.room(places.all, now);
+        let until = pace.asks(now)?;
+        let count = u32::try_from(room.saturating_sub(waiting)).unwrap_or(u32::MAX);
+        Some(Wanted { count, until })
     }
 
-    /// Nothing more was given back.
-    pub(crate) fn none_is_put_off(&self) {
+    /// There was less than that.
+    pub(crate) fn had_less(&self, wanted: &Wanted) {
         let Self(places) = self;
-        places.pace.lock().put_off_to = places.clock.now();
-    }
-}
-
-impl Inner {
-    /// Jobs that may wait.
-    fn room(&self) -> usize {
-        let usual = self.pace.lock().usual.max(Duration::from_millis(1));
-        let soon = usize::try_from(SOON.as_millis() / usual.as_millis()).unwrap_or(MOST);
-        soon.saturating_mul(self.all).min(MOST).max(self.all)
+        places.pace.lock().none_is_put_off(wanted.until, places.clock.now());
     }
 }
 
@@ -151,10 +158,12 @@ impl Place {
             }
         };
         let since = places.clock.now();
+        places.pace.lock().moved_at = since;
         Some(Placed {
             places,
             _permit: permit,
             since,
+            counts: true,
         })
     }
 }
@@ -168,56 +177,91 @@ impl Drop for Waits {
     }
 }
 
+impl Placed {
+    /// The job was put off before it did anything: how long that took says nothing about others.
+    pub(crate) fn put_off(&mut self) {
+        self.counts = false;
+    }
+}
+
 impl Drop for Placed {
     fn drop(&mut self) {
-        let now = self.places.clock.now();
-        self.places.pace.lock().ended(now.since(self.since), now);
+        if self.counts {
+            let now = self.places.clock.now();
+            self.places.pace.lock().ended(now.since(self.since), now);
+        }
     }
 }
 
 /// When places will be free for those who got none.
 #[derive(Debug)]
 struct Pace {
-    /// How long jobs last.
-    usual: Duration,
-    /// When the newest one ended.
-    ended_at: Timestamp,
+    /// How long jobs last; none: no job has ended yet.
+    usual: Option<Duration>,
+    /// When the newest job began or ended.
+    moved_at: Timestamp,
     /// Up to when those who got none were put off.
     put_off_to: Timestamp,
-    /// When more was asked for.
+    /// When the newest of them was.
+    put_off_at: Timestamp,
+    /// When they were last asked for.
     asked_at: Timestamp,
 }
 
 impl Pace {
     fn new(now: Timestamp) -> Self {
         Self {
-            usual: FIRST_GUESS,
-            ended_at: now,
+            usual: None,
+            moved_at: now,
             put_off_to: now,
+            put_off_at: now,
             asked_at: now,
         }
     }
 
     fn ended(&mut self, took: Duration, now: Timestamp) {
-        self.usual = (self.usual * (SMOOTHING - 1) + took) / SMOOTHING;
-        self.ended_at = now;
+        let usual = self.usual.unwrap_or(took);
+        self.usual = Some((usual * (SMOOTHING - 1) + took) / SMOOTHING);
+        self.moved_at = now;
     }
 
-    /// Whether some who were put off may come at once; asked for so often at most.
-    fn asks(&mut self, now: Timestamp) -> bool {
-        let asks = self.put_off_to > now.plus(SOONEST) && now.since(self.asked_at) >= SOONEST;
-        if asks {
-            self.asked_at = now;
+    /// How long jobs last now: if nothing moves for long, at least so long.
+    fn lasts(&self, now: Timestamp) -> Duration {
+        let usual = self.usual.unwrap_or(FIRST_GUESS);
+        usual.max(now.since(self.moved_at)).min(LATEST)
+    }
+
+    /// Jobs that may wait for one of so many places.
+    fn room(&self, places: usize, now: Timestamp) -> usize {
+        if self.usual.is_none() {
+            return places;
         }
-        asks
+        let lasts = self.lasts(now).max(Duration::from_millis(1));
+        let soon = usize::try_from(SOON.as_millis() / lasts.as_millis()).unwrap_or(MOST);
+        soon.saturating_mul(places).min(MOST).max(places)
+    }
+
+    /// Whether those who were put off are asked for now, and up to when they are due.
+    fn asks(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.put_off_to <= now.plus(SOONEST) || now.since(self.asked_at) < SOONEST {
+            return None;
+        }
+        self.asked_at = now;
+        Some(self.put_off_to)
+    }
+
+    /// None is left of those who were due by then. One that was put off a moment ago may not be in the store yet.
+    fn none_is_put_off(&mut self, until: Timestamp, now: Timestamp) {
+        if self.put_off_to == until && now.since(self.put_off_at) >= WRITTEN {
+            self.put_off_to = now;
+        }
     }
 
     fn next(&mut self, places: usize, now: Timestamp) -> Timestamp {
-        // If nothing ends for long, jobs last at least so long now.
-        let lasts = self.usual.max(now.since(self.ended_at)).min(LATEST);
-        let step = lasts / u32::try_from(places).unwrap_or(u32::MAX) / HURRY;
+        let step = self.lasts(now) / u32::try_from(places).unwrap_or(u32::MAX) / HURRY;
         let next = self.put_off_to.max(now.plus(SOONEST)).plus(step);
         self.put_off_to = next.min(now.plus(LATEST));
+        self.put_off_at = now;
         self.put_off_to
     }
 }
@@ -254,7 +298,7 @@ mod tests {
     /// Places whose jobs last so long.
     fn places(count: u32, lasts: Duration, clock: &Arc<ManualClock>) -> Places {
         let places = Places::new(count, Arc::clone(clock) as Arc<dyn Clock>);
-        places.0.pace.lock().usual = lasts;
+        places.0.pace.lock().usual = Some(lasts);
         places
     }
 
@@ -277,20 +321,49 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_were_given_back_are_wanted_as_soon_as_places_are_free_and_not_all_the_time() {
+    async fn those_who_were_given_back_are_wanted_as_soon_as_few_wait_and_not_all_the_time() {
         let clock = Arc::new(ManualClock::new(NOW));
         let places = places(4, Duration::from_secs(10), &clock);
         let mut inside = let_in(&places);
+        let put_off_to = places.0.pace.lock().put_off_to;
         clock.advance(SOONEST);
         assert_eq!(places.wanted(), None, "enough wait");
         inside.truncate(5);
-        assert_eq!(places.wanted(), Some(3));
+        let three = Wanted {
+            count: 3,
+            until: put_off_to,
+        };
+        assert_eq!(places.wanted().as_ref(), Some(&three));
         assert_eq!(places.wanted(), None, "they are on their way");
+        places.had_less(&three);
         clock.advance(SOONEST);
-        assert_eq!(places.wanted(), Some(3));
-        places.none_is_put_off();
-        clock.advance(SOONEST * 2);
+        assert_eq!(
+            places.wanted().as_ref(),
+            Some(&three),
+            "it may not have been written yet"
+        );
+        clock.advance(WRITTEN);
+        places.had_less(&three);
         assert_eq!(places.wanted(), None, "there are none");
+    }
+
+    #[tokio::test]
+    async fn before_a_job_has_ended_and_while_a_system_hangs_few_wait() {
+        let clock = Arc::new(ManualClock::new(NOW));
+        let fresh = Places::new(4, Arc::clone(&clock) as Arc<dyn Clock>);
+        assert_eq!(let_in(&fresh).len(), 8);
+        let quick = places(4, Duration::from_millis(20), &clock);
+        assert_eq!(let_in(&quick).len(), 4 + 400);
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(let_in(&quick).len(), 8, "nothing has ended for long");
+        let Admission::Own(place) = quick.admit("x") else {
+            panic!("a place is free");
+        };
+        let mut placed = place.take().await.unwrap();
+        placed.put_off();
+        drop(placed);
+        let usual = quick.0.pace.lock().usual;
+        assert_eq!(usual, Some(Duration::from_millis(20)), "it did nothing");
     }
 
     #[tokio::test]

@@ -23,7 +23,16 @@ pub(crate) struct Slot {
 /// Kept while the attempt runs.
 pub(crate) enum Seated {
     Slot { _slot: Slot },
-    Place { _place: Placed },
+    Place(Placed),
+}
+
+impl Seated {
+    /// The job was put off: how long that took says nothing about how long jobs last.
+    pub(crate) fn put_off(&mut self) {
+        if let Self::Place(place) = self {
+            place.put_off();
+        }
+    }
 }
 
 impl Slot {
@@ -58,7 +67,7 @@ impl Seat {
             () = lost.cancelled() => Err(None),
             placed = place.take() => {
                 let placed = placed.ok_or(Some(Settlement::HandedBack))?;
-                Ok(Seated::Place { _place: placed })
+                Ok(Seated::Place(placed))
             }
             () = stop.cancelled() => Err(Some(Settlement::HandedBack)),
         }

@@ -22,11 +22,14 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) struct FeedBell {
     rung: watch::Sender<u64>,
     watching: Mutex<bool>,
-    readings: Mutex<HashMap<Place, Weak<OnceCell<FeedReading>>>>,
+    readings: Mutex<HashMap<Place, Weak<Reading>>>,
 }
 
 /// What is read: how often the bell had rung, from where, and how many.
 type Place = (u64, FeedPosition, u32);
+
+/// A reading of some readers.
+type Reading = OnceCell<Result<FeedReading, StoreError>>;
 
 impl FeedBell {
     /// A waiter. Somebody looks from now on, until nobody waits any more.
@@ -41,8 +44,8 @@ impl FeedBell {
         waiter
     }
 
-    /// The changes after a position, as [`CatalogStore::list_changes`](tideline_store::CatalogStore::list_changes) has them. Whoever
-    /// reads them since the bell rang last, while somebody else does, shares that reading: it began after the change that rang.
+    /// The changes after a position, as [`CatalogStore::list_changes`](tideline_store::CatalogStore::list_changes) has them. Concurrent
+    /// readers of the same position share one query, unless the bell rang in between: it began after the change that rang.
     pub(crate) async fn read(
         &self,
         store: &dyn Store,
@@ -60,10 +63,12 @@ impl FeedBell {
                 reading
             })
         };
-        reading
-            .get_or_try_init(|| store.list_changes(from, limit))
-            .await
-            .cloned()
+        match reading.get_or_init(|| store.list_changes(from, limit)).await {
+            Ok(reading) => Ok(reading.clone()),
+            Err(error) if error.may_retry() => Err(error.shared()),
+            // What the reader asks for is wrong, and it is told what.
+            Err(_) => store.list_changes(from, limit).await,
+        }
     }
 }
 

@@ -48,27 +48,38 @@ async fn history(
 }
 
 /// How far followers of a kind, or the one of a name, had come within the last hour.
-pub(super) async fn lately(api: &ApiState, of: Follower, name: Option<&str>) -> Result<Vec<FollowerSample>, Problem> {
+pub(super) async fn last_hour(
+    api: &ApiState,
+    of: Follower,
+    name: Option<&str>,
+) -> Result<Vec<FollowerSample>, Problem> {
     let since = since(api, Some(1))?;
     Ok(api.store.list_follower_samples(of, name, since).await?)
 }
 
-/// What one of them has passed since, which has now come to a position.
-pub(super) fn passed_lately(samples: &[FollowerSample], name: &str, position: i64) -> u64 {
-    let of_it = samples.iter().filter(|sample| sample.name == name);
+/// What a follower that was made at a moment, and is at a position now, got past within the last hour.
+pub(super) fn passed_since(samples: &[FollowerSample], name: &str, made_at: Timestamp, position: i64) -> u64 {
+    let of_it = samples
+        .iter()
+        .filter(|sample| sample.name == name && sample.minute >= made_at);
     passed(of_it.map(|sample| sample.position), position)
 }
 
-/// The way of one follower in the last hours.
-pub(super) async fn way(
+/// How far a follower that was made at a moment came in the last hours.
+pub(super) async fn progress(
     api: &ApiState,
     of: Follower,
-    name: &str,
+    (name, made_at): (&str, Timestamp),
     hours: Option<u32>,
 ) -> Result<Json<Page<Progress>>, Problem> {
     let since = since(api, hours)?;
-    let samples = api.store.list_follower_samples(of, Some(name), since).await?;
-    Ok(Json(Page::whole(Progress::along(&samples))))
+    // The first step is known by the sample before it.
+    let every = i64::try_from(FollowerSample::EVERY.as_millis()).unwrap_or(i64::MAX);
+    let from = Timestamp(since.0.saturating_sub(every)).max(made_at);
+    let samples = api.store.list_follower_samples(of, Some(name), from).await?;
+    let mut steps = Progress::steps(&samples);
+    steps.retain(|step| step.at.0 >= since);
+    Ok(Json(Page::whole(steps)))
 }
 
 /// The moment so many hours ago; 6 unless said otherwise.

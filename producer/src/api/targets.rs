@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::entities::reference_of;
 use super::extract::{Path, Query};
-use super::history::{HistoryQuery, lately, passed_lately, way};
+use super::history::{HistoryQuery, last_hour, passed_since, progress};
 use super::page::{key_of, limit_of, token_of};
 use super::problem::{Code, Problem, nearest};
 use super::role::{By, Operate, Read};
@@ -42,11 +42,11 @@ pub(super) fn router() -> ApiRouter {
 async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Answer<Page<Target>>, Problem> {
     by.principal.require_all_sources()?;
     let counts = api.store.count_targets().await?;
-    let lately = lately(&api, Follower::Target, None).await?;
+    let samples = last_hour(&api, Follower::Target, None).await?;
     let targets = api.store.list_targets().await?.into_iter().map(|record| {
         let counts = counts.iter().find(|counts| counts.name == record.name);
-        let last_hour = passed_lately(&lately, &record.name, record.came_to());
-        Target::new(record, counts, last_hour)
+        let passed = passed_since(&samples, &record.name, record.created_at, record.looked_up_to());
+        Target::new(record, counts, passed)
     });
     Ok(Answer(Page::whole(targets.collect())))
 }
@@ -65,10 +65,10 @@ async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(name): Path<S
     };
     let counts = api.store.count_targets().await?;
     let counts = counts.iter().find(|counts| counts.name == name);
-    let lately = lately(&api, Follower::Target, Some(&name)).await?;
-    let last_hour = passed_lately(&lately, &name, record.came_to());
+    let samples = last_hour(&api, Follower::Target, Some(&name)).await?;
+    let passed = passed_since(&samples, &name, record.created_at, record.looked_up_to());
     let version = target_version(&record);
-    Ok(etag(&version, Target::new(record, counts, last_hour)))
+    Ok(etag(&version, Target::new(record, counts, passed)))
 }
 
 async fn unknown(api: &ApiState, name: &str) -> Result<Problem, Problem> {
@@ -101,8 +101,10 @@ async fn history(
     Query(query): Query<HistoryQuery>,
 ) -> Result<Answer<Page<Progress>>, Problem> {
     by.principal.require_all_sources()?;
-    check(&api, &name).await?;
-    way(&api, Follower::Target, &name, query.hours).await
+    let Some(found) = api.store.find_target(&name).await? else {
+        return Err(unknown(&api, &name).await?);
+    };
+    progress(&api, Follower::Target, (&name, found.created_at), query.hours).await
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -126,9 +126,9 @@ pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
 }
 
 /// How far a subscription or target came: what it passed, and how much was left to do.
-pub(super) fn way(progress: &[Progress], what: &str, now: Timestamp) -> Markup {
+pub(super) fn progress(steps: &[Progress], what: &str, now: Timestamp) -> Markup {
     let mut passed = vec![(0, 0, 0); usize::try_from(BARS).unwrap_or(0)];
-    for step in progress {
+    for step in steps {
         let ago = (now.0 - step.at.0.0).max(0) / (STEP * MINUTE);
         let place = usize::try_from(BARS - 1 - ago).ok();
         if let Some((samples, all, behind)) = place.and_then(|place| passed.get_mut(place)) {
@@ -147,7 +147,7 @@ pub(super) fn way(progress: &[Progress], what: &str, now: Timestamp) -> Markup {
     html! {
         section aria-labelledby="history-title" {
             h2 #history-title { "Last " (HOURS) " hours" }
-            @if progress.is_empty() {
+            @if steps.is_empty() {
                 p.empty { "A scheduler takes the first figures within five minutes." }
             } @else {
                 div.panels {
@@ -240,5 +240,26 @@ mod tests {
         let now = Timestamp(1_000 * MINUTE);
         let buckets = buckets(&[figures(now.0 + 90_000, 1, 0)], now);
         assert_eq!(buckets.last().unwrap().samples, 1);
+    }
+
+    #[test]
+    fn a_follower_is_shown_by_what_it_passed_and_how_far_behind_it_was() {
+        let now = Timestamp(1_000 * MINUTE);
+        let step = |ago: i64, passed: u64, behind: u64| Progress {
+            at: Time(Timestamp(now.0 - ago * MINUTE)),
+            passed,
+            behind,
+        };
+        let shown = progress(&[step(12, 1_200, 3), step(1, 34, 5_000)], "events", now).into_string();
+        for text in [
+            "1,234",
+            "5,000",
+            "10 min ago: 1,200 events passed",
+            "now: 5,000 events behind",
+        ] {
+            assert!(shown.contains(text), "{text}: {shown}");
+        }
+        let nothing = progress(&[], "events", now).into_string();
+        assert!(nothing.contains("within five minutes"), "{nothing}");
     }
 }

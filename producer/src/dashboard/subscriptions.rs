@@ -103,12 +103,12 @@ async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> 
     let subscription: Subscription = viewer.get(&base).await?;
     let asked = [("limit", LETTERS), ("page_token", query.get("page_token"))];
     let letters: List<DeadLetter> = viewer.list(&format!("{base}/dead-letters"), &asked).await?;
-    let way: List<Progress> = viewer.get(&format!("{base}/history")).await?;
+    let steps: List<Progress> = viewer.get(&format!("{base}/history")).await?;
     let content = html! {
         header.page { h1 { a.crumb href="/subscriptions" { "Subscriptions / " } (name) } (live_state()) }
         (live("subscription", facts(&viewer, &subscription)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&subscription))) }
-        (live("history", history::way(&way.items, if subscription.changes.is_some() { "changes" } else { "events" }, viewer.now)))
+        (live("history", history::progress(&steps.items, if subscription.changes.is_some() { "changes" } else { "events" }, viewer.now)))
         (live("letters", dead_letters(&viewer, &name, &letters, &query)))
         (command(&format!("tideline subscriptions show {}", quoted(&name))))
     };

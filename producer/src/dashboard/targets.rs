@@ -90,13 +90,13 @@ async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> 
     let failing: List<EntityOfTarget> = viewer.list(&format!("{base}/entities"), &asked).await?;
     let asked = [("limit", ROWS), ("page_token", query.get("page_token"))];
     let objects: List<ObjectOfTarget> = viewer.list(&format!("{base}/objects"), &asked).await?;
-    let way: List<Progress> = viewer.get(&format!("{base}/history")).await?;
+    let steps: List<Progress> = viewer.get(&format!("{base}/history")).await?;
     let status: Status = viewer.get("/v1/status").await?;
     let content = html! {
         header.page { h1 { a.crumb href="/targets" { "Targets / " } (name) } p { (target.target_type) } (live_state()) }
         (live("target", facts(&viewer, &target, status.last_sequence)))
         @if viewer.may(Role::Operate) { (live("commands", commands(&target))) }
-        (live("history", history::way(&way.items, "changes", viewer.now)))
+        (live("history", history::progress(&steps.items, "changes", viewer.now)))
         (live("failing", entities(&name, &failing)))
         (live("objects", owned(&viewer, &name, &objects)))
         (command(&format!("tideline targets show {}", quoted(&name))))

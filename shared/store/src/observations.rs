@@ -160,9 +160,12 @@ pub trait ObservationStore: Send + Sync {
     /// The figures since a moment, oldest first.
     async fn list_samples(&self, since: Timestamp) -> Result<Vec<Sample>, StoreError>;
 
-    /// Writes down how far followers of a kind had come, each once a minute, and forgets what is older than
-    /// [`FollowerSample::KEPT`].
-    async fn add_follower_samples(&self, of: Follower, samples: &[FollowerSample]) -> Result<(), StoreError>;
+    /// Writes down how far followers had come, each once a minute, and forgets what is older than [`FollowerSample::KEPT`].
+    async fn add_follower_samples(
+        &self,
+        samples: &[(Follower, FollowerSample)],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// How far followers of a kind, or the one of a name, had come since a moment; by name, oldest first.
     async fn list_follower_samples(

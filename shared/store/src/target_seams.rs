@@ -64,6 +64,12 @@ impl TargetCommand {
     }
 }
 
+/// The keys of a target's jobs, its name, a slash, and the entity: from the first of these on, and before the other.
+pub(super) fn keys_of(target: &str) -> (String, String) {
+    // `0` is what follows `/`.
+    (format!("{target}/"), format!("{target}0"))
+}
+
 pub(super) fn no_target(name: &str) -> StoreError {
     StoreError::NotFound {
         what: "target",
@@ -140,8 +146,16 @@ pub trait TargetStore: Send + Sync {
     /// Ends a hold; the target's jobs (of this kind) that waited for that are due now.
     async fn release_target(&self, name: &str, kind: &str, now: Timestamp) -> Answer<()>;
 
-    /// Some jobs of a target that were put off without having failed, at most `count`, are due now. Answers how many.
-    async fn hasten_target_jobs(&self, name: &str, kind: &str, count: u32, now: Timestamp) -> Answer<u64>;
+    /// Jobs of a target that were put off, not later than `until`, without having failed are due now: the next ones, at most
+    /// `count`. Answers how many.
+    async fn hasten_target_jobs(
+        &self,
+        name: &str,
+        kind: &str,
+        count: u32,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<u64>;
 
     /// Keeps what a follower saw of entities; at most 1,000, each once.
     async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Answer<()>;

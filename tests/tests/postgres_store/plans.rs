@@ -11,7 +11,19 @@ use tideline_tests::wait_until;
 use crate::database::Database;
 
 /// Name, text, parameters, and the index (or one of those) it has to use for its table.
-const HOT: [(&str, &str, &str, &str); 22] = [
+const HOT: [(&str, &str, &str, &str); 24] = [
+    (
+        "hasten_target_jobs",
+        include_str!("../../../shared/store/src/postgres/sql/hasten_target_jobs.sql"),
+        "'test', 'a', 'b', 500, 100, 1000",
+        "jobs_due",
+    ),
+    (
+        "list_follower_samples",
+        include_str!("../../../shared/store/src/postgres/sql/list_follower_samples.sql"),
+        "'target', 1, 'x'",
+        "follower_samples_pkey",
+    ),
     (
         "claim_due_jobs",
         include_str!("../../../shared/store/src/postgres/sql/claim_due_jobs.sql"),

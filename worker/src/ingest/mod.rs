@@ -27,6 +27,7 @@ use self::burst::{Burst, BurstEnd};
 pub(crate) use self::failing::failed;
 pub(crate) use self::pages::{Sorted, sort_out};
 use self::siblings::{Appetite, Siblings};
+use crate::attempt::INGEST_KIND;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::source::Source;
 
@@ -93,15 +94,10 @@ impl IngestHandler {
     }
 }
 
-/// The partition that a job reads, by its key within the source; empty: the source's root.
-fn partition_of(job: &ClaimedJob) -> &str {
-    job.key.split_once('/').map_or("", |(_, partition)| partition)
-}
-
 #[async_trait]
 impl Handler for IngestHandler {
     fn kind(&self) -> &'static str {
-        "ingest"
+        INGEST_KIND
     }
 
     fn ladder(&self, job: &ClaimedJob) -> Ladder {
@@ -132,9 +128,6 @@ impl Handler for IngestHandler {
         let is_root = job.key == readable.settings.name;
         let (end, ended) = conclude(rung, is_root, &readable.settings, ended);
         metrics::burst(&readable.settings.name, end, self.clock.now().since(started));
-        if ended.is_err() {
-            metrics::partition_failed(&readable.settings.name, partition_of(job));
-        }
         metrics::rung(
             &readable.settings.name,
             if ended.is_ok() { 0 } else { rung.saturating_add(1) },

@@ -15,7 +15,7 @@ use tideline_store::{SettleRequest, Sibling, Store};
 use super::burst::{COMMIT_ENTITIES, count};
 use super::failing::failed;
 use super::reading::{ReadError, Reader};
-use super::{IngestHandler, PartitionArgs, Readable, conclude, partition_of};
+use super::{IngestHandler, PartitionArgs, Readable, conclude};
 use crate::attempt::{self, panicked};
 use crate::handler::{Attempt, HandlerError, Outcome};
 use crate::settling::Ended;
@@ -303,9 +303,7 @@ impl Siblings<'_> {
         ended: Result<Outcome, HandlerError>,
     ) {
         if let Err(error) = &ended {
-            let error = error as &dyn std::error::Error;
-            tracing::warn!(job = %job.id, kind = job.kind, key = job.key, rung = 0, error, "attempt failed");
-            metrics::partition_failed(&self.readable.settings.name, partition_of(job));
+            attempt::failed(job, 0, error);
         }
         let name = &self.readable.settings.name;
         metrics::burst(

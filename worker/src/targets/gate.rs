@@ -126,24 +126,32 @@ impl Gate {
             self.store.settle_target_entities(&self.target, &settled, now).await?;
             Ok(vec![(); settled.len()])
         };
+        let went_well = settled.error.is_none();
         self.settled.call(settled, settle).await?;
-        self.refill().await
-    }
-
-    /// Brings back jobs that were put off while the target seemed slower than it is.
-    async fn refill(&self) -> Result<(), StoreError> {
-        let Some(count) = self.places.wanted() else {
-            return Ok(());
-        };
-        let now = self.clock.now();
-        let hastened = self
-            .store
-            .hasten_target_jobs(&self.target, self.kind, count, now)
-            .await?;
-        if hastened < u64::from(count) {
-            self.places.none_is_put_off();
+        if went_well {
+            self.refill().await;
         }
         Ok(())
+    }
+
+    /// Brings back jobs that were put off while the target seemed slower than it is. They come back by themselves if this fails.
+    async fn refill(&self) {
+        let Some(wanted) = self.places.wanted() else { return };
+        let now = self.clock.now();
+        let hasten = self
+            .store
+            .hasten_target_jobs(&self.target, self.kind, wanted.count, wanted.until, now);
+        match hasten.await {
+            Ok(hastened) => {
+                if hastened < u64::from(wanted.count) {
+                    self.places.had_less(&wanted);
+                }
+                if hastened > 0 {
+                    self.queue.wake().await;
+                }
+            }
+            Err(error) => tracing::debug!(error = full_text(&error), "jobs could not be brought back early"),
+        }
     }
 
     /// The target answered.
@@ -160,5 +168,77 @@ impl Gate {
             // The hold is over anyway; only its count stays.
             Err(error) => tracing::debug!(error = full_text(&error), "a hold could not be ended"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tideline_core::clock::ManualClock;
+    use tideline_core::rules::fingerprint;
+    use tideline_core::words::{MICROCKS_KIND, NewJob, TargetSpec, Timestamp, Trigger};
+    use tideline_queue::in_process::InProcessQueue;
+    use tideline_store::JobFilter;
+    use tideline_store::sqlite::SqliteStore;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    #[tokio::test]
+    async fn a_job_that_was_put_off_comes_back_when_the_target_turns_out_to_be_quick() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&url).await.unwrap());
+        let (clock, queue) = (ManualClock::new(NOW), Arc::new(InProcessQueue::default()));
+        let spec = TargetSpec {
+            name: "m".to_owned(),
+            target_type: "microcks".to_owned(),
+        };
+        store.sync_targets(&[spec], NOW).await.unwrap();
+        let gate = Gate::new(
+            Arc::clone(&store),
+            Arc::clone(&queue) as Arc<dyn Queue>,
+            Arc::new(clock.clone()),
+            ("m", MICROCKS_KIND),
+            1,
+        );
+        let (Admission::Own(first), Admission::Own(second)) = (gate.admit(), gate.admit()) else {
+            panic!("one runs and one waits");
+        };
+        let later = (0..20).map(|_| match gate.admit() {
+            Admission::Later(due_at, _) => due_at,
+            _ => panic!("no more may wait"),
+        });
+        let due_at = later.last().unwrap();
+        let put_off = NewJob {
+            kind: MICROCKS_KIND.to_owned(),
+            key: "m/api:default/a".to_owned(),
+            fingerprint: fingerprint(b"a"),
+            args: "{}".to_owned(),
+            due_at,
+            trigger: Trigger::Manual,
+            trace: None,
+        };
+        store.enqueue(&[put_off], NOW).await.unwrap();
+        let due = async || {
+            let all = JobFilter {
+                limit: 10,
+                ..JobFilter::default()
+            };
+            store.list_jobs(&all).await.unwrap()[0].due_at
+        };
+        let reference = "api:default/b".parse().unwrap();
+        clock.advance(Duration::from_millis(60));
+        gate.settle(&reference, None).await.unwrap();
+        assert_eq!(due().await, Some(due_at), "another one waits for the place");
+        drop(second);
+        gate.settle(&reference, Some("it is down".to_owned())).await.unwrap();
+        assert_eq!(due().await, Some(due_at), "a target that fails gets no more");
+        let mut wakeups = queue.wakeups();
+        gate.settle(&reference, None).await.unwrap();
+        assert_eq!(due().await, Some(clock.now()));
+        let woken = tokio::time::timeout(Duration::from_secs(20), wakeups.next());
+        woken.await.unwrap();
+        drop(first);
     }
 }

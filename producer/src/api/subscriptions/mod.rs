@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tideline_core::rules::subscription_version;
-use tideline_core::words::SubscriptionRecord;
+use tideline_core::words::{LogEnds, SubscriptionRecord};
 use tideline_store::{
     Deed, EventStart, Follower, FollowerSample, Performed, StoreError, SubscriptionAct, SubscriptionCommand,
 };
@@ -27,7 +27,7 @@ use utoipa_axum::routes;
 
 use super::extract::{Json as Body, Path, Query};
 use super::forms::text::START;
-use super::history::{HistoryQuery, lately, passed_lately, way};
+use super::history::{HistoryQuery, last_hour, passed_since, progress};
 use super::problem::Problem;
 use super::role::{By, Operate, Read};
 use super::types::{Page, Progress, Subscription, Time};
@@ -57,7 +57,7 @@ pub(super) fn router() -> ApiRouter {
 async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Json<Page<Subscription>>, Problem> {
     by.principal.require_all_sources()?;
     let found = api.store.list_subscriptions().await?;
-    let logs = Logs::read(&api, None).await?;
+    let logs = Logs::read(&api, &found).await?;
     Ok(Json(Page::whole(
         found.into_iter().map(|record| logs.show(record)).collect(),
     )))
@@ -88,8 +88,8 @@ async fn history(
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<Page<Progress>>, Problem> {
     by.principal.require_all_sources()?;
-    find(&api, &name).await?;
-    way(&api, Follower::Subscription, &name, query.hours).await
+    let found = find(&api, &name).await?;
+    progress(&api, Follower::Subscription, (&name, found.created_at), query.hours).await
 }
 
 async fn find(api: &ApiState, name: &str) -> Result<SubscriptionRecord, Problem> {
@@ -102,34 +102,40 @@ async fn find(api: &ApiState, name: &str) -> Result<SubscriptionRecord, Problem>
 }
 
 async fn shown(api: &ApiState, record: SubscriptionRecord) -> Result<Subscription, Problem> {
-    let logs = Logs::read(api, Some(&record.name)).await?;
+    let logs = Logs::read(api, std::slice::from_ref(&record)).await?;
     Ok(logs.show(record))
 }
 
 /// Where both logs end, and how far subscriptions were within the last hour.
 struct Logs {
-    last_event: i64,
-    last_change: i64,
-    lately: Vec<FollowerSample>,
+    ends: LogEnds,
+    samples: Vec<FollowerSample>,
 }
 
 impl Logs {
-    /// For all subscriptions, or for the one of a name.
-    async fn read(api: &ApiState, name: Option<&str>) -> Result<Self, Problem> {
+    /// What it takes to show these.
+    async fn read(api: &ApiState, records: &[SubscriptionRecord]) -> Result<Self, Problem> {
+        let name = match records {
+            [only] => Some(only.name.as_str()),
+            _ => None,
+        };
+        let mut ends = LogEnds {
+            events: api.store.event_bounds().await?.last,
+            ..LogEnds::default()
+        };
+        if records.iter().any(|record| record.feed.is_some()) {
+            ends.changes = api.store.stats(api.clock.now()).await?.last_sequence;
+        }
         Ok(Self {
-            last_event: api.store.event_bounds().await?.last.0,
-            last_change: api.store.stats(api.clock.now()).await?.last_sequence.0,
-            lately: lately(api, Follower::Subscription, name).await?,
+            ends,
+            samples: last_hour(api, Follower::Subscription, name).await?,
         })
     }
 
     fn show(&self, record: SubscriptionRecord) -> Subscription {
-        let last = match record.feed {
-            Some(_) => self.last_change,
-            None => self.last_event,
-        };
-        let last_hour = passed_lately(&self.lately, &record.name, record.came_to());
-        Subscription::new(record, last, last_hour)
+        let position = record.looked_up_to();
+        let passed = passed_since(&self.samples, &record.name, record.created_at, position);
+        Subscription::new(record, self.ends, passed)
     }
 }
 

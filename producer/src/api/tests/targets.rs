@@ -56,21 +56,27 @@ fn names(answer: &Answered, field: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_target_tells_how_far_it_came_in_the_last_hours() {
-    let bench = bench_with_target().await;
-    let sample = |minutes_ago: i64, position: i64| FollowerSample {
+    let bench = bench().await;
+    let ago = |minutes: i64| Timestamp(SystemClock.now().0 - minutes * 60_000);
+    let spec = TargetSpec {
         name: "mocks".to_owned(),
-        minute: Timestamp(SystemClock.now().0 - minutes_ago * 60_000),
-        position,
-        behind: 5,
+        target_type: "microcks".to_owned(),
+    };
+    bench.store.sync_targets(&[spec], ago(60)).await.unwrap();
+    let sample = |minutes: i64, position: i64| {
+        let sample = FollowerSample {
+            name: "mocks".to_owned(),
+            minute: ago(minutes),
+            position,
+            behind: 5,
+        };
+        (Follower::Target, sample)
     };
     let samples = [sample(20, 10), sample(15, 40)];
-    let add = bench.store.add_follower_samples(Follower::Target, &samples);
-    add.await.unwrap();
+    bench.store.add_follower_samples(&samples, ago(0)).await.unwrap();
     let history = bench.get("/v1/targets/mocks/history").await.json();
-    assert_eq!(
-        (&history["items"][1]["passed"], &history["items"][1]["behind"]),
-        (&json!(30), &json!(5))
-    );
+    let newest = &history["items"][1];
+    assert_eq!((&newest["passed"], &newest["behind"]), (&json!(30), &json!(5)));
     for path in ["/v1/targets/mocks", "/v1/targets"] {
         let answer = bench.get(path).await;
         assert!(answer.body.contains(r#""last_hour":30"#), "{path}: {}", answer.body);

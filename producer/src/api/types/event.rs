@@ -3,8 +3,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tideline_core::words::{
-    DeadLetter as LetterRecord, EventHead, EventRecord, PushFormat, PushSpec, SubscriptionKind, SubscriptionRecord,
-    SubscriptionState, Verdict,
+    DeadLetter as LetterRecord, EventHead, EventRecord, LogEnds, PushFormat, PushSpec, SubscriptionKind,
+    SubscriptionRecord, SubscriptionState, Verdict,
 };
 use utoipa::ToSchema;
 
@@ -181,9 +181,9 @@ pub struct PushedTo {
 }
 
 impl Subscription {
-    /// A subscription to a log that ends at `last`, and what it passed within the last hour.
-    pub(crate) fn new(record: SubscriptionRecord, last: i64, last_hour: u64) -> Self {
-        let lag = record.behind(last);
+    /// A subscription, and what it passed within the last hour.
+    pub(crate) fn new(record: SubscriptionRecord, ends: LogEnds, last_hour: u64) -> Self {
+        let lag = record.behind(ends);
         let pushed_to = |push: PushSpec| PushedTo {
             url: push.shown_url,
             format: push.format,

@@ -143,8 +143,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The way that samples of one follower show, oldest first.
-    pub(crate) fn along(samples: &[FollowerSample]) -> Vec<Self> {
+    /// The steps between samples of one follower, oldest first.
+    pub(crate) fn steps(samples: &[FollowerSample]) -> Vec<Self> {
         let before = samples.iter().take(1).chain(samples);
         let step = |(sample, before): (&FollowerSample, &FollowerSample)| Self {
             at: Time(sample.minute),
@@ -155,7 +155,7 @@ impl Progress {
     }
 }
 
-/// How much was passed by who came to these positions, one after the other, and to the last. Nothing is passed by going back.
+/// How much was passed on the way along these positions, and to the last. Nothing is passed by going back.
 pub(crate) fn passed(positions: impl IntoIterator<Item = i64>, last: i64) -> u64 {
     let mut before = None;
     let mut passed = 0;

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Change, EventHead, EventRecord, EventSequence, Timestamp};
+use super::{Change, EventHead, EventRecord, EventSequence, Sequence, Timestamp};
 use crate::rules::{FeedProgress, TopicGlob};
 
 /// Where a subscription stands.
@@ -163,22 +163,34 @@ pub struct SubscriptionRecord {
     pub max_outstanding: u32,
 }
 
+/// The newest numbers of both logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogEnds {
+    /// Of the log of events.
+    pub events: EventSequence,
+    /// Of the change feed.
+    pub changes: Sequence,
+}
+
 impl SubscriptionRecord {
     /// The number in its log, of events or of changes, up to which it has looked at everything.
     #[must_use]
-    pub fn came_to(&self) -> i64 {
+    pub fn looked_up_to(&self) -> i64 {
         match &self.feed {
             Some(feed) => feed.position.sequence().0,
             None => self.position.0,
         }
     }
 
-    /// What it is not done with of its log, which ends at this number: what it has not looked at, and what is outstanding.
+    /// What it is not done with of its log: what it has not looked at, and what is outstanding.
     #[must_use]
-    pub fn behind(&self, last: i64) -> u64 {
-        let ahead = u64::try_from(last.saturating_sub(self.came_to())).unwrap_or(0);
-        // Who follows changes has come to what it is done with.
-        let outstanding = if self.feed.is_some() { 0 } else { self.outstanding };
+    pub fn behind(&self, ends: LogEnds) -> u64 {
+        // The position in the change feed is behind what is outstanding.
+        let (last, outstanding) = match &self.feed {
+            Some(_) => (ends.changes.0, 0),
+            None => (ends.events.0, self.outstanding),
+        };
+        let ahead = u64::try_from(last.saturating_sub(self.looked_up_to())).unwrap_or(0);
         ahead.saturating_add(outstanding.into())
     }
 }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{EntityRef, FeedPosition, Fingerprint, Timestamp, Trigger};
+use super::{EntityRef, FeedPosition, Fingerprint, Sequence, Timestamp, Trigger};
 
 /// The kind of jobs that keep the mocks of one entity.
 pub const MICROCKS_KIND: &str = "microcks";
@@ -88,14 +88,14 @@ pub struct TargetRecord {
 impl TargetRecord {
     /// The number of the last change that it has followed.
     #[must_use]
-    pub fn came_to(&self) -> i64 {
+    pub fn looked_up_to(&self) -> i64 {
         self.place.position.sequence().0
     }
 
-    /// What it is not done with of a feed that ends at this number.
+    /// Changes that it has not followed, of a feed that ends with this one.
     #[must_use]
-    pub fn behind(&self, last: i64) -> u64 {
-        u64::try_from(last.saturating_sub(self.came_to())).unwrap_or(0)
+    pub fn behind(&self, last: Sequence) -> u64 {
+        u64::try_from(last.0.saturating_sub(self.looked_up_to())).unwrap_or(0)
     }
 }
 

@@ -45,14 +45,17 @@ pub async fn how_far_followers_had_come_is_kept_for_a_day(store: Arc<dyn Store>)
         position,
         behind: 7,
     };
-    let add = async |of: Follower, samples: &[FollowerSample]| store.add_follower_samples(of, samples).await.unwrap();
+    let add = async |of: Follower, samples: &[FollowerSample], at: i64| {
+        let samples: Vec<_> = samples.iter().map(|sample| (of, sample.clone())).collect();
+        store.add_follower_samples(&samples, Timestamp(at)).await.unwrap();
+    };
     let all = async |of: Follower, name: Option<&str>| {
         let since = Timestamp(now - kept);
         store.list_follower_samples(of, name, since).await.unwrap()
     };
-    add(Follower::Subscription, &[sample("b", now, 1), sample("a", now, 2)]).await;
-    add(Follower::Subscription, &[sample("a", now + 1, 3)]).await;
-    add(Follower::Target, &[sample("a", now, 9)]).await;
+    add(Follower::Subscription, &[sample("b", now, 1), sample("a", now, 2)], now).await;
+    add(Follower::Subscription, &[sample("a", now + 1, 3)], now).await;
+    add(Follower::Target, &[sample("a", now, 9)], now).await;
     let both = [sample("a", now, 2), sample("b", now, 1)];
     assert_eq!(
         all(Follower::Subscription, None).await,
@@ -61,9 +64,12 @@ pub async fn how_far_followers_had_come_is_kept_for_a_day(store: Arc<dyn Store>)
     );
     assert_eq!(all(Follower::Subscription, Some("b")).await, both[1..]);
     assert_eq!(all(Follower::Target, None).await, [sample("a", now, 9)]);
-    add(Follower::Subscription, &[sample("a", now + kept + MINUTE, 5)]).await;
+    let later = now + kept + MINUTE;
+    add(Follower::Subscription, &[sample("a", later, 5)], later).await;
     let left = all(Follower::Subscription, None).await;
-    assert_eq!(left, [sample("a", now + kept + MINUTE, 5)], "old ones are forgotten");
+    assert_eq!(left, [sample("a", later, 5)], "old ones are forgotten");
+    add(Follower::Subscription, &[], later + kept + MINUTE).await;
+    assert_eq!(all(Follower::Subscription, None).await, [], "even if nobody is left");
 }
 
 pub async fn what_comes_to_a_hook_is_added_up_by_the_hour(store: Arc<dyn Store>) {

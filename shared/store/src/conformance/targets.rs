@@ -178,8 +178,18 @@ pub async fn some_jobs_of_a_target_that_were_put_off_are_hastened_and_none_that_
         due_at: t(300),
         ..new_job(key, "1")
     };
-    for key in ["m/a", "m/b", "m/c", "m-2/a"] {
-        enqueue(&store, put_off(key), T0).await;
+    for (key, due_at) in [
+        ("m/a", 300),
+        ("m/b", 200),
+        ("m/c", 250),
+        ("m-2/a", 200),
+        ("m/paused", 900),
+    ] {
+        let job = NewJob {
+            due_at: t(due_at),
+            ..put_off(key)
+        };
+        enqueue(&store, job, T0).await;
     }
     enqueue(
         &store,
@@ -198,14 +208,12 @@ pub async fn some_jobs_of_a_target_that_were_put_off_are_hastened_and_none_that_
     };
     settle(&store, failed.lease(), retry, t(2)).await;
     let hasten = async |count: u32| {
-        store
-            .hasten_target_jobs("m", MICROCKS_KIND, count, t(10))
-            .await
-            .unwrap()
+        let hasten = store.hasten_target_jobs("m", MICROCKS_KIND, count, t(300), t(10));
+        hasten.await.unwrap()
     };
     let due = async || {
         let mut due = Vec::new();
-        for key in ["m/a", "m/b", "m/c", "m-2/a", "m/failed"] {
+        for key in ["m/a", "m/b", "m/c", "m-2/a", "m/failed", "m/paused"] {
             if job_of(&store, MICROCKS_KIND, key).await.due_at == Some(t(10)) {
                 due.push(key);
             }
@@ -213,12 +221,13 @@ pub async fn some_jobs_of_a_target_that_were_put_off_are_hastened_and_none_that_
         due
     };
     assert_eq!(hasten(2).await, 2);
-    assert_eq!(due().await.len(), 2);
+    assert_eq!(due().await, ["m/b", "m/c"], "the next ones");
     assert_eq!(hasten(5).await, 1);
+    let of_it = ["m/a", "m/b", "m/c"];
     assert_eq!(
         due().await,
-        ["m/a", "m/b", "m/c"],
-        "neither another target's nor one that failed"
+        of_it,
+        "no other target's, none that failed or waits for longer"
     );
     assert_eq!(hasten(5).await, 0);
 }

@@ -28,13 +28,14 @@ impl ObservationStore for PostgresStore {
         act.rows(statement).await?.iter().map(sample).collect()
     }
 
-    async fn add_follower_samples(&self, of: Follower, samples: &[FollowerSample]) -> Result<(), StoreError> {
-        let Some(newest) = samples.iter().map(|sample| sample.minute).max() else {
-            return Ok(());
-        };
+    async fn add_follower_samples(
+        &self,
+        samples: &[(Follower, FollowerSample)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut act = self.writing("add samples of followers").await?;
         act.begin().await?;
-        for sample in samples {
+        for (of, sample) in samples {
             let add = sqlx::query(include_str!("sql/add_follower_sample.sql"))
                 .bind(of.name())
                 .bind(&sample.name)
@@ -44,7 +45,7 @@ impl ObservationStore for PostgresStore {
             act.run(add).await?;
         }
         let forget = sqlx::query(include_str!("sql/delete_old_follower_samples.sql"));
-        act.run(forget.bind(before(newest, FollowerSample::KEPT))).await?;
+        act.run(forget.bind(before(now, FollowerSample::KEPT))).await?;
         act.commit().await
     }
 

@@ -9,7 +9,7 @@ use super::PostgresStore;
 use super::act::Act;
 use super::error::broken;
 use super::rows::{column, count, moment, small, storable};
-use crate::target_seams::no_target;
+use crate::target_seams::{keys_of, no_target};
 use crate::{
     StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetSettled, TargetStore,
 };
@@ -90,12 +90,19 @@ impl TargetStore for PostgresStore {
         act.commit().await
     }
 
-    async fn hasten_target_jobs(&self, name: &str, kind: &str, count: u32, now: Timestamp) -> Result<u64, StoreError> {
+    async fn hasten_target_jobs(
+        &self,
+        name: &str,
+        kind: &str,
+        count: u32,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let mut act = self.writing("hasten jobs of a target").await?;
-        // `0` is what follows `/`.
+        let (first, beyond) = keys_of(name);
         let statement = sqlx::query(include_str!("sql/hasten_target_jobs.sql")).bind(kind);
-        let statement = statement.bind(format!("{name}/")).bind(format!("{name}0"));
-        act.run(statement.bind(now.0).bind(i64::from(count))).await
+        let statement = statement.bind(first).bind(beyond).bind(now.0);
+        act.run(statement.bind(i64::from(count)).bind(until.0)).await
     }
 
     async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Result<(), StoreError> {
@@ -227,9 +234,9 @@ pub(super) async fn command_in(
 }
 
 async fn wake_jobs(act: &mut Act, name: &str, kind: &str, now: Timestamp) -> Result<(), StoreError> {
-    // `0` is what follows `/`.
+    let (first, beyond) = keys_of(name);
     let statement = sqlx::query(include_str!("sql/wake_target_jobs.sql")).bind(kind);
-    let statement = statement.bind(format!("{name}/")).bind(format!("{name}0"));
+    let statement = statement.bind(first).bind(beyond);
     act.run(statement.bind(now.0)).await.map(drop)
 }
 

@@ -44,14 +44,15 @@ impl ObservationStore for SqliteStore {
         rows.iter().map(sample).collect::<Result<_, _>>().map_err(failed(ACT))
     }
 
-    async fn add_follower_samples(&self, of: Follower, samples: &[FollowerSample]) -> Result<(), StoreError> {
+    async fn add_follower_samples(
+        &self,
+        samples: &[(Follower, FollowerSample)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         const ACT: &str = "add samples of followers";
-        let Some(newest) = samples.iter().map(|sample| sample.minute).max() else {
-            return Ok(());
-        };
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
-        for sample in samples {
+        for (of, sample) in samples {
             query(sql!("add_follower_sample"))
                 .bind(of.name())
                 .bind(&sample.name)
@@ -63,7 +64,7 @@ impl ObservationStore for SqliteStore {
                 .map_err(failed(ACT))?;
         }
         query(sql!("delete_old_follower_samples"))
-            .bind(before(newest, FollowerSample::KEPT))
+            .bind(before(now, FollowerSample::KEPT))
             .execute(&mut *tx)
             .await
             .map_err(failed(ACT))?;

@@ -7,7 +7,7 @@ use sqlx::{Row, query};
 use super::failure::failed;
 use super::rows::{count, moment, optional_moment, reference, to_json, undecodable, word, word_of};
 use super::{SqliteStore, begin, commit, sql};
-use crate::target_seams::no_target;
+use crate::target_seams::{keys_of, no_target};
 use crate::{
     StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetSettled, TargetStore,
 };
@@ -103,14 +103,21 @@ impl TargetStore for SqliteStore {
         commit(tx, ACT).await
     }
 
-    async fn hasten_target_jobs(&self, name: &str, kind: &str, count: u32, now: Timestamp) -> Result<u64, StoreError> {
+    async fn hasten_target_jobs(
+        &self,
+        name: &str,
+        kind: &str,
+        count: u32,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         const ACT: &str = "hasten jobs of a target";
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
-        // `0` is what follows `/`.
-        let hasten = query(sql!("hasten_target_jobs")).bind(kind);
-        let hasten = hasten.bind(format!("{name}/")).bind(format!("{name}0"));
-        let hasten = hasten.bind(now.0).bind(count).execute(&mut *tx).await;
+        let (first, beyond) = keys_of(name);
+        let hasten = query(sql!("hasten_target_jobs")).bind(kind).bind(first).bind(beyond);
+        let hasten = hasten.bind(now.0).bind(count).bind(until.0);
+        let hasten = hasten.execute(&mut *tx).await;
         let hastened = hasten.map_err(failed(ACT))?.rows_affected();
         commit(tx, ACT).await?;
         Ok(hastened)
@@ -260,9 +267,9 @@ pub(super) async fn command_in(
 }
 
 async fn wake_jobs(tx: &mut SqliteConnection, name: &str, kind: &str, now: Timestamp) -> Result<(), sqlx::Error> {
-    // `0` is what follows `/`.
+    let (first, beyond) = keys_of(name);
     let wake = query(sql!("wake_target_jobs")).bind(kind);
-    let wake = wake.bind(format!("{name}/")).bind(format!("{name}0")).bind(now.0);
+    let wake = wake.bind(first).bind(beyond).bind(now.0);
     wake.execute(tx).await.map(drop)
 }
 

@@ -1,7 +1,14 @@
--- Some jobs of a target that were put off without having failed are due now. Keys are the target's name, a slash, and the entity.
--- Those that somebody is just changing are left out, never waited for.
-UPDATE jobs SET due_at = $4, hinted_at = 0, updated_at = $4
-WHERE id IN (
-    SELECT j.id FROM jobs j
-    WHERE j.kind = $1 AND j.key >= $2 AND j.key < $3 AND j.state = 'waiting' AND j.rung = 0 AND j.due_at > $4
-    LIMIT $5 FOR UPDATE SKIP LOCKED)
+-- Jobs of a target that were put off for a short while ($6: the latest moment) without having failed are due now, the next ones first.
+-- Keys are the target's name, a slash, and the entity. Those that somebody is just changing are left out, never waited for. (CASE
+-- keeps the planner from finding them by their keys, beside all that are done.)
+WITH picked AS MATERIALIZED (
+    SELECT j.ctid AS place FROM jobs j
+    WHERE j.due_at > $4 AND j.due_at <= $6 AND CASE
+        WHEN j.state = 'waiting' AND j.rung = 0 AND j.kind = $1 AND j.key >= $2 AND j.key < $3 THEN true END
+    ORDER BY j.due_at, j.id
+    LIMIT $5
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs j SET due_at = $4, hinted_at = 0, updated_at = $4
+FROM picked p
+WHERE j.ctid = p.place
