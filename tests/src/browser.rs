@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use chromiumoxide::cdp::browser_protocol::dom::ScrollIntoViewIfNeededParams;
 use chromiumoxide::cdp::browser_protocol::emulation::{
     MediaFeature, SetDeviceMetricsOverrideParams, SetScriptExecutionDisabledParams,
 };
@@ -117,19 +116,16 @@ impl Browser {
         Ok(())
     }
 
-    /// Clicks what a selector finds first, with the mouse and without a script on the page.
+    /// Clicks what a selector finds first. Not at its place on the screen, which the page may change meanwhile.
     ///
     /// # Errors
-    /// It finds nothing, or nothing that can be seen.
+    /// It finds nothing.
     pub async fn click(&self, selector: &str) -> Result<()> {
         let found = format!("document.querySelector({}) !== null", json!(selector));
         self.wait(&found).await?;
-        let element = self.page.find_element(selector).await?;
-        let scroll = ScrollIntoViewIfNeededParams::builder().backend_node_id(element.backend_node_id);
-        self.page.execute(scroll.build()).await?;
-        let point = element.clickable_point().await.with_context(|| selector.to_owned())?;
-        self.page.click(point).await?;
-        Ok(())
+        self.value(&format!("document.querySelector({}).click()", json!(selector)))
+            .await
+            .map(drop)
     }
 
     /// Fills in what a selector finds first.

@@ -212,7 +212,10 @@ impl Stage {
         browser.fill("#token", TOKEN).await?;
         browser.click("form button").await?;
         let there = "location.pathname === '/' && document.querySelector('h1').textContent === 'Overview'";
-        browser.wait(there).await
+        // The script that listens to keys runs when the page is whole.
+        browser
+            .wait(&format!("{there} && document.readyState === 'complete'"))
+            .await
     }
 }
 
