@@ -14,10 +14,14 @@ use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
+use crate::crowded;
 use crate::servers::find_program;
 
 /// How long the browser may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a page may take until what belongs to it is there.
+const LOADS: Duration = Duration::from_secs(10);
 
 /// A browser with one page. It is killed when this is dropped.
 pub struct Browser {
@@ -83,11 +87,22 @@ impl Browser {
         self.wait("document.readyState === 'complete'").await
     }
 
-    /// The value of an expression.
+    /// The value of an expression. One that throws is asked for again for a moment: the page may just be left for another one.
     ///
     /// # Errors
-    /// It throws.
+    /// It throws all the same.
     pub async fn value(&self, expression: &str) -> Result<Value> {
+        let deadline = tokio::time::Instant::now() + crowded(LOADS);
+        loop {
+            match self.evaluate(expression).await {
+                Ok(value) => return Ok(value),
+                Err(error) if tokio::time::Instant::now() >= deadline => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    async fn evaluate(&self, expression: &str) -> Result<Value> {
         let mut asked = EvaluateParams::new(expression);
         asked.return_by_value = Some(true);
         asked.await_promise = Some(true);
@@ -106,7 +121,7 @@ impl Browser {
     /// It does not hold in time; with the text of the page.
     pub async fn wait(&self, expression: &str) -> Result<()> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while self.value(expression).await.ok() != Some(json!(true)) {
+        while self.evaluate(expression).await.ok() != Some(json!(true)) {
             if tokio::time::Instant::now() >= deadline {
                 let page = self.value("location.href + '\\n' + document.body.innerText").await?;
                 bail!("waited for {expression} at {}", page.as_str().unwrap_or_default());
