@@ -19,7 +19,7 @@ use super::page::limit_of;
 use super::place::Place;
 use super::problem::Problem;
 use super::role::{By, Principal, Read};
-use super::stream::{Chunk, FIRST_CHUNK, List, Looked, respond};
+use super::stream::{Chunk, List, Looked, respond};
 use super::types::{Change, Changes};
 use super::waiting::{Look, Waiting, wait_of};
 use super::{ApiRouter, ApiState};
@@ -60,14 +60,11 @@ async fn list(
 ) -> Result<Response, Problem> {
     let limit = limit_of(query.limit)?;
     let longest = wait_of(query.wait)?;
-    let (mut from, mut first) = (query.after, None);
+    let mut from = query.after;
     if !longest.is_zero() {
         from = wait(&api, from, longest, request.extensions().get::<Place>()).await?;
-        // Many were woken by one change, and read it from one place.
-        first = Some(api.bell.read(&*api.store, from, limit.min(FIRST_CHUNK)).await?);
     }
     let feed = Feed {
-        first,
         api: Arc::clone(&api),
         principal: by.principal,
         next: from,
@@ -102,8 +99,6 @@ async fn wait(
 }
 
 struct Feed {
-    /// The first chunk, which was read together with others.
-    first: Option<FeedReading>,
     api: Arc<ApiState>,
     principal: Principal,
     next: FeedPosition,
@@ -115,10 +110,7 @@ impl List for Feed {
     type Record = Change;
 
     async fn read(&mut self, limit: u32) -> Result<Chunk<Change>, Problem> {
-        let reading = match self.first.take().filter(|first| !first.changes.is_empty()) {
-            Some(first) => first,
-            None => self.api.store.list_changes(self.next, limit).await?,
-        };
+        let reading = self.api.store.list_changes(self.next, limit).await?;
         let positions: Vec<FeedPosition> = reading.each(self.next).map(|(_, next)| next).collect();
         let FeedReading { changes, next } = reading;
         self.next = next;

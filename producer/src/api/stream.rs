@@ -16,7 +16,7 @@ use super::page::MAX_PAGE_BYTES;
 use super::problem::{Code, Problem};
 
 /// Records of the first chunk, when nobody knows how large they are.
-pub(super) const FIRST_CHUNK: u32 = 8;
+const FIRST_CHUNK: u32 = 8;
 
 /// A chunk has at most so many times the records of the one before.
 const GROWTH: u32 = 4;
