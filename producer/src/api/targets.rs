@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use tideline_core::rules::target_version;
+use tideline_core::words::TargetRecord;
 use tideline_store::{Deed, Follower, TargetCommand, TargetEntityFilter, TargetObjectFilter};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -59,10 +60,7 @@ async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Answer<P
 )]
 async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(name): Path<String>) -> Result<Response, Problem> {
     by.principal.require_all_sources()?;
-    let found = api.store.find_target(&name).await?;
-    let Some(record) = found else {
-        return Err(unknown(&api, &name).await?);
-    };
+    let record = find(&api, &name).await?;
     let counts = api.store.count_targets().await?;
     let counts = counts.iter().find(|counts| counts.name == name);
     let samples = last_hour(&api, Follower::Target, Some(&name)).await?;
@@ -81,9 +79,9 @@ async fn unknown(api: &ApiState, name: &str) -> Result<Problem, Problem> {
     ))
 }
 
-async fn check(api: &ApiState, name: &str) -> Result<(), Problem> {
+async fn find(api: &ApiState, name: &str) -> Result<TargetRecord, Problem> {
     match api.store.find_target(name).await? {
-        Some(_) => Ok(()),
+        Some(record) => Ok(record),
         None => Err(unknown(api, name).await?),
     }
 }
@@ -101,9 +99,7 @@ async fn history(
     Query(query): Query<HistoryQuery>,
 ) -> Result<Answer<Page<Progress>>, Problem> {
     by.principal.require_all_sources()?;
-    let Some(found) = api.store.find_target(&name).await? else {
-        return Err(unknown(&api, &name).await?);
-    };
+    let found = find(&api, &name).await?;
     progress(&api, Follower::Target, (&name, found.created_at), query.hours).await
 }
 
@@ -136,7 +132,7 @@ async fn entities(
     Query(query): Query<EntitiesQuery>,
 ) -> Result<Answer<Page<EntityOfTarget>>, Problem> {
     by.principal.require_all_sources()?;
-    check(&api, &name).await?;
+    find(&api, &name).await?;
     let limit = limit_of(query.limit)?;
     if let Some(reference) = query.reference {
         let found = api
@@ -186,7 +182,7 @@ async fn objects(
     Query(query): Query<ObjectsQuery>,
 ) -> Result<Answer<Page<ObjectOfTarget>>, Problem> {
     by.principal.require_all_sources()?;
-    check(&api, &name).await?;
+    find(&api, &name).await?;
     let limit = limit_of(query.limit)?;
     let filter = TargetObjectFilter {
         target: name,
@@ -205,7 +201,7 @@ type ActAnswer = Result<(StatusCode, Answer<TargetAct>), Problem>;
 
 async fn command(api: &ApiState, by: &By<Operate>, target: String, command: TargetCommand) -> ActAnswer {
     by.principal.require_all_sources()?;
-    check(api, &target).await?;
+    find(api, &target).await?;
     let deed = Deed::CommandTarget {
         target: target.clone(),
         command,
