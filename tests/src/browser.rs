@@ -26,14 +26,27 @@ const LOADS: Duration = Duration::from_secs(10);
 /// A browser with one page. It is killed when this is dropped.
 pub struct Browser {
     page: Page,
-    _process: chromiumoxide::Browser,
-    _profile: tempfile::TempDir,
+    process: chromiumoxide::Browser,
+    profile: tempfile::TempDir,
     events: AbortHandle,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         self.events.abort();
+        if let Some(child) = self.process.get_mut_child() {
+            // It may have ended by itself.
+            let _ = child.as_mut_inner().start_kill();
+        }
+        // Its helpers write to the profile for a moment longer.
+        for _ in 0..40 {
+            let is_over = !matches!(self.process.try_wait(), Ok(None));
+            let _ = std::fs::remove_dir_all(self.profile.path());
+            std::thread::sleep(Duration::from_millis(50));
+            if is_over && !self.profile.path().exists() {
+                break;
+            }
+        }
     }
 }
 
@@ -72,8 +85,8 @@ impl Browser {
         let page = process.new_page("about:blank").await?;
         Ok(Some(Self {
             page,
-            _process: process,
-            _profile: profile,
+            process,
+            profile,
             events,
         }))
     }

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use parking_lot::Mutex;
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
 use tideline_core::rules::{Ladder, LadderStep};
@@ -60,6 +61,7 @@ pub(crate) async fn run(
         clock: Arc::clone(&clock),
         store,
         progressed: Arc::default(),
+        held_at: Mutex::default(),
         crew,
     };
     // A panic ends this attempt and nothing else.

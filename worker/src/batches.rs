@@ -29,7 +29,8 @@ impl<I, O> Default for Batches<I, O> {
 
 impl<I: Clone, O> Batches<I, O> {
     /// Waits until `run` was called with this item and those of others, no earlier than now, and returns its answer: `run` gives one for each item, in order.
-    /// If it fails, all of them fail. A caller that stops waiting may take back what others wait for; they call again.
+    /// If it fails, all of them fail. The item of a caller that stopped waiting is left out; if it was running a batch for
+    /// others, they call again.
     pub(crate) async fn call<F, R>(&self, item: I, run: F) -> Answer<O>
     where
         F: Fn(Vec<I>) -> R,
@@ -64,6 +65,7 @@ impl<I: Clone, O> Batches<I, O> {
     {
         let batch: Vec<_> = {
             let mut waiting = self.waiting.lock();
+            waiting.retain(|(_, answer)| !answer.is_closed());
             let count = waiting.len().min(MOST);
             waiting.drain(..count).collect()
         };

@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tideline_core::clock::Clock;
 use tideline_core::rules::Ladder;
 use tideline_core::words::{ClaimedJob, Timestamp};
@@ -53,8 +54,13 @@ pub struct Attempt {
     pub(crate) store: Arc<dyn JobStore>,
     /// Pages were committed: a failure that ends this attempt is the first in a row.
     pub(crate) progressed: Arc<AtomicBool>,
+    /// When the store said last that no other worker has the job.
+    pub(crate) held_at: Mutex<Option<Instant>>,
     pub(crate) crew: Crew,
 }
+
+/// How long an answer about who has a job is good for: shorter than any lease.
+const HELD: Duration = Duration::from_secs(1);
 
 impl Attempt {
     /// Keeps a cursor (JSON text) for the next attempt.
@@ -71,6 +77,18 @@ impl Attempt {
         } else {
             Err(HandlerError::LeaseLost)
         }
+    }
+
+    /// Makes sure that no other worker has the job, as between two things that must not happen side by side. Attempts that lose
+    /// their lease are ended anyway; only one whose process stood still has to ask, which it does once a second at most.
+    pub(crate) async fn still_held(&self) -> Result<(), HandlerError> {
+        let now = Instant::now();
+        if self.held_at.lock().is_some_and(|at| now.duration_since(at) < HELD) {
+            return Ok(());
+        }
+        self.checkpoint(self.job.cursor.as_deref().unwrap_or("{}")).await?;
+        *self.held_at.lock() = Some(now);
+        Ok(())
     }
 
     /// The rung on which a failure finds this attempt.

@@ -24,6 +24,12 @@ use super::types::{Change, Changes};
 use super::waiting::{Look, Waiting, wait_of};
 use super::{ApiRouter, ApiState};
 
+/// Changes that a request looks for before it answers.
+const LOOKED_AT: u32 = 4;
+
+/// Bytes of bodies that a request may keep until it is its turn to answer.
+const LITTLE: usize = 8 * 1024;
+
 /// Longest `wait`, in seconds.
 pub(crate) const MAX_WAIT: u64 = 30;
 
@@ -60,48 +66,55 @@ async fn list(
 ) -> Result<Response, Problem> {
     let limit = limit_of(query.limit)?;
     let longest = wait_of(query.wait)?;
-    let mut from = query.after;
-    if !longest.is_zero() {
-        from = wait(&api, from, longest, request.extensions().get::<Place>()).await?;
-    }
-    let feed = Feed {
+    let mut feed = Feed {
         api: Arc::clone(&api),
         principal: by.principal,
-        next: from,
+        next: query.after,
+        read: None,
         looked: Looked::default(),
     };
+    if !longest.is_zero() {
+        let place = request.extensions().get::<Place>();
+        (feed.next, feed.read) = wait(&api, query.after, longest, place).await?;
+    }
     respond(&api, feed, limit).await
 }
 
-/// Returns when there is something after the position, at once if there is, or when the time is over.
+/// Returns when there is something after the position, at once if there is, or when the time is over. With it comes what is there,
+/// if that is little: all who are woken by one change answer with the same reading of it.
 async fn wait(
     api: &Arc<ApiState>,
     mut from: FeedPosition,
     wait: Duration,
     place: Option<&Place>,
-) -> Result<FeedPosition, Problem> {
+) -> Result<(FeedPosition, Option<Arc<FeedReading>>), Problem> {
     let mut bell = FeedBell::listen(api, from);
     let mut waiting = Waiting::new(api, wait, place);
     let mut ring = async || drop(bell.changed().await);
     loop {
-        let found = api.bell.read(&*api.store, from, 1).await?;
-        let looked = match found.changes.is_empty() {
-            true => Look::Nothing(None),
-            false => Look::Found,
-        };
-        if looked != Look::Found {
-            from = found.next;
+        let found = api.bell.read(&*api.store, from, LOOKED_AT).await?;
+        if !found.changes.is_empty() {
+            return Ok((from, is_little(&found).then_some(found)));
         }
-        if !waiting.again(looked, ring()).await? {
-            return Ok(from);
+        from = found.next;
+        if !waiting.again(Look::Nothing(None), ring()).await? {
+            return Ok((from, None));
         }
     }
+}
+
+/// Whether a reading is all that there is, and takes so little memory that many may keep one until it is their turn to answer.
+fn is_little(reading: &FeedReading) -> bool {
+    let bodies = reading.changes.iter().filter_map(|change| change.body.as_ref());
+    reading.changes.len() < LOOKED_AT as usize && bodies.map(String::len).sum::<usize>() <= LITTLE
 }
 
 struct Feed {
     api: Arc<ApiState>,
     principal: Principal,
     next: FeedPosition,
+    /// Read already.
+    read: Option<Arc<FeedReading>>,
     looked: Looked,
 }
 
@@ -110,7 +123,10 @@ impl List for Feed {
     type Record = Change;
 
     async fn read(&mut self, limit: u32) -> Result<Chunk<Change>, Problem> {
-        let reading = self.api.store.list_changes(self.next, limit).await?;
+        let reading = match self.read.take() {
+            Some(reading) if reading.changes.len() <= limit as usize => Arc::unwrap_or_clone(reading),
+            _ => self.api.store.list_changes(self.next, limit).await?,
+        };
         let positions: Vec<FeedPosition> = reading.each(self.next).map(|(_, next)| next).collect();
         let FeedReading { changes, next } = reading;
         self.next = next;

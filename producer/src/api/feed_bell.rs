@@ -29,7 +29,7 @@ pub(crate) struct FeedBell {
 type Place = (u64, FeedPosition, u32);
 
 /// A reading of some readers.
-type Reading = OnceCell<Result<FeedReading, StoreError>>;
+type Reading = OnceCell<Result<Arc<FeedReading>, StoreError>>;
 
 impl FeedBell {
     /// A waiter. Somebody looks from now on, until nobody waits any more.
@@ -51,7 +51,7 @@ impl FeedBell {
         store: &dyn Store,
         from: FeedPosition,
         limit: u32,
-    ) -> Result<FeedReading, StoreError> {
+    ) -> Result<Arc<FeedReading>, StoreError> {
         let place = (*self.rung.borrow(), from, limit);
         let reading = {
             let mut readings = self.readings.lock();
@@ -63,11 +63,12 @@ impl FeedBell {
                 reading
             })
         };
-        match reading.get_or_init(|| store.list_changes(from, limit)).await {
-            Ok(reading) => Ok(reading.clone()),
+        let read = async || store.list_changes(from, limit).await.map(Arc::new);
+        match reading.get_or_init(read).await {
+            Ok(reading) => Ok(Arc::clone(reading)),
             Err(error) if error.may_retry() => Err(error.shared()),
             // What the reader asks for is wrong, and it is told what.
-            Err(_) => store.list_changes(from, limit).await,
+            Err(_) => read().await,
         }
     }
 }

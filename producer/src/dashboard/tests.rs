@@ -248,7 +248,7 @@ impl Bench {
             error: Some(EVIL.to_owned()),
             updated_at: now,
         };
-        assert!(store.put_target_object(EVIL, &object).await.unwrap());
+        assert_eq!(store.put_target_objects(EVIL, &[object]).await.unwrap(), [true]);
         let hold = TargetHold {
             until: now.plus(std::time::Duration::from_secs(60)),
             reason: EVIL.to_owned(),

@@ -172,8 +172,9 @@ pub trait TargetStore: Send + Sync {
     /// Forgets an entity, unless the target owns something of it.
     async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Answer<()>;
 
-    /// Records an object, or what is new of it. `false`: it belongs to another entity.
-    async fn put_target_object(&self, target: &str, object: &TargetObject) -> Answer<bool>;
+    /// Records objects, or what is new of them, one after the other; at most 1,000. For each whether it is kept: one that
+    /// belongs to another entity is not.
+    async fn put_target_objects(&self, target: &str, objects: &[TargetObject]) -> Answer<Vec<bool>>;
 
     /// What a target owns.
     async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Answer<Vec<TargetObject>>;

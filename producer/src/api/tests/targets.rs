@@ -41,7 +41,10 @@ async fn bench_with_target() -> Bench {
             error: None,
             updated_at: Timestamp(now.0),
         };
-        assert!(bench.store.put_target_object("mocks", &object).await.unwrap());
+        assert_eq!(
+            bench.store.put_target_objects("mocks", &[object]).await.unwrap(),
+            [true]
+        );
     }
     bench
 }

@@ -65,6 +65,10 @@ async fn objects(store: &Arc<dyn Store>, of: Option<&str>) -> Vec<TargetObject> 
     store.list_target_objects(&filter).await.unwrap()
 }
 
+async fn put(store: &Arc<dyn Store>, object: TargetObject) -> bool {
+    store.put_target_objects("m", &[object]).await.unwrap() == [true]
+}
+
 async fn known(store: &Arc<dyn Store>, failing: bool) -> Vec<TargetEntity> {
     let filter = TargetEntityFilter {
         target: "m".to_owned(),
@@ -77,7 +81,7 @@ async fn known(store: &Arc<dyn Store>, failing: bool) -> Vec<TargetEntity> {
 
 pub async fn a_target_that_is_no_longer_configured_keeps_what_it_owns(store: Arc<dyn Store>) {
     store.sync_targets(&[a_target("m"), a_target("n")], T0).await.unwrap();
-    assert!(store.put_target_object("m", &object("x", "one")).await.unwrap());
+    assert!(put(&store, object("x", "one")).await);
     store.sync_targets(&[a_target("n")], t(1)).await.unwrap();
     let all = store.list_targets().await.unwrap();
     let configured: Vec<(&str, bool)> = all
@@ -265,7 +269,7 @@ pub async fn an_entity_is_known_until_it_is_forgotten_and_never_while_something_
         (Some("no"), None),
         "in order: three, two"
     );
-    store.put_target_object("m", &object("x", "one")).await.unwrap();
+    put(&store, object("x", "one")).await;
     for name in ["one", "two"] {
         store.forget_target_entity("m", &api(name)).await.unwrap();
     }
@@ -279,8 +283,8 @@ pub async fn an_entity_is_known_until_it_is_forgotten_and_never_while_something_
 
 pub async fn an_object_belongs_to_one_entity(store: Arc<dyn Store>) {
     store.sync_targets(&[a_target("m")], T0).await.unwrap();
-    assert!(store.put_target_object("m", &object("x", "one")).await.unwrap());
-    assert!(!store.put_target_object("m", &object("x", "two")).await.unwrap());
+    assert!(put(&store, object("x", "one")).await);
+    assert!(!put(&store, object("x", "two")).await);
     let made = TargetObject {
         remote_id: Some("1".to_owned()),
         fingerprint: Some(fingerprint(b"x")),
@@ -289,10 +293,21 @@ pub async fn an_object_belongs_to_one_entity(store: Arc<dyn Store>) {
         updated_at: t(3),
         ..object("x", "one")
     };
-    assert!(store.put_target_object("m", &made).await.unwrap());
-    store.put_target_object("m", &object("y", "two")).await.unwrap();
+    let together = [
+        object("x", "two"),
+        object("z", "three"),
+        object("x", "one"),
+        object("y", "two"),
+        object("y", "one"),
+        made.clone(),
+    ];
+    assert_eq!(
+        store.put_target_objects("m", &together).await.unwrap(),
+        [false, true, true, true, false, true]
+    );
     assert_eq!(objects(&store, Some("one")).await, [made]);
-    assert_eq!(objects(&store, None).await.len(), 2);
+    assert_eq!(objects(&store, Some("two")).await, [object("y", "two")]);
+    assert_eq!(objects(&store, None).await.len(), 3);
     store.forget_target_object("m", "x").await.unwrap();
     assert_eq!(objects(&store, Some("one")).await, []);
 }

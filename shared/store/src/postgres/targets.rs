@@ -1,6 +1,7 @@
 //! What is known of targets.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -165,19 +166,20 @@ impl TargetStore for PostgresStore {
         act.commit().await
     }
 
-    async fn put_target_object(&self, target: &str, object: &TargetObject) -> Result<bool, StoreError> {
-        let mut act = self.writing("record a target's object").await?;
-        let statement = sqlx::query(include_str!("sql/upsert_target_object.sql"))
-            .bind(target)
-            .bind(&object.object)
-            .bind(object.reference.as_str())
-            .bind(&object.part)
-            .bind(object.remote_id.as_deref())
-            .bind(object.fingerprint.map(|print| print.to_string()))
-            .bind(storable(&object.detail))
-            .bind(object.error.as_deref().map(storable))
-            .bind(object.updated_at.0);
-        Ok(act.run(statement).await? == 1)
+    async fn put_target_objects(&self, target: &str, objects: &[TargetObject]) -> Result<Vec<bool>, StoreError> {
+        let mut act = self.writing("record a target's objects").await?;
+        act.begin().await?;
+        let mut kept = vec![false; objects.len()];
+        // One statement writes a row once: what is written again waits for the next one.
+        let mut left: Vec<usize> = (0..objects.len()).collect();
+        while !left.is_empty() {
+            let mut written = HashSet::new();
+            let (now, later) = left.into_iter().partition(|at| written.insert(&objects[*at].object));
+            put_objects(&mut act, target, objects, &now, &mut kept).await?;
+            left = later;
+        }
+        act.commit().await?;
+        Ok(kept)
     }
 
     async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Result<Vec<TargetObject>, StoreError> {
@@ -201,6 +203,41 @@ impl TargetStore for PostgresStore {
         let statement = sqlx::query(include_str!("sql/delete_target_object.sql")).bind(target);
         act.run(statement.bind(object)).await.map(drop)
     }
+}
+
+/// Records those of the objects that are at these places, which are of different names.
+async fn put_objects(
+    act: &mut Act,
+    target: &str,
+    objects: &[TargetObject],
+    places: &[usize],
+    kept: &mut [bool],
+) -> Result<(), StoreError> {
+    fn each<'o, T>(objects: &'o [TargetObject], places: &[usize], part: impl Fn(&'o TargetObject) -> T) -> Vec<T> {
+        places.iter().map(|at| part(&objects[*at])).collect()
+    }
+    let statement = sqlx::query(include_str!("sql/upsert_target_objects.sql"))
+        .bind(target)
+        .bind(each(objects, places, |object| object.object.as_str()))
+        .bind(each(objects, places, |object| object.reference.as_str()))
+        .bind(each(objects, places, |object| object.part.as_str()))
+        .bind(each(objects, places, |object| {
+            object.remote_id.as_deref().map(|id| storable(id).into_owned())
+        }))
+        .bind(each(objects, places, |object| {
+            object.fingerprint.map(|print| print.to_string())
+        }))
+        .bind(each(objects, places, |object| storable(&object.detail).into_owned()))
+        .bind(each(objects, places, |object| {
+            object.error.as_deref().map(|error| storable(error).into_owned())
+        }))
+        .bind(each(objects, places, |object| object.updated_at.0));
+    for row in act.rows(statement).await? {
+        let name: &str = column(&row, "object")?;
+        let place = places.iter().find(|at| objects[**at].object == name);
+        place.into_iter().for_each(|at| kept[*at] = true);
+    }
+    Ok(())
 }
 
 /// Does what a person wants, in the transaction of the act.

@@ -192,22 +192,29 @@ impl TargetStore for SqliteStore {
         commit(tx, ACT).await
     }
 
-    async fn put_target_object(&self, target: &str, object: &TargetObject) -> Result<bool, StoreError> {
+    async fn put_target_objects(&self, target: &str, objects: &[TargetObject]) -> Result<Vec<bool>, StoreError> {
+        const ACT: &str = "record a target's objects";
         let mut writer = self.writer().await;
-        let put = query(sql!("upsert_target_object"))
-            .bind(target)
-            .bind(&object.object)
-            .bind(object.reference.as_str())
-            .bind(&object.part)
-            .bind(object.remote_id.as_deref())
-            .bind(object.fingerprint.map(|print| print.to_string()))
-            .bind(&object.detail)
-            .bind(object.error.as_deref())
-            .bind(object.updated_at.0)
-            .execute(&mut *writer)
-            .await
-            .map_err(failed("record a target's object"))?;
-        Ok(put.rows_affected() == 1)
+        let mut tx = begin(&mut writer, ACT).await?;
+        let mut kept = Vec::with_capacity(objects.len());
+        for object in objects {
+            let put = query(sql!("upsert_target_object"))
+                .bind(target)
+                .bind(&object.object)
+                .bind(object.reference.as_str())
+                .bind(&object.part)
+                .bind(object.remote_id.as_deref())
+                .bind(object.fingerprint.map(|print| print.to_string()))
+                .bind(&object.detail)
+                .bind(object.error.as_deref())
+                .bind(object.updated_at.0)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(ACT))?;
+            kept.push(put.rows_affected() == 1);
+        }
+        commit(tx, ACT).await?;
+        Ok(kept)
     }
 
     async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Result<Vec<TargetObject>, StoreError> {

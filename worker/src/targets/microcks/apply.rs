@@ -19,6 +19,7 @@ use super::desired::{Desired, Keep, Mock};
 use super::listing::{Listing, digest};
 use super::verify::{doubled, verify};
 use super::{events_url, mock_url};
+use crate::batches::Batches;
 
 /// Most mocks that one entity can own.
 const MAX_OBJECTS: u32 = 1_000;
@@ -44,7 +45,7 @@ struct Detail {
     /// Of the service.
     name: String,
     version: String,
-    /// What was uploaded: file name to hash.
+    /// What was uploaded: file name to hash; no hash: it is being uploaded, or may be another thing by now.
     artifacts: BTreeMap<String, String>,
     /// What Microcks had after that.
     digest: String,
@@ -65,6 +66,7 @@ impl Detail {
 /// One entity's turn.
 pub(super) struct Turn<'t> {
     pub(super) store: &'t Arc<dyn Store>,
+    pub(super) objects: &'t Batches<TargetObject, bool>,
     pub(super) clock: &'t dyn Clock,
     pub(super) microcks: &'t Microcks,
     pub(super) listing: &'t Listing,
@@ -124,8 +126,7 @@ impl Turn<'_> {
                     );
                     return Err(ApplyError::Permanent(why));
                 }
-                // Whatever was uploaded may be another thing now.
-                detail.artifacts.clear();
+                detail.artifacts.values_mut().for_each(String::clear);
             }
             Need::Change => {}
         }
@@ -137,10 +138,15 @@ impl Turn<'_> {
             )));
         }
         let made = self.change(mock, &mut object, &mut detail, found).await;
-        if let Err(ApplyError::Microcks(MicrocksError::Refused(why)) | ApplyError::Permanent(why)) = &made {
-            detail.refused = Some(mock.fingerprint.to_string());
-            object.error = Some(why.clone());
-            self.save(&mut object, &detail).await?;
+        match &made {
+            Err(ApplyError::Microcks(MicrocksError::Refused(why)) | ApplyError::Permanent(why)) => {
+                detail.refused = Some(mock.fingerprint.to_string());
+                object.error = Some(why.clone());
+                self.save(&mut object, &detail).await?;
+            }
+            // The next attempt goes on behind what was uploaded.
+            Err(ApplyError::Microcks(_)) => self.save(&mut object, &detail).await?,
+            Ok(()) | Err(ApplyError::Store(_)) => {}
         }
         made
     }
@@ -197,9 +203,13 @@ impl Turn<'_> {
         object.remote_id = found.as_ref().map(|service| service.id.clone());
         let mut is_new = found.is_none();
         let replaced = found.filter(|_| must_be_replaced(mock, detail));
-        if is_new || self.again {
+        if is_new {
             detail.artifacts.clear();
         }
+        if self.again {
+            detail.artifacts.values_mut().for_each(String::clear);
+        }
+        will_upload(mock, detail);
         self.save(object, detail).await?;
         if let Some(service) = &replaced {
             let event = json!({ "mock": mock.mock_id, "service": mock.object() });
@@ -208,17 +218,18 @@ impl Turn<'_> {
             self.listing.forget(&service.id).await;
             (is_new, object.remote_id) = (true, None);
             detail.artifacts.clear();
+            will_upload(mock, detail);
             self.save(object, detail).await?;
         }
-        self.upload(mock, object, detail, |_| true).await?;
+        self.upload(mock, detail, |_| true).await?;
         let mut view = self.read_back(mock).await?;
         let mut verdict = verify(mock, &view);
         if verdict.metadata && !is_new {
             // A new import of the main artifact may have reset what the metadata said, which was not uploaded again.
             let metadata = |kind: ArtifactKind| kind == ArtifactKind::ApiMetadata;
-            let names = mock.artifacts.iter().filter(|artifact| metadata(artifact.kind));
-            names.for_each(|artifact| drop(detail.artifacts.remove(&artifact.file_name)));
-            self.upload(mock, object, detail, metadata).await?;
+            let again = mock.artifacts.iter().filter(|artifact| metadata(artifact.kind));
+            again.for_each(|artifact| drop(detail.artifacts.insert(artifact.file_name.clone(), String::new())));
+            self.upload(mock, detail, metadata).await?;
             view = self.read_back(mock).await?;
             verdict = verify(mock, &view);
         }
@@ -238,11 +249,10 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Uploads what changed: the main artifact first, then metadata, then the others. What was uploaded is noted after each.
+    /// Uploads what changed: the main artifact first, then metadata, then the others.
     async fn upload(
         &self,
         mock: &Mock,
-        object: &mut TargetObject,
         detail: &mut Detail,
         which: impl Fn(ArtifactKind) -> bool,
     ) -> Result<(), ApplyError> {
@@ -275,7 +285,6 @@ impl Turn<'_> {
             detail
                 .artifacts
                 .insert(artifact.file_name.clone(), artifact.hash.clone());
-            self.save(object, detail).await?;
         }
         Ok(())
     }
@@ -294,13 +303,19 @@ impl Turn<'_> {
     async fn save(&self, object: &mut TargetObject, detail: &Detail) -> Result<(), ApplyError> {
         object.detail = serde_json::to_string(detail).unwrap_or_else(|_| "{}".to_owned());
         object.updated_at = self.clock.now();
-        if self.store.put_target_object(self.target, object).await? {
+        if self.put(object.clone()).await? {
             return Ok(());
         }
         Err(ApplyError::Permanent(format!(
             "{} belongs to another entity",
             object.object
         )))
+    }
+
+    /// Records an object, together with those of other attempts. `false`: it belongs to another entity.
+    async fn put(&self, object: TargetObject) -> Result<bool, StoreError> {
+        let put = async |objects: Vec<TargetObject>| self.store.put_target_objects(self.target, &objects).await;
+        self.objects.call(object, put).await
     }
 
     /// The addresses of the mocks that are there and shall be named in the API's definition, in the order of the file. Those that
@@ -376,9 +391,19 @@ impl Turn<'_> {
             .find(|object| object.object == owned.object);
         if let Some(mut object) = newest.filter(|object| object.error.as_deref() != Some(error)) {
             object.error = Some(error.to_owned());
-            self.store.put_target_object(self.target, &object).await?;
+            self.put(object).await?;
         }
         Ok(())
+    }
+}
+
+/// Notes what will be uploaded before it is: whenever the process ends, no file can be in Microcks that the record does not name.
+fn will_upload(mock: &Mock, detail: &mut Detail) {
+    for artifact in &mock.artifacts {
+        let uploaded = detail.artifacts.entry(artifact.file_name.clone()).or_default();
+        if *uploaded != artifact.hash {
+            uploaded.clear();
+        }
     }
 }
 

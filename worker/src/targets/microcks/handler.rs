@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tideline_config::settings::{MicrocksSettings, OnInvalid, SourceKind, SourceSettings, TargetKind, TargetSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::Ladder;
-use tideline_core::words::{ClaimedJob, EntityRef, MICROCKS_KIND, TargetRequest};
+use tideline_core::words::{ClaimedJob, EntityRef, MICROCKS_KIND, TargetObject, TargetRequest};
 use tideline_queue::Queue;
 use tideline_store::{OriginalEntity, Store, StoreError};
 
@@ -24,6 +24,7 @@ use super::client::{Microcks, MicrocksError};
 use super::desired::{Desired, Owned, desired};
 use super::enrich::Enricher;
 use super::listing::Listing;
+use crate::batches::Batches;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::places::Admission;
 use crate::source::Source;
@@ -50,6 +51,7 @@ struct Target {
     microcks: Microcks,
     listing: Listing,
     documents: Documents,
+    objects: Batches<TargetObject, bool>,
 }
 
 /// What went wrong with one entity.
@@ -139,6 +141,7 @@ impl MicrocksHandler {
                 ),
                 microcks,
                 listing: Listing::default(),
+                objects: Batches::default(),
                 documents: documents.map_err(wrong)?,
                 microcks_settings: microcks_settings.clone(),
                 settings: settings.clone(),
@@ -177,8 +180,7 @@ impl MicrocksHandler {
         desired.problems.iter().for_each(|problem| troubles.document(problem));
         let owned = turn.owned().await?;
         for mock in &desired.mocks {
-            // Nobody else may have the job by now.
-            attempt.checkpoint("{}").await?;
+            attempt.still_held().await?;
             let record = record_of(&owned, mock);
             let Err(error) = turn.make(mock, record).await else {
                 continue;
@@ -191,7 +193,7 @@ impl MicrocksHandler {
             }
         }
         for object in turn.unwanted(desired, &owned) {
-            attempt.checkpoint("{}").await?;
+            attempt.still_held().await?;
             if let Err(error) = turn.remove(object).await {
                 troubles.apply(&object.part, error)?;
             }
@@ -311,6 +313,7 @@ impl MicrocksHandler {
         let events = SyncEvents::new(&self.log, names, attempt.job.trace.clone());
         let turn = Turn {
             store: &self.store,
+            objects: &target.objects,
             clock: &*self.clock,
             microcks: &target.microcks,
             listing: &target.listing,
