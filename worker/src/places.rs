@@ -119,9 +119,7 @@ impl Places {
         let due_at = places.pace.lock().next(places.all, now);
         Admission::Later(due_at, format!("{whose} is busy with {} other jobs", places.all))
     }
-}
 
-impl Places {
     /// What should come back now of what was given back, if fewer jobs wait here than there are places. Told every
     /// [`SOONEST`] at most.
     pub(crate) fn wanted(&self) -> Option<Wanted> {
