@@ -263,6 +263,25 @@ async fn scenario_19_an_empty_state_is_held_and_other_workspaces_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_is_renamed_while_its_state_is_empty_keeps_its_entities() {
+    let server = serve(two(), 1, FaultRates::default()).await;
+    let stage = stage(&server, "removals: { confirm_cycles: 1, reject_above_percent: none }\n").await;
+    becomes(&stage, &expected(&server)).await;
+    let before = expected(&server);
+    server.api().with_model(|model| {
+        model.apply("prod-a", BTreeMap::clear);
+        model.workspace("prod-a").name = "prod-z".into();
+    });
+    for _ in 0..2 {
+        stage.cycle().await;
+        assert_eq!(shown(&stage).await, before);
+    }
+    let told = stage.malformed().await;
+    assert!(told.iter().any(|why| why.contains("prod-z")), "{told:?}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_lineage_is_taken_if_little_goes_and_held_if_much_does() {
     let server = serve(two(), 1, FaultRates::default()).await;
     let stage = stage(&server, "removals: { confirm_cycles: 1, reject_above_percent: 40 }\n").await;
@@ -280,7 +299,12 @@ async fn a_new_lineage_is_taken_if_little_goes_and_held_if_much_does() {
     assert!(stage.malformed().await.iter().any(|why| why.contains("new lineage")));
     server
         .api()
-        .with_model(|model| model.workspace("prod-a").state = Some(reset(&["one", "six"])));
+        .with_model(|model| model.workspace("prod-a").state = Some(reset(&["six", "seven", "eight"])));
+    stage.cycle().await;
+    assert_eq!(shown(&stage).await, before, "as many others are no less of a loss");
+    server
+        .api()
+        .with_model(|model| model.workspace("prod-a").state = Some(reset(&["one", "two", "six"])));
     stage.cycle().await;
     becomes(&stage, &expected(&server)).await;
     stage.stop().await;

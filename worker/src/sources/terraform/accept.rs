@@ -53,10 +53,27 @@ impl Known {
     }
 }
 
+/// What a state holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// Instances of managed resources.
+    pub(super) resources: u64,
+    /// How many of them the catalog has already.
+    pub(super) kept: u64,
+}
+
+impl Known {
+    /// Whether a state goes on with this one.
+    pub(super) fn is_continued_by(&self, state: &Header) -> bool {
+        self.lineage == state.lineage || self.lineage.is_empty() || state.lineage.is_empty()
+    }
+}
+
 /// Why what the catalog has stays; none: the state is taken.
-pub(super) fn objection(known: Option<&Known>, state: &Header, resources: u64, guard: RemovalGuard) -> Option<String> {
+pub(super) fn objection(known: Option<&Known>, state: &Header, held: Held, guard: RemovalGuard) -> Option<String> {
     let known = known?;
-    let same = known.lineage == state.lineage || known.lineage.is_empty() || state.lineage.is_empty();
+    let same = known.is_continued_by(state);
+    let Held { resources, kept } = held;
     if same && state.serial < known.serial {
         return Some(format!(
             "the state has serial {}, but serial {} of the same lineage was read before: an older state is ignored",
@@ -72,13 +89,13 @@ pub(super) fn objection(known: Option<&Known>, state: &Header, resources: u64, g
     if same {
         return None;
     }
-    let lost = known.resources.saturating_sub(resources);
+    let lost = known.resources.saturating_sub(kept);
     #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
     let percent = lost as f64 * 100.0 / known.resources.max(1) as f64;
     let limit = guard.reject_above_percent?;
     (percent > limit).then(|| {
         format!(
-            "the state begins a new lineage ({} after {}) with {resources} resources instead of {}",
+            "the state begins a new lineage ({} after {}): of {} resources, {lost} are not in it",
             state.lineage, known.lineage, known.resources
         )
     })
@@ -102,13 +119,21 @@ mod tests {
     }
 
     fn judge(known: Option<&Known>, serial: u64, lineage: &str, resources: u64) -> Option<String> {
+        let held = Held {
+            resources,
+            kept: resources,
+        };
+        judge_held(known, serial, lineage, held)
+    }
+
+    fn judge_held(known: Option<&Known>, serial: u64, lineage: &str, held: Held) -> Option<String> {
         let state = Header {
             version: 4,
             serial,
             lineage: lineage.to_owned(),
             ..Header::default()
         };
-        objection(known, &state, resources, GUARD)
+        objection(known, &state, held, GUARD)
     }
 
     #[test]
@@ -135,6 +160,20 @@ mod tests {
             None,
             "it was empty before"
         );
+    }
+
+    #[test]
+    fn a_reset_that_replaces_all_resources_by_as_many_others_is_held() {
+        let before = known(9, "l1", 5);
+        let others = Held { resources: 5, kept: 0 };
+        assert!(judge_held(Some(&before), 1, "l2", others).is_some_and(|why| why.contains("5 are not in it")));
+        assert_eq!(
+            judge_held(Some(&before), 10, "l1", others),
+            None,
+            "the sweep's to judge"
+        );
+        let most = Held { resources: 5, kept: 4 };
+        assert_eq!(judge_held(Some(&before), 1, "l2", most), None);
     }
 
     #[test]

@@ -27,9 +27,9 @@ use tideline_config::settings::{SourceSettings, TerraformSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::RemovalGuard;
 use tideline_core::words::{ChildPartition, EntityRef, Fingerprint, MalformedItem, Validators};
-use tideline_store::{CatalogStore, EntityFilter};
+use tideline_store::{CatalogStore, EntityFilter, StoreError};
 
-use self::accept::{Known, objection};
+use self::accept::{Held, Known, objection};
 use self::catalog::Form;
 use self::glob::Globs;
 use self::name::workspace_name;
@@ -41,6 +41,9 @@ use crate::source::{ErrorClass, Item, Page, PageContent, PageRequest, Source, So
 
 /// What args and rules call a workspace's partition.
 const WORKSPACE: &str = "workspace";
+
+/// Resources that the catalog is asked for at a time.
+const AT_A_TIME: usize = 1_000;
 
 /// The `terraform` source.
 pub(super) struct TerraformSource {
@@ -172,7 +175,7 @@ impl TerraformSource {
             return Ok(unchanged(remembered));
         }
         let Some(version) = self.requests.state_version(&workspace).await? else {
-            return self.without_state(&workspace).await;
+            return self.without_state(&workspace, request.memory.is_some()).await;
         };
         if is_remembered(version.id()) {
             return Ok(unchanged(remembered));
@@ -183,24 +186,57 @@ impl TerraformSource {
             ..Validators::default()
         };
         let read = self.requests.state(&workspace, version, &self.form).await?;
-        let known = self.known(&workspace).await?;
-        let items = match self.objection(&workspace, known.as_ref(), &read) {
+        let known = self.known(&workspace, request.memory.is_some()).await?;
+        let items = match self.objection(&workspace, known.as_ref(), &read).await? {
             None => read.items,
             Some(why) => vec![self.held(&workspace, &why)],
         };
         Ok(page(items, validators))
     }
 
-    fn objection(&self, workspace: &Workspace, known: Option<&Known>, read: &StateRead) -> Option<String> {
+    async fn objection(
+        &self,
+        workspace: &Workspace,
+        known: Option<&Known>,
+        read: &StateRead,
+    ) -> Result<Option<String>, SourceError> {
         if self.accepted.matches(&workspace.name) {
-            return None;
+            return Ok(None);
         }
-        objection(known, &read.header, read.resources, self.guard)
+        let is_reset = known.is_some_and(|known| !known.is_continued_by(&read.header));
+        let held = Held {
+            resources: read.resources,
+            kept: match is_reset {
+                true => self.kept(&read.items).await?,
+                false => read.resources,
+            },
+        };
+        Ok(objection(known, &read.header, held, self.guard))
+    }
+
+    /// How many of the resources the catalog has already.
+    async fn kept(&self, items: &[Item]) -> Result<u64, SourceError> {
+        let Some(catalog) = self.catalog.get() else {
+            return Ok(0);
+        };
+        let resources: Vec<EntityRef> = items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Entity { reference, .. } if reference.kind() == "resource" => Some(reference.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut kept = 0;
+        for some in resources.chunks(AT_A_TIME) {
+            let found = catalog.find_entities(some).await.map_err(silent)?;
+            kept += found.iter().filter(|entity| entity.source == self.name).count() as u64;
+        }
+        Ok(kept)
     }
 
     /// A workspace that shows no state: it has none yet, or the token may no longer see it. An API answers 404 to both.
-    async fn without_state(&self, workspace: &Workspace) -> Result<Page, SourceError> {
-        let known = self.known(workspace).await?;
+    async fn without_state(&self, workspace: &Workspace, was_read: bool) -> Result<Page, SourceError> {
+        let known = self.known(workspace, was_read).await?;
         let item = match known.filter(|_| !self.accepted.matches(&workspace.name)) {
             None => catalog::Catalog::new(&self.form, workspace).into_items(None),
             Some(known) => {
@@ -226,8 +262,8 @@ impl TerraformSource {
         })
     }
 
-    /// What the catalog has of the workspace's state.
-    async fn known(&self, workspace: &Workspace) -> Result<Option<Known>, SourceError> {
+    /// What the catalog has of the workspace's state. One that was read before may have had another name then.
+    async fn known(&self, workspace: &Workspace, was_read: bool) -> Result<Option<Known>, SourceError> {
         let Some(catalog) = self.catalog.get() else {
             return Ok(None);
         };
@@ -240,12 +276,30 @@ impl TerraformSource {
             after: None,
             limit: 1,
         };
-        let found = catalog.list_entities(&filter).await.map_err(|error| SourceError {
-            class: ErrorClass::Transient { retry_after: None },
-            message: "the catalog does not say which serial it has".to_owned(),
-            source: Some(Box::new(error)),
-        })?;
-        Ok(found.first().and_then(|entity| Known::of(&entity.body, &workspace.id)))
+        let found = catalog.list_entities(&filter).await.map_err(silent)?;
+        let known = found.first().and_then(|entity| Known::of(&entity.body, &workspace.id));
+        match known {
+            None if was_read => self.known_by_id(&**catalog, &workspace.id).await,
+            known => Ok(known),
+        }
+    }
+
+    async fn known_by_id(&self, catalog: &dyn CatalogStore, id: &str) -> Result<Option<Known>, SourceError> {
+        let mut filter = EntityFilter {
+            source: Some(self.name.clone()),
+            kind: Some("system".to_owned()),
+            reference: None,
+            after: None,
+            limit: 1_000,
+        };
+        loop {
+            let found = catalog.list_entities(&filter).await.map_err(silent)?;
+            let known = found.iter().find_map(|entity| Known::of(&entity.body, id));
+            let Some(last) = found.last().filter(|_| known.is_none()) else {
+                return Ok(known);
+            };
+            filter.after = Some((last.source.clone(), last.reference.clone()));
+        }
     }
 
     fn is_ours(&self, listed: &Listed) -> bool {
@@ -336,6 +390,15 @@ fn unchanged(remembered: Option<&Validators>) -> Page {
     Page {
         content: PageContent::Unchanged,
         ..page(Vec::new(), remembered.cloned().unwrap_or_default())
+    }
+}
+
+/// The catalog cannot be asked.
+fn silent(error: StoreError) -> SourceError {
+    SourceError {
+        class: ErrorClass::Transient { retry_after: None },
+        message: "the catalog does not say what it has of the workspace".to_owned(),
+        source: Some(Box::new(error)),
     }
 }
 

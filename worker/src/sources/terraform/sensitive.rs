@@ -82,9 +82,40 @@ pub(super) fn strip_value(value: &mut Value, denied: &Globs) {
     match value {
         Value::Object(members) => strip_names(members, denied),
         Value::Array(items) => items.iter_mut().for_each(|item| strip_value(item, denied)),
-        Value::String(text) => *text = scrub_text(text),
+        Value::String(text) => *text = strip_text(text, denied),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// A text that may be a JSON document, as policies and definitions of containers are, or the settings of a connection.
+fn strip_text(text: &str, denied: &Globs) -> String {
+    if text.trim_start().starts_with(['{', '[']) {
+        match serde_json::from_str::<Value>(text) {
+            Ok(mut document) => {
+                strip_value(&mut document, denied);
+                return document.to_string();
+            }
+            Err(_) if sounds_secret(text) => return String::new(),
+            Err(_) => {}
+        }
+    }
+    scrub_text(&strip_settings(text, denied))
+}
+
+/// `name=value` pairs without the values of those whose name sounds secret. Between `;` a value may have blanks in it.
+fn strip_settings(text: &str, denied: &Globs) -> String {
+    let ends: &[char] = match text.contains(';') {
+        true => &[';', '\n'],
+        false => &[' ', ',', '&', '\n'],
+    };
+    let pairs = text.split_inclusive(ends).map(|pair| match pair.split_once('=') {
+        Some((name, value)) if sounds_secret(name.trim()) || denied.matches(name.trim()) => {
+            let end = value.chars().next_back().filter(|end| ends.contains(end));
+            format!("{name}={}", end.map(String::from).unwrap_or_default())
+        }
+        _ => pair.to_owned(),
+    });
+    pairs.collect()
 }
 
 /// A text without what is known to be a credential: tokens by their form, user names, passwords and queries of URLs.
@@ -233,6 +264,20 @@ mod tests {
         ] {
             assert_eq!(stripped(attributes(), marks.clone()), json!({}), "{marks}");
         }
+    }
+
+    #[test]
+    fn what_sounds_secret_is_left_out_of_texts_that_are_documents_or_settings() {
+        let attributes = json!({
+            "definitions": r#"[{"name":"web","environment":[{"name":"A","value":"x"}],"password":"x"}]"#,
+            "settings": "Server=tcp:h,1433;User=sa;Password=x y;Timeout=3",
+            "dsn": "host=db password=x dbname=app", "broken": "{\"password\":\"",
+        });
+        let left = json!({
+            "definitions": r#"[{"name":"web"}]"#, "settings": "Server=tcp:h,1433;User=sa;Password=;Timeout=3",
+            "dsn": "host=db password= dbname=app", "broken": "",
+        });
+        assert_eq!(stripped(attributes, json!([])), left);
     }
 
     #[test]
