@@ -47,6 +47,10 @@ fn main(state: &State, file: &str, document: &Value, is_main: bool) -> Result<St
     if !is_main {
         return Err(format!("{file} must be a main artifact"));
     }
+    let paths = document["paths"].as_object();
+    if let Some((path, _)) = paths.into_iter().flatten().find(|(_, item)| !item.is_object()) {
+        return Err(format!("{file}: path {path} could not be parsed"));
+    }
     let mut services = state.services.lock();
     let known = services
         .values()

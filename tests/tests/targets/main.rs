@@ -120,7 +120,54 @@ async fn mocks_go_with_their_file_their_annotation_and_their_entity() {
     stage.resync().await;
     stage.has(&[]).await;
     assert_eq!(stage.owned().await, []);
-    assert_eq!(stage.entities().await, []);
+    let known: Vec<_> = stage.entities().await.into_iter().map(|one| one.reference).collect();
+    assert_eq!(known, ["api:default/cat".parse().unwrap()], "its file may come back");
+    stage.write(".cat/microcks.yaml", &sync_file(&[("a", &[])]));
+    stage.look().await;
+    stage.has(&[mock("cat", "a")]).await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_whose_file_comes_later_gets_its_mocks_at_the_next_look() {
+    let stage = Stage::start("").await;
+    stage.write_api("pet", Some("dir:.mocks"), &spec(&["/pets"]));
+    stage.cycle().await;
+    stage.has(&[]).await;
+    stage.write(".mocks/microcks.yaml", &sync_file(&[("a", &[])]));
+    stage.look().await;
+    stage.has(&[mock("pet", "a")]).await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_artifact_that_is_dropped_while_the_main_one_is_refused_costs_no_mock() {
+    let stage = Stage::start("").await;
+    stage.write_pet(&[("a", FULL)], &["/pets"]);
+    stage.cycle().await;
+    let name = mock("pet", "a");
+    stage.has(std::slice::from_ref(&name)).await;
+    let first = stage.microcks.service(&name).unwrap().id;
+    stage.write(".mocks/microcks.yaml", &sync_file(&[("a", &["meta.yaml"])]));
+    let refused = format!("{}  /bad: what\n", spec(&["/pets"]));
+    stage.write_api("pet", Some("dir:.mocks"), &refused);
+    stage.cycle().await;
+    assert_eq!(stage.fails_with("/bad could not be parsed").await, JobState::Parked);
+    stage.has(std::slice::from_ref(&name)).await;
+    assert_eq!(stage.microcks.service(&name).unwrap().id, first);
+    stage.write_api("pet", Some("dir:.mocks"), &spec(&["/pets", "/pets/{id}"]));
+    stage.cycle().await;
+    let replaced = tideline_tests::wait_until("the mock without its examples", stage::LIMIT, async || {
+        let service = stage.microcks.service(&name);
+        let operation = service.as_ref().and_then(|service| service.operations.get("GET /pets"));
+        anyhow::ensure!(
+            operation.is_some_and(|operation| operation.messages.is_empty()),
+            "{service:?}"
+        );
+        Ok(())
+    });
+    replaced.await.unwrap();
+    stage.has(std::slice::from_ref(&name)).await;
     stage.stop().await;
 }
 

@@ -176,7 +176,13 @@ impl HttpTargetHandler {
         }
     }
 
-    fn call(target: &Target, reference: &EntityRef, message: Message) -> Result<Call, HandlerError> {
+    fn call(
+        target: &Target,
+        request: &TargetRequest,
+        entity: Option<&EntityRecord>,
+        message: Message,
+    ) -> Result<Call, HandlerError> {
+        let reference = &request.reference;
         let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let parts = [
             text(reference.kind()),
@@ -186,8 +192,13 @@ impl HttpTargetHandler {
         let url = filled(&target.http.url, [&parts[0], &parts[1], &parts[2]]).map_err(HandlerError::Permanent)?;
         let mut call = Call::new(message.method, url);
         let body = message.body.unwrap_or_default();
-        // The same content is the same request, however often it is sent.
-        let key = format!("{}\n{}\n{reference}\n{body}", target.settings.name, call.method);
+        // One change is one request, however often it is sent; what a person wants sent again is another one.
+        let change = entity.map_or(request.cause, |entity| entity.sequence.0);
+        let wish = if request.again { request.cause } else { 0 };
+        let key = format!(
+            "{}\n{}\n{reference}\n{change}\n{wish}\n{body}",
+            target.settings.name, call.method
+        );
         let key = fingerprint(key.as_bytes()).to_string();
         if let Ok(key) = HeaderValue::from_str(&format!("\"{}\"", &key[..32])) {
             call.headers.insert(HeaderName::from_static("idempotency-key"), key);
@@ -277,7 +288,7 @@ impl HttpTargetHandler {
         let entity = entity::find(&*self.store, &self.entities, &target.settings.follow, reference).await?;
         let sent = match self.message(target, reference, entity.as_ref()).await {
             Ok(None) => Ok(()),
-            Ok(Some(message)) => match Self::call(target, reference, message) {
+            Ok(Some(message)) => match Self::call(target, request, entity.as_ref(), message) {
                 Ok(call) => {
                     let class = |failure: &Failure| match failure {
                         Failure::Outage(_) => "outage",

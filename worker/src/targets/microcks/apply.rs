@@ -212,6 +212,8 @@ impl Turn<'_> {
         will_upload(mock, detail);
         self.save(object, detail).await?;
         if let Some(service) = &replaced {
+            // What Microcks refuses must not cost the mock that is there.
+            self.upload(mock, detail, |_| true).await?;
             let event = json!({ "mock": mock.mock_id, "service": mock.object() });
             self.events.tell("sync.update_replace_started", event).await;
             self.microcks.delete(&service.id).await?;

@@ -26,6 +26,8 @@ const FILE_LIMIT: Limit = Limit {
 /// What an entity wants.
 #[derive(Debug, Default)]
 pub(super) struct Desired {
+    /// The entity is there and names a file, which may be one that does not exist yet.
+    pub(super) is_annotated: bool,
     /// Mocks that can be made.
     pub(super) mocks: Vec<Mock>,
     /// Parts that stay as they are, because it is not known, or wrong, what they should be; none: all of them do.
@@ -105,7 +107,7 @@ pub(super) async fn desired(
         entity,
         elsewhere: OnceCell::new(),
     };
-    match reader.file().await {
+    let desired = match reader.file().await {
         Ok(None) => Desired::default(),
         Ok(Some((place, file))) => {
             let desired = reader.mocks(&place, file, delete_invalid).await;
@@ -124,6 +126,10 @@ pub(super) async fn desired(
             problems: vec![error],
             ..Desired::default()
         },
+    };
+    Desired {
+        is_annotated: !entity.body["metadata"]["annotations"][settings.annotation.as_str()].is_null(),
+        ..desired
     }
 }
 

@@ -236,7 +236,7 @@ impl MicrocksHandler {
         &self,
         target: &Target,
         pass: &Pass,
-        (reference, is_there): (&EntityRef, bool),
+        (reference, is_followed): (&EntityRef, bool),
         events: &SyncEvents<'_>,
         troubles: &Troubles,
     ) -> Result<Outcome, HandlerError> {
@@ -249,7 +249,7 @@ impl MicrocksHandler {
         let error = (!troubles.texts.is_empty()).then(|| troubles.text());
         target.gate.settle(reference, error.clone()).await?;
         let Some(message) = error else {
-            if !is_there {
+            if !is_followed {
                 self.store.forget_target_entity(name, reference).await?;
             }
             return Ok(Outcome::Done);
@@ -333,8 +333,7 @@ impl MicrocksHandler {
                 None => target.gate.answered(&pass).await,
             }
         }
-        let is_there = entity.is_some() && !(desired.mocks.is_empty() && desired.problems.is_empty());
-        self.settle(target, &pass, (reference, is_there), &events, &troubles)
+        self.settle(target, &pass, (reference, desired.is_annotated), &events, &troubles)
             .await
     }
 }
