@@ -146,22 +146,16 @@ async fn each_change_is_one_shaped_request_and_a_removal_is_a_delete() {
     let [first, second] = again.await.unwrap();
     assert_ne!(first, second, "whoever lost it must not take it for what it had");
     // What comes back as it was is another change.
-    let dog = |endpoint: &Endpoint| -> Vec<_> {
-        let seen = endpoint.seen();
-        let puts = seen
-            .iter()
-            .filter(|seen| seen.line.starts_with("PUT") && seen.line.ends_with("/dog"));
-        puts.map(|seen| seen.headers["idempotency-key"].clone()).collect()
-    };
     stage.write_api("dog", None, &spec(&["/a"]));
     stage.cycle().await;
     let back = wait_until("the dog to come back", LIMIT, async || {
-        let keys = dog(&endpoint);
-        ensure!(keys.len() == 2, "{:?}", endpoint.seen());
-        Ok(keys)
+        let seen = endpoint.seen();
+        let puts = (seen.iter()).filter(|seen| seen.line.starts_with("PUT") && seen.line.ends_with("/dog"));
+        let keys: HashSet<_> = puts.map(|seen| &seen.headers["idempotency-key"]).collect();
+        ensure!(keys.len() == 2, "{seen:?}");
+        Ok(())
     });
-    let keys = back.await.unwrap();
-    assert_ne!(keys[0], keys[1]);
+    back.await.unwrap();
     stage.stop().await;
 }
 

@@ -137,14 +137,11 @@ impl Documents {
         limit: Limit,
     ) -> Result<Option<Vec<u8>>, DocumentError> {
         if let Some(source) = self.sources.get(source) {
-            let places = [Some(place.clone()), github_contents(place)];
-            for place in places.into_iter().flatten() {
-                match source.read_document(&place, limit.bytes).await? {
-                    Document::Found(bytes) => return Ok(Some(bytes)),
-                    Document::TooLong => return Err(limit.exceeded(&shown(&place))),
-                    Document::Missing => return Ok(None),
-                    Document::Elsewhere => {}
-                }
+            match source.read_document(place, limit.bytes).await? {
+                Document::Found(bytes) => return Ok(Some(bytes)),
+                Document::TooLong => return Err(limit.exceeded(&shown(place))),
+                Document::Missing => return Ok(None),
+                Document::Elsewhere => {}
             }
         }
         match place {
@@ -253,25 +250,6 @@ fn encode_segment(segment: &str) -> String {
     segment.replace('?', "%3F").replace('#', "%23")
 }
 
-/// `https://github.com/O/R/blob/REF/PATH` as GitHub's contents API has it.
-fn github_contents(place: &DocumentPlace) -> Option<DocumentPlace> {
-    let DocumentPlace::Url(url) = place else { return None };
-    if url.host_str() != Some("github.com") {
-        return None;
-    }
-    let parts: Vec<&str> = url.path().trim_start_matches('/').split('/').collect();
-    let [owner, repository, "blob" | "tree" | "raw", branch, path @ ..] = parts.as_slice() else {
-        return None;
-    };
-    let mut api = Url::parse("https://api.github.com/").ok()?;
-    api.set_path(&format!("repos/{owner}/{repository}/contents/{}", path.join("/")));
-    let branch = percent_encoding::percent_decode_str(branch)
-        .decode_utf8_lossy()
-        .into_owned();
-    api.query_pairs_mut().append_pair("ref", &branch);
-    Some(DocumentPlace::Url(api))
-}
-
 /// For people; a query may hold a signature.
 pub(super) fn shown(place: &DocumentPlace) -> String {
     match place {
@@ -319,15 +297,5 @@ mod tests {
             resolve(&base, "https://x.example/a").unwrap(),
             url("https://x.example/a")
         );
-    }
-
-    #[test]
-    fn a_page_of_github_is_read_through_its_api() {
-        let api = github_contents(&url("https://github.com/o/r/blob/feature%2Fx/a/b.yaml")).unwrap();
-        assert_eq!(
-            api,
-            url("https://api.github.com/repos/o/r/contents/a/b.yaml?ref=feature%2Fx")
-        );
-        assert_eq!(github_contents(&url("https://gitlab.com/o/r/blob/main/a")), None);
     }
 }

@@ -64,13 +64,16 @@ impl Enricher<'_> {
     ) -> Result<bool, StoreError> {
         let mut mine = servers.to_vec();
         let text = match definition {
-            _ if mine.is_empty() || !is_elsewhere(&entity.body) => None,
+            _ if !is_elsewhere(&entity.body) => None,
             Definition::Elsewhere(text) => Some(text.as_str()),
+            Definition::Own | Definition::Unknown if mine.is_empty() => None,
             // What is shown stays.
             Definition::Own | Definition::Unknown => return Ok(true),
         };
-        // Another text is another thing to show.
-        mine.extend(text.map(|text| format!("{PRINT}{}", hex::encode(Sha256::digest(text.as_bytes())))));
+        if !mine.is_empty() {
+            // Another text is another thing to show.
+            mine.extend(text.map(|text| format!("{PRINT}{}", hex::encode(Sha256::digest(text.as_bytes())))));
+        }
         let before = entity.additions.get(self.target).map_or(&[][..], Vec::as_slice);
         if before == mine {
             return Ok(true);
