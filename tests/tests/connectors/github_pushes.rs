@@ -181,7 +181,7 @@ async fn a_push_whose_commits_do_not_tell_what_changed_reads_all_catalog_files_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_branch_and_one_that_is_not_read_change_nothing() {
+async fn a_deleted_branch_one_that_is_not_read_and_another_accounts_repository_change_nothing() {
     let fake = fake(1, 2, FaultRates::default()).await;
     let stage = Stage::start(&with_token(&fake.url(), "rest: 1h")).await;
     stage.becomes(&fake.api().expected()).await;
@@ -193,6 +193,12 @@ async fn a_deleted_branch_and_one_that_is_not_read_change_nothing() {
     created["created"] = json!(true);
     stage.publish("github.push", &deleted).await;
     stage.publish("github.push", &created).await;
+    let touched = commits(&[], &["catalog-info.yaml"], &[]);
+    let mut foreign = push("repo-1", 1_001, "main", &touched);
+    foreign["repository"]["owner"] = json!({ "login": "others", "name": "others" });
+    stage.publish("github.push", &foreign).await;
+    foreign["action"] = json!("edited");
+    stage.publish("github.repository", &foreign).await;
     // An event that does something comes after them in the log.
     fake.api().with_model(|model| {
         model
@@ -200,7 +206,6 @@ async fn a_deleted_branch_and_one_that_is_not_read_change_nothing() {
             .unwrap()
             .catalog("catalog-info.yaml", "repo-2", 9)
     });
-    let touched = commits(&[], &["catalog-info.yaml"], &[]);
     stage
         .publish("github.push", &push("repo-2", 1_002, "main", &touched))
         .await;
