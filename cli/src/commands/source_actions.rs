@@ -92,7 +92,7 @@ impl Action {
     }
 }
 
-/// The sweep that waits for a person.
+/// The sweep that is waiting for a decision.
 fn held(source: &Source) -> Result<&Held, Failure> {
     let missing = || Failure::new(Code::Refused, format!("no sweep of {} is held", source.name));
     source.held.as_ref().ok_or_else(missing)

@@ -71,7 +71,7 @@ struct CreateArgs {
     /// Events that may be outstanding at a time [default: 1000]
     #[arg(long, value_name = "N")]
     max_outstanding: Option<u32>,
-    /// jq expression over the event (.topic, .key, .hook, .headers, .body): only what it is true of is handed out
+    /// jq condition over the event (.topic, .key, .hook, .headers, .body): only events for which it is true are delivered
     #[arg(long, value_name = "JQ")]
     filter: Option<String>,
     /// Send each event to this URL, signed; the secret is printed, this once

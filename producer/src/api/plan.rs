@@ -205,7 +205,7 @@ pub(super) fn router() -> ApiRouter {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct PlanQuery {
-    /// Show only what would become of the entity with this reference. The summary is of the whole source.
+    /// Show only what would happen to the entity with this reference. The summary covers the whole source.
     #[serde(rename = "ref")]
     reference: Option<String>,
 }

@@ -15,7 +15,7 @@ const TYPE_PREFIX: &str = "urn:tideline:problem:";
 
 macro_rules! codes {
     ($($name:ident $word:literal $status:literal $title:literal $doc:literal)*) => {
-        /// What kind of problem it is. Codes are stable: programs may decide by them.
+        /// The kind of problem. Codes are stable, so programs may rely on them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Code {
@@ -38,7 +38,7 @@ macro_rules! codes {
                 match self { $(Self::$name => $status,)* }
             }
 
-            /// In a few words, the same for all problems of the code.
+            /// A short summary, the same for all problems with this code.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
@@ -114,7 +114,7 @@ pub struct Problem {
     pub code: Code,
     /// The HTTP status.
     pub status: u16,
-    /// In a few words, the same for all problems of the code.
+    /// A short summary, the same for all problems with this code.
     pub title: Cow<'static, str>,
     /// What is wrong with this request, and what to do.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -30,14 +30,14 @@ pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(push))
 }
 
-/// What is to be written: at most 1,000 entities, each once.
+/// The entities to write: at most 1,000, each once.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PushRequest {
     /// Entities that are new or changed.
     #[serde(default)]
     upserts: Vec<PushedEntity>,
-    /// Entities that are gone.
+    /// Entities to remove.
     #[serde(default)]
     removals: Vec<PushedRemoval>,
 }
@@ -45,12 +45,12 @@ struct PushRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PushedEntity {
-    /// `kind:namespace/name`; none: as `kind` and `metadata` of the body say.
+    /// `kind:namespace/name`. If absent, it is derived from `kind` and `metadata` in the body.
     #[serde(rename = "ref")]
     reference: Option<String>,
     /// The entity.
     body: Value,
-    /// May not go back: an older one than the store has is not written.
+    /// Must not decrease: a version older than the stored one is not written.
     version: Option<i64>,
 }
 
@@ -64,7 +64,7 @@ struct PushedRemoval {
     version: Option<i64>,
 }
 
-/// What became of each entity.
+/// The result for each entity.
 #[derive(Serialize, ToSchema)]
 struct PushAnswer {
     /// In the order of the upserts.
@@ -81,7 +81,8 @@ struct PushResult {
     outcome: &'static str,
 }
 
-/// Writes entities of a push source, all of them or (with a problem) none. Sending the same again changes nothing.
+/// Writes entities of a push source: all of them or, if there is a problem, none. Sending the same request again changes
+/// nothing.
 #[utoipa::path(
     put, path = "/sources/{name}/entities", tag = "sources", security(("token" = ["push"])),
     request_body = PushRequest,

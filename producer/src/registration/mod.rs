@@ -48,7 +48,7 @@ pub struct Registered {
     pub enabled: bool,
     /// What it tells of.
     pub events: Vec<String>,
-    /// What became of the newest delivery, if the provider tells.
+    /// The status of the latest delivery, if the provider reports it.
     pub last: Option<String>,
     /// What was done to it.
     pub outcome: &'static str,
