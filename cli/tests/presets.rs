@@ -28,7 +28,7 @@ fn presets_are_listed_and_shown_and_a_users_source_is_shown_with_its_own_keys() 
     );
     assert!(!own.out.contains("topsecret"), "{own:?}");
     let unknown = home.run(&["presets", "show", "openshift"]).with_code(5);
-    assert!(unknown.err.contains("known are"), "{unknown:?}");
+    assert!(unknown.err.contains("available presets: "), "{unknown:?}");
     home.run(&["presets", "show", "--source", "other"]).with_code(2);
 }
 

@@ -166,7 +166,7 @@ fn an_error_is_one_line_for_people_and_an_object_for_programs() {
 fn an_unknown_key_that_resembles_none_gets_the_list_of_known_ones() {
     assert_eq!(
         errors_of("shutdown: { whatever: 1 }"),
-        ["1:13 shutdown.whatever: unknown key \"whatever\"; known are grace"]
+        ["1:13 shutdown.whatever: unknown key \"whatever\"; expected one of: grace"]
     );
 }
 
