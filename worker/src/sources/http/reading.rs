@@ -452,6 +452,6 @@ pub(super) fn json_error(error: serde_json::Error) -> ReadError {
     if error.is_eof() {
         ReadError::Cut(format!("the answer ends too early: {error}"))
     } else {
-        ReadError::Wrong(format!("the answer is not JSON: {error}"))
+        ReadError::Wrong(format!("the response is not JSON: {error}"))
     }
 }
