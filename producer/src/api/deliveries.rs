@@ -194,9 +194,9 @@ fn summary_of(sources: &[String], refreshed: &[Refreshed], subscriptions: &[Foll
     if refreshed.is_empty() && !sources.is_empty() {
         let sources = sources.join(", ");
         parts.push(if applied {
-            format!("{sources}: the rule did not want it, or a later event asked for the same")
+            format!("{sources}: the rule did not match, or a later event requested the same")
         } else {
-            format!("{sources}: the rules have not come to it yet")
+            format!("{sources}: the rules have not reached it yet")
         });
     }
     let with = |state: Reached| {
@@ -218,7 +218,7 @@ fn summary_of(sources: &[String], refreshed: &[Refreshed], subscriptions: &[Foll
         }
     }
     if sources.is_empty() && subscriptions.is_empty() {
-        parts.push("nobody follows this topic".to_owned());
+        parts.push("nothing follows this topic".to_owned());
     }
     parts.join("; ")
 }

@@ -212,7 +212,7 @@ async fn history(
         .map(Change::try_from)
         .collect::<Result<_, _>>()?;
     if items.is_empty() {
-        let detail = format!("nothing is kept of the entity {reference}");
+        let detail = format!("no history is kept for the entity {reference}");
         return Err(Problem::new(Code::NotFound, detail));
     }
     Ok(Json(Page::whole(items)))

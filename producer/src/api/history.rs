@@ -86,7 +86,7 @@ pub(super) async fn progress(
 fn since(api: &ApiState, hours: Option<u32>) -> Result<Timestamp, Problem> {
     let hours = hours.unwrap_or(6);
     if !(1..=MAX_HOURS).contains(&hours) {
-        let detail = format!("hours takes a number from 1 to {MAX_HOURS}");
+        let detail = format!("hours must be a number from 1 to {MAX_HOURS}");
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
     Ok(Timestamp(api.clock.now().0 - i64::from(hours) * 3_600_000))

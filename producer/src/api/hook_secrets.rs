@@ -91,8 +91,9 @@ pub(super) async fn secret_of<R>(
 ) -> Result<(Secret, bool), Problem> {
     let name = &hook.name;
     if !hook.stored_secret {
-        let why =
-            format!("hook {name} has its secret in the configuration; say stored_secret: true to have it kept here");
+        let why = format!(
+            "the secret of hook {name} is in the configuration; set stored_secret: true to keep it in the store"
+        );
         return Err(Problem::new(Code::InvalidRequest, why));
     }
     let invalid = |error: SealingError| Problem::new(Code::InvalidRequest, error.to_string());

@@ -153,7 +153,7 @@ async fn patiently<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
     tokio::time::timeout(PATIENCE, work).await.map_err(|_| {
         let seconds = PATIENCE.as_secs();
         let detail = format!(
-            "the provider took more than {seconds} s; what it did stays. `tideline hooks` in a terminal waits longer"
+            "the provider took more than {seconds} s; what it has done so far remains. `tideline hooks` in a terminal waits longer"
         );
         Problem::new(Code::Unavailable, detail)
     })

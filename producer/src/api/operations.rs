@@ -45,7 +45,7 @@ async fn configuration(State(api): State<Arc<ApiState>>, by: By<Operate>) -> Res
     let settings = api
         .settings
         .as_deref()
-        .ok_or_else(|| Problem::new(Code::NotFound, "the process that answers has no configuration file"))?;
+        .ok_or_else(|| Problem::new(Code::NotFound, "the process that responds has no configuration file"))?;
     Ok(Json(shown(settings)))
 }
 

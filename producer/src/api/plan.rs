@@ -111,7 +111,7 @@ impl Plans {
     pub fn start(&self, wanted: PlanRequest) -> Result<PlanStream, Problem> {
         self.planner.check(&wanted.source)?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let detail = "as many plans as plan.concurrency allows are being made; try again later";
+            let detail = "the maximum number of plans (plan.concurrency) is being made; try again later";
             Problem::new(Code::Overloaded, detail)
         })?;
         let (sender, lines) = mpsc::channel(LINES);
@@ -190,7 +190,7 @@ impl ApiState {
         let plans = self.plans.as_ref().ok_or_else(|| {
             Problem::new(
                 Code::NotFound,
-                "the process that answers has no configuration of sources",
+                "the process that responds has no configuration of sources",
             )
         })?;
         plans.start(wanted)

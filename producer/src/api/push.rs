@@ -97,7 +97,8 @@ async fn push(
     let source = find(&api, &by.principal, &name).await?;
     if source.source_type != "push" {
         let detail = format!(
-            "{name} is of type {}: what it has is read at its source. Entities are written to sources of type push only",
+            "{name} is of type {}: its entities are read from the source. Entities can be written only to sources of \
+             type push",
             source.source_type
         );
         return Err(Problem::new(Code::Conflict, detail));
@@ -163,7 +164,7 @@ fn word(outcome: DeltaOutcome) -> &'static str {
 fn deltas_of(request: PushRequest) -> Result<Vec<Delta>, Problem> {
     let count = request.upserts.len() + request.removals.len();
     if count > MAX_BATCH {
-        let detail = format!("a request has at most {MAX_BATCH} entities, not {count}");
+        let detail = format!("a request may contain at most {MAX_BATCH} entities, not {count}");
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
     let mut deltas = Vec::with_capacity(count);

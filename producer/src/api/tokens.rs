@@ -94,7 +94,7 @@ async fn create(
     });
     let token = found
         .next()
-        .ok_or_else(|| Problem::new(Code::NotFound, "the token was revoked meanwhile"))?;
+        .ok_or_else(|| Problem::new(Code::NotFound, "the token was revoked in the meantime"))?;
     let created = CreatedToken {
         token: token.into(),
         secret: (!performed.repeated).then_some(secret),

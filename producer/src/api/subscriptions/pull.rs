@@ -102,7 +102,10 @@ pub(super) async fn pull(
     let wait = wait_of(wanted.wait)?;
     let subscription = find(&api, &name).await?;
     if subscription.kind == SubscriptionKind::Push {
-        return Err(Problem::new(Code::Conflict, "events of this subscription are pushed"));
+        return Err(Problem::new(
+            Code::Conflict,
+            "events of this subscription are pushed, not pulled",
+        ));
     }
     if subscription.changes.is_some() {
         let answer = changes::pull(&api, &subscription, (max, lease), wait, place.as_deref()).await?;
@@ -322,7 +325,7 @@ async fn settle(
             .split_once('.')
             .and_then(|(sequence, token)| Some((sequence.parse().ok()?, token.parse().ok()?)));
         let (sequence, token) = parts
-            .ok_or_else(|| Problem::new(Code::InvalidRequest, "ack_ids takes what ack_id of a pulled event was"))?;
+            .ok_or_else(|| Problem::new(Code::InvalidRequest, "ack_ids must contain the ack_id of pulled events"))?;
         Ok(SettleEvent {
             sequence: EventSequence(sequence),
             token,

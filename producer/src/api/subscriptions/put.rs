@@ -167,7 +167,7 @@ pub(super) async fn put(
     }
     let existing = api.store.find_subscription(&name).await?;
     let (push, secret) = match (wanted.push, wanted.notify) {
-        (Some(_), Some(_)) => return Err(invalid("push and notify exclude each other; make two subscriptions")),
+        (Some(_), Some(_)) => return Err(invalid("push and notify exclude each other; create two subscriptions")),
         (Some(push), None) => {
             let (spec, secret) = push_of(&api, &name, push, existing.as_ref())?;
             (Some(spec), secret)
@@ -332,7 +332,7 @@ fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), Problem> {
     }
     for (name, value) in headers {
         let wrong = |why: &str| invalid(format!("push.headers.{name} {why}"));
-        let parsed = HeaderName::try_from(name.as_str()).map_err(|_| wrong("is no name of a header"))?;
+        let parsed = HeaderName::try_from(name.as_str()).map_err(|_| wrong("is not a header name"))?;
         HeaderValue::try_from(value.as_str()).map_err(|_| wrong("has a value that cannot be sent"))?;
         let own = [
             "host",

@@ -229,21 +229,22 @@ impl Left {
         let mut sentences = Vec::new();
         if self.kept > 0 {
             sentences.push(format!(
-                "up to {} entities that cycle {} did not see are kept: what could not be read may own them",
+                "up to {} entities that cycle {} did not see are kept, because something that could not be read may \
+                 own them",
                 grouped(self.kept),
                 self.cycle
             ));
         }
         if self.unconfirmed > 0 {
             sentences.push(format!(
-                "{} entities that cycle {} did not see go if the next complete cycle does not see them either",
+                "{} entities that cycle {} did not see are deleted if the next complete cycle does not see them either",
                 grouped(self.unconfirmed),
                 self.cycle
             ));
         }
         if self.collisions > 0 {
             sentences.push(format!(
-                "{} references are on more than one page; the first one counts",
+                "{} references are on more than one page; the first page counts",
                 grouped(self.collisions)
             ));
         }
