@@ -69,5 +69,5 @@ fn a_private_key_that_is_none_is_told_at_its_key() {
     assert!(check.err.contains(at), "{check:?}");
     home.write("app.pem", "not a key");
     let check = home.run(&["check"]).with_code(2);
-    assert!(check.err.contains("is no private key in PEM"), "{check:?}");
+    assert!(check.err.contains("is not a private key in PEM"), "{check:?}");
 }

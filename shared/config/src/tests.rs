@@ -194,7 +194,7 @@ fn a_missing_variable_is_named_with_its_place_and_no_value_is_ever_shown() {
         [
             "1:8 store: the environment variable PASSWORD is not set",
             "2:9 listen: must be host:port with a port from 0 to 65535, or none, but is the value with ${API_TOKEN}",
-            "3:8 queue: the URL must begin with nats:// or tls://",
+            "3:8 queue: the URL must start with nats:// or tls://",
         ]
     );
 }

@@ -383,7 +383,7 @@ pub struct NewToken {
 impl NewToken {
     pub(super) fn name_is_taken(&self) -> StoreError {
         StoreError::Refused(format!(
-            "there is a token called {} already; revoke it first, or choose another name",
+            "there is already a token called {}; revoke it first, or choose another name",
             self.name
         ))
     }

@@ -137,7 +137,7 @@ async fn a_subscription_that_cannot_work_is_refused_with_the_place_of_the_mistak
         (json!({"topics": ["not a topic"]}), "topics: "),
         (
             json!({"push": {"url": "http://example.com/"}}),
-            "push.url must begin with https://",
+            "push.url must start with https://",
         ),
         (
             json!({"push": {"url": "https://10.0.0.1/"}}),
@@ -145,7 +145,7 @@ async fn a_subscription_that_cannot_work_is_refused_with_the_place_of_the_mistak
         ),
         (
             json!({"push": {"url": url, "secret": "short"}}),
-            "push.secret takes whsec_",
+            "push.secret must be whsec_",
         ),
         (json!({"push": {"url": url, "in_flight": 0}}), "push.in_flight takes"),
         (
