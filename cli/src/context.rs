@@ -77,7 +77,7 @@ impl Context {
         if self.global.config.is_none() && !path.exists() {
             return Err(Failure::new(
                 Code::Config,
-                format!("there is no {DEFAULT_CONFIG} here; name one with --config, or watch `tideline demo` first"),
+                format!("there is no {DEFAULT_CONFIG} here; pass one with --config, or try `tideline demo` first"),
             )
             .into());
         }
@@ -117,7 +117,7 @@ impl Context {
         };
         if self.global.store.is_some() {
             let text =
-                "name either a server (--server, TIDELINE_SERVER) or a store (--store, TIDELINE_STORE), not both";
+                "specify either a server (--server, TIDELINE_SERVER) or a store (--store, TIDELINE_STORE), not both";
             return Err(Failure::new(Code::Config, text).into());
         }
         let given = environment("TIDELINE_TOKEN").filter(|token| !token.is_empty());
@@ -237,7 +237,7 @@ impl Context {
         rests.run_once().await?;
         if let Err(error) = wake_roles(&settings).await {
             eprintln!(
-                "the roles could not be woken ({}); they notice within scheduler.poll",
+                "the roles could not be woken ({}); they will notice within scheduler.poll",
                 full_text(&error)
             );
         }

@@ -10,8 +10,7 @@ const HEAD: &str = "# The `tideline` command
 
 Made from the command line's own help by `TIDELINE_WRITE_DOCS=1 cargo test -p tideline-cli docs`; do not edit.
 
-Commands print tables; `--json` prints one JSON document, or one record per line when streaming. Times in JSON are in UTC:
-RFC 3339, or milliseconds since 1970 where a record is shown as it is stored. Colours appear only on a terminal and never with
+Commands print tables; `--json` prints one JSON document, or one record per line when streaming. Times in JSON are in UTC: RFC 3339, or milliseconds since 1970 where a record is shown as stored. Colours appear only on a terminal and never with
 `NO_COLOR`. A broken pipe is not an error.
 ";
 

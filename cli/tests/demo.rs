@@ -101,7 +101,7 @@ fn the_demo_leaves_a_store_with_other_sources_alone() {
     let home = Home::with_files();
     home.run(&["run", "--once"]).with_code(0);
     let said = home.run(&demo(&["--once", "--store", "t.db"])).with_code(2);
-    assert!(said.err.contains("holds the source folder"), "{said:?}");
+    assert!(said.err.contains("contains the source folder"), "{said:?}");
     let sources = home.run(&["sources", "--json"]).with_code(0).json();
     assert_eq!(sources["items"][0]["state"], "active");
 }
@@ -113,7 +113,7 @@ fn a_users_own_source_called_demo_is_not_the_demos_and_stays() {
         home.record(0, "mine");
         home.run(&["run", "--once"]).with_code(0);
         let said = home.run(&demo(&["--once", "--store", "t.db"])).with_code(2);
-        assert!(said.err.contains(&format!("holds the source {name},")), "{said:?}");
+        assert!(said.err.contains(&format!("contains the source {name},")), "{said:?}");
         let sources = home.run(&["sources", "--json"]).with_code(0).json();
         assert_eq!(sources["items"][0]["entities"], 1, "{sources}");
     }

@@ -77,7 +77,7 @@ fn drift_is_shown_told_and_reconciled() {
 fn drift_that_is_held_deletes_nothing_before_a_person_approves() {
     let home = changed_home("hold");
     let held = home.run(&["run", "--once"]).with_code(3);
-    assert!(held.out.contains("no event told of it"), "{held:?}");
+    assert!(held.out.contains("no event reported it"), "{held:?}");
     assert_eq!(entities(&home), 11, "what is new is there, what is gone too");
     assert_eq!(found(&home)["extra"], 1);
     home.run(&["sources", "approve", "folder", "--yes"]).with_code(0);

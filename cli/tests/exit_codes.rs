@@ -79,7 +79,7 @@ fn an_approved_sweep_waits_for_nobody() {
         "{shown:?}"
     );
     let again = home.run(&["sources", "approve", "folder", "--yes"]).with_code(6);
-    assert!(again.err.contains("approved already"), "{again:?}");
+    assert!(again.err.contains("already approved"), "{again:?}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn presets_are_listed_and_shown_and_a_users_source_is_shown_with_its_own_keys() 
     );
     assert!(!own.out.contains("topsecret"), "{own:?}");
     let unknown = home.run(&["presets", "show", "openshift"]).with_code(5);
-    assert!(unknown.err.contains("known are"), "{unknown:?}");
+    assert!(unknown.err.contains("available presets: "), "{unknown:?}");
     home.run(&["presets", "show", "--source", "other"]).with_code(2);
 }
 
@@ -69,5 +69,5 @@ fn a_private_key_that_is_none_is_told_at_its_key() {
     assert!(check.err.contains(at), "{check:?}");
     home.write("app.pem", "not a key");
     let check = home.run(&["check"]).with_code(2);
-    assert!(check.err.contains("is no private key in PEM"), "{check:?}");
+    assert!(check.err.contains("is not a private key in PEM"), "{check:?}");
 }

@@ -245,7 +245,7 @@ fn a_page_that_is_not_the_api_is_named_as_such() {
     let home = Home::empty();
     for _ in 0..2 {
         let said = home.run(&["status", "--server", &url]).with_code(1);
-        assert!(said.err.contains("not as Tideline's API does"), "{said:?}");
+        assert!(said.err.contains("not a response of Tideline's API"), "{said:?}");
     }
 }
 

@@ -31,7 +31,10 @@ fn the_secret_of_a_push_is_the_only_thing_on_standard_output() {
         secret.starts_with("whsec_") && !secret.contains(char::is_whitespace),
         "{made:?}"
     );
-    assert!(made.err.contains("only time") && !made.err.contains(secret), "{made:?}");
+    assert!(
+        made.err.contains("shown only once") && !made.err.contains(secret),
+        "{made:?}"
+    );
     let again = home.run(&create).with_code(0);
     assert!(!again.out.contains("whsec_"), "{again:?}");
     let shown = home.run(&["subscriptions", "show", "audit", "--json"]).with_code(0);

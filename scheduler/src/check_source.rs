@@ -180,7 +180,10 @@ impl CheckSource {
                 Ok(Pace::Idle)
             }
             Ended::Lost => {
-                tracing::warn!(source = source.name, "another scheduler has begun this check meanwhile");
+                tracing::warn!(
+                    source = source.name,
+                    "another scheduler has started this check in the meantime"
+                );
                 Ok(Pace::Idle)
             }
         }

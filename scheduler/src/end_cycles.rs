@@ -1,4 +1,4 @@
-//! Ends the bursting of cycles on which no partition works any more: on to the sweep, which keeps what partitions that failed
+//! Ends the bursting of cycles on which no partition is active any more: on to the sweep, which keeps what partitions that failed
 //! may own; without one if the cycle was given up or nothing was read to its end.
 
 use std::collections::HashMap;
@@ -113,7 +113,7 @@ fn report(cycle: &FinishedCycle, end: &CycleEnd) {
     match &end.reason {
         None => tracing::info!(
             source = cycle.source_name, cycle = %cycle.number, pages = totals.pages, entities = totals.entities,
-            "no partition works any more"
+            "no partition is active any more"
         ),
         Some(reason) => tracing::warn!(
             source = cycle.source_name, cycle = %cycle.number, state = ?end.state, reason, "cycle ended without a sweep"

@@ -151,7 +151,7 @@ impl FollowTargets {
         let reading = match self.store.list_changes(place.position, BATCH).await {
             Ok(reading) => reading,
             Err(StoreError::StartOver(gap)) => {
-                tracing::warn!(target = target.name, %gap, "a target follows the change feed from its start again");
+                tracing::warn!(target = target.name, %gap, "a target follows the change feed from the start again");
                 let fresh = TargetPlace {
                     starts: place.starts + 1,
                     looked_at: place.looked_at,

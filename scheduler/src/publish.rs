@@ -204,6 +204,6 @@ fn json(document: &impl Serialize) -> Bytes {
 }
 
 fn wait_for_nats(what: &str, error: &QueueError) -> Pace {
-    tracing::warn!(error = full_text(error), "{what} cannot be published on NATS now");
+    tracing::warn!(error = full_text(error), "{what} cannot be published on NATS right now");
     Pace::After(UNAVAILABLE)
 }

@@ -181,7 +181,7 @@ fn gaps(cycle: &FinishedCycle, kept: u64) -> Option<String> {
         many => what.push(format!("{many} malformed items have no name")),
     }
     let entities = match kept {
-        0 => "no entity was kept for that".to_owned(),
+        0 => "no entity was kept because of that".to_owned(),
         1 => "1 entity that it may own was kept".to_owned(),
         many => format!("up to {many} entities that it may own were kept"),
     };

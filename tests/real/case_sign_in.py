@@ -113,7 +113,7 @@ def wrong(path, packages):
         until("the provider listens", lambda: "listens" in provider.text())
         until("Tideline finds it again", lambda: "interaction" in Browser().open(to.url + "/sign-in/provider")[1])
         status, _, page = Browser().sign_in(to.url, "ana")
-        check("a wrong client secret is named", status == 401 and "refused to sign you in" in page and "client" in page, page[:800])
+        check("a wrong client secret is named", status == 401 and "refused the sign-in" in page and "client" in page, page[:800])
         check("the secret is in no log", "4711" not in to.process.text() + page and "panicked" not in to.process.text())
     finally:
         to.end()

@@ -219,7 +219,7 @@ async fn tls_that_is_demanded_is_not_given_up_for_a_server_without_it() -> Resul
     let nats = Nats::start().await?;
     let told = queue_refusal(&nats_url(&nats, "tls", "127.0.0.1", "")).await?;
     assert!(
-        told.contains("NATS does not speak it") && told.contains("nats:// in place of tls://"),
+        told.contains("NATS does not use it") && told.contains("nats:// instead of tls://"),
         "{told}"
     );
     // Whoever tried has not said who it is.

@@ -142,7 +142,8 @@ impl RemoteHandler {
         }
         serde_json::from_slice(&reply.body).map_err(|error| HandlerError::Transient {
             message: format!(
-                "the handler of {} answered something else than an outcome (done, again, failed, permanent): {error}; it begins: {}",
+                "the handler of {} did not answer with an outcome (done, again, failed, permanent): {error}; the \
+                 response begins: {}",
                 self.settings.kind,
                 said()
             ),

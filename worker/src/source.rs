@@ -20,7 +20,7 @@ pub trait Source: Send + Sync {
     async fn read_item(&self, _: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
         Err(SourceError::new(
             ErrorClass::Permanent,
-            "this source cannot read one item alone; refresh a partition or the source",
+            "this source cannot read a single item; refresh a partition or the source",
         ))
     }
 
@@ -29,7 +29,7 @@ pub trait Source: Send + Sync {
     async fn complete_event(&self, _rule: usize, _: &Map<String, Value>, _event: &str) -> Result<Value, SourceError> {
         Err(SourceError::new(
             ErrorClass::Permanent,
-            "this source cannot be asked for what an event lacks",
+            "this source cannot fetch what an event lacks",
         ))
     }
 

@@ -110,7 +110,7 @@ fn folder() -> anyhow::Result<PathBuf> {
     let missing = || {
         Failure::new(
             Code::Config,
-            "there is no folder for tokens: set HOME or XDG_CONFIG_HOME, or use TIDELINE_TOKEN",
+            "no folder to store tokens in: set HOME or XDG_CONFIG_HOME, or use TIDELINE_TOKEN",
         )
     };
     Ok(base.ok_or_else(missing)?.join("tideline"))
@@ -132,7 +132,10 @@ fn refuse_if_others_read(path: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let path = path.display();
-    let text = format!("other users can read the tokens in {path}: run `chmod 600 {path}`, and revoke them if need be");
+    let text = format!(
+        "other users can read the tokens in {path}: run `chmod 600 {path}`, and revoke the tokens if \
+         necessary"
+    );
     Err(Failure::new(Code::Config, text).into())
 }
 

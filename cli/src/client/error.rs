@@ -21,7 +21,7 @@ pub(crate) enum ClientError {
         source: reqwest::Error,
     },
     /// The connection broke, or nothing came in time.
-    #[error("{server} did not finish its answer{}", if *.acts { "; what was asked may have been done" } else { "" })]
+    #[error("the response from {server} was incomplete{}", if *.acts { "; the request may have taken effect" } else { "" })]
     Broken {
         /// Its URL.
         server: String,
@@ -32,7 +32,10 @@ pub(crate) enum ClientError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Somebody else answered.
-    #[error("{server} answered {status}, and not as Tideline's API does: check --server (or TIDELINE_SERVER){hint}")]
+    #[error(
+        "{server} answered {status}, which is not a response of Tideline's API: check --server (or \
+         TIDELINE_SERVER){hint}"
+    )]
     NotTideline {
         /// Its URL.
         server: String,
@@ -42,7 +45,7 @@ pub(crate) enum ClientError {
         hint: &'static str,
     },
     /// An answer is not what this version of the program expects.
-    #[error("the answer of the API cannot be read; is the server of another version? (`tideline --version`)")]
+    #[error("the API's response cannot be read; does the server run a different version? (`tideline --version`)")]
     Unreadable {
         /// Why.
         #[source]

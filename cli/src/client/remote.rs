@@ -42,15 +42,15 @@ impl Server {
     /// What is wrong with the URL.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut url =
-            Url::parse(text).map_err(|error| format!("{error}; it takes a URL like https://tideline.example.com"))?;
+            Url::parse(text).map_err(|error| format!("{error}; expected a URL like https://tideline.example.com"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err("it takes a URL like https://tideline.example.com".to_owned());
+            return Err("expected a URL like https://tideline.example.com".to_owned());
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("it takes no user and no password; use `tideline login`, or TIDELINE_TOKEN".to_owned());
+            return Err("it must not contain a user or password; use `tideline login`, or TIDELINE_TOKEN".to_owned());
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("it takes no parameters and no fragment".to_owned());
+            return Err("it must not contain parameters or a fragment".to_owned());
         }
         if !url.path().ends_with('/') {
             let path = format!("{}/", url.path());
@@ -189,8 +189,8 @@ impl Remote {
             return ClientError::Problem(refusal);
         }
         let hint = match status {
-            300..=399 => "; redirects are not followed, give the final URL",
-            502..=504 => "; the proxy before it does not reach it",
+            300..=399 => "; redirects are not followed, use the final URL",
+            502..=504 => "; the proxy in front of it cannot reach it",
             _ => "",
         };
         ClientError::NotTideline { server, status, hint }

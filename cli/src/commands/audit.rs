@@ -47,7 +47,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: AuditArgs) -> an
         request,
         limit: args.limit,
         page_token: args.page_token,
-        nothing: "Nobody has done anything of that kind.",
+        nothing: "No such acts.",
         more: "There may be more:",
     };
     listing.print(&client, out, audit_grid).await?;

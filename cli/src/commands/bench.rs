@@ -175,7 +175,8 @@ impl Report<'_> {
         self.out.toned(
             Tone::Dim,
             format!(
-                "{} entities of 600 bytes in pages of {}, over HTTP; {} jobs. All in a store of its own that goes afterwards.",
+                "{} entities of 600 bytes in pages of {}, over HTTP; {} jobs. All in a separate store that is deleted \
+                 afterwards.",
                 crate::output::count(u64::from(args.entities)),
                 args.page,
                 crate::output::count(u64::from(args.jobs)),

@@ -76,7 +76,7 @@ async fn read(client: &Client<'_>, out: &mut Out, mut position: FeedPosition, mu
     } else if left == 0 {
         out.note(Tone::Dim, format!("There may be more: --after {position}"))?;
     } else {
-        out.note(Tone::Dim, format!("What comes later: --after {position}"))?;
+        out.note(Tone::Dim, format!("Later changes: --after {position}"))?;
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, _args: CheckArgs) -> anyhow:
 /// What is allowed, but surely not meant.
 fn warnings(settings: &Settings) -> impl Iterator<Item = String> + '_ {
     let empty = settings.sources.is_empty();
-    let none = empty.then(|| "sources is empty: nothing is read".to_owned());
+    let none = empty.then(|| "sources is empty: nothing will be read".to_owned());
     let each = settings.sources.iter().enumerate().flat_map(|(index, source)| {
         let warnings = source.warnings().into_iter().chain(missing_folder(source));
         warnings.map(move |(key, why)| format!("sources[{index}].{key} {why}"))
@@ -87,6 +87,6 @@ fn missing_folder(source: &SourceSettings) -> Option<(String, String)> {
     let SourceKind::Files(files) = &source.kind else {
         return None;
     };
-    let why = || format!("names {}, which is no folder on this machine", files.path.display());
+    let why = || format!("is {}, which is not a folder on this machine", files.path.display());
     (!files.path.is_dir()).then(|| ("path".to_owned(), why()))
 }

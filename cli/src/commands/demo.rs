@@ -35,7 +35,7 @@ const DASHBOARD_WAIT: Duration = Duration::from_secs(10);
 /// Which demo.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// Exit after one complete cycle; exits with 7 if interrupted first
+    /// Exit after one complete cycle; the exit code is 7 if it is interrupted first
     #[arg(long)]
     once: bool,
     /// Port of the demo API [default: 7071, or any free port]
@@ -178,7 +178,7 @@ fn greet(
         count(args.world.entities)
     ))?;
     out.line(format!(
-        "It is slow, stumbles now and then, and changes between cycles. Ingesting it into {shown}."
+        "It is slow, fails now and then, and changes between cycles. Ingesting it into {shown}."
     ))?;
     if let Some(dashboard) = dashboard {
         out.line(format!("The dashboard is at http://{dashboard}/"))?;
@@ -203,7 +203,8 @@ async fn refuse_foreign(store: &dyn Store, shown: &str) -> anyhow::Result<()> {
         Some(foreign) => Err(Failure::new(
             Code::Config,
             format!(
-                "{shown} holds the source {}, which is not the demo's; give the demo a store of its own: --store demo.db",
+                "{shown} contains the source {}, which does not belong to the demo; use a separate store for the \
+                 demo: --store demo.db",
                 foreign.name
             ),
         )

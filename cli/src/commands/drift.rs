@@ -36,8 +36,8 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DriftArgs) -> an
     }
     let drifts: Page<Drift> = answer.read()?;
     if drifts.items.is_empty() {
-        let text = "No cycle has been compared with events: that is done from the second complete cycle on, for sources with \
-                    `on` rules or with `drift`.";
+        let text = "No cycle has been compared with events yet: this happens from the second complete cycle on, for \
+                    sources with `on` rules or `drift`.";
         out.note(Tone::Plain, text)?;
         return Ok(Code::Done);
     }
@@ -62,7 +62,7 @@ async fn checks(context: &Context, client: &Client<'_>, out: &mut Out, args: &Dr
     }
     let checks: Checks = answer.read()?;
     if checks.items.is_empty() {
-        let text = "The source has not been checked: `check` in the configuration says when it is.";
+        let text = "The source has not been checked yet: see `check` in the configuration.";
         out.note(Tone::Plain, text)?;
         return Ok(Code::Done);
     }
@@ -109,9 +109,9 @@ fn differences_grid(differences: &[Drifted]) -> Grid {
     let mut grid = Grid::new(&["ref", "drift", "meaning"]);
     for difference in differences {
         let (word, meaning) = match difference.drift {
-            DriftKind::Missing => ("missing", "the source has it, the catalog had it not"),
-            DriftKind::Extra => ("extra", "the catalog has it, the source has it no more"),
-            DriftKind::Diverged => ("diverged", "both have it, and it was not the same"),
+            DriftKind::Missing => ("missing", "in the source, but not in the catalog"),
+            DriftKind::Extra => ("extra", "in the catalog, but no longer in the source"),
+            DriftKind::Diverged => ("diverged", "in both, with different content"),
         };
         grid.row(vec![
             difference.reference.as_str().into(),

@@ -30,7 +30,7 @@ pub(super) async fn run(
         None => kept.items.iter().map(|entity| entity.source.clone()).collect(),
     };
     if names.is_empty() {
-        let text = format!("entity {reference} does not exist; name the source that should have it with --source");
+        let text = format!("entity {reference} does not exist; specify the source that should have it with --source");
         return Err(Failure::new(Code::NotFound, text).into());
     }
     let mut code = Code::Done;
@@ -80,7 +80,10 @@ impl<'a> Compared<'a> {
             None => before.is_none(),
         };
         if let (true, PlannedSweep::Incomplete { reason }) = (is_gone, &summary.sweep) {
-            let text = format!("{source} was not read to its end, and what was read has no {reference}: {reason}");
+            let text = format!(
+                "{source} was not read to the end, and the part that was read does not contain \
+            {reference}: {reason}"
+            );
             return Err(Failure::new(Code::Failed, text).into());
         }
         if is_gone && before.is_none() {
@@ -124,8 +127,8 @@ impl<'a> Compared<'a> {
         )?;
         match change {
             None => self.show_same(out)?,
-            Some(ChangeKind::Added) => out.toned(Tone::Good, "+ the source has it, the catalog has it not")?,
-            Some(ChangeKind::Removed) => out.toned(Tone::Bad, "- the catalog has it, the source has it no more")?,
+            Some(ChangeKind::Added) => out.toned(Tone::Good, "+ in the source, but not in the catalog")?,
+            Some(ChangeKind::Removed) => out.toned(Tone::Bad, "- in the catalog, but no longer in the source")?,
             Some(ChangeKind::Modified) => {
                 for difference in differences {
                     out.toned(Tone::Warn, format!("~ {}", difference_line(difference)))?;
@@ -139,7 +142,10 @@ impl<'a> Compared<'a> {
         out.toned(Tone::Good, "No difference.")?;
         if self.summary.malformed > 0 {
             let malformed = count(self.summary.malformed);
-            let text = format!("{malformed} items of the source are malformed; the catalog keeps what it has of them.");
+            let text = format!(
+                "{malformed} items of the source are malformed; the catalog keeps their existing \
+            entities."
+            );
             out.toned(Tone::Warn, text)?;
         }
         Ok(())

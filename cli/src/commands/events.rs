@@ -251,6 +251,6 @@ async fn replay(client: &Client<'_>, out: &mut Out, id: &str) -> anyhow::Result<
     let event: Event = answer.read()?;
     Ok(out.note(
         Tone::Plain,
-        format!("event {id}: in the log again as event {}", event.id),
+        format!("event {id}: appended to the log again as event {}", event.id),
     )?)
 }

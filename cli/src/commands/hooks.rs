@@ -25,7 +25,8 @@ pub(crate) struct HooksArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Create the webhook at the provider, or update it. Start Tideline with the hook first: Terraform verifies it meanwhile
+    /// Create the webhook at the provider, or update it. Start Tideline with the hook first: Terraform verifies it in the
+    /// process
     Register(RegisterArgs),
     /// List webhooks at the provider that point to the hook
     List(Target),
@@ -37,8 +38,8 @@ enum Action {
 
 #[derive(Args, Debug)]
 struct RegisterArgs {
-    /// Make another secret first, for a hook with `stored_secret`. Webhooks signed with the one before are still accepted:
-    /// register every place again
+    /// Generate a new secret first, for a hook with `stored_secret`. Webhooks signed with the previous one are still
+    /// accepted: register every place again
     #[arg(long)]
     rotate: bool,
     #[command(flatten)]
@@ -91,7 +92,7 @@ struct GithubArgs {
 struct TerraformArgs {
     #[command(flatten)]
     common: Common,
-    /// Source of type terraform that gives the organization, the address and the token [default: the only one]
+    /// Source of type terraform that provides the organization, address and token [default: the only one]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Name of a workspace; may be repeated
@@ -103,7 +104,7 @@ struct TerraformArgs {
     /// Every project of the organization
     #[arg(long, conflicts_with = "workspaces")]
     organization: bool,
-    /// Environment variable with a token that may manage notifications, if the source's may not
+    /// Environment variable with a token that may manage notifications, if the source's token may not
     #[arg(long, value_name = "NAME")]
     token_variable: Option<String>,
 }
@@ -205,10 +206,10 @@ fn hook_of<'s>(settings: &'s Settings, common: &Common, provider: HookProvider) 
                 .as_ref()
                 .map_or_else(String::new, |name| format!(" named {name}"));
             let line = format!("hooks: [{{ name: {word}, provider: {word}, stored_secret: true }}]");
-            Err(wrong(format!("there is no hook of provider {word}{named}; write {line}")).into())
+            Err(wrong(format!("there is no hook with provider {word}{named}; add {line}")).into())
         }
         _ => Err(wrong(format!(
-            "there are several hooks of provider {word}; name one with --hook"
+            "there are several hooks with provider {word}; select one with --hook"
         ))
         .into()),
     }
@@ -232,14 +233,14 @@ async fn secret_of(context: &Context, hook: &HookSettings, rotate: bool) -> anyh
     }
     if rotate {
         let why = format!(
-            "hook {} has its secret in the configuration: change it there",
+            "the secret of hook {} is in the configuration: change it there",
             hook.name
         );
         return Err(wrong(why).into());
     }
     let no_secret = || {
         wrong(format!(
-            "hook {} has no secret, so nothing would prove who sends",
+            "hook {} has no secret, so senders could not be verified",
             hook.name
         ))
     };
@@ -250,7 +251,7 @@ fn token(variable: &str) -> anyhow::Result<Secret> {
     let token = environment(variable).filter(|token| !token.trim().is_empty());
     let missing = || {
         wrong(format!(
-            "the environment has no {variable}; it must hold a token of the provider"
+            "the environment variable {variable} is not set; it must contain a token for the provider"
         ))
     };
     Ok(Secret::new(token.ok_or_else(missing)?.trim().to_owned()))
@@ -275,7 +276,7 @@ fn terraform(settings: &Settings, args: &TerraformArgs) -> anyhow::Result<Box<dy
         (None, Auth::Bearer(token)) => token.clone(),
         (None, _) => {
             return Err(
-                wrong("the source has no auth.bearer; name a variable with --token-variable".to_owned()).into(),
+                wrong("the source has no auth.bearer; specify a variable with --token-variable".to_owned()).into(),
             );
         }
     };
@@ -302,6 +303,6 @@ fn terraform_source<'s>(settings: &'s Settings, name: Option<&str>) -> anyhow::R
     match fitting.as_slice() {
         [source] => Ok(source),
         [] => Err(wrong("there is no such source of type terraform in the configuration".to_owned()).into()),
-        _ => Err(wrong("there are several sources of type terraform; name one with --source".to_owned()).into()),
+        _ => Err(wrong("there are several sources of type terraform; select one with --source".to_owned()).into()),
     }
 }

@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// What to write, and from what.
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
-    /// URL of a list in the API, such as https://api.example.com/v1/projects?per_page=100; asked for on a terminal
+    /// URL of a list in the API, such as https://api.example.com/v1/projects?per_page=100; prompted for on a terminal
     url: Option<Url>,
     /// Name of the source [default: the first label of the host that is not "api" or "www"]
     #[arg(long)]
@@ -53,7 +53,7 @@ pub(crate) async fn run(out: &mut Out, args: InitArgs) -> anyhow::Result<Code> {
     let guess = guess(&body, link.as_deref()).ok_or_else(|| {
         Failure::new(
             Code::Failed,
-            "the answer has no list of objects; give the URL of a list",
+            "the response has no list of objects; use the URL of a list",
         )
     })?;
     let text = config(&name, &url, token_env.as_deref(), &guess);
@@ -68,7 +68,7 @@ pub(crate) async fn run(out: &mut Out, args: InitArgs) -> anyhow::Result<Code> {
 }
 
 fn say(out: &mut Out, file: &str, name: &str, guess: &Guess) -> io::Result<()> {
-    let list = guess.items.as_deref().unwrap_or("the answer's list");
+    let list = guess.items.as_deref().unwrap_or("the response's list");
     out.line(format!("Found {} items in {list}.", guess.count))?;
     out.toned(Tone::Good, format!("Wrote {file}."))?;
     out.line(format!(
@@ -79,7 +79,7 @@ fn say(out: &mut Out, file: &str, name: &str, guess: &Guess) -> io::Result<()> {
 /// Asks for what was not given.
 fn ask(token_env: Option<String>) -> anyhow::Result<(Url, Option<String>)> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new(Code::Config, "give the URL of a list in the API: tideline init URL").into());
+        return Err(Failure::new(Code::Config, "specify the URL of a list in the API: tideline init URL").into());
     }
     let url = question("URL of a list in the API: ")?;
     let url = Url::parse(&url).map_err(|error| Failure::new(Code::Config, format!("{url} is not a URL: {error}")))?;
@@ -124,7 +124,7 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<(Value, Opt
     if !status.is_success() {
         let hint = match status.as_u16() {
             401 | 403 => "; does it need a token (--token-env)?",
-            300..=399 => "; redirects are not followed, give the final URL",
+            300..=399 => "; redirects are not followed, use the final URL",
             _ => "",
         };
         return Err(failed(format!("{host} answered {status}{hint}")).into());
@@ -142,10 +142,10 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<(Value, Opt
     {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_BYTES {
-            return Err(failed("the answer is longer than 32 MiB; ask for a smaller page".to_owned()).into());
+            return Err(failed("the response is larger than 32 MiB; request a smaller page".to_owned()).into());
         }
     }
-    let body = serde_json::from_slice(&body).map_err(|error| failed(format!("the answer is not JSON: {error}")))?;
+    let body = serde_json::from_slice(&body).map_err(|error| failed(format!("the response is not JSON: {error}")))?;
     Ok((body, link))
 }
 

@@ -144,7 +144,7 @@ fn jobs_grid(jobs: &[Job], now: Timestamp) -> Grid {
     for job in jobs {
         let due = match (job.state, job.due_at) {
             (JobState::Waiting, Some(due)) => moment(due.0, now),
-            (JobState::Waiting, None) => "waits for a place".to_owned(),
+            (JobState::Waiting, None) => "waiting for a place".to_owned(),
             _ => String::new(),
         };
         grid.row(vec![
@@ -257,7 +257,7 @@ async fn cancel(client: &Client<'_>, out: &mut Out, job: i64) -> anyhow::Result<
 
 async fn enqueue(client: &Client<'_>, out: &mut Out, kind: String, key: String, args: &str) -> anyhow::Result<()> {
     let args = RawValue::from_string(args.to_owned())
-        .map_err(|error| Failure::new(Code::Config, format!("--args takes JSON: {error}")))?;
+        .map_err(|error| Failure::new(Code::Config, format!("--args must be JSON: {error}")))?;
     let job = NewJob {
         kind,
         key,
@@ -270,7 +270,7 @@ async fn enqueue(client: &Client<'_>, out: &mut Out, kind: String, key: String, 
         return Ok(out.answer(&answer.text())?);
     }
     let enqueued: EnqueueAnswer = answer.read()?;
-    let job = enqueued.jobs.first().context("the answer names no job")?;
+    let job = enqueued.jobs.first().context("the response names no job")?;
     let outcome = serde_json::to_value(job.outcome)?;
     Ok(out.note(
         Tone::Plain,

@@ -30,7 +30,7 @@ pub(crate) async fn login(context: &Context, out: &mut Out, _: LoginArgs) -> any
     if server.is_open_to_eavesdroppers() {
         Out::stderr().toned(
             Tone::Warn,
-            format!("{server} is not https: whoever is on the way can read the token"),
+            format!("{server} is not https: the token can be read in transit"),
         )?;
     }
     let token = read_token(&server)?;
@@ -50,7 +50,7 @@ pub(crate) async fn login(context: &Context, out: &mut Out, _: LoginArgs) -> any
         out.note(
             Tone::Plain,
             format!(
-                "{server}: {} (role {}{sources}); kept in {path}",
+                "{server}: {} (role {}{sources}); stored in {path}",
                 identity.name, identity.role
             ),
         )?;
@@ -65,20 +65,21 @@ pub(crate) async fn login(context: &Context, out: &mut Out, _: LoginArgs) -> any
 pub(crate) fn logout(context: &Context, out: &mut Out, _: LogoutArgs) -> anyhow::Result<Code> {
     let server = named(context, "logout")?.to_string();
     if !Credentials::load()?.forget(&server)? {
-        let text = format!("no token of {server} is kept");
+        let text = format!("no token is stored for {server}");
         return Err(Failure::new(Code::NotFound, text).into());
     }
     out.note(
         Tone::Plain,
-        format!("{server}: the token is forgotten here; `tideline tokens revoke` ends it"),
+        format!("{server}: the stored token was removed; it stays valid until `tideline tokens revoke`"),
     )?;
     Ok(Code::Done)
 }
 
 fn named(context: &Context, command: &str) -> anyhow::Result<Server> {
     let missing = || {
-        let text =
-            format!("name the server: `tideline {command} --server https://tideline.example.com`, or TIDELINE_SERVER");
+        let text = format!(
+            "specify the server: `tideline {command} --server https://tideline.example.com`, or TIDELINE_SERVER"
+        );
         Failure::new(Code::Config, text)
     };
     Ok(context.named_server()?.ok_or_else(missing)?)
@@ -87,7 +88,7 @@ fn named(context: &Context, command: &str) -> anyhow::Result<Server> {
 fn read_token(server: &Server) -> anyhow::Result<Secret> {
     let token = read_secret(&format!("Token for {server}"))?;
     if token.reveal().chars().any(|c| c.is_whitespace() || c.is_control()) {
-        let text = "standard input has no token: `tideline tokens create` on the server's side prints one (tdl_…)";
+        let text = "no token on standard input: `tideline tokens create`, run next to the server, prints one (tdl_…)";
         return Err(Failure::new(Code::Config, text).into());
     }
     Ok(token)

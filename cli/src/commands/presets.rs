@@ -50,7 +50,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &PresetsArgs) -> anyho
             let name = preset.as_deref().unwrap_or_default();
             let Some(preset) = find_preset(name) else {
                 let known: Vec<&str> = presets().iter().map(tideline_config::presets::Preset::name).collect();
-                let why = format!("there is no preset {name:?}; known are {}", known.join(", "));
+                let why = format!("there is no preset {name:?}; available presets: {}", known.join(", "));
                 return Err(Failure::new(Code::NotFound, why).into());
             };
             print(out, name, &show_preset(preset))

@@ -44,7 +44,7 @@ pub(crate) fn man(out: &mut Out, args: &ManArgs) -> anyhow::Result<Code> {
         std::io::stdout().write_all(&page)?;
         return Ok(Code::Done);
     };
-    std::fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
+    std::fs::create_dir_all(dir).with_context(|| format!("create the folder {}", dir.display()))?;
     clap_mangen::generate_to(command, dir).with_context(|| format!("write to {}", dir.display()))?;
     if !out.is_json() {
         out.line(format!("Wrote the pages to {}.", dir.display()))?;

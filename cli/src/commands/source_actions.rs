@@ -92,7 +92,7 @@ impl Action {
     }
 }
 
-/// The sweep that waits for a person.
+/// The sweep that is waiting for a decision.
 fn held(source: &Source) -> Result<&Held, Failure> {
     let missing = || Failure::new(Code::Refused, format!("no sweep of {} is held", source.name));
     source.held.as_ref().ok_or_else(missing)
@@ -106,11 +106,11 @@ fn question(source: &Source, action: Action) -> Result<Option<String>, Failure> 
             "Delete {} entities of {name} from the catalog?",
             count(source.entities)
         )),
-        Action::Reset { delete: false } => Some(format!("Forget all cursors and page memories of {name}?")),
+        Action::Reset { delete: false } => Some(format!("Discard all cursors and remembered pages of {name}?")),
         Action::Approve { .. } => {
             let held = held(source)?;
             if held.approved {
-                let text = format!("the held sweep of {name} is approved already");
+                let text = format!("the held sweep of {name} is already approved");
                 return Err(Failure::new(Code::Refused, text));
             }
             Some(format!(
@@ -129,10 +129,10 @@ fn sentence(source: &Source, action: Action, deleted: u64) -> String {
     let name = &source.name;
     match action {
         Action::Refresh if source.state == SourceState::Paused => {
-            format!("a cycle was asked for; it starts after `tideline sources resume {name}`")
+            format!("a cycle was requested; it starts after `tideline sources resume {name}`")
         }
-        Action::Refresh => "a cycle was asked for; it starts as soon as none is running".to_owned(),
-        Action::Pause => "paused; `tideline sources resume` goes on".to_owned(),
+        Action::Refresh => "a cycle was requested; it starts as soon as none is running".to_owned(),
+        Action::Pause => "paused; `tideline sources resume` continues".to_owned(),
         Action::Resume => "resumed".to_owned(),
         Action::Cancel => "the running cycle is cancelled; nothing is swept".to_owned(),
         Action::Reset { delete: false } => match source.state {
@@ -143,7 +143,7 @@ fn sentence(source: &Source, action: Action, deleted: u64) -> String {
             SourceState::Blocked => {
                 format!("reset; the next cycle, after `tideline sources refresh {name}`, reads everything")
             }
-            SourceState::Orphaned => "reset; no cycle comes unless it is in the configuration again".to_owned(),
+            SourceState::Orphaned => "reset; no cycle starts unless it is in the configuration again".to_owned(),
         },
         Action::Reset { delete: true } if source.state == SourceState::Orphaned => {
             format!("forgotten; {} entities deleted", count(deleted))
@@ -153,7 +153,7 @@ fn sentence(source: &Source, action: Action, deleted: u64) -> String {
         Action::Approve { .. } if source.held.as_ref().is_some_and(|held| held.cycle != source.cycle) => {
             "approved; the sweep is done at the end of the next complete cycle".to_owned()
         }
-        Action::Approve { .. } => "approved; the sweep goes on".to_owned(),
+        Action::Approve { .. } => "approved; the sweep continues".to_owned(),
         Action::Reject => "rejected; the entities stay".to_owned(),
     }
 }
@@ -203,7 +203,7 @@ mod tests {
             (SourceState::Active, reset, "the next cycle reads everything"),
             (SourceState::Paused, reset, "after `tideline sources resume platform`"),
             (SourceState::Blocked, reset, "after `tideline sources refresh platform`"),
-            (SourceState::Orphaned, reset, "no cycle comes"),
+            (SourceState::Orphaned, reset, "no cycle starts"),
             (
                 SourceState::Active,
                 Action::Approve { seen: None },

@@ -34,7 +34,7 @@ enum SourcesCommand {
     Resume(Named),
     /// Cancel the running cycle without a sweep
     Cancel(Named),
-    /// Forget cursors and remembered pages so that the next cycle reads everything
+    /// Discard cursors and remembered pages so that the next cycle reads everything
     Reset(ResetArgs),
     /// Approve the held sweep, after showing what it would delete
     Approve(ApproveArgs),
@@ -70,7 +70,7 @@ struct ApproveArgs {
 struct ResetArgs {
     /// Name of the source
     name: String,
-    /// Also delete all its entities; an orphaned source is then forgotten
+    /// Also delete all its entities; an orphaned source is then removed
     #[arg(long)]
     delete: bool,
     /// Skip the confirmation prompt
@@ -320,8 +320,8 @@ fn unseen_grid(unseen: &[Unseen]) -> Grid {
     for entity in unseen {
         let because = match (entity.rejected, entity.cycles) {
             (true, _) => "its removal was rejected",
-            (false, 0) => "what could not be read may own it",
-            (false, _) => "it waits for another complete cycle, or for an approval",
+            (false, 0) => "something that could not be read may own it",
+            (false, _) => "waiting for another complete cycle, or for an approval",
         };
         grid.row(vec![
             entity.reference.as_str().into(),

@@ -26,21 +26,21 @@ enum SubscriptionsCommand {
     List,
     /// Show one subscription
     Show(Named),
-    /// Create a subscription that pulls, is pushed to a URL or tells people; or change what it follows
+    /// Create a subscription that pulls, is pushed to a URL or notifies people; or change what it follows
     Create(CreateArgs),
-    /// Hand out nothing until it is resumed
+    /// Deliver nothing until it is resumed
     Pause(Named),
-    /// Go on after a pause, or after it was switched off
+    /// Resume after a pause, or after it was switched off
     Resume(Named),
-    /// Forget what is outstanding and go on from another place
+    /// Discard outstanding events and continue from another position
     Replay {
         /// Name of the subscription
         name: String,
-        /// Where it goes on: now, beginning, or a time (RFC 3339)
+        /// Where to continue: now, beginning, or a time (RFC 3339)
         #[arg(long)]
         from: String,
     },
-    /// Forget a subscription with its dead letters
+    /// Delete a subscription and its dead letters
     Delete {
         /// Name of the subscription
         name: String,
@@ -65,19 +65,19 @@ struct CreateArgs {
     /// Topic or pattern, as in github.push or 'github.*'; may be repeated [default: every topic]
     #[arg(long = "topic", value_name = "TOPIC")]
     topics: Vec<String>,
-    /// Where a new one begins: now, beginning, or a time (RFC 3339) [default: now]
+    /// Where a new one starts: now, beginning, or a time (RFC 3339) [default: now]
     #[arg(long)]
     from: Option<String>,
-    /// Events that may be outstanding at a time [default: 1000]
+    /// Maximum number of outstanding events [default: 1000]
     #[arg(long, value_name = "N")]
     max_outstanding: Option<u32>,
-    /// jq expression over the event (.topic, .key, .hook, .headers, .body): only what it is true of is handed out
+    /// jq condition over the event (.topic, .key, .hook, .headers, .body): only events for which it is true are delivered
     #[arg(long, value_name = "JQ")]
     filter: Option<String>,
-    /// Send each event to this URL, signed; the secret is printed, this once
+    /// Send each event to this URL, signed; the secret is printed only once
     #[arg(long, value_name = "URL", conflicts_with = "notify")]
     push: Option<String>,
-    /// Tell people in a channel of this chat; its webhook URL is read from the terminal or standard input
+    /// Notify people in a channel of this chat; its webhook URL is read from the terminal or standard input
     #[arg(long, value_name = "CHAT", value_enum)]
     notify: Option<Chat>,
 }
@@ -117,11 +117,11 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: SubscriptionsArg
         }
         SubscriptionsCommand::Replay { name, from } => {
             let request = path(&name, "replay").body(&json!({ "from": from }))?;
-            act(&client, out, &request, &format!("{name}: goes on from {from}")).await?;
+            act(&client, out, &request, &format!("{name}: continues from {from}")).await?;
         }
         SubscriptionsCommand::Delete { name, yes } => {
             confirm(
-                &format!("Forget the subscription {name}, its position and its dead letters?"),
+                &format!("Delete the subscription {name}, its position and its dead letters?"),
                 yes,
             )?;
             let request = Request::delete(&["subscriptions", &name]);
@@ -166,7 +166,7 @@ async fn create(client: &Client<'_>, out: &mut Out, args: CreateArgs) -> anyhow:
     }
     if let Some(secret) = answer.read::<Value>()?["secret"].as_str() {
         out.line(secret)?;
-        out.aside(format!("This is the only time that the secret of {name} is shown."))?;
+        out.aside(format!("The secret of {name} is shown only once."))?;
         return Ok(());
     }
     Ok(out.note(Tone::Plain, format!("{name}: follows"))?)
@@ -294,7 +294,7 @@ enum DeadLettersCommand {
         #[arg(long, conflicts_with = "events")]
         all: bool,
     },
-    /// Forget dead letters: their events are never sent again
+    /// Drop dead letters: their events are never sent again
     Drop {
         /// Name of the subscription
         subscription: String,
@@ -340,7 +340,7 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
                 some => format!("these {some} dead letters"),
             };
             confirm(
-                &format!("Forget {which} of {subscription}? Their events are never sent again."),
+                &format!("Drop {which} of {subscription}? Their events are never sent again."),
                 yes,
             )?;
             let dropped = take(&client, &subscription, "drop", &events).await?;

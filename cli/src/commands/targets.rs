@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: TargetsArgs) -> 
         TargetsCommand::List => list(context, out).await,
         TargetsCommand::Show(named) => show(context, out, &named.name).await,
         TargetsCommand::Resync(named) => {
-            let said = "looking at everything again; `tideline targets show` tells what comes of it";
+            let said = "checking everything again; `tideline targets show` shows the progress";
             act(context, out, &named.name, "resync", said).await
         }
         TargetsCommand::Pause(named) => {
@@ -53,7 +53,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: TargetsArgs) -> 
                 out,
                 &named.name,
                 "pause",
-                "paused; `tideline targets resume` goes on",
+                "paused; `tideline targets resume` continues",
             )
             .await
         }

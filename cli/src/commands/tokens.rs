@@ -76,7 +76,7 @@ impl From<RoleName> for Role {
 
 /// A duration as in the configuration.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| format!("{text} is no duration like 90d, 12h or 30m"))
+    parse_duration(text).ok_or_else(|| format!("{text} is not a duration like 90d, 12h or 30m"))
 }
 
 /// Lists, creates or revokes.
@@ -99,7 +99,7 @@ async fn list(context: &Context, client: &Client<'_>, out: &mut Out) -> anyhow::
     if tokens.items.is_empty() {
         return Ok(out.note(
             Tone::Plain,
-            "No tokens: only programs of the gateway's machine may use the API.",
+            "No tokens: only programs on the gateway's machine may use the API.",
         )?);
     }
     Ok(out.grid(&tokens_grid(&tokens.items, context.now()))?)
@@ -152,14 +152,14 @@ async fn create(client: &Client<'_>, out: &mut Out, args: CreateArgs) -> anyhow:
     let (id, name) = (&created.token.id, &created.token.name);
     let Some(secret) = created.secret else {
         let text = format!(
-            "the token {name} was created, but the answer that showed it was lost; run `tideline tokens revoke {id}` and \
-             create another"
+            "the token {name} was created, but the response containing it was lost; run `tideline tokens revoke {id}` \
+             and create another one"
         );
         return Err(Failure::new(Code::Error, text).into());
     };
     out.line(secret)?;
     out.aside(format!(
-        "This is the only time that the token {name} is shown; `tideline tokens revoke {id}` ends it."
+        "The token {name} is shown only once; `tideline tokens revoke {id}` revokes it."
     ))?;
     Ok(())
 }

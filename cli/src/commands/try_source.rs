@@ -82,7 +82,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: TryArgs) -> anyh
         if wait {
             note(
                 out,
-                "The source asks for a pause (its rate limit), so no further page is read.",
+                "The source asked to wait (rate limit), so no further pages are read.",
             )?;
             break;
         }

@@ -123,14 +123,14 @@ async fn hardships(State(api): State<Arc<Api>>, request: Request, next: Next) ->
     tokio::time::sleep(Duration::from_millis(mean_ms / 2 + mix(number) % (mean_ms + 1))).await;
     if api.settings.faults && number.is_multiple_of(BROKEN_EVERY) {
         api.faults.fetch_add(1, Ordering::Relaxed);
-        return (StatusCode::INTERNAL_SERVER_ERROR, "the demo stumbles now and then\n").into_response();
+        return (StatusCode::INTERNAL_SERVER_ERROR, "the demo fails now and then\n").into_response();
     }
     if api.settings.faults && number.is_multiple_of(BUSY_EVERY) {
         api.faults.fetch_add(1, Ordering::Relaxed);
         return (
             StatusCode::TOO_MANY_REQUESTS,
             [(header::RETRY_AFTER, RETRY_AFTER)],
-            "the demo asks for patience now and then\n",
+            "the demo is rate-limited now and then\n",
         )
             .into_response();
     }

@@ -69,7 +69,7 @@ async fn to_the_end(
             PlanLine::Problem { problem } => return Err(ClientError::from_problem(&problem).into()),
         }
     }
-    Err(Failure::new(Code::Error, "the plan was cut off before its end; try again").into())
+    Err(Failure::new(Code::Error, "the plan ended early; try again").into())
 }
 
 async fn after(seconds: Option<u64>) {
@@ -81,12 +81,12 @@ async fn after(seconds: Option<u64>) {
 
 fn too_late(seconds: Option<u64>) -> anyhow::Error {
     let seconds = seconds.unwrap_or_default();
-    let message = format!("not complete after {seconds} s; the catalog is as it was");
+    let message = format!("not complete after {seconds} s; the catalog is unchanged");
     Failure::new(Code::NotInTime, message).into()
 }
 
 fn interrupted() -> anyhow::Error {
-    let message = "interrupted before the source was read; the catalog is as it was";
+    let message = "interrupted before the source was read; the catalog is unchanged";
     Failure::new(Code::NotInTime, message).into()
 }
 

@@ -139,7 +139,7 @@ async fn send(lines: &mpsc::Sender<PlanLine>, line: PlanLine) -> Result<(), Prob
 pub(crate) fn configured<'a>(settings: &'a Settings, name: &str) -> Result<&'a SourceSettings, Failure> {
     let found = settings.sources.iter().find(|source| source.name == name);
     if found.is_some_and(|source| matches!(source.kind, SourceKind::Push)) {
-        let message = format!("programs write the entities of {name} (type push): there is nothing to read");
+        let message = format!("the entities of {name} are written by programs (type push): there is nothing to read");
         return Err(Failure::new(Exit::Refused, message));
     }
     found.ok_or_else(|| {

@@ -81,7 +81,7 @@ fn show(summary: &PlanSummary, out: &mut Out) -> std::io::Result<()> {
     ))?;
     if summary.malformed > 0 {
         let text = format!(
-            "{} malformed items; the catalog keeps what it has of them.",
+            "{} malformed items; the catalog keeps their existing entities.",
             count(summary.malformed)
         );
         out.toned(Tone::Warn, text)?;
@@ -94,7 +94,7 @@ fn show(summary: &PlanSummary, out: &mut Out) -> std::io::Result<()> {
     match &summary.sweep {
         PlannedSweep::Nothing | PlannedSweep::Sweep => Ok(()),
         PlannedSweep::Confirm { cycles } => out.line(format!(
-            "Removals take effect once {cycles} complete cycles in a row did not see the entity (removals.confirm_cycles)."
+            "Removals take effect after {cycles} complete cycles in a row without the entity (removals.confirm_cycles)."
         )),
         PlannedSweep::Hold { reason } => out.toned(
             Tone::Warn,
@@ -102,7 +102,7 @@ fn show(summary: &PlanSummary, out: &mut Out) -> std::io::Result<()> {
         ),
         PlannedSweep::Incomplete { reason } => out.toned(
             Tone::Bad,
-            format!("Not everything could be read, so what the unread parts may own would be kept: {reason}."),
+            format!("Not everything could be read, so entities that the unread parts may own would be kept: {reason}."),
         ),
     }
 }

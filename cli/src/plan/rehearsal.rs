@@ -131,7 +131,7 @@ pub(crate) async fn read_apart(
     // Entities will be in it: only this user can read it.
     let folder = tempfile::Builder::new().prefix("tideline-plan-").tempdir();
     let folder = folder.map_err(|error| {
-        let detail = format!("cannot make a temporary folder (TMPDIR says where): {error}");
+        let detail = format!("cannot create a temporary folder (see TMPDIR): {error}");
         Problem::new(Code::Internal, detail)
     })?;
     let stop = stop.child_token();

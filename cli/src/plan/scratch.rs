@@ -150,7 +150,7 @@ async fn the_source(store: &dyn Store) -> Result<SourceRecord, Problem> {
 }
 
 pub(super) fn stopped() -> Problem {
-    Problem::new(Code::Unavailable, "the plan was given up")
+    Problem::new(Code::Unavailable, "the plan was abandoned")
 }
 
 pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {

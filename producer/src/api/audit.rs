@@ -25,22 +25,21 @@ pub(super) fn router() -> ApiRouter {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AuditQuery {
-    /// By the token or user of this name.
+    /// Only acts by the token or user with this name.
     actor: Option<String>,
-    /// Of this act, as in `sources.pause`.
+    /// Only this act, such as `sources.pause`.
     act: Option<String>,
-    /// That concern this source.
+    /// Only acts on this source.
     source: Option<String>,
     /// Not before this moment.
     since: Option<Time>,
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
-    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of records per response, 1 to 1,000 (default 100).
     limit: Option<u32>,
 }
 
-/// What people and programs did, and what they were refused, newest first. A token that is limited to sources sees the acts
-/// on them alone.
+/// The audit log: acts and refused acts, newest first. A token limited to certain sources sees only acts on those.
 #[utoipa::path(
     get, path = "/audit", tag = "access", params(AuditQuery), security(("token" = ["operate"])),
     responses((status = 200, body = Page<AuditEntry>)),

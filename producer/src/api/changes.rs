@@ -41,19 +41,20 @@ pub(super) fn router() -> ApiRouter {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ChangesQuery {
-    /// `next` of the answer before; 0, or nothing, is the start.
+    /// `next` of the previous response. 0, or no value, is the start of the feed.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     after: FeedPosition,
-    /// Changes of one answer, 1 to 1,000; 100 unless said otherwise. Large ones make it fewer.
+    /// Maximum number of changes per response, 1 to 1,000 (default 100). A response contains fewer if they are large.
     limit: Option<u32>,
     /// Seconds to wait for a change if there is none, 0 to 30.
     #[serde(default)]
     wait: u64,
 }
 
-/// Changes after a position, in commit order: the newest state of each entity, and removals. With `wait` and none there, the
-/// answer comes with the next one, or empty after so many seconds. 410: the reader would miss changes, and starts over.
+/// Changes after a position, in commit order: the latest state of each entity, and removals. With `wait`, if there are none,
+/// the response is delayed until the next change, or is empty when the wait ends. 410: the reader would miss changes and
+/// must start over.
 #[utoipa::path(
     get, path = "/changes", tag = "catalog", params(ChangesQuery), security(("token" = ["read"])),
     responses((status = 200, body = Changes)),

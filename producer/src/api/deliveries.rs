@@ -34,9 +34,9 @@ pub(super) fn router() -> ApiRouter {
 pub(crate) struct Delivery {
     #[serde(flatten)]
     pub(crate) event: Event,
-    /// All of it in a sentence.
+    /// A summary in one sentence.
     pub(crate) summary: String,
-    /// Readings that it asked for, unless a later event asked for the same.
+    /// Readings that it requested, unless a later event requested the same.
     pub(crate) refreshed: Vec<Refreshed>,
     /// Sources with a rule for the topic.
     pub(crate) sources: Vec<String>,
@@ -44,7 +44,7 @@ pub(crate) struct Delivery {
     pub(crate) subscriptions: Vec<Followed>,
 }
 
-/// A reading that an event asked for.
+/// A reading requested by an event.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct Refreshed {
     /// Of this source.
@@ -69,11 +69,11 @@ pub(crate) struct Refreshed {
 pub(crate) struct Followed {
     /// Its name.
     pub(crate) name: String,
-    /// Where the event stands with it.
+    /// The state of the event in it.
     pub(crate) state: Reached,
 }
 
-/// Where an event stands with a subscription.
+/// The state of an event in a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reached {
@@ -87,7 +87,7 @@ pub(crate) enum Reached {
     Done,
 }
 
-/// What became of a webhook, or of another event.
+/// What happened to a webhook, or to another event.
 #[utoipa::path(
     get, path = "/deliveries/{id}", tag = "events", security(("token" = ["read"])),
     responses((status = 200, body = Delivery)),
@@ -194,9 +194,9 @@ fn summary_of(sources: &[String], refreshed: &[Refreshed], subscriptions: &[Foll
     if refreshed.is_empty() && !sources.is_empty() {
         let sources = sources.join(", ");
         parts.push(if applied {
-            format!("{sources}: the rule did not want it, or a later event asked for the same")
+            format!("{sources}: the rule did not match, or a later event requested the same")
         } else {
-            format!("{sources}: the rules have not come to it yet")
+            format!("{sources}: the rules have not reached it yet")
         });
     }
     let with = |state: Reached| {
@@ -218,7 +218,7 @@ fn summary_of(sources: &[String], refreshed: &[Refreshed], subscriptions: &[Foll
         }
     }
     if sources.is_empty() && subscriptions.is_empty() {
-        parts.push("nobody follows this topic".to_owned());
+        parts.push("nothing follows this topic".to_owned());
     }
     parts.join("; ")
 }

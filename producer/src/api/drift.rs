@@ -20,8 +20,8 @@ pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(drift)).routes(routes!(checks))
 }
 
-/// What the complete cycles of a source found that no event had told of, newest first: one record per cycle that was compared,
-/// from the second complete one on. Empty for a source without `on` rules and without `drift`.
+/// Differences that complete cycles of a source found although no event had reported them, newest first: one record per
+/// compared cycle, from the second complete one on. Empty for a source with neither `on` rules nor `drift`.
 #[utoipa::path(
     get, path = "/sources/{name}/drift", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name"), NewestQuery),
@@ -39,8 +39,8 @@ async fn drift(
     Ok(Answer(Page::whole(found.into_iter().map(Drift::from).collect())))
 }
 
-/// What the checks of a source found, newest first: readings only to compare it with the catalog (`check` in the configuration).
-/// The newest hundred are kept. Also says when the next one is due.
+/// Results of a source's checks, newest first: readings that only compare it with the catalog (`check` in the
+/// configuration). The latest hundred are kept. Also says when the next one is due.
 #[utoipa::path(
     get, path = "/sources/{name}/checks", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name"), NewestQuery),

@@ -33,24 +33,24 @@ pub(super) fn router() -> ApiRouter {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EntitiesQuery {
-    /// Owned by the source of this name.
+    /// Only entities that this source owns.
     source: Option<String>,
     /// Of this kind.
     pub(super) kind: Option<String>,
     /// In this namespace.
     pub(super) namespace: Option<String>,
-    /// Whose name matches this glob, as in `payments-*`. A beginning is found at once, however large the catalog is; other
-    /// patterns are looked for a part at a time.
+    /// Only entities whose name matches this glob, such as `payments-*`. A search by prefix is immediate, however large the
+    /// catalog is; other patterns are searched part by part.
     pub(super) name: Option<String>,
-    /// With this label: `key=value`, or `key` alone for any value. Looked for a part at a time.
+    /// Only entities with this label: `key=value`, or `key` alone for any value. Searched part by part.
     pub(super) label: Option<String>,
-    /// With exactly this reference.
+    /// Only entities with exactly this reference.
     #[serde(rename = "ref")]
     pub(super) reference: Option<String>,
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
-    /// Records of one answer, 1 to 1,000; 100 unless said otherwise. Large ones make it fewer, and so do filters that leave
-    /// most out, to none: go on as long as there is a `next_page_token`.
+    /// Maximum number of records per response, 1 to 1,000 (default 100). A response may contain fewer, or none, if records
+    /// are large or filters exclude most of them: continue as long as there is a `next_page_token`.
     limit: Option<u32>,
 }
 
@@ -188,8 +188,8 @@ async fn get(
     Ok(Json(Page::whole(items)))
 }
 
-/// The changes of one reference that are kept, newest first: the newest of each source that owns it, and for `changes.retention`
-/// that of each source that owned it. What an entity was before it was modified is in `/v1/revisions`.
+/// The retained changes of one reference, newest first: the latest in each source that owns it and, for `changes.retention`,
+/// in each source that owned it. For earlier states of an entity, see `/v1/revisions`.
 #[utoipa::path(
     get, path = "/entities/{kind}/{namespace}/{name}/history", tag = "catalog", security(("token" = ["read"])),
     params(
@@ -212,7 +212,7 @@ async fn history(
         .map(Change::try_from)
         .collect::<Result<_, _>>()?;
     if items.is_empty() {
-        let detail = format!("nothing is kept of the entity {reference}");
+        let detail = format!("no history is kept for the entity {reference}");
         return Err(Problem::new(Code::NotFound, detail));
     }
     Ok(Json(Page::whole(items)))

@@ -43,7 +43,7 @@ async fn watch(api: &ApiState) {
                 let is_new = |last: &mut EventSequence| std::mem::replace(last, bounds.last) != bounds.last;
                 api.event_bell.rung.send_if_modified(is_new);
             }
-            Err(error) => tracing::debug!(error = full_text(&error), "the log of events cannot be watched"),
+            Err(error) => tracing::debug!(error = full_text(&error), "the event log cannot be watched"),
         }
         tokio::select! {
             () = wakeups.next() => {}

@@ -60,7 +60,7 @@ fn topics_of(topics: Option<&str>) -> Result<Vec<TopicGlob>, Problem> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
-    /// Topics or patterns such as `github.*`, divided by commas.
+    /// Topics or patterns such as `github.*`, separated by commas.
     topics: Option<String>,
     /// Deliveries of this hook.
     hook: Option<String>,
@@ -70,11 +70,11 @@ struct ListQuery {
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     deliveries: bool,
-    /// Stored at this moment or later.
+    /// Only events stored at or after this time.
     since: Option<Time>,
-    /// Events of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of events per response, 1 to 1,000 (default 100).
     limit: Option<u32>,
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
 }
 
@@ -116,22 +116,22 @@ async fn list(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct FollowQuery {
-    /// `next` of the answer before; absent: see `from`.
+    /// `next` of the previous response. If absent, see `from`.
     after: Option<String>,
-    /// Where a reader without `after` begins: `now`, `beginning`, or a time; absent: the oldest event that is kept.
+    /// Where to start without `after`: `now`, `beginning`, or a time. Default: the oldest retained event.
     #[param(value_type = Option<String>)]
     from: Option<StartAt>,
-    /// Topics or patterns such as `github.*`, divided by commas.
+    /// Topics or patterns such as `github.*`, separated by commas.
     topics: Option<String>,
-    /// Events of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of events per response, 1 to 1,000 (default 100).
     limit: Option<u32>,
     /// Seconds to wait for an event if there is none, 0 to 30.
     #[serde(default)]
     wait: u64,
 }
 
-/// Events after a position, in commit order, with their content. With `wait` and none there, the answer comes with the next one,
-/// or empty after so many seconds.
+/// Events after a position, in commit order, with their content. With `wait`, if there are none, the response is delayed
+/// until the next event, or is empty when the wait ends.
 #[utoipa::path(
     get, path = "/events/log", tag = "events", params(FollowQuery), security(("token" = ["read"])),
     responses((status = 200, body = Events)),

@@ -54,7 +54,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 "send the body with Content-Type: application/json",
             )),
             Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Problem::new(Code::BodyTooLarge, "send less at once"))
+                Err(Problem::new(Code::BodyTooLarge, "send a smaller body"))
             }
             Err(error) if timed_out(&error) => Err(Problem::new(
                 Code::RequestTimeout,
@@ -87,7 +87,7 @@ fn explain(text: &str) -> Problem {
                 None if known.is_empty() => "none is expected".to_owned(),
                 None => format!("there are {}", known.join(", ")),
             };
-            Problem::new(Code::UnknownField, format!("{field} is not known; {hint}"))
+            Problem::new(Code::UnknownField, format!("{field} is unknown; {hint}"))
         }
         _ => Problem::new(Code::InvalidRequest, text),
     }
@@ -101,8 +101,8 @@ mod tests {
     fn an_unknown_field_is_named_with_the_nearest_known_one() {
         let problem = explain("Failed to deserialize query string: unknown field `limt`, expected `after` or `limit`");
         assert_eq!(problem.code, Code::UnknownField);
-        assert_eq!(problem.detail, "limt is not known; did you mean limit?");
+        assert_eq!(problem.detail, "limt is unknown; did you mean limit?");
         let problem = explain("unknown field `colour`, expected one of `after`, `limit`, `wait`");
-        assert_eq!(problem.detail, "colour is not known; there are after, limit, wait");
+        assert_eq!(problem.detail, "colour is unknown; there are after, limit, wait");
     }
 }

@@ -28,11 +28,11 @@ pub(super) fn router() -> ApiRouter {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
-    /// The last so many hours, 1 to 24; 6 unless said otherwise.
+    /// Number of past hours, 1 to 24 (default 6).
     pub(super) hours: Option<u32>,
 }
 
-/// Figures of the whole store, one of each minute, oldest first. Minutes in which no scheduler ran are left out.
+/// Figures of the whole store, one sample per minute, oldest first. Minutes in which no scheduler ran are missing.
 #[utoipa::path(
     get, path = "/history", tag = "operations", params(HistoryQuery), security(("token" = ["read"])),
     responses((status = 200, body = Page<Figures>)),
@@ -86,13 +86,13 @@ pub(super) async fn progress(
 fn since(api: &ApiState, hours: Option<u32>) -> Result<Timestamp, Problem> {
     let hours = hours.unwrap_or(6);
     if !(1..=MAX_HOURS).contains(&hours) {
-        let detail = format!("hours takes a number from 1 to {MAX_HOURS}");
+        let detail = format!("hours must be a number from 1 to {MAX_HOURS}");
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
     Ok(Timestamp(api.clock.now().0 - i64::from(hours) * 3_600_000))
 }
 
-/// What the store takes, by table.
+/// The size of the store, by table.
 #[utoipa::path(
     get, path = "/storage", tag = "operations", security(("token" = ["read"])),
     responses((status = 200, body = Storage)),

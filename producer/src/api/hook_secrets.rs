@@ -29,10 +29,10 @@ pub(super) fn router() -> ApiRouter {
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakeHookSecret {
-    /// Make another one; webhooks that are signed with the one before are still accepted.
+    /// Generate a new one; webhooks signed with the previous one are still accepted.
     #[serde(default)]
     pub rotate: bool,
-    /// Show the one that was made before, to give it to one more place. The audit log keeps who was shown it.
+    /// Show the existing one, for use in one more place. The audit log records who saw it.
     #[serde(default)]
     pub reveal: bool,
 }
@@ -40,15 +40,15 @@ pub struct TakeHookSecret {
 /// A hook's secret.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct HookSecret {
-    /// What the provider is to sign with; absent: it was made before, and `reveal` was not asked for.
+    /// The secret for the provider to sign with. Absent if it was created earlier and `reveal` was not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// It was made by this request.
+    /// Whether it was created by this request.
     pub created: bool,
 }
 
-/// The secret of a hook with `stored_secret`, to be given to the provider. It is shown when it is made: by the first request, and
-/// by one with `rotate`. Later it is shown only if `reveal` asks for it. It is in the store, sealed, before it is answered.
+/// The secret of a hook with `stored_secret`, for use at the provider. It is shown when it is created, by the first request
+/// or by one with `rotate`, and later only with `reveal`. It is sealed and stored before it is returned.
 #[utoipa::path(
     post, path = "/hooks/{name}/secret", tag = "access", security(("token" = ["admin"])), request_body = TakeHookSecret,
     params(("name" = String, Path, description = "Name of the hook")),
@@ -91,8 +91,9 @@ pub(super) async fn secret_of<R>(
 ) -> Result<(Secret, bool), Problem> {
     let name = &hook.name;
     if !hook.stored_secret {
-        let why =
-            format!("hook {name} has its secret in the configuration; say stored_secret: true to have it kept here");
+        let why = format!(
+            "the secret of hook {name} is in the configuration; set stored_secret: true to keep it in the store"
+        );
         return Err(Problem::new(Code::InvalidRequest, why));
     }
     let invalid = |error: SealingError| Problem::new(Code::InvalidRequest, error.to_string());

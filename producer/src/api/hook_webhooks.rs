@@ -33,12 +33,12 @@ pub(super) fn router() -> ApiRouter {
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterWebhooks {
-    /// Make another secret first; webhooks that are signed with the one before are still accepted.
+    /// Generate a new secret first; webhooks signed with the previous one are still accepted.
     #[serde(default)]
     pub rotate: bool,
 }
 
-/// What came of a hook's webhooks at their provider.
+/// The result of an act on a hook's webhooks at their provider.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub struct HookWebhooks {
     /// Those that have the hook's address.
@@ -58,7 +58,7 @@ pub struct Webhook {
     pub enabled: bool,
     /// What it tells of.
     pub events: Vec<String>,
-    /// What became of the newest delivery, if the provider tells.
+    /// The status of the latest delivery, if the provider reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
     /// What was done: `verified`, `created`, `updated`.
@@ -78,7 +78,7 @@ impl From<Registered> for Webhook {
     }
 }
 
-/// Has the provider send a test to each webhook that has the hook's address.
+/// Makes the provider send a test delivery to each webhook with the hook's address.
 #[utoipa::path(
     post, path = "/hooks/{name}/verify", tag = "events", security(("token" = ["operate"])),
     params(("name" = String, Path, description = "Name of the hook")),
@@ -98,8 +98,8 @@ async fn verify(
     Ok(Answer(webhooks(verified.map(|all| all.into_iter().map(Ok).collect()))))
 }
 
-/// Makes or updates the webhooks of a hook. With `rotate` they get another secret, which is in the store before the provider
-/// learns it; those that fail are mended by another request without `rotate`.
+/// Creates or updates the webhooks of a hook. With `rotate`, they get a new secret, which is stored before it is sent to the
+/// provider. To repair webhooks that failed, send another request without `rotate`.
 #[utoipa::path(
     post, path = "/hooks/{name}/register", tag = "events", security(("token" = ["admin"])), request_body = RegisterWebhooks,
     params(("name" = String, Path, description = "Name of the hook")),
@@ -153,7 +153,7 @@ async fn patiently<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
     tokio::time::timeout(PATIENCE, work).await.map_err(|_| {
         let seconds = PATIENCE.as_secs();
         let detail = format!(
-            "the provider took more than {seconds} s; what it did stays. `tideline hooks` in a terminal waits longer"
+            "the provider took more than {seconds} s; what it has done so far remains. `tideline hooks` in a terminal waits longer"
         );
         Problem::new(Code::Unavailable, detail)
     })

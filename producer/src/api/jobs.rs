@@ -45,9 +45,9 @@ struct JobsQuery {
     source: Option<String>,
     /// With this key.
     key: Option<String>,
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
-    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of records per response, 1 to 1,000 (default 100).
     limit: Option<u32>,
 }
 
@@ -95,13 +95,13 @@ struct PartitionsQuery {
     /// In this state.
     #[param(value_type = Option<words::JobState>)]
     state: Option<JobState>,
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
-    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of records per response, 1 to 1,000 (default 100).
     limit: Option<u32>,
 }
 
-/// The partitions of a source's newest cycle: the jobs that read them, by number.
+/// The partitions of a source's latest cycle: the jobs that read them, by number.
 #[utoipa::path(
     get, path = "/sources/{name}/partitions", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name"), PartitionsQuery),
@@ -166,7 +166,7 @@ fn version(job: &JobRecord) -> String {
     version.tag()
 }
 
-/// Why a job does what it does, or does nothing.
+/// Explains what a job is doing or waiting for.
 #[utoipa::path(
     get, path = "/jobs/{id}/why", tag = "jobs", security(("token" = ["read"])),
     params(("id" = i64, Path, description = "Its number")),
@@ -198,7 +198,7 @@ async fn retry(
     Ok((StatusCode::ACCEPTED, Answer(job.try_into()?)))
 }
 
-/// Gives up a job that is not a partition of a source; whoever runs it writes nothing more.
+/// Cancels a job that is not a partition of a source. A worker that is running it can write nothing more.
 #[utoipa::path(
     post, path = "/jobs/{id}/cancel", tag = "jobs", security(("token" = ["operate"])),
     params(("id" = i64, Path, description = "Its number")),
@@ -215,7 +215,7 @@ async fn cancel(
     Ok((StatusCode::ACCEPTED, Answer(job.try_into()?)))
 }
 
-/// Inserts or supersedes jobs. A job whose args are as they were is nothing to do: `unchanged`.
+/// Inserts or supersedes jobs. A job whose args have not changed is left alone: `unchanged`.
 #[utoipa::path(
     post, path = "/jobs", tag = "jobs", security(("token" = ["operate"])), request_body = Enqueue,
     responses((status = 202, body = EnqueueAnswer)),

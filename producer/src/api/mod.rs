@@ -123,7 +123,7 @@ impl ApiState {
     /// Does what the principal of a request asks, and writes it down.
     pub(crate) async fn perform<R>(&self, by: &By<R>, deed: Deed) -> Result<Performed, Problem> {
         if by.if_match.is_some() && !deed.has_version() {
-            let detail = "this act takes no If-Match: what it is done to has no ETag";
+            let detail = "this act does not accept If-Match: its record has no ETag";
             return Err(Problem::new(Code::InvalidRequest, detail));
         }
         let idempotency = by.idempotency_key.clone().map(|key| Idempotency {

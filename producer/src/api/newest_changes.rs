@@ -35,17 +35,18 @@ pub(super) fn router() -> ApiRouter {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct NewestQuery {
-    /// Of entities that this source owns, or owned.
+    /// Only changes of entities that this source owns or owned.
     source: Option<String>,
     /// Of this kind.
     #[param(value_type = Option<words::ChangeKind>)]
     change: Option<ChangeKind>,
-    /// Of entities whose reference contains this text.
+    /// Only changes of entities whose reference contains this text.
     text: Option<String>,
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
-    /// Changes of one answer, 1 to 1,000; 100 unless said otherwise. An answer looks for a moment only, so that filters which leave
-    /// most out make it fewer, to none: go on as long as there is a `next_page_token`.
+    /// Maximum number of changes per response, 1 to 1,000 (default 100). Each request searches only for a moment, so a
+    /// response may contain fewer, or none, if filters exclude most changes: continue as long as there is a
+    /// `next_page_token`.
     limit: Option<u32>,
 }
 

@@ -35,7 +35,7 @@ async fn workers(State(api): State<Arc<ApiState>>, _: By<Read>) -> Result<Json<P
     Ok(Json(Page::whole(workers.into_iter().map(Into::into).collect())))
 }
 
-/// The configuration as the process that answers sees it. Secrets are hidden.
+/// The configuration of the process that responds. Secrets are hidden.
 #[utoipa::path(
     get, path = "/configuration", tag = "operations", security(("token" = ["operate"])),
     responses((status = 200, body = Configuration)),
@@ -45,7 +45,7 @@ async fn configuration(State(api): State<Arc<ApiState>>, by: By<Operate>) -> Res
     let settings = api
         .settings
         .as_deref()
-        .ok_or_else(|| Problem::new(Code::NotFound, "the process that answers has no configuration file"))?;
+        .ok_or_else(|| Problem::new(Code::NotFound, "the process that responds has no configuration file"))?;
     Ok(Json(shown(settings)))
 }
 

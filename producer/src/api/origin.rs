@@ -51,8 +51,8 @@ async fn show(
 /// Revisions of one answer.
 const REVISIONS: u32 = 20;
 
-/// The newest states of an entity, newest first, each with what changed. What an entity was is kept for seven days after it was
-/// modified, unless a commit modified more than a thousand entities.
+/// The latest states of an entity, newest first, each with its changes. Earlier states are kept for seven days after a
+/// modification, unless the commit modified more than a thousand entities.
 #[utoipa::path(
     get, path = "/revisions", tag = "catalog", params(OriginQuery), security(("token" = ["read"])),
     responses((status = 200, body = Page<Revision>)),

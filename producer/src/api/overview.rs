@@ -25,8 +25,8 @@ pub(super) fn router() -> ApiRouter {
         .routes(routes!(unseen))
 }
 
-/// A source with what it waits for, its last ten cycles, and what of it needs a look: malformed items, references that several
-/// pages show, entities that the newest cycles did not see; ten of each.
+/// A source with what it is waiting for, its last ten cycles, and what needs attention: malformed items, references on
+/// several pages, and entities that the latest cycles did not see; ten of each.
 #[utoipa::path(
     get, path = "/sources/{name}/overview", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
@@ -55,7 +55,7 @@ async fn overview(
     }))
 }
 
-/// References that items on more than one page of a source give. The lowest partition and page wins.
+/// References of items on more than one page of a source. The lowest partition and page wins.
 #[utoipa::path(
     get, path = "/sources/{name}/collisions", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name"), NewestQuery),

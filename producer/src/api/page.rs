@@ -25,7 +25,7 @@ pub fn limit_of(limit: Option<u32>) -> Result<u32, Problem> {
     if (1..=MAX_LIMIT).contains(&limit) {
         return Ok(limit);
     }
-    let detail = format!("limit takes a number from 1 to {MAX_LIMIT}");
+    let detail = format!("limit must be a number from 1 to {MAX_LIMIT}");
     Err(Problem::new(Code::InvalidRequest, detail))
 }
 
@@ -48,7 +48,7 @@ pub fn key_of<T: DeserializeOwned>(token: Option<&str>) -> Result<Option<T>, Pro
         Some(key) => Ok(Some(key)),
         None => Err(Problem::new(
             Code::InvalidPageToken,
-            "page_token takes the next_page_token of an answer of the same list",
+            "page_token must be the next_page_token of a response of the same list",
         )),
     }
 }

@@ -111,7 +111,7 @@ impl Plans {
     pub fn start(&self, wanted: PlanRequest) -> Result<PlanStream, Problem> {
         self.planner.check(&wanted.source)?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let detail = "as many plans as plan.concurrency allows are being made; try again later";
+            let detail = "the maximum number of plans (plan.concurrency) is being made; try again later";
             Problem::new(Code::Overloaded, detail)
         })?;
         let (sender, lines) = mpsc::channel(LINES);
@@ -190,7 +190,7 @@ impl ApiState {
         let plans = self.plans.as_ref().ok_or_else(|| {
             Problem::new(
                 Code::NotFound,
-                "the process that answers has no configuration of sources",
+                "the process that responds has no configuration of sources",
             )
         })?;
         plans.start(wanted)
@@ -205,7 +205,7 @@ pub(super) fn router() -> ApiRouter {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct PlanQuery {
-    /// Show only what would become of the entity with this reference. The summary is of the whole source.
+    /// Show only what would happen to the entity with this reference. The summary covers the whole source.
     #[serde(rename = "ref")]
     reference: Option<String>,
 }

@@ -15,7 +15,7 @@ const TYPE_PREFIX: &str = "urn:tideline:problem:";
 
 macro_rules! codes {
     ($($name:ident $word:literal $status:literal $title:literal $doc:literal)*) => {
-        /// What kind of problem it is. Codes are stable: programs may decide by them.
+        /// The kind of problem. Codes are stable, so programs may rely on them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Code {
@@ -38,7 +38,7 @@ macro_rules! codes {
                 match self { $(Self::$name => $status,)* }
             }
 
-            /// In a few words, the same for all problems of the code.
+            /// A short summary, the same for all problems with this code.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
@@ -55,25 +55,26 @@ macro_rules! codes {
 
 codes! {
     InvalidRequest "invalid_request" 400 "The request is not valid"
-        "A parameter, header or body is wrong. `detail` says which one and what it takes."
+        "A parameter, header or body is invalid. `detail` says which one and what is accepted."
     UnknownField "unknown_field" 400 "A field is not known"
-        "A query parameter or a field of the body does not exist. `detail` names it and the nearest one that does."
+        "A query parameter or a field of the body is unknown. `detail` names it and the closest known one."
     InvalidPageToken "invalid_page_token" 400 "The page token is not valid"
-        "`page_token` is not a `next_page_token` of the same list. Start over without it."
+        "`page_token` is not a `next_page_token` of this list. Start over without it."
     Unauthenticated "unauthenticated" 401 "Authentication is required"
-        "Send `Authorization: Bearer` with a token that is known."
+        "Send `Authorization: Bearer` with a valid token."
     TokenExpired "token_expired" 401 "The token has expired"
-        "The token was valid once. Ask an administrator for another one."
+        "The token is no longer valid. Ask an administrator for a new one."
     TokenRevoked "token_revoked" 401 "The token was revoked"
-        "The token was valid once. Ask an administrator for another one."
+        "The token is no longer valid. Ask an administrator for a new one."
     Forbidden "forbidden" 403 "The token does not allow this"
-        "The role of the token, or the sources it is limited to, do not cover the request. `detail` names the role needed."
-    LocalOnly "local_only" 403 "Only local programs may ask"
-        "There is no token yet: only programs of this machine may use the API, at its loopback address. Create a token, or set `TIDELINE_API_TOKEN`."
+        "The token's role, or the sources it is limited to, does not cover the request. `detail` names the required role."
+    LocalOnly "local_only" 403 "Only local programs have access"
+        "There is no token yet: only programs on this machine may use the API, at its loopback address. Create a \
+         token, or set `TIDELINE_API_TOKEN`."
     NotFound "not_found" 404 "Not found"
         "The path or the record does not exist."
     UnknownSource "unknown_source" 404 "The source does not exist"
-        "No source has this name, or the token does not cover it. `detail` names the nearest one."
+        "No source has this name, or the token does not cover it. `detail` names the closest one."
     MethodNotAllowed "method_not_allowed" 405 "The method is not allowed"
         "The path exists, but not with this method. The header `Allow` lists the methods."
     RequestTimeout "request_timeout" 408 "The request took too long to arrive"
@@ -81,25 +82,26 @@ codes! {
     Conflict "conflict" 409 "The state does not allow this"
         "The record is not in a state that allows the act. `detail` says why."
     StartOver "start_over" 410 "The change feed must be read from the start"
-        "The reader would miss changes. Forget what was read and start over with `after=0`."
+        "The reader would miss changes. Discard what was read and start over with `after=0`."
     PreconditionFailed "precondition_failed" 412 "The record has changed"
-        "The record is no longer as `If-Match` says. Read it again and decide anew."
+        "The record no longer matches `If-Match`. Read it again before you decide."
     BodyTooLarge "body_too_large" 413 "The body is too large"
-        "Send less at once."
+        "Send a smaller body."
     UnsupportedMediaType "unsupported_media_type" 415 "The body must be JSON"
         "Send the body with `Content-Type: application/json`."
     IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key was used for another request"
-        "The same `Idempotency-Key` came with another act or other arguments. Use a new key for every act."
+        "The same `Idempotency-Key` was used with a different act or different arguments. Use a new key for every act."
     TooManyAttempts "too_many_attempts" 429 "Too many wrong tokens"
-        "Too many wrong tokens came from this address. Wait as long as `Retry-After` says."
+        "Too many wrong tokens came from this address. Wait for the time in `Retry-After`."
     SourceUnreadable "source_unreadable" 502 "The source cannot be read"
         "A plan could not read its source. `detail` says why. Occurs as the last line of a plan."
     PlanTimeout "plan_timeout" 504 "The plan took too long"
         "A plan was not complete within `plan.timeout`. Occurs as the last line of a plan."
     Internal "internal" 500 "Tideline failed"
-        "A defect or a broken store. The log of the gateway has more, under the request id."
-    Unavailable "unavailable" 503 "The store does not answer"
-        "The store cannot be reached or is overloaded. The same request may work later; with an `Idempotency-Key` it is safe to repeat."
+        "A bug or a broken store. The gateway's log has details under the request id."
+    Unavailable "unavailable" 503 "The store does not respond"
+        "The store cannot be reached or is overloaded. Retry later; with an `Idempotency-Key`, the request is safe to \
+         repeat."
     Overloaded "overloaded" 503 "The gateway is busy"
         "Too many requests or connections at once. Try again later."
 }
@@ -114,7 +116,7 @@ pub struct Problem {
     pub code: Code,
     /// The HTTP status.
     pub status: u16,
-    /// In a few words, the same for all problems of the code.
+    /// A short summary, the same for all problems with this code.
     pub title: Cow<'static, str>,
     /// What is wrong with this request, and what to do.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -179,12 +181,12 @@ impl From<StoreError> for Problem {
             tracing::warn!(error = full_text(&error), "a request failed in the store");
         }
         if let StoreError::StartOver(gap) = error {
-            let detail = format!("{gap}; forget what you have and start over with after=0");
+            let detail = format!("{gap}; discard what you have and start over with after=0");
             return Self::new(code, detail);
         }
         // Where the store is, and who may do what in it, is no business of whoever asks.
         if let StoreError::Config(_) | StoreError::Schema(_) = error {
-            let detail = "the store cannot be used as it is; the log of the gateway says why";
+            let detail = "the store cannot be used in its current state; see the gateway's log";
             return Self::new(code, detail);
         }
         Self::new(code, error.to_string())

@@ -30,14 +30,14 @@ pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(push))
 }
 
-/// What is to be written: at most 1,000 entities, each once.
+/// The entities to write: at most 1,000, each once.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PushRequest {
     /// Entities that are new or changed.
     #[serde(default)]
     upserts: Vec<PushedEntity>,
-    /// Entities that are gone.
+    /// Entities to remove.
     #[serde(default)]
     removals: Vec<PushedRemoval>,
 }
@@ -45,12 +45,12 @@ struct PushRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PushedEntity {
-    /// `kind:namespace/name`; none: as `kind` and `metadata` of the body say.
+    /// `kind:namespace/name`. If absent, it is derived from `kind` and `metadata` in the body.
     #[serde(rename = "ref")]
     reference: Option<String>,
     /// The entity.
     body: Value,
-    /// May not go back: an older one than the store has is not written.
+    /// Must not decrease: a version older than the stored one is not written.
     version: Option<i64>,
 }
 
@@ -64,7 +64,7 @@ struct PushedRemoval {
     version: Option<i64>,
 }
 
-/// What became of each entity.
+/// The result for each entity.
 #[derive(Serialize, ToSchema)]
 struct PushAnswer {
     /// In the order of the upserts.
@@ -81,7 +81,8 @@ struct PushResult {
     outcome: &'static str,
 }
 
-/// Writes entities of a push source, all of them or (with a problem) none. Sending the same again changes nothing.
+/// Writes entities of a push source: all of them or, if there is a problem, none. Sending the same request again changes
+/// nothing.
 #[utoipa::path(
     put, path = "/sources/{name}/entities", tag = "sources", security(("token" = ["push"])),
     request_body = PushRequest,
@@ -96,7 +97,8 @@ async fn push(
     let source = find(&api, &by.principal, &name).await?;
     if source.source_type != "push" {
         let detail = format!(
-            "{name} is of type {}: what it has is read at its source. Entities are written to sources of type push only",
+            "{name} is of type {}: its entities are read from the source. Entities can be written only to sources of \
+             type push",
             source.source_type
         );
         return Err(Problem::new(Code::Conflict, detail));
@@ -162,7 +164,7 @@ fn word(outcome: DeltaOutcome) -> &'static str {
 fn deltas_of(request: PushRequest) -> Result<Vec<Delta>, Problem> {
     let count = request.upserts.len() + request.removals.len();
     if count > MAX_BATCH {
-        let detail = format!("a request has at most {MAX_BATCH} entities, not {count}");
+        let detail = format!("a request may contain at most {MAX_BATCH} entities, not {count}");
         return Err(Problem::new(Code::InvalidRequest, detail));
     }
     let mut deltas = Vec::with_capacity(count);

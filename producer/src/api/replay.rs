@@ -20,8 +20,8 @@ pub(super) fn router() -> ApiRouter {
     OpenApiRouter::new().routes(routes!(replay))
 }
 
-/// Puts an event into the log once more, as if it had come again: rules of sources and subscriptions see the copy. Events that
-/// Tideline tells of itself are not repeated.
+/// Appends a copy of an event to the log, as if it had been received again: source rules and subscriptions see the copy.
+/// Tideline's own events cannot be replayed.
 #[utoipa::path(
     post, path = "/events/{id}/replay", tag = "events", security(("token" = ["operate"])),
     params(("id" = String, Path, description = "Its id")),

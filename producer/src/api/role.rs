@@ -67,7 +67,7 @@ impl Principal {
             SourceScope::All => Ok(()),
             SourceScope::Only { .. } => Err(Problem::new(
                 Code::Forbidden,
-                "the token is limited to some sources, and this concerns the whole store",
+                "the token is limited to certain sources, but this concerns the whole store",
             )),
         }
     }

@@ -60,7 +60,7 @@ async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Answer<P
     Ok(Answer(Page::whole(covered.collect())))
 }
 
-/// One source. Its ETag changes with everything that acts on it are decided by.
+/// One source. Its ETag changes whenever anything changes that acts on it depend on.
 #[utoipa::path(
     get, path = "/sources/{name}", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
@@ -96,7 +96,7 @@ pub(crate) async fn find(api: &ApiState, principal: &Principal, name: &str) -> R
     Err(Problem::unknown_source(name, &known))
 }
 
-/// A source with its newest cycle and what it waits for.
+/// A source with its latest cycle and what it is waiting for.
 #[utoipa::path(
     get, path = "/sources/{name}/why", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
@@ -115,7 +115,7 @@ async fn explain(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct NewestQuery {
-    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of records per response, 1 to 1,000 (default 100).
     pub(super) limit: Option<u32>,
 }
 
@@ -137,7 +137,7 @@ async fn cycles(
     Ok(Answer(Page::whole(cycles.into_iter().map(Cycle::from).collect())))
 }
 
-/// Items of a source that are no entities, newest first. They are kept from the sweep.
+/// Items of a source that could not become entities, newest first. They are exempt from the sweep.
 #[utoipa::path(
     get, path = "/sources/{name}/malformed", tag = "sources", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name"), NewestQuery),
@@ -168,7 +168,7 @@ async fn command(api: &ApiState, by: &By<Operate>, source: String, command: Sour
     Ok((StatusCode::ACCEPTED, Answer(Accepted::new(source, act))))
 }
 
-/// Asks for a cycle as soon as none is running; unblocks a blocked source.
+/// Requests a cycle, which starts as soon as none is running; unblocks a blocked source.
 #[utoipa::path(
     post, path = "/sources/{name}/refresh", tag = "sources", security(("token" = ["operate"])),
     params(("name" = String, Path, description = "Its name")),
@@ -178,7 +178,7 @@ async fn refresh(State(api): State<Arc<ApiState>>, by: By<Operate>, Path(name): 
     command(&api, &by, name, SourceCommand::Refresh(Trigger::Manual)).await
 }
 
-/// Runs nothing of the source until it is resumed; a running burst stops after its page.
+/// Stops running the source until it is resumed; a running burst stops after its current page.
 #[utoipa::path(
     post, path = "/sources/{name}/pause", tag = "sources", security(("token" = ["operate"])),
     params(("name" = String, Path, description = "Its name")),
@@ -188,7 +188,7 @@ async fn pause(State(api): State<Arc<ApiState>>, by: By<Operate>, Path(name): Pa
     command(&api, &by, name, SourceCommand::Pause).await
 }
 
-/// Goes on after a pause.
+/// Resumes after a pause.
 #[utoipa::path(
     post, path = "/sources/{name}/resume", tag = "sources", security(("token" = ["operate"])),
     params(("name" = String, Path, description = "Its name")),
@@ -208,8 +208,8 @@ async fn cancel(State(api): State<Arc<ApiState>>, by: By<Operate>, Path(name): P
     command(&api, &by, name, SourceCommand::Cancel).await
 }
 
-/// Cancels the running cycle and forgets cursors and page memories, so that the next cycle reads everything. With `delete` the
-/// entities of the source are deleted too; if `remaining` is more than 0, repeat the request.
+/// Cancels the running cycle and discards cursors and remembered pages, so the next cycle reads everything. With `delete`,
+/// the source's entities are deleted too; if `remaining` is more than 0, repeat the request.
 #[utoipa::path(
     post, path = "/sources/{name}/reset", tag = "sources", security(("token" = ["operate"])), request_body = Reset,
     params(("name" = String, Path, description = "Its name")),
@@ -245,7 +245,7 @@ async fn reset(
     Ok((status, Answer(accepted)))
 }
 
-/// Does the held sweep that the person saw: if another one is held by now, the answer is 409.
+/// Approves the held sweep that the caller saw. If a different one is held by now, the response is 409.
 #[utoipa::path(
     post, path = "/sources/{name}/approve", tag = "sources", security(("token" = ["operate"])), request_body = Approval,
     params(("name" = String, Path, description = "Its name")),
@@ -268,7 +268,7 @@ async fn approve(
     command(&api, &by, name, approved).await
 }
 
-/// Drops the held sweep: its entities stay until the source shows them again and drops them again.
+/// Rejects the held sweep: its entities stay until the source shows them and then drops them again.
 #[utoipa::path(
     post, path = "/sources/{name}/reject", tag = "sources", security(("token" = ["operate"])),
     params(("name" = String, Path, description = "Its name")),

@@ -130,7 +130,7 @@ pub(super) async fn respond<L: List>(api: &ApiState, list: L, limit: u32) -> Res
     let permit = Arc::clone(&api.readers)
         .acquire_owned()
         .await
-        .map_err(|_| Problem::new(Code::Unavailable, "the gateway stops"))?;
+        .map_err(|_| Problem::new(Code::Unavailable, "the gateway is stopping"))?;
     let mut writing = Writing {
         list,
         left: limit,

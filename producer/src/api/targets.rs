@@ -52,7 +52,7 @@ async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Answer<P
     Ok(Answer(Page::whole(targets.collect())))
 }
 
-/// One target. Its ETag changes when somebody acts on it, and not with every change of the catalog.
+/// One target. Its ETag changes when it is acted on, but not with every change in the catalog.
 #[utoipa::path(
     get, path = "/targets/{name}", tag = "targets", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
@@ -86,7 +86,8 @@ async fn find(api: &ApiState, name: &str) -> Result<TargetRecord, Problem> {
     }
 }
 
-/// How far a target came in the last hours, oldest first, five minutes apart. Times in which no scheduler ran are left out.
+/// The progress of a target in the last hours, oldest first, five minutes apart. Times in which no scheduler ran are
+/// missing.
 #[utoipa::path(
     get, path = "/targets/{name}/history", tag = "targets", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name"), HistoryQuery),
@@ -110,12 +111,12 @@ struct EntitiesQuery {
     /// Only this one.
     #[serde(rename = "ref")]
     reference: Option<String>,
-    /// Only those with an error.
+    /// Only entities with an error.
     #[serde(default)]
     failing: bool,
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
-    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of records per response, 1 to 1,000 (default 100).
     limit: Option<u32>,
 }
 
@@ -163,9 +164,9 @@ struct ObjectsQuery {
     /// Of this entity.
     #[serde(rename = "ref")]
     reference: Option<String>,
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
-    /// Records of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of records per response, 1 to 1,000 (default 100).
     limit: Option<u32>,
 }
 
@@ -211,7 +212,7 @@ async fn command(api: &ApiState, by: &By<Operate>, target: String, command: Targ
     Ok((StatusCode::ACCEPTED, Answer(TargetAct { target, act })))
 }
 
-/// Sends the target nothing until it is resumed; what runs now ends.
+/// Sends the target nothing until it is resumed; running attempts finish.
 #[utoipa::path(
     post, path = "/targets/{name}/pause", tag = "targets", security(("token" = ["operate"])),
     params(("name" = String, Path, description = "Its name")),
@@ -221,7 +222,7 @@ async fn pause(State(api): State<Arc<ApiState>>, by: By<Operate>, Path(name): Pa
     command(&api, &by, name, TargetCommand::Pause).await
 }
 
-/// Goes on after a pause, with whatever changed meanwhile.
+/// Resumes after a pause, with everything that changed in the meantime.
 #[utoipa::path(
     post, path = "/targets/{name}/resume", tag = "targets", security(("token" = ["operate"])),
     params(("name" = String, Path, description = "Its name")),
@@ -231,7 +232,7 @@ async fn resume(State(api): State<Arc<ApiState>>, by: By<Operate>, Path(name): P
     command(&api, &by, name, TargetCommand::Resume).await
 }
 
-/// Looks at the whole catalog again, tries again what was refused, and ends a hold.
+/// Compares the whole catalog again, retries what was refused, and ends a hold.
 #[utoipa::path(
     post, path = "/targets/{name}/resync", tag = "targets", security(("token" = ["operate"])),
     params(("name" = String, Path, description = "Its name")),

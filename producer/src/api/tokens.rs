@@ -54,7 +54,7 @@ fn generate() -> (String, String) {
     (format!("{PREFIX}{id}_{secret}"), id)
 }
 
-/// All tokens, revoked ones too, without their secrets.
+/// All tokens, including revoked ones, without their secrets.
 #[utoipa::path(
     get, path = "/tokens", tag = "access", security(("token" = ["admin"])),
     responses((status = 200, body = Page<Token>)),
@@ -64,7 +64,7 @@ async fn list(State(api): State<Arc<ApiState>>, _: By<Admin>) -> Result<Answer<P
     Ok(Answer(Page::whole(tokens.into_iter().map(Token::from).collect())))
 }
 
-/// Creates a token. The answer shows it this once.
+/// Creates a token. It is shown only in this response.
 #[utoipa::path(
     post, path = "/tokens", tag = "access", security(("token" = ["admin"])), request_body = NewToken,
     responses((status = 201, body = CreatedToken)),
@@ -94,7 +94,7 @@ async fn create(
     });
     let token = found
         .next()
-        .ok_or_else(|| Problem::new(Code::NotFound, "the token was revoked meanwhile"))?;
+        .ok_or_else(|| Problem::new(Code::NotFound, "the token was revoked in the meantime"))?;
     let created = CreatedToken {
         token: token.into(),
         secret: (!performed.repeated).then_some(secret),
@@ -119,7 +119,7 @@ fn check(new: &NewToken) -> Result<(), Problem> {
     }
 }
 
-/// Revokes a token: it opens nothing any more.
+/// Revokes a token: it no longer grants access.
 #[utoipa::path(
     delete, path = "/tokens/{id}", tag = "access", security(("token" = ["admin"])),
     params(("id" = String, Path, description = "The part of the token after `tdl_`, up to the next `_`")),

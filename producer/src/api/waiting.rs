@@ -53,7 +53,13 @@ impl<'a> Waiting<'a> {
         }
         if self.waiter.is_none() {
             let waiter = self.api.waiters.try_acquire();
-            let overloaded = |_| Problem::new(Code::Overloaded, "too many requests wait; ask with wait 0");
+            let overloaded = |_| {
+                Problem::new(
+                    Code::Overloaded,
+                    "too many requests are waiting; send the request with \
+            wait=0",
+                )
+            };
             self.waiter = Some(waiter.map_err(overloaded)?);
         }
         if let Look::Nothing(due) = found {

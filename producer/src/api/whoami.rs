@@ -15,7 +15,7 @@ pub(super) fn router() -> ApiRouter {
     OpenApiRouter::<Arc<ApiState>>::new().routes(routes!(whoami))
 }
 
-/// Who asks, with which role. Every token may.
+/// The caller's identity and role. Available to every token.
 #[utoipa::path(
     get, path = "/whoami", tag = "access", security(("token" = [])),
     responses((status = 200, body = Identity)),

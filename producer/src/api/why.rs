@@ -37,7 +37,7 @@ struct WhyQuery {
     subject: String,
 }
 
-/// Why a source or a job does what it does, or does nothing. Looks for a source first, then for a job of that number or key.
+/// Explains what a source or job is doing or waiting for. Looks for a source first, then for a job with that number or key.
 #[utoipa::path(
     get, path = "/why", tag = "operations", params(WhyQuery), security(("token" = ["read"])),
     responses((status = 200, body = Explanation)),
@@ -107,7 +107,7 @@ pub(super) async fn of_job(api: &ApiState, job: &JobRecord) -> Result<Why, Probl
     Ok(Why::new(subject, why(facts, api.clock.now())))
 }
 
-/// A source with its newest cycle and what it waits for.
+/// A source with its latest cycle and what it is waiting for.
 pub(super) async fn of_source(api: &ApiState, source: SourceRecord) -> Result<SourceStatus, Problem> {
     let cycles = api.store.list_cycles(source.id, CYCLES).await?;
     let reason = reason_of_source(&*api.store, &source, cycles.first(), api.clock.now()).await?;
@@ -158,7 +158,7 @@ async fn open_partitions(store: &dyn Store, source: &SourceRecord) -> Result<Vec
     Ok(partitions)
 }
 
-/// The whole store in a few numbers, and every source with what it waits for.
+/// An overview of the whole store, and every source with what it is waiting for.
 #[utoipa::path(
     get, path = "/status", tag = "operations", security(("token" = ["read"])),
     responses((status = 200, body = Status)),

@@ -55,12 +55,14 @@ fn rows(viewer: &Viewer, entities: &List<Entity>, query: &Fields) -> Markup {
     html! {
         @if entities.items.is_empty() {
             p.empty {
-                @if entities.next_page_token.is_some() { "None so far. A search looks for a moment at a time: go on with the next page." }
+                @if entities.next_page_token.is_some() { "None so far. A search runs only for a moment at a time: \
+                continue with the next page." }
                 @else if let Some(wider) = wider(query) {
                     "No entity has this name. " a href=(wider[0]) { "Names that begin with it" } " · " a href=(wider[1]) { "Names that contain it" }
                 }
                 @else if query.any(FILTERS) { "No entity matches. " a href="/catalog" { "Show all" } }
-                @else { "The catalog is empty until the first page of a source is read. " a href="/" { "See what sources do" } }
+                @else { "The catalog is empty until the first page of a source is read. " a href="/" { "See what \
+                sources are doing" } }
             }
         } @else {
             div.scroll tabindex="0" { table {

@@ -74,7 +74,7 @@ fn refreshed(reading: &Refreshed, changes: &[Change]) -> Markup {
                 "read again: " a href={ "/jobs/" (reading.job) } { (reading.key) }
                 @if let Some(error) = &reading.error { p.error { (error.lines().next().unwrap_or_default()) } }
                 @if reading.state == JobState::Done {
-                    @if changes.is_empty() { p.soft { "No change that is still the newest of its entity." } }
+                    @if changes.is_empty() { p.soft { "No change that is still the latest of its entity." } }
                     @else {
                         ul.plain {
                             @for change in changes.iter().take(CHANGES) { li { (changed(change)) } }

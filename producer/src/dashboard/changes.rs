@@ -88,7 +88,8 @@ fn rows(viewer: &Viewer, changes: &List<Change>, query: &Fields) -> Markup {
     html! {
         @if changes.items.is_empty() {
             p.empty {
-                @if changes.next_page_token.is_some() { "Nothing matches among the newest changes. Go on with older ones." }
+                @if changes.next_page_token.is_some() { "Nothing matches among the newest changes. Continue with \
+                older ones." }
                 @else if query.any(FILTERS) { "No change matches. " a href="/changes" { "Show all" } }
                 @else { "Nothing has changed yet. Each page that a source's cycle commits adds its changes here." }
             }

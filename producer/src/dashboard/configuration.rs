@@ -36,7 +36,7 @@ impl Keys {
             section aria-labelledby="configuration-title" {
                 h2 #configuration-title { (title) }
                 div.card {
-                    @if given.is_empty() { p.soft { "The configuration gives nothing here: all of it is defaults." } }
+                    @if given.is_empty() { p.soft { "Nothing is configured here: all values are defaults." } }
                     (list(&given))
                     @if !defaults.is_empty() {
                         details.defaults {

@@ -12,7 +12,7 @@ pub(super) fn section(viewer: &Viewer, drifts: &[Drift]) -> Markup {
     html! {
         @if !drifts.is_empty() {
             section aria-labelledby="drift-title" {
-                h2 #drift-title { "Drift: changed, and no event told of it" }
+                h2 #drift-title { "Drift: changed, but not reported by an event" }
                 div.scroll tabindex="0" { table {
                     thead { tr { th.number { "Cycle" } th { "Found" } th.number { "Missing" } th.number { "Extra" } th.number { "Diverged" } } }
                     tbody { @for drift in drifts {

@@ -44,7 +44,7 @@ async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
     asked.extend([("limit", ROWS), ("page_token", query.get("page_token"))]);
     let events: List<Event> = viewer.list("/v1/events", &asked).await?;
     let content = html! {
-        header.page { h1 { "Events" } p { "Webhooks received, and what Tideline tells of itself" } (live_state()) }
+        header.page { h1 { "Events" } p { "Webhooks received, and Tideline's own events" } (live_state()) }
         (filters("/events", FILTERS, &query))
         (live("events", rows(&viewer, &events, &query)))
         (command(&same(&query)))
@@ -75,7 +75,7 @@ fn rows(viewer: &Viewer, events: &List<Event>, query: &Fields) -> Markup {
         @if events.items.is_empty() {
             p.empty {
                 @if query.any(FILTERS) { "No event matches. " a href="/events" { "Show all" } }
-                @else { "No event yet. Name a hook in the configuration and send webhooks to " code { "/hooks/NAME" } "." }
+                @else { "No event yet. Add a hook to the configuration and send webhooks to " code { "/hooks/NAME" } "." }
             }
         } @else {
             div.scroll tabindex="0" { table {
@@ -132,7 +132,8 @@ async fn show(viewer: Viewer, Path(id): Path<String>) -> Result<Page, Failure> {
             section aria-label="Commands" { div.actions { (Question {
                 path: &format!("/events/{}/replay", event.id),
                 label: "Replay",
-                text: html! { p { "Put this event into the log once more? Rules of sources and subscriptions see it as if it had come again." } },
+                text: html! { p { "Append this event to the log again? Source rules and subscriptions see it as if it \
+                had been received again." } },
                 yes: "Replay",
                 danger: false,
                 reason: false,

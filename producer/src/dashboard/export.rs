@@ -66,7 +66,7 @@ async fn export(viewer: Viewer, Query(query): Query) -> Result<Response, Failure
         "" | "ndjson" => (Format::Ndjson, "catalog.ndjson", "application/x-ndjson"),
         "yaml" => (Format::Yaml, "catalog.yaml", "application/yaml"),
         other => {
-            let detail = format!("format takes ndjson or yaml, not {other}");
+            let detail = format!("format must be ndjson or yaml, not {other}");
             return Err(Problem::new(Code::InvalidRequest, detail).into());
         }
     };

@@ -1,4 +1,4 @@
-//! A sweep that waits for a person: what would go, by kind and with samples, and the question.
+//! A sweep that waits for approval: what would go, by kind and with samples, and the question.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) fn section(viewer: &Viewer, source: &str, held: &Held, unseen: Option
                     (sentence(&held.reason, viewer.now))
                 }
                 @if held.approved {
-                    p { "It is approved, and is done at the end of the cycle that runs now." }
+                    p { "It is approved and will be done at the end of the running cycle." }
                 } @else if viewer.may(Role::Operate) {
                     (decide(source, held, &entities))
                 } @else {
@@ -55,7 +55,7 @@ fn decide(source: &str, held: &Held, entities: &str) -> Markup {
             (Question {
                 path: &format!("{path}/reject"),
                 label: "Reject",
-                text: html! { p { "Keep them all? They stay until the source shows them again and drops them again." } },
+                text: html! { p { "Keep them all? They stay until the source shows them and then drops them again." } },
                 yes: "Keep them",
                 danger: false,
                 reason: false,

@@ -109,7 +109,7 @@ pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
         section aria-labelledby="history-title" {
             h2 #history-title { "Last " (HOURS) " hours" }
             @if samples.is_empty() {
-                p.empty { "A scheduler takes the first figures within a minute." }
+                p.empty { "A scheduler records the first figures within a minute." }
             } @else {
                 div.panels {
                     (panel("Entities read", &grouped(sum(|bucket| bucket.entities)), false, plain(|bucket| bucket.entities, "entities of finished cycles")))
@@ -148,7 +148,7 @@ pub(super) fn progress(steps: &[Progress], what: &str, now: Timestamp) -> Markup
         section aria-labelledby="history-title" {
             h2 #history-title { "Last " (HOURS) " hours" }
             @if steps.is_empty() {
-                p.empty { "A scheduler takes the first figures within five minutes." }
+                p.empty { "A scheduler records the first figures within five minutes." }
             } @else {
                 div.panels {
                     (panel("Passed", &grouped(all), false, draw(|bar| bar.1, "passed")))

@@ -55,7 +55,7 @@ async fn serve(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
 async fn list(viewer: Viewer) -> Result<Page, Failure> {
     let found: List<Hook> = viewer.get("/v1/hooks").await?;
     let content = html! {
-        header.page { h1 { "Hooks" } p { "Where webhooks come in" } (live_state()) }
+        header.page { h1 { "Hooks" } p { "Endpoints that receive webhooks" } (live_state()) }
         (live("hooks", rows(&viewer, &found.items)))
         (request("/v1/hooks"))
     };
@@ -66,13 +66,14 @@ fn rows(viewer: &Viewer, found: &[Hook]) -> Markup {
     html! {
         @if found.is_empty() {
             p.empty {
-                "No hook is configured. Name one under " code { "hooks" } " in the configuration, then let the provider send to "
+                "No hook is configured. Add one under " code { "hooks" } " in the configuration, then have the \
+                 provider send to "
                 code { "/hooks/NAME" } "; " code { "tideline hooks register" } " sets that up at GitHub and HCP Terraform."
             }
         } @else {
             div.scroll tabindex="0" { table {
                 thead { tr {
-                    th { "Hook" } th.wide { "Provider" } th { "State" } th.number { "24 h" } th.wide { "By the hour" }
+                    th { "Hook" } th.wide { "Provider" } th { "State" } th.number { "24 h" } th.wide { "By hour" }
                     th.number { "Refused" } th { "Last webhook" } th.wide { "Last error" }
                 } }
                 tbody { @for hook in found { (row(viewer, hook)) } }
@@ -122,7 +123,7 @@ fn chart(hook: &Hook, hours: i64, height: u32, now: Timestamp) -> Markup {
             }
         })
         .collect();
-    bars(&drawn, height, &format!("Webhooks of {} by the hour", hook.name))
+    bars(&drawn, height, &format!("Webhooks of {} by hour", hook.name))
 }
 
 async fn show(viewer: Viewer, name: &str) -> Result<Page, Failure> {
@@ -149,7 +150,7 @@ fn figures(viewer: &Viewer, hook: &Hook) -> Markup {
     html! {
         section {
             @if let Some(since) = hook.silent_since {
-                p.notice.warn { strong { "Nothing has come for much longer than usual" } ", known " (ago(since.0, now))
+                p.notice.warn { strong { "Nothing has arrived for much longer than usual" } ", known " (ago(since.0, now))
                     ". Was the webhook deleted at the provider, or its URL changed?" }
             }
             @if let (Some(error), Some(at)) = (&hook.last_error, hook.last_error_at) {
@@ -166,7 +167,7 @@ fn figures(viewer: &Viewer, hook: &Hook) -> Markup {
             }
         }
         section aria-labelledby="week-title" {
-            h2 #week-title { "Seven days by the hour" }
+            h2 #week-title { "Seven days by hour" }
             (chart(hook, WEEK, 84, now))
             ul.legend { li { "stored" } li.failed { "refused, or to be sent again" } }
         }

@@ -103,14 +103,14 @@ fn rows(viewer: &Viewer, jobs: &List<Job>, query: &Fields) -> Markup {
     html! {
         @if jobs.items.is_empty() {
             p.empty {
-                @if jobs.next_page_token.is_some() { "None among the jobs looked at so far. Go on with the next page." }
+                @if jobs.next_page_token.is_some() { "None among the jobs searched so far. Continue with the next page." }
                 @else if query.any(FILTERS) { "No job matches. " a href="/jobs" { "Show all" } }
                 @else { "The queue is empty. A source's cycle fills it, and so does a program that enqueues with POST /v1/jobs." }
             }
         } @else {
             div.scroll tabindex="0" { table {
                 thead { tr {
-                    @if choose { th { input type="checkbox" data-all="job" aria-label="Choose all of this page"; } }
+                    @if choose { th { input type="checkbox" data-all="job" aria-label="Select all on this page"; } }
                     th.number { "Job" } th { "Kind and key" } th { "State" } th.number.wide { "Attempt" } th.wide { "Due" } th { "Changed" }
                 } }
                 tbody { @for job in &jobs.items { (row(viewer, job, choose)) } }
@@ -128,14 +128,14 @@ fn many(viewer: &Viewer, query: &Fields) -> Markup {
             input type="hidden" name="back" value=(viewer.path);
             @for (name, value) in query.values(FILTERS) { input type="hidden" name=(name) value=(value); }
             div.actions {
-                button { "Retry the chosen ones" }
+                button { "Retry selected" }
                 @if query.get("state") == "parked" {
                     button name="all" value="1" { "Retry all that match" }
                 }
                 details {
-                    summary.button { "Cancel the chosen ones…" }
+                    summary.button { "Cancel selected…" }
                     div.ask {
-                        p { "Give these jobs up? Partitions of a source are left alone: cancel its cycle instead." }
+                        p { "Cancel these jobs? Partitions of a source are left alone: cancel its cycle instead." }
                         div {
                             label for="reason-many" { "Reason, for the audit log" }
                             input #reason-many name="reason" maxlength="500" autocomplete="off";
@@ -222,7 +222,7 @@ fn buttons(job: &Job) -> Markup {
                 (Question {
                     path: &format!("{path}/cancel"),
                     label: "Cancel",
-                    text: html! { p { "Give this job up? Whoever runs it writes nothing more." } },
+                    text: html! { p { "Cancel this job? A worker that is running it can write nothing more." } },
                     yes: "Cancel the job",
                     danger: true,
                     reason: true,
@@ -260,7 +260,7 @@ async fn perform(viewer: Viewer, Path((id, act)): Path<(i64, String)>, form: Fie
     let act = match act.as_str() {
         "retry" => (act.as_str(), Act::because(reason)),
         "cancel" => (act.as_str(), Act::because(super::source::needed(reason)?)),
-        other => return Err(Problem::new(Code::NotFound, format!("{other} is no command of a job")).into()),
+        other => return Err(Problem::new(Code::NotFound, format!("{other} is not a command for a job")).into()),
     };
     viewer
         .act(Method::POST, &format!("/v1/jobs/{id}/{}", act.0), act.1)
@@ -288,7 +288,7 @@ async fn cancel_many(viewer: Viewer, form: Fields) -> Result<Response, Failure> 
 fn chosen(form: &Fields) -> Result<Vec<i64>, Problem> {
     let number = |id: &str| {
         id.parse()
-            .map_err(|_| Problem::new(Code::InvalidRequest, "job takes the number of a job"))
+            .map_err(|_| Problem::new(Code::InvalidRequest, "job must be the number of a job"))
     };
     form.all("job").take(MANY).map(number).collect()
 }
@@ -313,7 +313,7 @@ async fn matching(viewer: &Viewer, form: &Fields) -> Result<Vec<i64>, Problem> {
 /// Does an act to each; one that is refused does not keep the others from it, and the first refusal is shown.
 async fn act_on(viewer: &Viewer, act: &str, jobs: &[i64], reason: &str) -> Result<(), Problem> {
     if jobs.is_empty() {
-        return Err(Problem::new(Code::InvalidRequest, "choose at least one job"));
+        return Err(Problem::new(Code::InvalidRequest, "select at least one job"));
     }
     let (mut refused, mut first) = (0, None);
     for id in jobs {
@@ -325,7 +325,7 @@ async fn act_on(viewer: &Viewer, act: &str, jobs: &[i64], reason: &str) -> Resul
     }
     let Some((id, mut problem)) = first else { return Ok(()) };
     problem.detail = format!(
-        "{refused} of {} jobs were refused, the others are done. Job {id}: {}",
+        "{refused} of {} jobs were refused; the others are done. Job {id}: {}",
         jobs.len(),
         problem.detail
     );

@@ -29,7 +29,7 @@ pub(super) fn section(viewer: &Viewer, overview: &Overview) -> Markup {
             @if needs.is_empty() {
                 h2.unseen #needs-title { "Needs you" }
                 p.calm {
-                    "Nothing needs you. " (count(entities, "entity", "entities")) " of "
+                    "Nothing needs attention. " (count(entities, "entity", "entities")) " of "
                     (count(status.sources.len() as u64, "source", "sources")) " are in the catalog."
                 }
             } @else {
@@ -69,7 +69,7 @@ fn parked(overview: &Overview) -> Option<Need> {
     let parked = overview.status.jobs.parked;
     (!overview.parked.is_empty()).then(|| Need {
         bad: true,
-        what: html! { (count(parked, "job is", "jobs are")) " parked: a person has to decide" },
+        what: html! { (count(parked, "job is", "jobs are")) " parked: a decision is needed" },
         why: html! {
             @for job in overview.parked.iter().take(2) {
                 div { (job.kind) " " (job.key) ": " (short(job.last_error.as_deref().unwrap_or("no error was kept"))) }
@@ -129,7 +129,7 @@ fn hook_need(hook: &Hook, now: Timestamp) -> Option<Need> {
         |since| html! { "Known " (ago(since.0, now)) ". Was the webhook deleted at the provider, or its URL changed?" },
     );
     let unproven = (hook.day.unproven > 0 && hook.day.stored == 0)
-        .then(|| html! { "None of the last 24 hours had one that fits. Does the provider have the right secret?" });
+        .then(|| html! { "None in the last 24 hours had a valid one. Does the provider have the right secret?" });
     Some(Need {
         bad: unproven.is_some(),
         what: html! {
@@ -149,7 +149,7 @@ fn fleet_needs(overview: &Overview, now: Timestamp) -> Vec<Need> {
     if status.workers.is_empty() && status.jobs.due > 0 {
         needs.push(Need {
             bad: true,
-            what: html! { (count(status.jobs.due, "job is", "jobs are")) " due and no worker is alive" },
+            what: html! { (count(status.jobs.due, "job is", "jobs are")) " due, but no worker is alive" },
             why: html! { "Start one with `tideline worker`, or `tideline run` for everything in one process." },
             path: "/operations".to_owned(),
             go: "Workers",
@@ -158,7 +158,7 @@ fn fleet_needs(overview: &Overview, now: Timestamp) -> Vec<Need> {
     if let Some(at) = history::idle_since(&overview.history, now) {
         needs.push(Need {
             bad: true,
-            what: html! { "No scheduler is at work: no cycle starts or ends" },
+            what: html! { "No scheduler is running: no cycle starts or ends" },
             why: html! { "The last one was " (ago(at, now)) ". Start one with `tideline scheduler`, or `tideline run` for everything in one process." },
             path: "/operations".to_owned(),
             go: "Operations",

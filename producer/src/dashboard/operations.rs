@@ -86,11 +86,13 @@ fn fleet(viewer: &Viewer, status: &Status, samples: &[Figures]) -> Markup {
                 div { dt { "Changes so far" } dd { (grouped(u64::try_from(status.last_sequence).unwrap_or(0))) } }
             }
             @if status.queue != "healthy" {
-                p.notice { "The queue is degraded, and nothing is lost: workers look for due jobs in the store until it is back." }
+                p.notice { "The queue is degraded, but nothing is lost: workers look for due jobs in the store until \
+                it is back." }
             }
             @if history::idle_since(samples, now).is_some() {
                 p.notice.bad {
-                    "No scheduler is at work: cycles neither start nor end, and jobs of dead workers are not taken back. Start one with "
+                    "No scheduler is running: cycles neither start nor end, and jobs of dead workers are not rescued. \
+                     Start one with "
                     code { "tideline scheduler" } ", or everything with " code { "tideline run" } ". Any number may run at once."
                 }
             }
@@ -138,7 +140,7 @@ async fn findings(
         );
         if !status.sources.iter().any(|known| known.source.name == source.name) {
             found.push(format!(
-                "source {} is in the configuration of this process and not in the store",
+                "source {} is in the configuration of this process but not in the store",
                 source.name
             ));
         }
@@ -147,24 +149,34 @@ async fn findings(
         let name = &known.source.name;
         let ours = configured.iter().find(|source| source.name == *name);
         match (known.source.state, ours) {
-            (SourceState::Orphaned, _) => found.push(format!("source {name} has entities and is no longer in the configuration")),
+            (SourceState::Orphaned, _) => found.push(format!(
+                "source {name} has entities but is no longer in the \
+            configuration"
+            )),
             (SourceState::Blocked, _) => found.push(format!(
                 "source {name} is blocked: {}",
-                known.source.blocked_reason.as_deref().unwrap_or("its configuration is refused")
+                known
+                    .source
+                    .blocked_reason
+                    .as_deref()
+                    .unwrap_or("its configuration is rejected")
             )),
-            (_, None) => found.push(format!("source {name} runs, and the configuration of this process does not have it: do all processes have the same file?")),
+            (_, None) => found.push(format!(
+                "source {name} is running but is not in the configuration of this \
+            process: do all processes have the same file?"
+            )),
             (_, Some(ours)) if ours.source_type != known.source.source_type && known.source.source_type != "demo" => {
-                found.push(format!("source {name} is of another type in the store ({})", known.source.source_type));
+                found.push(format!(
+                    "source {name} is of another type in the store ({})",
+                    known.source.source_type
+                ));
             }
             _ => {}
         }
     }
     let hooks: List<Hook> = viewer.get("/v1/hooks").await?;
     for hook in hooks.items.iter().filter(|hook| !hook.verifies) {
-        found.push(format!(
-            "hook {} does not verify who sends: give it a secret",
-            hook.name
-        ));
+        found.push(format!("hook {} does not verify senders: set a secret", hook.name));
     }
     let subscriptions: List<Subscription> = viewer.get("/v1/subscriptions").await?;
     for subscription in subscriptions
@@ -207,7 +219,8 @@ fn stored(storage: &Storage) -> Markup {
         section aria-labelledby="storage-title" {
             h2 #storage-title { "Store, " (bytes(storage.bytes)) }
             @if storage.tables.is_empty() {
-                p.empty { "What each table takes is not told of a SQLite file this large: finding out would read all of it." }
+                p.empty { "The sizes of tables are not shown for a SQLite file this large: measuring them would read \
+                the whole file." }
             } @else {
                 div.scroll tabindex="0" { table {
                     thead { tr { th { "Table" } th.number { "Size" } @if counted { th.number { "Rows, about" } } th.wide { span.unseen { "Share" } } } }
@@ -231,7 +244,7 @@ async fn audit(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
     asked.extend([("limit", ROWS), ("page_token", query.get("page_token"))]);
     let acts: List<AuditEntry> = viewer.list("/v1/audit", &asked).await?;
     let content = html! {
-        header.page { h1 { "Audit" } p { "What people and programs did, and what they were refused" } (live_state()) }
+        header.page { h1 { "Audit" } p { "What people and programs did, and which acts were refused" } (live_state()) }
         (filters("/audit", FILTERS, &query))
         (live("audit", entries(&viewer, &acts, &query)))
         (command(&query.command("tideline audit", FILTERS)))
@@ -242,7 +255,8 @@ async fn audit(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
 fn entries(viewer: &Viewer, acts: &List<AuditEntry>, query: &Fields) -> Markup {
     html! {
         @if acts.items.is_empty() {
-            p.empty { @if query.any(FILTERS) { "No act matches. " a href="/audit" { "Show all" } } @else { "Nobody has done anything yet." } }
+            p.empty { @if query.any(FILTERS) { "No act matches. " a href="/audit" { "Show all" } } @else { "No acts \
+            yet." } }
         } @else {
             div.scroll tabindex="0" { table {
                 thead { tr { th { "When" } th { "Who" } th { "What" } } }

@@ -46,8 +46,9 @@ async fn ask(viewer: Viewer, Path(name): Path<String>) -> Result<Page, Failure> 
         &name,
         html! {
             section {
-                p { "Reads the whole source, compares it with the catalog, and writes nothing: no entity, no mark, no cursor. How long that "
-                    "takes depends on the source; leaving the page gives it up." }
+                p { "Reads the whole source, compares it with the catalog, and writes nothing: no entity, no mark, no \
+                cursor. How long this "
+                    "takes depends on the source; leaving the page cancels the plan." }
                 div.actions { form method="post" action={ (source_path(&name)) "/plan" } { button.main { "Make a plan" } } }
             }
         },
@@ -121,7 +122,8 @@ impl Making {
                     div.result { p.notice.bad role="alert" { strong { (problem.title) } " " (problem.detail) } }
                 },
                 None => html! {
-                    div.result { p.notice.bad role="alert" { "The plan was cut off: this process stops. Make it again." } }
+                    div.result { p.notice.bad role="alert" { "The plan was interrupted because this process is \
+                    stopping. Make it again." } }
                 },
             };
             self.plan = None;
@@ -257,10 +259,13 @@ fn guard(summary: &PlanSummary) -> Markup {
     html! {
         @match &summary.sweep {
             PlannedSweep::Nothing => {}
-            PlannedSweep::Sweep => { p.notice { "No guard holds the " (removed) ": they are done at the end of the cycle." } }
+            PlannedSweep::Sweep => { p.notice { "No guard holds the " (removed) ": they take effect at the end of the \
+            cycle." } }
             PlannedSweep::Confirm { cycles } => { p.notice { "The " (removed) " are done after " (cycles) " complete cycles in a row without these entities." } }
-            PlannedSweep::Hold { reason } => { p.notice.warn { strong { "A guard would hold the " (removed) " for a person: " } (reason) } }
-            PlannedSweep::Incomplete { reason } => { p.notice.warn { strong { "The source could not be read as a whole: " } (reason) ". Nothing would be removed that the unread part may own." } }
+            PlannedSweep::Hold { reason } => { p.notice.warn { strong { "A guard would hold the " (removed) " for \
+            approval: " } (reason) } }
+            PlannedSweep::Incomplete { reason } => { p.notice.warn { strong { "The source could not be read \
+            completely: " } (reason) ". Nothing that the unread part may own would be removed." } }
         }
     }
 }

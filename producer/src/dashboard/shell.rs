@@ -194,9 +194,9 @@ pub(super) fn problem(problem: &Problem) -> Response {
 
 fn what_next(code: Code) -> &'static str {
     match code {
-        Code::Forbidden => "Sign in with a token that has this role, or ask somebody who does.",
+        Code::Forbidden => "Sign in with a token that has this role, or ask someone who has one.",
         Code::Conflict | Code::PreconditionFailed => {
-            "Somebody or something was faster. Go back, look at it as it is now, and decide again."
+            "Someone or something changed it first. Go back, review the current state, and decide again."
         }
         Code::Unavailable | Code::Overloaded => "Nothing was lost. Reload in a moment.",
         _ => code.explanation(),

@@ -192,7 +192,8 @@ fn commands(source: &Source, path: &str) -> Markup {
                         path: &format!("{path}/reset"),
                         label: "Reset",
                         text: html! {
-                            p { "The next cycle reads everything again: cursors, validators and remembered pages are forgotten. No entity is deleted." }
+                            p { "The next cycle reads everything again: cursors, validators and remembered pages are \
+                            discarded. No entity is deleted." }
                         },
                         yes: "Reset",
                         danger: false,
@@ -205,7 +206,8 @@ fn commands(source: &Source, path: &str) -> Markup {
                     label: "Delete all entities",
                     text: html! {
                         p { strong { (count(entities, "entity goes", "entities go")) } ", with a removal in the change feed for each. "
-                            @if orphaned { "The source is forgotten with the last one." } @else { "The next cycle adds again what the source has then." } }
+                            @if orphaned { "The source is removed with the last one." } @else { "The next cycle adds \
+                            again whatever the source has then." } }
                     },
                     yes: &format!("Delete {}", count(entities, "entity", "entities")),
                     danger: true,
@@ -240,7 +242,7 @@ fn cycles(viewer: &Viewer, source: &Source, rows: usize) -> Markup {
                         tbody { @for cycle in source.cycles.iter().take(rows) { (cycle_row(viewer, cycle)) } }
                     }
                 }
-                @if source.cycles.len() > rows && rows < ALL { p.pager { a href={ (path) "?cycles=all#cycles-title" } { "All cycles that are kept" } } }
+                @if source.cycles.len() > rows && rows < ALL { p.pager { a href={ (path) "?cycles=all#cycles-title" } { "All retained cycles" } } }
             }
         }
     }
@@ -269,7 +271,7 @@ fn partitions(viewer: &Viewer, source: &Source) -> Markup {
     html! {
         @if !source.parked.is_empty() || !source.open.is_empty() {
             section aria-labelledby="partitions-title" {
-                h2 #partitions-title { "Partitions at work" }
+                h2 #partitions-title { "Active partitions" }
                 div.scroll tabindex="0" { table {
                     thead { tr { th { "Partition" } th { "State" } th.wide { "Since" } } }
                     tbody {
@@ -293,9 +295,9 @@ fn malformed(viewer: &Viewer, source: &Source) -> Markup {
     html! {
         @if !source.malformed.is_empty() {
             section aria-labelledby="malformed-title" {
-                h2 #malformed-title { "Items that are no entities" }
+                h2 #malformed-title { "Items that could not become entities" }
                 div.scroll tabindex="0" { table {
-                    thead { tr { th { "Item" } th { "What is wrong" } th.wide { "Where" } th { "Seen" } } }
+                    thead { tr { th { "Item" } th { "Problem" } th.wide { "Where" } th { "Seen" } } }
                     tbody {
                         @for item in &source.malformed {
                             tr {
@@ -308,7 +310,8 @@ fn malformed(viewer: &Viewer, source: &Source) -> Markup {
                         }
                     }
                 } }
-                p.soft { "They are kept from the sweep: fix them at the source, or the expression that reads them." }
+                p.soft { "They are exempt from the sweep: fix them at the source, or fix the expression that reads \
+                them." }
             }
         }
     }
@@ -322,7 +325,7 @@ async fn perform(viewer: Viewer, Path((name, act)): Path<(String, String)>, form
         "reset" => ("reset", Act::with(&Reset { delete: false }, reason)),
         "delete" => ("reset", Act::with(&Reset { delete: true }, needed(reason)?)),
         "approve" => ("approve", Act::with(&approval(&form)?, needed(reason)?)),
-        other => return Err(Problem::new(Code::NotFound, format!("{other} is no command of a source")).into()),
+        other => return Err(Problem::new(Code::NotFound, format!("{other} is not a command for a source")).into()),
     };
     viewer.act(Method::POST, &format!("/v1{path}/{route}"), act).await?;
     let back = if form.get("back") == "/" { "/" } else { path.as_str() };
@@ -347,5 +350,5 @@ fn approval(form: &Fields) -> Result<Approval, Problem> {
 }
 
 fn number(form: &Fields, name: &str) -> Result<u64, Problem> {
-    (form.get(name).parse()).map_err(|_| Problem::new(Code::InvalidRequest, format!("{name} takes a number")))
+    (form.get(name).parse()).map_err(|_| Problem::new(Code::InvalidRequest, format!("{name} must be a number")))
 }

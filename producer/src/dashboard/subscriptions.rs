@@ -55,7 +55,8 @@ async fn list(viewer: Viewer) -> Result<Page, Failure> {
 fn rows(viewer: &Viewer, found: &[Subscription]) -> Markup {
     html! {
         @if found.is_empty() {
-            p.empty { "Nobody follows events or changes yet. " code { "tideline subscriptions create NAME" } " makes one that pulls, is pushed to a URL, or tells people in a chat." }
+            p.empty { "No subscriptions yet. " code { "tideline subscriptions create NAME" } " creates one that \
+            pulls, is pushed to a URL, or notifies people in a chat." }
         } @else {
             div.scroll tabindex="0" { table {
                 thead { tr { th { "Name" } th { "State" } th.wide { "Follows" } th.number.wide { "Last hour" } th.number { "Behind" } th.wide { "Since" } th.number.wide { "Outstanding" } th.number { "Dead letters" } th.wide { "Last error" } } }
@@ -124,7 +125,7 @@ fn facts(viewer: &Viewer, subscription: &Subscription) -> Markup {
             @if let Some(filter) = &subscription.filter { dt { "Filter" } dd { code { (filter) } } }
             @match &subscription.push {
                 Some(push) => { dt { "Sent to" } dd { code { (push.url) } ", " (push.in_flight) " at a time" } }
-                None => { dt { "Sent to" } dd { "nobody: it pulls" } }
+                None => { dt { "Sent to" } dd { "none: it pulls" } }
             }
             dt { "Passed" } dd { (grouped(subscription.last_hour)) " within the last hour" }
             dt { "Behind" } dd { (grouped(subscription.lag)) @if let Some(since) = subscription.behind_since { ", the oldest stored " (ago(since.0, now)) } }
@@ -133,7 +134,8 @@ fn facts(viewer: &Viewer, subscription: &Subscription) -> Markup {
             @if let Some(since) = subscription.failing_since { dt { "Failing since" } dd { (ago(since.0, now)) } }
             @if let Some(next) = subscription.next_try { dt { "Tried again" } dd { (ago(next.0, now)) } }
             @if let Some(error) = &subscription.last_error { dt { "Last error" } dd { p.error { (error) } } }
-            @if let Some(missed) = &subscription.missed_to { dt { "Missed" } dd { "events up to " (missed) " were dropped before it came to them" } }
+            @if let Some(missed) = &subscription.missed_to { dt { "Missed" } dd { "events up to " (missed) " were \
+            dropped before it reached them" } }
             dt { "Made" } dd { (ago(subscription.created_at.0, now)) }
         } }
     }
@@ -148,14 +150,15 @@ fn commands(subscription: &Subscription) -> Markup {
             details {
                 summary.button { "Replay…" }
                 form.ask method="post" action={ (path) "/replay" } {
-                    p { "Go on from another place? What is outstanding is forgotten, and subscribers see again what they had." }
+                    p { "Continue from another position? Outstanding events are discarded, and subscribers receive \
+                    events again." }
                     div {
                         label for="replay-from" { "From" }
                         select #replay-from name="from" {
-                            option value="beginning" { "the beginning of what is kept" }
+                            option value="beginning" { "the oldest retained event" }
                             option value="1h" { "an hour ago" }
                             option value="1d" { "a day ago" }
-                            option value="now" { "now: skip what waits" }
+                            option value="now" { "now: skip what is waiting" }
                         }
                     }
                     div { label for="replay-reason" { "Reason, for the audit log" } input #replay-reason name="reason" maxlength="500" required autocomplete="off"; }
@@ -165,7 +168,8 @@ fn commands(subscription: &Subscription) -> Markup {
             (Question {
                 path: &format!("{path}/delete"),
                 label: "Delete",
-                text: html! { p { "Forget this subscription with its dead letters? Its subscriber is handed out nothing more." } },
+                text: html! { p { "Delete this subscription and its dead letters? Its subscriber receives nothing \
+                more." } },
                 yes: "Delete",
                 danger: true,
                 reason: true,
@@ -189,7 +193,8 @@ fn dead_letters(viewer: &Viewer, name: &str, letters: &List<DeadLetter>, query: 
                     (Question {
                         path: &format!("{}/drop", path_of(name)),
                         label: "Drop all",
-                        text: html! { p { "Forget these dead letters? The subscription is never handed out these events again, unless it is replayed." } },
+                        text: html! { p { "Drop these dead letters? The subscription never receives these events \
+                        again, unless it is replayed." } },
                         yes: "Drop them",
                         danger: true,
                         reason: true,
@@ -249,7 +254,9 @@ async fn perform(viewer: Viewer, Path((name, act)): Path<(String, String)>, form
             "dead-letters/drop",
             Act::with(&json!({}), super::source::needed(reason)?),
         ),
-        other => return Err(Problem::new(Code::NotFound, format!("{other} is no command of a subscription")).into()),
+        other => {
+            return Err(Problem::new(Code::NotFound, format!("{other} is not a command for a subscription")).into());
+        }
     };
     viewer.act(Method::POST, &format!("/v1{path}/{route}"), act).await?;
     Ok(back_to(form.inside("back", &path)))

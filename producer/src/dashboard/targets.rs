@@ -120,7 +120,7 @@ fn facts(viewer: &Viewer, target: &Target, last: i64) -> Markup {
             dt { "Passed" } dd { (count(target.last_hour, "change", "changes")) " within the last hour" }
             @if let Some(behind) = behind { dt { "Behind" } dd { @if behind == 0 { "nothing" } @else { "at most " (count(behind, "change", "changes")) } } }
             dt { "Position" } dd { "followed the change feed up to " (target.position) }
-            @if let Some(looked) = target.looked_at { dt { "Last whole look" } dd { (ago(looked.0, viewer.now)) } }
+            @if let Some(looked) = target.looked_at { dt { "Last full check" } dd { (ago(looked.0, viewer.now)) } }
         } }
     }
 }
@@ -131,7 +131,7 @@ fn commands(target: &Target) -> Markup {
         section aria-label="Commands" { div.actions {
             @if target.state == TargetState::Paused { (act(&format!("{path}/resume"), "Resume", Some("main"), &path)) }
             @else { (act(&format!("{path}/pause"), "Pause", None, &path)) }
-            (act(&format!("{path}/resync"), "Look at everything again", None, &path))
+            (act(&format!("{path}/resync"), "Check everything again", None, &path))
         } }
     }
 }
@@ -140,7 +140,8 @@ fn entities(name: &str, failing: &List<EntityOfTarget>) -> Markup {
     html! {
         section aria-labelledby="failing-title" {
             h2 #failing-title { "Failing entities" }
-            @if failing.items.is_empty() { p.empty { "None: the target is as the catalog wants it, as far as it was looked at." } }
+            @if failing.items.is_empty() { p.empty { "None: the target is in step with the catalog, as far as it was \
+            checked." } }
             @else {
                 div.scroll tabindex="0" { table {
                     thead { tr { th { "Entity" } th { "Error" } } }
@@ -191,7 +192,7 @@ fn owned(viewer: &Viewer, name: &str, objects: &List<ObjectOfTarget>) -> Markup 
 async fn perform(viewer: Viewer, Path((name, act)): Path<(String, String)>, form: Fields) -> Result<Response, Failure> {
     let path = path_of(&name);
     if !matches!(act.as_str(), "pause" | "resume" | "resync") {
-        return Err(Problem::new(Code::NotFound, format!("{act} is no command of a target")).into());
+        return Err(Problem::new(Code::NotFound, format!("{act} is not a command for a target")).into());
     }
     let why = Act::because(form.get("reason"));
     viewer.act(Method::POST, &format!("/v1{path}/{act}"), why).await?;

@@ -190,9 +190,12 @@ fn of_own(event: &Event) -> Entry {
     let (about, text) = match event.topic.as_str() {
         "sweep.held" => (About::Guard, "a guard held the sweep"),
         "source.blocked" => (About::Trouble, "blocked by its configuration"),
-        "source.restarted" => (About::Configuration, "what identifies its data changed: a fresh cycle"),
+        "source.restarted" => (
+            About::Configuration,
+            "what identifies its data changed: a new cycle starts",
+        ),
         "source.orphaned" => (About::Configuration, "no longer in the configuration"),
-        "source.failing" => (About::Trouble, "failed again and again within a day"),
+        "source.failing" => (About::Trouble, "failed repeatedly within a day"),
         "drift.found" => (About::Drift, "drift was found"),
         other => (About::Cycle, other),
     };

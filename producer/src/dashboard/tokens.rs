@@ -40,7 +40,8 @@ fn shown(viewer: &Viewer, tokens: &[Token], created: Option<&CreatedToken>) -> P
         header.page { h1 { "Tokens" } p { "Who may use the API and this dashboard" } }
         @if let Some(created) = created { (secret(created)) }
         @if tokens.is_empty() {
-            p.empty { "No token yet: only programs of this machine may use the API. With the first one, everybody needs one." }
+            p.empty { "No token yet: only programs on this machine may use the API. Once there is one, everyone needs \
+            a token." }
         } @else {
             section { div.scroll tabindex="0" { table {
                 thead { tr { th { "Name" } th { "Role" } th.wide { "Sources" } th.wide { "Created" } th { "Last used" } th { "Ends" } th { span.unseen { "Actions" } } } }
@@ -58,7 +59,8 @@ fn secret(created: &CreatedToken) -> Markup {
         div.notice role="status" {
             @match &created.secret {
                 Some(secret) => {
-                    p { strong { "Copy the token " (created.token.name) " now." } " It is shown this once; Tideline keeps only its hash." }
+                    p { strong { "Copy the token " (created.token.name) " now." } " It is shown only once; Tideline \
+                    keeps only its hash." }
                     p.secret { (secret) }
                     button type="button" data-copy=(secret) { "Copy" }
                 }
@@ -90,7 +92,8 @@ fn row(viewer: &Viewer, token: &Token) -> Markup {
                     (Question {
                         path: &format!("/tokens/{}/revoke", encoded(&token.id)),
                         label: "Revoke",
-                        text: html! { p { "Whoever uses the token " strong { (token.name) } " is shut out, sessions of the dashboard too." } },
+                        text: html! { p { "Anyone who uses the token " strong { (token.name) } " loses access, \
+                        including dashboard sessions." } },
                         yes: "Revoke",
                         danger: true,
                         reason: true,
@@ -112,12 +115,12 @@ fn form() -> Markup {
                     label for="role" { "Role" }
                     select #role name="role" {
                         option value="read" { "read: look" }
-                        option value="operate" { "operate: look, and act on sources, jobs and subscriptions" }
+                        option value="operate" { "operate: view, and act on sources, jobs and subscriptions" }
                         option value="push" { "push: write entities of push sources" }
-                        option value="admin" { "admin: everything, tokens included" }
+                        option value="admin" { "admin: everything, including tokens" }
                     }
                 }
-                div { label for="sources" { "Sources, as globs divided by commas; empty: all" } input #sources name="sources" autocomplete="off" placeholder="team-a-*"; }
+                div { label for="sources" { "Sources, as globs separated by commas; empty: all" } input #sources name="sources" autocomplete="off" placeholder="team-a-*"; }
                 div {
                     label for="days" { "Ends" }
                     select #days name="days" {
@@ -144,7 +147,7 @@ async fn create(viewer: Viewer, form: Fields) -> Result<Page, Failure> {
         && !form.get("days").is_empty()
     {
         let days: u64 =
-            (form.get("days").parse()).map_err(|_| Problem::new(Code::InvalidRequest, "days takes a number"))?;
+            (form.get("days").parse()).map_err(|_| Problem::new(Code::InvalidRequest, "days must be a number"))?;
         fields.insert("expires_in_seconds".to_owned(), json!(days.saturating_mul(DAY)));
     }
     let answer = viewer.act(Method::POST, "/v1/tokens", Act::with(&body, "")).await?;

@@ -126,12 +126,12 @@ impl Viewer {
         }
         let request = request
             .body(body.map_or_else(Body::empty, Body::from))
-            .map_err(|error| Problem::internal("a page asked for a wrong address", &error))?;
+            .map_err(|error| Problem::internal("a page requested a wrong address", &error))?;
         let response = self.api().call(self.principal.clone(), request).await;
         let status = response.status();
         let answer = axum::body::to_bytes(response.into_body(), MAX_ANSWER)
             .await
-            .map_err(|_| Problem::new(Code::Unavailable, "the answer broke off"))?;
+            .map_err(|_| Problem::new(Code::Unavailable, "the response ended early"))?;
         if status.is_success() {
             return Ok(answer);
         }

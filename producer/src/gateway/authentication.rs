@@ -63,7 +63,7 @@ impl Access {
         match self {
             Self::Local if !tokens => Problem::new(
                 Code::LocalOnly,
-                "only programs of this machine may ask, at its loopback address",
+                "only programs on this machine have access, at its loopback address",
             ),
             Self::Closed if !tokens => Problem::new(
                 Code::LocalOnly,

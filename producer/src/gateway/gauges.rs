@@ -79,7 +79,7 @@ impl Gauges {
         Ok(())
     }
 
-    /// How long the newest complete cycle is ago; without one, how long at least it is missing. Nothing is expected of a source
+    /// Time since the latest complete cycle; without one, how long at least it is missing. Nothing is expected of a source
     /// that is paused, left the configuration, or has no cycles.
     async fn cycle_age(
         &self,

@@ -27,6 +27,6 @@ pub(super) async fn limit(State(state): State<Arc<GatewayState>>, mut request: R
 pub(super) async fn time_out(request: Request, next: Next) -> Response {
     match tokio::time::timeout(TIMEOUT, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(Code::Unavailable, "the answer took too long").into_response(),
+        Err(_) => Problem::new(Code::Unavailable, "the response took too long").into_response(),
     }
 }

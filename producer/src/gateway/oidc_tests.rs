@@ -196,7 +196,7 @@ async fn a_sign_in_that_does_not_fit_opens_nothing_and_says_why() {
     ] {
         let back = ask(&bench, &format!("/sign-in/callback?code=c&state={state}"), cookie).await;
         assert!(back.status == 401 && !is_inside(&back), "{}", back.head);
-        assert!(back.body.contains("not begun in this browser"), "{}", back.body);
+        assert!(back.body.contains("started in another browser"), "{}", back.body);
     }
     assert_eq!(provider.count("token"), 0, "the provider is not even asked");
     let now = SystemClock.now().0 / 1_000;
@@ -339,7 +339,7 @@ async fn while_the_provider_cannot_be_reached_tokens_still_open_the_dashboard() 
 #[tokio::test]
 async fn a_provider_that_is_another_one_or_answers_without_end_or_with_a_redirect_is_not_trusted() {
     for (kind, why) in [
-        (Metadata::Foreign, "it names itself https://evil.example"),
+        (Metadata::Foreign, "it identifies itself as https://evil.example"),
         (Metadata::Huge, "too large"),
         (Metadata::Moved, "answered 307"),
     ] {

@@ -203,7 +203,8 @@ async fn open(state: &GatewayState, token: &str, address: Option<IpAddr>) -> Res
         None => {
             let principal = state.tokens.check(token, address).await?;
             if principal.role == Role::Push {
-                let detail = "this token can only push entities; the dashboard needs the role read, operate or admin";
+                let detail =
+                    "this token can only push entities; the dashboard requires the role read, operate or admin";
                 return Err(Problem::new(Code::Forbidden, detail));
             }
             id_of(token).map(str::to_owned)

@@ -217,7 +217,7 @@ impl Tokens {
                 entry.until = now + Duration::from_secs(1 << doublings).min(MAX_PENALTY);
             }
         }
-        Problem::new(Code::Unauthenticated, "the token is not known")
+        Problem::new(Code::Unauthenticated, "the token is unknown")
     }
 }
 

@@ -27,7 +27,7 @@ const TRY_EVERY: Duration = Duration::from_millis(200);
 /// Why an event was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotStored {
-    /// The store does not answer.
+    /// The store does not respond.
     Down,
     /// More comes in than is written.
     Busy,

@@ -118,11 +118,11 @@ fn came_of(received: &Result<Appended, Refused>) -> CameOf {
         Ok(stored) if stored.duplicate => CameOf::Duplicate,
         Ok(_) => CameOf::Stored,
         Err(Refused::Unproven(refusal)) => CameOf::Unproven(refusal.text()),
-        Err(Refused::Body(NotReceived::Full)) => CameOf::Unavailable("too much came in at once"),
+        Err(Refused::Body(NotReceived::Full)) => CameOf::Unavailable("too many bytes were in flight"),
         Err(Refused::Stored(_)) => CameOf::Unavailable("it could not be stored"),
         Err(Refused::Body(NotReceived::Long)) => CameOf::Refused("the body is larger than max_body_bytes"),
         Err(Refused::Body(_)) => CameOf::Refused("the body did not arrive"),
-        Err(Refused::Type(_)) => CameOf::Refused("the content is of another type than JSON"),
+        Err(Refused::Type(_)) => CameOf::Refused("the content type is not JSON"),
         Err(Refused::Unknown | Refused::Method) => CameOf::Refused("it was not sent with POST"),
     }
 }
@@ -320,7 +320,7 @@ impl Hook {
         if intake.append(event).await.is_err() {
             tracing::debug!(
                 hook = self.settings.name,
-                "that a webhook was too large could not be stored"
+                "the event for a webhook that was too large could not be stored"
             );
         }
         self.urgent.notify_one();
@@ -371,16 +371,16 @@ impl IntoResponse for Refused {
             Self::Unproven(_) => (StatusCode::UNAUTHORIZED, ""),
             Self::Type(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "see the header Accept for what is taken",
+                "see the Accept header for accepted types",
             ),
             Self::Body(NotReceived::Long) => (StatusCode::PAYLOAD_TOO_LARGE, "see max_body_bytes of the hook"),
-            Self::Body(NotReceived::Full) => (StatusCode::SERVICE_UNAVAILABLE, "too much comes in at once"),
+            Self::Body(NotReceived::Full) => (StatusCode::SERVICE_UNAVAILABLE, "too many bytes are in flight"),
             Self::Body(NotReceived::Slow) => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
             Self::Body(NotReceived::Broken) => (StatusCode::BAD_REQUEST, "the body ended too early"),
             Self::Stored(NotStored::Refused) => (StatusCode::INTERNAL_SERVER_ERROR, ""),
             Self::Stored(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "it cannot be stored now; send it again",
+                "it cannot be stored right now; send it again",
             ),
         };
         let title = status.canonical_reason().unwrap_or("Error");

@@ -27,8 +27,8 @@ impl Refusal {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Missing => "the signature is missing",
-            Self::Wrong => "the signature is wrong: is the secret the sender's?",
-            Self::Late => "the timestamp is too far from now: are the clocks right?",
+            Self::Wrong => "the signature is wrong: does the secret match the sender's?",
+            Self::Late => "the timestamp is too far from the current time: are the clocks correct?",
         }
     }
 }

@@ -86,7 +86,9 @@ impl StoredSecrets {
         let opened = sealed.iter().filter_map(|sealed| {
             let opened = self.sealer.open(&purpose(&self.hook), sealed);
             opened
-                .inspect_err(|error| tracing::warn!(hook = self.hook, %error, "a secret of the hook does not open"))
+                .inspect_err(
+                    |error| tracing::warn!(hook = self.hook, %error, "a secret of the hook cannot be unsealed"),
+                )
                 .ok()
         });
         let secrets: Vec<Secret> = opened.collect();

@@ -16,7 +16,7 @@ pub fn check_topic(hook: &HookSettings) -> Vec<(String, String)> {
         return vec![];
     };
     let problem = |error: tideline_expression::CompileError| {
-        let hint = "a topic has letters, digits and . - _ : / only; anything else is a jq expression";
+        let hint = "a topic may contain only letters, digits and . - _ : /; anything else is a jq expression";
         ("topic".to_owned(), format!("{error} ({hint})"))
     };
     Expression::compile(text).err().map(problem).into_iter().collect()
@@ -39,7 +39,7 @@ pub(super) async fn apply(expression: &Expression, evaluator: &Evaluator, hook: 
             hook,
             topic = event.topic,
             why,
-            "the topic of a webhook is not what `topic` says"
+            "the `topic` expression failed; using the provider's topic"
         ),
     }
 }
@@ -52,7 +52,7 @@ async fn made_by(expression: &Expression, evaluator: &Evaluator, event: &NewEven
     let made = evaluator.evaluate(expression, &view).await;
     match made.map_err(|error| full_text(&error))?.first() {
         Some(serde_json::Value::String(text)) if !text.trim().is_empty() => Ok(topic_word(text)),
-        Some(other) => Err(format!("the expression made {other} of it, and no text")),
-        None => Err("the expression made nothing of it".to_owned()),
+        Some(other) => Err(format!("the expression returned {other} instead of a string")),
+        None => Err("the expression returned nothing".to_owned()),
     }
 }

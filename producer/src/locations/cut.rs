@@ -140,8 +140,8 @@ fn page_of(reference: &str, pages: u32) -> u32 {
 
 fn too_many(settings: &LocationSettings) -> Problem {
     let detail = format!(
-        "there are more than {} entities; raise backstage.locations.max_entities, or use the package for Backstage, which follows \
-         changes instead of reading everything again",
+        "there are more than {} entities; raise backstage.locations.max_entities, or use the Backstage package, which \
+         follows changes instead of reading everything again",
         settings.max_entities
     );
     Problem::new(Code::Conflict, detail)

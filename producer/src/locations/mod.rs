@@ -122,7 +122,7 @@ impl Pages {
                 continue;
             }
             let detail = format!(
-                "{} was not yet read to its end; until then its entities would be missing on the pages",
+                "{} has not been read completely yet; until then, its entities would be missing from the pages",
                 source.name
             );
             return Err(Problem {

@@ -203,7 +203,7 @@ impl Client {
         let why = scrub_tokens(&scrub_urls(&why));
         let advice = match status.as_u16() {
             401 => " (the token is missing, wrong or expired)",
-            403 | 404 => " (there is no such thing, or the token does not have the right to it)",
+            403 | 404 => " (it does not exist, or the token has no access to it)",
             _ => "",
         };
         let colon = if why.is_empty() { "" } else { ": " };

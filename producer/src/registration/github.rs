@@ -59,7 +59,7 @@ impl Provider for Github {
                 let parts = full
                     .split_once('/')
                     .filter(|(owner, name)| !owner.is_empty() && !name.is_empty());
-                let wrong = || RegistrationError::wrong(format!("{full} is not a repository: write OWNER/NAME"));
+                let wrong = || RegistrationError::wrong(format!("{full} is not a repository: use OWNER/NAME"));
                 let (owner, name) = parts.filter(|(_, name)| !name.contains('/')).ok_or_else(wrong)?;
                 Place {
                     name: format!("repository {full}"),

@@ -48,7 +48,7 @@ pub struct Registered {
     pub enabled: bool,
     /// What it tells of.
     pub events: Vec<String>,
-    /// What became of the newest delivery, if the provider tells.
+    /// The status of the latest delivery, if the provider reports it.
     pub last: Option<String>,
     /// What was done to it.
     pub outcome: &'static str,
@@ -123,7 +123,7 @@ async fn register_at(
     };
     let made = made.0.into_iter().next();
     made.map(|remote| remote.into_registered(place, outcome))
-        .ok_or_else(|| RegistrationError::wrong("the provider answered without the webhook".to_owned()))
+        .ok_or_else(|| RegistrationError::wrong("the provider's response does not contain the webhook".to_owned()))
 }
 
 /// The webhooks with the hook's URL.

@@ -27,8 +27,8 @@ impl<'s> Site<'s> {
         match hook.provider {
             HookProvider::Github => hook.repair.as_ref().map(Self::Github).ok_or_else(|| {
                 format!(
-                    "the configuration does not say where the webhooks of {name} are; give the hook `repair`, or use \
-                     `tideline hooks` in a terminal"
+                    "the configuration does not say where the webhooks of {name} are; add `repair` to the hook, or \
+                     use `tideline hooks` in a terminal"
                 )
             }),
             HookProvider::Terraform => {
@@ -47,7 +47,7 @@ impl<'s> Site<'s> {
                 }
             }
             _ => Err(format!(
-                "webhooks of {} cannot be registered; set them up there",
+                "webhooks of {} cannot be registered from here; set them up at the provider",
                 hook.provider.word()
             )),
         }
@@ -123,7 +123,7 @@ fn terraform_target(source: &TerraformSettings) -> TerraformTarget {
 /// The gateway's is none.
 pub fn address(hook: &HookSettings, gateway: &Url) -> Result<Url, String> {
     let mut url = gateway.clone();
-    let not_http = || format!("{gateway} is no address of a gateway; write https://HOST");
+    let not_http = || format!("{gateway} is not the address of a gateway; use https://HOST");
     if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
         return Err(not_http());
     }

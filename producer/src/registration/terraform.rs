@@ -31,8 +31,8 @@ const TRIGGERS: [&[&str]; 3] = [
     ],
     &["run:completed", "run:errored"],
 ];
-const UNREACHABLE: &str = "Terraform sends a signed verification while it creates a configuration: Tideline must run at this URL \
-                           with this hook and its secret, and be reachable from Terraform";
+const UNREACHABLE: &str = "Terraform sends a signed verification request while it creates a configuration: Tideline \
+must be running at this URL with this hook and its secret, and be reachable from Terraform";
 
 /// Whose runs are told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,8 +126,12 @@ impl Provider for Terraform {
                 let mut places = Vec::new();
                 for name in wanted {
                     let found = all.iter().find(|project| is_called(project, name));
-                    let missing =
-                        || RegistrationError::wrong(format!("there is no project {name}, or the token may not see it"));
+                    let missing = || {
+                        RegistrationError::wrong(format!(
+                            "there is no project {name}, or the token has no access \
+                        to it"
+                        ))
+                    };
                     places.push(place("project", found.ok_or_else(missing)?)?);
                 }
                 Ok(places)
@@ -145,7 +149,8 @@ impl Provider for Terraform {
 
     async fn create(&self, place: &Place, endpoint: &Endpoint) -> Result<Remotes, RegistrationError> {
         if self.all(&place.path).await?.len() >= MAX_CONFIGURATIONS {
-            let why = format!("it has {MAX_CONFIGURATIONS} notification configurations, the most that Terraform takes");
+            let why =
+                format!("it has {MAX_CONFIGURATIONS} notification configurations, the most that Terraform allows");
             return Err(RegistrationError::wrong(why));
         }
         self.write(Method::POST, &place.path, endpoint).await

@@ -229,7 +229,7 @@ async fn what_cannot_be_registered_says_why_without_the_secret_and_keeps_the_oth
     let gone = terraform_at(&fake, workspace("gone")).await;
     let error = register(&gone, &wrong).await.unwrap_err().to_string();
     assert!(
-        error.contains("workspace gone") && error.contains("does not have the right"),
+        error.contains("workspace gone") && error.contains("has no access to it"),
         "{error}"
     );
 

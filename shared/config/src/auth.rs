@@ -86,8 +86,8 @@ fn read_oauth2(oauth2: &Section<'_>) -> Option<Auth> {
                (`/.well-known/openid-configuration`) names the token endpoint.";
     let issuer = oauth2.optional_url("issuer", doc);
     match (oauth2.has("token_url"), oauth2.has("issuer")) {
-        (false, false) => oauth2.fail("token_url", "is missing; give the token endpoint, or the issuer"),
-        (true, true) => oauth2.fail("issuer", "must not be given beside token_url"),
+        (false, false) => oauth2.fail("token_url", "is missing; set the token endpoint, or the issuer"),
+        (true, true) => oauth2.fail("issuer", "must not be set together with token_url"),
         _ => {}
     }
     let client_id = oauth2.required_text("client_id", "Client id.");

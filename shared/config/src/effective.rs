@@ -15,7 +15,7 @@ const REDACTED: &str = "[redacted]";
 /// One key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveKey {
-    /// Its path, as in `sources[0].burst.length`.
+    /// Its path, such as `sources[0].burst.length`.
     pub key: String,
     /// As the file gives it, or the default as documented.
     pub value: Value,

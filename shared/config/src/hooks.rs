@@ -202,8 +202,8 @@ pub(super) fn read_events(root: &Section<'_>) -> EventSettings {
             let unseen_retention = events.duration("unseen_retention", default.unseen_retention, range, doc);
             let doc = "Maximum size of the event log including events that an active subscription has not seen yet.";
             let unseen_max_bytes = events.size("unseen_max_bytes", default.unseen_max_bytes, 1 << 20..=most, doc);
-            let doc = "Maximum memory for webhook bodies in this process. An eighth of it is for small ones. Beyond it, requests wait \
-                       for up to 3 s, then get 503 with Retry-After.";
+            let doc = "Maximum memory for webhook bodies in this process. An eighth of it is reserved for small ones. \
+                       Beyond the limit, requests wait for up to 3 s, then get 503 with Retry-After.";
             let in_flight = events.size(
                 "max_bytes_in_flight",
                 default.max_bytes_in_flight,
@@ -273,7 +273,7 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
     let doc = "A random path segment that cannot be guessed: `/hooks/NAME/ID`.";
     let path_id = hook.optional_secret("path_id", doc);
     let repair = hook.variant(word, "github", |hook| {
-        let doc = "Takes deliveries that never arrived from GitHub's list of them.";
+        let doc = "Fetches deliveries that never arrived from GitHub's list of deliveries.";
         hook.optional_section("repair", doc, read_repair)
     });
     let default = "25MiB for `github`, else 5MiB";
@@ -317,25 +317,25 @@ fn read_topic(text: &str) -> Result<HookTopic, String> {
 }
 
 fn read_repair(repair: &Section<'_>) -> Option<RepairSettings> {
-    let doc = "GitHub's API; of GitHub Enterprise Server `https://HOST/api/v3`.";
+    let doc = "GitHub's API; for GitHub Enterprise Server, `https://HOST/api/v3`.";
     let api_url = repair.optional_url("api_url", doc);
     let default = "https://api.github.com".parse().ok();
-    let doc = "`OWNER/NAME` of the repository whose webhook it is.";
+    let doc = "`OWNER/NAME` of the repository that the webhook belongs to.";
     let repository = repair.parsed("repository", "text", "none", doc, &|text| match text.split_once('/') {
         Some((owner, name)) if !owner.is_empty() && !name.is_empty() && !name.contains('/') => {
             Ok(RepairPlace::Repository(owner.to_owned(), name.to_owned()))
         }
         _ => Err("must be OWNER/NAME".to_owned()),
     });
-    let organization = repair.optional_text("organization", "none", "The organisation whose webhook it is.");
-    let doc = "The webhook's number: the end of its page's URL in GitHub's settings.";
+    let organization = repair.optional_text("organization", "none", "The organization that the webhook belongs to.");
+    let doc = "The webhook's id: the last part of its URL in GitHub's settings.";
     let hook_id = repair.required_parsed("hook_id", "whole number", "", doc, &|text| {
         text.parse::<u64>().map_err(|_| "must be a whole number".to_owned())
     });
     let doc = "A token that may read the webhook: fine-grained with the permission Webhooks, or classic with `admin:repo_hook` or \
                `admin:org_hook`.";
     let token = repair.required_secret("token", doc);
-    let every = repair.duration("every", SECONDS(600), SECONDS(60)..=DAY, "How often GitHub is asked.");
+    let every = repair.duration("every", SECONDS(600), SECONDS(60)..=DAY, "How often to query GitHub.");
     let place = match (repository, organization) {
         (Some(repository), None) => Some(repository),
         (None, Some(organization)) => Some(RepairPlace::Organization(organization)),
@@ -428,21 +428,21 @@ fn read_secrets(hook: &Section<'_>) -> (Vec<Secret>, bool) {
     let next = hook.optional_secret("next_secret", "A second accepted secret, for rotation.");
     let doc = "Accept unsigned webhooks. Anyone who knows the URL can send them.";
     let insecure = hook.flag("insecure", false, doc);
-    let doc = "`tideline hooks register` makes the secret and keeps it in the store, sealed with `secret_key`, so that the \
-               configuration needs none.";
+    let doc = "`tideline hooks register` generates the secret and keeps it in the store, sealed with `secret_key`, so \
+               the configuration needs none.";
     let stored = hook.flag("stored_secret", false, doc);
     if stored && (insecure || secret.is_some()) {
-        hook.fail("stored_secret", "must not be true beside secret or insecure");
+        hook.fail("stored_secret", "must not be true together with secret or insecure");
     }
     if insecure && (secret.is_some() || next.is_some()) {
         hook.fail(
             "insecure",
-            "must not be true where there is a secret: its signature is always verified",
+            "must not be true together with a secret: its signature is always verified",
         );
     }
     if !insecure && !stored && secret.is_none() {
-        let hint = "a secret is missing, so that anyone could send; give the secret of the sender, or say stored_secret: true \
-             and run `tideline hooks register`, or say insecure: true";
+        let hint = "a secret is missing, so anyone could send; set secret to the sender's secret, or set \
+                    stored_secret: true and run `tideline hooks register`, or set insecure: true";
         hook.fail("secret", hint);
     }
     let given = secret.into_iter().chain(next);

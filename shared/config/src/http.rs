@@ -41,8 +41,8 @@ pub(super) fn read_http(rest: &Section<'_>) -> Option<HttpSettings> {
     let doc = "jq functions (`def name: …;`) available in every expression of the resources.";
     let definitions = rest.optional_jq("definitions", "none", doc);
     let alternatives = read_alternatives(rest);
-    let doc = "Hosts (`name` or `name:port`) that `download` of a resource may lead to, besides the host of `base_url`. No \
-               credentials are sent there.";
+    let doc = "Hosts (`name` or `name:port`) that a resource's `download` may point to, besides the host of \
+               `base_url`. No credentials are sent there.";
     let download_hosts = rest.parsed_texts("download_hosts", "list of hosts", 100, doc, &host);
     let (mut resources, variables) = read_resources(rest);
     if alternatives.is_empty() {
@@ -141,13 +141,14 @@ fn read_next_urls(next: &Section<'_>) -> NextUrls {
 }
 
 fn read_alternatives(rest: &Section<'_>) -> Vec<Alternative> {
-    let doc = "APIs of which the server has one, such as an old and a new one. The first one whose `probe` succeeds is the one, and \
-               stays it: the store keeps the choice. Only the resources that name it in `alternative`, those below them, and \
+    let doc = "Alternative APIs, of which the server has one, such as an old and a new one. The first one whose \
+               `probe` succeeds is used, and the choice is kept in the store. Only the resources that name it in \
+               `alternative`, those below them, and \
                those that name none are read.";
     rest.sections(list("alternatives", "none", doc), |one, _| {
         let name = one.required_text("name", "Unique name.");
         let doc = "Path that exists only in this API, joined to `base_url`. 404, 405, 410 and 501 mean that the server does not have \
-                   it; any other error is no answer, and the probe is repeated.";
+                   it; any other error is inconclusive, and the probe is repeated.";
         let probe = one.required_text("probe", doc);
         if probe.contains("://") || probe.starts_with("//") || probe.contains(['?', '#', '{']) {
             one.fail("probe", "must be a path without a host, `?`, `#` and `{`; use query");

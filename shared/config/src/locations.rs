@@ -10,9 +10,10 @@ use super::targets::read_follow;
 const MIN_KEY: usize = 32;
 
 pub(super) fn read_backstage(root: &Section<'_>) -> Option<LocationSettings> {
-    let doc = "For Backstage without the package of Tideline.";
+    let doc = "For Backstage without Tideline's package.";
     root.section("backstage", doc, |backstage| {
-        let doc = "Serves the catalog as a `Location` of YAML pages, at `/backstage/KEY/locations.yaml`. Off unless a key is given.";
+        let doc = "Serves the catalog as a `Location` of YAML pages, at `/backstage/KEY/locations.yaml`. Off unless a \
+                   key is set.";
         backstage.optional_section("locations", doc, read_locations).flatten()
     })
 }
@@ -22,17 +23,17 @@ fn read_locations(locations: &Section<'_>) -> Option<LocationSettings> {
         locations.fail_here("must have a key");
     }
     let kind = "secret";
-    let doc = "Whoever knows it can read the pages: it is a part of their address. 32 or more random characters, such as those of \
-               `openssl rand -hex 32`.";
+    let doc = "Part of the pages' address: anyone who knows it can read them. 32 or more random characters, such as \
+               the output of `openssl rand -hex 32`.";
     let key = locations.parsed_secret("key", kind, "", doc, &parse_key);
     let doc = "A second accepted key, for rotation.";
     let next = locations.parsed_secret("next_key", kind, "not given", doc, &parse_key);
     let doc = "Which entities are on the pages.";
     let follow = locations.section("follow", doc, read_follow);
-    let doc =
-        "How many pages there are. A change of an entity changes one of them; another number changes all of them.";
+    let doc = "Number of pages. A change to an entity changes one of them; changing this number changes all of them.";
     let pages = locations.count("pages", 64, 1..=1_024, doc);
-    let doc = "With more entities nothing is served: a catalog of this size wants the package, which follows changes.";
+    let doc = "If there are more entities, nothing is served: a catalog of this size needs the package, which follows \
+               changes.";
     let max_entities = locations.count("max_entities", 10_000, 1..=100_000, doc);
     let keys: Vec<Secret> = key.into_iter().chain(next).collect();
     (!keys.is_empty()).then_some(LocationSettings {

@@ -9,11 +9,14 @@ use super::settings::Lookup;
 
 /// Reads `lookup` of a resource whose partitions have these values.
 pub(super) fn read_lookup(resource: &Section<'_>, known: Option<&BTreeSet<String>>) -> Option<Lookup> {
-    let doc = "A second list that is read before the pages of each partition. What `entries` makes of its items is available as \
-               `$lookup` in the resource's expressions: an object with a list of values for each key. All of its pages count \
-               towards `page_timeout`, and all values of a partition together may have 8 MiB.";
+    let doc = "A second list that is read before the pages of each partition. The results of `entries` are available \
+               as `$lookup` in the resource's expressions: an object with a list of values for each key. All of its \
+               pages count towards `page_timeout`, and all values of a partition together are limited to 8 MiB.";
     resource.optional_section("lookup", doc, |lookup| {
-        let path = lookup.required_text("path", "Path, joined to `base_url`. `{name}` is replaced by a value of the partition.");
+        let path = lookup.required_text(
+            "path",
+            "Path, joined to `base_url`. `{name}` is replaced by a value of the partition.",
+        );
         let doc = "Query parameters. `{name}` is replaced by a value of the partition.";
         let query = lookup.text_map("query", "mapping of names to texts", doc);
         let doc = "How to get from one page of the list to the next.";
@@ -23,9 +26,10 @@ pub(super) fn read_lookup(resource: &Section<'_>, known: Option<&BTreeSet<String
         }
         let default = "the response if it is a list, else `.items`";
         let items = lookup.optional_jq("items", default, "Where the items are in the response.");
-        let doc = "Makes `{key, value}` objects of an item, as many as it likes.";
+        let doc = "Yields any number of `{key, value}` objects for each item.";
         let entries = lookup.required_jq("entries", doc);
-        let doc = "Further query parameters for reading a single item (`item`), so that only what belongs to it is listed. `{name}` \
+        let doc = "Additional query parameters when a single item (`item`) is read, to list only what belongs to it. \
+                   `{name}` \
                    is replaced by a value that identifies the item.";
         let item_query = lookup.text_map("item_query", "mapping of names to texts", doc);
         check(lookup, &path, known);

@@ -48,29 +48,29 @@ impl OidcSettings {
 
 /// `dashboard.oidc`, if it is there.
 pub(super) fn read_oidc(dashboard: &Section<'_>) -> Option<OidcSettings> {
-    let doc = "People sign in at an OpenID provider: authorization code with PKCE. The redirect URI to register there is \
-               `public_url` and `/sign-in/callback`. API tokens still work.";
+    let doc = "Sign-in through an OpenID provider: authorization code with PKCE. Register the redirect URI \
+               `/sign-in/callback` under `public_url`. API tokens still work.";
     dashboard.optional_section("oidc", doc, |oidc| {
         let issuer = oidc.required_url("issuer", "The issuer, such as `https://login.example.com/realms/main`.");
         let client_id = oidc.required_text("client_id", "The client's id at the provider.");
-        let doc = "The client's secret. Not given: a public client, which PKCE protects alone.";
+        let doc = "The client's secret. If not given, the client is public and protected by PKCE alone.";
         let client_secret = oidc.optional_secret("client_secret", doc);
-        let doc = "Scopes to ask for besides `openid` [default: profile, email].";
+        let doc = "Scopes to request besides `openid` [default: profile, email].";
         let scopes = oidc.texts("scopes", 20, doc);
         let doc = "The claim of the ID token, or of the provider's userinfo, that lists a person's groups.";
         let groups_claim = oidc.optional_text("groups_claim", "groups", doc);
-        let name = oidc.optional_text("name", "the issuer's host", "What the button to sign in says.");
+        let name = oidc.optional_text("name", "the issuer's host", "Label of the sign-in button.");
         let roles = oidc.section(
             "roles",
-            "Groups of each role. `*` stands for everybody who can sign in.",
+            "Groups of each role. `*` stands for everyone who can sign in.",
             |roles| {
-                let doc = "Groups that may do everything, tokens included.";
+                let doc = "Groups that may do everything, including managing tokens.";
                 let admin = roles.texts("admin", MAX_GROUPS, doc);
-                let operate = roles.texts("operate", MAX_GROUPS, "Groups that may look and act.");
-                let read = roles.texts("read", MAX_GROUPS, "Groups that may look.");
+                let operate = roles.texts("operate", MAX_GROUPS, "Groups that may view and act.");
+                let read = roles.texts("read", MAX_GROUPS, "Groups that may view.");
                 if admin.is_empty() && operate.is_empty() && read.is_empty() && !roles.is_describing() {
                     roles.fail_here(
-                        "gives no group a role, so nobody could sign in; name groups under admin, operate or read",
+                        "gives no group a role, so no one could sign in; list groups under admin, operate or read",
                     );
                 }
                 [(Role::Admin, admin), (Role::Operate, operate), (Role::Read, read)]

@@ -48,8 +48,9 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
     }
     let doc = "jq condition evaluated on the event (`.topic`, `.key`, `.body`, `.headers`). Other events are ignored.";
     let when = rule.optional_jq("when", "always", doc);
-    let doc = "What to refresh: the `item` identified by `values`, an entire `partition`, or the `source` (a cycle). `event` refreshes \
-               nothing: it asks the API for what the event lacks (`fetch`) and publishes it as another event, for other rules.";
+    let doc = "What to refresh: the `item` identified by `values`, an entire `partition`, or the `source` (a cycle). \
+               `event` refreshes nothing: it requests what the event lacks from the API (`fetch`) and publishes it as \
+               another event, for other rules.";
     let scope = rule.choice(
         "refresh",
         Some("source"),
@@ -70,19 +71,20 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
                does a 404 (or an empty partition) remove its entities at once. Otherwise the next complete cycle decides, \
                because APIs also return 404 for missing permissions.";
     let removed = rule.optional_jq("removed", "never", doc);
-    let doc =
-        "Read the item or partition a second time after this delay, for senders that drop the events right after one.";
+    let doc = "Read the item or partition a second time after this delay, for senders that drop events that closely follow \
+         another one.";
     let range = Duration::from_millis(100)..=Duration::from_secs(3_600);
     let look_again = rule.duration_or_none("look_again", "none", range, doc).flatten();
-    let doc = "jq expression over the event that makes several things to read of it, or none: one for each output. `values` and \
-               `removed` are then evaluated on the output.";
+    let doc = "jq expression over the event that yields several things to read, or none: one for each output. \
+               `values` and `removed` are then evaluated on the output.";
     let each = rule.optional_jq("each", "the event itself", doc);
-    let doc = "Refresh every partition of the resource that a cycle has found and that has these `values`, which need not be \
-               complete; never one that no cycle has found. At most 1,000.";
+    let doc = "Refresh every partition of the resource that a cycle has found and that matches `values`, which may \
+               give only some of a partition's values. Partitions that no cycle has found are never refreshed. At \
+               most 1,000.";
     let only_known = rule.flag("only_known", false, doc);
     let doc = "Refresh the partitions below the partition too.";
     let deep = rule.flag("deep", false, doc);
-    let doc = "With `refresh: event`: the request, and the event that is made of its response.";
+    let doc = "With `refresh: event`: the request, and the event that is created from its response.";
     let fetch = rule.optional_section("fetch", doc, |fetch| read_fetch(fetch, &values, &topics));
     let read = RefreshRule {
         topics,
@@ -108,7 +110,7 @@ fn read_fetch(fetch: &Section<'_>, values: &BTreeMap<String, String>, topics: &[
     let path = fetch.required_text("path", doc);
     let doc = "Query parameters. `{name}` is replaced by one of the rule's `values`.";
     let query = fetch.text_map("query", "mapping of names to texts", doc);
-    let doc = "Statuses that mean that there is no such thing: the response is then null.";
+    let doc = "Statuses that mean that the resource does not exist: the response is then null.";
     let absent = fetch
         .statuses("absent", "[404, 410]", doc)
         .unwrap_or_else(|| vec![404, 410]);
@@ -129,7 +131,10 @@ fn read_fetch(fetch: &Section<'_>, values: &BTreeMap<String, String>, topics: &[
     if topic.contains('*') || topic.parse::<TopicGlob>().is_err() {
         fetch.fail("topic", "must be a topic, without `*`");
     } else if globs.iter().any(|glob| glob.matches(&topic)) {
-        fetch.fail("topic", "is one that this rule follows: it would never end");
+        fetch.fail(
+            "topic",
+            "is a topic that this rule follows itself, which would never end",
+        );
     }
     EventFetch {
         path,
@@ -146,12 +151,12 @@ fn check_event(rule: &Section<'_>, source_type: Option<&str>) {
         rule.fail(key, "has no effect with refresh: event");
     }
     if !rule.has("fetch") {
-        rule.fail("fetch", "is missing: what should be asked of the API?");
+        rule.fail("fetch", "is missing: it defines the request to the API");
     }
     if source_type.is_some_and(|kind| kind != "http") {
         rule.fail(
             "refresh",
-            "must not be event: only sources of type http can ask for more",
+            "must not be event: only sources of type http can request more",
         );
     }
 }

@@ -65,7 +65,10 @@ fn a_rule_that_names_an_unknown_resource_is_told_the_nearest_one() {
 fn a_rule_that_cannot_work_is_an_error_at_its_place() {
     for (rule, expected) in [
         ("{ refresh: source }", "topic: is missing"),
-        ("{ topic: \"a b\", refresh: source }", "topic: a topic has letters"),
+        (
+            "{ topic: \"a b\", refresh: source }",
+            "topic: a topic may contain only letters",
+        ),
         (
             "{ topic: a, refresh: item }",
             "values: lack \"id\", which resource \"services\" needs",

@@ -89,7 +89,7 @@ fn check_together(root: &Section<'_>, settings: &Settings) {
     if settings.dashboard.oidc.is_some() && settings.public_url.is_none() {
         root.fail(
             "public_url",
-            "is needed for dashboard.oidc: the provider sends people back there",
+            "is needed for dashboard.oidc: the provider redirects users to it",
         );
     }
 }
@@ -137,14 +137,13 @@ fn trace_url(text: &str) -> Result<String, String> {
 
 fn read_secret_key(root: &Section<'_>) -> Option<Secret> {
     let doc = "Seals the secrets that Tideline stores, such as those of push subscriptions: 32 bytes in base64 or \
-               hexadecimal digits. Not given: the environment's `TIDELINE_SECRET_KEY`.";
+               hexadecimal. Defaults to the environment variable `TIDELINE_SECRET_KEY`.";
     let given = root.optional_secret("secret_key", doc);
     given.or_else(|| root.environment("TIDELINE_SECRET_KEY").map(Secret::new))
 }
 
 fn read_public_url(root: &Section<'_>) -> Option<url::Url> {
-    let doc =
-        "Where people reach this gateway, such as `https://tideline.example.com`; messages for people link there.";
+    let doc = "Public address of this gateway, such as `https://tideline.example.com`. Notifications link to it.";
     root.optional_url("public_url", doc)
 }
 

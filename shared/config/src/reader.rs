@@ -495,6 +495,6 @@ pub(super) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
         Some((distance, known)) if distance <= 1.max(known.chars().count() / 3) && distance < given.chars().count() => {
             format!("unknown {what} {given:?}; did you mean \"{known}\"?")
         }
-        _ => format!("unknown {what} {given:?}; known are {}", known.join(", ")),
+        _ => format!("unknown {what} {given:?}; expected one of: {}", known.join(", ")),
     }
 }

@@ -103,11 +103,11 @@ fn read_query(resource: &Section<'_>) -> BTreeMap<String, String> {
 
 /// Which partitions a parent item has: one, or one for each output of an expression.
 fn read_each(resource: &Section<'_>, has_parent: bool) -> Option<String> {
-    let doc = "jq expression over the parent item that makes several partitions of it, or none: one for each output. `values` are \
-               then taken from the output.";
+    let doc = "jq expression over the parent item that yields several partitions, or none: one for each output. \
+               `values` are then taken from the output.";
     let each = resource.optional_jq("each", "one partition for each item", doc);
-    let doc =
-        "jq condition over the parent item: the others have no partition of this resource. Evaluated before `each`.";
+    let doc = "jq condition over the parent item. Items for which it is false have no partition of this resource. Evaluated \
+         before `each`.";
     let when = resource.optional_jq("when", "always", doc);
     for (key, given) in [("each", &each), ("when", &when)] {
         if given.is_some() && !has_parent {
@@ -123,8 +123,8 @@ fn read_each(resource: &Section<'_>, has_parent: bool) -> Option<String> {
 /// What of the parent item tells that a partition has not changed.
 fn read_version(resource: &Section<'_>, has_parent: bool) -> Option<String> {
     let doc = "jq expression over the parent item (or the output of `each`): a version of what is below it, such as a content hash or \
-               the time of the last change. A partition whose version is that of its last reading counts as unchanged without a \
-               request, for at most a day. Null: always requested.";
+               the time of the last change. A partition whose version has not changed \
+               since its last reading counts as unchanged without a request, for at most a day. Null: always requested.";
     let version = resource.optional_jq("version", "always requested", doc);
     if version.is_some() && !has_parent {
         resource.fail("version", "has no effect without a parent");
@@ -173,9 +173,9 @@ fn read_item_values(
 
 /// Where what is read lies, if the response only tells its address.
 fn read_download(resource: &Section<'_>, pagination: &Pagination, has_item: bool) -> Option<String> {
-    let doc = "jq expression over the response that makes an address: what is there is read instead of the response. It may be on a \
-               host of `download_hosts`. It is requested without credentials, stored nowhere, and shown nowhere. `format` says how \
-               the download is written.";
+    let doc = "jq expression over the response that yields an address, which is read instead of the response. It may \
+               be on a host in `download_hosts`. It is requested without credentials, and is neither stored nor \
+               shown. `format` is the format of the download.";
     let download = resource.optional_jq("download", "the response itself is read", doc)?;
     if !matches!(pagination, Pagination::None) {
         resource.fail("download", "needs a resource of one page, without pagination");

@@ -15,7 +15,7 @@ pub fn schema() -> Value {
     let mut root = section("", &Declared { keys, words });
     root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     root["title"] = json!("tideline.yaml");
-    root["description"] = json!("Configuration of Tideline. Every value may hold ${NAME}, an environment variable.");
+    root["description"] = json!("Configuration of Tideline. Every value may contain ${NAME}, an environment variable.");
     root
 }
 

@@ -238,7 +238,7 @@ fn read_removals(removals: &Section<'_>, settings: &mut SourceSettings, drifts: 
         removals.optional_number("reject_above_percent", guard.reject_above_percent, 0.0..=100.0, doc);
     let doc = "Hold the sweep of a cycle that found nothing at all.";
     guard.reject_empty = removals.flag("reject_empty", guard.reject_empty, doc);
-    let default = "2 if a resource has several pages that are not said to be `stable`, and with `terraform`; else 1";
+    let default = "2 if a resource has several pages that are not declared `stable`, and with `terraform`; else 1";
     let doc = "How many complete cycles in a row must miss an entity before it is deleted.";
     let confirm_cycles = removals.optional_count("confirm_cycles", default, 1..=10, doc);
     settings.confirm_cycles = confirm_cycles.unwrap_or(if drifts { 2 } else { settings.confirm_cycles });
@@ -267,7 +267,7 @@ fn read_check(source: &Section<'_>, family: Option<&'static str>) -> Option<Chec
     if family == Some("push") && source.has("check") {
         source.fail(
             "check",
-            "has no effect on a source of type push: programs write it, and there is nothing to read",
+            "has no effect on a source of type push: programs write its entities, so there is nothing to read",
         );
     }
     let usual = (family == Some("terraform")).then_some(terraform::CHECK_SCHEDULE);
@@ -277,13 +277,13 @@ fn read_check(source: &Section<'_>, family: Option<&'static str>) -> Option<Chec
         let every = check.duration_or_none("every", "none", MINUTE..=365 * DAY, doc);
         let usual = usual.filter(|_| !check.has("every"));
         let default = format!("none; `{}` with `terraform` and no `every`", terraform::CHECK_SCHEDULE);
-        let doc = "Cron expression, as `schedule` of the source.";
+        let doc = "Cron expression, like the source's `schedule`.";
         let schedule = read_schedule(check, &default, usual, doc);
         let is_told = check.has("every") || check.has("schedule") || usual.is_some();
         if !check.is_describing() && !is_told {
             check.fail("every", "is missing; give every, a schedule, or both");
         }
-        let doc = "A check that takes longer is given up, and recorded as failed.";
+        let doc = "A check that takes longer is abandoned and recorded as failed.";
         let timeout = check.duration("timeout", CheckSettings::TIMEOUT, MINUTE..=7 * DAY, doc);
         CheckSettings {
             every: every.flatten(),
@@ -309,7 +309,8 @@ fn read_files(files: &Section<'_>) -> Option<FilesSettings> {
         1..=most,
         "Larger files are reported and not read.",
     );
-    let doc = "Paths below the folder that are not read, such as `*/openapi.yaml`. `*` matches any characters, also `/`. \
+    let doc = "Paths under the folder that are not read, such as `*/openapi.yaml`. `*` matches any characters, \
+               including `/`. \
                Documents that configure mocks (`kind: MicrocksSync`, `APIMetadata` or `APIExamples`) are never entities.";
     let exclude = files.texts("exclude", 100, doc);
     (!path.is_empty()).then(|| FilesSettings {

@@ -54,20 +54,20 @@ pub(super) fn read_subscriptions(root: &Section<'_>) -> SubscriptionSettings {
         "How events are sent to the URLs of push subscriptions.",
         |section| {
             let default = SubscriptionSettings::default();
-            let doc = "Allow URLs that begin with http://: what is sent can be read and changed on its way.";
+            let doc = "Allow URLs that start with http://, which can be read and modified in transit.";
             let allow_http = section.flag("allow_http", default.allow_http, doc);
-            let doc = "Networks that URLs may lead to although they are private, loopback or link-local, such as \
-                       `10.0.0.0/8`. Anyone who may make subscriptions can reach them.";
+            let doc = "Private, loopback or link-local networks that URLs may point to, such as `10.0.0.0/8`. Anyone \
+                       who may create subscriptions can reach them.";
             let networks = section.parsed_texts("allow_networks", "list of networks", 100, doc, &|text| {
                 parse_network(text).map(|_| text.to_owned())
             });
             let networks = networks.iter().filter_map(|text| parse_network(text).ok());
-            let doc = "Waits before an event is sent again. After the last one it is given up: a dead letter.";
+            let doc = "Waits before an event is sent again. After the last one, the event becomes a dead letter.";
             let backoff = section.durations("backoff", &BACKOFF, Duration::ZERO..=7 * DAY, 20, doc);
             let doc = "How long a request may take.";
             let timeout = section.duration("timeout", default.timeout, SECONDS(1)..=SECONDS(60), doc);
-            let doc = "A URL at which nothing has succeeded for so long is switched off: the subscription is blocked \
-                       until somebody resumes it.";
+            let doc = "A URL that has not succeeded once for this long is switched off: the subscription is blocked \
+                       until someone resumes it.";
             let off = section.duration("switch_off_after", default.switch_off_after, HOUR..=365 * DAY, doc);
             SubscriptionSettings {
                 allow_http,

@@ -86,10 +86,10 @@ fn tokens_come_from_an_url_or_from_an_issuer_and_not_from_both() {
     };
     assert!(auth("token_url: 'https://t.example',").is_ok());
     let neither = auth("").unwrap_err();
-    assert!(neither[0].contains("token_url: is missing; give"), "{neither:?}");
+    assert!(neither[0].contains("token_url: is missing; set"), "{neither:?}");
     let both = auth("token_url: 'https://t.example', issuer: 'https://i.example',").unwrap_err();
     assert!(
-        both[0].contains("issuer: must not be given beside token_url"),
+        both[0].contains("issuer: must not be set together with token_url"),
         "{both:?}"
     );
 }

@@ -51,7 +51,7 @@ pub(super) fn read_targets(root: &Section<'_>) -> Vec<TargetSettings> {
 }
 
 fn read_name(target: &Section<'_>) -> String {
-    let doc = "Unique name. Another name is another target, which owns nothing yet.";
+    let doc = "Unique name. A different name means a new target, which owns nothing yet.";
     let range = "letters, digits, `-`, `_`, `.`; at most 63";
     let name = target.required_parsed("name", "text", range, doc, &|text| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -68,10 +68,10 @@ fn read_target(target: &Section<'_>, name: String) -> Option<TargetSettings> {
     let doc =
         "`microcks`: the mocks that a `microcks.yaml` beside each API describes. `http`: each change as one request.";
     let word = target.choice("type", None, &["microcks", "http"], doc);
-    let follow = target.section("follow", "Which entities it concerns.", read_follow);
-    let auth = target.optional_section("auth", "How requests prove who asks: one of the keys below.", read_auth);
-    let doc = "Calls of each worker process to this target at a time. The jobs that make them take none of the slots of \
-               `worker.concurrency`, so a slow target holds up nothing else.";
+    let follow = target.section("follow", "Which entities the target follows.", read_follow);
+    let auth = target.optional_section("auth", "Authentication: exactly one of the keys below.", read_auth);
+    let doc = "Maximum concurrent calls to this target per worker process. The jobs that make them do not use the \
+               slots of `worker.concurrency`, so a slow target delays nothing else.";
     let concurrency = target.count("concurrency", 4, 1..=64, doc);
     let timeout = target.duration(
         "timeout",
@@ -81,7 +81,7 @@ fn read_target(target: &Section<'_>, name: String) -> Option<TargetSettings> {
     );
     let backoff = read_backoff(
         target,
-        "What waits between failed attempts for one entity; after the last one it waits for a person.",
+        "Waits between failed attempts for one entity. After the last one, the job is parked.",
     );
     let microcks = target.variant(word, "microcks", read_microcks).flatten();
     let http = target.variant(word, "http", read_http_target);
@@ -106,11 +106,11 @@ fn read_backoff(section: &Section<'_>, doc: &'static str) -> Ladder {
 }
 
 pub(super) fn read_follow(follow: &Section<'_>) -> Follow {
-    let doc = "Names of sources; empty: all of them. If several own one entity, the first one counts.";
+    let doc = "Names of sources. Empty: all. If several own the same entity, the first one counts.";
     let sources = follow.texts("sources", 1_000, doc);
     let lower = |texts: Vec<String>| texts.into_iter().map(|text| text.to_lowercase()).collect();
-    let kinds = follow.texts("kinds", 100, "Kinds of entities, such as `API`; empty: all of them.");
-    let namespaces = follow.texts("namespaces", 1_000, "Namespaces of entities; empty: all of them.");
+    let kinds = follow.texts("kinds", 100, "Kinds of entities, such as `API`. Empty: all.");
+    let namespaces = follow.texts("namespaces", 1_000, "Namespaces of entities. Empty: all.");
     Follow {
         sources,
         kinds: lower(kinds),
@@ -125,21 +125,20 @@ fn read_microcks(target: &Section<'_>) -> Option<MicrocksSettings> {
     let annotation = target.optional_text("annotation", ANNOTATION, doc);
     let doc = "Hosts (`name` or `name:port`) from which `microcks.yaml` and artifacts may be read, besides those of the sources.";
     let document_hosts = target.parsed_texts("document_hosts", "list of hosts", 100, doc, &host);
-    let doc = "Take over mocks of the same name and version that Tideline did not make, such as those of the Backstage plugin. \
-               Without it they are left alone, and shown.";
+    let doc = "Take over mocks with the same name and version that Tideline did not create, such as those of the \
+               Backstage plugin. Otherwise they are left alone and reported.";
     let adopt = target.flag("adopt", false, doc);
-    let doc = "What becomes of the mocks of a file that is wrong: `keep` leaves them as they are, `delete` deletes them. A file that \
-               cannot be read now never deletes anything.";
+    let doc = "What happens to the mocks of an invalid file: `keep` leaves them as they are, `delete` deletes them. A \
+               file that cannot be read at the moment never deletes anything.";
     let on_invalid = target.choice("on_invalid", Some("keep"), &["keep", "delete"], doc);
-    let doc =
-        "Mocks that somebody changed or deleted in Microcks: `reconcile` puts them back, `report` only shows them.";
+    let doc = "What happens to mocks that someone changed or deleted in Microcks: `reconcile` restores them, `report` only \
+         reports them.";
     let drift = target.choice("drift", Some("reconcile"), &["reconcile", "report"], doc);
-    let doc = "How often the files are read again and Microcks is compared with them.";
+    let doc = "How often to read the files again and compare them with Microcks.";
     let drift_interval = target.duration_or_none("drift_interval", "1h", MINUTE..=30 * DAY, doc);
-    let doc =
-        "A larger artifact is not sent. Microcks' own limit is 2 MiB unless its MAX_UPLOAD_FILE_SIZE says otherwise.";
+    let doc = "A larger artifact is not sent. Microcks' own limit is 2 MiB unless its MAX_UPLOAD_FILE_SIZE is set.";
     let max_artifact_bytes = target.size("max_artifact_bytes", 2 << 20, 1 << 10..=1 << 30, doc);
-    let doc = "What readers of the catalog and its feed see of the mocks.";
+    let doc = "How mocks appear to readers of the catalog and its feed.";
     let enrich = target.section("enrich", doc, |enrich| read_enrich(enrich, base_url.as_ref()));
     Some(MicrocksSettings {
         base_url: base_url?,
@@ -163,15 +162,16 @@ fn read_microcks(target: &Section<'_>) -> Option<MicrocksSettings> {
 }
 
 fn read_enrich(enrich: &Section<'_>, base_url: Option<&Url>) -> Option<Box<EnrichSettings>> {
-    let doc = "Name each mock (unless its `includeInSwagger` is false) as a server in the definition of its API: in `servers` of \
+    let doc = "List each mock (unless its `includeInSwagger` is false) as a server in the definition of its API: in \
+               `servers` of \
                OpenAPI 3 and AsyncAPI, or as `host` and `basePath` of a Swagger 2 definition that names no host. A definition that \
-               is in another file (`$text`, `$openapi`, …) is shown inline. Only readers see this: what the source gave stays as \
-               it is.";
+               is in another file (`$text`, `$openapi`, …) is shown inline. Only readers see this: what the source \
+               delivered stays as it is.";
     let servers = enrich.flag("servers", false, doc);
     let doc = "Where users reach the mocks, if not at `base_url`; `/rest/NAME/VERSION` follows.";
     let mocks = enrich.optional_url("mocks_url", doc);
     let doc = "Where users reach the mocks of AsyncAPI definitions: the `ws` or `wss` address of Microcks' async minion; \
-               `/api/ws/NAME/VERSION` follows. Without it they are not named.";
+               `/api/ws/NAME/VERSION` follows. If unset, they are not listed.";
     let events = enrich.parsed("events_url", "WebSocket URL", "none", doc, &|text| {
         let url = Url::parse(text)
             .ok()
@@ -215,14 +215,14 @@ fn read_http_target(target: &Section<'_>) -> HttpTargetSettings {
     let doc = "Where each change is sent. `{kind}`, `{namespace}` and `{name}` stand for parts of the entity's reference, \
                percent-encoded.";
     let url = target.required_parsed("url", "URL", "http or https", doc, &template);
-    let doc = "How an entity is sent. Its requests carry an `Idempotency-Key`, so that POST may be repeated as well.";
+    let doc = "How an entity is sent. Requests have an `Idempotency-Key`, so that POST requests can be repeated \
+               safely, too.";
     let method = target.choice("method", Some("PUT"), &["PUT", "POST"], doc);
     let headers = target.secret_map("headers", "Sent with every request. The values are treated as secrets.");
-    let doc =
-        "Makes the body of the request: jq expression over `{ref, kind, namespace, name, source, removed, entity}`.";
+    let doc = "Body of the request: jq expression over `{ref, kind, namespace, name, source, removed, entity}`.";
     let body = target.optional_jq("body", "`.entity`; of a removed entity `{ref, removed}`", doc);
-    let doc = "How the endpoint is told that an entity is gone: by `delete` (DELETE; 404 and 410 are fine), by a `tombstone` (sent \
-               as an entity is, with `removed: true`), or not at all (`ignore`).";
+    let doc = "How removals are sent: as `delete` (DELETE; 404 and 410 count as success), as a `tombstone` (sent like \
+               an entity, with `removed: true`), or not at all (`ignore`).";
     let removal = target.choice("removal", Some("delete"), &["delete", "tombstone", "ignore"], doc);
     let doc = "Send everything again after the position in the change feed was lost (the target was away for longer than \
                `changes.retention`). Without it, only what changed since is sent.";
@@ -267,20 +267,24 @@ fn template(text: &str) -> Result<String, String> {
 
 pub(super) fn read_handlers(root: &Section<'_>) -> Vec<HandlerSettings> {
     let mut kinds: HashMap<String, usize> = HashMap::new();
-    let doc = "Programs in any language that work on jobs: each attempt is a signed POST.";
+    let doc = "Programs in any language that run jobs: each attempt is a signed POST.";
     let handlers = root.sections(list("handlers", doc), |handler, index| {
         let kind = read_kind(handler);
         if let Some(first) = kinds.insert(kind.clone(), index).filter(|_| !kind.is_empty()) {
             handler.fail("kind", format!("handlers[{first}] has the kind \"{kind}\" already"));
         }
         let url = handler.required_url("url", "Each attempt is posted here.");
-        let doc = "What requests are signed with (Standard Webhooks): `whsec_` and the base64 of 24 to 64 bytes, or any other text.";
+        let doc = "Signing secret for requests (Standard Webhooks): `whsec_` followed by 24 to 64 bytes in base64, or \
+                   any other text.";
         let secret = handler.required_secret("secret", doc);
-        let doc = "Jobs of each worker process that the program gets at a time, besides those of `worker.concurrency`.";
+        let doc = "Maximum concurrent jobs per worker process for this program, in addition to `worker.concurrency`.";
         let concurrency = handler.count("concurrency", 4, 1..=64, doc);
         let doc = "How long the program may take to answer.";
         let timeout = handler.duration("timeout", SECONDS(30), Duration::from_millis(100)..=HOUR, doc);
-        let backoff = read_backoff(handler, "What waits between failed attempts; after the last one the job waits for a person.");
+        let backoff = read_backoff(
+            handler,
+            "Waits between failed attempts. After the last one, the job is parked.",
+        );
         url.map(|url| HandlerSettings {
             kind,
             url,
@@ -294,7 +298,7 @@ pub(super) fn read_handlers(root: &Section<'_>) -> Vec<HandlerSettings> {
 }
 
 fn read_kind(handler: &Section<'_>) -> String {
-    let doc = "Kind of job that the program works on.";
+    let doc = "Kind of job that the program runs.";
     let kind = handler.required_parsed(
         "kind",
         "text",
@@ -306,7 +310,7 @@ fn read_kind(handler: &Section<'_>) -> String {
                 Err("must be 1 to 63 letters, digits, `-`, `_` or `.`".to_owned())
             } else if OWN_KINDS.contains(&text) {
                 Err(format!(
-                    "must not be one of {}, which Tideline works on itself",
+                    "must not be one of {}, which Tideline runs itself",
                     OWN_KINDS.join(", ")
                 ))
             } else {

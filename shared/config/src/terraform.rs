@@ -35,8 +35,7 @@ const WORKSPACE_ID: &str = "(.body.workspace_id // .body.details.workspace_id?)"
 
 pub(super) fn read_terraform(source: &Section<'_>) -> Option<TerraformSettings> {
     let organization = read_organization(source);
-    let doc =
-        "Names of the workspaces that are read; `*` stands for any characters. Without it: all that the token may see.";
+    let doc = "Names of the workspaces to read; `*` matches any characters. Default: all that the token may see.";
     let workspaces = source.text_or_texts("workspaces", 1_000, doc);
     let doc = "Only workspaces that have all of these tags: `name`, or `key:value` for a tag with a value.";
     let tags = source.text_or_texts("tags", 100, doc);
@@ -47,21 +46,20 @@ pub(super) fn read_terraform(source: &Section<'_>) -> Option<TerraformSettings> 
     let doc = "Labels of all entities, such as `tenant: acme`.";
     let labels = source.text_map("labels", "mapping of texts", doc);
     check_labels(source, &labels);
-    let doc =
-        "Keys of tags `key:value` of a workspace that become labels of its entities; `*` stands for any characters.";
+    let doc = "Keys of a workspace's `key:value` tags that become labels of its entities; `*` matches any characters.";
     let tag_labels = source.text_or_texts("labels_from_tags", 100, doc);
     let (attributes, outputs) = read_shown(source);
-    let doc = "Names of attributes and outputs that are never shown, besides those that sound secret; `*` stands for any \
-               characters.";
+    let doc = "Names of attributes and outputs that are never shown, besides those that suggest a secret; `*` matches \
+               any characters.";
     let sensitive = source.text_or_texts("sensitive", 1_000, doc);
-    let data_sources = source.flag("data_sources", false, "Make entities of data sources too.");
-    let doc = "Workspaces whose state is taken as it is although it has no resources any more, an older serial, or a new \
-               lineage with far fewer resources. Without it they keep their entities.";
+    let data_sources = source.flag("data_sources", false, "Also create entities for data sources.");
+    let doc = "Workspaces whose state is accepted even if it no longer has any resources, has an older serial, or has \
+               a new lineage with far fewer resources. Other workspaces then keep their entities.";
     let accept_resets = source.text_or_texts("accept_resets", 1_000, doc);
     let doc = "Hosts (`name` or `name:port`) from which states may be downloaded, besides the host of `base_url` and \
                `archivist.terraform.io` of HCP Terraform. No credentials are sent there.";
     let download_hosts = source.parsed_texts("download_hosts", "list of hosts", 100, doc, &host);
-    let doc = "A larger state is an error.";
+    let doc = "Maximum size of a state. A larger one is an error.";
     let max_state_bytes = source.size("max_state_bytes", 256 << 20, 1 << 10..=1 << 34, doc);
     let http = read_api(source)?;
     Some(TerraformSettings {
@@ -96,11 +94,11 @@ fn read_organization(source: &Section<'_>) -> Option<String> {
 
 /// The attributes and the outputs that are shown.
 fn read_shown(source: &Section<'_>) -> (Vec<String>, Vec<String>) {
-    let doc = "Attributes that entities show; `*` stands for any characters. By default `arn`, `id`, `labels`, `location`, \
+    let doc = "Attributes that entities show; `*` matches any characters. By default `arn`, `id`, `labels`, `location`, \
                `name`, `region`, `self_link`, `tags` and `zone`. Never shown: what Terraform marks as sensitive, names that \
-               sound secret, and what `sensitive` names.";
+               suggest a secret, and names listed in `sensitive`.";
     let attributes = source.text_or_texts("attributes", 1_000, doc);
-    let doc = "Outputs that the entity of a workspace shows as annotations; `*` stands for any characters. By default all \
+    let doc = "Outputs that the entity of a workspace shows as annotations; `*` matches any characters. By default all \
                that are not sensitive; `[]` for none.";
     let outputs = source.text_or_texts("outputs", 1_000, doc);
     let or = |key: &str, given: Vec<String>, default: &[&str]| {
@@ -126,14 +124,14 @@ fn read_api(source: &Section<'_>) -> Option<HttpSettings> {
         url.ok_or_else(|| "must be an http or https URL without user name, query and fragment".to_owned())
     });
     let base_url = base_url.or_else(|| Url::parse(BASE_URL).ok()).map(api_url)?;
-    let doc = "How requests prove who asks: as a rule `bearer`, a token of a team or a user.";
+    let doc = "Authentication: usually `bearer`, with a team or user token.";
     let auth = source.optional_section("auth", doc, read_auth);
     if auth.is_none() && !source.is_describing() {
         source.fail("auth", "is missing; write auth: { bearer: \"${TFC_TOKEN}\" }");
     }
-    let doc = "Requests of the whole fleet per second, of which each worker process sends its share; `none` for as many as it \
-               can. HCP Terraform allows 30 for a token, so sources that share a token divide them. When it answers 429, \
-               the whole fleet waits.";
+    let doc = "Maximum requests per second from the whole fleet: each worker process sends its share. `none` for no \
+               limit. HCP Terraform allows 30 per token, so sources that share a token must divide them. After a 429 \
+               response, the whole fleet waits.";
     let per_second = source.optional_number(
         "max_requests_per_second",
         Some(REQUESTS_PER_SECOND),
@@ -147,7 +145,11 @@ fn read_api(source: &Section<'_>) -> Option<HttpSettings> {
         auth: auth.unwrap_or(Auth::None),
         max_body_bytes: 32 << 20,
         cursor_expired: Vec::new(),
-        rate_limit: source.section("rate_limit", "Headers that tell the API's limits.", read_rate_limit),
+        rate_limit: source.section(
+            "rate_limit",
+            "Headers that announce the API's rate limits.",
+            read_rate_limit,
+        ),
         max_requests_per_second: per_second,
         next_urls: NextUrls::default(),
         conditional: false,

@@ -166,7 +166,7 @@ fn an_error_is_one_line_for_people_and_an_object_for_programs() {
 fn an_unknown_key_that_resembles_none_gets_the_list_of_known_ones() {
     assert_eq!(
         errors_of("shutdown: { whatever: 1 }"),
-        ["1:13 shutdown.whatever: unknown key \"whatever\"; known are grace"]
+        ["1:13 shutdown.whatever: unknown key \"whatever\"; expected one of: grace"]
     );
 }
 
@@ -194,7 +194,7 @@ fn a_missing_variable_is_named_with_its_place_and_no_value_is_ever_shown() {
         [
             "1:8 store: the environment variable PASSWORD is not set",
             "2:9 listen: must be host:port with a port from 0 to 65535, or none, but is the value with ${API_TOKEN}",
-            "3:8 queue: the URL must begin with nats:// or tls://",
+            "3:8 queue: the URL must start with nats:// or tls://",
         ]
     );
 }

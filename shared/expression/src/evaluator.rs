@@ -152,7 +152,7 @@ impl Evaluator {
             Some(Outcome::Values(texts) | Outcome::Elements(texts)) => {
                 let values = texts.iter().map(|text| serde_json::from_str(text));
                 values.collect::<Result<_, _>>().map_err(|error| {
-                    EvaluateError::Failed(format!("the expression makes what cannot be read: {error}"))
+                    EvaluateError::Failed(format!("the result of the expression cannot be read: {error}"))
                 })
             }
             Some(Outcome::Failed(why)) => Err(EvaluateError::Failed(why)),
@@ -307,7 +307,7 @@ fn at_path(path: &[String], input: &str) -> Result<Value, EvaluateError> {
             Value::Null => Value::Null,
             _ => {
                 return Err(EvaluateError::Failed(format!(
-                    "there is no .{name} in what is no object"
+                    "there is no .{name}, because the value is not an object"
                 )));
             }
         };

@@ -64,7 +64,7 @@ impl Process {
         self.input.flush().await?;
         let length = self.output.read_u64().await?;
         if length > max_bytes {
-            return Err(io::Error::other("its reply is longer than it may be"));
+            return Err(io::Error::other("its reply is too long"));
         }
         let mut reply = Vec::new();
         (&mut self.output).take(length).read_to_end(&mut reply).await?;

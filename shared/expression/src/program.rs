@@ -169,7 +169,7 @@ impl Compiled {
         let mut outputs = Vec::new();
         for output in self.0.id.run((context, input.clone())) {
             if outputs.len() >= max_outputs as usize {
-                let why = format!("the expression makes more than {max_outputs} outputs");
+                let why = format!("the expression returns more than {max_outputs} outputs");
                 return Err(Stop::Failed(why));
             }
             outputs.push(output.map_err(|exception| Stop::Failed(failure(exception)))?);
@@ -191,7 +191,7 @@ fn texts(values: &[Val], budget: &mut u64) -> Result<Vec<String>, Stop> {
         let text = value.to_string();
         *budget = budget.checked_sub(text.len() as u64).ok_or(Stop::TooLarge)?;
         serde_json::from_str::<IgnoredAny>(&text)
-            .map_err(|error| Stop::Failed(format!("the expression makes what is not JSON: {error}")))?;
+            .map_err(|error| Stop::Failed(format!("the expression returns something that is not JSON: {error}")))?;
         texts.push(text);
     }
     Ok(texts)

@@ -12,7 +12,7 @@ pub struct EventFilter(Expression);
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     /// Another time it may.
-    #[error("the filter cannot be evaluated now")]
+    #[error("the filter cannot be evaluated right now")]
     Unavailable(#[source] EvaluateError),
     /// It never will.
     #[error("filter: {0}")]

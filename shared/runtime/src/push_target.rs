@@ -47,7 +47,7 @@ impl PushTarget {
         check_url(&self.url, settings)?;
         match &self.secret {
             Some(secret) if signing_key(secret).is_none() => {
-                Err("secret takes whsec_ and 24 to 64 bytes in base64; leave it out to get one".to_owned())
+                Err("secret must be whsec_ and 24 to 64 bytes in base64; omit it to have one generated".to_owned())
             }
             _ => Ok(()),
         }
@@ -107,11 +107,11 @@ fn check_url(url: &Url, settings: &SubscriptionSettings) -> Result<(), String> {
     match url.scheme() {
         "https" => {}
         "http" if settings.allow_http => {}
-        "http" => return Err("url must begin with https://; subscriptions.allow_http would allow http://".to_owned()),
-        _ => return Err("url must begin with https://".to_owned()),
+        "http" => return Err("url must start with https://; subscriptions.allow_http would allow http://".to_owned()),
+        _ => return Err("url must start with https://".to_owned()),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("url must not hold a user or a password; use headers".to_owned());
+        return Err("url must not contain a user or a password; use headers".to_owned());
     }
     if url.as_str().len() > MAX_URL_BYTES {
         return Err(format!("url takes at most {MAX_URL_BYTES} bytes"));

@@ -22,22 +22,20 @@ const KEY_BYTES: usize = 32;
 pub enum SealingError {
     /// There is no key.
     #[error(
-        "{KEY_VARIABLE} is not set, and secrets are stored only sealed; set it to 32 random bytes, for instance to what \
-         `openssl rand -base64 32` prints, the same for every process of the fleet"
+        "{KEY_VARIABLE} is not set, but it is needed to store secrets; set it to 32 random bytes, such as the output \
+         of `openssl rand -base64 32`, the same for every process of the fleet"
     )]
     NoKey,
     /// The key is none.
-    #[error(
-        "{KEY_VARIABLE} must be 32 bytes in base64 or in 64 hexadecimal digits; several keys are divided by commas"
-    )]
+    #[error("{KEY_VARIABLE} must be 32 bytes in base64 or in 64 hexadecimal digits; separate several keys with commas")]
     BadKey,
     /// What is stored was sealed with another key, for something else, or changed since.
     #[error(
-        "the stored secret does not open with {KEY_VARIABLE}; set the key that sealed it, or give the secret again"
+        "the stored secret cannot be unsealed with {KEY_VARIABLE}; set the key that sealed it, or set the secret again"
     )]
     WrongKey,
     /// The operating system has no randomness.
-    #[error("the operating system gives no random bytes")]
+    #[error("the operating system provides no random bytes")]
     NoRandomness,
 }
 

@@ -376,14 +376,14 @@ pub struct NewToken {
     pub role: Role,
     /// Globs of the sources it is limited to; none: all sources.
     pub sources: Vec<String>,
-    /// From when on it opens nothing.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
 impl NewToken {
     pub(super) fn name_is_taken(&self) -> StoreError {
         StoreError::Refused(format!(
-            "there is a token called {} already; revoke it first, or choose another name",
+            "there is already a token called {}; revoke it first, or choose another name",
             self.name
         ))
     }
@@ -406,7 +406,7 @@ pub struct TokenRecord {
     pub created_at: Timestamp,
     /// Who made it.
     pub created_by: String,
-    /// From when on it opens nothing.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// When it was last used, to a minute.
     pub last_used_at: Option<Timestamp>,
@@ -431,7 +431,7 @@ pub struct AuditFilter {
     pub limit: u32,
 }
 
-/// One act, as it was written down.
+/// One act, as recorded in the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRecord {
     /// Rises with time.

@@ -91,8 +91,8 @@ pub(super) fn other_kind(spec: &SubscriptionSpec) -> StoreError {
         (SubscriptionKind::Push, Some(_)) => "pushed, of changes",
     };
     StoreError::Refused(format!(
-        "subscription {}: a subscription stays what it is, pulled or pushed, of events or of changes, and this one is not \
-         {wanted}; delete it first, or use another name",
+        "subscription {}: the type of a subscription (pulled or pushed, events or changes) cannot be changed, and \
+         this one is not {wanted}; delete it first, or use another name",
         spec.name
     ))
 }
@@ -126,7 +126,7 @@ pub(super) fn copy_of(event: EventRecord, now: Timestamp) -> Result<NewEvent, St
     let head = event.head;
     if head.verdict == Verdict::Own {
         return Err(StoreError::Refused(
-            "Tideline tells this of itself: it is true once, and not repeated".to_owned(),
+            "this is one of Tideline's own events, which are not repeated".to_owned(),
         ));
     }
     Ok(NewEvent {

@@ -121,7 +121,7 @@ pub struct TableSize {
 /// What the store takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreSize {
-    /// Bytes of all of it.
+    /// Total size in bytes.
     pub bytes: u64,
     /// By table, largest first; none: finding out would read the whole of a large file.
     pub tables: Vec<TableSize>,

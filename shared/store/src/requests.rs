@@ -73,11 +73,11 @@ pub struct JobFilter {
 /// Which entities to list. Ordered by (source, reference).
 #[derive(Clone, Debug, Default)]
 pub struct EntityFilter {
-    /// Owned by the source of this name.
+    /// Only entities that this source owns.
     pub source: Option<String>,
     /// Of this kind.
     pub kind: Option<String>,
-    /// With exactly this reference.
+    /// Only entities with exactly this reference.
     pub reference: Option<EntityRef>,
     /// Later than this (source name, reference).
     pub after: Option<(String, EntityRef)>,

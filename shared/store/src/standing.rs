@@ -48,7 +48,7 @@ impl Standing {
                 Some("it is no longer in the configuration; sources reset --delete deletes its entities")
             }
             SourceCommand::Refresh(_) if self.pushed => {
-                Some("it is of type push: nothing is read, others write its entities")
+                Some("it is of type push: its entities are written by programs, so nothing is read")
             }
             SourceCommand::Resume if self.state != SourceState::Paused => Some("it is not paused"),
             SourceCommand::ApproveSweep { .. } | SourceCommand::RejectSweep if self.held_cycle.is_none() => {
@@ -56,7 +56,7 @@ impl Standing {
             }
             SourceCommand::ApproveSweep { .. } if orphaned => Some("it is no longer in the configuration"),
             SourceCommand::RejectSweep if self.held_state == Some(CycleState::Sweeping) => {
-                Some("its sweep was approved and is being done")
+                Some("its sweep was approved and is in progress")
             }
             _ => None,
         }
@@ -81,5 +81,5 @@ pub(super) fn check_cancel(job: JobId, state: JobState, partition: bool) -> Resu
         JobState::Cancelled => "cancelled",
         JobState::Waiting | JobState::Running | JobState::Parked => return Ok(()),
     };
-    Err(StoreError::Refused(format!("job {job} is {ended} already")))
+    Err(StoreError::Refused(format!("job {job} is already {ended}")))
 }

@@ -190,7 +190,7 @@ impl Row {
         Died {
             sequence: parked.sequence,
             attempts: parked.attempts,
-            error: format!("given up so that others find room (max_outstanding: {most}): {why}"),
+            error: format!("given up to make room for others (max_outstanding: {most}): {why}"),
         }
     }
 

@@ -102,7 +102,7 @@ pub struct TargetEntityFilter {
     pub target: String,
     /// After this one.
     pub after: Option<EntityRef>,
-    /// Only those with an error.
+    /// Only entities with an error.
     pub failing: bool,
     /// At most this many, 1 to 1,000.
     pub limit: u32,

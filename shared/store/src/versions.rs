@@ -11,7 +11,7 @@ use super::StoreError;
 /// What an entity was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// The number of the change that made it so.
+    /// The number of the change that led to this state.
     pub sequence: Sequence,
     /// When that was.
     pub changed_at: Timestamp,

@@ -327,7 +327,7 @@ async fn a_lost_right_that_answers_404_deletes_nothing() {
             .malformed()
             .await
             .iter()
-            .any(|why| why.contains("right to read states"))
+            .any(|why| why.contains("permission to read states"))
     );
     server.api().with_model(|model| model.workspace("prod-a").hidden = true);
     stage.cycle().await;

@@ -36,7 +36,7 @@ const PICTURES: [(&str, &str, &str); 20] = [
     ("jobs", "/jobs", "http-target"),
     ("job", "/jobs/PARKED", "the disk is full"),
     ("hooks", "/hooks", "ci"),
-    ("hook", "/hooks?name=ci", "Seven days by the hour"),
+    ("hook", "/hooks?name=ci", "Seven days by hour"),
     ("subscriptions", "/subscriptions", "deploys"),
     ("subscription", "/subscriptions/deploys", "Dead letters"),
     ("targets", "/targets", "search"),

@@ -49,7 +49,7 @@ async fn a_file_that_is_no_yaml_is_shown_with_its_place_and_deletes_nothing() {
     let stage = with_a_good_mock("").await;
     stage.write(".mocks/microcks.yaml", "spec: [\n");
     stage.resync().await;
-    let error = error(&stage, "is no YAML", &["good"]).await;
+    let error = error(&stage, "is not YAML", &["good"]).await;
     assert!(
         error.contains(".mocks/microcks.yaml") && error.contains("line"),
         "{error}"
@@ -93,7 +93,7 @@ async fn an_artifact_of_an_unknown_type_is_shown_at_its_mock_with_the_known_ones
         &sync_file(&[("odd", &["what.yaml"]), ("good", &[]), ("new", &[])]),
     );
     stage.resync().await;
-    let error = error(&stage, "is nothing that Microcks takes", &["good", "new"]).await;
+    let error = error(&stage, "is not a type that Microcks accepts", &["good", "new"]).await;
     for part in ["mock \"odd\"", "what.yaml", "OpenAPI 3", "APIMetadata", "Postman"] {
         assert!(error.contains(part), "{error}");
     }

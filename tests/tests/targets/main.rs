@@ -247,7 +247,7 @@ async fn a_bad_artifact_parks_with_the_words_of_microcks_and_the_other_mocks_go_
     let error = stage.error_of("pet").await.unwrap();
     for (mock, why) in [
         ("big", "max_artifact_bytes"),
-        ("unknown", "what.yaml is nothing that Microcks takes"),
+        ("unknown", "what.yaml is not a type that Microcks accepts"),
         ("gone", "gone.yaml is not there"),
         ("skipped", "skipped a part of them"),
     ] {

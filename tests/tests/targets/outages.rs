@@ -70,7 +70,7 @@ async fn documents_are_read_only_from_hosts_that_the_configuration_names() {
     stage.write_api("pet", Some(&format!("url:http://{host}/mocks")), &spec(&["/pets"]));
     stage.cycle().await;
     assert_eq!(
-        stage.fails_with("name the host in document_hosts").await,
+        stage.fails_with("add the host to document_hosts").await,
         JobState::Parked
     );
     stage.write_api("pet", Some("dir:../outside"), &spec(&["/pets"]));

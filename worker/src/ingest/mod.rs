@@ -207,7 +207,7 @@ fn conclude(
             "held_back",
             Ok(Outcome::Postpone(
                 until,
-                "the source asked to be left alone (its limits)".to_owned(),
+                "the source asked to wait (rate limit)".to_owned(),
             )),
         ),
         // After the root's last rung the cycle is given up without a sweep, and a fresh one starts. A child that fails for so

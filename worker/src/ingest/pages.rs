@@ -165,7 +165,7 @@ fn same_reference(first: &Entity, second: &Entity) -> String {
     let reference = &second.reference;
     let written = |entity: &Entity| written_ref(reference, &entity.body).unwrap_or_else(|| reference.to_string());
     let (first, second) = (written(first), written(second));
-    let why = format!("an item before it on this page gives the same reference, {reference}");
+    let why = format!("an earlier item on this page has the same reference, {reference}");
     if first == second {
         return why;
     }

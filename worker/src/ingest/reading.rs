@@ -158,7 +158,7 @@ impl Reader {
             page_write(self.next_page, page, memory, &self.readable.settings.volatile, asked_at).ok_or_else(|| {
                 ReadError::Source(SourceError::new(
                     ErrorClass::Permanent,
-                    "the source called a page unchanged that is not remembered; this is a defect of the source",
+                    "the source reported a page as unchanged that is not remembered; this is a bug in the source",
                 ))
             })?;
         Ok(ReadPage {
@@ -177,7 +177,7 @@ impl Reader {
             return Some(circle(next));
         }
         (self.next_page.saturating_add(1) >= most).then(|| {
-            let why = format!("the partition has more than {most} pages (max_pages); do its cursors ever end?");
+            let why = format!("the partition has more than {most} pages (max_pages); do its cursors never end?");
             SourceError::new(ErrorClass::Permanent, why)
         })
     }

@@ -50,7 +50,7 @@ impl ChangeLane {
                 Err(StoreError::NotFound { .. }) => return,
                 Err(error) => {
                     let error = full_text(&error);
-                    tracing::warn!(subscription = self.0.name, error, "changes cannot be taken now");
+                    tracing::warn!(subscription = self.0.name, error, "changes cannot be leased right now");
                     UNAVAILABLE
                 }
             };

@@ -178,18 +178,22 @@ impl Lane {
             };
             let (subscription, text) = (name, full_text(&error));
             if settlements.is_empty() {
-                tracing::warn!(subscription, error = text, "events cannot be taken now");
+                tracing::warn!(subscription, error = text, "events cannot be leased right now");
                 return Err(error);
             }
             if !error.may_retry() || Instant::now() >= until {
                 tracing::warn!(
                     subscription,
                     error = text,
-                    "what was pushed was not noted; it is sent again"
+                    "an acknowledged push was not recorded; it will be sent again"
                 );
                 return Err(error);
             }
-            tracing::warn!(subscription, error = text, "what was pushed cannot be noted now");
+            tracing::warn!(
+                subscription,
+                error = text,
+                "acknowledged pushes cannot be recorded right now"
+            );
             tokio::time::sleep(UNAVAILABLE).await;
         }
     }
@@ -220,7 +224,7 @@ impl Lane {
             tracing::warn!(
                 subscription = self.sending.name,
                 error = full_text(&error),
-                "cannot be switched off now"
+                "cannot be switched off right now"
             );
         }
         parts.queue.wake().await;

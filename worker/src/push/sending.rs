@@ -150,7 +150,7 @@ fn headers(target: &PushTarget, message: &Message, now: Timestamp) -> Result<Hea
         }
     };
     if let Some(secret) = &target.secret {
-        let key = signing_key(secret).ok_or("the secret is none; give it again")?;
+        let key = signing_key(secret).ok_or("the secret is invalid; set it again")?;
         let seconds = now.0.div_euclid(1_000);
         own("webhook-id", message.id.clone());
         own("webhook-timestamp", seconds.to_string());

@@ -83,11 +83,11 @@ pub(super) fn of_event(event: &EventRecord, public_url: Option<&Url>) -> Sentenc
             because(&facts.reason)
         ),
         "source.blocked" => format!(
-            "Source {source} is blocked and reads nothing until its configuration is mended{}.",
+            "Source {source} is blocked and reads nothing until its configuration is fixed{}.",
             because(&facts.reason)
         ),
         "source.failing" => format!(
-            "Source {source} failed {} times within 24 hours, and is tried again{}.",
+            "Source {source} failed {} times within 24 hours and will be retried{}.",
             facts.failures.unwrap_or(3),
             because(&facts.error)
         ),
@@ -105,13 +105,13 @@ pub(super) fn of_event(event: &EventRecord, public_url: Option<&Url>) -> Sentenc
             because(&facts.error)
         ),
         "subscription.blocked" => format!(
-            "Subscription {} was switched off and gets nothing until somebody resumes it{}.",
+            "Subscription {} was switched off and receives nothing until someone resumes it{}.",
             facts.subscription.as_deref().unwrap_or(&head.key),
             because(&facts.reason)
         ),
         "subscription.failing" => format!("Subscription {} fails{}.", head.key, because(&facts.error)),
         "drift.found" => format!(
-            "Source {source}: a cycle found changes of which no event had told{}.",
+            "Source {source}: a cycle found changes that no event had reported{}.",
             because(&facts.reason)
         ),
         "hook.silent" => format!(
@@ -276,7 +276,7 @@ mod tests {
         );
         assert_eq!(
             of_event(&failing, None).plain(),
-            "Source web failed 3 times within 24 hours, and is tried again: 503."
+            "Source web failed 3 times within 24 hours and will be retried: 503."
         );
         assert_eq!(
             of_event(&event("github.push", "a/b", json!({})), None).plain(),

@@ -22,12 +22,12 @@ impl RefreshHandler {
         let fetch = settings.on.get(rule).and_then(|rule| rule.fetch.as_ref());
         let Some(fetch) = fetch else {
             return Err(HandlerError::Permanent(format!(
-                "on[{rule}] has no fetch any more; the next cycle finds what the event told of"
+                "on[{rule}] no longer has fetch; the next cycle finds what the event announced"
             )));
         };
         let Some(record) = self.store.find_event(EventSequence(event)).await? else {
             return Err(HandlerError::Permanent(
-                "the event is older than events.retention; the next cycle finds what it told of".to_owned(),
+                "the event is older than events.retention; the next cycle finds what it announced".to_owned(),
             ));
         };
         let view = event_view(&record).map_err(|error| HandlerError::Permanent(format!("the event: {error}")))?;

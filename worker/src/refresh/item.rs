@@ -53,7 +53,7 @@ impl RefreshHandler {
             return Ok(Outcome::Done);
         }
         Err(HandlerError::Transient {
-            message: format!("{READINGS} readings in a row were overtaken by others that began later"),
+            message: format!("{READINGS} readings in a row were overtaken by readings that began later"),
             not_before: None,
         })
     }

@@ -30,7 +30,7 @@ impl RefreshHandler {
         let source = &ready.readable.source;
         let Some(prefix) = source.partition_prefix(wanted.resource, wanted.values) else {
             return Err(HandlerError::Permanent(
-                "the source cannot tell partitions by their values".to_owned(),
+                "the source cannot identify partitions by their values".to_owned(),
             ));
         };
         let has = |partition: &ChildPartition| {

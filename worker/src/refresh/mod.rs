@@ -96,7 +96,7 @@ impl RefreshHandler {
             return postpone(still, "its source is not in the store yet");
         };
         if let Some(until) = record.hold_until.filter(|until| *until > now) {
-            return postpone(until, "the source asked to be left alone (its limits)");
+            return postpone(until, "the source asked to wait (rate limit)");
         }
         if record.state != SourceState::Active {
             return postpone(still, &format!("its source is {}", standing(&record)));
@@ -148,7 +148,7 @@ impl Handler for RefreshHandler {
         if let RefreshTarget::FailedRule { rule, error } = &request.target {
             let place = format!("sources: {}: on[{rule}]", request.source);
             return Err(HandlerError::Permanent(format!(
-                "{place} cannot be applied to event {}: {error}; mend the rule, later events are not held up",
+                "{place} cannot be applied to event {}: {error}; fix the rule. Later events are not delayed",
                 request.event
             )));
         }
@@ -193,7 +193,7 @@ impl Handler for RefreshHandler {
             } => {
                 let Some(part) = partition_of(ready.readable, resource.as_deref(), values) else {
                     return Err(HandlerError::Permanent(
-                        "the source has no partition of these values that can be read alone".to_owned(),
+                        "the source has no partition with these values that can be read on its own".to_owned(),
                     ));
                 };
                 let how = (*removed, *deep, request.look_again_ms);

@@ -118,7 +118,8 @@ impl RefreshHandler {
     ) -> Result<Rest, HandlerError> {
         let PageContent::Items(items) = page.content else {
             return Err(HandlerError::Permanent(
-                "the source called a page unchanged that nobody remembers; this is a defect of the source".to_owned(),
+                "the source reported a page as unchanged that is not remembered; this is a bug in the source"
+                    .to_owned(),
             ));
         };
         // What is malformed is left to the next cycle, which reports it.

@@ -30,7 +30,7 @@ pub(super) fn reference(text: &str) -> Result<EntityRef, String> {
     let outline: Outline<'_> = serde_json::from_str(text)
         .map_err(|error| format!("not an object with kind, metadata.name and metadata.namespace: {error}"))?;
     let Some(kind) = outline.kind else {
-        return Err("it has no kind; say how to name it with entity: {kind, namespace, name}".to_owned());
+        return Err("it has no kind; set its reference with entity: {kind, namespace, name}".to_owned());
     };
     let metadata = outline.metadata.ok_or("it has no metadata")?;
     let name = metadata.name.ok_or("it has no metadata.name")?;

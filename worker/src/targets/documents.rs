@@ -160,8 +160,8 @@ impl Documents {
         });
         if !is_allowed {
             return Err(wrong(format!(
-                "{} may not be read: it is not on the host of the entity's source; name the host in document_hosts of the target to \
-                 allow it",
+                "{} may not be read: it is not on the host of the entity's source; add the host to document_hosts of \
+                 the target to allow it",
                 shown_url(url)
             )));
         }
@@ -207,7 +207,12 @@ pub(super) fn location(entity: &Value) -> Option<DocumentPlace> {
 /// What a reference in a document at `base` names: an address, or a path that does not lead out of the document's folder.
 pub(super) fn resolve(base: &DocumentPlace, reference: &str) -> Result<DocumentPlace, DocumentError> {
     if reference.starts_with("http://") || reference.starts_with("https://") {
-        let url = Url::parse(reference).map_err(|error| wrong(format!("{reference:?} is no address ({error})")))?;
+        let url = Url::parse(reference).map_err(|error| {
+            wrong(format!(
+                "{reference:?} is not a valid address \
+        ({error})"
+            ))
+        })?;
         return Ok(DocumentPlace::Url(url));
     }
     let leads_out = || {

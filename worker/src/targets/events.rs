@@ -69,7 +69,7 @@ impl<'l> SyncEvents<'l> {
             trace: self.trace.clone(),
         };
         if let Err(error) = self.log.append(event).await {
-            tracing::debug!(topic, error = full_text(&error), "an event could not be told");
+            tracing::debug!(topic, error = full_text(&error), "an event could not be recorded");
         }
     }
 }

@@ -165,7 +165,7 @@ async fn a_last_page_that_is_repeated_for_ever_is_an_error_unless_the_api_is_kno
         let mut settings = things(&api.url, pagination);
         let (read, error) = failure(settings.clone()).await;
         assert_eq!((read, error.class), (40, ErrorClass::Permanent));
-        assert!(error.message.contains("same items as the page before"), "{error}");
+        assert!(error.message.contains("same items as the previous page"), "{error}");
         settings.resources[0].end.repeat = true;
         let mut names_read = pass(&open(settings)).await.names;
         names_read.dedup();

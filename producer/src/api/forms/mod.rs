@@ -47,18 +47,18 @@ fn take_headers(path: &str, operation: &mut Operation) {
     let parameters = operation.parameters.get_or_insert_default();
     parameters.push(header(
         "Idempotency-Key",
-        "The same act with the same key is done once within a day.",
+        "Within a day, an act with the same key is performed only once.",
         ObjectBuilder::new().min_length(Some(1)).max_length(Some(MAX_KEY)),
     ));
     parameters.push(header(
         "Tideline-Reason",
-        "Why, for the audit log: percent-encoded UTF-8.",
+        "Reason for the audit log, as percent-encoded UTF-8.",
         ObjectBuilder::new().pattern(Some(format!("^(%[0-9A-Fa-f]{{2}}|[!-$&-~]){{0,{MAX_REASON}}}$"))),
     ));
     if WITH_ETAG.iter().any(|begin| path.starts_with(begin)) {
         parameters.push(header(
             "If-Match",
-            "ETag of the record: the act is done only if what it is decided by has not changed (412 otherwise).",
+            "ETag of the record: the act is performed only if nothing that it depends on has changed (otherwise 412).",
             ObjectBuilder::new(),
         ));
     }

@@ -76,7 +76,7 @@ pub(super) async fn settle(
     };
     for id in ack_ids {
         let token = id.strip_prefix(ACK_PREFIX).and_then(|token| token.parse().ok());
-        let wrong = || Problem::new(Code::InvalidRequest, "ack_ids takes what ack_id of an answer was");
+        let wrong = || Problem::new(Code::InvalidRequest, "ack_ids must contain the ack_id of a response");
         let token = token.ok_or_else(wrong)?;
         if api.store.settle_changes(name, token, outcome, api.clock.now()).await? {
             settled.settled += 1;

@@ -22,9 +22,9 @@ use crate::api::types::{DeadLetter, Page};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LettersQuery {
-    /// `next_page_token` of the answer before.
+    /// `next_page_token` of the previous response.
     page_token: Option<String>,
-    /// Dead letters of one answer, 1 to 1,000; 1,000 unless said otherwise.
+    /// Maximum number of dead letters per response, 1 to 1,000 (default 1,000).
     limit: Option<u32>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Dropped {
     dropped: u64,
 }
 
-/// Dead letters are due again, as if for the first time.
+/// Makes dead letters due again, as if for the first time.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/dead-letters/retry", tag = "events", request_body = Letters,
     security(("token" = ["operate"])), responses((status = 200, body = Retried)),
@@ -86,7 +86,7 @@ pub(super) async fn retry(
     Ok(Json(Retried { retried }))
 }
 
-/// Forgets dead letters: their events are never sent again.
+/// Drops dead letters: their events are never sent again.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/dead-letters/drop", tag = "events", request_body = Letters,
     security(("token" = ["operate"])), responses((status = 200, body = Dropped)),

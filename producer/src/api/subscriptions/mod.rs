@@ -63,7 +63,7 @@ async fn list(State(api): State<Arc<ApiState>>, by: By<Read>) -> Result<Json<Pag
     )))
 }
 
-/// One subscription. Its ETag changes when somebody changes, pauses or resumes it, and not with every event.
+/// One subscription. Its ETag changes when it is changed, paused or resumed, but not with every event.
 #[utoipa::path(
     get, path = "/subscriptions/{name}", tag = "events", security(("token" = ["read"])),
     responses((status = 200, body = Subscription)),
@@ -75,7 +75,8 @@ async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(name): Path<S
     Ok(etag(&version, shown(&api, found).await?))
 }
 
-/// How far a subscription came in the last hours, oldest first, five minutes apart. Times in which no scheduler ran are left out.
+/// The progress of a subscription in the last hours, oldest first, five minutes apart. Times in which no scheduler ran are
+/// missing.
 #[utoipa::path(
     get, path = "/subscriptions/{name}/history", tag = "events", security(("token" = ["read"])),
     params(("name" = String, Path, description = "Its name"), HistoryQuery),
@@ -175,7 +176,7 @@ impl From<StartAt> for EventStart {
     }
 }
 
-/// Forgets a subscription with its dead letters.
+/// Deletes a subscription and its dead letters.
 #[utoipa::path(
     delete, path = "/subscriptions/{name}", tag = "events", security(("token" = ["operate"])),
     responses((status = 204)),
@@ -206,7 +207,7 @@ async fn command(
     shown(api, find(api, name).await?).await.map(Json)
 }
 
-/// Hands out nothing until it is resumed.
+/// Delivers nothing until it is resumed.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/pause", tag = "events", security(("token" = ["operate"])),
     responses((status = 200, body = Subscription)),
@@ -219,7 +220,7 @@ async fn pause(
     command(&api, &by, &name, SubscriptionCommand::Pause).await
 }
 
-/// Goes on after a pause, or after it was switched off.
+/// Resumes after a pause, or after it was switched off.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/resume", tag = "events", security(("token" = ["operate"])),
     responses((status = 200, body = Subscription)),
@@ -235,11 +236,11 @@ async fn resume(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Replay {
-    /// Where it goes on: `now`, `beginning`, or a time.
+    /// Where to continue: `now`, `beginning`, or a time.
     from: StartAt,
 }
 
-/// Forgets what is outstanding and goes on from another place.
+/// Discards outstanding events and continues from another position.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/replay", tag = "events", request_body = Replay,
     security(("token" = ["operate"])), responses((status = 200, body = Subscription)),

@@ -30,23 +30,23 @@ use crate::api::waiting::{Look, Waiting, wait_of};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pull {
-    /// Events of one answer, 1 to 1,000; 100 unless said otherwise.
+    /// Maximum number of events per response, 1 to 1,000 (default 100).
     max: Option<u32>,
     /// Seconds to wait for an event if there is none, 0 to 30.
     #[serde(default)]
     wait: u64,
-    /// Seconds until what is not acknowledged is handed out again, 1 to 43,200; 30 unless said otherwise.
+    /// Seconds until unacknowledged events are delivered again, 1 to 43,200 (default 30).
     lease: Option<u64>,
 }
 
-/// An event that was handed out.
+/// An event that was pulled.
 #[derive(Serialize, ToSchema)]
 struct Pulled {
     #[serde(flatten)]
     event: WholeEvent,
-    /// How often it was handed out, 1 for the first time.
+    /// How often it was delivered, 1 for the first time.
     attempt: u32,
-    /// Acknowledges it, or gives it back.
+    /// Acknowledges or returns it.
     ack_id: String,
 }
 
@@ -54,18 +54,19 @@ struct Pulled {
 pub(super) struct PullAnswer {
     /// In order.
     events: Vec<Pulled>,
-    /// Of a subscription to changes: the changes, in order. One batch is handed out at a time.
+    /// For a subscription to changes: the changes, in order. One batch is delivered at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<Vec<Change>>,
-    /// Of a subscription to changes: acknowledges the batch, or gives it back. Absent: nothing was handed out.
+    /// For a subscription to changes: acknowledges or returns the batch. Absent if nothing was delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     ack_id: Option<String>,
-    /// Of a subscription to changes: changes were dropped before it came to them. Forget what you have; everything comes anew.
+    /// For a subscription to changes: changes were dropped before it reached them. Discard what you have; everything is
+    /// delivered again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     start_over: bool,
-    /// There may be more now.
+    /// More may be available now.
     more: bool,
-    /// Events up to here were dropped before the subscription came to them; told once.
+    /// Events up to here were dropped before the subscription reached them; reported once.
     #[serde(skip_serializing_if = "Option::is_none")]
     missed_to: Option<String>,
 }
@@ -83,7 +84,7 @@ impl PullAnswer {
     }
 }
 
-/// Hands out events for a while. Those of one key come in order, and to one puller at a time.
+/// Leases events to the caller. Events with the same key come in order, and to one puller at a time.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/pull", tag = "events", request_body = Pull,
     security(("token" = ["operate"])), responses((status = 200, body = PullAnswer)),
@@ -101,7 +102,10 @@ pub(super) async fn pull(
     let wait = wait_of(wanted.wait)?;
     let subscription = find(&api, &name).await?;
     if subscription.kind == SubscriptionKind::Push {
-        return Err(Problem::new(Code::Conflict, "events of this subscription are pushed"));
+        return Err(Problem::new(
+            Code::Conflict,
+            "events of this subscription are pushed, not pulled",
+        ));
     }
     if subscription.changes.is_some() {
         let answer = changes::pull(&api, &subscription, (max, lease), wait, place.as_deref()).await?;
@@ -238,14 +242,14 @@ fn seconds_of(name: &str, seconds: u64, range: std::ops::RangeInclusive<u64>) ->
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ack {
-    /// `ack_id` of events that are done, at most 1,000.
+    /// `ack_id` of the events to acknowledge, at most 1,000.
     ack_ids: Vec<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nack {
-    /// `ack_id` of events that are to come again, at most 1,000.
+    /// `ack_id` of the events to deliver again, at most 1,000.
     ack_ids: Vec<String>,
     /// Seconds until then, 0 to 43,200.
     #[serde(default)]
@@ -258,11 +262,11 @@ pub(super) struct Nack {
 pub(super) struct Settled {
     /// Events that were settled.
     pub(super) settled: usize,
-    /// `ack_id` of events that are somebody else's by now, or done with.
+    /// `ack_id` of events that another puller has by now, or that are already settled.
     pub(super) stale: Vec<String>,
 }
 
-/// Events are done: they do not come again.
+/// Acknowledges events: they are not delivered again.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/ack", tag = "events", request_body = Ack,
     security(("token" = ["operate"])), responses((status = 200, body = Settled)),
@@ -277,7 +281,7 @@ pub(super) async fn ack(
     settle(&api, &name, wanted.ack_ids, &EventOutcome::Acked).await
 }
 
-/// Events come again, after a delay.
+/// Returns events, to be delivered again after a delay.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/nack", tag = "events", request_body = Nack,
     security(("token" = ["operate"])), responses((status = 200, body = Settled)),
@@ -321,7 +325,7 @@ async fn settle(
             .split_once('.')
             .and_then(|(sequence, token)| Some((sequence.parse().ok()?, token.parse().ok()?)));
         let (sequence, token) = parts
-            .ok_or_else(|| Problem::new(Code::InvalidRequest, "ack_ids takes what ack_id of a pulled event was"))?;
+            .ok_or_else(|| Problem::new(Code::InvalidRequest, "ack_ids must contain the ack_id of pulled events"))?;
         Ok(SettleEvent {
             sequence: EventSequence(sequence),
             token,

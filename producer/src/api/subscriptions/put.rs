@@ -42,18 +42,19 @@ const NOTEWORTHY: [&str; 9] = [
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PutSubscription {
-    /// Topics or patterns such as `github.*`; none: every topic, or with `notify` what waits for a person.
+    /// Topics or patterns such as `github.*`; none: every topic or, with `notify`, whatever needs attention.
     #[serde(default)]
     topics: Vec<String>,
-    /// From where a new subscription begins; an existing one stays where it stands. `now` unless said otherwise.
+    /// Where a new subscription starts (default `now`); an existing one keeps its position.
     from: Option<StartAt>,
-    /// Events that may be outstanding, 1 to 10,000; 1,000 unless said otherwise.
+    /// Maximum number of outstanding events, 1 to 10,000 (default 1,000).
     max_outstanding: Option<u32>,
-    /// jq expression over the event (`.topic`, `.key`, `.hook`, `.headers`, `.body`): only what it is true of is handed out.
+    /// jq condition over the event (`.topic`, `.key`, `.hook`, `.headers`, `.body`): only events for which it is true are
+    /// delivered.
     filter: Option<String>,
     /// Sends each event to a URL, signed as Standard Webhooks.
     push: Option<Push>,
-    /// Tells people, in a channel of their chat.
+    /// Notifies people in a chat channel.
     notify: Option<Notify>,
     /// Follows changes of the catalog instead of events, pulled or pushed in batches.
     changes: Option<ChangesFilter>,
@@ -76,9 +77,10 @@ struct Push {
     /// Where events are sent: `https`, and no private address unless `subscriptions.allow_networks` allows it.
     #[schema(value_type = String)]
     url: Url,
-    /// Signs them, `whsec_…`. Left out: one is made, and shown in this answer only; an existing subscription keeps its own.
+    /// Signing secret, `whsec_…`. If omitted, one is generated and shown only in this response; an existing subscription
+    /// keeps its own.
     secret: Option<String>,
-    /// Events that are sent at a time at most, 1 to 256; 8 unless said otherwise. Those of one key are sent one by one.
+    /// Maximum number of events sent at the same time, 1 to 256 (default 8). Events with the same key are sent one by one.
     in_flight: Option<u32>,
     /// Sent with every request.
     #[serde(default)]
@@ -123,7 +125,7 @@ impl From<NotifyFormat> for PushFormat {
 pub(super) struct PutAnswer {
     #[serde(flatten)]
     subscription: Subscription,
-    /// What its requests are signed with, if it was made just now. It is not shown again.
+    /// The signing secret, if it was just created. It is not shown again.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
@@ -132,7 +134,7 @@ fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::InvalidRequest, detail.into())
 }
 
-/// Makes a subscription, or changes what it follows and where it is sent.
+/// Creates a subscription, or changes what it follows and where it is sent.
 #[utoipa::path(
     put, path = "/subscriptions/{name}", tag = "events", request_body = PutSubscription,
     security(("token" = ["operate"])), responses((status = 200, body = PutAnswer)),
@@ -165,7 +167,7 @@ pub(super) async fn put(
     }
     let existing = api.store.find_subscription(&name).await?;
     let (push, secret) = match (wanted.push, wanted.notify) {
-        (Some(_), Some(_)) => return Err(invalid("push and notify exclude each other; make two subscriptions")),
+        (Some(_), Some(_)) => return Err(invalid("push and notify exclude each other; create two subscriptions")),
         (Some(push), None) => {
             let (spec, secret) = push_of(&api, &name, push, existing.as_ref())?;
             (Some(spec), secret)
@@ -330,7 +332,7 @@ fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), Problem> {
     }
     for (name, value) in headers {
         let wrong = |why: &str| invalid(format!("push.headers.{name} {why}"));
-        let parsed = HeaderName::try_from(name.as_str()).map_err(|_| wrong("is no name of a header"))?;
+        let parsed = HeaderName::try_from(name.as_str()).map_err(|_| wrong("is not a header name"))?;
         HeaderValue::try_from(value.as_str()).map_err(|_| wrong("has a value that cannot be sent"))?;
         let own = [
             "host",

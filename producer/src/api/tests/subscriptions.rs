@@ -137,7 +137,7 @@ async fn a_subscription_that_cannot_work_is_refused_with_the_place_of_the_mistak
         (json!({"topics": ["not a topic"]}), "topics: "),
         (
             json!({"push": {"url": "http://example.com/"}}),
-            "push.url must begin with https://",
+            "push.url must start with https://",
         ),
         (
             json!({"push": {"url": "https://10.0.0.1/"}}),
@@ -145,7 +145,7 @@ async fn a_subscription_that_cannot_work_is_refused_with_the_place_of_the_mistak
         ),
         (
             json!({"push": {"url": url, "secret": "short"}}),
-            "push.secret takes whsec_",
+            "push.secret must be whsec_",
         ),
         (json!({"push": {"url": url, "in_flight": 0}}), "push.in_flight takes"),
         (
@@ -292,7 +292,7 @@ async fn a_delivery_tells_what_it_caused_or_that_nobody_follows_its_topic() {
         (&told["sources"], &told["topic"]),
         (&json!(["services"]), &json!("ci.done"))
     );
-    assert_eq!(told["summary"], "stored; services: the rules have not come to it yet");
+    assert_eq!(told["summary"], "stored; services: the rules have not reached it yet");
     let target = json!({"refresh": "item", "resource": null, "values": {"id": 42}, "removed": false});
     let job = tideline_core::words::NewJob {
         kind: "refresh".to_owned(),
@@ -318,7 +318,7 @@ async fn a_delivery_tells_what_it_caused_or_that_nobody_follows_its_topic() {
     let nobody = super::bench().await;
     nobody.append(&[json!({})]).await;
     let told = nobody.get("/v1/deliveries/1").await.json();
-    assert_eq!(told["summary"], "stored; nobody follows this topic");
+    assert_eq!(told["summary"], "stored; nothing follows this topic");
     assert_eq!(nobody.get("/v1/deliveries/7").await.status, 404);
 }
 

@@ -25,7 +25,7 @@ pub struct Token {
     pub created_at: Time,
     /// Who made it.
     pub created_by: String,
-    /// From when on it opens nothing.
+    /// When it expires.
     pub expires_at: Option<Time>,
     /// When it was last used, to a minute.
     pub last_used_at: Option<Time>,
@@ -95,19 +95,19 @@ pub struct CreatedToken {
     /// The token as it is listed.
     #[serde(flatten)]
     pub token: Token,
-    /// The token itself, shown this once: `tdl_…`. Absent when the request was repeated with its `Idempotency-Key`.
+    /// The token itself, shown only once: `tdl_…`. Absent when the request was repeated with its `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
 
-/// One act, as it was written down.
+/// One act, as recorded in the audit log.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     /// Rises with time.
     pub id: i64,
     /// When.
     pub at: Time,
-    /// Who: the name of the token, or of the local user.
+    /// The actor: the name of the token or of the local user.
     pub actor: String,
     /// What the actor is.
     #[schema(value_type = words::ActorKind)]
@@ -116,7 +116,7 @@ pub struct AuditEntry {
     pub address: Option<String>,
     /// `x-request-id` of the request.
     pub request_id: Option<String>,
-    /// What: a noun and a verb, as in `sources.pause`.
+    /// The act: a noun and a verb, such as `sources.pause`.
     pub act: String,
     /// To what.
     pub target: String,

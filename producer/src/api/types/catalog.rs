@@ -66,11 +66,11 @@ pub struct Origin {
 /// One state of an entity, and how it differs from the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Revision {
-    /// The number of the change that made it so.
+    /// The number of the change that led to this state.
     pub sequence: i64,
     /// When that was.
     pub changed_at: Time,
-    /// Every place at which it differs from the state before; absent: that one is not kept.
+    /// Every difference from the previous state; absent if that state is not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differences: Option<Vec<Difference>>,
 }
@@ -111,7 +111,7 @@ impl From<tideline_store::Origin> for Origin {
 /// One change of the catalog.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Change {
-    /// Its place in the feed.
+    /// Its position in the feed.
     pub sequence: i64,
     /// What happened.
     #[schema(value_type = words::ChangeKind)]
@@ -130,7 +130,7 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub body: Option<Box<RawValue>>,
-    /// `after` of a reader that has taken this change and none after it.
+    /// `after` for a reader that has processed the feed up to this change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub next: Option<FeedPosition>,

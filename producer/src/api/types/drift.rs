@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::{Time, words};
 
-/// What a complete cycle found that no event had told of.
+/// Differences that a complete cycle found although no event had reported them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Drift {
     /// The cycle.
@@ -12,11 +12,11 @@ pub struct Drift {
     pub cycle: CycleNumber,
     /// When it was found.
     pub found_at: Time,
-    /// Entities that the source had and the catalog had not.
+    /// Entities that the source had but the catalog did not.
     pub missing: u64,
-    /// Entities that the catalog has, or had, and the source has no more.
+    /// Entities that the catalog has or had, but the source no longer has.
     pub extra: u64,
-    /// Entities that both had, and that were not the same.
+    /// Entities that both had, with different content.
     pub diverged: u64,
     /// The first hundred, extra ones first.
     pub differences: Vec<Drifted>,
@@ -81,24 +81,25 @@ pub struct Checks {
     pub next_at: Option<Time>,
 }
 
-/// What a check found: a reading of the source only to compare it with the catalog.
+/// The result of a check: a reading of the source that only compares it with the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
-    /// When the reading began: what was written later was not compared.
+    /// When the reading began: anything written later was not compared.
     pub began_at: Time,
     /// When the comparison was complete.
     pub ended_at: Time,
-    /// Entities that the source had and the catalog had not.
+    /// Entities that the source had but the catalog did not.
     pub missing: u64,
-    /// Entities that the catalog has and the source has no more.
+    /// Entities that the catalog has but the source no longer has.
     pub extra: u64,
-    /// Entities that both have, and that are not the same.
+    /// Entities that both have, with different content.
     pub diverged: u64,
-    /// Entities that the check did not see, but that too few readings have missed to count as extra (`removals.confirm_cycles`).
+    /// Entities that the check did not see, but that have not been missed often enough to count as extra
+    /// (`removals.confirm_cycles`).
     pub unconfirmed: u64,
     /// The first hundred, by reference.
     pub differences: Vec<Drifted>,
-    /// Why the check tells nothing, or not everything.
+    /// Why the check is incomplete or has no result.
     pub failure: Option<String>,
 }
 

@@ -13,15 +13,15 @@ use super::Time;
 /// One event of the log, as it is listed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Event {
-    /// Its place in the log; later commits have higher ones.
+    /// Its position in the log; later commits have higher ones.
     pub id: String,
     /// `github.push`.
     pub topic: String,
-    /// What it is about; events of one key are handed out in order. Empty: nothing in particular.
+    /// What it is about; events with the same key are delivered in order. Empty: nothing in particular.
     pub key: String,
     /// When it was stored.
     pub created_at: Time,
-    /// The hook that took it.
+    /// The hook that received it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
     /// The provider's id of the delivery.
@@ -67,7 +67,7 @@ pub struct WholeEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub body: Option<Box<RawValue>>,
-    /// The body, in base64, if it is no JSON.
+    /// The body in base64, if it is not JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
 }
@@ -96,9 +96,9 @@ pub struct Events {
     pub events: Vec<WholeEvent>,
     /// `after` of the next request.
     pub next: String,
-    /// There is more now.
+    /// More is available now.
     pub more: bool,
-    /// Events up to here were dropped before the reader came to them.
+    /// Events up to here were dropped before the reader reached them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_to: Option<String>,
 }
@@ -118,9 +118,9 @@ pub struct Subscription {
     pub state: SubscriptionState,
     /// Why it is blocked.
     pub blocked_reason: Option<String>,
-    /// Everything up to here was looked at.
+    /// Everything up to here was examined.
     pub position: String,
-    /// Events handed out and not acknowledged, and those that wait behind them.
+    /// Events delivered but not acknowledged, and those waiting behind them.
     pub outstanding: u32,
     /// Events that were given up.
     pub dead_letters: u64,
@@ -128,26 +128,26 @@ pub struct Subscription {
     pub failing_since: Option<Time>,
     /// What the last failure was.
     pub last_error: Option<String>,
-    /// Events up to here were dropped before it came to them.
+    /// Events up to here were dropped before it reached them.
     pub missed_to: Option<String>,
     /// When it was made.
     pub created_at: Time,
-    /// jq expression over the event: only what it is true of is handed out.
+    /// jq condition over the event: only events for which it is true are delivered.
     #[serde(default)]
     pub filter: Option<String>,
     /// Where its events are sent; absent: it pulls.
     #[serde(default)]
     pub push: Option<PushedTo>,
-    /// Events of the log that it has not looked at, and those that are outstanding.
+    /// Events in the log that it has not examined yet, and those that are outstanding.
     #[serde(default)]
     pub lag: u64,
-    /// Events, or changes, that it got past within about the last hour.
+    /// Events, or changes, processed within about the last hour.
     #[serde(default)]
     pub last_hour: u64,
-    /// When the oldest event was stored that it is not done with.
+    /// When the oldest event that it has not finished was stored.
     #[serde(default)]
     pub behind_since: Option<Time>,
-    /// When what failed is tried again.
+    /// When failed events are retried.
     #[serde(default)]
     pub next_try: Option<Time>,
     /// The changes of the catalog that it follows; absent: it follows events.
@@ -164,19 +164,19 @@ pub struct FollowedChanges {
     pub kinds: Vec<String>,
     /// Everything up to here is done with.
     pub position: String,
-    /// It is told to start over with its next batch.
+    /// Whether it must start over with its next batch.
     pub starts_over: bool,
 }
 
 /// Where the events of a subscription are sent.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PushedTo {
-    /// The URL, without what could be a secret of it.
+    /// The URL, without the parts that could be secret.
     pub url: String,
     /// `event`, or what a chat takes: `slack`, `teams`, `mattermost`, `text`.
     #[schema(value_type = String)]
     pub format: PushFormat,
-    /// Events that are sent at a time at most.
+    /// Maximum number of events sent at the same time.
     pub in_flight: u32,
 }
 

@@ -32,7 +32,7 @@ pub struct Job {
     pub token: Token,
     /// The worker that runs it.
     pub worker: Option<String>,
-    /// Until when that worker's lease lasts.
+    /// When that worker's lease expires.
     pub leased_until: Option<Time>,
     /// Full text of the last failure.
     pub last_error: Option<String>,
@@ -91,7 +91,7 @@ impl TryFrom<JobRecord> for Job {
     }
 }
 
-/// A job to enqueue. Kind and key name it; the same args again are nothing to do.
+/// A job to enqueue. Kind and key identify it; enqueueing the same args again does nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewJob {
@@ -147,7 +147,7 @@ impl From<EnqueuedJob> for Enqueued {
     }
 }
 
-/// An item that is no entity. It is kept from the sweep.
+/// An item that could not become an entity. It is exempt from the sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Malformed {
     /// The source.

@@ -41,9 +41,9 @@ fn raw(text: String) -> Result<Box<RawValue>, Problem> {
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
-    /// What was asked for, in the order of the list.
+    /// The requested records, in the order of the list.
     pub items: Vec<T>,
-    /// `page_token` of the request for the next part; absent: this was the last one.
+    /// `page_token` of the request for the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_page_token: Option<String>,
 }

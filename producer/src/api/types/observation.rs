@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::Time;
 
-/// A hook of the configuration, and what came to it.
+/// A hook in the configuration, and what it received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hook {
     /// Its unique name.
@@ -13,19 +13,19 @@ pub struct Hook {
     pub provider: String,
     /// Its path at the gateway; a secret part is shown as `…`.
     pub path: String,
-    /// It proves who sent a webhook; otherwise everybody who knows the path may send.
+    /// Whether it verifies who sent a webhook; otherwise anyone who knows the path can send.
     pub verifies: bool,
     /// The topic of all its events; absent: what the provider calls each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
-    /// Largest body that is taken, in bytes.
+    /// Maximum body size, in bytes.
     pub max_body_bytes: u64,
-    /// Missed webhooks are asked for at the provider.
+    /// Whether missed webhooks are requested from the provider.
     pub repairs: bool,
     /// Where its webhooks are, if the configuration says so and they can be verified and registered from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhooks_at: Option<String>,
-    /// Tideline makes its secret, and can make another one.
+    /// Whether Tideline generates its secret and can replace it.
     #[serde(default)]
     pub makes_secret: bool,
     /// When the newest webhook was stored, within the last seven days.
@@ -34,22 +34,22 @@ pub struct Hook {
     pub last_error_at: Option<Time>,
     /// Why.
     pub last_error: Option<String>,
-    /// It has received nothing for much longer than usual: since when that is known.
+    /// When it was noticed that it has received nothing for much longer than usual.
     pub silent_since: Option<Time>,
-    /// What came in the last 24 hours.
+    /// What it received in the last 24 hours.
     pub day: HookCounts,
-    /// What came by the hour, oldest first, for seven days. Hours in which nothing came are left out.
+    /// What it received per hour, oldest first, for seven days. Hours without webhooks are omitted.
     pub hours: Vec<HookFigures>,
 }
 
-/// How many webhooks came of which kind.
+/// Numbers of webhooks by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HookCounts {
     /// Stored.
     pub stored: u64,
     /// Stored before.
     pub duplicates: u64,
-    /// Without a signature that fits.
+    /// Without a valid signature.
     pub unproven: u64,
     /// Refused for another reason.
     pub refused: u64,
@@ -68,7 +68,7 @@ impl HookCounts {
     }
 }
 
-/// What came in an hour.
+/// What was received in an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HookFigures {
     /// When it began.
@@ -131,12 +131,12 @@ impl From<Sample> for Figures {
     }
 }
 
-/// How far a subscription or target had come at a minute.
+/// The progress of a subscription or target at one point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// The minute.
     pub at: Time,
-    /// Events, or changes, that it got past since the one before.
+    /// Events, or changes, processed since the previous sample.
     pub passed: u64,
     /// How many of its log it was not done with.
     pub behind: u64,
@@ -169,9 +169,9 @@ pub(crate) fn passed(positions: impl IntoIterator<Item = i64>, last: i64) -> u64
 /// What the store takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Storage {
-    /// Bytes of all of it.
+    /// Total size in bytes.
     pub bytes: u64,
-    /// By table, largest first. Empty for a large SQLite file: finding out would read all of it.
+    /// By table, largest first. Empty for a large SQLite file: measuring it would read the whole file.
     pub tables: Vec<Table>,
 }
 
@@ -182,7 +182,7 @@ pub struct Table {
     pub name: String,
     /// Bytes, with its indexes.
     pub bytes: u64,
-    /// Rows, about. SQLite does not know.
+    /// Approximate number of rows. Not known for SQLite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
 }

@@ -29,7 +29,7 @@ impl From<WorkerRecord> for Worker {
     }
 }
 
-/// Why a source or a job does what it does, or does nothing.
+/// What a source or job is doing or waiting for, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Why {
     /// `source NAME`, or `job NUMBER (KIND KEY)`.
@@ -60,14 +60,14 @@ pub struct Explanation {
     pub subjects: Vec<Why>,
 }
 
-/// A source with its newest cycle and what it waits for.
+/// A source with its latest cycle and what it is waiting for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceStatus {
     /// The source.
     pub source: Source,
     /// Its newest cycle.
     pub newest_cycle: Option<Cycle>,
-    /// What its newest complete cycle left for people to look at.
+    /// What its latest complete cycle left for review.
     #[serde(default)]
     pub left: Option<Left>,
     /// What its newest check found (`check` in the configuration); absent: it was never checked.
@@ -77,14 +77,14 @@ pub struct SourceStatus {
     pub why: Why,
 }
 
-/// A source with everything that people want to know of it: the newest records of each list.
+/// A source with its details: the latest records of each list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceOverview {
     /// The source.
     pub source: Source,
     /// What it waits for.
     pub why: Why,
-    /// What its newest complete cycle left for people to look at.
+    /// What its latest complete cycle left for review.
     pub left: Option<Left>,
     /// Its cycles, newest first.
     pub cycles: Vec<Cycle>,
@@ -96,7 +96,7 @@ pub struct SourceOverview {
     pub unseen: Vec<Unseen>,
 }
 
-/// The whole store in a few numbers.
+/// An overview of the whole store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// When this was read.
@@ -139,7 +139,7 @@ impl From<StoreStats> for JobNumbers {
     }
 }
 
-/// The configuration as the process that answers sees it. Secrets are hidden.
+/// The configuration of the process that responds. Secrets are hidden.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Configuration {
     /// The store's URL, without user, password and parameters.
@@ -167,11 +167,11 @@ pub struct Configuration {
 /// One key of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConfigurationKey {
-    /// Its path, as in `sources[0].burst.length`.
+    /// Its path, such as `sources[0].burst.length`.
     pub key: String,
-    /// As the file gives it, with variables by their names, or the default.
+    /// The value in the file, with the names of variables instead of their values, or the default.
     pub value: serde_json::Value,
-    /// The file gives it.
+    /// Whether the file sets it.
     pub given: bool,
 }
 
@@ -189,9 +189,9 @@ pub struct WorkerConfiguration {
 /// `scheduler` of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchedulerConfiguration {
-    /// How often it looks, in milliseconds.
+    /// Polling interval, in milliseconds.
     pub poll_ms: u64,
-    /// A hint is sent again after so long, in milliseconds.
+    /// Time after which a hint is sent again, in milliseconds.
     pub resend_after_ms: u64,
     /// Entities deleted in one transaction of a sweep.
     pub sweep_batch: u32,
@@ -220,7 +220,7 @@ pub struct SourceConfiguration {
     /// `schedule` with its time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// How many failures in a row are waited out (`backoff`).
+    /// Number of waits on the back-off ladder (`backoff`).
     #[serde(default)]
     pub backoff_rungs: u32,
     /// `removals.reject_above_percent`; null: no such guard.
@@ -238,7 +238,7 @@ pub struct SourceConfiguration {
     /// Topics of its rules (`on`).
     #[serde(default)]
     pub topics: Vec<String>,
-    /// What is allowed, but surely not meant: a key, and what is odd about it.
+    /// Something valid but probably not intended: a key, and what is odd about it.
     #[serde(default)]
     pub warnings: Vec<String>,
 }

@@ -103,7 +103,7 @@ pub struct PlanSummary {
     pub pages: u64,
     /// Partitions read.
     pub partitions: u64,
-    /// What would become of the removals.
+    /// What would happen to the removals.
     pub sweep: PlannedSweep,
 }
 
@@ -121,7 +121,7 @@ impl PlanSummary {
     }
 }
 
-/// What would become of a plan's removals.
+/// What would happen to a plan's removals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum PlannedSweep {

@@ -27,14 +27,14 @@ pub struct Source {
     pub cycle_ended_at: Option<Time>,
     /// When the next cycle starts, if none is running.
     pub next_cycle_at: Option<Time>,
-    /// A cycle was asked for and starts as soon as none is running.
+    /// A cycle was requested and starts as soon as none is running.
     #[schema(value_type = Option<words::Trigger>)]
     pub requested: Option<Trigger>,
     /// No request to the source before this moment.
     pub hold_until: Option<Time>,
     /// Live entities it owns.
     pub entities: u64,
-    /// The sweep that waits for a person.
+    /// The sweep that is waiting for a decision.
     pub held: Option<Held>,
 }
 
@@ -56,7 +56,7 @@ impl From<SourceRecord> for Source {
     }
 }
 
-/// A sweep that waits for a person.
+/// A sweep that is waiting for a decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Held {
     /// The cycle whose sweep is held.
@@ -70,7 +70,7 @@ pub struct Held {
     pub owned: u64,
     /// Since when.
     pub held_at: Time,
-    /// It was approved and is done at the end of the cycle that runs now.
+    /// It was approved and will be done at the end of the running cycle.
     pub approved: bool,
 }
 
@@ -195,7 +195,7 @@ impl From<CycleTotals> for Totals {
     }
 }
 
-/// What the newest complete cycle of a source left for people to look at.
+/// What the latest complete cycle of a source left for review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Left {
     /// The cycle.
@@ -229,21 +229,22 @@ impl Left {
         let mut sentences = Vec::new();
         if self.kept > 0 {
             sentences.push(format!(
-                "up to {} entities that cycle {} did not see are kept: what could not be read may own them",
+                "up to {} entities that cycle {} did not see are kept, because something that could not be read may \
+                 own them",
                 grouped(self.kept),
                 self.cycle
             ));
         }
         if self.unconfirmed > 0 {
             sentences.push(format!(
-                "{} entities that cycle {} did not see go if the next complete cycle does not see them either",
+                "{} entities that cycle {} did not see are deleted if the next complete cycle does not see them either",
                 grouped(self.unconfirmed),
                 self.cycle
             ));
         }
         if self.collisions > 0 {
             sentences.push(format!(
-                "{} references are on more than one page; the first one counts",
+                "{} references are on more than one page; the first page counts",
                 grouped(self.collisions)
             ));
         }
@@ -251,7 +252,7 @@ impl Left {
     }
 }
 
-/// A reference that items on more than one page of a source give: only one of them can be in the catalog.
+/// A reference of items on more than one page of a source: only one of them can be in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Collision {
     /// `kind:namespace/name`.
@@ -298,7 +299,7 @@ impl From<UnseenEntity> for Unseen {
     }
 }
 
-/// The answer to an act: the store has it; what follows from it takes its time.
+/// The response to an act: it is stored; its effects may take time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Accepted {
     /// The source.
@@ -308,7 +309,7 @@ pub struct Accepted {
     /// Entities that were deleted, by a reset with `delete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<u64>,
-    /// Entities that are left to delete: repeat the request.
+    /// Entities that remain to be deleted: repeat the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u64>,
 }
@@ -330,7 +331,7 @@ impl Accepted {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
-    /// Delete every entity it owns, too. A source that is no longer configured is forgotten with its last entity.
+    /// Also delete every entity it owns. A source that is no longer configured is deleted with its last entity.
     #[serde(default)]
     pub delete: bool,
 }

@@ -33,7 +33,7 @@ pub struct Target {
     pub failing: u64,
     /// Objects that Tideline owns there, counted up to 100,000.
     pub objects: u64,
-    /// Changes of the catalog that it got past within about the last hour.
+    /// Changes of the catalog processed within about the last hour.
     #[serde(default)]
     pub last_hour: u64,
 }
@@ -67,9 +67,9 @@ pub struct EntityOfTarget {
     #[serde(rename = "ref")]
     #[schema(value_type = String)]
     pub reference: EntityRef,
-    /// What was wrong in the newest attempt.
+    /// What went wrong in the latest attempt.
     pub error: Option<String>,
-    /// When the target was last found as it should be.
+    /// When the target was last found to be in step.
     pub synced_at: Option<Time>,
 }
 
@@ -96,9 +96,9 @@ pub struct ObjectOfTarget {
     pub part: String,
     /// Its technical id there.
     pub remote_id: Option<String>,
-    /// It is as it was wanted last.
+    /// Whether it is in the wanted state.
     pub whole: bool,
-    /// What was wrong with it in the newest attempt.
+    /// What went wrong with it in the latest attempt.
     pub error: Option<String>,
     /// When its record last changed.
     pub updated_at: Time,

@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Time {
         let moment = chrono::DateTime::parse_from_rfc3339(&text).ok();
         let moment = moment
             .filter(|_| TIME.is_of(&text))
-            .ok_or_else(|| de::Error::custom(format!("{text} is no RFC 3339 time like 2026-11-29T02:10:00Z")))?;
+            .ok_or_else(|| de::Error::custom(format!("{text} is not an RFC 3339 time like 2026-11-29T02:10:00Z")))?;
         Ok(Self(Timestamp(moment.timestamp_millis())))
     }
 }

@@ -120,7 +120,7 @@ impl Issuer {
         if metadata.issuer.trim_end_matches('/') != issuer {
             let given = metadata.issuer;
             return Err(CallError(format!(
-                "it names itself {given}, and dashboard.oidc.issuer is {issuer}"
+                "it identifies itself as {given}, but dashboard.oidc.issuer is {issuer}"
             )));
         }
         match metadata.open_endpoint(&self.settings.issuer) {
@@ -176,7 +176,7 @@ impl Issuer {
             return Err(CallError(format!("{} answered {status}", answer.url().path())));
         }
         let bytes = bounded(answer).await?;
-        serde_json::from_slice(&bytes).map_err(|error| CallError(format!("its answer is not understood: {error}")))
+        serde_json::from_slice(&bytes).map_err(|error| CallError(format!("its response cannot be parsed: {error}")))
     }
 
     async fn exchange(&self, request: oauth2::HttpRequest) -> Result<oauth2::HttpResponse, CallError> {
@@ -212,7 +212,7 @@ async fn bounded(mut answer: reqwest::Response) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(cause)? {
         if body.len() + chunk.len() > MAX_BYTES {
-            return Err(CallError("its answer is too large".to_owned()));
+            return Err(CallError("its response is too large".to_owned()));
         }
         body.extend_from_slice(&chunk);
     }

@@ -51,10 +51,10 @@ pub(crate) enum SignInError {
         reason: String,
     },
     /// The sign-in was begun elsewhere, too long ago, or ended before.
-    #[error("this sign-in was not begun in this browser, or more than ten minutes ago; sign in again")]
+    #[error("this sign-in was started in another browser, or more than ten minutes ago; sign in again")]
     Foreign,
     /// The provider refused.
-    #[error("{name} refused to sign you in: {reason}")]
+    #[error("{name} refused the sign-in: {reason}")]
     Refused {
         /// The provider.
         name: String,
@@ -62,7 +62,7 @@ pub(crate) enum SignInError {
         reason: String,
     },
     /// What the provider says of the person cannot be trusted.
-    #[error("what {name} says of you cannot be verified: {reason}")]
+    #[error("the response of {name} cannot be verified: {reason}")]
     Unverified {
         /// The provider.
         name: String,
@@ -74,8 +74,8 @@ pub(crate) enum SignInError {
     Busy,
     /// No group of the person has a role.
     #[error(
-        "you are signed in at {name} as {person}, but none of your groups has a role here; ask whoever runs this Tideline \
-         for one (dashboard.oidc.roles)"
+        "you are signed in at {name} as {person}, but none of your groups has a role here; ask your Tideline \
+         administrator for one (dashboard.oidc.roles)"
     )]
     NoRole {
         /// The provider.
@@ -217,10 +217,10 @@ impl Oidc {
         let claims: Claims = self.issuer.verify(id_token, &metadata).await?;
         let nonce = claims.nonce.as_deref().unwrap_or_default();
         if !is_same(nonce.as_bytes(), pending.nonce.as_bytes()) {
-            return Err(self.unverified("the nonce is another one"));
+            return Err(self.unverified("the nonce does not match"));
         }
         if claims.azp.as_ref().is_some_and(|azp| *azp != self.settings.client_id) {
-            return Err(self.unverified("the token was made for another client"));
+            return Err(self.unverified("the token was issued for another client"));
         }
         if claims.sub.is_empty() || claims.sub.chars().count() > MAX_SUBJECT {
             return Err(self.unverified("its subject is empty or too long"));
@@ -271,7 +271,7 @@ impl Oidc {
         };
         let mut told = self.issuer.userinfo(userinfo, token).await?;
         if told.get("sub").and_then(Value::as_str) != Some(claims.sub.as_str()) {
-            return Err(self.unverified("its userinfo is about somebody else"));
+            return Err(self.unverified("its userinfo is about another person"));
         }
         told.append(&mut claims.others);
         claims.others = told;
@@ -318,7 +318,7 @@ impl Oidc {
                 self.refused(&described.unwrap_or_else(|| answer.error().to_string()))
             }
             Request(error) => self.issuer.unreachable(error.clone()),
-            Parse(..) => self.issuer.unreachable(CallError::new("its answer has no tokens")),
+            Parse(..) => self.issuer.unreachable(CallError::new("its response has no tokens")),
             Other(what) => self.issuer.unreachable(CallError::new(what)),
         }
     }

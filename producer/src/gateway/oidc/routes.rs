@@ -113,10 +113,7 @@ fn set_cookie(response: &mut Response, cookie: &str) {
 }
 
 fn failed(oidc: &Oidc, next: &str, error: &SignInError) -> Response {
-    tracing::warn!(
-        error = full_text(error),
-        "somebody could not sign in at the OpenID provider"
-    );
+    tracing::warn!(error = full_text(error), "sign-in at the OpenID provider failed");
     let code = match error {
         SignInError::Unreachable { .. } => Code::Unavailable,
         SignInError::Busy => Code::Overloaded,

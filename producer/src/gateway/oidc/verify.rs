@@ -46,7 +46,7 @@ pub(super) fn header(token: &str) -> Result<Header, String> {
         return Ok(header);
     }
     Err(format!(
-        "its algorithm is {:?}, which is no signature of the provider",
+        "its algorithm is {:?}, which is not accepted for signatures of the provider",
         header.alg
     ))
 }
@@ -100,10 +100,10 @@ pub(super) fn claims<C: DeserializeOwned>(
     let times = Times::deserialize(&claims).map_err(|error| error.to_string())?;
     let now = u64::try_from(expected.now.0 / 1_000).unwrap_or(0);
     if times.exp.saturating_add(LEEWAY) <= now {
-        return Err("it has expired; are the clocks right?".to_owned());
+        return Err("it has expired; are the clocks correct?".to_owned());
     }
     if times.nbf.is_some_and(|nbf| nbf > now.saturating_add(LEEWAY)) {
-        return Err("it is not valid yet; are the clocks right?".to_owned());
+        return Err("it is not valid yet; are the clocks correct?".to_owned());
     }
     serde_json::from_value(claims).map_err(|error| error.to_string())
 }

@@ -84,7 +84,7 @@ impl Github {
             }
             let Some((headers, body)) = self.get(url).await? else {
                 return Err(NotListed(
-                    "GitHub knows no such webhook: check repair.hook_id, and the token's rights".to_owned(),
+                    "GitHub has no such webhook: check repair.hook_id and the token's permissions".to_owned(),
                 ));
             };
             let items: Vec<Item> = serde_json::from_slice(&body)
@@ -112,7 +112,7 @@ impl Github {
     /// None: 404.
     async fn get(&self, url: Url) -> Result<Option<(HeaderMap, Vec<u8>)>, NotListed> {
         let failed =
-            |error: reqwest::Error| NotListed(format!("GitHub cannot be asked: {}", full_text(&error.without_url())));
+            |error: reqwest::Error| NotListed(format!("GitHub cannot be queried: {}", full_text(&error.without_url())));
         let client = self.client.clone()?;
         let request = client.get(url).bearer_auth(self.token.reveal());
         let request = request
@@ -123,10 +123,12 @@ impl Github {
         match response.status() {
             StatusCode::NOT_FOUND => return Ok(None),
             StatusCode::UNAUTHORIZED => {
-                return Err(NotListed("GitHub refuses repair.token: 401 Unauthorized".to_owned()));
+                return Err(NotListed("GitHub rejects repair.token: 401 Unauthorized".to_owned()));
             }
             status if !status.is_success() => {
-                return Err(NotListed(format!("GitHub answered {status} to the list of deliveries")));
+                return Err(NotListed(format!(
+                    "GitHub answered the request for the list of deliveries with {status}"
+                )));
             }
             _ => {}
         }
@@ -137,7 +139,7 @@ impl Github {
             body.extend_from_slice(&chunk.map_err(failed)?);
             if body.len() > MAX_BODY_BYTES {
                 return Err(NotListed(format!(
-                    "GitHub's answer has more than {MAX_BODY_BYTES} bytes"
+                    "GitHub's response is larger than {MAX_BODY_BYTES} bytes"
                 )));
             }
         }
@@ -172,7 +174,9 @@ impl DeliveryList for Github {
         let mut found = Vec::new();
         self.pages(Some("failure"), since, &mut found).await?;
         if self.pages(None, since, &mut found).await? {
-            tracing::warn!("GitHub sent more than is listed; the oldest deliveries were looked at only if they failed");
+            tracing::warn!(
+                "GitHub sent more deliveries than it lists; the oldest ones were checked only if they failed"
+            );
         }
         Ok(found)
     }

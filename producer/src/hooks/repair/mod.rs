@@ -96,7 +96,7 @@ impl Hooks {
                         tracing::warn!(
                             hook = woken.hook,
                             error = full_text(&*error),
-                            "a missed delivery was not taken"
+                            "a missed delivery was not accepted"
                         );
                     }
                 }
@@ -176,7 +176,7 @@ impl Repair {
                 tracing::info!(
                     hook = self.hook,
                     delivery = listed.id,
-                    "a delivery that never arrived was taken"
+                    "fetched a delivery that never arrived"
                 );
             }
         }
@@ -206,8 +206,8 @@ impl Repair {
             id: listed.id.clone(),
         });
         let stored = self.hooks.intake.append(event).await;
-        let stored =
-            stored.map_err(|_| NotListed("the store did not take a missed delivery; it is tried again".to_owned()))?;
+        let stored = stored
+            .map_err(|_| NotListed("the store did not accept a missed delivery; it will be retried".to_owned()))?;
         Ok(!stored.duplicate)
     }
 }

@@ -35,7 +35,7 @@ pub fn decide_drift(policy: DriftPolicy, drift: DriftTotals, plan: SweepPlan) ->
         DriftPolicy::Reconcile => DriftDecision::Follow,
         DriftPolicy::Report => DriftDecision::Keep,
         DriftPolicy::Hold => DriftDecision::Hold(format!(
-            "{} of {} entities are gone from the source, and no event told of it (drift: hold)",
+            "{} of {} entities are gone from the source, but no event reported it (drift: hold)",
             plan.candidates, plan.owned
         )),
     }

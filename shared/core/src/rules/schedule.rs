@@ -74,7 +74,8 @@ impl Schedule {
         let fields = expression.split_whitespace().count();
         if !expression.starts_with('@') && !(5..=6).contains(&fields) {
             return Err(wrong(format!(
-                "it has {fields} fields; wanted are minute, hour, day of month, month, day of week (and seconds before them)"
+                "it has {fields} fields; expected minute, hour, day of month, month, day of week (with optional \
+                 seconds in front)"
             )));
         }
         let cron = CronParser::builder()

@@ -87,8 +87,8 @@ fn errors_say_what_is_wrong() {
     let error = |expression: &str, zone: &str| Schedule::new(expression, zone).unwrap_err().to_string();
     assert_eq!(
         error("0 12 * *", "UTC"),
-        "`0 12 * *` is not a cron expression: it has 4 fields; wanted are minute, hour, day of month, month, day of week \
-         (and seconds before them)"
+        "`0 12 * *` is not a cron expression: it has 4 fields; expected minute, hour, day of month, month, day of week \
+         (with optional seconds in front)"
     );
     assert_eq!(
         error("61 * * * *", "UTC"),

@@ -15,7 +15,7 @@ pub enum TopicError {
     #[error("a topic has at most {} bytes", NewEvent::MAX_TOPIC_BYTES)]
     Long,
     /// A character that no topic has.
-    #[error("a topic has letters, digits and . - _ : / only, not {0:?}")]
+    #[error("a topic may contain only letters, digits and . - _ : /, not {0:?}")]
     Character(char),
 }
 

@@ -88,7 +88,7 @@ impl CycleTotals {
     }
 }
 
-/// A reference that items on more than one page of a source give: only one of them can be in the catalog.
+/// A reference of items on more than one page of a source: only one of them can be in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collision {
     /// The reference.

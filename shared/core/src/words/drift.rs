@@ -43,7 +43,7 @@ pub struct DriftDifference {
     pub drift: DriftKind,
 }
 
-/// What a complete cycle found that no event had told of.
+/// Differences that a complete cycle found although no event had reported them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriftRecord {
     /// The cycle.

@@ -210,7 +210,7 @@ pub struct JobRecord {
     pub token: Token,
     /// Who holds it, if it is running.
     pub worker: Option<WorkerId>,
-    /// Until when that worker's lease lasts.
+    /// When that worker's lease expires.
     pub leased_until: Option<Timestamp>,
     /// Full text of the last failure.
     pub last_error: Option<String>,

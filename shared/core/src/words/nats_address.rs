@@ -73,7 +73,7 @@ impl NatsAddress {
             .split_once("://")
             .ok_or_else(|| refuse("expected in-process, nats://host:port or tls://host:port"))?;
         if !matches!(scheme, "nats" | "tls") {
-            return Err(refuse("the URL must begin with nats:// or tls://"));
+            return Err(refuse("the URL must start with nats:// or tls://"));
         }
         let (hosts, options) = rest.split_once('?').unwrap_or((rest, ""));
         let mut address = Self {
@@ -100,7 +100,7 @@ impl NatsAddress {
         let name = url.host_str().filter(|name| !name.is_empty()).ok_or_else(wrong)?;
         if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
             return Err(refuse(
-                "the URL must not have a path; what follows the servers begins with ?",
+                "the URL must not have a path; options after the servers start with ?",
             ));
         }
         let decode = |text: &str| {
@@ -138,7 +138,8 @@ impl NatsAddress {
                 "max_bytes" => self.max_bytes = in_range("max_bytes", &value, 1024 * 1024, i64::MAX)?,
                 other => {
                     return Err(refuse(format_args!(
-                        "option {other:?} is not known; there are creds, nkey, ca, cert, key, prefix, replicas, max_bytes"
+                        "option {other:?} is unknown; expected one of creds, nkey, ca, cert, key, prefix, replicas, \
+                         max_bytes"
                     )));
                 }
             }
@@ -146,7 +147,7 @@ impl NatsAddress {
         self.client_certificate = match (certificate, key) {
             (None, None) => None,
             (Some(certificate), Some(key)) => Some((certificate, key)),
-            _ => return Err(refuse("options cert and key belong together")),
+            _ => return Err(refuse("options cert and key must be set together")),
         };
         Ok(())
     }
@@ -158,7 +159,7 @@ fn check_prefix(prefix: String) -> Result<String, NatsAddressError> {
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
     fine.then_some(prefix)
-        .ok_or_else(|| refuse("option prefix takes 1 to 32 of a-z, 0-9, - and _"))
+        .ok_or_else(|| refuse("option prefix must be 1 to 32 of a-z, 0-9, - and _"))
 }
 
 fn in_range<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
@@ -171,7 +172,7 @@ fn in_range<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
         .parse()
         .ok()
         .filter(|number| *number >= least && *number <= most)
-        .ok_or_else(|| refuse(format_args!("option {option} takes a number from {least} to {most}")))
+        .ok_or_else(|| refuse(format_args!("option {option} must be a number from {least} to {most}")))
 }
 
 #[cfg(test)]

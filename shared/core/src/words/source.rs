@@ -49,7 +49,7 @@ pub struct SourceRecord {
     pub cycle_ended_at: Option<Timestamp>,
     /// When the next cycle starts, if none is running.
     pub next_cycle_at: Option<Timestamp>,
-    /// A cycle was asked for and starts as soon as none is running.
+    /// A cycle was requested and starts as soon as none is running.
     pub requested: Option<Trigger>,
     /// No request to the source before this moment (its own limits).
     pub hold_until: Option<Timestamp>,
@@ -59,7 +59,7 @@ pub struct SourceRecord {
     pub held: Option<HeldSweep>,
 }
 
-/// A sweep that waits for a person.
+/// A sweep that is waiting for a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldSweep {
     /// The cycle.

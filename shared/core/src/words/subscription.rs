@@ -93,7 +93,7 @@ pub struct TakenChanges {
     pub starts_over: bool,
     /// How often a batch was handed out from here, 1 for the first time; 0: nothing was handed out.
     pub attempt: u32,
-    /// There may be more now.
+    /// More may be available now.
     pub more: bool,
     /// When the batch that somebody has, or that failed, is due.
     pub next_due: Option<Timestamp>,
@@ -131,9 +131,9 @@ pub struct SubscriptionRecord {
     pub state: SubscriptionState,
     /// Why it is blocked.
     pub blocked_reason: Option<String>,
-    /// Everything up to here was looked at.
+    /// Everything up to here was examined.
     pub position: EventSequence,
-    /// Events handed out and not acknowledged, and those that wait behind them.
+    /// Events delivered but not acknowledged, and those waiting behind them.
     pub outstanding: u32,
     /// Events that wait for a person after the last rung of the ladder.
     pub dead_letters: u64,
@@ -151,9 +151,9 @@ pub struct SubscriptionRecord {
     pub push: Option<PushSpec>,
     /// Rises with every replay, and with every change of where it is sent: what is being sent then is cancelled.
     pub generation: i64,
-    /// When what failed is tried again.
+    /// When failed events are retried.
     pub next_try: Option<Timestamp>,
-    /// When the oldest event was stored that it is not done with.
+    /// When the oldest event that it has not finished was stored.
     pub behind_since: Option<Timestamp>,
     /// Follows these changes of the catalog, and not events.
     pub changes: Option<ChangesSpec>,
@@ -209,12 +209,12 @@ pub struct TakeEvents {
     pub in_flight: Option<u32>,
 }
 
-/// An event that was handed out.
+/// An event that was pulled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenEvent {
     /// The event.
     pub event: EventRecord,
-    /// How often it was handed out, 1 for the first time.
+    /// How often it was delivered, 1 for the first time.
     pub attempt: u32,
 }
 
@@ -223,7 +223,7 @@ pub struct TakenEvent {
 pub struct Taken {
     /// In order; those of one key are nobody else's until they are settled.
     pub events: Vec<TakenEvent>,
-    /// Events up to here were dropped before the subscription came to them; told once.
+    /// Events up to here were dropped before the subscription reached them; reported once.
     pub missed_to: Option<EventSequence>,
     /// There may be more to take now.
     pub more: bool,

@@ -123,7 +123,7 @@ pub struct TargetEntity {
     pub fingerprint: Option<Fingerprint>,
     /// What was wrong in the last attempt.
     pub error: Option<String>,
-    /// When the target was last found as it should be.
+    /// When the target was last found to be in step.
     pub synced_at: Option<Timestamp>,
 }
 

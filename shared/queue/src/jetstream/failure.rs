@@ -23,10 +23,11 @@ pub(super) fn unavailable(act: &'static str, source: impl Into<Box<dyn Error + S
 pub(super) fn of_connecting(error: &ConnectError) -> Option<QueueError> {
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation => Some(refuse(
-            "NATS refuses the credentials; check user and password or token in the URL, or the file of option creds or nkey",
+            "NATS rejects the credentials; check user and password or token in the URL, or the file in option creds \
+             or nkey",
         )),
         ConnectErrorKind::Authentication => Some(refuse(
-            "the credentials cannot be used; check the file of option creds or nkey",
+            "the credentials cannot be used; check the file in option creds or nkey",
         )),
         ConnectErrorKind::ServerParse => Some(refuse("the URL cannot be read")),
         ConnectErrorKind::Tls => Some(refuse(format_args!(
@@ -39,8 +40,8 @@ pub(super) fn of_connecting(error: &ConnectError) -> Option<QueueError> {
             ))),
             // The answer to our hello is plain text.
             rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(refuse(
-                "the URL demands TLS, and NATS does not speak it at this address; set up block tls of nats-server, or begin \
-                 the URL with nats:// in place of tls://",
+                "the URL requires TLS, but NATS does not use it at this address; configure the tls block of \
+                 nats-server, or start the URL with nats:// instead of tls://",
             )),
             _ => None,
         },
@@ -77,10 +78,11 @@ pub(super) fn of_jetstream(act: &'static str, error: jetstream::Error, address: 
             address.max_bytes
         )),
         ErrorCode::MAXIMUM_STREAMS_LIMIT | ErrorCode::MAXIMUM_CONSUMERS_LIMIT => refuse(
-            "the NATS account may have no more streams or consumers; Tideline needs one stream and one consumer per kind of job",
+            "the NATS account cannot have more streams or consumers; Tideline needs one stream and one consumer per \
+             kind of job",
         ),
         ErrorCode::STREAM_SUBJECT_OVERLAP => refuse(format_args!(
-            "another stream takes the subjects {}.hints.*; choose another option prefix",
+            "another stream uses the subjects {}.hints.*; choose another prefix option",
             address.prefix
         )),
         ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => refuse("option replicas above 1 needs a NATS cluster"),

@@ -73,7 +73,7 @@ async fn look_after(inner: &Inner, suspicions: &mut Suspicions) -> Result<(), Qu
     let broken = if inner.store_failed.swap(false, Ordering::Relaxed) {
         Some("stores no hints")
     } else if inner.is_stuck(&stream, suspicions).await {
-        Some("takes hints and delivers none")
+        Some("accepts hints but delivers none")
     } else {
         None
     };
@@ -156,7 +156,7 @@ impl Inner {
         let (wanted, found) = (self.names.stream_config(&self.address), &found.config);
         if found.retention != RetentionPolicy::WorkQueue || found.subjects != wanted.subjects {
             return Err(refuse(format_args!(
-                "stream {} is there and is not Tideline's; choose another option prefix",
+                "stream {} exists but is not Tideline's; choose another prefix option",
                 self.names.stream
             )));
         }

@@ -174,7 +174,7 @@ impl Inner {
         }
         match self.status.refused() {
             Some(refused) if refused.to_lowercase().contains("permissions violation") => options::refuse(format_args!(
-                "NATS refuses ({refused}); give the user the rights that docs/operations.md lists"
+                "NATS refuses ({refused}); grant the user the permissions listed in docs/operations.md"
             )),
             _ => unavailable(act, text),
         }

@@ -74,43 +74,46 @@ impl Instruments {
             due_lag: seconds(metric::DUE_LAG, "From due to claimed"),
             schedule_lateness: seconds(metric::SCHEDULE_LATENESS, "How late cycles start"),
             burst_duration: seconds(metric::BURST_DURATION, "How long bursts take"),
-            source_requests: seconds(metric::SOURCE_REQUESTS, "Requests to sources by class of the answer"),
-            attempts: count(metric::ATTEMPTS, "Attempts by how they ended"),
-            enqueued: count(metric::ENQUEUED, "Jobs enqueued by what that did"),
-            rescued: count(metric::RESCUED, "Jobs taken back from dead workers"),
-            cycles: count(metric::CYCLES, "Cycles by how they ended"),
-            drift: count(metric::DRIFT, "Entities that differed although no event had told of it"),
+            source_requests: seconds(metric::SOURCE_REQUESTS, "Requests to sources, by class of the response"),
+            attempts: count(metric::ATTEMPTS, "Attempts, by outcome"),
+            enqueued: count(metric::ENQUEUED, "Jobs enqueued, by result"),
+            rescued: count(metric::RESCUED, "Jobs rescued from dead workers"),
+            cycles: count(metric::CYCLES, "Cycles, by outcome"),
+            drift: count(
+                metric::DRIFT,
+                "Entities that differed although no event had reported it",
+            ),
             partition_failures: count(metric::PARTITION_FAILURES, "Failed attempts to read a partition"),
             pages: count(metric::PAGES, "Pages committed"),
             entities: count(metric::ENTITIES, "Entities by outcome"),
-            leases_lost: count(metric::LEASES_LOST, "Leases lost while the work went on"),
-            fenced_writes: count(metric::FENCED_WRITES, "Writes that the fence refused"),
+            leases_lost: count(metric::LEASES_LOST, "Leases lost during work"),
+            fenced_writes: count(metric::FENCED_WRITES, "Writes rejected by the fence"),
             hints_sent: count(metric::HINTS_SENT, "Jobs whose hint was sent"),
             hints_resent: count(metric::HINTS_RESENT, "Jobs whose hint was sent again"),
             hints_failed: count(metric::HINTS_FAILED, "Jobs whose hint could not be sent"),
             rung: gauge(metric::RUNG, "Place on the ladder, 0 when all is well"),
-            held_sweeps: gauge(metric::HELD_SWEEPS, "Sweeps that wait for a person"),
+            held_sweeps: gauge(metric::HELD_SWEEPS, "Sweeps held for approval"),
             queue_degraded: gauge(metric::QUEUE_DEGRADED, "1 while hints do not flow"),
             due_jobs: gauge(metric::DUE_JOBS, "Waiting jobs that are due"),
-            oldest_due_age: age(metric::OLDEST_DUE_AGE, "How long the oldest due job is due"),
-            running_jobs: gauge(metric::RUNNING_JOBS, "Jobs that a worker has"),
-            parked_jobs: gauge(metric::PARKED_JOBS, "Jobs that wait for a person"),
-            hook_requests: seconds(metric::HOOK_REQUESTS, "Webhooks by what became of them"),
+            oldest_due_age: age(metric::OLDEST_DUE_AGE, "How long the oldest due job has been due"),
+            running_jobs: gauge(metric::RUNNING_JOBS, "Jobs running on a worker"),
+            parked_jobs: gauge(metric::PARKED_JOBS, "Parked jobs"),
+            hook_requests: seconds(metric::HOOK_REQUESTS, "Webhooks, by outcome"),
             source_entities: gauge(metric::SOURCE_ENTITIES, "Live entities of the source"),
-            source_cycle_age: age(metric::SOURCE_CYCLE_AGE, "How long the newest complete cycle is ago"),
+            source_cycle_age: age(metric::SOURCE_CYCLE_AGE, "Time since the latest complete cycle"),
             source_blocked: gauge(metric::SOURCE_BLOCKED, "1 while the source is blocked"),
             subscription_lag: gauge(
                 metric::SUBSCRIPTION_LAG,
-                "Events that the subscription has not looked at",
+                "Events that the subscription has not examined",
             ),
-            dead_letters: gauge(metric::DEAD_LETTERS, "Events that the subscription gave up"),
-            target_jobs: seconds(metric::TARGET_JOBS, "Jobs of targets by how they ended"),
-            target_requests: seconds(metric::TARGET_REQUESTS, "Requests to targets by class of the answer"),
+            dead_letters: gauge(metric::DEAD_LETTERS, "Dead letters of the subscription"),
+            target_jobs: seconds(metric::TARGET_JOBS, "Jobs of targets, by outcome"),
+            target_requests: seconds(metric::TARGET_REQUESTS, "Requests to targets, by class of the response"),
             target_lag: gauge(metric::TARGET_LAG, "Changes that the target has not followed"),
-            target_failing: gauge(metric::TARGET_FAILING, "Entities that the target is not in step with"),
+            target_failing: gauge(metric::TARGET_FAILING, "Entities for which the target is out of step"),
             target_objects: gauge(metric::TARGET_OBJECTS, "Objects that the target owns"),
             target_held: gauge(metric::TARGET_HELD, "1 while the target cannot be reached"),
-            redelivered: count(metric::REDELIVERED, "Events handed out more than once"),
+            redelivered: count(metric::REDELIVERED, "Events delivered more than once"),
         }
     }
 }
@@ -258,7 +261,7 @@ pub fn rung(source: &str, rung: u32) {
     with(|i| i.rung.record(rung.into(), &[text(attribute::SOURCE, source)]));
 }
 
-/// Sweeps that wait for a person.
+/// Sweeps held for approval.
 pub fn held_sweeps(count: u64) {
     with(|i| i.held_sweeps.record(count, &[]));
 }
@@ -301,7 +304,7 @@ pub fn due_jobs(count: u64, oldest: Duration) {
     });
 }
 
-/// Jobs that a worker has, and jobs that wait for a person.
+/// Jobs running on a worker, and jobs that wait for a person.
 pub fn jobs(running: u64, parked: u64) {
     with(|i| {
         i.running_jobs.record(running, &[]);

@@ -76,17 +76,17 @@ pub mod span {
 pub mod metric {
     /// From due to claimed.
     pub const DUE_LAG: &str = "tideline.job.due_lag";
-    /// Attempts by how they ended.
+    /// Attempts, by outcome.
     pub const ATTEMPTS: &str = "tideline.job.attempts";
-    /// Jobs enqueued by what that did.
+    /// Jobs enqueued, by result.
     pub const ENQUEUED: &str = "tideline.job.enqueued";
     /// Place on the ladder.
     pub const RUNG: &str = "tideline.job.rung";
-    /// Jobs taken back from dead workers.
+    /// Jobs rescued from dead workers.
     pub const RESCUED: &str = "tideline.job.rescued";
     /// How late cycles start.
     pub const SCHEDULE_LATENESS: &str = "tideline.schedule.lateness";
-    /// Cycles by how they ended.
+    /// Cycles, by outcome.
     pub const CYCLES: &str = "tideline.cycles";
     /// Entities that differed from their source although no event had told of it.
     pub const DRIFT: &str = "tideline.drift";
@@ -100,11 +100,11 @@ pub mod metric {
     pub const ENTITIES: &str = "tideline.entities";
     /// How long requests to sources take, by class of the answer.
     pub const SOURCE_REQUESTS: &str = "tideline.source.request.duration";
-    /// Sweeps that wait for a person.
+    /// Sweeps held for approval.
     pub const HELD_SWEEPS: &str = "tideline.sweeps.held";
     /// Leases that were lost while the work went on.
     pub const LEASES_LOST: &str = "tideline.leases.lost";
-    /// Writes that the fence refused.
+    /// Writes rejected by the fence.
     pub const FENCED_WRITES: &str = "tideline.fenced_writes.refused";
     /// Hints sent.
     pub const HINTS_SENT: &str = "tideline.hints.sent";
@@ -116,11 +116,11 @@ pub mod metric {
     pub const QUEUE_DEGRADED: &str = "tideline.queue.degraded";
     /// Waiting jobs that are due.
     pub const DUE_JOBS: &str = "tideline.jobs.due";
-    /// How long the oldest due job is due.
+    /// How long the oldest due job has been due.
     pub const OLDEST_DUE_AGE: &str = "tideline.jobs.oldest_due_age";
-    /// Jobs that a worker has.
+    /// Jobs running on a worker.
     pub const RUNNING_JOBS: &str = "tideline.jobs.running";
-    /// Jobs that wait for a person.
+    /// Parked jobs.
     pub const PARKED_JOBS: &str = "tideline.jobs.parked";
     /// How long webhooks take, by hook and what became of them.
     pub const HOOK_REQUESTS: &str = "tideline.hook.request.duration";

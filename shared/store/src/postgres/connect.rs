@@ -246,7 +246,7 @@ fn refused(place: &str, error: sqlx::Error) -> StoreError {
 /// Nothing answers there as Postgres does.
 fn silent(place: &str, what: &str) -> StoreError {
     unavailable(format!(
-        "store: {place}: {what}; check that Postgres runs there and that host and port of the URL are right"
+        "store: {place}: {what}; check that Postgres is running there and that host and port in the URL are correct"
     ))
 }
 

@@ -193,8 +193,8 @@ fn differs(found: i64) -> StoreError {
     let newest = newest();
     StoreError::Schema(if found > newest {
         format!(
-            "the database has schema {found}, newer than schema {newest} of this program; run a newer tideline, nothing \
-             was touched"
+            "the database has schema {found}, newer than schema {newest} of this program; run a newer tideline. \
+             Nothing was changed"
         )
     } else {
         format!("the database has schema {found}, older than schema {newest} of this program; run `tideline migrate`")

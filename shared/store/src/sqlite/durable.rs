@@ -39,7 +39,7 @@ impl SqliteStore {
         forced.map_err(|error| StoreError::Unavailable {
             act,
             maybe_done: false,
-            source: format!("what is new cannot be forced to the disk: {error}").into(),
+            source: format!("new data cannot be flushed to disk: {error}").into(),
         })?;
         self.durable.named.store(true, Ordering::Release);
         known.fetch_max(last, Ordering::AcqRel);

@@ -35,8 +35,8 @@ fn classify(act: &'static str, committing: bool, error: sqlx::Error) -> StoreErr
     match code {
         Some(BUSY | LOCKED) => StoreError::Conflict { act, source },
         Some(READ_ONLY) => StoreError::Config(
-            "the database file cannot be written: its rights or those of its folder forbid it, or it was deleted or replaced \
-             while tideline ran; put it right and start tideline again"
+            "the database file cannot be written: its permissions or those of its folder forbid it, or it was deleted \
+             or replaced while tideline was running; fix this and restart tideline"
                 .to_owned(),
         ),
         Some(NO_MEMORY | IO | FULL | CANNOT_OPEN) => StoreError::Unavailable {

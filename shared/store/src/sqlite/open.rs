@@ -207,7 +207,7 @@ fn has_log(path: &Path) -> bool {
 
 fn not_a_database(path: &Path) -> StoreError {
     StoreError::Config(format!(
-        "{} is not a SQLite database; it was not touched",
+        "{} is not a SQLite database; it was not changed",
         path.display()
     ))
 }
@@ -218,7 +218,7 @@ fn cannot_open(path: &Path, error: sqlx::Error) -> StoreError {
         Some(NOT_A_DATABASE) => not_a_database(path),
         Some(5 | 6) => failed("open")(error),
         _ => StoreError::Config(format!(
-            "cannot open the store {shown}: {error}; check the path and its rights"
+            "cannot open the store {shown}: {error}; check the path and its permissions"
         )),
     }
 }

@@ -20,7 +20,7 @@ impl Ownership {
         let path = lock_path(&std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned()));
         let unusable = |error: std::io::Error| {
             StoreError::Config(format!(
-                "cannot use the lock file {}: {error}; check the rights of its folder",
+                "cannot use the lock file {}: {error}; check the permissions of its folder",
                 path.display()
             ))
         };
@@ -39,7 +39,7 @@ impl Ownership {
                 let holder = holder.trim();
                 let holder = if holder.is_empty() { "another process" } else { holder };
                 return Err(StoreError::Config(format!(
-                    "{} is in use by {holder}; stop that process or give this one another store",
+                    "{} is in use by {holder}; stop that process or use another store for this one",
                     database.display()
                 )));
             }
@@ -68,8 +68,8 @@ impl Ownership {
         let Ok(lock) = lock else { return Ok(()) };
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             return Err(StoreError::Config(format!(
-                "{} is in use by another process, which knows it by another name (a hard link); stop that process or give \
-                 this one another store",
+                "{} is in use by another process under another name (a hard link); stop that process or use another \
+                 store for this one",
                 database.display()
             )));
         }

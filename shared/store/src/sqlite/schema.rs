@@ -94,7 +94,7 @@ pub(super) fn check(schema: Schema) -> Result<(), StoreError> {
             "the store has schema version {version}, this program knows up to {VERSION}; use a newer tideline"
         ))),
         Schema::Version(version) if version < 1 => Err(StoreError::Config(
-            "the store's file is a database of another program; give tideline a file of its own".to_owned(),
+            "the store's file is a database of another program; use a separate file for tideline".to_owned(),
         )),
         _ => Ok(()),
     }

@@ -70,8 +70,8 @@ impl SqliteStore {
             return Ok(());
         }
         Err(StoreError::Config(format!(
-            "the database file {} was deleted or replaced while it was in use, and what is written now would be lost; stop \
-             tideline, put the file back, and start it again",
+            "the database file {} was deleted or replaced while it was in use, so new writes would be lost; stop \
+             tideline, restore the file, and start it again",
             self.path.display()
         )))
     }

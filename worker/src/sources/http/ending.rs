@@ -210,9 +210,9 @@ impl Counting<'_> {
         }
         let what = if self.by_offset { "offset" } else { "page number" };
         Step::Failed(Failure::permanent(format!(
-            "the page at {what} {} has the same items as the page before: either the API does not understand how it is asked \
-             (check pagination.parameter, and pagination.in for a POST), or it repeats its last page (then set pagination.end.repeat: \
-             true, or pagination.total)",
+            "the page at {what} {} has the same items as the previous page: either the API ignores the pagination \
+             parameters (check pagination.parameter, and pagination.in for a POST), or it repeats its last page (then \
+             set pagination.end.repeat: true, or pagination.total)",
             here.at
         )))
     }
@@ -235,8 +235,8 @@ fn missing(here: &Position, total: u64) -> Step {
     Step::Failed(Failure {
         class: ErrorClass::Transient { retry_after: None },
         why: format!(
-            "no more items came after {}, but the total says that there are {total}; if it also counts what is not listed, leave \
-             out pagination.total",
+            "no more items came after {}, but the total says that there are {total}; if it also counts items that are \
+             not listed, remove pagination.total",
             here.seen
         ),
     })

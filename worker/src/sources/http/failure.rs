@@ -17,10 +17,8 @@ pub(super) fn check_failure(is_graphql: bool, found: Option<Value>, text: &str) 
         Some(Value::String(found)) if found.is_empty() => Ok(()),
         Some(Value::Array(errors)) if is_graphql && errors.is_empty() => Ok(()),
         Some(errors) if is_graphql => Err(graphql_error(text, &errors)),
-        Some(Value::String(found)) => Err(ReadError::Failed(format!("the answer says that it failed: {found}"))),
-        Some(_) => Err(ReadError::Failed(
-            "the answer is one that fail_if calls failed".to_owned(),
-        )),
+        Some(Value::String(found)) => Err(ReadError::Failed(format!("the response reports a failure: {found}"))),
+        Some(_) => Err(ReadError::Failed("the response counts as failed by fail_if".to_owned())),
     }
 }
 

@@ -91,7 +91,7 @@ impl GithubApp {
 
 fn read_key(pem: &[u8]) -> Result<RsaKeyPair, String> {
     let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        "is no private key in PEM: it must begin with -----BEGIN RSA PRIVATE KEY-----, as the file that GitHub \
+        "is not a private key in PEM: it must start with -----BEGIN RSA PRIVATE KEY-----, as the file that GitHub \
          generates for the App does"
             .to_owned()
     })?;
@@ -100,7 +100,7 @@ fn read_key(pem: &[u8]) -> Result<RsaKeyPair, String> {
         PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
         _ => return Err("is a private key of another kind: GitHub Apps use RSA keys".to_owned()),
     };
-    read.map_err(|error| format!("is no usable RSA private key ({error})"))
+    read.map_err(|error| format!("is not a usable RSA private key ({error})"))
 }
 
 /// The id of the only installation.

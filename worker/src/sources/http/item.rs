@@ -24,7 +24,7 @@ impl HttpSource {
         let Some((index, place)) = found else {
             let resource = request.resource.unwrap_or("the first resource");
             return Err(permanent(format!(
-                "{resource} has no `item`: nothing says how one of them is read"
+                "{resource} has no `item`, so single items cannot be read"
             )));
         };
         let plan = &self.inner.plans[index];

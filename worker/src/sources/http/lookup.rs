@@ -142,7 +142,7 @@ impl HttpSource {
             }
             if bytes > MAX_BYTES {
                 return Err(told(format!(
-                    "its values have more than {MAX_BYTES} bytes; make less of each item"
+                    "its values have more than {MAX_BYTES} bytes; extract less from each item"
                 )));
             }
             let next = self.next_of(plan, place, cursor.as_ref(), (&answer, &mut read));

@@ -179,7 +179,8 @@ impl Plan {
                     return Ok(None);
                 }
                 Err(Failure::permanent(
-                    "the next cursor or URL of the page is its own; if the API ends so, set pagination.end.repeat: true",
+                    "the next cursor or URL of the page points to the page itself; if the API ends lists this way, \
+                     set pagination.end.repeat: true",
                 ))
             }
             Some(next) if next.to_string().len() > MAX_CURSOR_BYTES => Err(Failure::permanent(format!(
@@ -236,8 +237,9 @@ impl Plan {
         let count = facts.count.unwrap_or(facts.picked);
         match size {
             Some(size) if facts.cursor.is_none() && !self.end.no_link && count >= size.size.into() => Err(format!(
-                "the first page is full ({count} items), but there is no Link header: does a proxy take it out, or does the API \
-                 page in another way? If one full page may be all there is, as at GitHub, set pagination.end.no_link: true"
+                "the first page is full ({count} items), but there is no Link header: does a proxy remove it, or does \
+                 the API paginate in another way? If one full page may be all there is, as on GitHub, set \
+                 pagination.end.no_link: true"
             )),
             _ => Ok(()),
         }

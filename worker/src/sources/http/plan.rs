@@ -327,8 +327,8 @@ fn check_counting(pagination: &Pagination, items: &ItemsAt, at: &str, problems: 
         _ => false,
     };
     if uncounted && matches!(items, ItemsAt::Jq(_)) {
-        let why = "with page or offset pagination and no total this must be a plain path like .items, or a page that jq \
-                   thinned out would look like the last one; choose items in entity.shape instead";
+        let why = "with page or offset pagination and no total, this must be a plain path like .items, because a page \
+                   filtered by jq would look like the last one; filter items in entity.shape instead";
         problems.push((format!("{at}.items"), why.to_owned()));
     }
 }
@@ -459,5 +459,5 @@ fn values_on_the_way(settings: &HttpSettings, resource: &Resource) -> Result<BTr
             .find(|other| other.name == *parent)
             .ok_or_else(|| ("parent".to_owned(), format!("there is no resource \"{parent}\"")))?;
     }
-    Err(("parent".to_owned(), "the parents go round in a circle".to_owned()))
+    Err(("parent".to_owned(), "the parents form a circle".to_owned()))
 }

@@ -208,7 +208,7 @@ impl Reader<'_> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         self.evaluator.batch(batch, left).await.map_err(|error| match error {
             EvaluateError::TimedOut(_) => {
-                ReadError::Cut("its expressions took longer than page_timeout: do they end?".to_owned())
+                ReadError::Cut("its expressions took longer than page_timeout: do they terminate?".to_owned())
             }
             EvaluateError::Unavailable(_) => ReadError::Cut(full_text(&error)),
             EvaluateError::TooLarge(most) => ReadError::Wrong(format!(
@@ -367,7 +367,7 @@ impl Reader<'_> {
                     *made_bytes += body.len() as u64;
                     body
                 }
-                Ok(None) => return self.malformed(Some(reference), "entity.body makes nothing of it", view.text),
+                Ok(None) => return self.malformed(Some(reference), "entity.body returns nothing for it", view.text),
                 Err(why) => return self.malformed(Some(reference), &format!("entity.body: {why}"), view.text),
             },
         };
@@ -441,7 +441,7 @@ fn entries_of(view: &View<'_, '_>, pull: &Pull) -> Result<Vec<(String, Value)>, 
 fn picked_by_jq<'a>(outputs: &[String]) -> Result<Vec<Picked<'a>>, ReadError> {
     match outputs {
         [null] if null == "null" => {
-            let why = "items: the expression makes null of the answer; write `… // []` if that means none";
+            let why = "items: the expression returns null for the response; write `… // []` if that means none";
             Err(ReadError::Wrong(why.to_owned()))
         }
         outputs => Ok(outputs.iter().cloned().map(Picked::Made).collect()),
@@ -450,8 +450,8 @@ fn picked_by_jq<'a>(outputs: &[String]) -> Result<Vec<Picked<'a>>, ReadError> {
 
 pub(super) fn json_error(error: serde_json::Error) -> ReadError {
     if error.is_eof() {
-        ReadError::Cut(format!("the answer ends too early: {error}"))
+        ReadError::Cut(format!("the response is truncated: {error}"))
     } else {
-        ReadError::Wrong(format!("the answer is not JSON: {error}"))
+        ReadError::Wrong(format!("the response is not JSON: {error}"))
     }
 }

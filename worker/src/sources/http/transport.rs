@@ -265,7 +265,7 @@ impl Transport {
             Ok(error) => self.no_answer(asked, error),
             Err(error) => {
                 let why = self.redactor.text(&chain(&error));
-                let text = format!("{} sent an answer that was cut or broken: {why}", address(&asked.url));
+                let text = format!("{} sent a truncated or broken response: {why}", address(&asked.url));
                 SourceError::new(ErrorClass::Transient { retry_after: None }, text)
             }
         }
@@ -277,7 +277,7 @@ impl Transport {
         } else if error.is_connect() {
             "cannot be reached"
         } else if error.is_body() || error.is_decode() {
-            "sent an answer that was cut or broken"
+            "sent a truncated or broken response"
         } else {
             "did not answer"
         };

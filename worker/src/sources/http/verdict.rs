@@ -93,7 +93,7 @@ impl Rules {
         }
         if answer.endless {
             return permanent(format!(
-                "sent more than {} bytes (max_body_bytes): ask for smaller pages or raise it",
+                "sent more than {} bytes (max_body_bytes): request smaller pages or raise the limit",
                 self.max_body_bytes
             ));
         }

@@ -241,7 +241,8 @@ impl TerraformSource {
             None => catalog::Catalog::new(&self.form, workspace).into_items(None),
             Some(known) => {
                 let why = format!(
-                    "its state is answered 404, but serial {} was read before: does the token lack the right to read states?",
+                    "its state returns 404, but serial {} was read before: does the token lack permission to read \
+                     states?",
                     known.serial
                 );
                 vec![self.held(workspace, &why)]
@@ -255,7 +256,7 @@ impl TerraformSource {
         Item::Malformed(MalformedItem {
             reference: None,
             error: format!(
-                "workspace {}: {why}; its entities stay as they are (if this is meant, name it in accept_resets)",
+                "workspace {}: {why}; its entities stay as they are (if this is intended, add it to accept_resets)",
                 workspace.name
             ),
             sample: String::new(),

@@ -155,7 +155,7 @@ impl Requests {
         self.judge(&request, &answer)?;
         let document: StateVersionDocument = read(&request, &answer)?;
         if document.is_pending() {
-            let why = format!("workspace {}: its newest state is not uploaded yet", workspace.name);
+            let why = format!("workspace {}: its latest state is not uploaded yet", workspace.name);
             return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, why));
         }
         Ok(Some(document))
@@ -203,8 +203,8 @@ impl Requests {
         }
         let missing = || {
             permanent(format!(
-                "{what}: the answer has no hosted-state-download-url; the token needs the right to read state versions, not \
-                 only outputs"
+                "{what}: the answer has no hosted-state-download-url; the token needs permission to read state \
+                 versions, not only outputs"
             ))
         };
         let address = version

@@ -160,7 +160,7 @@ impl WorkspaceList {
                 Some(next) => page_number(next).map(Some).ok_or("its links.next has no page[number]"),
             },
             (None, None) => {
-                Err("it has neither meta.pagination nor links, so nothing says whether there are more pages")
+                Err("it has neither meta.pagination nor links, so it is unknown whether there are more pages")
             }
         }
     }

@@ -17,7 +17,8 @@ pub(super) enum ConfigReference {
 /// What is wrong with the annotation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{problem}; write dir:<folder beside the entity's file> or url:<http(s) address of a folder>, which has the file microcks.yaml"
+    "{problem}; use dir:<folder beside the entity's file> or url:<http(s) address of a folder>; the folder must \
+     contain microcks.yaml"
 )]
 pub(super) struct AnnotationError {
     problem: String,
@@ -37,7 +38,7 @@ impl ConfigReference {
             return absolute(url.trim()).map_err(wrong);
         }
         let shown: String = value.chars().take(80).collect();
-        Err(wrong(format!("{shown:?} begins with neither dir: nor url:")))
+        Err(wrong(format!("{shown:?} starts with neither dir: nor url:")))
     }
 }
 
@@ -59,10 +60,10 @@ fn relative(folder: &str) -> Result<ConfigReference, String> {
 fn absolute(text: &str) -> Result<ConfigReference, String> {
     let mut url = Url::parse(text).map_err(|error| format!("url: is not an address ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("url: begins with {}:, not with http: or https:", url.scheme()));
+        return Err(format!("url: starts with {}:, not with http: or https:", url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("url: holds a user name or password, which everyone who reads the catalog would see".to_owned());
+        return Err("url: contains a user name or password, which every reader of the catalog would see".to_owned());
     }
     url.path_segments_mut()
         .map_err(|()| "url: has no path".to_owned())?

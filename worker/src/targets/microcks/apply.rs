@@ -107,7 +107,7 @@ impl Turn<'_> {
             let error = object
                 .error
                 .clone()
-                .unwrap_or_else(|| "Microcks refused it before".to_owned());
+                .unwrap_or_else(|| "Microcks rejected it before".to_owned());
             return Err(ApplyError::Permanent(error));
         }
         match self.need(mock, &object, &detail).await? {
@@ -133,7 +133,8 @@ impl Turn<'_> {
         let found = self.microcks.find(&mock.name, &mock.version).await?;
         if owned.is_none() && found.is_some() && !self.settings.adopt {
             return Err(ApplyError::Permanent(format!(
-                "{} is in Microcks already, and Tideline did not make it; delete it there, or set adopt: true on the target to take it over",
+                "{} already exists in Microcks, but Tideline did not create it; delete it there, or set adopt: true on the target \
+                 to take it over",
                 mock.object()
             )));
         }
@@ -294,7 +295,7 @@ impl Turn<'_> {
     async fn read_back(&self, mock: &Mock) -> Result<ServiceView, ApplyError> {
         let gone = || {
             ApplyError::Permanent(format!(
-                "Microcks took the artifacts without an error, but has no service {}",
+                "Microcks accepted the artifacts without an error, but has no service {}",
                 mock.object()
             ))
         };

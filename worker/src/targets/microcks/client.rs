@@ -192,7 +192,8 @@ impl Microcks {
             .into_iter()
             .find(|role| !has.contains(role) && !has.contains(&"admin"))?;
         Some(format!(
-            "the service account lacks the role {missing} of client {ROLES_OF}; give it in Keycloak (Service account roles)"
+            "the service account lacks the role {missing} of client {ROLES_OF}; assign it in Keycloak (Service \
+             account roles)"
         ))
     }
 
@@ -221,7 +222,7 @@ impl Microcks {
     fn json<T: for<'de> Deserialize<'de>>(&self, reply: &Reply, what: &str) -> Result<T, MicrocksError> {
         if reply.endless {
             return Err(MicrocksError::Refused(format!(
-                "{what}: Microcks' answer has more than {MAX_ANSWER_BYTES} bytes"
+                "{what}: the response of Microcks is larger than {MAX_ANSWER_BYTES} bytes"
             )));
         }
         serde_json::from_slice(&reply.body).map_err(|error| {

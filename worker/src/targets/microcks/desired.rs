@@ -294,13 +294,14 @@ impl Reader<'_> {
     ) -> Result<Artifact, DocumentError> {
         let kind = ArtifactKind::detect(text).ok_or_else(|| {
             wrong(format!(
-                "{path} is nothing that Microcks takes: OpenAPI 3, Swagger 2, AsyncAPI, APIMetadata, APIExamples, a Postman \
+                "{path} is not a type that Microcks accepts: OpenAPI 3, Swagger 2, AsyncAPI, APIMetadata, \
+                 APIExamples, a Postman \
                  collection, a SoapUI project, a GraphQL schema or an HTTP archive with a microcksId"
             ))
         })?;
         if is_main && !kind.can_be_main() {
             return Err(wrong(format!(
-                "{path} is {kind:?}, of which no service can be made; it belongs into artifacts"
+                "{path} is {kind:?}, which cannot be the main artifact of a service; list it under artifacts"
             )));
         }
         let text = stamp(kind, text, identity).map_err(|error| wrong(format!("{path}: {error}")))?;
@@ -376,8 +377,8 @@ fn parse(bytes: &[u8]) -> Result<Value, DocumentError> {
             documents.len()
         )));
     };
-    let document = document.as_ref().map_err(|why| wrong(format!("is no YAML: {why}")))?;
-    serde_json::from_str(document).map_err(|error| wrong(format!("is no YAML: {error}")))
+    let document = document.as_ref().map_err(|why| wrong(format!("is not YAML: {why}")))?;
+    serde_json::from_str(document).map_err(|error| wrong(format!("is not YAML: {error}")))
 }
 
 fn print(name: &str, version: &str, artifacts: &[Artifact]) -> Fingerprint {

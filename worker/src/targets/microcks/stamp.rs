@@ -53,8 +53,8 @@ pub(super) fn stamp(kind: ArtifactKind, text: &str, identity: Identity<'_>) -> R
         ArtifactKind::Har => har(text, identity),
         ArtifactKind::SoapUi => soap_ui(text, identity),
         ArtifactKind::Protobuf => wrong(
-            "a protobuf file has no name and version of its own (Microcks takes them from its package), so no mock of it can be \
-             told from others; use another kind of artifact",
+            "a protobuf file has no name and version of its own (Microcks takes them from its package), so its mocks \
+             cannot be told apart; use another kind of artifact",
         ),
     }
 }
@@ -119,7 +119,7 @@ fn har(text: &str, identity: Identity<'_>) -> Result<String, StampError> {
 /// The name is that of the interface, the version a property of the project.
 fn soap_ui(text: &str, identity: Identity<'_>) -> Result<String, StampError> {
     let document = roxmltree::Document::parse(text)
-        .map_err(|error| StampError(format!("the SoapUI project is no XML: {error}")))?;
+        .map_err(|error| StampError(format!("the SoapUI project is not XML: {error}")))?;
     let root = document.root_element();
     let interface = root
         .descendants()

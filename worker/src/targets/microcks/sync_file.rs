@@ -99,7 +99,7 @@ impl SyncFile {
                     let id = id.unwrap_or_default();
                     Err((
                         ".mockId".to_owned(),
-                        format!("{id:?} is used {} times; every mock needs an id of its own", uses.len()),
+                        format!("{id:?} is used {} times; every mock needs its own id", uses.len()),
                     ))
                 }
                 _ => read_mock(mock),
@@ -181,7 +181,7 @@ fn read_path(path: &Value, key: &str) -> Result<String, Wrong> {
     let Some(path) = path.as_str().map(str::trim).filter(|path| !path.is_empty()) else {
         return wrong(
             key,
-            "is missing; it takes a path relative to microcks.yaml, or an http(s) address",
+            "is missing; use a path relative to microcks.yaml, or an http(s) address",
         );
     };
     let address = path.starts_with("http://") || path.starts_with("https://");

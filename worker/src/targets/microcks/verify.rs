@@ -35,7 +35,7 @@ impl Verdict {
             told.push(&more);
         }
         format!(
-            "Microcks took the artifacts without an error, but skipped a part of them: {}",
+            "Microcks accepted the artifacts without an error, but skipped a part of them: {}",
             told.join("; ")
         )
     }
