@@ -118,8 +118,8 @@ async fn approve_a_held_sweep(browser: &Browser, stage: &Stage) -> Result<()> {
     browser.fill("#held form [name=reason]", "they moved away").await?;
     browser.click("#held form button.danger").await?;
     stage
-        .until("they are gone", "/v1/sources/inventory", |source| {
-            source["entities"] == json!(10)
+        .until("the sweep is over", "/v1/sources/inventory", |source| {
+            source["entities"] == json!(10) && source["held"].is_null()
         })
         .await?;
     browser.open(&format!("{}/sources/inventory", stage.address)).await?;
