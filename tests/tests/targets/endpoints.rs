@@ -1,6 +1,6 @@
 //! The `http` target, and handlers that are programs elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
