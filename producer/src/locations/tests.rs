@@ -188,7 +188,7 @@ async fn what_is_not_known_yet_or_too_much_is_not_served_as_if_it_were_all() {
     for path in ["locations.yaml", "pages/0.yaml"] {
         let early = stage.ask(&format!("{KEY}/{path}"), "").await;
         assert!(
-            early.status == 503 && early.text.contains("a was not yet read to its end"),
+            early.status == 503 && early.text.contains("a has not been read completely yet"),
             "{}",
             early.text
         );

@@ -265,7 +265,7 @@ fn a_key_of_another_variant_is_unknown() {
     assert_eq!(
         errors_of(&text),
         [
-            "8:31 sources[0].resources[0].pagination.next: unknown key \"next\"; known are type, parameter, first, in, size, \
+            "8:31 sources[0].resources[0].pagination.next: unknown key \"next\"; expected one of: type, parameter, first, in, size, \
           total_pages, total, end, stable"
         ]
     );
@@ -282,9 +282,9 @@ fn templates_name_values_of_the_parents() {
         errors_of(&text),
         [
             "6:22 sources[0].resources[0].path: {org} names no value: this resource has none; give it a parent and values",
-            "10:11 sources[0].resources[1].path: {nothing} names no value: unknown value \"nothing\"; known are org",
+            "10:11 sources[0].resources[1].path: {nothing} names no value: unknown value \"nothing\"; expected one of: org",
             "10:11 sources[0].resources[1].path: {ogr} names no value: unknown value \"ogr\"; did you mean \"org\"?",
-            "15:17 sources[0].resources[2].query.q: {x} names no value: unknown value \"x\"; known are id, org",
+            "15:17 sources[0].resources[2].query.q: {x} names no value: unknown value \"x\"; expected one of: id, org",
         ]
     );
 }
@@ -299,7 +299,7 @@ fn parents_exist_and_come_first() {
         errors_of(&text),
         [
             "6:34 sources[0].resources[0].parent: the first resource has no parent",
-            "7:34 sources[0].resources[1].parent: unknown resource \"c\"; known are a; a parent must come before its children",
+            "7:34 sources[0].resources[1].parent: unknown resource \"c\"; expected one of: a; a parent must come before its children",
             "8:5 sources[0].resources[2].values: a child needs at least one value that tells its parents apart",
             "8:13 sources[0].resources[2].name: another resource of this source already has the name \"b\"",
             "9:34 sources[0].resources[3].values: have no effect without a parent",

@@ -277,7 +277,7 @@ mod tests {
         let text = full_text(&error);
         let place = format!("store: 127.0.0.1:{port}/x as me: ");
         assert!(
-            text.contains(&place) && text.contains("host and port of the URL"),
+            text.contains(&place) && text.contains("host and port in the URL"),
             "{text}"
         );
         assert!(text.matches("refused").count() == 1 && !text.contains("hush"), "{text}");
