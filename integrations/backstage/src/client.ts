@@ -19,27 +19,46 @@ export interface Answer {
   changes: Change[];
   /** `after` of the next request, as it is. */
   next: string;
-  /** Whether the feed ended with this answer when it was read. */
+  /** Whether there was nothing after the position when it was asked. */
   atEnd: boolean;
+}
+
+/** A source of Tideline, as far as it matters for what the feed does not have. */
+export interface Source {
+  name: string;
+  /** One of type `push` has no cycles. */
+  type: string;
+  state: 'active' | 'paused' | 'blocked' | 'orphaned';
+  /** How many entities it has in Tideline. */
+  entities: number;
+}
+
+/** One pass over a source. */
+export interface Cycle {
+  state: 'bursting' | 'sweeping' | 'held' | 'complete' | 'incomplete' | 'cancelled';
+  /** What could not be read: parts of the source, and items without a name. */
+  totals: { partitions_parked: number; unidentified: number };
 }
 
 /** 410: the reader would miss changes and never know, so it starts over. */
 export class StartOverError extends Error {}
 
-/** An answer that is none; `retryAfterMs` if Tideline said when to ask again. */
+/** An answer that is none, with its status; `retryAfterMs` if Tideline said when to ask again. */
 export class RequestError extends Error {
+  readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, retryAfterMs?: number) {
+  constructor(message: string, status?: number, retryAfterMs?: number) {
     super(message);
+    this.status = status;
     this.retryAfterMs = retryAfterMs;
   }
 }
 
 /** Changes of one answer at most. */
 const LIMIT = 1000;
-/** Tideline ends an answer at 4 MiB of bodies; one that is shorter than this was not ended by that. */
-const FULL_ANSWER_BYTES = 3 * 1024 * 1024;
+/** Newest cycles of a source that are looked through for a complete one. */
+const CYCLES = 100;
 /** What an answer may take beyond the time that it waits for a change. */
 const TIMEOUT_MS = 15_000;
 
@@ -75,19 +94,57 @@ export class TidelineClient {
     const text = await this.get(`/v1/changes?${query}`, waitSeconds * 1000 + TIMEOUT_MS, signal);
     const { changes, next } = JSON.parse(text) as { changes: Change[]; next: string };
     if (!Array.isArray(changes) || typeof next !== 'string') {
-      throw new RequestError(`${this.url}/v1/changes does not answer as Tideline does; is tideline.url right?`);
+      throw this.stranger('/v1/changes');
     }
-    // The feed holds the newest state of each entity, so in a first reading `next` says (as in `1000-5000`) that changes
-    // from before its beginning are still to come.
-    const atEnd = changes.length < this.limit && text.length < FULL_ANSWER_BYTES && !next.includes('-');
-    return { changes, next, atEnd };
+    // However short an answer is, Tideline may have ended it for its size: only one that leads nowhere is the end.
+    return { changes, next, atEnd: changes.length === 0 && next === after };
   }
 
   /** The body of a live entity; undefined if there is none. */
   async entity(source: string, ref: string, signal: AbortSignal): Promise<unknown> {
     const query = new URLSearchParams({ source, ref, limit: '1' });
-    const page = JSON.parse(await this.get(`/v1/entities?${query}`, TIMEOUT_MS, signal)) as { items: { body: unknown }[] };
-    return page.items[0]?.body;
+    try {
+      const [first] = await this.list<{ body: unknown }>(`/v1/entities?${query}`, signal);
+      return first?.body;
+    } catch (error) {
+      // Its source is gone too, or not for this token.
+      if (error instanceof RequestError && error.status === 404) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** All sources that the token may see. */
+  async sources(signal: AbortSignal): Promise<Source[]> {
+    return this.list<Source>('/v1/sources', signal);
+  }
+
+  /** The newest cycles of a source. */
+  async cycles(source: string, signal: AbortSignal): Promise<Cycle[]> {
+    return this.list<Cycle>(`/v1/sources/${encodeURIComponent(source)}/cycles?limit=${CYCLES}`, signal);
+  }
+
+  /** Whether the token may see some sources only. */
+  async isLimited(signal: AbortSignal): Promise<boolean> {
+    const path = '/v1/whoami';
+    const { sources } = JSON.parse(await this.get(path, TIMEOUT_MS, signal)) as { sources: string[] };
+    if (!Array.isArray(sources)) {
+      throw this.stranger(path);
+    }
+    return sources.length > 0;
+  }
+
+  private async list<T>(path: string, signal: AbortSignal): Promise<T[]> {
+    const { items } = JSON.parse(await this.get(path, TIMEOUT_MS, signal)) as { items: T[] };
+    if (!Array.isArray(items)) {
+      throw this.stranger(path);
+    }
+    return items;
+  }
+
+  private stranger(path: string): RequestError {
+    return new RequestError(`${this.url}${path} does not answer as Tideline does; is tideline.url right?`);
   }
 
   private async get(path: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
@@ -106,12 +163,12 @@ export class TidelineClient {
       throw new StartOverError(detailOf(text));
     }
     if (response.status === 401 || response.status === 403) {
-      throw new RequestError(`Tideline refuses tideline.token (${response.status}): it needs a token of role read. ${detailOf(text)}`);
+      throw new RequestError(`Tideline refuses tideline.token (${response.status}): it needs a token of role read. ${detailOf(text)}`, response.status);
     }
     if (!response.ok) {
       const seconds = Number(response.headers.get('retry-after'));
       const retryAfterMs = seconds > 0 ? seconds * 1000 : undefined;
-      throw new RequestError(`Tideline answered ${response.status}. ${detailOf(text)}`, retryAfterMs);
+      throw new RequestError(`Tideline answered ${response.status}. ${detailOf(text)}`, response.status, retryAfterMs);
     }
     return text;
   }

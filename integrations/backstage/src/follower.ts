@@ -7,6 +7,7 @@ import { telemetry } from './metrics';
 import { entityRefs, plan } from './plan';
 import { ConflictReport, Reporter } from './reporter';
 import { NotHeldError, State, Store } from './store';
+import { Survey, survey } from './survey';
 
 /** Of everything that this provider adds and removes: another provider's entities are never touched. */
 export const LOCATION_KEY = 'tideline';
@@ -17,6 +18,8 @@ const WAIT = 10;
 const HOLD_MS = 30_000;
 /** Rows that are taken away in one mutation after a full reading. */
 const REMOVALS = 500;
+/** Between two questions whether Tideline has read its sources. */
+const SURVEY_MS = 60_000;
 /** Between two looks at what the catalog made of it all. */
 const AUDIT_MS = 10 * 60_000;
 
@@ -29,6 +32,12 @@ export class Follower {
   /** Missing at the end of the newest full reading: the catalog does not take them, so another one would not help. */
   private unhealed = 0;
   private conflicts = 0;
+  /** What the sources said before the next request to the feed, which answers with what they had told by then. */
+  private survey: Survey | undefined;
+  /** No question to the sources before this moment. */
+  private surveyAt = -Infinity;
+  /** What was logged of why nothing is removed yet. */
+  private waitsFor: string | undefined;
   /** What Tideline was told of conflicts; undefined: nothing by this process. */
   private reported: string | undefined;
 
@@ -43,6 +52,8 @@ export class Follower {
 
   /** One step. Throws what went wrong; then nothing is lost, and the next step does it again. */
   async step(signal: AbortSignal): Promise<Step> {
+    const surveyed = this.survey;
+    this.survey = undefined;
     const state = await this.store.hold(this.client.url, HOLD_MS);
     if (!state) {
       return 'held elsewhere';
@@ -54,7 +65,8 @@ export class Follower {
     }
     let answer: Answer;
     try {
-      answer = await this.client.changes(state.position, state.complete ? WAIT : 0, signal);
+      const mayWait = state.complete || this.now() < this.surveyAt;
+      answer = await this.client.changes(state.position, mayWait ? WAIT : 0, signal);
     } catch (error) {
       if (!(error instanceof StartOverError)) {
         throw error;
@@ -70,7 +82,7 @@ export class Follower {
     }
     this.report(answer);
     if (answer.atEnd && !state.complete) {
-      await this.finish(next, signal);
+      await this.conclude(next, surveyed, signal);
     }
     return answer.changes.length > 0 ? 'applied' : 'idle';
   }
@@ -110,28 +122,71 @@ export class Follower {
     telemetry.changes.add(removed.length, { outcome: 'removed' });
   }
 
-  /** The end of a full reading: what it did not see is gone. */
-  private async finish(state: State, signal: AbortSignal): Promise<void> {
+  /** The end of a full reading. What it did not see is gone if the sources were read to their end before, and is kept until then. */
+  private async conclude(state: State, surveyed: Survey | undefined, signal: AbortSignal): Promise<void> {
+    const unseen = await this.store.countUnseen(state.generation);
+    if (unseen.size === 0 || surveyed) {
+      const isGone = (source: string) => surveyed?.isKnown(source) ?? false;
+      await this.finish(state, [...unseen.keys()].filter(isGone), signal);
+    } else if (this.now() >= this.surveyAt) {
+      await this.ask(signal);
+    }
+  }
+
+  /** Asks whether the sources were read to their end. What cannot be asked is asked again. */
+  private async ask(signal: AbortSignal): Promise<void> {
+    let waitsFor: string | undefined;
+    try {
+      const answer = await survey(this.client, signal);
+      waitsFor = answer.waitsFor;
+      this.survey = waitsFor ? undefined : answer;
+    } catch (error) {
+      if (signal.aborted) {
+        throw error;
+      }
+      waitsFor = `whether it has read its sources cannot be asked. ${error instanceof Error ? error.message : error}`;
+    }
+    this.surveyAt = waitsFor ? this.now() + SURVEY_MS : -Infinity;
+    if (waitsFor && waitsFor !== this.waitsFor) {
+      this.logger.warn(`Entities that Tideline's feed does not have stay in the catalog for now: ${waitsFor}`);
+    }
+    this.waitsFor = waitsFor;
+  }
+
+  /** Removes what the full reading did not see of these sources. */
+  private async finish(state: State, sources: string[], signal: AbortSignal): Promise<void> {
     let gone = 0;
-    for (;;) {
-      const rows = await this.store.unseen(state.generation, REMOVALS);
-      if (rows.length === 0) {
-        break;
-      }
-      if (!(await this.store.hold(this.client.url, HOLD_MS))) {
-        throw new NotHeldError();
-      }
-      const removals = rows.map(({ source, ref }) => {
-        return { sequence: 0, change: 'removed' as const, source, ref, changed_at: '' };
-      });
-      await this.apply(removals, state, signal);
-      gone += rows.length;
+    for (const source of sources) {
+      gone += await this.removeUnseen(state, source, signal);
     }
     await this.store.advance({ ...state, complete: true }, []);
     const audit = await this.store.audit(LOCATION_KEY);
     this.unhealed = audit?.missing ?? 0;
     this.logger.info(`Tideline's feed was read from its beginning to its end; ${gone} entities that it no longer has were removed`);
+    const kept = await this.store.countUnseen(state.generation);
+    if (kept.size > 0) {
+      const counts = [...kept].slice(0, 5).map(([source, count]) => `${count} of ${source}`);
+      this.logger.warn(`Entities of sources that may have more than Tideline knows were kept: ${counts.join(', ')}`);
+    }
     this.auditedAt = -Infinity;
+  }
+
+  private async removeUnseen(state: State, source: string, signal: AbortSignal): Promise<number> {
+    let gone = 0;
+    for (;;) {
+      const rows = await this.store.unseen(state.generation, source, REMOVALS);
+      if (rows.length === 0) {
+        return gone;
+      }
+      if (!(await this.store.hold(this.client.url, HOLD_MS))) {
+        throw new NotHeldError();
+      }
+      const removals = rows.map(({ ref }) => {
+        return { sequence: 0, change: 'removed' as const, source, ref, changed_at: '' };
+      });
+      await this.apply(removals, state, signal);
+      gone += rows.length;
+    }
   }
 
   /** Looks at what the catalog made of it. True: it lost entities, as after a wiped table. */

@@ -138,9 +138,16 @@ export class Store {
     return [...found.values()];
   }
 
-  /** Some rows that the newest reading did not see. */
-  async unseen(generation: number, limit: number): Promise<Row[]> {
-    const rows = await this.knex<EntityRow>(ENTITIES).where('generation', '<', generation).limit(limit);
+  /** How many rows of each source the newest reading did not see. */
+  async countUnseen(generation: number): Promise<Map<string, number>> {
+    const query = this.knex(ENTITIES).where('generation', '<', generation).groupBy('source');
+    const counts: { source: string; count: string | number }[] = await query.select('source').count({ count: '*' });
+    return new Map(counts.map(({ source, count }) => [source, Number(count)]));
+  }
+
+  /** Some rows of a source that the newest reading did not see. */
+  async unseen(generation: number, source: string, limit: number): Promise<Row[]> {
+    const rows = await this.knex<EntityRow>(ENTITIES).where('generation', '<', generation).andWhere({ source }).limit(limit);
     return rows.map(rowOf);
   }
 

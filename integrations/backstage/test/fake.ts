@@ -2,11 +2,24 @@ import { createServer, IncomingHttpHeaders, IncomingMessage, Server, ServerRespo
 import type { AddressInfo } from 'node:net';
 import type { EntityProviderConnection, EntityProviderMutation } from '@backstage/plugin-catalog-node';
 import { stringifyEntityRef } from '@backstage/catalog-model';
-import type { Change } from '../src/client';
+import type { Change, Cycle, Source } from '../src/client';
 
 /** A component as a source of Tideline may have it. */
 export function component(name: string, title = name) {
   return { apiVersion: 'backstage.io/v1alpha1', kind: 'Component', metadata: { name, title }, spec: { type: 'service' } };
+}
+
+/** What a test says of a source, besides what it has. */
+export interface FakeSource {
+  type?: string;
+  state?: Source['state'];
+  /** Newest first. */
+  cycles?: Cycle[];
+}
+
+/** A cycle that could read everything, unless the test says otherwise. */
+export function cycle(state: Cycle['state'], gaps: Partial<Cycle['totals']> = {}): Cycle {
+  return { state, totals: { partitions_parked: 0, unidentified: 0, ...gaps } };
 }
 
 /** As much of Tideline's gateway as the module asks for: the newest state of each entity in order, and tombstones. */
@@ -17,6 +30,18 @@ export class FakeTideline {
   /** Positions below are answered 410. */
   prunedTo = 0;
   requests: string[] = [];
+  /** Its sources; undefined: those whose entities it ever had, each read to its end. */
+  sources: Record<string, FakeSource> | undefined;
+  /** Sources that the token is limited to. */
+  limitedTo: string[] = [];
+  /** Paths that are answered with this status, always. */
+  refused = new Map<string, number>();
+  /** Called before `/v1/sources` is answered. */
+  beforeSources = () => {};
+  /** No request waits longer for a change, in milliseconds. */
+  longestWait = 10_000;
+  /** An answer ends with the change that makes it this long, in bytes. */
+  maxBytes = Infinity;
   /** Webhooks that were taken. */
   webhooks: { path: string; headers: IncomingHttpHeaders; body: string }[] = [];
   /** Webhooks are answered with this status. */
@@ -31,7 +56,7 @@ export class FakeTideline {
       const url = new URL(request.url ?? '/', 'http://fake');
       this.requests.push(url.pathname + url.search);
       const isHook = url.pathname.startsWith('/hooks/');
-      const status = isHook ? undefined : this.statusFor(request.headers.authorization);
+      const status = isHook ? undefined : (this.refused.get(url.pathname) ?? this.statusFor(request.headers.authorization));
       if (isHook) {
         void this.webhook(url.pathname, request, response);
       } else if (status) {
@@ -39,9 +64,11 @@ export class FakeTideline {
       } else if (url.pathname === '/v1/changes') {
         void this.changes(url.searchParams, response);
       } else if (url.pathname === '/v1/entities') {
-        const key = JSON.stringify([url.searchParams.get('source'), url.searchParams.get('ref')]);
-        const found = this.entities.get(key);
-        json(response, 200, { items: found?.body ? [{ body: found.body }] : [] });
+        this.answerEntities(url.searchParams, response);
+      } else if (url.pathname === '/v1/whoami') {
+        json(response, 200, { name: 'backstage', kind: 'token', role: 'read', sources: this.limitedTo });
+      } else if (url.pathname.startsWith('/v1/sources')) {
+        this.answerSources(url.pathname.split('/').slice(3).map(decodeURIComponent), response);
       } else {
         json(response, 404, { title: 'Not Found' });
       }
@@ -71,6 +98,12 @@ export class FakeTideline {
     this.entities.delete(JSON.stringify([source, ref]));
   }
 
+  /** Its store was made anew: nothing is left, and its numbers begin again. */
+  recreate(): void {
+    this.sequence = 0;
+    this.entities.clear();
+  }
+
   private write(change: Omit<Change, 'sequence' | 'changed_at'>): void {
     this.sequence += 1;
     const whole = { ...change, sequence: this.sequence, changed_at: new Date().toISOString() };
@@ -78,6 +111,35 @@ export class FakeTideline {
     this.entities.delete(key);
     this.entities.set(key, whole);
     this.waiting.splice(0).forEach(wake => wake());
+  }
+
+  private sourceNames(): string[] {
+    return Object.keys(this.sources ?? Object.fromEntries([...this.entities.values()].map(change => [change.source, {}])));
+  }
+
+  private answerEntities(query: URLSearchParams, response: ServerResponse): void {
+    const source = query.get('source');
+    if (!this.sourceNames().includes(source ?? '')) {
+      json(response, 404, { title: 'Not Found', detail: `there is no source named ${source}` });
+      return;
+    }
+    const found = this.entities.get(JSON.stringify([source, query.get('ref')]));
+    json(response, 200, { items: found?.body ? [{ body: found.body }] : [] });
+  }
+
+  private answerSources([name, list]: string[], response: ServerResponse): void {
+    const cyclesOf = (of: string) => this.sources?.[of]?.cycles ?? [cycle('complete')];
+    if (name !== undefined) {
+      json(response, list === 'cycles' ? 200 : 404, { items: cyclesOf(name) });
+      return;
+    }
+    const live = [...this.entities.values()].filter(change => change.change !== 'removed');
+    const sources = this.sourceNames().map(of => {
+      const { type = 'http', state = 'active' } = this.sources?.[of] ?? {};
+      return { name: of, type, state, entities: live.filter(change => change.source === of).length };
+    });
+    this.beforeSources();
+    json(response, 200, { items: sources });
   }
 
   private statusFor(authorization: string | undefined): number | undefined {
@@ -111,11 +173,16 @@ export class FakeTideline {
     if (Number(query.get('wait')) > 0 && after >= this.sequence) {
       await new Promise<void>(resolve => {
         this.waiting.push(resolve);
-        setTimeout(resolve, Number(query.get('wait')) * 1000).unref();
+        setTimeout(resolve, Math.min(Number(query.get('wait')) * 1000, this.longestWait)).unref();
       });
     }
     const all = [...this.entities.values()].filter(change => change.sequence > after);
-    const changes = all.slice(0, limit);
+    const changes: Change[] = [];
+    for (let bytes = 0; changes.length < Math.min(limit, all.length) && bytes < this.maxBytes; ) {
+      const change = all[changes.length] as Change;
+      changes.push(change);
+      bytes += Buffer.byteLength(JSON.stringify(change));
+    }
     const last = changes.length < all.length ? (changes.at(-1)?.sequence ?? after) : this.sequence;
     json(response, 200, { changes, next: began > last ? `${last}-${began}` : String(last) });
   }

@@ -7,7 +7,7 @@ import { TidelineClient } from '../src/client';
 import { Follower, LOCATION_KEY } from '../src/follower';
 import { Reporter } from '../src/reporter';
 import { NotHeldError, Store } from '../src/store';
-import { component, FakeCatalog, FakeTideline } from './fake';
+import { component, cycle, FakeCatalog, FakeTideline } from './fake';
 import { connect, Postgres, startPostgres, whyNoPostgres } from './postgres';
 
 const quiet = new AbortController().signal;
@@ -289,6 +289,187 @@ describe('the follower', { skip: whyNoPostgres() }, () => {
     await follower.step(quiet);
     await catchUp(follower);
     assert.deepEqual(names(), ['component:default/b']);
+  });
+
+  /** A catalog with these of the source `s`, whose Tideline then loses its store. */
+  async function recreated(...names: string[]): Promise<Follower> {
+    names.forEach(name => tideline.put('s', `component:default/${name}`, component(name)));
+    const follower = await followerOf();
+    await catchUp(follower);
+    tideline.recreate();
+    tideline.longestWait = 10;
+    assert.equal(await follower.step(quiet), 'starts over');
+    return follower;
+  }
+
+  /** More steps than a full reading takes, and more time than between two questions to the sources. */
+  async function readOn(follower: Follower): Promise<void> {
+    now += 3_600_000;
+    for (let steps = 0; steps < 8; steps += 1) {
+      await follower.step(quiet);
+    }
+  }
+  const isComplete = async () => Boolean((await knex('tideline_state').first()).complete);
+
+  it('is not emptied by a store that was made anew, and loses what that does not have when its sources were read once', async () => {
+    const follower = await recreated('a', 'b', 'c');
+    await readOn(follower);
+    assert.equal(catalog.entities.size, 3, 'without any source');
+    tideline.sources = { s: { cycles: [cycle('bursting'), cycle('cancelled'), cycle('incomplete')] } };
+    await readOn(follower);
+    tideline.put('s', 'component:default/a', component('a', 'read again'));
+    await readOn(follower);
+    assert.equal(catalog.entities.size, 3, 'in the first cycle');
+    assert.equal((catalog.entities.get('component:default/a') as ReturnType<typeof component>).metadata.title, 'read again');
+    const said = lines.filter(line => line.includes('stay in the catalog for now'));
+    assert.ok(said.length === 2 && said[0]?.includes('no sources yet') && said[1]?.endsWith('to their end yet: s'), lines.join('\n'));
+    tideline.put('s', 'component:default/b', component('b'));
+    tideline.sources = { s: { cycles: [cycle('complete')] } };
+    await readOn(follower);
+    assert.deepEqual(names(), ['component:default/a', 'component:default/b']);
+    assert.ok(await isComplete());
+  });
+
+  it('asks once a minute while sources are read, and waits for changes meanwhile', async () => {
+    const follower = await recreated('a', 'b');
+    tideline.put('s', 'component:default/a', component('a'));
+    tideline.sources = { s: { cycles: [] } };
+    await readOn(follower);
+    const asked = () => tideline.requests.filter(path => path === '/v1/sources').length;
+    const before = asked();
+    for (let steps = 0; steps < 5; steps += 1) {
+      assert.equal(await follower.step(quiet), 'idle');
+    }
+    assert.equal(asked(), before);
+    assert.ok(tideline.requests.at(-1)?.includes('wait=10'), tideline.requests.at(-1));
+    now += 61_000;
+    await follower.step(quiet);
+    assert.equal(asked(), before + 1);
+  });
+
+  const unread = {
+    'a source that is paused before its first cycle ended': () => {
+      tideline.sources = { s: {}, other: { state: 'paused', cycles: [cycle('bursting')] } };
+    },
+    'a source that is blocked': () => {
+      tideline.sources = { s: { state: 'blocked', cycles: [] } };
+    },
+    'sources that the token may not ask for': () => {
+      tideline.refused.set('/v1/sources', 403);
+    },
+    'an API without the token\'s sources': () => {
+      tideline.refused.set('/v1/whoami', 404);
+    },
+    'a source whose cycles cannot be read': () => {
+      tideline.refused.set('/v1/sources/s/cycles', 503);
+    },
+  };
+  for (const [what, set] of Object.entries(unread)) {
+    it(`keeps what is there and follows on because of ${what}`, async () => {
+      const follower = await recreated('a', 'b');
+      set();
+      tideline.put('s', 'component:default/new', component('new'));
+      await readOn(follower);
+      assert.deepEqual(names(), ['component:default/a', 'component:default/b', 'component:default/new']);
+      tideline.put('s', 'component:default/newer', component('newer'));
+      await follower.step(quiet);
+      assert.equal(catalog.entities.size, 4);
+      tideline.sources = undefined;
+      tideline.refused.clear();
+      await readOn(follower);
+      assert.deepEqual(names(), ['component:default/new', 'component:default/newer']);
+    });
+  }
+
+  it('does not remove for a moment what a cycle found between the end of the feed and the question to the sources', async () => {
+    const follower = await recreated('a', 'b');
+    tideline.put('s', 'component:default/a', component('a'));
+    tideline.beforeSources = () => tideline.put('s', 'component:default/b', component('b', 'found last'));
+    catalog.fewest = Infinity;
+    await readOn(follower);
+    assert.ok(await isComplete());
+    assert.equal(catalog.fewest, 2);
+  });
+
+  it('needs no cycles of sources that have none, and keeps what nobody has pushed yet', async () => {
+    for (const source of ['pushed', 'not-yet', 'orphan']) {
+      tideline.put(source, `component:default/${source}`, component(source));
+      tideline.put(source, `component:default/${source}-gone`, component(`${source}-gone`));
+    }
+    const follower = await recreated();
+    tideline.sources = {
+      pushed: { type: 'push', cycles: [] },
+      'not-yet': { type: 'push', cycles: [] },
+      orphan: { state: 'orphaned', cycles: [] },
+    };
+    tideline.put('pushed', 'component:default/pushed', component('pushed'));
+    tideline.put('orphan', 'component:default/orphan', component('orphan'));
+    await readOn(follower);
+    assert.ok(await isComplete());
+    const left = ['not-yet', 'not-yet-gone', 'orphan', 'pushed'].map(name => `component:default/${name}`);
+    assert.deepEqual(names(), left);
+    assert.ok(lines.some(line => line.endsWith('were kept: 2 of not-yet')), lines.join('\n'));
+  });
+
+  it('keeps what a cycle with parts that could not be read may not have seen', async () => {
+    const follower = await recreated('a', 'b');
+    tideline.put('s', 'component:default/a', component('a'));
+    tideline.sources = { s: { cycles: [cycle('complete', { partitions_parked: 1 }), cycle('held', { unidentified: 2 })] } };
+    await readOn(follower);
+    assert.equal(catalog.entities.size, 2);
+    tideline.sources.s?.cycles?.unshift(cycle('complete'));
+    tideline.prunedTo = sequence() + 1;
+    tideline.put('s', 'component:default/other', component('other'));
+    assert.equal(await follower.step(quiet), 'starts over');
+    tideline.prunedTo = 0;
+    await readOn(follower);
+    assert.deepEqual(names(), ['component:default/a', 'component:default/other']);
+  });
+
+  it('keeps the entities of sources that its token does not see; to a token for all sources they are gone', async () => {
+    for (const source of ['mine', 'others']) {
+      tideline.put(source, `component:default/${source}`, component(source));
+      tideline.put(source, `component:default/${source}-gone`, component(`${source}-gone`));
+    }
+    const follower = await recreated();
+    tideline.put('mine', 'component:default/mine', component('mine'));
+    tideline.limitedTo = ['m*'];
+    await readOn(follower);
+    assert.deepEqual(names(), ['component:default/mine', 'component:default/others', 'component:default/others-gone']);
+    tideline.limitedTo = [];
+    tideline.prunedTo = sequence() + 1;
+    tideline.put('mine', 'component:default/mine', component('mine'));
+    assert.equal(await follower.step(quiet), 'starts over');
+    tideline.prunedTo = 0;
+    await readOn(follower);
+    assert.deepEqual(names(), ['component:default/mine']);
+  });
+
+  it('goes on when an entity is left to a source that Tideline no longer has', async () => {
+    tideline.put('a', 'component:default/x', component('x', 'of a'));
+    tideline.put('b', 'component:default/x', component('x', 'of b'));
+    const follower = await followerOf();
+    await catchUp(follower);
+    tideline.remove('a', 'component:default/x');
+    tideline.forget('b', 'component:default/x');
+    tideline.put('c', 'component:default/y', component('y'));
+    await follower.step(quiet);
+    assert.deepEqual(names(), ['component:default/x', 'component:default/y']);
+  });
+
+  it('removes nothing for a moment because large bodies in another script made answers short', async () => {
+    const all = ['a', 'b', 'c', 'd'];
+    const follower = await recreated(...all);
+    all.forEach(name => tideline.put('s', `component:default/${name}`, component(name)));
+    await (await followerOf({ limit: 2 })).step(quiet);
+    // Bytes of one fill an answer; its characters do not.
+    tideline.maxBytes = 4 * 1024 * 1024;
+    ['b', 'c'].forEach(name => tideline.put('s', `component:default/${name}`, component(name, '語'.repeat(1_500_000))));
+    tideline.put('s', 'component:default/d', component('d', 'changed meanwhile'));
+    catalog.fewest = Infinity;
+    await readOn(follower);
+    assert.ok(await isComplete());
+    assert.equal(catalog.fewest, 4);
   });
 
   it('says which setting to look at when the token is refused, and changes nothing while Tideline fails', async () => {
