@@ -158,6 +158,34 @@ async fn a_forwarded_event_reads_one_object_and_the_update_that_was_swallowed_af
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_a_namespace_that_is_not_read_adds_nothing() {
+    let fake = fake(1, SIZE, FaultRates::default()).await;
+    let stage = Stage::start(&keys(&fake.url(), "rest: 1h\nnamespaces: [ns-0]")).await;
+    stage.ended(1).await;
+    let publish = async |namespace: &str| {
+        fake.api()
+            .with_model(|model| model.put(namespace, "projects", "projects-900"));
+        for (kind, name, namespace) in [
+            ("Namespace", namespace, ""),
+            ("Project", "projects-900", namespace),
+            ("Workload", "workloads-004", namespace),
+        ] {
+            let body = json!({ "kind": kind, "name": name, "namespace": namespace, "action": "updated" });
+            let topic = format!("openchoreo.{}.updated", kind.to_lowercase());
+            stage.publish(&topic, &body).await;
+        }
+        stage.refreshes().await
+    };
+    assert_eq!(publish("ns-1").await, [""; 0]);
+    assert_eq!(publish("ns-0").await.len(), 4);
+    stage.has("system:ns-0/projects-900", |body| body.is_some()).await;
+    for reference in ["domain:default/ns-1", "system:ns-1/projects-900"] {
+        assert_eq!(stage.entity(reference).await.unwrap(), None);
+    }
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cursors_stay_small_however_many_namespaces_there_are() {
     let size = Size {
         namespaces: 1_000,
@@ -317,5 +345,30 @@ async fn scenario_23_a_service_whose_details_fail_keeps_its_api_entities() {
     fake.api().set_broken("c0-000", true);
     stage.cycle().await;
     assert_eq!(provided(&stage).await, expected);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_an_organization_that_is_not_read_starts_no_cycle() {
+    let fake = older(2, 6, FaultRates::default()).await;
+    let more = "api: organizations\nrest: 1h\nnamespaces: [org-0]";
+    let stage = Stage::start(&keys(&fake.url(), more)).await;
+    stage.ended(1).await;
+    let event = |kind: &str, name: &str, namespace: &str| json!({ "kind": kind, "name": name, "namespace": namespace, "action": "updated" });
+    let foreign = [
+        event("Component", "c0-000", "org-1"),
+        event("Organization", "org-1", ""),
+    ];
+    for body in &foreign {
+        stage.publish("openchoreo.any.updated", body).await;
+    }
+    assert_eq!(stage.refreshes().await, [""; 0]);
+    for (body, cycle) in [
+        (event("Component", "c0-000", "org-0"), 2),
+        (event("Organization", "org-0", ""), 3),
+    ] {
+        stage.publish("openchoreo.any.updated", &body).await;
+        stage.ended(cycle).await;
+    }
     stage.stop().await;
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use tideline_core::clock::{Clock, SystemClock};
-use tideline_core::words::{EntityRef, NewEvent, Trigger, Verdict};
+use tideline_core::words::{EntityRef, EventSequence, NewEvent, REFRESH_KIND, Trigger, Verdict};
 use tideline_queue::Queue;
 use tideline_queue::in_process::InProcessQueue;
 use tideline_store::sqlite::SqliteStore;
-use tideline_store::{EntityFilter, SourceCommand, Store};
+use tideline_store::{EntityFilter, EventFilter, JobFilter, SourceCommand, Store};
 use tideline_tests::embedded::Embedded;
 use tideline_tests::oracle::{Expected, compare_catalog};
 use tideline_tests::{books, wait_until};
@@ -136,6 +136,26 @@ impl Stage {
         };
         self.store.append_events(&[event], SystemClock.now()).await.unwrap();
         self.queue.wake().await;
+    }
+
+    /// What is read, or was, because of the events that were published until now.
+    pub(crate) async fn refreshes(&self) -> Vec<String> {
+        let all = EventFilter::default();
+        let events = self.store.list_events_after(EventSequence(0), &all, 1_000).await;
+        let last = events.unwrap().events.last().map(|event| event.head.sequence);
+        let followed = wait_until("the events to be followed", LIMIT, async || {
+            let position = self.store.find_position("refresh").await?;
+            ensure!(position >= last, "{position:?} of {last:?}");
+            Ok(())
+        });
+        followed.await.unwrap();
+        let filter = JobFilter {
+            kind: Some(REFRESH_KIND.to_owned()),
+            limit: 1_000,
+            ..JobFilter::default()
+        };
+        let jobs = self.store.list_jobs(&filter).await.unwrap();
+        jobs.into_iter().map(|job| job.key).collect()
     }
 
     /// The newest sequence number of the source's entities.

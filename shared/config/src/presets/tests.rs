@@ -182,6 +182,26 @@ fn a_source_is_shown_with_its_variables_and_without_secrets() {
 }
 
 #[test]
+fn no_rule_of_openchoreo_follows_events_of_namespaces_that_are_not_read() {
+    for api in ["auto", "namespaces", "organizations"] {
+        let text = format!(
+            "sources:\n- {{ name: a, type: openchoreo, base_url: \"${{OC_URL}}\", api: {api}, namespaces: [a] }}\n"
+        );
+        let settings = read(&text);
+        let rules = &settings.sources[0].on;
+        assert!(!rules.is_empty());
+        for rule in rules {
+            let cluster_wide = rule
+                .resource
+                .as_deref()
+                .is_some_and(|resource| resource.starts_with("cluster"));
+            let when = rule.when.as_deref().unwrap_or_default();
+            assert_eq!(when.contains("among_namespaces"), !cluster_wide, "{rule:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_written_is_read_as_the_same() {
     let text = "a: 1\nb: \"1\"\nc: [x, {y: null, z: [[1, 2], []]}]\nd: |\n  one\n\n    two\ne: |-\n  def f: \"a\";\n  .x\nf: {}\n\"g h\": -1.5\n\
                 h: \"true\"\ni: true\nj: \"a: b # c\"\nk: ~\n";
