@@ -12,8 +12,9 @@ use super::{Endpoint, Place, Provider, Remote, Remotes};
 const NAME: &str = "tideline";
 /// A workspace takes no more.
 const MAX_CONFIGURATIONS: usize = 20;
-/// What is subscribed to, the newest names first. What is refused as unknown (422) is tried with the next ones.
-const TRIGGERS: [&[&str]; 3] = [
+/// What is subscribed to, of workspaces and of projects alike, the newest names first. What is refused as unknown (422) is tried
+/// with the next ones.
+const TRIGGERS: [&[&str]; 4] = [
     &[
         "run:completed",
         "run:run_errored",
@@ -21,6 +22,15 @@ const TRIGGERS: [&[&str]; 3] = [
         "assessment:drifted",
         "assessment:check_failure",
         "assessment:failed",
+        "workspace:deleted",
+    ],
+    &[
+        "run:completed",
+        "run:errored",
+        "assessment:drifted",
+        "assessment:check_failure",
+        "assessment:failed",
+        "workspace:deleted",
     ],
     &[
         "run:completed",

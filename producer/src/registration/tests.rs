@@ -209,6 +209,35 @@ async fn a_server_that_knows_only_the_older_triggers_gets_those() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_is_deleted_is_told_of_by_workspaces_and_projects_whose_server_can() {
+    const RUNS: [&str; 2] = ["run:run_errored", "run:run_canceled"];
+    let gateway = gateway().await;
+    for (unknown, expected) in [
+        (vec![], ["run:run_errored", "workspace:deleted"]),
+        (RUNS.to_vec(), ["run:errored", "workspace:deleted"]),
+        (
+            [&RUNS[..], &["workspace:deleted"]].concat(),
+            ["run:errored", "assessment:drifted"],
+        ),
+    ] {
+        let fake = Arc::new(Fake {
+            unknown,
+            ..Fake::default()
+        });
+        for target in [workspace("prod-net"), TerraformTarget::Projects(vec!["Nets".into()])] {
+            let provider = terraform_at(&fake, target).await;
+            let done = register(&provider, &gateway.endpoint(SECRET)).await.unwrap().remove(0);
+            let events = done.unwrap().events;
+            assert!(
+                expected.iter().all(|event| events.iter().any(|one| one == event)),
+                "{events:?}"
+            );
+        }
+    }
+    gateway.runtime.stop().cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_registered_says_why_without_the_secret_and_keeps_the_others() {
     let (gateway, fake) = (gateway().await, Arc::new(Fake::default()));
     let wrong = gateway.endpoint("another-s3cret-9876");
