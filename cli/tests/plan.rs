@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 use support::{Home, Said};
@@ -210,6 +211,136 @@ fn trying_a_resource_goes_by_way_of_its_parents() {
     );
     let unknown = home.run(&["try", "api", "--resource", "teams"]).with_code(5);
     assert!(unknown.err.contains("there are organisations, projects"), "{unknown:?}");
+}
+
+/// A source of resources at these addresses of a server that gives each path its answer.
+fn home_with_answers(resources: &str, answers: Vec<(&'static str, &'static str)>) -> Home {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let home = Home::with(&format!(
+        "store: sqlite://t.db\nlisten: none\nsources:\n  - name: api\n    type: http\n    base_url: {url}/\n    \
+         resources:\n{resources}"
+    ));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4_096];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let path = request.split_whitespace().nth(1).unwrap_or_default();
+            let answer = answers.iter().find(|(known, _)| *known == path);
+            let (status, body) = answer.map_or(("403 Forbidden", "{}"), |(_, body)| ("200 OK", *body));
+            let head = "content-type: application/json\r\nconnection: close";
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    home
+}
+
+const THINGS: &str = "      - { name: things, path: things, pagination: { type: next_url, next: .next }, entity: { kind: thing, \
+                      name: .id } }\n";
+
+#[test]
+fn trying_a_source_says_that_the_page_after_it_cannot_be_read() {
+    let elsewhere = r#"{"items": [{"id": "a"}], "next": "https://elsewhere.example.com/things?page=2"}"#;
+    let home = home_with_answers(THINGS, vec![("/things", elsewhere)]);
+    let said = home.run(&["try", "api"]).with_code(4);
+    assert!(said.out.contains("+ thing:default/a"), "{said:?}");
+    assert!(!said.out.contains("This is the last page"), "{said:?}");
+    assert!(said.err.contains("elsewhere.example.com"), "{said:?}");
+    let said = home.run(&["try", "api", "--json"]).with_code(4);
+    let page = &said.json()["pages"][0];
+    assert!(
+        page["failure"].as_str().unwrap().contains("elsewhere.example.com"),
+        "{page}"
+    );
+    assert_eq!(page["entities"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn trying_a_source_says_that_several_items_give_one_reference() {
+    let resources = "      - { name: things, path: things, entity: { kind: thing, name: name } }\n";
+    let home = home_with_answers(resources, vec![("/things", r#"[{"name": "a"}, {"name": "b"}]"#)]);
+    let said = home.run(&["try", "api"]).with_code(0);
+    assert!(said.out.contains("1 entities, 1 malformed items"), "{said:?}");
+    assert!(
+        said.out.contains("gives the same reference, thing:default/name"),
+        "{said:?}"
+    );
+    let check = home.run(&["check"]).with_code(0);
+    assert!(
+        check
+            .out
+            .contains("Warning: sources[0].resources[0].entity.name is the constant \"name\""),
+        "{check:?}"
+    );
+}
+
+#[test]
+fn trying_pages_says_that_one_shows_what_another_one_showed() {
+    let first = r#"{"items": [{"id": "a"}], "next": "/things?page=2"}"#;
+    let second = r#"{"items": [{"id": "a"}, {"id": "b"}]}"#;
+    let answers = vec![("/things", first), ("/things?page=2", second)];
+    let said = home_with_answers(THINGS, answers)
+        .run(&["try", "api", "--pages", "2"])
+        .with_code(0);
+    assert!(
+        said.out
+            .contains("on a page before this one gives the same reference, thing:default/a"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_resource_beside_one_that_is_refused_can_be_tried() {
+    let resources = "      - { name: first, path: first, entity: none }\n      - { name: second, path: second, entity: \
+                     { kind: thing, name: .id } }\n      - { name: below, parent: second, values: { id: .id }, path: \
+                     \"below/{id}\", entity: { kind: part, name: .id } }\n";
+    let answers = vec![("/second", r#"[{"id": "a"}]"#), ("/below/a", r#"[{"id": "p"}]"#)];
+    let home = home_with_answers(resources, answers);
+    let second = home.run(&["try", "api", "--resource", "second"]).with_code(0);
+    assert!(second.out.contains("+ thing:default/a"), "{second:?}");
+    let below = home.run(&["try", "api", "--resource", "below"]).with_code(0);
+    assert!(below.out.contains("+ part:default/p"), "{below:?}");
+    let first = home.run(&["try", "api"]).with_code(4);
+    assert!(first.err.contains("403"), "{first:?}");
+}
+
+#[test]
+fn init_says_that_a_web_page_or_an_error_came() {
+    let answers = vec![
+        ("/page", "<!doctype html><title>Welcome</title>"),
+        (
+            "/errors",
+            r#"{"errors": [{"message": "Bad credentials"}], "data": null}"#,
+        ),
+    ];
+    let home = home_with_answers(THINGS, answers);
+    let config = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
+    let base = config
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("base_url: "))
+        .unwrap();
+    let init = |path: &str| {
+        let said = home.run(&["init", &format!("{base}{path}"), "--output", "new.yaml"]);
+        said.with_code(4).err
+    };
+    let page = init("page");
+    assert!(page.contains("a web page") && page.contains("--token-env"), "{page}");
+    let errors = init("errors");
+    assert!(errors.contains("the response is an error, not a list: Bad credentials"), "{errors}");
+    assert!(!home.path("new.yaml").exists());
+}
+
+#[test]
+fn a_path_without_its_dot_is_a_mistake_with_a_hint() {
+    let home = home_with_answers("      - { name: things, path: things, items: data }\n", vec![]);
+    let check = home.run(&["check"]).with_code(2);
+    assert!(check.err.contains("did you mean `.data`?"), "{check:?}");
 }
 
 #[test]

@@ -22,14 +22,14 @@ pub mod targets;
 mod worker;
 
 pub use handler::{Attempt, Handler, HandlerError, Outcome};
-pub use ingest::IngestHandler;
+pub use ingest::{IngestHandler, Sorted, sort_out};
 pub use places::{Admission, Place, Places};
 pub use push::{Pusher, PusherParts};
 pub use refresh::RefreshHandler;
 pub use remote::RemoteHandler;
 pub use sharing::ShareLimits;
 pub use source::{
-    Document, DocumentPlace, ErrorClass, Item, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source,
+    Document, DocumentPlace, ErrorClass, Item, ItemContent, ItemRequest, Page, PageContent, PageRequest, Pass, Source,
     SourceError,
 };
 pub use worker::{Worker, WorkerParts};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use tideline_core::words::{ChildPartition, EntityRef, KeyHash, MalformedItem, PageMemory, Validators};
+use tideline_core::words::{
+    ChildPartition, CycleNumber, EntityRef, KeyHash, MalformedItem, PageMemory, Timestamp, Validators,
+};
 use tideline_store::CatalogStore;
 use url::Url;
 
@@ -37,6 +39,11 @@ pub trait Source: Send + Sync {
     /// time.
     async fn read_document(&self, _: &DocumentPlace, _max_bytes: u64) -> Result<Document, SourceError> {
         Ok(Document::Elsewhere)
+    }
+
+    /// Partitions that are read beside the root partition, whether or not its first page can be read. That page reveals them too.
+    fn roots(&self) -> Vec<ChildPartition> {
+        Vec::new()
     }
 
     /// The partition of a resource (none: the root) with these values of its parents, as the page that reveals it names it.
@@ -116,6 +123,20 @@ pub struct PageRequest<'a> {
     pub cursor: Option<&'a Value>,
     /// What is remembered of the page with this number from last time. Its validators are for the same request only.
     pub memory: Option<&'a PageMemory>,
+    /// In which pass over the partition.
+    pub pass: Pass,
+}
+
+/// A pass over the pages of a partition, by whichever workers: what a source keeps from page to page is of one pass only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pass {
+    /// A trial, of which nothing is written.
+    #[default]
+    Trial,
+    /// The one of this cycle.
+    Cycle(CycleNumber),
+    /// A refresh that began then.
+    Refresh(Timestamp),
 }
 
 /// One page.

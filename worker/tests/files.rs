@@ -31,6 +31,7 @@ async fn read(source: &dyn Source, cursor: Option<&Value>, memory: Option<&PageM
         args: &json!({}),
         cursor,
         memory,
+        pass: tideline_worker::Pass::Trial,
     };
     source.read_page(request).await.unwrap()
 }
@@ -265,6 +266,7 @@ async fn a_folder_that_is_gone_is_an_error_and_an_empty_one_is_empty() {
         args: &json!({}),
         cursor: None,
         memory: None,
+        pass: tideline_worker::Pass::Trial,
     };
     assert_eq!(
         source.read_page(request).await.unwrap_err().class,

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::context::environment;
 use crate::exit::{Code, Failure};
-use crate::init::{Guess, config, guess};
+use crate::init::{Guess, config, error_in, guess};
 use crate::output::{Out, Tone};
 
 /// How long the answer may take.
@@ -50,12 +50,7 @@ pub(crate) async fn run(out: &mut Out, args: InitArgs) -> anyhow::Result<Code> {
     };
     let name = args.name.unwrap_or_else(|| source_name(&url));
     let (body, link) = fetch(&url, token_env.as_deref()).await?;
-    let guess = guess(&body, link.as_deref()).ok_or_else(|| {
-        Failure::new(
-            Code::Failed,
-            "the response has no list of objects; use the URL of a list",
-        )
-    })?;
+    let guess = guess(&body, link.as_deref()).ok_or_else(|| Failure::new(Code::Failed, no_list(&body)))?;
     let text = config(&name, &url, token_env.as_deref(), &guess);
     tideline_config::parse(&text, &args.output, &environment)?;
     std::fs::write(&args.output, text).with_context(|| format!("write {shown}"))?;
@@ -65,6 +60,14 @@ pub(crate) async fn run(out: &mut Out, args: InitArgs) -> anyhow::Result<Code> {
         say(out, &shown, &name, &guess)?;
     }
     Ok(Code::Done)
+}
+
+/// Why nothing can be made of a response.
+fn no_list(body: &Value) -> String {
+    match error_in(body) {
+        Some(error) => format!("the response is an error, not a list: {error}"),
+        None => "the response has no list of objects; use the URL of a list".to_owned(),
+    }
 }
 
 fn say(out: &mut Out, file: &str, name: &str, guess: &Guess) -> io::Result<()> {
@@ -144,6 +147,13 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<(Value, Opt
         if body.len() > MAX_BYTES {
             return Err(failed("the response is larger than 32 MiB; request a smaller page".to_owned()).into());
         }
+    }
+    if body.trim_ascii_start().starts_with(b"<") {
+        return Err(failed(format!(
+            "{host} returned a web page, not JSON; use the URL of the API, which may be on another host or path than the \
+             website, or pass a token (--token-env) if this is a login page"
+        ))
+        .into());
     }
     let body = serde_json::from_slice(&body).map_err(|error| failed(format!("the response is not JSON: {error}")))?;
     Ok((body, link))

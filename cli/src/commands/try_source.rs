@@ -14,7 +14,7 @@ use tideline_core::rules::scrub_urls;
 use tideline_core::words::{ChildPartition, MalformedItem};
 use tideline_worker::sources::http::Exchange;
 use tideline_worker::sources::open_observed;
-use tideline_worker::{Item, PageContent, PageRequest, Source};
+use tideline_worker::{PageContent, PageRequest, Pass, Source, sort_out};
 
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -23,6 +23,8 @@ use crate::plan::configured;
 
 /// Pages read on the way to a resource.
 const MAX_STEPS: usize = 20;
+/// Bytes shown of an item whose reference is another one's, at most.
+const SAMPLE: usize = 125;
 
 /// What to try.
 #[derive(Args, Debug)]
@@ -49,6 +51,35 @@ struct TriedPage {
     malformed: Vec<MalformedItem>,
     children: Vec<ChildPartition>,
     next: Option<String>,
+    /// Why nobody can tell what follows the page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+}
+
+impl TriedPage {
+    /// Reports the entities that an earlier page showed too.
+    fn report_repeats(&mut self, shown: &mut HashSet<String>) {
+        for entity in &self.entities {
+            let Some(reference) = entity["ref"].as_str() else {
+                continue;
+            };
+            if !shown.insert(reference.to_owned()) {
+                self.malformed.push(MalformedItem {
+                    reference: reference.parse().ok(),
+                    error: format!("an item on a page before this one gives the same reference, {reference}"),
+                    sample: entity["body"].to_string().chars().take(SAMPLE).collect(),
+                });
+            }
+        }
+    }
+
+    /// A run would stop here too.
+    fn check(&self) -> Result<(), Failure> {
+        match &self.failure {
+            None => Ok(()),
+            Some(why) => Err(Failure::new(Code::Failed, why.clone())),
+        }
+    }
 }
 
 /// A source under trial, and what it sent and received since the last look.
@@ -71,14 +102,19 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: TryArgs) -> anyh
     let trial = Trial::new(configured(&settings, &args.source)?)?;
     let mut start = trial.start_of(out, args.resource.as_deref()).await?;
     let mut pages = Vec::new();
+    let (mut shown, mut whole) = (HashSet::new(), Ok(()));
     for _ in 0..args.pages {
-        let (page, next, wait) = trial.read(out, &start).await?;
+        let (mut page, next, wait) = trial.read(out, &start).await?;
+        page.report_repeats(&mut shown);
+        whole = page.check();
         if out.is_json() {
             pages.push(page);
         } else {
             show_page(out, &page, args.bodies)?;
         }
-        let Some(next) = next else { break };
+        let Some(next) = next.filter(|_| whole.is_ok()) else {
+            break;
+        };
         if wait {
             note(
                 out,
@@ -91,6 +127,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: TryArgs) -> anyh
     if out.is_json() {
         out.document(&json!({"source": args.source, "pages": pages}))?;
     }
+    whole?;
     Ok(Code::Done)
 }
 
@@ -113,6 +150,7 @@ impl Trial {
             args: &start.args,
             cursor: start.cursor.as_ref(),
             memory: None,
+            pass: Pass::Trial,
         };
         let timeout = self.settings.page_timeout;
         let answer = tokio::time::timeout(timeout, self.source.read_page(request)).await;
@@ -126,26 +164,24 @@ impl Trial {
         let page = answer
             .map_err(|_| failed(format!("the page took longer than page_timeout ({timeout:?})")))?
             .map_err(|error| failed(full_text(&error)))?;
-        let mut tried = TriedPage {
+        let items = match page.content {
+            PageContent::Items(items) => items,
+            PageContent::Unchanged => Vec::new(),
+        };
+        let sorted = sort_out(items, &self.settings.volatile);
+        let entities = sorted.entities.into_iter().map(|entity| {
+            let body: Value = serde_json::from_str(&entity.body).unwrap_or_else(|_| Value::from(entity.body));
+            json!({"ref": entity.reference, "body": body})
+        });
+        let tried = TriedPage {
             partition: start.partition.clone(),
             requests,
-            entities: Vec::new(),
-            malformed: Vec::new(),
+            entities: entities.collect(),
+            malformed: sorted.malformed,
             children: page.children,
             next: page.next.as_ref().map(|next| scrub_urls(&next.to_string())),
+            failure: page.failure.as_ref().map(|failure| full_text(failure)),
         };
-        if let PageContent::Items(items) = page.content {
-            for item in items {
-                match item {
-                    Item::Entity { reference, body } => {
-                        let body: Value = serde_json::from_str(&body).unwrap_or_else(|_| Value::from(body));
-                        tried.entities.push(json!({"ref": reference, "body": body}));
-                    }
-                    Item::Malformed(item) => tried.malformed.push(item),
-                    Item::MadeBy(_) => {}
-                }
-            }
-        }
         Ok((tried, page.next, page.hold.is_some()))
     }
 
@@ -154,11 +190,7 @@ impl Trial {
         let (page, _, _) = self.read(out, root).await?;
         let first = page.children.into_iter().next();
         let first = first.ok_or_else(|| Failure::new(Code::Failed, "the server's API has no resources"))?;
-        Ok(Start {
-            partition: first.key,
-            args: first.args,
-            cursor: None,
-        })
+        Ok(Start::of(first))
     }
 
     /// The root partition, or one of the wanted resource: found by reading the first page of the first partition of each
@@ -192,29 +224,45 @@ impl Trial {
         if known.first() == Some(&wanted) && !chooses {
             return Ok(root);
         }
+        self.search(out, root, wanted).await
+    }
+
+    /// Reads first pages until one reveals the wanted resource. One that cannot be read may be of another resource.
+    async fn search(&self, out: &mut Out, root: Start, wanted: &str) -> anyhow::Result<Start> {
         let mut visited: HashSet<String> = HashSet::new();
         let mut ahead = VecDeque::from([root]);
+        let mut revealed = self.source.roots();
+        let mut failed = None;
         for _ in 0..MAX_STEPS {
-            let Some(start) = ahead.pop_front() else { break };
-            let (page, _, _) = self.read(out, &start).await?;
-            for child in page.children {
+            for child in std::mem::take(&mut revealed) {
                 let resource = child.args["resource"].as_str().unwrap_or_default().to_owned();
-                let found = resource == wanted;
-                let child = Start {
-                    partition: child.key,
-                    args: child.args,
-                    cursor: None,
-                };
-                if found {
+                let child = Start::of(child);
+                if resource == wanted {
                     return Ok(child);
                 }
                 if visited.insert(resource) {
                     ahead.push_back(child);
                 }
             }
+            let Some(start) = ahead.pop_front() else { break };
+            match self.read(out, &start).await {
+                Ok((page, _, _)) => revealed = page.children,
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
         let message = format!("the first pages of its parents reveal no partition of {wanted}");
-        Err(Failure::new(Code::Failed, message).into())
+        Err(failed.unwrap_or_else(|| Failure::new(Code::Failed, message).into()))
+    }
+}
+
+impl Start {
+    /// The first page of a partition.
+    fn of(partition: ChildPartition) -> Self {
+        Self {
+            partition: partition.key,
+            args: partition.args,
+            cursor: None,
+        }
     }
 }
 
@@ -271,9 +319,10 @@ fn show_page(out: &mut Out, page: &TriedPage, bodies: usize) -> anyhow::Result<(
     if let Some(more) = page.children.len().checked_sub(20).filter(|more| *more > 0) {
         out.toned(Tone::Dim, format!("and {more} more child partitions"))?;
     }
-    match &page.next {
-        Some(next) => out.line(format!("next page: {next}"))?,
-        None => out.line("This is the last page.")?,
+    match (&page.failure, &page.next) {
+        (Some(_), _) => out.toned(Tone::Bad, "This is not the last page, but the next one cannot be read.")?,
+        (None, Some(next)) => out.line(format!("next page: {next}"))?,
+        (None, None) => out.line("This is the last page.")?,
     }
     out.line("")?;
     Ok(())

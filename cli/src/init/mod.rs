@@ -49,6 +49,12 @@ const ENVELOPES: [&str; 8] = [
 /// Members that count pages.
 const PAGE_COUNTS: [&str; 4] = ["total_pages", "totalPages", "last_page", "page_count"];
 
+/// Members that say that a request failed.
+const ERRORS: [&str; 2] = ["errors", "error"];
+
+/// Members of an error that say what is wrong.
+const MESSAGES: [&str; 4] = ["message", "detail", "description", "title"];
+
 /// Members that name an item, likelier ones first.
 const NAMES: [&str; 9] = [
     "name",
@@ -112,6 +118,23 @@ pub(crate) fn guess(body: &Value, link: Option<&str>) -> Option<Guess> {
     })
 }
 
+/// What an answer without a list says is wrong; none: it does not say that anything is.
+pub(crate) fn error_in(body: &Value) -> Option<String> {
+    let said = ERRORS.iter().filter_map(|name| body.get(name));
+    let error = said.into_iter().find(|error| match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(errors) => !errors.is_empty(),
+        _ => true,
+    })?;
+    let first = error.get(0).unwrap_or(error);
+    let text = MESSAGES.iter().find_map(|name| first.get(name)?.as_str());
+    let text = text
+        .or_else(|| first.as_str())
+        .map_or_else(|| first.to_string(), str::to_owned);
+    Some(text.chars().take(200).collect())
+}
+
 fn find_list(body: &Value) -> Option<(Option<String>, &Vec<Value>)> {
     if let Value::Array(list) = body {
         return Some((None, list));
@@ -124,7 +147,7 @@ fn find_list(body: &Value) -> Option<(Option<String>, &Vec<Value>)> {
         .filter(|name| members.get(*name).is_some_and(lists));
     let others = members
         .iter()
-        .filter(|(_, value)| lists(value))
+        .filter(|(name, value)| !ERRORS.contains(&name.as_str()) && lists(value))
         .map(|(name, _)| name.as_str());
     let name = known.chain(others).next()?;
     let path = (name != "items").then(|| member(name));
@@ -245,5 +268,20 @@ mod tests {
         assert!(guessed(&json!({"things": [entity]})).as_is);
         assert_eq!(guessed(&json!({"things": []})).items.as_deref(), Some(".things"));
         assert_eq!(guess(&json!({"message": "hello"}), None), None);
+    }
+
+    #[test]
+    fn a_list_of_errors_is_not_the_list_of_items() {
+        let failed = json!({"errors": [{"message": "Bad credentials"}], "data": null});
+        assert_eq!(guess(&failed, None), None);
+        assert_eq!(error_in(&failed).as_deref(), Some("Bad credentials"));
+        assert_eq!(error_in(&json!({"error": "no"})).as_deref(), Some("no"));
+        assert_eq!(
+            error_in(&json!({"error": {"code": 7}})).as_deref(),
+            Some("{\"code\":7}")
+        );
+        assert_eq!(error_in(&json!({"errors": [], "error": null})), None);
+        let fine = json!({"errors": [], "things": [{"id": 1}]});
+        assert_eq!(guessed(&fine).items.as_deref(), Some(".things"));
     }
 }

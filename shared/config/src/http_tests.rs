@@ -39,6 +39,47 @@ fn a_query_parameter_that_the_pagination_sets_too_is_warned_of() {
 }
 
 #[test]
+fn a_name_that_is_the_same_for_all_items_is_warned_of() {
+    let warnings = |name: &str| {
+        let text = rest_source(&format!(
+            "  resources:\n  - {{ name: r, path: /r, entity: {{ kind: thing, name: {name} }} }}\n"
+        ));
+        read(&text).sources[0].warnings()
+    };
+    let of_word = warnings("name");
+    assert_eq!(of_word.len(), 1);
+    assert_eq!(of_word[0].0, "resources[0].entity.name");
+    assert!(of_word[0].1.contains("write .name"), "{of_word:?}");
+    assert_eq!(warnings(".name"), []);
+    assert_eq!(warnings("'\"name\"'"), [], "it is meant");
+}
+
+#[test]
+fn a_variable_without_braces_is_warned_of_and_not_shown() {
+    let warnings = |auth: &str| {
+        let text = rest_source(&format!("  auth: {auth}\n  resources:\n  - {{ name: r, path: /r }}\n"));
+        read(&text).sources[0].warnings()
+    };
+    for (auth, key) in [
+        ("{ bearer: $API_TOKEN }", "auth.bearer"),
+        (
+            "{ basic: { username: u, password: $API_TOKEN } }",
+            "auth.basic.password",
+        ),
+        ("{ header: { name: X-Key, value: $API_TOKEN } }", "auth.header.value"),
+    ] {
+        let warnings = warnings(auth);
+        assert_eq!(warnings.len(), 1, "{auth}");
+        assert_eq!(warnings[0].0, key);
+        assert!(
+            warnings[0].1.contains("${NAME}") && !warnings[0].1.contains("API_TOKEN"),
+            "{warnings:?}"
+        );
+    }
+    assert_eq!(warnings("{ bearer: $9x-1 }"), []);
+}
+
+#[test]
 fn what_is_absent_and_what_ends_pages_has_defaults_by_place_and_type() {
     let text = rest_source(
         "  resources:\n  - { name: r, path: /r, pagination: { type: page } }\n  - { name: c, parent: r, values: { id: .id }, \

@@ -12,6 +12,7 @@ mod on;
 mod paging;
 mod target;
 mod terraform;
+mod warnings;
 
 pub use self::auth::{Auth, GithubAppSettings, PrivateKey, TokenEndpoint};
 pub use self::check::CheckSettings;

@@ -158,14 +158,14 @@ fn read_reading(source: &Section<'_>, settings: &mut SourceSettings) {
     let shortest = Duration::from_millis(100);
     let doc = "Time limit for one page.";
     settings.page_timeout = source.duration("page_timeout", settings.page_timeout, shortest..=SECONDS(600), doc);
-    let doc = "How many times per cycle a partition may start over because its cursor expired.";
+    let doc = "How many times per cycle or refresh a partition may start over because its cursor expired.";
     settings.max_restarts = source.count("max_restarts", settings.max_restarts, 0..=1_000, doc);
     let doc = "Maximum pages per partition and cycle. Exceeding it is an error; it protects against APIs that return \
                new cursors forever.";
     settings.max_pages = source.count("max_pages", settings.max_pages, 1..=100_000_000, doc);
     let doc = "The back-off ladder: delays after the first, second, … consecutive failure, each with 10 % jitter. \
-               After the last one, the partition is parked and its entities are kept. If it is the root partition, the \
-               cycle is cancelled, nothing is deleted, and a new cycle starts.";
+               After the last one, the partition is parked and its entities are kept. If it is the root partition, and \
+               no other resource is without a parent, the cycle is cancelled, nothing is deleted, and a new cycle starts.";
     let default = [30, 60, 300, 1_800].map(SECONDS);
     settings.backoff = Ladder::new(source.durations("backoff", &default, Duration::ZERO..=7 * DAY, 20, doc));
 }

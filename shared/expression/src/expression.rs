@@ -97,7 +97,7 @@ impl Program {
 }
 
 /// The names of a path like `.a.b`; none if it is anything else.
-fn plain_path(text: &str) -> Option<Path> {
+pub(crate) fn plain_path(text: &str) -> Option<Path> {
     let text = text.trim();
     if text == "." {
         return Some(Vec::new());
@@ -130,6 +130,15 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_path_without_its_dot_is_recognized() {
+        let why = |text: &str| Expression::compile(text).unwrap_err().to_string();
+        for (text, hint) in [("data", "`.data`"), ("def a: 1;\ndata.items[]", "`.data.items[]`")] {
+            assert!(why(text).ends_with(&format!("; did you mean {hint}?")), "{}", why(text));
+        }
+        assert!(!why("map(nothing)").contains("mean"), "{}", why("map(nothing)"));
     }
 
     #[test]

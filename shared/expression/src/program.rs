@@ -9,6 +9,7 @@ use jaq_core::{Compiler, Ctx, Exn, Vars};
 use jaq_json::Val;
 use serde::de::IgnoredAny;
 
+use super::expression::plain_path;
 use super::wire::{Batch, Call, Outcome, Reply, Take};
 
 /// Programs that a child keeps compiled.
@@ -58,8 +59,25 @@ pub(crate) fn compile(text: &str) -> Result<Compiled, String> {
                 .flat_map(|(_, undefined)| undefined)
                 .map(|(name, what)| format!("unknown {} \"{name}\"", what.as_str()))
                 .collect();
-            unknown.join(", ")
+            unknown.join(", ") + &hint(text)
         })
+}
+
+/// `data` is a filter that nobody knows, and `.data` a path.
+fn hint(text: &str) -> String {
+    let mut lines = text.lines().rev().map(str::trim);
+    // Definitions stand in front.
+    let last = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let path = format!(".{last}");
+    if is_path(path.trim_end_matches("[]")) {
+        format!("; did you mean `{path}`?")
+    } else {
+        String::new()
+    }
+}
+
+fn is_path(text: &str) -> bool {
+    plain_path(text).is_some_and(|path| !path.is_empty())
 }
 
 fn load_error(text: &str, errors: &jaq_core::load::Errors<&str, ()>) -> String {

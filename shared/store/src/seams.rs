@@ -237,6 +237,10 @@ pub trait IngestStore: Send + Sync {
     /// Starts the partition over from its first page within its cycle (an expired cursor): the cursor goes, marks and
     /// `next_page` stay, `restarts` + 1. `LeaseLost` as in `commit_pages`.
     async fn restart_partition(&self, lease: Lease, now: Timestamp) -> Answer<Commit>;
+
+    /// Reveals child partitions of the partition without a page, as one would that cannot be read; those of this cycle stay as
+    /// they are. Neither cursor nor progress move. `false`: the lease is lost, and nothing is revealed.
+    async fn reveal_partitions(&self, lease: Lease, children: &[ChildPartition], now: Timestamp) -> Answer<bool>;
 }
 
 /// Entities that are written outside a cycle's pages. Whoever began reading later wins, be it a delta or a page.
@@ -263,8 +267,8 @@ pub trait DeltaStore: Send + Sync {
     ) -> Answer<Vec<DeltaOutcome>>;
 
     /// Removes what `origin` made and a complete reading of it, which began at `since` and is written, did not show: what its
-    /// pages hold or a reading noted as its own. Never what another page or another origin shows too, nor what somebody saw
-    /// whose reading began later. Nothing, with the reason, if `guard` refuses.
+    /// pages hold, a reading noted as its own, or it names itself ([`Origin::entity`]). Never what another page or another
+    /// origin shows too, nor what somebody saw whose reading began later. Nothing, with the reason, if `guard` refuses.
     async fn drop_unseen(
         &self,
         source: SourceId,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod events;
+mod lists;
 mod stage;
 
 use std::time::Duration;

@@ -34,14 +34,24 @@ pub(crate) struct Things {
     pub(crate) gate: Semaphore,
 }
 
-fn entity(id: &str, value: u32) -> Item {
+impl Default for Things {
+    fn default() -> Self {
+        Self {
+            items: Mutex::default(),
+            readings: AtomicU32::new(0),
+            gate: Semaphore::new(1_000_000),
+        }
+    }
+}
+
+pub(crate) fn entity(id: &str, value: u32) -> Item {
     Item::Entity {
         reference: reference(id),
         body: json!({ "value": value }).to_string(),
     }
 }
 
-fn reference(id: &str) -> EntityRef {
+pub(crate) fn reference(id: &str) -> EntityRef {
     EntityRef::new("thing", "default", id).unwrap()
 }
 
@@ -101,9 +111,29 @@ impl Stage {
     ) -> Self {
         let things = Arc::new(Things {
             items: Mutex::new(items.iter().map(|id| ((*id).to_owned(), 1)).collect()),
-            readings: AtomicU32::new(0),
-            gate: Semaphore::new(1_000_000),
+            ..Things::default()
         });
+        let source = Arc::clone(&things) as Arc<dyn Source>;
+        Self::reading(store, queue, (settings, source), things).await
+    }
+
+    /// The same with this source, on SQLite.
+    pub(crate) async fn of(settings: SourceSettings, source: Arc<dyn Source>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("t.db").display());
+        let store = Arc::new(SqliteStore::open_owned(&url, "test").await.unwrap());
+        let queue = Arc::new(InProcessQueue::default());
+        let mut stage = Self::reading(store, queue, (settings, source), Arc::default()).await;
+        stage.folder = Some(folder);
+        stage
+    }
+
+    async fn reading(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        source: (SourceSettings, Arc<dyn Source>),
+        things: Arc<Things>,
+    ) -> Self {
         let roles = Embedded::of(Parts {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
@@ -112,7 +142,7 @@ impl Stage {
             scheduler: SchedulerSettings::default(),
             rescue: RescuePolicy::default(),
             changes_retention: Duration::from_secs(3_600),
-            sources: vec![(settings, Arc::clone(&things) as Arc<dyn Source>)],
+            sources: vec![source],
         })
         .await
         .unwrap();

@@ -41,6 +41,7 @@ type Script = Box<dyn FnMut(Asked) -> Answer + Send>;
 /// A source whose every answer the test writes.
 struct Scripted {
     script: Arc<Mutex<Script>>,
+    roots: Vec<ChildPartition>,
     clock: ManualClock,
     crowd: Arc<Crowd>,
 }
@@ -70,6 +71,10 @@ impl Source for Scripted {
             std::future::pending::<()>().await;
         }
         answer
+    }
+
+    fn roots(&self) -> Vec<ChildPartition> {
+        self.roots.clone()
     }
 }
 
@@ -109,6 +114,7 @@ pub(crate) struct Stage {
     script: Arc<Mutex<Script>>,
     crowd: Arc<Crowd>,
     settings: SourceSettings,
+    roots: Vec<ChildPartition>,
     roles: Embedded,
     folder: Arc<tempfile::TempDir>,
 }
@@ -117,6 +123,15 @@ impl Stage {
     /// Starts the roles; the first cycle starts at once. `change` edits the settings: a ladder of 10 s and 20 s, bursts of
     /// 10 s, intervals of 5 s, a rest of 100 s, no guards.
     pub(crate) async fn start(
+        change: impl FnOnce(&mut SourceSettings),
+        script: impl FnMut(Asked) -> Answer + Send + 'static,
+    ) -> Result<Self> {
+        Self::start_beside(&[], change, script).await
+    }
+
+    /// As [`Stage::start`]; these partitions are read beside the root partition.
+    pub(crate) async fn start_beside(
+        roots: &[&str],
         change: impl FnOnce(&mut SourceSettings),
         script: impl FnMut(Asked) -> Answer + Send + 'static,
     ) -> Result<Self> {
@@ -132,19 +147,21 @@ impl Stage {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open_owned(&path.to_string_lossy(), "test").await?);
         let clock = ManualClock::new(START);
         let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(script)));
-        Self::on(store, clock, script, settings, folder).await
+        let roots = roots.iter().map(|key| child(key)).collect();
+        Self::on(store, clock, script, (settings, roots), folder).await
     }
 
     async fn on(
         store: Arc<dyn Store>,
         clock: ManualClock,
         script: Arc<Mutex<Script>>,
-        settings: SourceSettings,
+        (settings, roots): (SourceSettings, Vec<ChildPartition>),
         folder: Arc<tempfile::TempDir>,
     ) -> Result<Self> {
         let crowd = Arc::new(Crowd::default());
         let source = Scripted {
             script: Arc::clone(&script),
+            roots: roots.clone(),
             clock: clock.clone(),
             crowd: Arc::clone(&crowd),
         };
@@ -156,6 +173,7 @@ impl Stage {
             script,
             crowd,
             settings,
+            roots,
             roles,
             folder,
         })
@@ -164,7 +182,8 @@ impl Stage {
     /// Stops in good order and starts again on the same store.
     pub(crate) async fn restart(self) -> Result<Self> {
         self.roles.stop().await;
-        Self::on(self.store, self.clock, self.script, self.settings, self.folder).await
+        let source = (self.settings, self.roots);
+        Self::on(self.store, self.clock, self.script, source, self.folder).await
     }
 
     /// The same with other settings. Returns when the scheduler has looked at the rests of all sources.

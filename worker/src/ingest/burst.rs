@@ -41,6 +41,8 @@ pub(crate) struct Burst {
     pub(crate) source: SourceId,
     pub(crate) cycle: CycleNumber,
     pub(crate) partition: Arc<PartitionArgs>,
+    /// It is the root partition of its source.
+    pub(crate) is_root: bool,
     pub(crate) progress: Progress,
     pub(crate) cursor: Option<Value>,
     /// Set by the first commit.
@@ -128,6 +130,7 @@ impl Burst {
                     return Ok(Run::Expired(error));
                 }
                 Some(ReadError::Source(error)) => {
+                    self.reveal_roots(&error).await?;
                     return Err(failed(&*self.store, &*self.clock, self.source, error).await);
                 }
                 Some(ReadError::Store(error)) => return Err(error.into()),
@@ -152,6 +155,21 @@ impl Burst {
                 }
                 None => {}
             }
+        }
+    }
+
+    /// What is read beside the root partition does not wait for a first page that cannot be read, unless nothing can be.
+    async fn reveal_roots(&self, error: &SourceError) -> Result<(), HandlerError> {
+        let roots = self.readable.source.roots();
+        let none_yet = self.is_root && self.progress.next_page == 0;
+        if !none_yet || roots.is_empty() || error.class == ErrorClass::Config {
+            return Ok(());
+        }
+        let revealing = self.store.reveal_partitions(self.lease, &roots, self.clock.now());
+        if revealing.await? {
+            Ok(())
+        } else {
+            Err(HandlerError::LeaseLost)
         }
     }
 

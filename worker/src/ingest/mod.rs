@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::burst::{Burst, BurstEnd};
 pub(crate) use self::failing::failed;
-pub(crate) use self::pages::{Sorted, sort_out};
+pub use self::pages::{Sorted, sort_out};
 use self::siblings::{Appetite, Siblings};
 use crate::attempt::INGEST_KIND;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
@@ -126,7 +126,8 @@ impl Handler for IngestHandler {
         let ended = burst.run().await;
         let rung = attempt.rung();
         let is_root = job.key == readable.settings.name;
-        let (end, ended) = conclude(rung, is_root, &readable.settings, ended);
+        let is_alone = is_root && readable.source.roots().is_empty();
+        let (end, ended) = conclude(rung, is_alone, &readable.settings, ended);
         metrics::burst(&readable.settings.name, end, self.clock.now().since(started));
         metrics::rung(
             &readable.settings.name,
@@ -183,6 +184,7 @@ impl IngestHandler {
             source,
             cycle,
             partition: Arc::new(args),
+            is_root: job.key == readable.settings.name,
             progress,
             cursor,
             progressed,
@@ -195,7 +197,7 @@ impl IngestHandler {
 /// What the end of a burst means for its job, and its name in metrics.
 fn conclude(
     rung: u32,
-    is_root: bool,
+    is_alone: bool,
     settings: &SourceSettings,
     ended: Result<BurstEnd, HandlerError>,
 ) -> (&'static str, Result<Outcome, HandlerError>) {
@@ -210,9 +212,9 @@ fn conclude(
                 "the source asked to wait (rate limit)".to_owned(),
             )),
         ),
-        // After the root's last rung the cycle is given up without a sweep, and a fresh one starts. A child that fails for so
-        // long is parked: its siblings are read all the same, and what it owns is kept.
-        Err(HandlerError::Transient { message, .. }) if is_root && rung >= settings.backoff.rungs() => (
+        // After the last rung of a root that is alone the cycle is given up without a sweep, and a fresh one starts. Any other
+        // partition that fails for so long is parked: those beside it are read all the same, and what it owns is kept.
+        Err(HandlerError::Transient { message, .. }) if is_alone && rung >= settings.backoff.rungs() => (
             "given_up",
             Err(HandlerError::GivenUp(format!("failed on the last rung: {message}"))),
         ),

@@ -94,17 +94,20 @@ fn makers_of(entities: &[Entity], makers: &HashMap<i64, KeyHash>) -> Vec<KeyHash
 }
 
 /// What the items of a page make.
-pub(crate) struct Sorted {
+#[derive(Debug)]
+pub struct Sorted {
     /// In canonical form, at most one per reference.
-    pub(crate) entities: Vec<Entity>,
-    pub(crate) malformed: Vec<MalformedItem>,
+    pub entities: Vec<Entity>,
+    /// What is reported instead of written.
+    pub malformed: Vec<MalformedItem>,
     /// Which item made an entity, by the hash of its key, as far as the source tells.
     makers: HashMap<i64, KeyHash>,
 }
 
 /// Entities in canonical form, at most one per reference, and what is malformed. Of several items that give one reference the
 /// first one counts, and those that differ from it are reported.
-pub(crate) fn sort_out(items: Vec<Item>, volatile: &Volatile) -> Sorted {
+#[must_use]
+pub fn sort_out(items: Vec<Item>, volatile: &Volatile) -> Sorted {
     let mut entities: Vec<Entity> = Vec::with_capacity(items.len());
     let mut malformed = Vec::new();
     let mut places: HashMap<i64, usize> = HashMap::with_capacity(items.len());

@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::pages::page_write;
 use super::{PartitionArgs, Readable};
-use crate::source::{ErrorClass, Page, PageContent, PageRequest, SourceError};
+use crate::source::{ErrorClass, Page, PageContent, PageRequest, Pass, SourceError};
 
 /// Memories fetched from the store at once.
 const MEMORIES: u32 = 64;
@@ -124,6 +124,7 @@ impl Reader {
             args: &self.partition.args,
             cursor: self.cursor.as_ref().filter(|cursor| !cursor.is_null()),
             memory: memory.as_ref(),
+            pass: Pass::Cycle(self.cycle),
         };
         let timeout = self.readable.settings.page_timeout;
         let asked_at = self.clock.now();

@@ -1,5 +1,6 @@
 //! Reading one item again.
 
+use tideline_core::rules::key_hash;
 use tideline_core::words::{Delta, DeltaBasis, DeltaChange, Origin, Timestamp};
 use tideline_runtime::telemetry::metrics;
 
@@ -16,7 +17,7 @@ impl RefreshHandler {
         request: ItemRequest<'_>,
         removed: bool,
     ) -> Result<Outcome, HandlerError> {
-        let origin = origin_of(ready, request);
+        let mut origin = origin_of(ready, request);
         for _ in 0..READINGS {
             let began = self.clock.now();
             let (changes, complete) = match self.read_item(ready, request, began).await? {
@@ -33,9 +34,14 @@ impl RefreshHandler {
                     let upserts = entities.into_iter().map(DeltaChange::Upsert);
                     (upserts.collect::<Vec<_>>(), malformed.is_empty())
                 }
-                ItemContent::Missing { reference } if removed => {
-                    (reference.into_iter().map(DeltaChange::Remove).collect(), true)
-                }
+                ItemContent::Missing { reference } if removed => match &mut origin {
+                    // Another item may make the same entity: the store sees who shows it.
+                    Some(origin) => {
+                        origin.entity = reference.as_ref().map(key_hash);
+                        (Vec::new(), true)
+                    }
+                    None => (reference.into_iter().map(DeltaChange::Remove).collect(), true),
+                },
                 ItemContent::Missing { .. } => {
                     // Whether it is gone, or only not shown, the next complete cycle tells.
                     tracing::info!(source = ready.readable.settings.name, "item not found at the source");
@@ -89,5 +95,6 @@ fn origin_of(ready: &Ready<'_>, request: ItemRequest<'_>) -> Option<Origin> {
     Some(Origin {
         partition: partition.map(|part| part.job),
         item: Some(item),
+        entity: None,
     })
 }

@@ -6,6 +6,7 @@ use tideline_core::words::{ChildPartition, NewJob, REFRESH_KIND, RefreshRequest,
 
 use super::{Ready, RefreshHandler};
 use crate::handler::{Attempt, HandlerError, Outcome};
+use crate::sources::http::is_same_value;
 
 /// Partitions that one request may have read again; more wait for the next cycle.
 const MOST: u32 = 1_000;
@@ -38,7 +39,7 @@ impl RefreshHandler {
             wanted
                 .values
                 .iter()
-                .all(|(name, value)| values.get(name) == Some(value))
+                .all(|(name, value)| values.get(name).is_some_and(|own| is_same_value(own, value)))
         };
         let (mut requests, mut after) = (Vec::new(), None);
         loop {

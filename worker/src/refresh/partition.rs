@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{Part, Ready, RefreshHandler};
 use crate::handler::{Attempt, HandlerError, Outcome};
 use crate::ingest::{Sorted, failed, sort_out};
-use crate::source::{ErrorClass, Page, PageContent, PageRequest, SourceError};
+use crate::source::{ErrorClass, Page, PageContent, PageRequest, Pass, SourceError};
 
 /// How far a partition is: the job's cursor.
 #[derive(Default, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ struct Place {
     doubtful: bool,
     /// It was read to its end once; this is the second look that the request wants.
     looked: bool,
+    /// Restarts after an expired cursor.
+    restarts: u32,
 }
 
 /// What a page brings, besides its entities.
@@ -55,12 +57,22 @@ impl RefreshHandler {
         let origin = Origin {
             partition: Some(part.job.clone()),
             item: None,
+            entity: None,
         };
         let mut place = stored(attempt);
         loop {
             let began = self.clock.now();
-            let page = self.read_part(ready, part, &place).await?;
             let since = *place.since.get_or_insert(began);
+            let page = match self.read_part(ready, part, (&place, since)).await {
+                Ok(page) => page,
+                Err(error) if error.class == ErrorClass::CursorExpired => {
+                    restart(&mut place, settings.max_restarts, &error)?;
+                    tracing::warn!(partition = part.key, %error, "the cursor expired; starting over");
+                    store_place(attempt, &place).await?;
+                    continue;
+                }
+                Err(error) => return Err(failed(&*self.store, &*self.clock, ready.source, error).await),
+            };
             let rest = self.write_page(ready, &origin, &mut place, (page, began)).await?;
             // The page is written; nobody can tell what follows it.
             if let Some(failure) = rest.failure {
@@ -94,19 +106,22 @@ impl RefreshHandler {
         }
     }
 
-    async fn read_part(&self, ready: &Ready<'_>, part: &Part, place: &Place) -> Result<Page, HandlerError> {
+    async fn read_part(
+        &self,
+        ready: &Ready<'_>,
+        part: &Part,
+        (place, since): (&Place, Timestamp),
+    ) -> Result<Page, SourceError> {
         let request = PageRequest {
             partition: &part.key,
             args: &part.args,
             cursor: place.cursor.as_ref(),
             memory: None,
+            pass: Pass::Refresh(since),
         };
         let readable = ready.readable;
         let page = timeout(readable.settings.page_timeout, readable.source.read_page(request)).await;
-        match page.unwrap_or_else(|_| Err(too_slow())) {
-            Ok(page) => Ok(page),
-            Err(error) => Err(failed(&*self.store, &*self.clock, ready.source, error).await),
-        }
+        page.unwrap_or_else(|_| Err(too_slow()))
     }
 
     async fn write_page(
@@ -162,6 +177,25 @@ fn advance(place: &mut Place, next: Value) -> Result<(), HandlerError> {
     Ok(())
 }
 
+/// Begins again at the first page. What was shown stays shown, and `page` goes on counting: such a reading does not show
+/// everything at once.
+fn restart(place: &mut Place, max_restarts: u32, error: &SourceError) -> Result<(), HandlerError> {
+    if place.cursor.is_none() {
+        return Err(HandlerError::Permanent(format!(
+            "the source calls its first page an expired cursor: {error}"
+        )));
+    }
+    if place.restarts >= max_restarts {
+        return Err(HandlerError::Permanent(format!(
+            "the cursor expired more than max_restarts ({max_restarts}) times in this refresh: {error}"
+        )));
+    }
+    place.restarts += 1;
+    place.cursor = None;
+    place.kept = None;
+    Ok(())
+}
+
 async fn store_place(attempt: &Attempt, place: &Place) -> Result<(), HandlerError> {
     let text = serde_json::to_string(place).map_err(|error| HandlerError::Other(Box::new(error)))?;
     attempt.checkpoint(&text).await
@@ -202,7 +236,36 @@ fn too_slow() -> SourceError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn an_expired_cursor_starts_a_refresh_over_only_so_often_and_forgets_nothing_that_it_saw() {
+        let expired = SourceError::new(ErrorClass::CursorExpired, "410 Gone");
+        let since = Some(Timestamp(7));
+        let mut place = Place {
+            shown: true,
+            since,
+            ..Place::default()
+        };
+        for restarts in 1..=2 {
+            // The same cursors come again.
+            advance(&mut place, json!("2")).unwrap();
+            restart(&mut place, 2, &expired).unwrap();
+            assert_eq!((place.restarts, &place.cursor), (restarts, &None));
+        }
+        assert!(place.shown && place.since == since);
+        assert!(!is_complete(&place, false, 2), "it was read at several moments");
+        let first = restart(&mut place, 9, &expired).unwrap_err();
+        assert!(first.to_string().contains("its first page"), "{first}");
+        advance(&mut place, json!("2")).unwrap();
+        let last = restart(&mut place, 2, &expired).unwrap_err();
+        assert!(
+            matches!(&last, HandlerError::Permanent(why) if why.contains("max_restarts (2)")),
+            "{last}"
+        );
+    }
 
     #[test]
     fn only_a_reading_that_shows_everything_at_once_says_what_is_gone() {

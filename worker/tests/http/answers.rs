@@ -176,6 +176,7 @@ async fn a_child_that_goes_while_it_is_read_starts_over() {
         args: &json!({}),
         cursor: Some(&json!("x")),
         memory: None,
+        pass: tideline_worker::Pass::Trial,
     };
     let error = open(settings).read_page(request).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::CursorExpired);

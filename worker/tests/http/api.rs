@@ -229,6 +229,7 @@ pub(crate) async fn page(
         args: &json!({}),
         cursor,
         memory,
+        pass: tideline_worker::Pass::Trial,
     };
     source.read_page(request).await
 }
@@ -290,6 +291,7 @@ pub(crate) async fn pass(source: &HttpSource) -> Pass {
                 args: &partition.args,
                 cursor: cursor.as_ref(),
                 memory: None,
+                pass: tideline_worker::Pass::Trial,
             };
             let page = source.read_page(request).await.unwrap();
             assert!(page.failure.is_none(), "{:?}", page.failure);

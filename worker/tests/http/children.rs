@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tideline_config::settings::{EntityShape, HttpSettings, Pagination, Resource};
-use tideline_worker::Item;
 use tideline_worker::sources::http::check;
+use tideline_worker::{Item, Source};
 
 use crate::api::*;
 
@@ -200,4 +200,24 @@ async fn one_item_may_have_several_partitions_or_none_and_a_resource_headers_of_
         problems.iter().any(|(key, _)| key == "resources[1].each"),
         "{problems:?}"
     );
+}
+
+#[tokio::test]
+async fn resources_beside_the_first_one_are_known_before_it_is_read_and_revealed_by_its_first_page() {
+    let api = Api::start(|_| answer(json!([]))).await;
+    let source = open(rest(
+        &api.url,
+        vec![
+            resource("first", "/first", Pagination::None),
+            resource("second", "/second", Pagination::None),
+            child("below", "second", "/below/{id}", ("id", ".id")),
+        ],
+    ));
+    let roots = source.roots();
+    assert_eq!(
+        roots.iter().map(|root| root.key.as_str()).collect::<Vec<_>>(),
+        ["second"]
+    );
+    assert_eq!(api.count(), 0);
+    assert_eq!(first(&source).await.unwrap().children, roots);
 }

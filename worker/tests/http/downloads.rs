@@ -168,6 +168,7 @@ async fn child(
         args,
         cursor: None,
         memory,
+        pass: tideline_worker::Pass::Trial,
     };
     source.read_page(request).await.unwrap()
 }

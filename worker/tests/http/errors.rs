@@ -258,6 +258,7 @@ async fn a_partition_of_a_resource_that_is_gone_is_permanent() {
         args: &json!({"resource": "gone", "values": {}}),
         cursor: None,
         memory: None,
+        pass: tideline_worker::Pass::Trial,
     };
     let error = tideline_worker::Source::read_page(&source, request).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Permanent);

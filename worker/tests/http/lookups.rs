@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 use tideline_config::settings::{Alternative, EntityShape, HttpSettings, Lookup, PageEnd, Pagination};
+use tideline_core::words::CycleNumber;
 use tideline_worker::sources::http::check;
-use tideline_worker::{ErrorClass, Item, ItemContent, ItemRequest, PageContent, Source};
+use tideline_worker::{ErrorClass, Item, ItemContent, ItemRequest, PageContent, PageRequest, Pass, Source};
 
 use crate::api::*;
 
@@ -108,6 +109,42 @@ async fn a_page_is_read_again_when_only_what_it_looks_up_has_changed() {
     changed.store(true, Ordering::SeqCst);
     let again = page(&source, None, Some(&remembered)).await.unwrap();
     assert_eq!(specs(items(&again)), [json!({"routes": ["new"]})]);
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_on_with_a_pass_does_not_reuse_what_it_looked_up_in_an_earlier_one() {
+    let changed = Arc::new(AtomicBool::new(false));
+    let other = Arc::clone(&changed);
+    let api = Api::start(move |seen| match seen.path.as_str() {
+        "/routes" if other.load(Ordering::SeqCst) => answer(json!([{"service": "a", "name": "new"}])),
+        "/routes" => answer(routes(seen)),
+        _ => answer(json!({"items": [{"id": "a"}], "next": "more"})),
+    })
+    .await;
+    let mut settings = services(&api.url);
+    settings.resources[0].pagination = Pagination::Cursor {
+        next: ".next".into(),
+        parameter: "after".into(),
+        in_body: false,
+        size: None,
+    };
+    let source = open(settings);
+    let read = async |cycle, cursor: Option<&Value>| {
+        let request = PageRequest {
+            partition: "test",
+            args: &json!({}),
+            cursor,
+            memory: None,
+            pass: Pass::Cycle(CycleNumber(cycle)),
+        };
+        specs(items(&source.read_page(request).await.unwrap()))
+    };
+    let (old, new) = ([json!({"routes": ["r1", "r3"]})], [json!({"routes": ["new"]})]);
+    assert_eq!(read(1, None).await, old);
+    changed.store(true, Ordering::SeqCst);
+    assert_eq!(read(1, Some(&json!("more"))).await, old, "one pass looks up once");
+    // Another worker read the end of that pass, and the first page of the next one.
+    assert_eq!(read(2, Some(&json!("more"))).await, new);
 }
 
 #[tokio::test]

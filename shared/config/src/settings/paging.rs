@@ -1,6 +1,6 @@
 //! How the `http` source goes from page to page, and what of an answer ends or fails it.
 
-use super::{Resource, SourceKind, SourceSettings};
+use super::Resource;
 
 /// How to get from page to page.
 #[derive(Clone, Debug)]
@@ -143,25 +143,6 @@ impl Resource {
         let mut names = self.pagination.query_parameters();
         names.retain(|name| self.query.contains_key(*name));
         names
-    }
-}
-
-impl SourceSettings {
-    /// What is allowed, but surely not meant: key path within the source, such as `resources[0].query.page`, and why.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<(String, String)> {
-        let SourceKind::Http(http) = &self.kind else {
-            return Vec::new();
-        };
-        let resources = http.resources.iter().enumerate();
-        resources
-            .flat_map(|(index, resource)| {
-                resource.overridden_query().into_iter().map(move |name| {
-                    let why = "has no effect: pagination sets this parameter; leave it out here".to_owned();
-                    (format!("resources[{index}].query.{name}"), why)
-                })
-            })
-            .collect()
     }
 }
 

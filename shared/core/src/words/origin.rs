@@ -10,6 +10,9 @@ pub struct Origin {
     pub partition: Option<String>,
     /// The item ([`item_hash`]); none: the whole partition.
     pub item: Option<KeyHash>,
+    /// The key of the item's entity, where the values that name the item tell it: known whether or not pages tell what the item
+    /// made.
+    pub entity: Option<KeyHash>,
 }
 
 impl Origin {
@@ -21,6 +24,13 @@ impl Origin {
             (None, Some(partition)) => hash_of(["partition", partition].into_iter()),
             (None, None) => KeyHash(0),
         }
+    }
+
+    /// Names the whole partition likewise, if it is known.
+    #[must_use]
+    pub fn partition_hash(&self) -> Option<KeyHash> {
+        let partition = self.partition.as_deref()?;
+        Some(hash_of(["partition", partition].into_iter()))
     }
 }
 
@@ -61,6 +71,7 @@ mod tests {
         let partition = |key: &str| Origin {
             partition: Some(key.into()),
             item: None,
+            entity: None,
         };
         assert_ne!(partition("s/a").hash(), partition("s/b").hash());
         let item = |name: &str| item_hash("things", [("name", name)]);
@@ -72,5 +83,6 @@ mod tests {
             ..partition("s/a")
         };
         assert_eq!(of_item.hash(), item("a"));
+        assert_eq!(of_item.partition_hash(), Some(partition("s/a").hash()));
     }
 }

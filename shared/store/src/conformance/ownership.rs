@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ingest::catalog;
 use super::sweep::{held, next, plan, read, sweep};
-use super::{Reader, begin, claim_ingest, entities, entity, source, t, written_with};
+use super::{Reader, begin, child, claim_ingest, entities, entity, job, source, t, written_with};
 use crate::{SourceCommand, Store, StoreError};
 use tideline_core::words::{CycleNumber, MalformedItem, Settlement};
 
@@ -115,6 +115,48 @@ pub async fn partitions_that_a_failed_one_did_not_reveal_are_kept_with_their_ent
     assert_eq!(sweep(&store, &root, t(31), 1).await, 4);
 }
 
+pub async fn partitions_that_are_revealed_without_a_page_are_swept_although_the_one_that_reveals_them_fails(
+    store: Arc<dyn Store>,
+) {
+    let mut root = begin(&store, "s", 4).await;
+    let page = written_with(0, entities(0, 2, 1), vec![child("a")], vec![], vec![]);
+    root.commit(&store, vec![page], None, t(1)).await;
+    root.settle(&store, Settlement::Done, t(1)).await;
+    read(
+        &store,
+        &mut claimed(&store, 2).await.remove(0),
+        vec![entities(10, 2, 1)],
+        2,
+    )
+    .await;
+    plan(&store, &root, t(3), 1).await;
+    sweep(&store, &root, t(3), 1).await;
+    let root = next(&store, 10).await;
+    let before = job(&store, root.job.id).await;
+    let reveal = async || {
+        let lease = root.job.lease();
+        store
+            .reveal_partitions(lease, &[child("a"), child("b")], t(11))
+            .await
+            .unwrap()
+    };
+    assert!(reveal().await);
+    let after = job(&store, root.job.id).await;
+    assert_eq!((after.cursor, after.progress), (before.cursor, before.progress));
+    let mut children = claimed(&store, 12).await;
+    assert!(reveal().await, "again: nothing more");
+    assert!(claimed(&store, 12).await.is_empty());
+    park(&store, &root, 13).await;
+    assert!(!reveal().await, "the lease is over");
+    read(&store, &mut children.remove(0), vec![entities(10, 1, 1)], 13).await;
+    children.remove(0).reveal_and_finish(&store, &[], t(13)).await;
+    // What `a` lost goes; what the failed one owns stays.
+    let planned = plan(&store, &root, t(14), 1).await;
+    assert_eq!((planned.candidates, planned.kept), (1, 2));
+    assert_eq!(sweep(&store, &root, t(14), 1).await, 1);
+    assert_eq!(catalog(&store).await.len(), 3);
+}
+
 pub async fn a_partition_of_several_parents_is_kept_while_one_of_them_fails(store: Arc<dyn Store>) {
     let mut root = begin(&store, "s", 4).await;
     root.reveal_and_finish(&store, &["a", "b"], t(1)).await;
@@ -209,6 +251,7 @@ macro_rules! store_conformance_ownership {
             ownership: a_failed_partition_keeps_what_it_owns_and_the_rest_is_swept,
             what_a_failed_partition_dropped_waits_until_it_is_read_to_its_end,
             partitions_that_a_failed_one_did_not_reveal_are_kept_with_their_entities,
+            partitions_that_are_revealed_without_a_page_are_swept_although_the_one_that_reveals_them_fails,
             a_partition_of_several_parents_is_kept_while_one_of_them_fails,
             an_item_without_a_name_keeps_only_what_its_partition_owns,
             an_entity_that_two_partitions_dropped_is_kept_if_one_of_them_failed,

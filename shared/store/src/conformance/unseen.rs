@@ -17,6 +17,7 @@ fn part(job: &str) -> Origin {
     Origin {
         partition: Some(job.into()),
         item: None,
+        entity: None,
     }
 }
 
@@ -28,6 +29,16 @@ fn of_item(name: &str) -> Origin {
     Origin {
         partition: Some("s".into()),
         item: Some(item(name)),
+        entity: None,
+    }
+}
+
+/// The item of this name on the list of a partition, whose entity has this number.
+fn naming(partition: Option<&str>, name: &str, number: u32) -> Origin {
+    Origin {
+        partition: partition.map(str::to_owned),
+        item: Some(item(name)),
+        entity: Some(one(number).key_hash),
     }
 }
 
@@ -303,6 +314,59 @@ pub async fn what_a_reading_removed_and_another_brings_back_is_that_ones(store: 
     assert_eq!(names(&store).await, [0, 1, 2]);
 }
 
+pub async fn an_item_that_is_gone_leaves_what_another_list_shows_too(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 4).await;
+    root.reveal_and_finish(&store, &["a", "b"], t(1)).await;
+    let mut jobs = claim_ingest(&store, "w", 2, t(2)).await;
+    jobs.sort_by(|a, b| a.key.cmp(&b.key));
+    // The list a does not tell which items made its entities.
+    let told = made_by(written(0, entities(1, 2, 1)), &[item("x"), item("y")]);
+    for (job, page) in jobs.into_iter().zip([written(0, entities(0, 2, 1)), told]) {
+        let mut reader = Reader::new(job);
+        reader.commit(&store, vec![read_at(page, t(2))], None, t(3)).await;
+        reader.settle(&store, Settlement::Done, t(4)).await;
+    }
+    let id = root.source();
+    store.expect_deltas(id).await.unwrap();
+    assert_eq!(dropped(&store, id, &naming(Some("s/b"), "x", 1), 10).await.removed, 0);
+    assert_eq!(names(&store).await, [0, 1, 2], "a shows it still");
+    // Another item of the same list makes it, or another item was read since.
+    assert_eq!(dropped(&store, id, &naming(Some("s/b"), "x", 2), 10).await.removed, 0);
+    reading(&store, id, &naming(Some("s/a"), "z", 5), &[5], 11).await;
+    assert_eq!(dropped(&store, id, &naming(Some("s/b"), "x", 5), 12).await.removed, 0);
+    assert_eq!(dropped(&store, id, &naming(Some("s/b"), "y", 2), 13).await.removed, 1);
+    assert_eq!(names(&store).await, [0, 1, 5]);
+}
+
+pub async fn an_item_that_is_gone_takes_along_what_it_names_although_its_list_tells_no_makers(store: Arc<dyn Store>) {
+    let root = one_page(&store).await;
+    let id = root.source();
+    store.expect_deltas(id).await.unwrap();
+    assert_eq!(dropped(&store, id, &naming(Some("s"), "a", 0), 10).await.removed, 1);
+    assert_eq!(names(&store).await, [1, 2, 3]);
+    // Nobody knows on which list it is, so any list may show it for another reason.
+    assert_eq!(dropped(&store, id, &naming(None, "b", 1), 20).await.removed, 0);
+    // A reading of its whole list saw it.
+    reading(&store, id, &part("s"), &[7], 30).await;
+    assert_eq!(dropped(&store, id, &naming(Some("s"), "c", 7), 29).await.removed, 0);
+    assert_eq!(dropped(&store, id, &naming(Some("s"), "c", 7), 40).await.removed, 1);
+    assert_eq!(names(&store).await, [1, 2, 3]);
+    let mut root = next_cycle(&store, &root, 50).await;
+    let page = made_by(written(0, entities(1, 3, 1)), &[item("b"), item("c"), KeyHash(0)]);
+    root.commit(&store, vec![read_at(page, t(51))], None, t(52)).await;
+    assert_eq!(
+        dropped(&store, id, &naming(None, "b", 1), 50).await.removed,
+        0,
+        "it was read later"
+    );
+    assert_eq!(
+        dropped(&store, id, &naming(None, "b", 1), 60).await.removed,
+        1,
+        "its page names it"
+    );
+    assert_eq!(names(&store).await, [2, 3]);
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
@@ -324,6 +388,8 @@ macro_rules! store_conformance_unseen {
             a_reading_from_before_a_complete_cycle_began_removes_nothing,
             the_guard_of_the_source_holds_a_drop_that_is_too_large,
             what_a_reading_removed_and_another_brings_back_is_that_ones,
+            an_item_that_is_gone_leaves_what_another_list_shows_too,
+            an_item_that_is_gone_takes_along_what_it_names_although_its_list_tells_no_makers,
         );
     };
 }

@@ -14,7 +14,9 @@ use super::rows::{NO_PLACE, storable};
 use crate::StoreError;
 use crate::batch::partition_args;
 use tideline_core::rules::{self, DeltaReadings};
-use tideline_core::words::{Commit, MalformedItem, PageBatch, PageMemory, PageWrite, Progress, Timestamp};
+use tideline_core::words::{
+    ChildPartition, Commit, MalformedItem, PageBatch, PageMemory, PageWrite, Progress, Timestamp,
+};
 
 /// What one try did.
 pub(super) enum Attempt {
@@ -72,7 +74,9 @@ pub(super) async fn commit_written(
     };
     refresh_validators(&mut act, batch).await?;
     write_malformed(&mut act, batch, now).await?;
-    reveal_partitions(&mut act, batch, now).await?;
+    let children = batch.pages.iter().flat_map(|page| &page.memory().children);
+    let parent = (batch.lease.job.0, batch.source.0, batch.cycle.0);
+    reveal_partitions(&mut act, parent, children, now).await?;
     changes::write(&mut act, batch.source, &changes, now).await?;
     act.commit().await?;
     Ok(Attempt::Committed(committed(&row, progress, now)?))
@@ -263,8 +267,14 @@ pub(super) async fn write_malformed(act: &mut Act, batch: &PageBatch, now: Times
     Ok(())
 }
 
-async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> Result<(), StoreError> {
-    let mut children: Vec<_> = batch.pages.iter().flat_map(|page| &page.memory().children).collect();
+/// Child partitions of a partition's job join the cycle of its source.
+pub(super) async fn reveal_partitions<'c>(
+    act: &mut Act,
+    (job, source, cycle): (i64, i64, i64),
+    children: impl Iterator<Item = &'c ChildPartition>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut children: Vec<_> = children.collect();
     if children.is_empty() {
         return Ok(());
     }
@@ -276,9 +286,9 @@ async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> 
         .collect();
     let digests: Vec<_> = args.iter().map(|text| rules::fingerprint(text.as_bytes())).collect();
     let statement = sqlx::query(include_str!("sql/reveal_partitions.sql"))
-        .bind(batch.lease.job.0)
-        .bind(batch.source.0)
-        .bind(batch.cycle.0)
+        .bind(job)
+        .bind(source)
+        .bind(cycle)
         .bind(children.iter().map(|child| child.key.as_str()).collect::<Vec<&str>>())
         .bind(digests.iter().map(|digest| &digest.0[..]).collect::<Vec<&[u8]>>())
         .bind(args)
@@ -287,10 +297,10 @@ async fn reveal_partitions(act: &mut Act, batch: &PageBatch, now: Timestamp) -> 
     act.run(statement).await?;
     let statement = sqlx::query(include_str!("sql/share_partitions.sql"))
         .bind(children.iter().map(|child| child.key.as_str()).collect::<Vec<&str>>())
-        .bind(batch.source.0)
-        .bind(batch.cycle.0)
-        .bind(batch.lease.job.0);
+        .bind(source)
+        .bind(cycle)
+        .bind(job);
     act.run(statement).await?;
-    act.lock_sources(&[batch.source.0]).await?;
-    act.open_places(&[batch.source.0], now).await
+    act.lock_sources(&[source]).await?;
+    act.open_places(&[source], now).await
 }

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
-use super::commit::{Attempt, commit_touched, commit_written, is_plain};
-use super::conflicts::Tries;
+use super::commit::{Attempt, commit_touched, commit_written, is_plain, reveal_partitions};
+use super::conflicts::{Tries, tried};
 use super::error::broken;
 use super::rows::{column, fingerprint, small};
 use crate::batch::read_partition;
@@ -81,9 +81,33 @@ impl IngestStore for PostgresStore {
         act.commit().await?;
         committed(&row, progress, now)
     }
+
+    async fn reveal_partitions(
+        &self,
+        lease: Lease,
+        children: &[ChildPartition],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        tried(|| self.reveal_once(lease, children, now)).await
+    }
 }
 
 impl PostgresStore {
+    async fn reveal_once(&self, lease: Lease, children: &[ChildPartition], now: Timestamp) -> Result<bool, StoreError> {
+        let mut act = self.writing("reveal partitions").await?;
+        act.begin().await?;
+        let statement = sqlx::query(include_str!("sql/find_fence.sql"));
+        let row = act.row(statement.bind(lease.job.0).bind(lease.token.0)).await?;
+        let Some(row) = row else {
+            act.rollback().await?;
+            return Ok(false);
+        };
+        let parent = (lease.job.0, column(&row, "source_id")?, column(&row, "cycle")?);
+        reveal_partitions(&mut act, parent, children.iter(), now).await?;
+        act.commit().await?;
+        Ok(true)
+    }
+
     /// Why did the fence let nothing through? Either the lease is gone, or the same pages were committed by a call whose
     /// answer was lost: then this is the answer. None: the source may have deltas, and nobody looked for them.
     async fn explain_fence(

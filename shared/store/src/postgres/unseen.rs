@@ -19,12 +19,15 @@ pub(super) async fn drop_once(
     let mut act = store.writing("drop what a reading did not show").await?;
     act.begin_with(&lock(source, "")).await?;
     let item = origin.item.map(|item| item.0);
+    let entity = origin.entity.map(|entity| entity.0);
     let statement = sqlx::query(include_str!("sql/find_suspects.sql"))
         .bind(source.0)
         .bind(origin.partition.as_deref())
         .bind(item)
         .bind(origin.hash().0)
-        .bind(since.0);
+        .bind(since.0)
+        .bind(entity)
+        .bind(origin.partition_hash().map(|hash| hash.0));
     let suspects = act.rows(statement).await?;
     let suspects: Vec<i64> = (suspects.iter())
         .map(|row| column(row, "key_hash"))
@@ -38,7 +41,8 @@ pub(super) async fn drop_once(
         .bind(origin.partition.as_deref())
         .bind(item)
         .bind(suspects)
-        .bind(since.0);
+        .bind(since.0)
+        .bind(entity);
     let unseen = act.rows(statement).await?;
     let Some(first) = unseen.first() else {
         act.rollback().await?;

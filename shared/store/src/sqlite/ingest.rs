@@ -81,7 +81,8 @@ impl IngestStore for SqliteStore {
         let progress = commit_written(&mut tx, batch, &deltas, now)
             .await
             .map_err(failed(ACT))?;
-        reveal_children(&mut tx, batch, &fence, now)
+        let children = batch.pages.iter().flat_map(|page| &page.memory().children);
+        reveal_children(&mut tx, batch.lease, children, &fence, now)
             .await
             .map_err(failed(ACT))?;
         query(sql!("advance_partition"))
@@ -119,6 +120,25 @@ impl IngestStore for SqliteStore {
             .map_err(failed(ACT))?;
         commit(tx, ACT).await?;
         Ok(fence.committed(progress, now))
+    }
+
+    async fn reveal_partitions(
+        &self,
+        lease: Lease,
+        children: &[ChildPartition],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const ACT: &str = "reveal partitions";
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
+        let Some(fence) = Fence::find(&mut tx, lease).await.map_err(failed(ACT))? else {
+            return Ok(false);
+        };
+        reveal_children(&mut tx, lease, children.iter(), &fence, now)
+            .await
+            .map_err(failed(ACT))?;
+        commit(tx, ACT).await?;
+        Ok(true)
     }
 }
 
@@ -272,17 +292,14 @@ pub(super) fn compare<'a>(entities: &[&'a Entity], known: &HashMap<String, Known
 }
 
 /// Opens the child partitions of this cycle, once each, and gives them places.
-async fn reveal_children(
+async fn reveal_children<'c>(
     connection: &mut SqliteConnection,
-    batch: &PageBatch,
+    lease: Lease,
+    children: impl Iterator<Item = &'c ChildPartition>,
     fence: &Fence,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let children: Vec<&ChildPartition> = (batch.pages.iter()).flat_map(|page| &page.memory().children).collect();
-    if children.is_empty() {
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(children.len());
+    let mut rows = Vec::new();
     for child in children {
         let args = partition_args(&child.key, &child.args);
         let fingerprint = rules::fingerprint(args.as_bytes()).to_string();
@@ -292,19 +309,22 @@ async fn reveal_children(
             args
         ]));
     }
+    if rows.is_empty() {
+        return Ok(());
+    }
     query(sql!("reveal_partitions"))
         .bind(to_json(&rows)?)
         .bind(&fence.trigger)
         .bind(fence.source)
         .bind(fence.cycle)
         .bind(now.0)
-        .bind(batch.lease.job.0)
+        .bind(lease.job.0)
         .execute(&mut *connection)
         .await?;
     query(sql!("share_partitions"))
         .bind(to_json(&rows)?)
         .bind(fence.cycle)
-        .bind(batch.lease.job.0)
+        .bind(lease.job.0)
         .execute(&mut *connection)
         .await?;
     open_places(connection, fence.source, fence.cycle, now).await

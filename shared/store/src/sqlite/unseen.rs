@@ -79,6 +79,7 @@ async fn unseen(
     since: Timestamp,
 ) -> Result<Vec<Doomed>, sqlx::Error> {
     let mut suspects = made_by(connection, source, origin).await?;
+    suspects.extend(origin.entity.map(|entity| entity.0));
     if suspects.is_empty() {
         return Ok(vec![]);
     }
@@ -87,6 +88,8 @@ async fn unseen(
         .bind(to_json(&suspects)?)
         .bind(origin.hash().0)
         .bind(since.0)
+        .bind(origin.entity.map(|entity| entity.0))
+        .bind(origin.partition_hash().map(|hash| hash.0))
         .fetch_all(&mut *connection)
         .await?;
     for hash in claimed {
@@ -137,21 +140,29 @@ async fn made_by(connection: &mut SqliteConnection, source: i64, origin: &Origin
     Ok(made)
 }
 
-/// What a page shows that is not the origin's alone, or that was read later.
+/// What a page shows that is not the origin's alone, or that was read later. Of the entity that an item names, a page of another
+/// partition is the item's own if it tells so, and one of its partition if it tells nothing.
 fn claims(page: &SqliteRow, origin: &Origin, since: Timestamp) -> Result<Vec<i64>, sqlx::Error> {
     let (key, hashes): (&str, &[u8]) = (page.try_get(0)?, page.try_get(2)?);
-    let own = origin.partition.as_deref() == Some(key) && moment(page, 1)? <= since;
     let hashes = unpack_hashes(hashes);
-    Ok(match (own, origin.item) {
-        (false, _) => hashes.collect(),
-        (true, None) => vec![],
-        (true, Some(item)) => {
-            let makers: Option<&[u8]> = page.try_get(3)?;
-            let makers = unpack_hashes(makers.unwrap_or_default())
-                .map(Some)
-                .chain(std::iter::repeat(None));
-            let others = hashes.zip(makers).filter(|(_, maker)| *maker != Some(item.0));
-            others.map(|(hash, _)| hash).collect()
+    if moment(page, 1)? > since {
+        return Ok(hashes.collect());
+    }
+    let own = origin.partition.as_deref() == Some(key);
+    if own && origin.item.is_none() {
+        return Ok(vec![]);
+    }
+    let makers: Option<&[u8]> = page.try_get(3)?;
+    let makers = unpack_hashes(makers.unwrap_or_default())
+        .map(Some)
+        .chain(std::iter::repeat(None));
+    let is_own = |hash: i64, maker: Option<i64>| {
+        let made = origin.item.is_some_and(|item| maker == Some(item.0));
+        if origin.entity.is_none_or(|entity| entity.0 != hash) {
+            return own && made;
         }
-    })
+        made || (own && maker.is_none_or(|maker| maker == 0))
+    };
+    let others = hashes.zip(makers).filter(|(hash, maker)| !is_own(*hash, *maker));
+    Ok(others.map(|(hash, _)| hash).collect())
 }

@@ -167,9 +167,15 @@ impl Author {
             0 => source.to_owned(),
             number => format!("{source}/p{number:02}"),
         };
+        let item = self.one_in(2).then(|| self.maker());
+        let names_it = item.is_some() && self.one_in(2);
         Origin {
             partition: Some(partition),
-            item: self.one_in(2).then(|| self.maker()),
+            item,
+            entity: names_it.then(|| {
+                let number = self.random.random_range(0..10);
+                key_hash(&format!("component:default/c{number}").parse().unwrap())
+            }),
         }
     }
 
@@ -195,8 +201,10 @@ impl Author {
         if attempt.progress.finished {
             return Act::Settle(vec![(attempt, Settlement::Done)]);
         }
+        let is_root = attempt.source.as_ref() == Some(&attempt.job.1);
         match self.random.random_range(0..14) {
             0 => self.settle(attempt),
+            1 if is_root => Act::Reveal(attempt, child(["p00", "p07"][self.random.random_range(0..2)])),
             1 => Act::Restart(attempt),
             2 => Act::ClaimSiblings(attempt, self.random.random_range(1..4)),
             3 => self.commit_whole(attempt, view).await,

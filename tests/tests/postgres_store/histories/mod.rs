@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use tideline_core::rules::RescuePolicy;
 use tideline_core::words::{
-    CycleEnd, CycleNumber, CycleState, Delta, NewJob, Origin, PageWrite, Progress, Settlement, SourceSpec, SweepPlan,
-    Timestamp, Token, WorkerId,
+    ChildPartition, CycleEnd, CycleNumber, CycleState, Delta, NewJob, Origin, PageWrite, Progress, Settlement,
+    SourceSpec, SweepPlan, Timestamp, Token, WorkerId,
 };
 use tideline_store::sqlite::SqliteStore;
 use tideline_store::{SourceCommand, Store};
@@ -57,6 +57,7 @@ enum Act {
     ClaimSiblings(Attempt, u32),
     CommitSibling(Attempt, Box<PageWrite>),
     Restart(Attempt),
+    Reveal(Attempt, ChildPartition),
     Checkpoint(Attempt, String),
     Settle(Vec<(Attempt, Settlement)>),
     Enqueue(Vec<NewJob>),

@@ -180,6 +180,11 @@ impl Side {
                 format!("{:?}", store.commit_siblings(&[batch], now).await?)
             }
             Act::Restart(attempt) => format!("{:?}", store.restart_partition(self.lease(attempt), now).await?),
+            Act::Reveal(attempt, child) => {
+                let children = std::slice::from_ref(child);
+                let revealed = store.reveal_partitions(self.lease(attempt), children, now);
+                format!("{:?}", revealed.await?)
+            }
             Act::End(name, cycle, end) => {
                 format!("{:?}", store.end_cycle(self.source(name), *cycle, end, now).await?)
             }

@@ -76,13 +76,19 @@ fn scalar(name: &str, value: Value) -> Result<Value, String> {
     }
 }
 
-/// Other resources without a parent, which the root partition's first page reveals.
+/// The partitions of the other resources without a parent, which stand beside the root partition.
+pub(super) fn roots(plan: &Plan) -> Vec<ChildPartition> {
+    let partition = |name: &String| ChildPartition {
+        key: name.clone(),
+        args: json!({"resource": name, "values": {}}),
+    };
+    plan.siblings.iter().map(partition).collect()
+}
+
+/// The same, as the root partition's first page reveals them.
 pub(super) fn siblings(plan: &Plan, request: &PageRequest<'_>) -> Vec<ChildPartition> {
-    let names = plan.siblings.iter().filter(|_| request.cursor.is_none());
-    names
-        .map(|name| ChildPartition {
-            key: name.clone(),
-            args: json!({"resource": name, "values": {}}),
-        })
-        .collect()
+    match request.cursor {
+        None => roots(plan),
+        Some(_) => Vec::new(),
+    }
 }

@@ -1,7 +1,8 @@
 //! A second list that is read beside a resource's own (`lookup`): its values, by key, for the resource's expressions.
 //!
-//! The list is read anew for each reading of a partition, and kept from its first page to its last. What it says is part of
-//! what a page was made of: other values make the page be read again, even if its own answer did not change.
+//! The list is read anew for each pass over a partition, and kept from its first page to its last (another worker that goes on
+//! with the pass reads it too). What it says is part of what a page was made of: other values make the page be read again, even
+//! if its own answer did not change.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
@@ -18,7 +19,7 @@ use super::derived::lookup_plan;
 use super::partition::Place;
 use super::plan::Plan;
 use super::transport::address;
-use crate::source::{ErrorClass, Item, SourceError};
+use crate::source::{ErrorClass, Item, PageRequest, Pass, SourceError};
 
 /// Values of one partition together, in bytes.
 const MAX_BYTES: usize = 8 << 20;
@@ -47,25 +48,37 @@ impl Looked {
 
 /// What was looked up for the partitions that are being read.
 #[derive(Default)]
-pub(super) struct Lookups(Mutex<VecDeque<(String, Arc<Looked>)>>);
+pub(super) struct Lookups(Mutex<VecDeque<Kept>>);
+
+/// What was looked up for a pass over a partition. Another worker may have gone on with the pass, and nothing here tells when it
+/// ended.
+struct Kept {
+    partition: String,
+    pass: Pass,
+    looked: Arc<Looked>,
+}
 
 impl Lookups {
-    fn find(&self, partition: &str) -> Option<Arc<Looked>> {
+    fn find(&self, request: &PageRequest<'_>) -> Option<Arc<Looked>> {
         let kept = self.0.lock();
-        let found = kept.iter().find(|(key, _)| key == partition);
-        found.map(|(_, looked)| Arc::clone(looked))
+        let found = (kept.iter()).find(|one| one.partition == request.partition && one.pass == request.pass);
+        found.map(|one| Arc::clone(&one.looked))
     }
 
-    fn keep(&self, partition: &str, looked: &Arc<Looked>) {
+    fn keep(&self, request: &PageRequest<'_>, looked: &Arc<Looked>) {
         let mut kept = self.0.lock();
-        kept.retain(|(key, _)| key != partition);
+        kept.retain(|one| one.partition != request.partition);
         kept.truncate(MAX_KEPT - 1);
-        kept.push_front((partition.to_owned(), Arc::clone(looked)));
+        kept.push_front(Kept {
+            partition: request.partition.to_owned(),
+            pass: request.pass,
+            looked: Arc::clone(looked),
+        });
     }
 
     /// The partition was read to its end.
     pub(super) fn forget(&self, partition: &str) {
-        self.0.lock().retain(|(key, _)| key != partition);
+        self.0.lock().retain(|one| one.partition != partition);
     }
 }
 
@@ -75,18 +88,18 @@ impl HttpSource {
         &self,
         plan: &Plan,
         place: &Place,
-        (partition, cursor): (&str, Option<&Value>),
+        request: &PageRequest<'_>,
     ) -> Result<Arc<Looked>, SourceError> {
         if !plan.has_lookup {
             return Ok(Arc::clone(&NOTHING));
         }
-        if cursor.is_some()
-            && let Some(kept) = self.lookups.find(partition)
+        if request.cursor.is_some()
+            && let Some(kept) = self.lookups.find(request)
         {
             return Ok(kept);
         }
         let looked = self.read_lookup(plan, place).await?;
-        self.lookups.keep(partition, &looked);
+        self.lookups.keep(request, &looked);
         Ok(looked)
     }
 

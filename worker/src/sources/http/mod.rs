@@ -51,9 +51,10 @@ use tideline_core::words::{ChildPartition, Fingerprint, KeyHash, PageMemory, Val
 use tideline_expression::Evaluator;
 
 pub use self::exchange::{Exchange, Observer};
+pub(crate) use self::partition::is_same_value;
 
 use self::bodies::NoPage;
-use self::children::siblings;
+use self::children::{roots, siblings};
 use self::derived::compile_event;
 use self::ending::Failure;
 use self::lookup::{Looked, Lookups};
@@ -262,6 +263,10 @@ impl Source for HttpSource {
         }
     }
 
+    fn roots(&self) -> Vec<ChildPartition> {
+        self.inner.plans.first().map(roots).unwrap_or_default()
+    }
+
     fn partition_prefix(&self, resource: Option<&str>, values: &Map<String, Value>) -> Option<String> {
         self.inner.partition_prefix(resource, values)
     }
@@ -310,7 +315,7 @@ impl HttpSource {
         let asked = plan
             .request(&self.inner.base, &place, request.cursor)
             .map_err(|why| permanent(format!("partition {}: {why}", request.partition)))?;
-        let looked = self.look_up(plan, &place, (request.partition, request.cursor)).await?;
+        let looked = self.look_up(plan, &place, &request).await?;
         let print = self.request_print(plan, &asked, &request, &looked);
         let (print, memory) = self.remembered(plan, &request, print);
         if let Some(memory) = memory

@@ -79,6 +79,11 @@ pub(super) fn key_prefix<'v>(resource: &str, known: impl Iterator<Item = &'v Val
     format!("{resource}/{}", parts.collect::<String>())
 }
 
+/// Whether two values are one in keys and addresses: an event may write as a text what the API writes as a number.
+pub(crate) fn is_same_value(one: &Value, other: &Value) -> bool {
+    one == other || scalar_text(one).is_some_and(|text| scalar_text(other) == Some(text))
+}
+
 /// A value as part of a key: `/`, `%`, `~`, white space and control characters percent-encoded.
 fn key_part(value: &Value) -> String {
     let text = scalar_text(value).unwrap_or_default();
@@ -117,6 +122,15 @@ mod tests {
             below.args,
             json!({"resource": "components", "values": {"org": "acme", "project": "web/x"}})
         );
+    }
+
+    #[test]
+    fn a_number_of_the_api_is_the_text_of_an_event() {
+        assert!(is_same_value(&json!(7), &json!("7")));
+        assert!(is_same_value(&json!("true"), &json!(true)));
+        assert!(is_same_value(&json!("a"), &json!("a")));
+        assert!(!is_same_value(&json!(7), &json!("07")));
+        assert!(!is_same_value(&json!(null), &json!("null")));
     }
 
     #[test]

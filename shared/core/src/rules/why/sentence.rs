@@ -23,6 +23,9 @@ pub enum Why {
         until: Timestamp,
         /// The cycle before.
         after: CycleNumber,
+        /// What that could not read and so kept from its sweep: partitions that failed, malformed items without a name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// After a cycle that ended without a sweep.
     StartsAfreshAt {
@@ -193,7 +196,10 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotDueUntil { until } => write!(f, "not due until {until}"),
-            Self::RestingUntil { until, after } => write!(f, "resting until {until}, after cycle {after}"),
+            Self::RestingUntil { until, after, reason } => {
+                write!(f, "resting until {until}, after cycle {after}")?;
+                because(f, reason.as_deref())
+            }
             Self::StartsAfreshAt { until, cycle, reason } => {
                 write!(f, "starts a fresh cycle at {until}: cycle {cycle} did not complete")?;
                 because(f, reason.as_deref())

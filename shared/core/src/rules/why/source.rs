@@ -90,6 +90,8 @@ fn between_cycles(source: &SourceRecord, cycle: Option<&CycleRecord>, now: Times
         Some(cycle) if matches!(cycle.state, CycleState::Complete | CycleState::Held) => Why::RestingUntil {
             until: next,
             after: cycle.number,
+            // A held sweep is decided by now.
+            reason: (cycle.reason.clone()).filter(|_| cycle.state == CycleState::Complete),
         },
         Some(cycle) => Why::StartsAfreshAt {
             until: next,

@@ -123,6 +123,22 @@ fn a_source_between_two_cycles_is_resting() {
 }
 
 #[test]
+fn a_source_between_two_cycles_says_what_holds_up_removals() {
+    let mut ended = cycle(CycleState::Complete);
+    let reason = "1 malformed item has no name: up to 12 entities that it may own were kept";
+    ended.reason = Some(reason.into());
+    let resting = source(|s| s.next_cycle_at = Some(LATER));
+    let text = of_source(&resting, Some(&ended), &[]);
+    assert_eq!(
+        text,
+        format!("resting until 2023-11-14T22:14:20.000Z, after cycle 3: {reason}")
+    );
+    ended.state = CycleState::Held;
+    let decided = of_source(&resting, Some(&ended), &[]);
+    assert!(decided.ends_with("after cycle 3"), "{decided}");
+}
+
+#[test]
 fn a_source_whose_cycle_did_not_complete_says_when_a_fresh_one_starts_and_why() {
     let mut ended = cycle(CycleState::Cancelled);
     ended.reason = Some("the last rung failed too".into());

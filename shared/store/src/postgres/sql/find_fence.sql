@@ -1,5 +1,5 @@
 -- Whether the lease holds and its cycle bursts, with what the job's row keeps; the row is this transaction's.
-SELECT j.cursor, j.progress, s.hold_until, s.state, s.deltas
+SELECT j.source_id, j.cycle, j.cursor, j.progress, s.hold_until, s.state, s.deltas
 FROM jobs j
 JOIN sources s ON s.id = j.source_id
 JOIN cycles c ON c.source_id = j.source_id AND c.number = j.cycle AND c.state = 'bursting'
