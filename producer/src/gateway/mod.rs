@@ -40,6 +40,7 @@ use self::gauges::Gauges;
 use self::oidc::Oidc;
 use self::server::ConnectionLimits;
 use self::sessions::Sessions;
+pub(crate) use self::sessions::address_of;
 use self::tokens::Tokens;
 use crate::api::{Api, ApiParts, Code, MAX_WAIT, NDJSON, Planner, Problem};
 use crate::compat;

@@ -292,7 +292,8 @@ pub(super) fn to(path: &str, cookie: Option<&str>) -> Response {
     response
 }
 
-pub(super) fn address_of(request: &Request) -> Option<IpAddr> {
+/// Who asks; none: the request did not come over HTTP.
+pub(crate) fn address_of(request: &Request) -> Option<IpAddr> {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     address.map(|ConnectInfo(address)| address.ip().to_canonical())
 }

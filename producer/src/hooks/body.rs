@@ -1,21 +1,32 @@
-//! Receives bodies in bounded memory: all of them together have `events.max_bytes_in_flight`, each has a length and a time.
+//! Receives bodies in bounded memory: all of them together have `events.max_bytes_in_flight`, each has a length, a pace and a time,
+//! and one address has at most half. Memory is counted as bytes arrive, never because a sender says how many will.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
+use bytes::Bytes;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Memory is counted in pieces of so many bytes.
 const PIECE: usize = 1024;
 /// A sender that sends nothing for so long is cut off.
 const IDLE: Duration = Duration::from_secs(5);
+/// So is one that, after a first such time, sends less than [`LEAST`] bytes in so long.
+const WINDOW: Duration = Duration::from_secs(5);
+/// See [`WINDOW`].
+const LEAST: usize = 8 * 1024;
 /// So is one that takes longer than this for all of it.
 const WHOLE: Duration = Duration::from_secs(60);
 /// A body waits for memory for so long: others are written meanwhile, and providers wait for an answer for 10 s.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Addresses that hold nothing are forgotten when there are so many.
+const ADDRESSES: usize = 1_024;
 
 /// Why a body was not received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,23 +45,174 @@ pub(super) enum NotReceived {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
-    memory: OwnedSemaphorePermit,
+    memory: Part,
 }
 
 impl Held {
     /// The bytes, and what they take until it is dropped.
-    pub(super) fn into_parts(self) -> (Vec<u8>, OwnedSemaphorePermit) {
+    pub(super) fn into_parts(self) -> (Vec<u8>, Part) {
         (self.bytes, self.memory)
     }
 }
 
 /// The memory that bodies may take. A part of it is for small ones alone, which are not to wait for large ones.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Memory {
-    large: Arc<Semaphore>,
-    small: Arc<Semaphore>,
-    /// Pieces of the two.
-    sizes: (usize, usize),
+    large: Pool,
+    small: Pool,
+}
+
+/// One of the two, and what each address may have of it.
+#[derive(Debug)]
+struct Pool {
+    all: Pieces,
+    of_address: Mutex<HashMap<IpAddr, Pieces>>,
+}
+
+/// Pieces of memory that are free, and how many there are.
+#[derive(Clone, Debug)]
+struct Pieces {
+    free: Arc<Semaphore>,
+    size: usize,
+}
+
+/// Pieces that somebody has.
+#[derive(Debug)]
+struct Taken {
+    from: Pieces,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What a body has of the memory.
+#[derive(Debug)]
+pub(super) struct Part {
+    of_address: Option<Taken>,
+    of_all: Taken,
+}
+
+impl Pieces {
+    fn new(size: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(size)),
+            size,
+        }
+    }
+}
+
+impl Taken {
+    fn none(from: Pieces) -> Self {
+        Self { from, permit: None }
+    }
+
+    fn pieces(&self) -> usize {
+        self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    /// Waits until it has so many pieces. Whoever wants more than there are takes all of them.
+    async fn grow(&mut self, pieces: usize) -> Result<(), NotReceived> {
+        let missing = pieces.min(self.from.size).saturating_sub(self.pieces());
+        if missing == 0 {
+            return Ok(());
+        }
+        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.from.free).acquire_many_owned(missing).await;
+        let more = more.map_err(|_| NotReceived::Full)?;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Waits until there is memory for so many bytes. Those who have a part of theirs and wait for each other do not give up at the
+    /// same moment: what the first of them leaves is for the others.
+    async fn grow(&mut self, bytes: usize) -> Result<(), NotReceived> {
+        let pieces = bytes.div_ceil(PIECE);
+        let growing = async {
+            if let Some(taken) = &mut self.of_address {
+                taken.grow(pieces).await?;
+            }
+            self.of_all.grow(pieces).await
+        };
+        let patience = PATIENCE.mul_f64(1.0 - 0.3 * rand::random::<f64>());
+        timeout(patience, growing).await.unwrap_or(Err(NotReceived::Full))
+    }
+}
+
+impl Pool {
+    fn new(size: usize) -> Self {
+        Self {
+            all: Pieces::new(size),
+            of_address: Mutex::default(),
+        }
+    }
+
+    fn part(&self, address: Option<IpAddr>) -> Part {
+        let of_address = address.map(|address| {
+            let mut shares = self.of_address.lock();
+            if shares.len() >= ADDRESSES {
+                shares.retain(|_, pieces| Arc::strong_count(&pieces.free) > 1);
+            }
+            let share = shares.entry(network_of(address));
+            share.or_insert_with(|| Pieces::new(self.all.size.div_ceil(2))).clone()
+        });
+        Part {
+            of_address: of_address.map(Taken::none),
+            of_all: Taken::none(self.all.clone()),
+        }
+    }
+}
+
+/// Whoever has an IPv6 address has all of its network (/64).
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+/// How fast a sender is.
+struct Pace {
+    deadline: Instant,
+    /// When it was heard of last.
+    heard: Instant,
+    /// By then there must be so many bytes.
+    due: (Instant, usize),
+}
+
+impl Pace {
+    fn begin() -> Self {
+        let now = Instant::now();
+        Self {
+            deadline: now + WHOLE,
+            heard: now,
+            due: (now + WINDOW, 0),
+        }
+    }
+
+    /// What comes next, after so many bytes; none: that was all.
+    async fn next(&mut self, body: &mut BodyDataStream, received: usize) -> Result<Option<Bytes>, NotReceived> {
+        loop {
+            let idle = self.deadline.min(self.heard + IDLE);
+            if let Ok(next) = timeout_at(idle.min(self.due.0), body.next()).await {
+                self.heard = Instant::now();
+                return next.transpose().map_err(|_| NotReceived::Broken);
+            }
+            let now = Instant::now();
+            if now >= idle || received < self.due.1 {
+                return Err(NotReceived::Slow);
+            }
+            self.due = (now + WINDOW, received + LEAST);
+        }
+    }
+
+    /// The sender had to wait since then.
+    fn excuse(&mut self, since: Instant) {
+        self.heard = Instant::now();
+        self.due.0 += since.elapsed();
+    }
 }
 
 impl Memory {
@@ -59,67 +221,51 @@ impl Memory {
         let pieces = pieces.clamp(1, Semaphore::MAX_PERMITS);
         let small = pieces / 8;
         Self {
-            large: Arc::new(Semaphore::new(pieces - small)),
-            small: Arc::new(Semaphore::new(small)),
-            sizes: (pieces - small, small),
+            large: Pool::new(pieces - small),
+            small: Pool::new(small),
         }
     }
 
-    /// Where a body of so many bytes is counted, and how many pieces there are; its length may not be known.
-    fn part(&self, bytes: Option<usize>) -> (&Arc<Semaphore>, usize) {
-        let (large, small) = self.sizes;
+    /// Where a body of so many bytes is counted; its length may not be known.
+    fn pool(&self, bytes: Option<usize>) -> &Pool {
         match bytes {
-            Some(bytes) if bytes.div_ceil(PIECE) <= small / 8 => (&self.small, small),
-            _ => (&self.large, large),
-        }
-    }
-
-    /// Whoever wants more than there is takes all of it.
-    async fn take((part, size): (&Arc<Semaphore>, usize), bytes: usize) -> Result<OwnedSemaphorePermit, NotReceived> {
-        let pieces = u32::try_from(bytes.div_ceil(PIECE).min(size)).unwrap_or(u32::MAX);
-        let taken = Arc::clone(part).acquire_many_owned(pieces);
-        match tokio::time::timeout(PATIENCE, taken).await {
-            Ok(Ok(memory)) => Ok(memory),
-            Ok(Err(_)) | Err(_) => Err(NotReceived::Full),
+            Some(bytes) if bytes.div_ceil(PIECE) <= self.small.all.size / 8 => &self.small,
+            _ => &self.large,
         }
     }
 
     /// Receives a body of at most `most` bytes. `length`: what its sender said.
-    pub(super) async fn receive(&self, body: Body, length: Option<u64>, most: u64) -> Result<Held, NotReceived> {
+    pub(super) async fn receive(
+        &self,
+        body: Body,
+        (length, most): (Option<u64>, u64),
+        address: Option<IpAddr>,
+    ) -> Result<Held, NotReceived> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let said = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         if said.is_some_and(|said| said > most) {
             return Err(NotReceived::Long);
         }
         let most = said.unwrap_or(most);
-        let part = self.part(said);
-        let mut memory = Self::take(part, said.unwrap_or(0)).await?;
-        let counted_of = |memory: &OwnedSemaphorePermit| match memory.num_permits() {
-            all if all >= part.1 => usize::MAX,
-            pieces => pieces * PIECE,
-        };
-        let mut counted = counted_of(&memory);
-        let mut bytes = Vec::with_capacity(said.unwrap_or(0));
-        let mut stream = body.into_data_stream();
-        let deadline = Instant::now() + WHOLE;
-        loop {
-            let idle = deadline.min(Instant::now() + IDLE);
-            let next = tokio::time::timeout_at(idle, stream.next()).await;
-            let Some(chunk) = next.map_err(|_| NotReceived::Slow)? else {
-                return Ok(Held { bytes, memory });
-            };
-            let chunk = chunk.map_err(|_| NotReceived::Broken)?;
-            if bytes.len() + chunk.len() > most {
+        let mut memory = self.pool(said).part(address);
+        let (mut bytes, mut counted) = (Vec::new(), 0);
+        let (mut body, mut pace) = (body.into_data_stream(), Pace::begin());
+        while let Some(chunk) = pace.next(&mut body, bytes.len()).await? {
+            let length = bytes.len() + chunk.len();
+            if length > most {
                 return Err(NotReceived::Long);
             }
-            let missing = (bytes.len() + chunk.len()).saturating_sub(counted);
-            if missing > 0 {
-                let more = Self::take(part, missing).await?;
-                memory.merge(more);
-                counted = counted_of(&memory);
+            if length > counted {
+                let since = Instant::now();
+                // A part of it at first, and as much again each time: what was announced is not believed.
+                counted = length.max(2 * bytes.len()).min(most);
+                memory.grow(counted).await?;
+                pace.excuse(since);
+                bytes.reserve_exact(counted - bytes.len());
             }
             bytes.extend_from_slice(&chunk);
         }
+        Ok(Held { bytes, memory })
     }
 }
 
@@ -128,7 +274,22 @@ mod tests {
     use super::*;
 
     async fn receive(memory: &Memory, body: Vec<u8>, length: Option<u64>, most: u64) -> Result<Held, NotReceived> {
-        memory.receive(Body::from(body), length, most).await
+        memory.receive(Body::from(body), (length, most), None).await
+    }
+
+    /// A body that begins with so many bytes, and then has one more each time.
+    fn dribbling(first: usize, every: Duration) -> Body {
+        let dribble = futures::stream::unfold(first, move |count| async move {
+            if count != first || first == 0 {
+                tokio::time::sleep(every).await;
+            }
+            Some((Ok::<_, std::io::Error>(vec![b'x'; count.max(1)]), 1))
+        });
+        Body::from_stream(dribble)
+    }
+
+    fn address(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,12 +350,94 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sender_that_dribbles_is_cut_off() {
-        let dribble = futures::stream::unfold((), |()| async {
-            tokio::time::sleep(Duration::from_secs(4)).await;
-            Some((Ok::<_, std::io::Error>(vec![b'x']), ()))
-        });
         let memory = Memory::new(1 << 20);
-        let received = memory.receive(Body::from_stream(dribble), None, 1000).await;
-        assert_eq!(received.unwrap_err(), NotReceived::Slow);
+        for (first, every, limit) in [(0, 4, 11), (50_000, 4, 11), (50_000, 6, 6)] {
+            let began = Instant::now();
+            let body = dribbling(first, Duration::from_secs(every));
+            let received = memory.receive(body, (None, 100_000), None).await;
+            assert_eq!(received.unwrap_err(), NotReceived::Slow);
+            assert!(began.elapsed() <= Duration::from_secs(limit), "{:?}", began.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn senders_that_announce_much_and_send_little_do_not_stop_the_others() {
+        let memory = Arc::new(Memory::new(32 << 20));
+        for last in 0..100 {
+            let memory = Arc::clone(&memory);
+            let body = dribbling(0, Duration::from_secs(3));
+            tokio::spawn(async move { memory.receive(body, (Some(524_288), 1 << 20), address(last)).await });
+        }
+        // Now, and when each of them has sent something.
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let began = Instant::now();
+            let body = Body::from(vec![1; 20_000]);
+            memory
+                .receive(body, (Some(20_000), 1 << 20), address(200))
+                .await
+                .unwrap();
+            assert_eq!(began.elapsed(), Duration::ZERO);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_has_half_of_the_memory_and_the_others_go_on() {
+        let memory = Memory::new(1 << 20);
+        let mut held = Vec::new();
+        let receive = async |last: u8| {
+            let body = Body::from(vec![1; 16_000]);
+            memory.receive(body, (Some(16_000), 16_000), address(last)).await
+        };
+        while let Ok(one) = receive(1).await {
+            held.push(one);
+        }
+        assert_eq!(held.len(), 4, "half of 128 KiB");
+        assert!(receive(2).await.is_ok());
+        held.pop();
+        assert!(receive(1).await.is_ok());
+        // A body that is larger than half comes in all the same.
+        let body = Body::from(vec![1; 800_000]);
+        assert!(memory.receive(body, (Some(800_000), 1 << 20), address(1)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_ipv6_network_is_one_address_and_those_that_hold_nothing_are_forgotten() {
+        let network = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::2:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        let pool = Pool::new(16);
+        let _part = pool.part(address(1));
+        for number in 0..10_000_u32 {
+            drop(pool.part(Some(IpAddr::from(number.to_be_bytes()))));
+        }
+        let shares = pool.of_address.lock();
+        assert!(shares.len() <= ADDRESSES && shares.contains_key(&IpAddr::from([192, 0, 2, 1])));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_received_bodies_do_not_wait_for_each_other_for_ever() {
+        let memory = Memory::new(64 * 1024);
+        // Each of them comes in two halves, and there is room for less than three halves.
+        let halves = || {
+            let halves = futures::stream::iter(0..2).then(|_| async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok::<_, std::io::Error>(vec![b'x'; 19_000])
+            });
+            memory.receive(Body::from_stream(halves), (Some(38_000), 38_000), None)
+        };
+        let mut came = 0;
+        // All of them may give up in the same millisecond, but not every time.
+        for _ in 0..3 {
+            let began = Instant::now();
+            let received = tokio::join!(halves(), halves(), halves());
+            came += [received.0, received.1, received.2]
+                .iter()
+                .filter(|one| one.is_ok())
+                .count();
+            assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+        }
+        assert!(came >= 1);
+        assert!(halves().await.is_ok());
     }
 }

@@ -23,6 +23,7 @@ use super::intake::{Intake, NotStored};
 use super::providers::{self, Id, Received, Understood};
 use super::scheme::{Refusal, header};
 use super::{Hook, Hooks, topic};
+use crate::gateway::address_of;
 use crate::secrets::is_same;
 
 /// Lines about refused webhooks of one hook are so far apart, in milliseconds.
@@ -147,6 +148,7 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
     if request.method() != Method::POST {
         return Err(Refused::Method);
     }
+    let address = address_of(&request);
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
     let form = hook.takes(&headers)?;
@@ -154,7 +156,8 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
         return Err(Refused::Stored(NotStored::Down));
     }
     let length = header(&headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
-    let held = hooks.memory.receive(body, length, hook.settings.max_body_bytes).await;
+    let lengths = (length, hook.settings.max_body_bytes);
+    let held = hooks.memory.receive(body, lengths, address).await;
     if matches!(held, Err(NotReceived::Long)) {
         hook.tell_of_large(&hooks.intake, &headers, hooks.clock.now()).await;
     }

@@ -202,8 +202,9 @@ pub(super) fn read_events(root: &Section<'_>) -> EventSettings {
             let unseen_retention = events.duration("unseen_retention", default.unseen_retention, range, doc);
             let doc = "Maximum size of the event log including events that an active subscription has not seen yet.";
             let unseen_max_bytes = events.size("unseen_max_bytes", default.unseen_max_bytes, 1 << 20..=most, doc);
-            let doc = "Maximum memory for webhook bodies in this process. An eighth of it is reserved for small ones. \
-                       Beyond the limit, requests wait for up to 3 s, then get 503 with Retry-After.";
+            let doc = "Maximum memory for webhook bodies in this process, counted as they arrive. An eighth of it is reserved for \
+                       small ones, and one address gets at most half. Beyond the limit, requests wait for up to 3 s, then get 503 \
+                       with Retry-After.";
             let in_flight = events.size(
                 "max_bytes_in_flight",
                 default.max_bytes_in_flight,

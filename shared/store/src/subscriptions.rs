@@ -4,16 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use super::events::{MAX_READING_BYTES, SCAN};
 use super::{EventFilter, EventStart, StoreError};
-use tideline_core::rules::{Book, BookEnd, BookLease, FeedProgress, Parked};
+use tideline_core::rules::{Book, BookEnd, BookLease, BookLimits, FeedProgress, Ladder, LadderStep, Parked};
 use tideline_core::words::{
-    EventHead, EventOutcome, EventRecord, EventSequence, FeedPosition, SettleEvent, SubscriptionRecord,
-    SubscriptionState, TakeEvents, Taken, TakenEvent, Timestamp,
+    EventHead, EventOutcome, EventRecord, EventSequence, FeedPosition, SettleEvent, SubscriptionKind,
+    SubscriptionRecord, SubscriptionState, TakeEvents, Taken, TakenEvent, Timestamp,
 };
 
 /// Most events of one taking.
 pub(super) const MAX_TAKEN: u32 = 1_000;
 /// A taking looks at first at so many more heads than it may hand out: some are not wanted, or wait for one before them.
 const FEW_MORE: u32 = 36;
+/// Events that may wait behind one of their key, besides `max_outstanding`.
+const MAX_WAITING: usize = 2_000;
 /// Longest error that is kept, in bytes.
 const MAX_ERROR_BYTES: usize = 2_000;
 
@@ -69,7 +71,7 @@ pub(super) struct Picked {
     pub(super) taken: Vec<(EventSequence, u32)>,
     pub(super) more: bool,
     pub(super) missed_to: Option<EventSequence>,
-    /// Given up, because they hold up everybody else.
+    /// Given up: their ladder is over, or they hold up everybody else.
     pub(super) died: Vec<Died>,
     /// The row is another one now.
     pub(super) changed: bool,
@@ -152,29 +154,52 @@ impl Row {
             token: request.token,
             until: request.leased_until,
         };
-        let room = request
-            .in_flight
-            .map_or(usize::MAX, |most| (most as usize).saturating_sub(self.book.leased(now)));
-        let max = (request.max.min(MAX_TAKEN) as usize).min(room);
-        let most = self.record.max_outstanding as usize;
-        let parked = match wanted.is_empty() {
-            true => vec![],
-            false => self.book.park(most, now),
-        };
-        let died: Vec<Died> = parked.into_iter().map(|parked| self.parked(parked)).collect();
-        let limits = (max, most);
+        let limits = self.limits(request, now);
+        let mut died = self.bury_expired(now);
+        if !wanted.is_empty() {
+            let parked = self.book.park(limits, now);
+            died.extend(parked.into_iter().map(|parked| self.parked(parked)));
+        }
         let taken = self.book.take(&wanted, &mut self.record.position, limits, lease, now);
         let all = wanted.last().is_none_or(|last| last.sequence <= self.record.position);
         if let Some(last) = heads.last().filter(|_| all) {
             self.record.position = self.record.position.max(last.sequence);
         }
+        // If nothing was taken although something is wanted, there is no room for it.
+        let has_room = all || !taken.is_empty();
         Picked {
-            more: !taken.is_empty() && !all || heads.len() >= looking.looked as usize,
+            more: has_room && (!all || heads.len() >= looking.looked as usize),
             missed_to: None,
             changed: !taken.is_empty() || before != self.record.position || !died.is_empty(),
             died,
             taken,
         }
+    }
+
+    fn limits(&self, request: &TakeEvents, now: Timestamp) -> BookLimits {
+        let in_flight = request
+            .in_flight
+            .map_or(usize::MAX, |most| (most as usize).saturating_sub(self.book.leased(now)));
+        let most = self.record.max_outstanding as usize;
+        BookLimits {
+            max: (request.max.min(MAX_TAKEN) as usize).min(in_flight),
+            most,
+            room: most.saturating_add(MAX_WAITING),
+        }
+    }
+
+    /// The dead letters of what was pulled as often as the ladder allows, and never settled. The ladder of a push is its worker's.
+    fn bury_expired(&mut self, now: Timestamp) -> Vec<Died> {
+        if self.record.kind == SubscriptionKind::Push {
+            return vec![];
+        }
+        let given_up = self.book.give_up_expired(now).into_iter();
+        let died = given_up.map(|parked| Died {
+            sequence: parked.sequence,
+            attempts: parked.attempts,
+            error: never_acknowledged(parked.attempts),
+        });
+        died.collect()
     }
 
     /// The dead letter of what is given up for want of room.
@@ -250,32 +275,57 @@ impl Row {
     pub(super) fn settle(&mut self, settlements: &[SettleEvent], now: Timestamp) -> (Vec<bool>, Vec<Died>) {
         let mut died = Vec::new();
         let mut settled = Vec::with_capacity(settlements.len());
-        for SettleEvent {
-            sequence,
-            token,
-            outcome,
-        } in settlements
-        {
-            let end = match outcome {
+        for settlement in settlements {
+            let outcome = self.on_its_ladder(settlement, now);
+            let end = match &outcome {
                 EventOutcome::Acked => BookEnd::Acked,
                 EventOutcome::Skipped | EventOutcome::Dead { .. } => BookEnd::Gone,
-                EventOutcome::Again { due_at, error: None } => BookEnd::Again(*due_at),
+                EventOutcome::Again { due_at, error: None } if self.record.kind == SubscriptionKind::Push => {
+                    BookEnd::Again(*due_at)
+                }
                 EventOutcome::Again { due_at, .. } => BookEnd::Failed(*due_at),
                 EventOutcome::Untried => BookEnd::Untried,
             };
-            let attempts = self.book.settle(*sequence, *token, end);
+            let attempts = self.book.settle(settlement.sequence, settlement.token, end);
             settled.push(attempts.is_some());
             let Some(attempts) = attempts else { continue };
-            self.note_outcome(outcome, now);
-            if let EventOutcome::Dead { error } = outcome {
+            self.note_outcome(&outcome, now);
+            if let EventOutcome::Dead { error } = &outcome {
                 died.push(Died {
-                    sequence: *sequence,
+                    sequence: settlement.sequence,
                     attempts,
                     error: cut(error),
                 });
             }
         }
         (settled, died)
+    }
+
+    /// What comes of a settlement: whoever pulls and returns an event knows no ladder, so the store has one for it. The wait that
+    /// was asked for counts if it is longer.
+    fn on_its_ladder(&self, settlement: &SettleEvent, now: Timestamp) -> EventOutcome {
+        let outcome = settlement.outcome.clone();
+        let EventOutcome::Again { due_at, error } = &outcome else {
+            return outcome;
+        };
+        if self.record.kind == SubscriptionKind::Push {
+            return outcome;
+        }
+        let failed = self
+            .book
+            .after_failure(settlement.sequence, settlement.token, *due_at, now);
+        match failed {
+            None => outcome,
+            Some(LadderStep::Wait { due_at, .. }) => EventOutcome::Again {
+                due_at,
+                error: error.clone(),
+            },
+            Some(LadderStep::Exhausted) => EventOutcome::Dead {
+                error: error
+                    .clone()
+                    .unwrap_or_else(|| never_acknowledged(Ladder::PULL_ATTEMPTS)),
+            },
+        }
     }
 
     /// Whether it fails.
@@ -338,6 +388,11 @@ impl Row {
         Ok(())
     }
 
+    /// A dead letter is due again.
+    pub(super) fn put_back(&mut self, sequence: EventSequence, key: &str) {
+        self.book.put_back(sequence, key, self.record.position);
+    }
+
     /// Up to where everything is done with.
     pub(super) fn seen(&self) -> EventSequence {
         self.book.seen(self.record.position)
@@ -349,6 +404,10 @@ pub(super) fn no_subscription(name: &str) -> StoreError {
         what: "subscription",
         name: name.to_owned(),
     }
+}
+
+fn never_acknowledged(attempts: u32) -> String {
+    format!("it was handed out {attempts} times and never acknowledged")
 }
 
 fn cut(error: &str) -> String {

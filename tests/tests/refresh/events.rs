@@ -9,8 +9,9 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use tideline_config::settings::{RefreshRule, RefreshScope, SourceSettings};
 use tideline_core::clock::{Clock, SystemClock};
-use tideline_core::words::{JobState, NewEvent, Verdict};
+use tideline_core::words::{EventSequence, JobState, NewEvent, Verdict};
 use tideline_runtime::backends::{Mode, open_queue, open_store};
+use tideline_store::EventFilter;
 use tideline_tests::{servers, wait_until};
 
 use super::stage::{LIMIT, Stage};
@@ -91,6 +92,24 @@ async fn an_event_becomes_a_change_in_the_feed_by_the_rule_that_covers_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thing_whose_deletion_is_followed_by_another_event_within_the_spacing_leaves_the_catalog() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let mut source = following(vec![rule(".body.id")]);
+    source.refresh_spacing = Duration::from_secs(1);
+    let stage = Stage::start(source, &names).await;
+    stage.set("a", Some(2));
+    publish(&stage, &[event("ci.thing.changed", &changed("a"))]).await;
+    stage.has("a", Some(2)).await;
+    stage.set("a", None);
+    let mut gone = changed("a");
+    gone["action"] = json!("deleted");
+    publish(&stage, &[event("ci.thing.deleted", &gone)]).await;
+    publish(&stage, &[event("ci.thing.changed", &changed("a"))]).await;
+    stage.has("a", None).await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_events_about_ten_things_are_some_tens_of_readings_the_last_after_the_last_event() {
     let names: Vec<String> = (0..10).map(|number| format!("t{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -135,14 +154,23 @@ async fn a_rule_that_fails_on_every_event_is_shown_and_holds_up_no_other() {
         publish(&stage, &[event("ci.thing.changed", &changed("a"))]).await;
         stage.has("a", Some(value)).await;
     }
-    let shown = wait_until("the rule to be shown", LIMIT, async || {
-        let state = job_state(&stage, "things/rule/0").await;
-        let parked =
-            matches!(&state, Some((JobState::Parked, Some(why))) if why.contains("values.id is absent or null"));
-        ensure!(parked, "{state:?}");
-        Ok(())
-    });
-    shown.await.unwrap();
+    // Each of the events has a job that tells of it.
+    let events = stage
+        .store
+        .list_events_after(EventSequence(0), &EventFilter::default(), 1_000);
+    let events = events.await.unwrap().events.into_iter().map(|event| event.head);
+    let failed: Vec<_> = events.filter(|head| head.topic == "ci.thing.changed").collect();
+    assert_eq!(failed.len(), 3);
+    for head in failed {
+        let shown = wait_until("the rule to be shown", LIMIT, async || {
+            let state = job_state(&stage, &format!("things/rule/0/{}", head.sequence)).await;
+            let parked =
+                matches!(&state, Some((JobState::Parked, Some(why))) if why.contains("values.id is absent or null"));
+            ensure!(parked, "{state:?}");
+            Ok(())
+        });
+        shown.await.unwrap();
+    }
     stage.stop().await;
 }
 

@@ -82,6 +82,34 @@ async fn an_item_that_is_not_there_is_removed_at_once_only_if_the_event_said_so(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_is_not_lost_when_another_event_follows_it_and_what_was_made_again_stays() {
+    let stage = Stage::start(settings(), &["a", "b", "c", "d", "e", "f"]).await;
+    stage.things.gate.forget_permits(1_000_000);
+    stage.set("a", None);
+    stage.set("b", None);
+    // Nothing of this is done before the last of it was asked for.
+    for (event, removed) in [(1, false), (2, true), (3, false)] {
+        stage.ask("a", removed, event).await;
+        stage.ask("b", removed, event).await;
+    }
+    stage.set("b", Some(2));
+    stage.ask("b", false, 4).await;
+    stage.things.gate.add_permits(1_000);
+    stage.has("a", None).await;
+    stage.has("b", Some(2)).await;
+    for key in [r#"things/item-removed//{"id":"b"}"#, r#"things/item//{"id":"b"}"#] {
+        let done = wait_until("the readings of b", LIMIT, async || {
+            let state = job_state(&stage, key).await;
+            ensure!(state == Some((JobState::Done, None)), "{state:?}");
+            Ok(())
+        });
+        done.await.unwrap();
+    }
+    stage.has("b", Some(2)).await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_about_an_item_that_is_being_read_are_one_reading_after_the_last_of_them() {
     let stage = Stage::start(settings(), &["a"]).await;
     stage.things.gate.forget_permits(1_000_000);
@@ -130,7 +158,7 @@ async fn a_rule_that_failed_is_shown_as_a_parked_job_and_a_refresh_of_the_source
     };
     stage.enqueue(&failed).await;
     let parked = wait_until("the rule to be shown", LIMIT, async || {
-        let state = job_state(&stage, "things/rule/0").await;
+        let state = job_state(&stage, "things/rule/0/7").await;
         let shown =
             matches!(&state, Some((JobState::Parked, Some(why))) if why.contains("on[0]") && why.contains("event 7"));
         ensure!(shown, "{state:?}");

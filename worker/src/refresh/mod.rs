@@ -1,7 +1,7 @@
 //! The handler of kind `refresh`: reads again what an event named, and writes it as deltas.
 //!
-//! An event says where to look, not what is true. The job's key is what to read, so of many events about one thing only the
-//! newest request is done, after the last of them. The moment at which a reading began goes with what it found: the store
+//! An event says where to look, not what is true. The job's key is what to read, and whether the event said that it is gone, so of
+//! many events about one thing only the newest request is done, after the last of them. The moment at which a reading began goes with what it found: the store
 //! lets nothing older win ([`DeltaStore`](tideline_store::DeltaStore)). What a complete reading no longer shows goes, if
 //! nothing else shows it (`write.rs`).
 

@@ -281,7 +281,8 @@ pub(super) async fn ack(
     settle(&api, &name, wanted.ack_ids, &EventOutcome::Acked).await
 }
 
-/// Returns events, to be delivered again after a delay.
+/// Returns events, to be delivered again after the delay, or later if they failed before; after 20 attempts they become dead
+/// letters.
 #[utoipa::path(
     post, path = "/subscriptions/{name}/nack", tag = "events", request_body = Nack,
     security(("token" = ["operate"])), responses((status = 200, body = Settled)),

@@ -47,7 +47,7 @@ pub(super) struct PutSubscription {
     topics: Vec<String>,
     /// Where a new subscription starts (default `now`); an existing one keeps its position.
     from: Option<StartAt>,
-    /// Maximum number of outstanding events, 1 to 10,000 (default 1,000).
+    /// Maximum number of events being delivered or waiting for a retry, 1 to 10,000 (default 1,000).
     max_outstanding: Option<u32>,
     /// jq condition over the event (`.topic`, `.key`, `.hook`, `.headers`, `.body`): only events for which it is true are
     /// delivered.

@@ -1,9 +1,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint;
+use super::{Ladder, LadderStep, fingerprint};
 use crate::words::{EventHead, EventSequence, Timestamp};
 
 /// An event of a subscription that is not done with.
@@ -38,6 +39,61 @@ impl From<Entry> for (i64, i64, u32, i64, i64) {
     }
 }
 
+/// A lease that ends without a word is a failed attempt like any other, whoever had it.
+static LADDER: LazyLock<Ladder> = LazyLock::new(Ladder::of_pulls);
+
+impl Entry {
+    /// Due at once, as soon as nothing of its key is before it.
+    fn untried(sequence: EventSequence, key: i64) -> Self {
+        Self {
+            sequence,
+            key,
+            attempt: 0,
+            token: 0,
+            until: 0,
+        }
+    }
+
+    /// The next attempt.
+    fn hand_out(&mut self, lease: BookLease) -> (EventSequence, u32) {
+        self.attempt = self.attempt.saturating_add(1);
+        (self.token, self.until) = (lease.token, lease.until.0);
+        (self.sequence, self.attempt)
+    }
+
+    fn is_leased(&self, now: Timestamp) -> bool {
+        self.token != 0 && self.until > now.0
+    }
+
+    /// When it may be handed out. After its lease it waits as after any other failure.
+    fn due(&self) -> i64 {
+        match self.token {
+            0 => self.until,
+            _ => match self.after_failure(Timestamp(self.until), None) {
+                LadderStep::Wait { due_at, .. } => due_at.0,
+                LadderStep::Exhausted => self.until,
+            },
+        }
+    }
+
+    fn after_failure(&self, failed_at: Timestamp, not_before: Option<Timestamp>) -> LadderStep {
+        LADDER.after_failure(self.attempt.saturating_sub(1), failed_at, not_before, self.spread())
+    }
+
+    /// It was handed out for the first time by this taking: those of its key that follow may come along.
+    fn is_first_of(&self, lease: BookLease) -> bool {
+        self.token == lease.token && self.attempt == 1
+    }
+
+    /// From 0 to 1, another one for each attempt: events that failed together do not come again together for ever, and those that
+    /// suffer for a single one among them come without it.
+    fn spread(&self) -> f64 {
+        let mixed = self.sequence.0.wrapping_mul(31).wrapping_add(self.attempt.into());
+        let [first, ..] = mixed.wrapping_mul(-0x61c8_8646_80b5_83eb).to_be_bytes();
+        f64::from(first) / f64::from(u8::MAX)
+    }
+}
+
 /// What a subscription was handed and has not acknowledged, and what waits behind that because it is about the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
@@ -48,6 +104,8 @@ pub struct Book {
     acked: EventSequence,
     /// Entries that failed after a later event had been acknowledged: it is them, and not the subscriber as a whole.
     stubborn: BTreeSet<EventSequence>,
+    /// The last taking handed out nothing but what had failed before: the next one begins with the others.
+    only_repeats: bool,
 }
 
 /// How a book is stored, and how it was before it noted what was acknowledged.
@@ -59,12 +117,14 @@ enum Stored {
         entries: Vec<Entry>,
         acked: EventSequence,
         stubborn: BTreeSet<EventSequence>,
+        #[serde(default)]
+        only_repeats: bool,
     },
 }
 
 impl From<Stored> for Book {
     fn from(stored: Stored) -> Self {
-        match stored {
+        let mut book = match stored {
             Stored::Entries(entries) => Self {
                 entries,
                 ..Self::default()
@@ -73,12 +133,18 @@ impl From<Stored> for Book {
                 entries,
                 acked,
                 stubborn,
+                only_repeats,
             } => Self {
                 entries,
                 acked,
                 stubborn,
+                only_repeats,
             },
-        }
+        };
+        // Earlier versions could have an event twice, and out of order, after a replay.
+        book.entries.sort_by_key(|entry| entry.sequence);
+        book.entries.dedup_by_key(|entry| entry.sequence);
+        book
     }
 }
 
@@ -95,6 +161,17 @@ pub struct Parked {
 
 /// So often an event was tried before it may be given up for want of room.
 const TRIES_BEFORE_PARKING: u32 = 3;
+
+/// How much a taking may hand out, and a book hold.
+#[derive(Clone, Copy, Debug)]
+pub struct BookLimits {
+    /// Events of one taking.
+    pub max: usize,
+    /// Events that somebody has or that wait for another try.
+    pub most: usize,
+    /// All events, with those that wait behind one of their key.
+    pub room: usize,
+}
 
 /// The lease of a taking.
 #[derive(Clone, Copy, Debug)]
@@ -136,53 +213,138 @@ impl Book {
     /// Up to where everything is done with, for a subscription that has looked at everything up to `position`.
     #[must_use]
     pub fn seen(&self, position: EventSequence) -> EventSequence {
-        self.entries
-            .first()
-            .map_or(position, |first| EventSequence(first.sequence.0 - 1))
+        self.entries.first().map_or(position, |first| {
+            let before = EventSequence(first.sequence.0 - 1);
+            before.min(position)
+        })
     }
 
-    /// Takes up to `max` events: first what is due again, then of `heads`, which follow `position`, at most so many that
-    /// `most` are outstanding. An event whose key is outstanding elsewhere waits behind that. Returns what was taken, in
-    /// order, with the attempt; `position` moves past what was looked at.
+    /// Takes events that are due: what failed before has half of them, unless nothing else is there, and the others are those that
+    /// were not tried yet, of the book first and then of `heads`, which follow `position`. An event whose key is outstanding
+    /// elsewhere waits behind that, and nothing of a key comes along with an event of it that failed before. Returns what was
+    /// taken, in order, with the attempt; `position` moves past what was looked at.
     pub fn take(
         &mut self,
         heads: &[EventHead],
         position: &mut EventSequence,
-        (max, most): (usize, usize),
+        limits: BookLimits,
         lease: BookLease,
         now: Timestamp,
     ) -> Vec<(EventSequence, u32)> {
+        let half = match self.only_repeats {
+            true => limits.max / 2,
+            false => limits.max.div_ceil(2),
+        };
+        let mut taken = self.hand_out(half, true, lease, now);
+        let repeated = taken.len();
+        let most = (limits.max - repeated).min(limits.most.saturating_sub(self.in_play(now)));
+        taken.extend(self.hand_out(most, false, lease, now));
+        let left = BookLimits {
+            max: limits.max - taken.len(),
+            most: most - (taken.len() - repeated),
+            room: limits.room,
+        };
+        taken.extend(self.append(heads, position, left, lease));
+        let has_fresh = taken.len() > repeated;
+        taken.extend(self.hand_out(limits.max - taken.len(), true, lease, now));
+        if !taken.is_empty() {
+            self.only_repeats = !has_fresh;
+        }
+        taken.sort_unstable();
+        taken
+    }
+
+    /// Hands out up to `most` events of the book that are due: those that failed before, or those that were not tried.
+    fn hand_out(&mut self, most: usize, tried: bool, lease: BookLease, now: Timestamp) -> Vec<(EventSequence, u32)> {
         let mut taken = Vec::new();
         let mut busy: HashSet<i64> = HashSet::new();
         for entry in &mut self.entries {
-            let is_free = entry.until <= now.0 && !busy.contains(&entry.key);
-            if is_free && taken.len() < max {
-                entry.attempt = entry.attempt.saturating_add(1);
-                (entry.token, entry.until) = (lease.token, lease.until.0);
-                taken.push((entry.sequence, entry.attempt));
-            } else if entry.key != 0 {
+            if taken.len() >= most {
+                break;
+            }
+            let is_wanted = (entry.attempt > 0) == tried && entry.token != lease.token;
+            if is_wanted && entry.due() <= now.0 && !busy.contains(&entry.key) {
+                taken.push(entry.hand_out(lease));
+            }
+            if entry.key != 0 && !entry.is_first_of(lease) {
                 busy.insert(entry.key);
             }
         }
+        taken
+    }
+
+    /// Appends heads, within `limits` beside what the book has, and hands them out, if they do not wait behind one of their key.
+    fn append(
+        &mut self,
+        heads: &[EventHead],
+        position: &mut EventSequence,
+        limits: BookLimits,
+        lease: BookLease,
+    ) -> Vec<(EventSequence, u32)> {
+        let busy = self.entries.iter().filter(|entry| !entry.is_first_of(lease));
+        let busy: HashSet<i64> = busy.map(|entry| entry.key).filter(|key| *key != 0).collect();
+        let mut taken = Vec::new();
         for head in heads {
-            if taken.len() >= max || self.entries.len() >= most {
+            let key = key_of(&head.key);
+            let waits = busy.contains(&key);
+            let is_full = taken.len() >= limits.max || self.entries.len() >= limits.room;
+            if is_full || (!waits && taken.len() >= limits.most) {
                 break;
             }
-            let key = if head.key.is_empty() { 0 } else { hash_of(&head.key) };
-            let waits = busy.contains(&key);
-            self.entries.push(Entry {
-                sequence: head.sequence,
-                key,
-                attempt: u32::from(!waits),
-                token: if waits { 0 } else { lease.token },
-                until: if waits { 0 } else { lease.until.0 },
-            });
-            if !waits {
-                taken.push((head.sequence, 1));
-            }
             *position = head.sequence;
+            if let Some(entry) = self.insert(head.sequence, key).filter(|_| !waits) {
+                taken.push(entry.hand_out(lease));
+            }
         }
         taken
+    }
+
+    /// Adds an event that was not tried; none: it is there already.
+    fn insert(&mut self, sequence: EventSequence, key: i64) -> Option<&mut Entry> {
+        let place = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence);
+        let place = place.err()?;
+        self.entries.insert(place, Entry::untried(sequence, key));
+        self.entries.get_mut(place)
+    }
+
+    /// Events that somebody has or that wait for another try, without those that wait behind one of their key.
+    fn in_play(&self, now: Timestamp) -> usize {
+        let mut keys = HashSet::new();
+        let counts = |entry: &&Entry| {
+            let leads = entry.key == 0 || keys.insert(entry.key);
+            entry.is_leased(now) || (leads && entry.attempt > 0)
+        };
+        self.entries.iter().filter(counts).count()
+    }
+
+    /// What a failure of a hand-out leads to now; none: somebody else has it by now, or it is done with.
+    #[must_use]
+    pub fn after_failure(
+        &self,
+        sequence: EventSequence,
+        token: i64,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Option<LadderStep> {
+        let place = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence);
+        let entry = self.entries.get(place.ok()?)?;
+        (entry.token == token && token != 0).then(|| entry.after_failure(now, Some(not_before)))
+    }
+
+    /// Gives up what was handed out as often as the ladder allows, and whose lease ended without a word.
+    pub fn give_up_expired(&mut self, now: Timestamp) -> Vec<Parked> {
+        let is_over = |entry: &&Entry| {
+            let is_expired = entry.token != 0 && !entry.is_leased(now);
+            is_expired && entry.after_failure(now, None) == LadderStep::Exhausted
+        };
+        let over = self.entries.iter().filter(is_over).map(|entry| Parked {
+            sequence: entry.sequence,
+            attempts: entry.attempt,
+            behind: None,
+        });
+        let given_up: Vec<Parked> = over.collect();
+        self.forget(&given_up.iter().map(|parked| parked.sequence).collect());
+        given_up
     }
 
     /// Ends a hand-out and says how often it was tried; none: somebody else has it by now, or it is done with.
@@ -220,56 +382,61 @@ impl Book {
         Some(attempt)
     }
 
-    /// Gives up keys that keep failing although later events are acknowledged, with what waits behind them, if `most` events are
-    /// outstanding: they would hold up everybody else for as long as their ladder is. Those that take most room go first, until a
+    /// Gives up keys that keep failing although later events are acknowledged, with what waits behind them, if the book is full:
+    /// they would hold up everybody else for as long as their ladder is. Those that take most room go first, until a
     /// quarter of the room is free. If the subscriber fails as a whole nothing is given up, and what is new waits in the log.
-    pub fn park(&mut self, most: usize, now: Timestamp) -> Vec<Parked> {
-        if self.entries.len() < most {
+    pub fn park(&mut self, limits: BookLimits, now: Timestamp) -> Vec<Parked> {
+        let (mut in_play, mut left) = (self.in_play(now), self.entries.len());
+        if in_play < limits.most && left < limits.room {
             return vec![];
         }
+        let mut failing = self.failing(now);
+        failing.sort_by_key(|parked| (Reverse(parked.len()), parked.first().map(|head| head.sequence)));
+        let wanted = (limits.most / 4).max(1);
+        let mut given_up = Vec::new();
+        for parked in failing {
+            if limits.most.saturating_sub(in_play) >= wanted && limits.room.saturating_sub(left) >= limits.room / 4 {
+                break;
+            }
+            in_play = in_play.saturating_sub(1);
+            left -= parked.len();
+            given_up.extend(parked);
+        }
+        self.forget(&given_up.iter().map(|parked| parked.sequence).collect());
+        given_up
+    }
+
+    /// Keys that keep failing: the event that fails, and what waits behind it.
+    fn failing(&self, now: Timestamp) -> Vec<Vec<Parked>> {
         let mut of_key: HashMap<i64, Vec<&Entry>> = HashMap::new();
         for entry in self.entries.iter().filter(|entry| entry.key != 0) {
             of_key.entry(entry.key).or_default().push(entry);
         }
-        let mut failing: Vec<(EventSequence, Vec<Parked>)> = Vec::new();
-        for head in self.entries.iter().filter(|entry| self.is_hopeless(entry, now)) {
-            let same = of_key.get(&head.key).map_or(&[][..], Vec::as_slice);
-            let behind = same.iter().filter(|entry| entry.sequence > head.sequence);
-            let parked = std::iter::once(&head).chain(behind).map(|entry| Parked {
+        let keyless = self.entries.iter().filter(|entry| entry.key == 0);
+        let all = of_key.into_values().chain(keyless.map(|entry| vec![entry]));
+        let parked = |same: Vec<&Entry>| {
+            let head = same.first().copied().filter(|head| self.is_hopeless(head, now))?;
+            let given_up = same.into_iter().filter(|entry| !entry.is_leased(now));
+            let given_up = given_up.map(|entry| Parked {
                 sequence: entry.sequence,
                 attempts: entry.attempt,
                 behind: (entry.sequence != head.sequence).then_some(head.sequence),
             });
-            failing.push((head.sequence, parked.collect()));
-        }
-        failing.sort_by_key(|(head, parked)| (Reverse(parked.len()), *head));
-        let wanted = (most / 4).max(1);
-        let mut gone: BTreeSet<EventSequence> = BTreeSet::new();
-        let mut given_up = Vec::new();
-        for parked in failing.into_iter().flat_map(|(_, parked)| parked) {
-            let starts_key = parked.behind.is_none();
-            if starts_key && most.saturating_sub(self.entries.len() - gone.len()) >= wanted {
-                break;
-            }
-            if gone.insert(parked.sequence) {
-                given_up.push(parked);
-            }
-        }
-        self.entries.retain(|entry| !gone.contains(&entry.sequence));
-        self.stubborn.retain(|sequence| !gone.contains(sequence));
-        given_up
+            Some(given_up.collect())
+        };
+        all.filter_map(parked).collect()
     }
 
     fn is_hopeless(&self, entry: &Entry, now: Timestamp) -> bool {
-        let is_leased = entry.token != 0 && entry.until > now.0;
-        !is_leased && entry.attempt >= TRIES_BEFORE_PARKING && self.stubborn.contains(&entry.sequence)
+        let was_overtaken =
+            self.stubborn.contains(&entry.sequence) || (entry.token != 0 && entry.sequence < self.acked);
+        !entry.is_leased(now) && entry.attempt >= TRIES_BEFORE_PARKING && was_overtaken
     }
 
     /// Events that somebody has now.
     #[must_use]
     pub fn leased(&self, now: Timestamp) -> usize {
-        let leased = |entry: &&Entry| entry.token != 0 && entry.until > now.0;
-        self.entries.iter().filter(leased).count()
+        self.entries.iter().filter(|entry| entry.is_leased(now)).count()
     }
 
     /// When the next event is tried again that was tried before and is nobody's now.
@@ -282,20 +449,10 @@ impl Book {
         tried.map(|entry| Timestamp(entry.until)).min()
     }
 
-    /// Puts an event back that was done with; it is due at once, and counts from the start.
-    pub fn put_back(&mut self, sequence: EventSequence, key: &str) {
-        if let Err(place) = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence) {
-            let key = if key.is_empty() { 0 } else { hash_of(key) };
-            self.entries.insert(
-                place,
-                Entry {
-                    sequence,
-                    key,
-                    attempt: 0,
-                    token: 0,
-                    until: 0,
-                },
-            );
+    /// Puts an event back that was done with; it is due at once, and counts from the start. One after `position` comes by itself.
+    pub fn put_back(&mut self, sequence: EventSequence, key: &str, position: EventSequence) {
+        if sequence <= position {
+            self.insert(sequence, key_of(key));
         }
     }
 
@@ -308,17 +465,16 @@ impl Book {
     /// When the next event is due, or its lease over, that cannot be taken now.
     #[must_use]
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        let later = self
-            .entries
-            .iter()
-            .map(|entry| entry.until)
-            .filter(|until| *until > now.0);
+        let later = self.entries.iter().map(Entry::due).filter(|due| *due > now.0);
         later.min().map(Timestamp)
     }
 }
 
-/// Never 0, which stands for no key.
-fn hash_of(key: &str) -> i64 {
+/// The hash of a key: 0 for none, and never 0 for another.
+fn key_of(key: &str) -> i64 {
+    if key.is_empty() {
+        return 0;
+    }
     let [a, b, c, d, e, f, g, h, ..] = fingerprint(key.as_bytes()).0;
     i64::from_be_bytes([a, b, c, d, e, f, g, h]) | 1
 }

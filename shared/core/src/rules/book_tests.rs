@@ -23,6 +23,7 @@ struct Follower {
     book: Book,
     position: EventSequence,
     log: Vec<EventHead>,
+    limits: (usize, usize),
 }
 
 impl Follower {
@@ -31,7 +32,17 @@ impl Follower {
             book: Book::default(),
             position: EventSequence(0),
             log: (1..).zip(keys).map(|(sequence, key)| head(sequence, key)).collect(),
+            limits: (5, 5),
         }
+    }
+
+    fn limits(&self, max: usize) -> BookLimits {
+        let (most, room) = self.limits;
+        BookLimits { max, most, room }
+    }
+
+    fn park(&mut self, now: i64) -> Vec<Parked> {
+        self.book.park(self.limits(0), Timestamp(now))
     }
 
     fn take(&mut self, max: usize, token: i64, now: i64) -> Vec<i64> {
@@ -41,9 +52,10 @@ impl Follower {
             token,
             until: Timestamp(now + 10),
         };
+        let limits = self.limits(max);
         let taken = self
             .book
-            .take(&heads, &mut self.position, (max, 5), lease, Timestamp(now));
+            .take(&heads, &mut self.position, limits, lease, Timestamp(now));
         // What is stored reads back.
         let text = serde_json::to_string(&self.book).unwrap();
         assert_eq!(serde_json::from_str::<Book>(&text).unwrap(), self.book);
@@ -64,8 +76,10 @@ fn events_of_one_key_wait_for_each_other_and_hold_up_no_other() {
     // Its time has not come, and what is behind it waits.
     assert_eq!(follower.take(10, 3, 4), Vec::<i64>::new());
     assert_eq!(follower.book.next_due(Timestamp(4)), Some(Timestamp(5)));
-    assert_eq!(follower.take(10, 4, 5), [1, 2, 5]);
+    // It failed before, so it comes alone: what is behind it is not to fail with it.
+    assert_eq!(follower.take(10, 4, 5), [1]);
     assert_eq!(follower.settle(1, 4, BookEnd::Gone), Some(2));
+    assert_eq!(follower.take(10, 5, 5), [2, 5]);
 }
 
 #[test]
@@ -103,7 +117,8 @@ proptest! {
         let mut now = 0;
         for token in 1..2_000 {
             let (_, max) = choices.next().unwrap();
-            now += 1;
+            // Minutes, as the waits are.
+            now += 60_000;
             for sequence in follower.take(max, token, now) {
                 match choices.next().unwrap().0 {
                     // Lost: its lease runs out, and so does that of what follows it in the batch.
@@ -163,10 +178,10 @@ fn keys_that_keep_failing_are_parked_when_they_take_all_the_room_and_others_go_o
     }
     // There is room for one: the keys that fail have the rest, and that is left to them.
     assert_eq!(follower.book.len(), 4);
-    assert_eq!(follower.book.park(5, Timestamp(now)), []);
+    assert_eq!(follower.park(now), []);
     follower.log.extend([head(8, "bad"), head(9, "good")]);
     assert_eq!(follower.take(10, 5, now), Vec::<i64>::new());
-    let parked = follower.book.park(5, Timestamp(now));
+    let parked = follower.park(now);
     let parked: Vec<_> = (parked.iter())
         .map(|parked| (parked.sequence.0, parked.behind.map(|behind| behind.0)))
         .collect();
@@ -188,10 +203,145 @@ fn nothing_is_parked_when_everything_fails() {
             follower.settle(sequence, token, end);
         }
     }
+    assert_eq!((follower.book.len(), follower.park(now)), (5, vec![]));
+}
+
+/// Of what was taken, `is_poison` is never settled, and the rest acknowledged. Says what was acknowledged.
+fn acknowledge_all_but(
+    follower: &mut Follower,
+    is_poison: fn(i64) -> bool,
+    (max, token): (usize, i64),
+    now: i64,
+) -> Vec<i64> {
+    let mut taken = follower.take(max, token, now);
+    taken.retain(|sequence| !is_poison(*sequence));
+    for sequence in &taken {
+        assert!(follower.settle(*sequence, token, BookEnd::Acked).is_some());
+    }
+    taken
+}
+
+#[test]
+fn events_whose_leases_end_again_and_again_leave_the_others_their_part() {
+    for max in [1, 2, 5] {
+        let mut follower = Follower::new(&[""; 40]);
+        follower.limits = (100, 100);
+        let mut acked = Vec::new();
+        // As often as leases end: the worst that there is.
+        for (token, now) in (1..=200).zip((0..).step_by(20)) {
+            acked.extend(acknowledge_all_but(
+                &mut follower,
+                |sequence| sequence <= 5,
+                (max, token),
+                now,
+            ));
+        }
+        assert_eq!(acked, (6..=40).collect::<Vec<_>>(), "{max} at a time");
+    }
+}
+
+#[test]
+fn an_event_that_failed_before_gets_its_turn_although_others_keep_coming() {
+    let mut follower = Follower::new(&[""; 100]);
+    follower.limits = (100, 100);
+    assert_eq!(follower.take(1, 1, 0), [1]);
+    follower.settle(1, 1, BookEnd::Failed(Timestamp(0)));
+    assert_eq!((follower.take(1, 2, 1), follower.take(1, 3, 1)), (vec![1], vec![2]));
+    follower.settle(1, 2, BookEnd::Failed(Timestamp(0)));
+    assert_eq!(follower.take(4, 4, 1), [1, 3, 4, 5]);
+}
+
+#[test]
+fn a_key_that_is_left_to_expire_takes_the_place_of_one_event_and_stops_no_other_key() {
+    let mut keys = vec!["bad"; 12];
+    keys.extend(["a", "b", "c", "d"]);
+    let mut follower = Follower::new(&keys);
+    follower.limits = (6, 100);
+    let is_bad = |sequence| sequence <= 12;
+    assert!(acknowledge_all_but(&mut follower, is_bad, (10, 1), 0).is_empty());
     assert_eq!(
-        (follower.book.len(), follower.book.park(5, Timestamp(now))),
-        (5, vec![])
+        acknowledge_all_but(&mut follower, is_bad, (10, 2), 100),
+        [13, 14, 15, 16]
     );
+    // In their order, and the one that fails comes alone.
+    assert_eq!(follower.take(10, 3, 60_000), [1]);
+    follower.settle(1, 3, BookEnd::Acked);
+    assert_eq!(follower.take(10, 4, 60_000), [2]);
+}
+
+#[test]
+fn what_is_handed_out_too_often_is_given_up_and_waits_longer_each_time() {
+    let mut follower = Follower::new(&["bad", "bad"]);
+    let mut waits = Vec::new();
+    let mut now = 0;
+    for token in 1..=i64::from(Ladder::PULL_ATTEMPTS) {
+        assert_eq!(follower.book.give_up_expired(Timestamp(now)), []);
+        assert!(follower.take(1, token, now).contains(&1));
+        now += 10;
+        let due = follower.book.next_due(Timestamp(now - 1)).unwrap();
+        waits.push(due.since(Timestamp(now)).as_secs_f64().round());
+        now = due.0;
+    }
+    assert_eq!(waits[..3], [0.0, 1.0, 2.0]);
+    assert!(waits[18] > 500.0, "{waits:?}");
+    // Whoever had it last may still settle it, as long as nobody looks.
+    let given_up = follower.book.give_up_expired(Timestamp(now));
+    assert_eq!(given_up.len(), 1);
+    assert_eq!(
+        (given_up[0].sequence, given_up[0].attempts),
+        (EventSequence(1), Ladder::PULL_ATTEMPTS)
+    );
+    assert_eq!(follower.take(1, 99, now), [2]);
+}
+
+#[test]
+fn leases_that_ended_count_as_failures_when_there_is_no_room() {
+    let mut follower = Follower::new(&["bad", "good", "bad", "bad", "bad", "other"]);
+    follower.limits = (4, 4);
+    for (token, now) in (1..=3).zip((0..).step_by(60_000)) {
+        let acked = acknowledge_all_but(&mut follower, |sequence| sequence != 2, (2, token), now);
+        assert_eq!(acked.contains(&2), token == 1);
+    }
+    assert_eq!((follower.book.len(), follower.take(2, 4, 120_001)), (4, vec![]));
+    let parked: Vec<i64> = follower.park(180_000).iter().map(|parked| parked.sequence.0).collect();
+    assert_eq!(parked, [1, 3, 4, 5]);
+    assert_eq!(follower.take(2, 5, 180_000), [6]);
+}
+
+#[test]
+fn what_is_put_back_after_a_replay_is_there_once_and_hides_nothing_unseen() {
+    let mut follower = Follower::new(&[""; 5]);
+    // It died before a replay that has not come to it again.
+    follower.book.put_back(EventSequence(4), "", follower.position);
+    assert_eq!(follower.book.seen(follower.position), EventSequence(0));
+    assert_eq!(follower.take(3, 1, 0), [1, 2, 3]);
+    assert_eq!(follower.take(3, 2, 0), [4, 5]);
+    for (sequence, token) in [(4, 2), (1, 1), (5, 2), (2, 1), (3, 1)] {
+        assert_eq!(follower.settle(sequence, token, BookEnd::Acked), Some(1), "{sequence}");
+    }
+    follower.book.put_back(EventSequence(4), "", follower.position);
+    assert_eq!(follower.take(3, 3, 0), [4]);
+}
+
+#[test]
+fn a_book_that_a_replay_and_a_retry_left_in_disorder_is_mended_when_it_is_read() {
+    let stored = r#"{"entries":[[7,0,1,3,99],[2,0,1,4,99],[7,0,1,4,99]],"acked":0,"stubborn":[]}"#;
+    let mut book: Book = serde_json::from_str(stored).unwrap();
+    assert_eq!((book.len(), book.seen(EventSequence(1))), (2, EventSequence(1)));
+    assert_eq!(book.settle(EventSequence(2), 4, BookEnd::Acked), Some(1));
+    // What is there already is not taken once more.
+    let lease = BookLease {
+        token: 9,
+        until: Timestamp(10),
+    };
+    let limits = BookLimits {
+        max: 5,
+        most: 5,
+        room: 5,
+    };
+    let mut position = EventSequence(5);
+    let taken = book.take(&[head(6, ""), head(7, "")], &mut position, limits, lease, Timestamp(0));
+    assert_eq!((taken, position), (vec![(EventSequence(6), 1)], EventSequence(7)));
 }
 
 #[test]

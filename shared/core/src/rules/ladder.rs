@@ -26,6 +26,19 @@ impl Ladder {
     /// Each wait is varied by up to this share, so that a fleet does not come back all at once.
     pub const JITTER: f64 = 0.1;
 
+    /// So often an event of a pulled subscription is handed out before it is given up.
+    pub const PULL_ATTEMPTS: u32 = 20;
+
+    /// Of pulled events that were returned, or whose lease ended without a word. Its waits are short, since whoever pulls may be
+    /// well again at any moment: none after the first failure, then 1 s and more, 10 min at most; two hours in all.
+    #[must_use]
+    pub fn of_pulls() -> Self {
+        let first = [0, 1, 2, 5, 10, 30, 60, 120, 300];
+        let waits = first.into_iter().chain(std::iter::repeat(600));
+        let waits = waits.take(Self::PULL_ATTEMPTS as usize - 1);
+        Self::new(waits.map(Duration::from_secs).collect())
+    }
+
     /// A ladder of these waits, in order. An empty one gives up after the first failure.
     #[must_use]
     pub fn new(waits: Vec<Duration>) -> Self {
@@ -84,6 +97,17 @@ mod tests {
         assert_eq!(
             Ladder::new(vec![]).after_failure(0, Timestamp(0), None, 0.5),
             LadderStep::Exhausted
+        );
+    }
+
+    #[test]
+    fn a_pulled_event_has_twenty_attempts_within_some_two_hours() {
+        let ladder = Ladder::of_pulls();
+        assert_eq!(ladder.rungs() + 1, Ladder::PULL_ATTEMPTS);
+        let all: Duration = ladder.waits.iter().sum();
+        assert!(
+            all > Duration::from_secs(6_000) && all < Duration::from_secs(9_000),
+            "{all:?}"
         );
     }
 

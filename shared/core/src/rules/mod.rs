@@ -23,7 +23,7 @@ mod why;
 mod written;
 
 pub use address::{AddressPolicy, parse_network};
-pub use book::{Book, BookEnd, BookLease, Parked};
+pub use book::{Book, BookEnd, BookLease, BookLimits, Parked};
 pub use canonical::{CanonicalError, Volatile, canonical_entity, canonical_json, fingerprint, key_hash};
 pub use cursor_watch::{came_twice, keep_cursor};
 pub use difference::{Difference, differences};

@@ -76,7 +76,9 @@ impl RefreshRequest {
     /// Longer keys end in a hash of the rest.
     const MAX_KEY_BYTES: usize = 400;
 
-    /// The key of its job. Requests for the same thing have the same key, so that of many only the newest is done.
+    /// The key of its job. Requests for the same thing have the same key, so that of many only the newest is done. Whether an event
+    /// said that it is gone is a part of the key: another event that follows must not take the place of that. So is the event on
+    /// which a rule failed, since nothing else tells of it.
     #[must_use]
     pub fn key(&self) -> String {
         let named = |word: &str, resource: &Option<String>, values: &Map<String, Value>| {
@@ -84,13 +86,20 @@ impl RefreshRequest {
             format!("{word}/{}/{values}", resource.as_deref().unwrap_or_default())
         };
         let rest = match &self.target {
-            RefreshTarget::Item { resource, values, .. } => named("item", resource, values),
+            RefreshTarget::Item {
+                resource,
+                values,
+                removed,
+            } => {
+                let word = if *removed { "item-removed" } else { "item" };
+                named(word, resource, values)
+            }
             RefreshTarget::Partition {
                 resource,
                 values,
+                removed,
                 only_known,
                 deep,
-                ..
             } => {
                 let word = match (only_known, deep) {
                     (false, false) => "partition",
@@ -98,11 +107,12 @@ impl RefreshRequest {
                     (true, false) => "known",
                     (true, true) => "known-deep",
                 };
-                named(word, resource, values)
+                let word = format!("{word}{}", if *removed { "-removed" } else { "" });
+                named(&word, resource, values)
             }
             RefreshTarget::Source => "source".to_owned(),
             RefreshTarget::Event { rule, values } => format!("event/{rule}/{}", Value::Object(values.clone())),
-            RefreshTarget::FailedRule { rule, .. } => format!("rule/{rule}"),
+            RefreshTarget::FailedRule { rule, .. } => format!("rule/{rule}/{}", self.event),
         };
         let key = format!("{}/{rest}", self.source);
         if key.len() <= Self::MAX_KEY_BYTES {
@@ -139,10 +149,42 @@ mod tests {
 
     #[test]
     fn requests_for_the_same_item_have_one_key_and_others_another() {
-        assert_eq!(item("1", false, 1).key(), item("1", true, 2).key());
+        assert_eq!(item("1", false, 1).key(), item("1", false, 2).key());
         assert_ne!(item("1", false, 1).key(), item("2", false, 1).key());
         assert_eq!(item("1", false, 1).key(), r#"s/item/services/{"id":"1"}"#);
         let (long, other) = (item(&"x".repeat(500), false, 1), item(&"x".repeat(501), false, 1));
         assert!(long.key().len() <= 400 && long.key() != other.key());
+    }
+
+    #[test]
+    fn a_deletion_is_not_superseded_by_another_event_about_the_same_thing() {
+        assert_ne!(item("1", true, 1).key(), item("1", false, 2).key());
+        assert_eq!(item("1", true, 1).key(), item("1", true, 3).key());
+        let long = "x".repeat(500);
+        assert_ne!(item(&long, true, 1).key(), item(&long, false, 2).key());
+        let partition = |removed: bool| RefreshRequest {
+            target: RefreshTarget::Partition {
+                resource: None,
+                values: Map::new(),
+                removed,
+                only_known: true,
+                deep: true,
+            },
+            ..item("1", false, 1)
+        };
+        assert_eq!(partition(false).key(), "s/known-deep//{}");
+        assert_eq!(partition(true).key(), "s/known-deep-removed//{}");
+    }
+
+    #[test]
+    fn each_event_on_which_a_rule_failed_has_a_job_of_its_own() {
+        let failed = |event: i64| RefreshRequest {
+            target: RefreshTarget::FailedRule {
+                rule: 0,
+                error: "values.id is absent or null".to_owned(),
+            },
+            ..item("1", false, event)
+        };
+        assert_eq!([failed(12).key(), failed(16).key()], ["s/rule/0/12", "s/rule/0/16"]);
     }
 }

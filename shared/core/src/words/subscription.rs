@@ -108,7 +108,7 @@ pub struct SubscriptionSpec {
     pub kind: SubscriptionKind,
     /// What it follows; empty: every topic.
     pub topics: Vec<TopicGlob>,
-    /// Events that are handed out, or wait behind one of their key, at most.
+    /// Events that are handed out, or wait for another attempt, at most.
     pub max_outstanding: u32,
     /// jq expression over the event: only what it is true of is handed out; none: everything.
     pub filter: Option<String>,
@@ -159,7 +159,7 @@ pub struct SubscriptionRecord {
     pub changes: Option<ChangesSpec>,
     /// Where it stands in the change feed.
     pub feed: Option<FeedProgress>,
-    /// Events that are handed out, or wait behind one of their key, at most.
+    /// Events that are handed out, or wait for another attempt, at most.
     pub max_outstanding: u32,
 }
 

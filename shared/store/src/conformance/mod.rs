@@ -40,6 +40,7 @@ pub mod operators;
 pub mod ownership;
 pub mod pages;
 pub mod places;
+pub mod redelivery;
 pub mod search;
 pub mod sessions;
 pub mod settling;
@@ -85,6 +86,7 @@ macro_rules! store_conformance {
         $crate::store_conformance_ownership!($open);
         $crate::store_conformance_pages!($open);
         $crate::store_conformance_places!($open);
+        $crate::store_conformance_redelivery!($open);
         $crate::store_conformance_search!($open);
         $crate::store_conformance_sessions!($open);
         $crate::store_conformance_settling!($open);
@@ -152,6 +154,7 @@ mod tests {
             ("ownership", include_str!("ownership.rs")),
             ("pages", include_str!("pages.rs")),
             ("places", include_str!("places.rs")),
+            ("redelivery", include_str!("redelivery.rs")),
             ("sessions", include_str!("sessions.rs")),
             ("settling", include_str!("settling.rs")),
             ("sharing", include_str!("sharing.rs")),

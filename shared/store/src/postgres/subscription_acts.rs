@@ -110,8 +110,7 @@ async fn take_letters(
     check_letters(&row.record.name, event, letters.len())?;
     if retries {
         for letter in &letters {
-            row.book
-                .put_back(EventSequence(column(letter, "sequence")?), column(letter, "key")?);
+            row.put_back(EventSequence(column(letter, "sequence")?), column(letter, "key")?);
         }
         save(act, row).await?;
     }

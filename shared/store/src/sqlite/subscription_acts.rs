@@ -130,7 +130,7 @@ async fn take_letters(
     if retries {
         let putting = async {
             for letter in &letters {
-                row.book.put_back(EventSequence(letter.try_get(0)?), letter.try_get(1)?);
+                row.put_back(EventSequence(letter.try_get(0)?), letter.try_get(1)?);
             }
             save(tx, row).await
         };
