@@ -332,7 +332,10 @@ fn init_says_that_a_web_page_or_an_error_came() {
     let page = init("page");
     assert!(page.contains("a web page") && page.contains("--token-env"), "{page}");
     let errors = init("errors");
-    assert!(errors.contains("the response is an error, not a list: Bad credentials"), "{errors}");
+    assert!(
+        errors.contains("the response is an error, not a list: Bad credentials"),
+        "{errors}"
+    );
     assert!(!home.path("new.yaml").exists());
 }
 

@@ -162,6 +162,7 @@ impl Producer {
                 | Deed::SaveHookSecret { .. }
                 | Deed::RevealHookSecret { .. }
                 | Deed::PushEntities { .. }
+                | Deed::PublishEvents { .. }
                 | Deed::VerifyHook { .. }
                 | Deed::RegisterHook { .. }
                 | Deed::SignIn { .. },

@@ -8,6 +8,8 @@ use tideline_expression::{CompileError, EvaluateError, Evaluator, Expression};
 
 /// Things to read that one rule makes of one event at most.
 const MAX_THINGS: usize = 1_000;
+/// An expression that takes too long is evaluated so often: on a busy machine nothing may be wrong with it.
+const TRIES: u32 = 3;
 
 /// One rule of one source.
 pub(crate) struct Rule {
@@ -186,9 +188,35 @@ async fn first(evaluator: &Evaluator, key: &str, expression: &Expression, event:
 }
 
 async fn all(evaluator: &Evaluator, key: &str, expression: &Expression, event: &str) -> Result<Vec<Value>, RuleError> {
-    match evaluator.evaluate(expression, event).await {
-        Ok(values) => Ok(values),
-        Err(error @ EvaluateError::Unavailable(_)) => Err(RuleError::Unavailable(error)),
-        Err(error) => Err(RuleError::Failed(format!("{key}: {error}"))),
+    let mut tries = 1;
+    loop {
+        match evaluator.evaluate(expression, event).await {
+            Ok(values) => return Ok(values),
+            Err(EvaluateError::TimedOut(_)) if tries < TRIES => tries += 1,
+            Err(error @ EvaluateError::Unavailable(_)) => return Err(RuleError::Unavailable(error)),
+            Err(error) => return Err(RuleError::Failed(format!("{key}: {error}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use std::time::Duration;
+
+    use tideline_expression::Limits;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_rule_that_once_took_too_long_is_tried_again_before_its_job_is_parked() {
+        let limits = Limits {
+            timeout: Duration::from_millis(5),
+            ..Limits::default()
+        };
+        let slow = Expression::compile("reduce range(5000000) as $i (0; . + $i)").unwrap();
+        // On threads, the second try finds the first one still at work.
+        let said = all(&Evaluator::new(limits), "when", &slow, "1").await;
+        assert!(matches!(said, Err(RuleError::Unavailable(_))));
     }
 }

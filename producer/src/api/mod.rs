@@ -42,6 +42,7 @@ mod why;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -52,7 +53,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tideline_config::settings::{ExpressionSettings, Settings};
 use tideline_core::clock::Clock;
-use tideline_core::words::Timestamp;
+use tideline_core::words::{Actor, Fingerprint, Timestamp};
 use tideline_expression::{Evaluator, Limits};
 use tideline_queue::Queue;
 use tideline_runtime::sealing::Sealer;
@@ -77,6 +78,9 @@ pub(crate) const MAX_WAITERS: usize = 16_384;
 
 /// Answers with entities or changes that are made or sent at a time; each holds up to [`page::MAX_PAGE_BYTES`].
 const MAX_READERS: usize = 32;
+
+/// How often it is written down that a program goes on doing the same.
+const NOTED_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A router of one noun.
 pub(crate) type ApiRouter = OpenApiRouter<Arc<ApiState>>;
@@ -115,25 +119,36 @@ pub(crate) struct ApiState {
     pub(crate) evaluator: Evaluator,
     /// The id of the token that was revoked last, for those who remember tokens.
     pub(crate) revoked: watch::Sender<String>,
-    /// Who wrote to which push source, and when that was written down; of the last hour.
+    /// Which programs write what (entities to which push source, events), and when that was written down; of the last hour.
     pub(crate) writers: Mutex<HashMap<(String, String), Timestamp>>,
 }
 
 impl ApiState {
     /// Does what the principal of a request asks, and writes it down.
     pub(crate) async fn perform<R>(&self, by: &By<R>, deed: Deed) -> Result<Performed, Problem> {
+        let asked = deed.fingerprint();
+        self.perform_once(by, deed, asked).await
+    }
+
+    /// The same, for a deed that does not show all of what was asked. `asked`: over all of it, for idempotency keys.
+    pub(crate) async fn perform_once<R>(
+        &self,
+        by: &By<R>,
+        deed: Deed,
+        asked: Fingerprint,
+    ) -> Result<Performed, Problem> {
         if by.if_match.is_some() && !deed.has_version() {
             let detail = "this act does not accept If-Match: its record has no ETag";
             return Err(Problem::new(Code::InvalidRequest, detail));
         }
         let idempotency = by.idempotency_key.clone().map(|key| Idempotency {
             key,
-            fingerprint: deed.fingerprint(),
+            fingerprint: asked,
         });
         let act = OperatorAct {
             deed,
             actor: by.principal.actor.clone(),
-            expected: by.if_match.as_deref().map(|tag| tag.trim_matches('"').to_owned()),
+            expected: by.if_match.clone(),
             idempotency,
             reason: by.reason.clone(),
         };
@@ -146,6 +161,23 @@ impl ApiState {
             "an operator acted"
         );
         Ok(performed)
+    }
+
+    /// Writes down that a program does something (`about`) that it does all the time: once an hour, before the first time. A
+    /// record of every request would bury what people did.
+    pub(crate) async fn note_hourly(&self, actor: &Actor, about: &str, deed: Deed) -> Result<(), Problem> {
+        let now = self.clock.now();
+        let writer = (format!("{:?} {}", actor.kind, actor.name), about.to_owned());
+        {
+            let mut writers = self.writers.lock();
+            writers.retain(|_, noted_at| now.since(*noted_at) < NOTED_EVERY);
+            if writers.contains_key(&writer) {
+                return Ok(());
+            }
+        }
+        self.producer.perform(&OperatorAct::new(deed, actor.clone())).await?;
+        self.writers.lock().insert(writer, now);
+        Ok(())
     }
 }
 

@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Json as Answer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tideline_core::rules::{Volatile, canonical_entity, key_hash};
-use tideline_core::words::{Actor, Delta, DeltaBasis, DeltaChange, DeltaOutcome, Entity, EntityRef};
-use tideline_store::{Deed, OperatorAct};
+use tideline_core::words::{Delta, DeltaBasis, DeltaChange, DeltaOutcome, Entity, EntityRef};
+use tideline_store::Deed;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,8 +20,6 @@ use super::role::{By, Push};
 use super::sources::find;
 use super::{ApiRouter, ApiState};
 
-/// How often it is written down that somebody writes to a source.
-const WRITERS_NOTED_EVERY: Duration = Duration::from_secs(3_600);
 /// Most entities in one request.
 pub(super) const MAX_BATCH: usize = 1_000;
 
@@ -105,7 +102,13 @@ async fn push(
     }
     let upserts = request.upserts.len();
     let deltas = deltas_of(request)?;
-    note_writer(&api, &by.principal.actor, &name, (upserts, deltas.len() - upserts)).await?;
+    let deed = Deed::PushEntities {
+        source: name.clone(),
+        upserts,
+        removals: deltas.len() - upserts,
+    };
+    api.note_hourly(&by.principal.actor, &format!("source {name}"), deed)
+        .await?;
     let outcomes = api.store.write_deltas(source.id, &deltas, api.clock.now()).await?;
     if outcomes.iter().any(|outcome| outcome.is_change()) {
         // Whoever follows the feed looks now.
@@ -122,33 +125,6 @@ async fn push(
         upserts: results,
         removals,
     }))
-}
-
-/// Writes down who writes to the source: once an hour for each of them, before the first write. A record of every request would
-/// bury what people did.
-async fn note_writer(
-    api: &ApiState,
-    actor: &Actor,
-    source: &str,
-    (upserts, removals): (usize, usize),
-) -> Result<(), Problem> {
-    let now = api.clock.now();
-    let writer = (format!("{:?} {}", actor.kind, actor.name), source.to_owned());
-    {
-        let mut writers = api.writers.lock();
-        writers.retain(|_, noted_at| now.since(*noted_at) < WRITERS_NOTED_EVERY);
-        if writers.contains_key(&writer) {
-            return Ok(());
-        }
-    }
-    let deed = Deed::PushEntities {
-        source: source.to_owned(),
-        upserts,
-        removals,
-    };
-    api.producer.perform(&OperatorAct::new(deed, actor.clone())).await?;
-    api.writers.lock().insert(writer, now);
-    Ok(())
 }
 
 fn word(outcome: DeltaOutcome) -> &'static str {

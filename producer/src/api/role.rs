@@ -175,8 +175,8 @@ pub struct By<R> {
     pub principal: Principal,
     /// `Idempotency-Key`: the same act with the same key is done once.
     pub idempotency_key: Option<String>,
-    /// `If-Match`: the act is done only if the record is as this ETag says.
-    pub if_match: Option<String>,
+    /// `If-Match`: the act is done only if the record is as one of these ETags says.
+    pub if_match: Option<Vec<String>>,
     /// `Tideline-Reason`: why, for the audit log. Percent-encoded UTF-8.
     pub reason: Option<String>,
     role: PhantomData<R>,
@@ -210,6 +210,7 @@ impl<S: Sync, R: Needs> FromRequestParts<S> for By<R> {
             return Err(Problem::new(Code::InvalidRequest, detail));
         }
         let if_match = header(parts, IF_MATCH.as_str())?.filter(|tag| tag != "*");
+        let if_match = if_match.map(|tags| strong_tags(&tags)).transpose()?;
         Ok(Self {
             principal,
             idempotency_key,
@@ -217,6 +218,38 @@ impl<S: Sync, R: Needs> FromRequestParts<S> for By<R> {
             reason: reason(parts)?,
             role: PhantomData,
         })
+    }
+}
+
+/// The tags of `If-Match`, without their quotes. Weak ones never match (RFC 9110 section 13.1.1). A single tag may come without
+/// quotes.
+fn strong_tags(text: &str) -> Result<Vec<String>, Problem> {
+    let wrong = || {
+        let detail = "If-Match takes ETags in quotes, divided by commas";
+        Problem::new(Code::InvalidRequest, detail)
+    };
+    if !text.is_empty() && !text.contains(['"', ',']) {
+        return Ok(vec![text.to_owned()]);
+    }
+    let (mut tags, mut rest) = (Vec::new(), text);
+    loop {
+        rest = rest.trim_start();
+        let (weak, quoted) = match rest.strip_prefix("W/") {
+            Some(quoted) => (true, quoted),
+            None => (false, rest),
+        };
+        let (tag, after) = quoted
+            .strip_prefix('"')
+            .and_then(|quoted| quoted.split_once('"'))
+            .ok_or_else(wrong)?;
+        if !weak {
+            tags.push(tag.to_owned());
+        }
+        match after.trim_start().strip_prefix(',') {
+            Some(more) => rest = more,
+            None if after.trim().is_empty() => return Ok(tags),
+            None => return Err(wrong()),
+        }
     }
 }
 
@@ -246,5 +279,27 @@ fn header(parts: &Parts, name: &str) -> Result<Option<String>, Problem> {
             Code::InvalidRequest,
             format!("the header {name} takes visible ASCII characters"),
         )),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_strong_tag_of_a_list_may_match_and_a_weak_one_never_does() {
+        for (text, tags) in [
+            ("\"a\"", vec!["a"]),
+            ("a", vec!["a"]),
+            ("\"a\", \"b,c\" ,\"d\"", vec!["a", "b,c", "d"]),
+            ("W/\"a\", \"b\"", vec!["b"]),
+            ("W/\"a\"", vec![]),
+        ] {
+            assert_eq!(strong_tags(text).unwrap(), tags, "{text}");
+        }
+        for wrong in ["", "\"a", "\"a\" \"b\"", "\"a\",", "a, b"] {
+            assert!(strong_tags(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -85,7 +85,10 @@ async fn create(
         sources: new.sources.clone(),
         expires_at: new.expires_in().map(|life| api.clock.now().plus(life)),
     };
-    let performed = api.perform(&by, Deed::CreateToken(token)).await?;
+    let deed = Deed::CreateToken(token);
+    // When it expires differs each time that the same life is asked for.
+    let asked = format!("{} {:?}", deed.fingerprint(), new.expires_in());
+    let performed = api.perform_once(&by, deed, fingerprint(asked.as_bytes())).await?;
     let tokens = api.store.list_tokens().await?;
     // A repeated request made no new token: the one of that name is shown again, without its secret.
     let mut found = tokens.into_iter().filter(|token| match performed.repeated {

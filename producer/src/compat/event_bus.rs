@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tideline_core::rules::{TopicGlob, check_topic};
+use tideline_core::rules::{TopicGlob, check_topic, is_own_topic, own_topic_refusal};
 use tideline_core::words::{
     EventOutcome, EventSequence, NewEvent, SettleEvent, SubscriptionKind, SubscriptionRecord, SubscriptionSpec,
     TakeEvents, TakenEvent, Timestamp, Verdict,
@@ -118,6 +118,9 @@ async fn publish(State(bus): BusOf, by: By<Operate>, Json(wanted): Json<Publicat
     by.principal.require_all_sources()?;
     let topic = wanted.event.topic;
     check_topic(&topic).map_err(|error| invalid(format!("event.topic: {error}")))?;
+    if is_own_topic(&topic) {
+        return Err(invalid(format!("event.topic {}", own_topic_refusal())));
+    }
     let notified = wanted.notified_subscribers;
     if notified.len() > MAX_NAMES || notified.iter().any(|id| id.len() > MAX_ID) {
         return Err(invalid(format!(
@@ -144,6 +147,10 @@ async fn publish(State(bus): BusOf, by: By<Operate>, Json(wanted): Json<Publicat
             .to_vec(),
         trace: None,
     };
+    let deed = Deed::PublishEvents {
+        topic: event.topic.clone(),
+    };
+    bus.api.note_hourly(&by.principal.actor, "events", deed).await?;
     bus.api.store.append_events(&[event], bus.api.clock.now()).await?;
     bus.api.queue.wake().await;
     Ok(StatusCode::CREATED)

@@ -89,12 +89,19 @@ async fn failure(api: &ApiState, source: &SourceRecord) -> Result<Option<String>
     Ok(ended.filter(given_up).map(|cycle| text(&cycle.reason)))
 }
 
+/// For one of several acts of a request: each has a key of its own.
+fn part_of(by: &By<Operate>, part: &str) -> By<Operate> {
+    let mut by = by.clone();
+    by.idempotency_key = by.idempotency_key.map(|key| format!("{key} {part}"));
+    by
+}
+
 /// Resets every source: the next cycle of each reads everything. Entities stay.
 async fn cleanup(State(api): ApiOf, by: By<Operate>) -> Answer {
     let mut reset = Vec::new();
     for source in api.store.list_sources().await? {
         if by.principal.covers(&source.name) {
-            command(&api, &by, &source.name, SourceCommand::Reset).await?;
+            command(&api, &part_of(&by, &source.name), &source.name, SourceCommand::Reset).await?;
             reset.push(source.name);
         }
     }
@@ -156,7 +163,7 @@ async fn start(State(api): ApiOf, by: By<Operate>, Path(name): Path<String>) -> 
     let source = sources::find(&api, &by.principal, &name).await?;
     let cycle = api.store.list_cycles(source.id, 1).await?.into_iter().next();
     if cycle.is_some_and(|cycle| matches!(cycle.state, CycleState::Bursting | CycleState::Sweeping)) {
-        command(&api, &by, &name, SourceCommand::Cancel).await?;
+        command(&api, &part_of(&by, "cancel"), &name, SourceCommand::Cancel).await?;
     }
     command(&api, &by, &name, SourceCommand::Refresh(Trigger::Manual)).await?;
     done(format!("{name}: Next cycle triggered."))

@@ -90,12 +90,7 @@ pub(super) async fn principal(
     let administrator = state.access.check(headers);
     match (bearer(headers), administrator) {
         (Some(_), Some(administrator)) if matches!(state.access, Access::Token(_)) => Ok(administrator),
-        (Some(token), _) => {
-            if !token.starts_with("tdl_") {
-                state.tokens.admit(address)?;
-            }
-            state.tokens.check(token, address).await
-        }
+        (Some(token), _) => state.tokens.check(token, address).await,
         (None, Some(local)) if !state.tokens.exist().await? => Ok(local),
         (None, _) => Err(state.access.refusal(state.tokens.exist().await?)),
     }

@@ -81,6 +81,30 @@ async fn what_a_publisher_has_told_its_own_subscribers_they_do_not_get_again_and
 }
 
 #[tokio::test]
+async fn a_publisher_cannot_speak_as_tideline() {
+    let bench = bench("127.0.0.1:0", None).await;
+    let body = json!({"event": {"topic": "source.blocked", "payload": {"source": "web"}}}).to_string();
+    let refused = bench.send("POST", &format!("{BASE}/events"), JSON, &body).await;
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        refused.status == 400 && detail.starts_with("event.topic must not begin with "),
+        "{detail}"
+    );
+    assert_eq!(publish(&bench, "sources.blocked", json!(1), &[]).await, 201);
+}
+
+#[tokio::test]
+async fn who_publishes_events_is_written_down_and_not_for_each_of_them() {
+    let bench = bench("127.0.0.1:0", None).await;
+    for topic in ["t", "t", "other"] {
+        assert_eq!(publish(&bench, topic, json!(1), &[]).await, 201);
+    }
+    let audit = bench.get("/v1/audit?act=events.publish").await.json();
+    let records = audit["items"].as_array().unwrap();
+    assert_eq!((records.len(), &records[0]["target"]), (1, &json!("t")), "{audit}");
+}
+
+#[tokio::test]
 async fn a_reader_without_events_is_held_until_there_are_some() {
     let bench = bench("127.0.0.1:0", None).await;
     subscribe(&bench, "a", &["t"]).await;

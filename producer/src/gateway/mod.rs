@@ -224,6 +224,8 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
     let protected = routes
         .fallback(not_found)
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(from_fn(limits::body))
         .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
         .layer(from_fn(requests::trace));
     let open = if api {
@@ -232,13 +234,14 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
             .docs()
             .merge(pages(&state))
             .merge(locations::router(&state.api))
+            .layer(RequestBodyLimitLayer::new(MAX_BODY))
+            .layer(from_fn(limits::body))
     } else {
         Router::new()
     };
     let lines_pass = DefaultPredicate::new().and(NotForContentType::const_new(NDJSON));
     let limited = open
         .fallback_service(protected)
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
         // A plan is read line by line while it is made: a compressor would keep lines back.
         .layer(CompressionLayer::new().gzip(true).compress_when(lines_pass))
         .layer(from_fn(limits::time_out))

@@ -176,6 +176,27 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_too_large_is_a_problem_document_and_only_to_whoever_may_ask() {
+    let bench = bench("127.0.0.1:0", Some("s3cr3t")).await;
+    let right = "authorization: Bearer s3cr3t\r\n";
+    for (headers, status) in [(right, 413), ("", 401)] {
+        let mut stream = TcpStream::connect(bench.address).await.unwrap();
+        let request = format!(
+            "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: 2000000\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        let reading = stream.read_to_string(&mut text);
+        tokio::time::timeout(Duration::from_secs(20), reading)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{text}");
+        assert!(text.contains("application/problem+json"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_change_feed_answers_at_once_or_waits_as_long_as_asked() {
     let bench = bench("127.0.0.1:0", None).await;
     let now = bench.get("/v1/changes?after=0").await;

@@ -29,6 +29,24 @@ async fn wrong_tokens_are_slowed_down_per_address() {
 }
 
 #[tokio::test]
+async fn wrong_tokens_do_not_lock_out_a_right_one_behind_the_same_ingress() {
+    let bench = bench("127.0.0.1:0", Some("s3cr3t")).await;
+    let admin = "authorization: Bearer s3cr3t\r\ncontent-type: application/json\r\n";
+    let made = bench
+        .send("POST", "/v1/tokens", admin, r#"{"name":"ci","role":"read"}"#)
+        .await;
+    let bearer = format!("authorization: Bearer {}\r\n", made.json()["secret"].as_str().unwrap());
+    let wrong = "authorization: Bearer tdl_000000000000_wrong\r\n";
+    for _ in 0..9 {
+        bench.ask("GET", "/v1/sources", wrong).await;
+    }
+    assert_eq!(bench.ask("GET", "/v1/sources", wrong).await.status, 429);
+    assert_eq!(bench.ask("GET", "/v1/sources", &bearer).await.status, 200);
+    let refused = bench.ask("GET", "/v1/sources", wrong).await;
+    assert_eq!(refused.status, 429, "a right token ends no wait");
+}
+
+#[tokio::test]
 async fn a_token_of_the_store_opens_what_its_role_allows_until_it_is_revoked() {
     let bench = bench("127.0.0.1:0", None).await;
     assert_eq!(bench.get("/v1/sources").await.status, 200);

@@ -1,5 +1,5 @@
 //! Which token a request shows, and what it opens. What the store says of a token is remembered for a few seconds; wrong tokens
-//! are slowed down per address.
+//! are slowed down per address. Behind an ingress everybody has the same address, so a right token opens all the same.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -33,6 +33,9 @@ const FREE_ATTEMPTS: u32 = 5;
 /// Longest wait of an address.
 const MAX_PENALTY: Duration = Duration::from_secs(60);
 
+/// Unknown tokens of an address that has to wait which are looked up all the same, each second.
+const LOOKUPS: u32 = 50;
+
 /// Addresses whose wrong tokens are counted.
 const MAX_ADDRESSES: usize = 10_000;
 
@@ -56,6 +59,53 @@ struct Known {
 struct Attempts {
     wrong: u32,
     until: Instant,
+    /// Tokens looked up while it has to wait, and when the second began that they are of.
+    lookups: u32,
+    second: Instant,
+}
+
+impl Attempts {
+    fn new(now: Instant) -> Self {
+        Self {
+            wrong: 0,
+            until: now,
+            lookups: 0,
+            second: now,
+        }
+    }
+
+    fn must_wait(&self, now: Instant) -> bool {
+        self.wrong > FREE_ATTEMPTS && self.until > now
+    }
+
+    /// After the first few, each wrong token doubles the wait.
+    fn note_wrong(&mut self, now: Instant) {
+        if now.duration_since(self.until) > MAX_PENALTY {
+            self.wrong = 0;
+        }
+        self.wrong = self.wrong.saturating_add(1);
+        let doublings = self.wrong.saturating_sub(FREE_ATTEMPTS).min(10);
+        self.until = now + Duration::from_secs(1 << doublings).min(MAX_PENALTY);
+    }
+
+    /// Whether one more unknown token is looked up.
+    fn may_look(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.second) >= Duration::from_secs(1) {
+            (self.lookups, self.second) = (0, now);
+        }
+        self.lookups = self.lookups.saturating_add(1);
+        self.lookups <= LOOKUPS
+    }
+
+    fn refusal(&self, now: Instant) -> Problem {
+        let wait = self.until.duration_since(now).as_secs() + 1;
+        let mut problem = Problem::new(
+            Code::TooManyAttempts,
+            format!("too many wrong tokens came from this address; wait {wait} s"),
+        );
+        problem.retry_after = Some(wait);
+        problem
+    }
 }
 
 impl Tokens {
@@ -97,7 +147,9 @@ impl Tokens {
         let known = match self.fresh(id, hash) {
             Some(known) => known,
             None => {
-                self.admit(address)?;
+                if !self.was_right(id, hash) {
+                    self.admit(address)?;
+                }
                 match self.find(id, hash).await? {
                     Some(known) => known,
                     None => return Err(self.wrong(address)),
@@ -125,6 +177,12 @@ impl Tokens {
     fn fresh(&self, id: &str, hash: Fingerprint) -> Option<Known> {
         let known = self.known.lock().get(id).cloned();
         known.filter(|known| known.read_at.elapsed() < REMEMBER && is_hash_of(&known.record, hash))
+    }
+
+    /// Whether it was right when the store was asked last.
+    fn was_right(&self, id: &str, hash: Fingerprint) -> bool {
+        let known = self.known.lock();
+        known.get(id).is_some_and(|known| is_hash_of(&known.record, hash))
     }
 
     async fn find(&self, id: &str, hash: Fingerprint) -> Result<Option<Known>, Problem> {
@@ -181,40 +239,34 @@ impl Tokens {
         });
     }
 
-    /// Refuses an address that has to wait.
-    pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+    /// Refuses an unknown token of an address that has to wait, if too many were looked up for it already.
+    fn admit(&self, address: Option<IpAddr>) -> Result<(), Problem> {
         let Some(address) = address else { return Ok(()) };
-        let attempts = self.attempts.lock().get(&address).copied();
-        match attempts {
-            Some(attempts) if attempts.wrong > FREE_ATTEMPTS && attempts.until > Instant::now() => {
-                let wait = attempts.until.duration_since(Instant::now()).as_secs() + 1;
-                let mut problem = Problem::new(
-                    Code::TooManyAttempts,
-                    format!("too many wrong tokens came from this address; wait {wait} s"),
-                );
-                problem.retry_after = Some(wait);
-                Err(problem)
-            }
-            _ => Ok(()),
+        let now = Instant::now();
+        let mut all = self.attempts.lock();
+        let Some(attempts) = all.get_mut(&address).filter(|attempts| attempts.must_wait(now)) else {
+            return Ok(());
+        };
+        match attempts.may_look(now) {
+            true => Ok(()),
+            false => Err(attempts.refusal(now)),
         }
     }
 
-    /// Counts a wrong token: after the first few, each doubles the wait of its address.
-    pub(super) fn wrong(&self, address: Option<IpAddr>) -> Problem {
+    /// Counts a wrong token, unless its address has to wait.
+    fn wrong(&self, address: Option<IpAddr>) -> Problem {
         if let Some(address) = address {
             let now = Instant::now();
             let mut attempts = self.attempts.lock();
             if attempts.len() >= MAX_ADDRESSES {
                 attempts.retain(|_, attempts| attempts.until > now);
             }
-            if attempts.len() < MAX_ADDRESSES {
-                let entry = attempts.entry(address).or_insert(Attempts { wrong: 0, until: now });
-                if now.duration_since(entry.until) > MAX_PENALTY {
-                    entry.wrong = 0;
+            if attempts.len() < MAX_ADDRESSES || attempts.contains_key(&address) {
+                let entry = attempts.entry(address).or_insert_with(|| Attempts::new(now));
+                if entry.must_wait(now) {
+                    return entry.refusal(now);
                 }
-                entry.wrong = entry.wrong.saturating_add(1);
-                let doublings = entry.wrong.saturating_sub(FREE_ATTEMPTS).min(10);
-                entry.until = now + Duration::from_secs(1 << doublings).min(MAX_PENALTY);
+                entry.note_wrong(now);
             }
         }
         Problem::new(Code::Unauthenticated, "the token is unknown")
@@ -236,5 +288,24 @@ fn usable(token: &TokenRecord, now: Timestamp) -> Result<(), Problem> {
             Err(Problem::new(Code::TokenExpired, detail))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_unknown_tokens_of_an_address_that_waits_are_looked_up_each_second_and_no_more() {
+        let now = Instant::now();
+        let mut attempts = Attempts::new(now);
+        for _ in 0..=FREE_ATTEMPTS {
+            assert!(!attempts.must_wait(now));
+            attempts.note_wrong(now);
+        }
+        assert!(attempts.must_wait(now));
+        assert!((0..LOOKUPS).all(|_| attempts.may_look(now)));
+        assert!(!attempts.may_look(now));
+        assert!(attempts.may_look(now + Duration::from_secs(1)));
     }
 }

@@ -1,6 +1,8 @@
 //! Group commit: requests that wait at the same time share one transaction. While one commits, the next batch gathers, so nobody
-//! waits for a timer. While the store is down, requests are refused at once instead of waiting for it.
+//! waits for a timer. While the store is down, requests are refused at once instead of waiting for it, and so are those that wait
+//! when it is found to be.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,8 +21,8 @@ const WAITING: usize = 2_048;
 const MAX_EVENTS: usize = 500;
 /// Most bytes of bodies in one transaction, unless its first event alone has more.
 const MAX_BYTES: usize = 8 << 20;
-/// Longest a transaction may take; senders wait for 10 s.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Longest a transaction may take. A request that comes while one begins waits for so long, and its sender waits for 10 s.
+const LONGEST: Duration = Duration::from_secs(4);
 /// How often a store that is down is tried.
 const TRY_EVERY: Duration = Duration::from_millis(200);
 
@@ -109,7 +111,9 @@ impl Writer {
             };
             let Some(first) = first else { return };
             let batch = self.gather(first, &mut held);
-            self.write(batch).await;
+            if !self.write(batch).await {
+                self.refuse(held.take(), &stop).await;
+            }
         }
     }
 
@@ -129,15 +133,14 @@ impl Writer {
         batch
     }
 
-    async fn write(&self, batch: Vec<Waiting>) {
+    /// Writes a batch and answers it. `false`: the store is down.
+    async fn write(&self, batch: Vec<Waiting>) -> bool {
         let (events, answers): (Vec<NewEvent>, Vec<_>) = batch.into_iter().unzip();
         let appending = self.store.append_events(&events, self.clock.now());
-        let result = match tokio::time::timeout(LONGEST, appending).await {
-            Ok(result) => result,
-            Err(_) => {
-                tracing::warn!("the store did not accept webhooks in time");
-                return self.refuse(answers, NotStored::Down).await;
-            }
+        let Ok(result) = tokio::time::timeout(LONGEST, appending).await else {
+            tracing::warn!("the store did not accept webhooks in time");
+            answer_all(answers, NotStored::Down);
+            return false;
         };
         match result {
             Ok(appended) => {
@@ -146,38 +149,62 @@ impl Writer {
                     let _ = answer.send(Ok(one));
                 }
                 self.queue.wake().await;
+                true
             }
             Err(error @ StoreError::Refused(_)) if events.len() == 1 => {
                 tracing::error!(error = full_text(&error), "the store rejected an event");
-                for answer in answers {
-                    let _ = answer.send(Err(NotStored::Refused));
-                }
+                answer_all(answers, NotStored::Refused);
+                true
             }
             Err(StoreError::Refused(_)) => {
                 // One of them: each alone.
+                let mut up = true;
                 for (event, answer) in events.into_iter().zip(answers) {
-                    Box::pin(self.write(vec![(event, answer)])).await;
+                    if up {
+                        up = Box::pin(self.write(vec![(event, answer)])).await;
+                    } else {
+                        answer_all([answer], NotStored::Down);
+                    }
                 }
+                up
             }
             Err(error) => {
                 tracing::warn!(error = full_text(&error), "webhooks could not be stored");
-                self.refuse(answers, NotStored::Down).await;
+                answer_all(answers, NotStored::Down);
+                false
             }
         }
     }
 
-    /// Answers at once, and waits until the store answers again.
-    async fn refuse(&self, answers: Vec<oneshot::Sender<Result<Appended, NotStored>>>, why: NotStored) {
+    /// Refuses what waits, and goes on refusing until the store answers again.
+    async fn refuse(&mut self, held: Option<Waiting>, stop: &CancellationToken) {
         self.down.store(true, Ordering::Relaxed);
-        for answer in answers {
-            let _ = answer.send(Err(why));
-        }
-        while !matches!(tokio::time::timeout(LONGEST, self.store.ping()).await, Ok(Ok(()))) {
-            if self.receiver.is_closed() {
-                break;
+        answer_all(held.map(|(_, answer)| answer), NotStored::Down);
+        let store = Arc::clone(&self.store);
+        let up = async {
+            while !matches!(tokio::time::timeout(LONGEST, store.ping()).await, Ok(Ok(()))) {
+                tokio::time::sleep(TRY_EVERY).await;
             }
-            tokio::time::sleep(TRY_EVERY).await;
+        };
+        let mut up = pin!(up);
+        loop {
+            tokio::select! {
+                biased;
+                Some((_, answer)) = self.receiver.recv() => answer_all([answer], NotStored::Down),
+                () = &mut up => break,
+                () = stop.cancelled() => break,
+            }
         }
         self.down.store(false, Ordering::Relaxed);
     }
 }
+
+fn answer_all(answers: impl IntoIterator<Item = oneshot::Sender<Result<Appended, NotStored>>>, why: NotStored) {
+    for answer in answers {
+        let _ = answer.send(Err(why));
+    }
+}
+
+#[cfg(test)]
+#[path = "intake_tests.rs"]
+mod tests;

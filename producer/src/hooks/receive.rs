@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
@@ -16,7 +17,7 @@ use tideline_runtime::telemetry::metrics;
 use tokio::time::Instant;
 use url::form_urlencoded;
 
-use super::body::NotReceived;
+use super::body::{Held, NotReceived};
 use super::document::Document;
 use super::figures::CameOf;
 use super::intake::{Intake, NotStored};
@@ -26,6 +27,9 @@ use super::{Hook, Hooks, topic};
 use crate::gateway::address_of;
 use crate::secrets::is_same;
 
+/// A webhook that has arrived is answered within this time: what is not stored by then is answered 503, and its sender tries
+/// again. GitHub waits for 10 s, and the body may have waited for memory before.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Lines about refused webhooks of one hook are so far apart, in milliseconds.
 const LOG_EVERY_MS: u64 = 10_000;
 /// That a webhook of one hook was too large is told so often at most, in milliseconds.
@@ -158,19 +162,27 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
     let length = header(&headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
     let lengths = (length, hook.settings.max_body_bytes);
     let held = hooks.memory.receive(body, lengths, address).await;
-    if matches!(held, Err(NotReceived::Long)) {
-        hook.tell_of_large(&hooks.intake, &headers, hooks.clock.now()).await;
-    }
-    let held = held.map_err(Refused::Body)?;
+    let storing = async {
+        if matches!(held, Err(NotReceived::Long)) {
+            hook.tell_of_large(&hooks.intake, &headers, hooks.clock.now()).await;
+        }
+        store(hooks, hook, &headers, form, held.map_err(Refused::Body)?).await
+    };
+    let stored = tokio::time::timeout(ANSWER_WITHIN, storing).await;
+    stored.unwrap_or(Err(Refused::Stored(NotStored::Down)))
+}
+
+/// Verifies what has arrived, understands it, and returns when it is in the store.
+async fn store(hooks: &Hooks, hook: &Hook, headers: &HeaderMap, form: bool, held: Held) -> Result<Appended, Refused> {
     let now = hooks.clock.now();
-    if let Err(refusal) = hook.verify(&headers, &held.bytes, now).await {
+    if let Err(refusal) = hook.verify(headers, &held.bytes, now).await {
         hook.log_refusal(refusal, now);
         return Err(Refused::Unproven(refusal));
     }
     let (bytes, memory) = held.into_parts();
-    let mut event = hook.event(&headers, bytes, form, now);
+    let mut event = hook.event(headers, bytes, form, now);
     if let Some(expression) = &hook.topic {
-        topic::apply(expression, &hooks.evaluator, name, &mut event).await;
+        topic::apply(expression, &hooks.evaluator, &hook.settings.name, &mut event).await;
     }
     let stored = hooks.intake.append(event).await.map_err(Refused::Stored);
     drop(memory);
@@ -197,7 +209,7 @@ impl Hook {
 
     /// Whether the content is of a type that the hook takes; true: a form.
     fn takes(&self, headers: &HeaderMap) -> Result<bool, Refused> {
-        let forms = self.settings.provider == HookProvider::Github;
+        let forms = matches!(self.settings.provider, HookProvider::Github | HookProvider::Hmac);
         let Some(given) = header(headers, CONTENT_TYPE.as_str()) else {
             return Ok(false);
         };
@@ -215,7 +227,7 @@ impl Hook {
 
     /// What is stored of a webhook.
     pub(super) fn event(&self, headers: &HeaderMap, received: Vec<u8>, form: bool, now: Timestamp) -> NewEvent {
-        // GitHub's form has the JSON in a field.
+        // GitHub's form has the JSON in a field, and so have Slack's.
         let payload = form.then(|| {
             form_urlencoded::parse(&received)
                 .find(|(name, _)| name == "payload")

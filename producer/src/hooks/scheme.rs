@@ -6,10 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
-use tideline_config::hooks::{HookAlgorithm, HookEncoding, HookProvider, HookSettings};
+use tideline_config::hooks::{HeaderValueOf, HookAlgorithm, HookEncoding, HookProvider, HookSettings, SignedPart};
 use tideline_core::words::{Secret, Timestamp};
 
 use crate::secrets::is_same;
+
+/// Signatures of one webhook that are looked at: several, while its sender rotates its secret.
+const MAX_SIGNATURES: usize = 20;
 
 /// Why a webhook is not taken. Its sender learns nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl Refusal {
 /// What proves who sent a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Proof {
-    /// An HMAC over the body.
+    /// An HMAC over the body, and over more if its sender wants it.
     Signature(Signature),
     /// The secret itself, in this header.
     Token(String),
@@ -44,13 +47,17 @@ enum Proof {
     Standard { tolerance_ms: i64 },
 }
 
-/// An HMAC over the body, in a header.
+/// An HMAC in a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Signature {
     header: String,
     prefix: String,
     encoding: HookEncoding,
     algorithm: HookAlgorithm,
+    /// What it is made over.
+    signed: Vec<SignedPart>,
+    /// Where the time is, and how far that may be off.
+    timestamp: Option<(HeaderValueOf, i64)>,
 }
 
 /// The table. Sources: docs.github.com "Validating webhook deliveries"; docs.gitlab.com "Webhooks"; support.atlassian.com "Manage
@@ -62,8 +69,11 @@ fn proof_of(hook: &HookSettings) -> Proof {
             prefix: prefix.to_owned(),
             encoding: HookEncoding::Hex,
             algorithm,
+            signed: vec![SignedPart::Body],
+            timestamp: None,
         })
     };
+    let tolerance_ms = i64::try_from(hook.tolerance.as_millis()).unwrap_or(i64::MAX);
     match hook.provider {
         HookProvider::Github => hex("x-hub-signature-256", "sha256=", HookAlgorithm::Sha256),
         HookProvider::Bitbucket => hex("x-hub-signature", "sha256=", HookAlgorithm::Sha256),
@@ -72,14 +82,14 @@ fn proof_of(hook: &HookSettings) -> Proof {
         HookProvider::AzureDevops | HookProvider::Gerrit | HookProvider::Openchoreo => {
             Proof::Token(AUTHORIZATION.as_str().to_owned())
         }
-        HookProvider::Standard => Proof::Standard {
-            tolerance_ms: i64::try_from(hook.tolerance.as_millis()).unwrap_or(i64::MAX),
-        },
+        HookProvider::Standard => Proof::Standard { tolerance_ms },
         HookProvider::Hmac => Proof::Signature(Signature {
             header: hook.header.clone().unwrap_or_default(),
             prefix: hook.prefix.clone(),
             encoding: hook.encoding,
             algorithm: hook.algorithm,
+            signed: hook.signed.clone(),
+            timestamp: hook.timestamp.clone().map(|at| (at, tolerance_ms)),
         }),
         HookProvider::Token => Proof::Token(hook.header.clone().unwrap_or_else(|| AUTHORIZATION.as_str().to_owned())),
     }
@@ -119,18 +129,42 @@ impl Verifier {
             return Ok(());
         }
         match &self.proof {
-            Proof::Signature(scheme) => {
-                let given = header(headers, &scheme.header).ok_or(Refusal::Missing)?;
-                let given = given.strip_prefix(scheme.prefix.as_str()).ok_or(Refusal::Wrong)?;
-                let given = decode(given, scheme.encoding).ok_or(Refusal::Wrong)?;
-                self.any(|secret| is_signature(scheme.algorithm, secret.as_bytes(), &[body], &given))
-            }
+            Proof::Signature(scheme) => self.verify_signature(scheme, headers, body, now),
             Proof::Token(name) => {
                 let given = header(headers, name).ok_or(Refusal::Missing)?;
                 let given = shown(name, given).ok_or(Refusal::Wrong)?;
                 self.any(|secret| is_same(secret.as_bytes(), given.as_bytes()))
             }
             Proof::Standard { tolerance_ms } => self.verify_standard(headers, body, *tolerance_ms, now),
+        }
+    }
+
+    fn verify_signature(
+        &self,
+        scheme: &Signature,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let given = header(headers, &scheme.header).ok_or(Refusal::Missing)?;
+        let content = scheme.signed.iter().map(|part| match part {
+            SignedPart::Text(text) => Some(text.as_bytes()),
+            SignedPart::Header(of) => value(headers, of).map(str::as_bytes),
+            SignedPart::Body => Some(body),
+        });
+        let content: Vec<&[u8]> = content.collect::<Option<_>>().ok_or(Refusal::Missing)?;
+        let signatures: Vec<Vec<u8>> = given
+            .split(',')
+            .filter_map(|one| decode(one.trim().strip_prefix(scheme.prefix.as_str())?, scheme.encoding))
+            .take(MAX_SIGNATURES)
+            .collect();
+        self.any(|secret| {
+            let fits = |given: &Vec<u8>| is_signature(scheme.algorithm, secret.as_bytes(), &content, given);
+            signatures.iter().any(fits)
+        })?;
+        match &scheme.timestamp {
+            Some((of, tolerance_ms)) => in_time(value(headers, of).unwrap_or_default(), *tolerance_ms, now),
+            None => Ok(()),
         }
     }
 
@@ -149,16 +183,14 @@ impl Verifier {
         let signatures: Vec<Vec<u8>> = given
             .split(' ')
             .filter_map(|one| decode(one.strip_prefix("v1,")?, HookEncoding::Base64))
-            .take(20)
+            .take(MAX_SIGNATURES)
             .collect();
         self.any(|secret| {
             let key = standard_key(secret);
             let fits = |given: &Vec<u8>| is_signature(HookAlgorithm::Sha256, &key, &content, given);
             signatures.iter().any(fits)
         })?;
-        let seconds: i64 = moment.parse().map_err(|_| Refusal::Late)?;
-        let off = now.0.saturating_sub(seconds.saturating_mul(1_000)).saturating_abs();
-        if off > tolerance_ms { Err(Refusal::Late) } else { Ok(()) }
+        in_time(moment, tolerance_ms, now)
     }
 
     fn any(&self, fits: impl Fn(&str) -> bool) -> Result<(), Refusal> {
@@ -166,6 +198,21 @@ impl Verifier {
         let fitting = self.secrets.iter().filter(|secret| fits(secret.reveal())).count();
         if fitting > 0 { Ok(()) } else { Err(Refusal::Wrong) }
     }
+}
+
+/// Whether a moment, in seconds since 1970, is near enough.
+fn in_time(moment: &str, tolerance_ms: i64, now: Timestamp) -> Result<(), Refusal> {
+    let seconds: i64 = moment.parse().map_err(|_| Refusal::Late)?;
+    let off = now.0.saturating_sub(seconds.saturating_mul(1_000)).saturating_abs();
+    if off > tolerance_ms { Err(Refusal::Late) } else { Ok(()) }
+}
+
+/// What a header says, or one value of its list.
+fn value<'h>(headers: &'h HeaderMap, of: &HeaderValueOf) -> Option<&'h str> {
+    let whole = header(headers, &of.header)?;
+    let Some(item) = &of.item else { return Some(whole) };
+    let mut items = whole.split(',').filter_map(|one| one.trim().split_once('='));
+    items.find(|(name, _)| name == item).map(|(_, value)| value)
 }
 
 /// A header that is there and not empty.

@@ -147,3 +147,46 @@ fn a_signature_of_ones_own_form_verifies() {
         Err(Refusal::Wrong)
     );
 }
+
+/// The vector of <https://api.slack.com/authentication/verifying-requests-from-slack>.
+#[test]
+fn the_vector_of_slacks_documentation_verifies_within_five_minutes_only() {
+    let slack = "{ name: s, provider: hmac, secret: 8f742231b10e8888abcd99yyyzzz85a5, header: X-Slack-Signature, prefix: v0=, \
+                 signed: \"v0:{header:X-Slack-Request-Timestamp}:{body}\", timestamp: X-Slack-Request-Timestamp }";
+    let body = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&\
+                channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&\
+                response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&\
+                trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
+    let signature = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503";
+    let given = |moment: &str, now: i64| {
+        let pairs = [("x-slack-request-timestamp", moment), ("x-slack-signature", signature)];
+        verdict(slack, &pairs, body, Timestamp(now))
+    };
+    let at = 1_531_420_618_000;
+    assert_eq!(given("1531420618", at), Ok(()));
+    assert_eq!(given("1531420618", at + 300_000), Ok(()));
+    assert_eq!(given("1531420618", at + 301_000), Err(Refusal::Late));
+    assert_eq!(given("1531420619", at), Err(Refusal::Wrong), "the time is signed");
+    assert_eq!(given("", at), Err(Refusal::Missing));
+}
+
+/// As of <https://docs.stripe.com/webhooks#verify-manually>: a list with the time and, while a secret is rotated, two signatures.
+#[test]
+fn a_signature_in_a_list_with_its_time_verifies() {
+    let stripe = "{ name: s, provider: hmac, secret: whsec_test, header: Stripe-Signature, prefix: v1=, \
+                  signed: \"{header:Stripe-Signature:t}.{body}\", timestamp: \"Stripe-Signature:t\" }";
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(b"whsec_test").unwrap();
+    mac.update(b"1600000000.{}");
+    let fits = hex::encode(mac.finalize().into_bytes());
+    let given = |header: String, now: i64| verdict(stripe, &[("stripe-signature", &header)], "{}", Timestamp(now));
+    let (at, other) = (1_600_000_000_000, "00".repeat(32));
+    assert_eq!(given(format!("t=1600000000,v1={fits},v0={other}"), at), Ok(()));
+    assert_eq!(given(format!("t=1600000000,v1={other},v1={fits}"), at), Ok(()));
+    assert_eq!(given(format!("t=1600000000,v0={fits}"), at), Err(Refusal::Wrong));
+    assert_eq!(given(format!("t=1600000001,v1={fits}"), at), Err(Refusal::Wrong));
+    assert_eq!(
+        given(format!("t=1600000000,v1={fits}"), at + 301_000),
+        Err(Refusal::Late)
+    );
+    assert_eq!(given(format!("v1={fits}"), at), Err(Refusal::Missing));
+}

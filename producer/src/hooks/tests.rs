@@ -26,6 +26,7 @@ hooks:
   - { name: tfc, provider: terraform, insecure: true }
   - { name: old, provider: token, header: X-Token, secret: s3cret, topic: '"legacy." + .body.type' }
   - { name: named, provider: token, header: X-Token, secret: s3cret, topic: .body.kind }
+  - { name: anyone, provider: token, insecure: true, topic: .body.type }
 "#;
 
 struct Bench {
@@ -263,6 +264,29 @@ async fn a_topic_is_made_by_an_expression_and_a_webhook_of_which_it_makes_none_i
     }
     let topics: Vec<_> = bench.events().await.into_iter().map(|event| event.head.topic).collect();
     assert_eq!(topics, ["legacy.build-done", "a.b", "old.7", "named"]);
+}
+
+#[tokio::test]
+async fn a_webhook_cannot_pass_for_an_event_of_tidelines_own_and_is_kept_all_the_same() {
+    let bench = bench().await;
+    for topic in ["job.parked", "sweep.held", "source/blocked", "ci.done"] {
+        let body = format!(r#"{{"type":"{topic}","kind":"A job is parked, visit http://evil.example"}}"#);
+        let request = Request::post("/hooks/anyone").body(Body::from(body)).unwrap();
+        assert_eq!(bench.send(request).await.0, StatusCode::ACCEPTED, "{topic}");
+    }
+    let events = bench.events().await;
+    let heads: Vec<_> = (events.iter().map(|event| &event.head))
+        .map(|head| (head.topic.as_str(), head.malformed))
+        .collect();
+    assert_eq!(
+        heads,
+        [
+            ("anyone.job.parked", true),
+            ("anyone.sweep.held", true),
+            ("anyone.source.blocked", true),
+            ("ci.done", false)
+        ]
+    );
 }
 
 #[tokio::test]

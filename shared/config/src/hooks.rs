@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::Examined;
 use super::reader::{Section, Spec};
-use tideline_core::rules::check_topic;
+use super::signed::read_signed_content;
+use tideline_core::rules::{check_topic, is_own_topic, own_topic_refusal, topic_word};
 use tideline_core::words::Secret;
+
+pub use super::signed::{HeaderValueOf, SignedPart};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -58,7 +61,7 @@ pub enum HookProvider {
     Openchoreo,
     /// Standard Webhooks.
     Standard,
-    /// Anything that signs its body with HMAC.
+    /// Anything that signs with HMAC.
     Hmac,
     /// Anything that shows a constant header.
     Token,
@@ -181,7 +184,11 @@ pub struct HookSettings {
     pub algorithm: HookAlgorithm,
     /// `encoding` of `hmac`.
     pub encoding: HookEncoding,
-    /// `tolerance` of `standard`: how far its timestamp may be off, default 5 min.
+    /// `signed` of `hmac`: what the signature is made over, default the body.
+    pub signed: Vec<SignedPart>,
+    /// `timestamp` of `hmac`: where the time of a webhook is.
+    pub timestamp: Option<HeaderValueOf>,
+    /// `tolerance` of `standard` and `hmac`: how far the timestamp may be off, default 5 min.
     pub tolerance: Duration,
     /// `repair` of `github`: where deliveries that never arrived are taken from.
     pub repair: Option<RepairSettings>,
@@ -243,13 +250,18 @@ pub(super) fn read_hooks(root: &Section<'_>) -> Vec<HookSettings> {
 
 fn read_name(hook: &Section<'_>) -> String {
     let range = "letters, digits, `-`, `_`, `.`; at most 63";
-    let doc = "Unique name, and part of the URL.";
+    let doc = "Unique name, part of the URL, and first word of the topics. It must not be one of the words that topics of Tideline's own \
+               events begin with: `cycle`, `drift`, `hook`, `job`, `source`, `subscription`, `sweep`, `sync`.";
     let name = hook.required_parsed("name", "text", range, doc, &|text| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if !text.is_empty() && text.len() <= 63 && text.chars().all(allowed) {
-            Ok(text.to_owned())
-        } else {
+        if text.is_empty() || text.len() > 63 || !text.chars().all(allowed) {
             Err("must be 1 to 63 letters, digits, `-`, `_` or `.`".to_owned())
+        } else if matches!(text, "." | "..") {
+            Err("must not be `.` or `..`: no URL has such a segment".to_owned())
+        } else if is_own_topic(&topic_word(text)) {
+            Err(own_topic_refusal())
+        } else {
+            Ok(text.to_owned())
         }
     });
     name.unwrap_or_default()
@@ -257,7 +269,7 @@ fn read_name(hook: &Section<'_>) -> String {
 
 fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
     let words = PROVIDERS.map(|(word, _)| word);
-    let doc = "The sender. `standard`: Standard Webhooks. `hmac`: any other HMAC signature of the body. `token`: a \
+    let doc = "The sender. `standard`: Standard Webhooks. `hmac`: any other HMAC signature. `token`: a \
                constant header, or the password of basic authentication.";
     let word = hook.choice("provider", None, &words, doc);
     let provider = PROVIDERS
@@ -267,12 +279,15 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
     let (secrets, stored_secret) = read_secrets(hook);
     let own = hook.variant(word, "hmac", read_signed);
     let own = hook.variant(word, "token", read_shown).or(own).unwrap_or_default();
-    let tolerance = hook.variant(word, "standard", |hook| {
-        let doc = "Maximum difference between a webhook's timestamp and the current time.";
-        hook.duration("tolerance", SECONDS(300), SECONDS(1)..=DAY, doc)
-    });
+    let tolerance = hook.variant(word, "standard", read_tolerance);
     let doc = "A random path segment that cannot be guessed: `/hooks/NAME/ID`.";
     let path_id = hook.optional_secret("path_id", doc);
+    if path_id.as_ref().is_some_and(|id| !is_segment(id.reveal())) {
+        hook.fail(
+            "path_id",
+            format!("must be one segment of a URL: letters, digits and {SEGMENT}, and not `.` or `..`"),
+        );
+    }
     let repair = hook.variant(word, "github", |hook| {
         let doc = "Fetches deliveries that never arrived from GitHub's list of deliveries.";
         hook.optional_section("repair", doc, read_repair)
@@ -298,11 +313,22 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
         prefix: own.prefix,
         algorithm: own.algorithm,
         encoding: own.encoding,
-        tolerance: tolerance.unwrap_or(SECONDS(300)),
+        signed: own.signed,
+        timestamp: own.timestamp,
+        tolerance: tolerance.unwrap_or(own.tolerance),
         repair: repair.flatten().flatten(),
     };
     hook.examine(Examined::Hook(&settings));
     Some(settings)
+}
+
+/// What a segment of a path has beside letters and digits. RFC 3986 section 3.3.
+const SEGMENT: &str = "-._~!$&'()*+,;=:@";
+
+/// Whether a text can be asked for as one segment of a path, written as it is. An empty one has a problem of its own.
+fn is_segment(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || SEGMENT.contains(c);
+    text.chars().all(allowed) && !matches!(text, "." | "..")
 }
 
 /// No topic begins with a dot, as paths of jq do.
@@ -312,6 +338,7 @@ fn read_topic(text: &str) -> Result<HookTopic, String> {
         return Err("must not be empty".to_owned());
     }
     Ok(match check_topic(text) {
+        Ok(()) if is_own_topic(text) => return Err(own_topic_refusal()),
         Ok(()) if !text.starts_with('.') => HookTopic::Constant(text.to_owned()),
         _ => HookTopic::Expression(text.to_owned()),
     })
@@ -362,6 +389,9 @@ struct OwnSender {
     algorithm: HookAlgorithm,
     encoding: HookEncoding,
     id_header: Option<String>,
+    signed: Vec<SignedPart>,
+    timestamp: Option<HeaderValueOf>,
+    tolerance: Duration,
 }
 
 impl Default for OwnSender {
@@ -372,6 +402,9 @@ impl Default for OwnSender {
             algorithm: HookAlgorithm::Sha256,
             encoding: HookEncoding::Hex,
             id_header: None,
+            signed: vec![SignedPart::Body],
+            timestamp: None,
+            tolerance: SECONDS(300),
         }
     }
 }
@@ -384,9 +417,15 @@ fn read_id_header(hook: &Section<'_>) -> Option<String> {
     )
 }
 
+fn read_tolerance(hook: &Section<'_>) -> Duration {
+    let doc = "Maximum difference between a webhook's timestamp and the current time.";
+    hook.duration("tolerance", SECONDS(300), SECONDS(1)..=DAY, doc)
+}
+
 fn read_signed(hook: &Section<'_>) -> OwnSender {
     let header = hook.required_header("header", "The header with the signature.");
-    let doc = "Text before the signature in the header, such as `sha256=`.";
+    let doc = "Text before the signature in the header, such as `sha256=`. Of a list such as `t=1,v1=2` what begins with it is the \
+               signature.";
     let prefix = hook.optional_text("prefix", "none", doc).unwrap_or_default();
     let hash = hook.choice(
         "algorithm",
@@ -396,6 +435,7 @@ fn read_signed(hook: &Section<'_>) -> OwnSender {
     );
     let doc = "Encoding of the signature.";
     let written = hook.choice("encoding", Some("hex"), &["hex", "base64"], doc);
+    let (signed, timestamp) = read_signed_content(hook);
     OwnSender {
         header: Some(header),
         prefix,
@@ -410,6 +450,9 @@ fn read_signed(hook: &Section<'_>) -> OwnSender {
             HookEncoding::Hex
         },
         id_header: read_id_header(hook),
+        signed,
+        timestamp,
+        tolerance: read_tolerance(hook),
     }
 }
 
@@ -432,8 +475,11 @@ fn read_secrets(hook: &Section<'_>) -> (Vec<Secret>, bool) {
     let doc = "`tideline hooks register` generates the secret and keeps it in the store, sealed with `secret_key`, so \
                the configuration needs none.";
     let stored = hook.flag("stored_secret", false, doc);
-    if stored && (insecure || secret.is_some()) {
-        hook.fail("stored_secret", "must not be true together with secret or insecure");
+    if stored && (insecure || secret.is_some() || next.is_some()) {
+        hook.fail(
+            "stored_secret",
+            "must not be true together with secret, next_secret or insecure",
+        );
     }
     if insecure && (secret.is_some() || next.is_some()) {
         hook.fail(
@@ -449,3 +495,8 @@ fn read_secrets(hook: &Section<'_>) -> (Vec<Secret>, bool) {
     let given = secret.into_iter().chain(next);
     (given.filter(|secret| !secret.reveal().is_empty()).collect(), stored)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+#[path = "hooks_tests.rs"]
+mod tests;

@@ -24,6 +24,7 @@ mod reference;
 mod resource;
 mod schema;
 pub mod settings;
+mod signed;
 mod source;
 pub mod subscriptions;
 mod targets;

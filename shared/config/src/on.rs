@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tideline_core::rules::TopicGlob;
+use tideline_core::rules::{TopicGlob, is_own_topic, own_topic_refusal};
 
 use super::reader::{Section, Spec, unknown};
 use super::resource::placeholders;
@@ -130,6 +130,8 @@ fn read_fetch(fetch: &Section<'_>, values: &BTreeMap<String, String>, topics: &[
     let globs: Vec<TopicGlob> = topics.iter().filter_map(|topic| topic.parse().ok()).collect();
     if topic.contains('*') || topic.parse::<TopicGlob>().is_err() {
         fetch.fail("topic", "must be a topic, without `*`");
+    } else if is_own_topic(&topic) {
+        fetch.fail("topic", own_topic_refusal());
     } else if globs.iter().any(|glob| glob.matches(&topic)) {
         fetch.fail(
             "topic",

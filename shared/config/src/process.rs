@@ -162,7 +162,8 @@ fn read_expressions(expressions: &Section<'_>) -> ExpressionSettings {
     let memory_bytes = expressions.size("memory", default.memory_bytes, 64 << 20..=64 << 30, doc);
     let doc = "Stack size of each child, which limits how deeply a value can be nested.";
     let stack_bytes = expressions.size("stack", default.stack_bytes, 1 << 20..=1 << 30, doc);
-    let doc = "Time limit for the expressions evaluated on one webhook or event. Expressions on a page are limited by \
+    let doc = "Time limit for one expression on one webhook or event, from when it has a child process. What takes longer is \
+         tried again on its ladder; waiting for a child is no failed attempt. Expressions on a page are limited by \
          `page_timeout`.";
     let timeout = expressions.duration("timeout", default.timeout, MS(10)..=SECONDS(300), doc);
     ExpressionSettings {

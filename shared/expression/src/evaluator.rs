@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::child;
@@ -36,7 +36,7 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Stack of a child in bytes.
     pub stack_bytes: u64,
-    /// How long [`Evaluator::evaluate`] takes at most.
+    /// How long [`Evaluator::evaluate`] takes at most once it has a child; for so long it waits for one.
     pub timeout: Duration,
     /// Outputs of one program.
     pub max_outputs: u32,
@@ -69,7 +69,7 @@ pub enum EvaluateError {
     /// Too many inputs exceed the limits of memory or stack.
     #[error("the expressions crash the processes that evaluate them: {0}")]
     Exceeded(&'static str),
-    /// No child could be started, or the threads are busy. May work later.
+    /// No child could be started, or all of them are busy. May work later.
     #[error("expressions cannot be evaluated right now")]
     Unavailable(#[source] io::Error),
     /// The input is not JSON.
@@ -78,6 +78,14 @@ pub enum EvaluateError {
     /// The expression failed on this input.
     #[error("{0}")]
     Failed(String),
+}
+
+impl EvaluateError {
+    /// Whether it may work another time: perhaps nothing is wrong with the expression and its input.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Unavailable(_))
+    }
 }
 
 enum Place {
@@ -125,10 +133,16 @@ impl Evaluator {
         Self { limits, place, permits }
     }
 
-    /// All outputs of one expression on one JSON text.
+    /// How long [`Evaluator::evaluate`] takes at most, the wait for a child and all.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.limits.timeout * 2
+    }
+
+    /// All outputs of one expression on one JSON text. The wait for a child does not count as its time.
     ///
     /// # Errors
-    /// The input is not JSON, the expression fails on it, or a limit is exceeded.
+    /// The input is not JSON, the expression fails on it, a limit is exceeded, or no child can be had.
     pub async fn evaluate(&self, expression: &Expression, input: &str) -> Result<Vec<Value>, EvaluateError> {
         let program = match expression {
             Expression::Text(text) => return Ok(vec![Value::from(text.as_str())]),
@@ -147,7 +161,9 @@ impl Evaluator {
             max_outputs: self.limits.max_outputs,
             max_bytes: self.limits.max_output_bytes,
         };
-        let outcomes = self.batch(batch, self.limits.timeout).await?;
+        let timeout = self.limits.timeout;
+        let permit = self.permit(Instant::now() + timeout).await?;
+        let outcomes = self.run(permit, batch, Instant::now() + timeout, timeout).await?;
         match outcomes.into_iter().flatten().next() {
             Some(Outcome::Values(texts) | Outcome::Elements(texts)) => {
                 let values = texts.iter().map(|text| serde_json::from_str(text));
@@ -170,9 +186,30 @@ impl Evaluator {
             return Ok(Vec::new());
         }
         let deadline = Instant::now() + timeout;
+        let permit = self.permit(deadline).await?;
+        self.run(permit, batch, deadline, timeout).await
+    }
+
+    /// The right to one child. Whoever waits for it in vain knows nothing of its own expressions.
+    async fn permit(&self, until: Instant) -> Result<SemaphorePermit<'_>, EvaluateError> {
+        let unavailable = |why: &str| EvaluateError::Unavailable(io::Error::other(why));
+        match tokio::time::timeout_at(until, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(unavailable("nothing is evaluated any more")),
+            Err(_) => Err(unavailable(
+                "all processes for expressions are busy (expressions.processes)",
+            )),
+        }
+    }
+
+    async fn run(
+        &self,
+        _permit: SemaphorePermit<'_>,
+        batch: Batch,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Vec<Vec<Outcome>>, EvaluateError> {
         let run = async {
-            let closed = |error| EvaluateError::Unavailable(io::Error::other(error));
-            let _permit = self.permits.acquire().await.map_err(closed)?;
             match &self.place {
                 Place::Processes { program, idle } => self.in_processes(program, idle, batch, deadline).await,
                 Place::Threads(threads) => self.on_threads(threads, batch).await,

@@ -105,6 +105,27 @@ async fn an_endless_expression_is_ended_and_the_next_one_is_evaluated() {
 }
 
 #[tokio::test]
+async fn an_expression_that_waits_for_a_child_is_not_taken_for_one_that_takes_too_long() {
+    let timeout = Duration::from_secs(4);
+    let evaluator = evaluator(Limits {
+        processes: 1,
+        timeout,
+        ..Limits::default()
+    });
+    let endless = batch("def f: f; f", Take::All, &["1"]);
+    let (slow, behind) = tokio::join!(
+        evaluator.batch(endless, timeout + timeout / 4),
+        values(&evaluator, ". + 1", "1")
+    );
+    assert!(matches!(slow.unwrap_err(), EvaluateError::TimedOut(_)));
+    let behind = behind.unwrap_err();
+    assert!(matches!(behind, EvaluateError::Unavailable(_)), "{behind}");
+    let endless = batch("def f: f; f", Take::All, &["1"]);
+    let (_, behind) = tokio::join!(evaluator.batch(endless, timeout / 2), values(&evaluator, ". + 1", "1"));
+    assert_eq!(behind.unwrap(), [json!(2)], "its own time begins when it has the child");
+}
+
+#[tokio::test]
 async fn endless_output_ends_at_the_limit() {
     let evaluator = evaluator(limits());
     let outcomes = evaluator

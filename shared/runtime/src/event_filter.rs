@@ -11,9 +11,12 @@ pub struct EventFilter(Expression);
 /// Why a filter says nothing of an event.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// Another time it may.
+    /// It was not evaluated: nothing can be now.
     #[error("the filter cannot be evaluated right now")]
     Unavailable(#[source] EvaluateError),
+    /// It took too long. On a machine that is less busy it may not.
+    #[error("filter: {0}")]
+    TimedOut(EvaluateError),
     /// It never will.
     #[error("filter: {0}")]
     Failed(String),
@@ -39,6 +42,7 @@ impl EventFilter {
                 .first()
                 .is_some_and(|value| !value.is_null() && *value != serde_json::Value::Bool(false))),
             Err(error @ EvaluateError::Unavailable(_)) => Err(FilterError::Unavailable(error)),
+            Err(error @ EvaluateError::TimedOut(_)) => Err(FilterError::TimedOut(error)),
             Err(error) => Err(FilterError::Failed(error.to_string())),
         }
     }

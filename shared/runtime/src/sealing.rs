@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tideline_core::words::Secret;
 
@@ -43,6 +44,8 @@ pub enum SealingError {
 #[derive(Default)]
 pub struct Sealer {
     keys: Vec<LessSafeKey>,
+    /// Made of the first one.
+    digests: Option<hmac::Key>,
 }
 
 impl fmt::Debug for Sealer {
@@ -62,9 +65,13 @@ impl Sealer {
             return Ok(Self::default());
         }
         let keys = text.split(',').map(|key| parse_key(key.trim()));
-        Ok(Self {
-            keys: keys.collect::<Result<_, _>>()?,
-        })
+        let keys: Vec<[u8; KEY_BYTES]> = keys.collect::<Result<_, _>>()?;
+        let digests = keys.first().map(|key| {
+            let own = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"tideline digests");
+            hmac::Key::new(hmac::HMAC_SHA256, own.as_ref())
+        });
+        let keys = keys.iter().map(sealing_key).collect::<Result<_, _>>()?;
+        Ok(Self { keys, digests })
     }
 
     /// Whether there is a key.
@@ -93,6 +100,13 @@ impl Sealer {
         Ok(format!("{VERSION}{}", STANDARD.encode([&nonce[..], &sealed].concat())))
     }
 
+    /// Tells a text from another one without telling what it is; none: there is no key.
+    #[must_use]
+    pub fn digest(&self, text: &str) -> Option<String> {
+        let digest = hmac::sign(self.digests.as_ref()?, text.as_bytes());
+        Some(STANDARD.encode(digest))
+    }
+
     /// Opens what was sealed for this purpose.
     ///
     /// # Errors
@@ -116,10 +130,14 @@ impl Sealer {
     }
 }
 
-fn parse_key(text: &str) -> Result<LessSafeKey, SealingError> {
+fn parse_key(text: &str) -> Result<[u8; KEY_BYTES], SealingError> {
     let bytes = hex::decode(text).or_else(|_| STANDARD.decode(text));
-    let bytes = bytes.ok().filter(|bytes| bytes.len() == KEY_BYTES);
-    let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes.ok_or(SealingError::BadKey)?);
+    let bytes = bytes.map_err(|_| SealingError::BadKey)?;
+    bytes.try_into().map_err(|_| SealingError::BadKey)
+}
+
+fn sealing_key(bytes: &[u8; KEY_BYTES]) -> Result<LessSafeKey, SealingError> {
+    let key = UnboundKey::new(&CHACHA20_POLY1305, bytes);
     Ok(LessSafeKey::new(key.map_err(|_| SealingError::BadKey)?))
 }
 
@@ -151,6 +169,15 @@ mod tests {
             Err(SealingError::WrongKey)
         );
         assert_ne!(sealer(HEX).seal("subscription a", &secret).unwrap(), sealed);
+    }
+
+    #[test]
+    fn a_digest_tells_texts_apart_and_needs_the_key() {
+        let digest = |keys: &str, text: &str| sealer(keys).digest(text).unwrap();
+        assert_eq!(digest(HEX, "a"), digest(HEX, "a"));
+        assert_ne!(digest(HEX, "a"), digest(HEX, "b"));
+        assert_ne!(digest(HEX, "a"), digest(OTHER, "a"));
+        assert_eq!(Sealer::default().digest("a"), None);
     }
 
     #[test]

@@ -17,9 +17,9 @@ pub struct OperatorAct {
     pub deed: Deed,
     /// Who does it.
     pub actor: Actor,
-    /// Only if the record has this version ([`SourceVersion`](tideline_core::rules::SourceVersion),
+    /// Only if the record has one of these versions ([`SourceVersion`](tideline_core::rules::SourceVersion),
     /// [`JobVersion`](tideline_core::rules::JobVersion)).
-    pub expected: Option<String>,
+    pub expected: Option<Vec<String>>,
     /// Only once for this key of this actor.
     pub idempotency: Option<Idempotency>,
     /// Why, in the words of who does it; kept in the audit log.
@@ -108,6 +108,11 @@ pub enum Deed {
     },
     /// Puts an event into the log once more, as if it had come again.
     ReplayEvent(EventSequence),
+    /// Puts events of a program of Backstage's event bus into the log. Only noted, and not for each event.
+    PublishEvents {
+        /// The topic of the event that is noted.
+        topic: String,
+    },
     /// Writes entities of a push source. Only noted: the entities are written by
     /// [`DeltaStore::write_deltas`](super::DeltaStore::write_deltas), because one record for each of them would be a second log.
     PushEntities {
@@ -189,6 +194,7 @@ impl Deed {
             Self::CommandTarget { command, .. } => command.name(),
             Self::ActOnSubscription { act, .. } => act.name(),
             Self::ReplayEvent(_) => "events.replay",
+            Self::PublishEvents { .. } => "events.publish",
             Self::PushEntities { .. } => "entities.push",
             Self::RetryJob { .. } => "jobs.retry",
             Self::CancelJob { .. } => "jobs.cancel",
@@ -211,6 +217,7 @@ impl Deed {
             Self::CommandTarget { target, .. } => target.clone(),
             Self::ActOnSubscription { subscription, .. } => subscription.clone(),
             Self::ReplayEvent(event) => event.to_string(),
+            Self::PublishEvents { topic } => topic.clone(),
             Self::PushEntities { source, .. } => source.clone(),
             Self::RetryJob { job, .. } | Self::CancelJob { job } => job.to_string(),
             Self::Enqueue(jobs) => match jobs.as_slice() {

@@ -114,10 +114,10 @@ impl StoreError {
         what: &'static str,
         name: &str,
         version: &str,
-        expected: Option<&str>,
+        expected: Option<&[String]>,
     ) -> Result<(), StoreError> {
         match expected {
-            Some(expected) if expected != version => Err(Self::Changed {
+            Some(expected) if !expected.iter().any(|one| one == version) => Err(Self::Changed {
                 what,
                 name: name.to_owned(),
             }),

@@ -98,7 +98,7 @@ pub(super) fn other_kind(spec: &SubscriptionSpec) -> StoreError {
 }
 
 /// Whether the subscription is the one that was read. Without one, whoever expects one is told that there is none.
-pub(super) fn expect(record: &SubscriptionRecord, expected: Option<&str>) -> Result<(), StoreError> {
+pub(super) fn expect(record: &SubscriptionRecord, expected: Option<&[String]>) -> Result<(), StoreError> {
     let version = tideline_core::rules::subscription_version(record);
     StoreError::expect("subscription", &record.name, &version, expected)
 }

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::{
-    EventBounds, EventFilter, EventPage, EventReading, EventStart, Exchanged, StoreError, SubscriptionCommand,
+    EventBounds, EventFilter, EventPage, EventReading, EventStart, Exchanged, Notice, StoreError, SubscriptionCommand,
 };
 use tideline_core::rules::EventRetention;
 use tideline_core::words::{
-    Appended, DeadLetter, DeliveryId, EventOutcome, EventRecord, EventSequence, NewEvent, SettleEvent,
+    Appended, DeadLetter, DeliveryId, EventHead, EventOutcome, EventRecord, EventSequence, NewEvent, SettleEvent,
     SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken, TakenChanges, Timestamp,
 };
 
@@ -94,6 +94,13 @@ pub trait SubscriptionStore: Send + Sync {
         let exchanged = self.exchange_events(name, settlements, None, now).await?;
         Ok(exchanged.settled)
     }
+
+    /// The newest event that people were told of by a subscription, or would have been again, on this topic and about this key.
+    async fn find_notice(&self, name: &str, topic: &str, key: &str) -> Answer<Option<Notice>>;
+
+    /// Notes that people were told of an event by a subscription, or would have been again; forgets what is older than
+    /// `forget_before`. `NotFound`: there is no such subscription.
+    async fn note_notice(&self, name: &str, event: &EventHead, forget_before: Timestamp) -> Answer<()>;
 
     /// Events that were given up, after a place. At most `limit` (1 to 1,000).
     async fn list_dead_letters(&self, name: &str, after: EventSequence, limit: u32) -> Answer<Vec<DeadLetter>>;

@@ -47,6 +47,6 @@ pub use seams::*;
 pub use search_seam::{ChangeSearch, FoundChanges, FoundNames, NamePattern, NameSearch, SearchStore};
 pub use sessions::{Person, Session, SessionStore};
 pub use sibling_seam::{Sibling, SiblingStore, SiblingsCommitted};
-pub use subscriptions::{Exchanged, SubscriptionCommand};
+pub use subscriptions::{Exchanged, Notice, SubscriptionCommand};
 pub use target_seams::{TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetSettled, TargetStore};
 pub use versions::{Version, VersionStore};

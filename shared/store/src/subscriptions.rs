@@ -34,6 +34,15 @@ pub enum SubscriptionCommand {
     Replay(EventStart),
 }
 
+/// The newest event that people were told of, on one topic and about one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The event.
+    pub sequence: EventSequence,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
 /// What came of ending hand-outs and of handing out.
 #[derive(Clone, Debug, Default)]
 pub struct Exchanged {

@@ -175,13 +175,29 @@ pub(crate) fn settings() -> SubscriptionSettings {
     }
 }
 
+async fn sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("t.db").display());
+    (Arc::new(SqliteStore::open_owned(&url, "test").await.unwrap()), folder)
+}
+
 impl Stage {
     /// On SQLite, with so many workers.
     pub(crate) async fn start(settings: SubscriptionSettings, workers: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("t.db").display());
-        let store = Arc::new(SqliteStore::open_owned(&url, "test").await.unwrap());
+        let (store, folder) = sqlite().await;
         Self::on(store, Arc::new(InProcessQueue::default()), settings, workers, folder).await
+    }
+
+    /// On SQLite, with one worker whose expressions have these limits.
+    pub(crate) async fn evaluating(settings: SubscriptionSettings, limits: Limits) -> Self {
+        let (store, folder) = sqlite().await;
+        Self::with(
+            store,
+            Arc::new(InProcessQueue::default()),
+            settings,
+            (1, limits),
+            folder,
+        )
     }
 
     pub(crate) async fn on(
@@ -189,6 +205,16 @@ impl Stage {
         queue: Arc<dyn Queue>,
         settings: SubscriptionSettings,
         workers: usize,
+        folder: tempfile::TempDir,
+    ) -> Self {
+        Self::with(store, queue, settings, (workers, Limits::default()), folder)
+    }
+
+    fn with(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        settings: SubscriptionSettings,
+        (workers, limits): (usize, Limits),
         folder: tempfile::TempDir,
     ) -> Self {
         let runtime = Runtime::new(Arc::new(SystemClock));
@@ -200,7 +226,7 @@ impl Stage {
                 clock: Arc::new(SystemClock),
                 settings: settings.clone(),
                 sealer: Arc::clone(&sealer),
-                evaluator: Arc::new(Evaluator::new(Limits::default())),
+                evaluator: Arc::new(Evaluator::new(limits)),
                 public_url: Some("https://tideline.example.com".parse().unwrap()),
             };
             Pusher::start(parts, &runtime).unwrap();

@@ -156,9 +156,7 @@ async fn a_rule_that_fails_on_every_event_is_shown_and_holds_up_no_other() {
     }
     // Each of the events has a job that tells of it.
     let all = EventFilter::default();
-    let events = stage
-        .store
-        .list_events_after(EventSequence(0), &all, 1_000);
+    let events = stage.store.list_events_after(EventSequence(0), &all, 1_000);
     let events = events.await.unwrap().events.into_iter().map(|event| event.head);
     let failed: Vec<_> = events.filter(|head| head.topic == "ci.thing.changed").collect();
     assert_eq!(failed.len(), 3);

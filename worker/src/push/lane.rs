@@ -9,7 +9,7 @@ use tideline_core::full_text;
 use tideline_core::rules::LadderStep;
 use tideline_core::words::{
     EventOutcome, EventRecord, EventSequence, PushSpec, SettleEvent, SubscriptionRecord, TakeEvents, Taken, TakenEvent,
-    Timestamp,
+    Timestamp, Verdict,
 };
 use tideline_runtime::event_filter::{EventFilter, FilterError};
 use tideline_runtime::push_target::PushTarget;
@@ -69,7 +69,7 @@ impl Lane {
     pub(super) fn new(sending: Arc<Sending>) -> Self {
         Self {
             in_flight: sending.push.in_flight.max(1),
-            lease: sending.pusher.parts.settings.timeout * 2 + LEASE_MARGIN,
+            lease: sending.longest() + sending.pusher.parts.settings.timeout + LEASE_MARGIN,
             sending,
         }
     }
@@ -281,12 +281,12 @@ impl Sending {
     ) {
         let mut failed = false;
         for taken in group {
-            let in_time = Instant::now() + self.pusher.parts.settings.timeout <= until;
+            let in_time = Instant::now() + self.longest() <= until;
             let sequence = taken.event.head.sequence;
             let (outcome, gone) = if failed || !in_time {
                 (EventOutcome::Untried, false)
             } else {
-                self.send_one(&taken.event, taken.attempt).await
+                self.send_one(&taken.event, taken.attempt, until).await
             };
             failed |= matches!(outcome, EventOutcome::Again { .. } | EventOutcome::Untried);
             let done = Done {
@@ -301,28 +301,29 @@ impl Sending {
         }
     }
 
-    async fn send_one(&self, event: &EventRecord, attempt: u32) -> (EventOutcome, bool) {
+    /// How long the filter and a request take together at most.
+    fn longest(&self) -> Duration {
         let parts = &self.pusher.parts;
-        if let Some(filter) = &self.filter {
-            match filter.wants(&parts.evaluator, event).await {
-                Ok(true) => {}
-                Ok(false) => return (EventOutcome::Skipped, false),
-                Err(FilterError::Failed(error)) => {
-                    let error = format!("filter: {error}");
-                    return (EventOutcome::Dead { error }, false);
-                }
-                Err(error @ FilterError::Unavailable(_)) => {
-                    tracing::warn!(subscription = self.name, error = full_text(&error), "events wait");
-                    let due_at = self.now().plus(UNAVAILABLE);
-                    return (EventOutcome::Again { due_at, error: None }, false);
-                }
-            }
+        let filtering = (self.filter.as_ref()).map_or(Duration::ZERO, |_| parts.evaluator.longest());
+        filtering + parts.settings.timeout
+    }
+
+    async fn send_one(&self, event: &EventRecord, attempt: u32, until: Instant) -> (EventOutcome, bool) {
+        if let Some(filter) = &self.filter
+            && let Some(outcome) = self.not_wanted(filter, event, attempt, until).await
+        {
+            return (outcome, false);
         }
         let Some(message) = self.message(event).await else {
             return (EventOutcome::Skipped, false);
         };
         match self.pusher.sender.send(&self.target, &message).await {
-            Answer::Accepted => (EventOutcome::Acked, false),
+            Answer::Accepted => {
+                if self.push.format.is_for_people() {
+                    sentence::note(&*self.pusher.parts.store, &self.name, &event.head).await;
+                }
+                (EventOutcome::Acked, false)
+            }
             Answer::Gone => {
                 let again = EventOutcome::Again {
                     due_at: self.now(),
@@ -331,6 +332,41 @@ impl Sending {
                 (again, true)
             }
             Answer::Failed { error, not_before } => (self.after_failure(error, attempt, not_before), false),
+        }
+    }
+
+    /// What becomes of an event that is not to be sent, or not now; none: it is wanted. As long as expressions cannot be
+    /// evaluated the event waits here until `until`: that is no failed attempt.
+    async fn not_wanted(
+        &self,
+        filter: &EventFilter,
+        event: &EventRecord,
+        attempt: u32,
+        until: Instant,
+    ) -> Option<EventOutcome> {
+        let stop = self.pusher.runtime.stop();
+        loop {
+            match filter.wants(&self.pusher.parts.evaluator, event).await {
+                Ok(true) => return None,
+                Ok(false) => return Some(EventOutcome::Skipped),
+                Err(error @ FilterError::Failed(_)) => {
+                    let error = error.to_string();
+                    return Some(EventOutcome::Dead { error });
+                }
+                Err(error @ FilterError::TimedOut(_)) => {
+                    return Some(self.after_failure(error.to_string(), attempt, None));
+                }
+                Err(error @ FilterError::Unavailable(_)) => {
+                    tracing::warn!(subscription = self.name, error = full_text(&error), "events wait");
+                }
+            }
+            if Instant::now() + UNAVAILABLE + self.longest() > until {
+                return Some(EventOutcome::Untried);
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Some(EventOutcome::Untried),
+                () = tokio::time::sleep(UNAVAILABLE) => {}
+            }
         }
     }
 
@@ -346,13 +382,17 @@ impl Sending {
         }
     }
 
-    /// What is sent of an event; none: people have been told of this.
+    /// What is sent of an event; none: people have been told of this, or are not told of such events.
     async fn message(&self, event: &EventRecord) -> Option<Message> {
         if !self.push.format.is_for_people() {
             return Some(message::of_event(event));
         }
         let parts = &self.pusher.parts;
-        if sentence::was_told(parts.store.as_ref(), &event.head).await {
+        if event.head.verdict != Verdict::Own {
+            return None;
+        }
+        if sentence::was_told(&*parts.store, &self.name, &event.head).await {
+            sentence::note(&*parts.store, &self.name, &event.head).await;
             return None;
         }
         let sentence = sentence::of_event(event, parts.public_url.as_ref());

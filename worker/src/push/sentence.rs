@@ -1,4 +1,5 @@
-//! What people are told of an event: one sentence and a link, in the body that their chat's incoming webhooks take.
+//! What people are told of an event: one sentence and a link, in the body that their chat's incoming webhooks take. They are told
+//! of Tideline's own events only: what comes from outside must not speak in its name.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tideline_core::full_text;
 use tideline_core::words::{EventHead, EventRecord, PushFormat, Timestamp};
-use tideline_store::{EventFilter, Store};
+use tideline_store::SubscriptionStore;
 use url::Url;
 
 use super::message::Message;
@@ -42,26 +43,30 @@ struct Facts {
     failures: Option<u64>,
 }
 
-/// Whether an event on the same topic about the same thing came within the hour before it. If the store cannot say, people
-/// rather hear of it twice than never.
-pub(super) async fn was_told(store: &dyn Store, head: &EventHead) -> bool {
-    let Ok(topic) = head.topic.parse() else { return false };
-    let filter = EventFilter {
-        topics: vec![topic],
-        key: Some(head.key.clone()),
-        ..EventFilter::default()
-    };
-    match store.list_events_before(Some(head.sequence), &filter, 1).await {
-        Ok(page) => {
-            let since = |earlier: Timestamp| head.created_at.since(earlier);
-            page.events
-                .first()
-                .is_some_and(|before| since(before.created_at) < QUIET)
-        }
+/// Whether a subscription told people of an event on the same topic about the same thing that came within the hour before it. If
+/// the store cannot say, people rather hear of it twice than never.
+pub(super) async fn was_told<S: SubscriptionStore + ?Sized>(store: &S, subscription: &str, head: &EventHead) -> bool {
+    match store.find_notice(subscription, &head.topic, &head.key).await {
+        // A replay, and a dead letter that is sent again, come to what was told before once more.
+        Ok(notice) => notice
+            .is_some_and(|notice| notice.sequence < head.sequence && head.created_at.since(notice.created_at) < QUIET),
         Err(error) => {
-            tracing::debug!(error = full_text(&error), "earlier events cannot be listed");
+            tracing::debug!(error = full_text(&error), "what people were told cannot be found");
             false
         }
+    }
+}
+
+/// Notes that a subscription told people of an event, or would have told them again.
+pub(super) async fn note<S: SubscriptionStore + ?Sized>(store: &S, subscription: &str, head: &EventHead) {
+    let quiet = i64::try_from(QUIET.as_millis()).unwrap_or(i64::MAX);
+    let forget_before = Timestamp(head.created_at.0.saturating_sub(quiet));
+    if let Err(error) = store.note_notice(subscription, head, forget_before).await {
+        tracing::debug!(
+            subscription,
+            error = full_text(&error),
+            "what people were told cannot be noted"
+        );
     }
 }
 

@@ -14,7 +14,7 @@ use tideline_config::settings::{HttpTargetSettings, Removal, TargetKind, TargetS
 use tideline_core::clock::Clock;
 use tideline_core::rules::{Ladder, fingerprint};
 use tideline_core::words::{ClaimedJob, EntityRef, HTTP_TARGET_KIND, TargetRequest};
-use tideline_expression::{EvaluateError, Evaluator, Expression};
+use tideline_expression::{Evaluator, Expression};
 use tideline_queue::Queue;
 use tideline_store::{EntityRecord, Store};
 use url::Url;
@@ -168,7 +168,7 @@ impl HttpTargetHandler {
         });
         match self.evaluator.evaluate(expression, &input.to_string()).await {
             Ok(outputs) => Ok(outputs.into_iter().next().map(|output| output.to_string())),
-            Err(error @ EvaluateError::Unavailable(_)) => Err(HandlerError::Transient {
+            Err(error) if error.is_transient() => Err(HandlerError::Transient {
                 message: format!("body: {error}"),
                 not_before: None,
             }),

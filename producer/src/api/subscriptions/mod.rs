@@ -13,7 +13,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IntoDeserializer as _};
+use serde::{Deserialize, Deserializer};
 use tideline_core::rules::subscription_version;
 use tideline_core::words::{LogEnds, SubscriptionRecord};
 use tideline_store::{
@@ -141,16 +142,31 @@ impl Logs {
 }
 
 /// From where a subscription begins: `now`, `beginning`, or a time.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum StartAt {
     /// With what comes from now on.
     Now,
     /// With the oldest event that is kept.
     Beginning,
     /// With what was stored at this moment or later.
-    #[serde(untagged)]
     At(Time),
+}
+
+impl<'de> Deserialize<'de> for StartAt {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "now" => Ok(Self::Now),
+            "beginning" => Ok(Self::Beginning),
+            time => Time::deserialize(time.into_deserializer())
+                .map(Self::At)
+                .map_err(|_: D::Error| {
+                    D::Error::custom(format!(
+                        "takes now, beginning or a time such as 2026-01-31T08:00:00Z, not {time}"
+                    ))
+                }),
+        }
+    }
 }
 
 impl PartialSchema for StartAt {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use tideline_config::subscriptions::SubscriptionSettings;
 use tideline_core::full_text;
+use tideline_core::rules::LadderStep;
 use tideline_core::words::{
     EventOutcome, EventSequence, SettleEvent, SubscriptionKind, SubscriptionRecord, TakeEvents, Taken, TakenEvent,
 };
@@ -193,10 +195,11 @@ impl<'a> Puller<'a> {
                 None => match filter.wants(&self.api.evaluator, &one.event).await {
                     Ok(true) => None,
                     Ok(false) => Some(EventOutcome::Skipped),
-                    Err(FilterError::Failed(error)) => Some(EventOutcome::Dead {
-                        error: format!("filter: {error}"),
+                    Err(error @ FilterError::Failed(_)) => Some(EventOutcome::Dead {
+                        error: error.to_string(),
                     }),
-                    Err(error) => {
+                    Err(error @ FilterError::TimedOut(_)) => Some(self.after_timeout(&error, one.attempt)),
+                    Err(error @ FilterError::Unavailable(_)) => {
                         unavailable = Some(error);
                         Some(EventOutcome::Untried)
                     }
@@ -219,6 +222,22 @@ impl<'a> Puller<'a> {
         match unavailable {
             Some(error) if taken.events.is_empty() => Err(Problem::new(Code::Unavailable, full_text(&error))),
             _ => Ok(()),
+        }
+    }
+
+    /// The next rung of the ladder that pushes have, or the end of it.
+    fn after_timeout(&self, error: &FilterError, attempt: u32) -> EventOutcome {
+        let settings = self.api.settings.as_deref();
+        let settings = settings.map_or_else(SubscriptionSettings::default, |all| all.subscriptions.clone());
+        let now = self.api.clock.now();
+        match (settings.backoff).after_failure(attempt.saturating_sub(1), now, None, rand::random()) {
+            LadderStep::Wait { due_at, .. } => EventOutcome::Again {
+                due_at,
+                error: Some(error.to_string()),
+            },
+            LadderStep::Exhausted => EventOutcome::Dead {
+                error: error.to_string(),
+            },
         }
     }
 }

@@ -7,18 +7,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use tideline_core::rules::TopicGlob;
+use serde_json::json;
+use tideline_core::rules::{TopicGlob, fingerprint};
 use tideline_core::words::{
     ChangesSpec, PushFormat, PushSpec, Secret, SubscriptionKind, SubscriptionRecord, SubscriptionSpec,
 };
 use tideline_runtime::event_filter::EventFilter;
 use tideline_runtime::push_target::{PushTarget, secret_of};
-use tideline_store::{EventStart, SubscriptionAct};
+use tideline_store::{Deed, EventStart, SubscriptionAct};
 use url::Url;
 use utoipa::ToSchema;
 
 use super::limits::{MAX_FILTER_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_IN_FLIGHT, MAX_OUTSTANDING, MAX_TOPICS};
-use super::{StartAt, find, perform, shown};
+use super::{StartAt, find, shown};
 use crate::api::ApiState;
 use crate::api::extract::{Json as Body, Path};
 use crate::api::forms::text::NAME;
@@ -42,7 +43,8 @@ const NOTEWORTHY: [&str; 9] = [
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PutSubscription {
-    /// Topics or patterns such as `github.*`; none: every topic or, with `notify`, whatever needs attention.
+    /// Topics or patterns such as `github.*`; none: every topic or, with `notify`, whatever needs attention. `notify` reports
+    /// only Tideline's own events.
     #[serde(default)]
     topics: Vec<String>,
     /// Where a new subscription starts (default `now`); an existing one keeps its position.
@@ -165,6 +167,7 @@ pub(super) async fn put(
     if changes.is_some() && matches!(wanted.from, Some(StartAt::At(_))) {
         return Err(invalid("from takes now or beginning for changes"));
     }
+    let asked = asked_target(&api, wanted.push.as_ref(), wanted.notify.as_ref());
     let existing = api.store.find_subscription(&name).await?;
     let (push, secret) = match (wanted.push, wanted.notify) {
         (Some(_), Some(_)) => return Err(invalid("push and notify exclude each other; create two subscriptions")),
@@ -191,13 +194,26 @@ pub(super) async fn put(
     };
     let start = wanted.from.map_or(EventStart::Now, EventStart::from);
     let spec = Box::new(spec);
-    let performed = perform(&api, &by, &name, SubscriptionAct::Put { spec, start }).await?;
+    let deed = Deed::ActOnSubscription {
+        subscription: name.clone(),
+        act: SubscriptionAct::Put { spec, start },
+    };
+    let asked = format!("{} {asked}", deed.fingerprint());
+    let performed = api.perform_once(&by, deed, fingerprint(asked.as_bytes())).await?;
     Ok(Json(PutAnswer {
         subscription: shown(&api, find(&api, &name).await?).await?,
         secret: secret
             .filter(|_| !performed.repeated)
             .map(|secret| secret.reveal().to_owned()),
     }))
+}
+
+/// What a request says of where events are sent that its deed does not show, secrets and all: a digest that nobody can guess
+/// them from who has no key.
+fn asked_target(api: &ApiState, push: Option<&Push>, notify: Option<&Notify>) -> String {
+    let push = push.map(|push| (&push.url, &push.secret, &push.headers));
+    let asked = json!({ "push": push, "notify": notify.map(|notify| &notify.url) });
+    api.sealer.digest(&asked.to_string()).unwrap_or_default()
 }
 
 fn topics_of(topics: Vec<String>, notifies: bool) -> Result<Vec<TopicGlob>, Problem> {
@@ -209,9 +225,15 @@ fn topics_of(topics: Vec<String>, notifies: bool) -> Result<Vec<TopicGlob>, Prob
         false => topics,
     };
     let topics = topics.iter().map(|topic| topic.parse::<TopicGlob>());
-    topics
+    let topics: Vec<TopicGlob> = topics
         .collect::<Result<_, _>>()
-        .map_err(|error| invalid(format!("topics: {error}")))
+        .map_err(|error| invalid(format!("topics: {error}")))?;
+    if let Some(topic) = topics.iter().find(|topic| notifies && !topic.may_be_own()) {
+        return Err(invalid(format!(
+            "topics: notify tells of Tideline's own events only, and {topic} is none of them; use push"
+        )));
+    }
+    Ok(topics)
 }
 
 fn changes_of(changes: ChangesFilter) -> Result<ChangesSpec, Problem> {

@@ -157,6 +157,14 @@ async fn a_subscription_that_cannot_work_is_refused_with_the_place_of_the_mistak
             "push and notify exclude",
         ),
         (json!({"notify": {"url": url, "format": "pigeon"}}), "pigeon"),
+        (
+            json!({"notify": {"url": url, "format": "slack"}, "topics": ["*.held", "github.*"]}),
+            "topics: notify tells of Tideline's own events only, and github.* is none of them",
+        ),
+        (
+            json!({"from": "yesterday"}),
+            "from: takes now, beginning or a time such as 2026-01-31T08:00:00Z, not yesterday",
+        ),
     ] {
         let answer = bench.put("s", body.clone()).await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.body);
@@ -338,6 +346,49 @@ impl Bench {
             })
             .collect()
     }
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_with_another_secret_query_or_header_is_refused() {
+    let bench = bench_with_key().await;
+    let put = async |push: Value| {
+        let body = json!({"topics": ["ci.*"], "push": push});
+        let headers = [("idempotency-key", "k1")];
+        let asked = bench.ask(
+            holder(Role::Operate, &[]),
+            "PUT",
+            "/v1/subscriptions/ci",
+            Some(body),
+            &headers,
+        );
+        asked.await.status
+    };
+    let secret = format!("whsec_{}", "A".repeat(43) + "=");
+    let push = json!({"url": "https://a.example.com/in?k=1", "secret": secret, "headers": {"x-team": "web"}});
+    assert_eq!((put(push.clone()).await, put(push.clone()).await), (200, 200));
+    for (name, value) in [
+        ("url", json!("https://a.example.com/in?k=2")),
+        ("secret", json!(format!("whsec_{}", "B".repeat(42) + "A="))),
+        ("headers", json!({"x-team": "api"})),
+    ] {
+        let mut other = push.clone();
+        other[name] = value;
+        assert_eq!(put(other).await, 422, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_for_a_token_with_another_life_is_refused() {
+    let bench = bench().await;
+    let create = async |life: u64| {
+        let body = json!({"name": "ci", "role": "read", "expires_in_seconds": life});
+        let headers = [("idempotency-key", "k1")];
+        bench
+            .ask(holder(Role::Admin, &[]), "POST", "/v1/tokens", Some(body), &headers)
+            .await
+            .status
+    };
+    assert_eq!((create(60).await, create(60).await, create(61).await), (201, 201, 422));
 }
 
 #[tokio::test]

@@ -45,6 +45,33 @@ pub fn check_topic(text: &str) -> Result<(), TopicError> {
     check(text, false)
 }
 
+/// First words of the topics on which Tideline tells of itself. No event from outside is on them.
+const OWN_WORDS: [&str; 8] = [
+    "cycle",
+    "drift",
+    "hook",
+    "job",
+    "source",
+    "subscription",
+    "sweep",
+    "sync",
+];
+
+/// Whether Tideline tells of itself on a topic.
+#[must_use]
+pub fn is_own_topic(topic: &str) -> bool {
+    topic.split('.').next().is_some_and(|word| OWN_WORDS.contains(&word))
+}
+
+/// Why a topic, or the name of a hook that makes topics, is not taken.
+#[must_use]
+pub fn own_topic_refusal() -> String {
+    format!(
+        "must not begin with {}: Tideline tells of itself there",
+        OWN_WORDS.join(", ")
+    )
+}
+
 /// What a provider calls a kind of event as part of a topic: `repo:push` is `repo.push`, white space is `-`.
 #[must_use]
 pub fn topic_word(text: &str) -> String {
@@ -102,6 +129,13 @@ impl TopicGlob {
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
         glob_matches(&self.0, topic)
+    }
+
+    /// Whether it may cover a topic on which Tideline tells of itself.
+    #[must_use]
+    pub fn may_be_own(&self) -> bool {
+        let word = self.0.split('.').next().unwrap_or_default();
+        word.contains('*') || OWN_WORDS.contains(&word)
     }
 
     /// Whether any of them covers a topic; none at all covers every one.

@@ -195,7 +195,7 @@ pub async fn an_act_on_a_record_that_has_changed_is_refused(store: Arc<dyn Store
         held: None,
     };
     let expecting = OperatorAct {
-        expected: Some(version.tag()),
+        expected: Some(vec!["another".to_owned(), version.tag()]),
         ..OperatorAct::new(pause("s"), actor())
     };
     store.perform(&expecting, T0).await.unwrap();

@@ -215,7 +215,7 @@ pub async fn a_subscription_is_made_once_for_its_key_and_changed_only_as_it_was_
         .await
         .unwrap();
     let expecting = |act: SubscriptionAct| OperatorAct {
-        expected: Some(subscription_version(&read)),
+        expected: Some(vec![subscription_version(&read)]),
         ..OperatorAct::new(deed("s", act), Actor::local("ann"))
     };
     let pause = || SubscriptionAct::Command(SubscriptionCommand::Pause);

@@ -402,6 +402,41 @@ pub async fn a_failing_push_is_switched_off_only_if_it_still_fails_since_then(st
     assert_eq!(blocked.blocked_reason.as_deref(), Some("it fails"));
 }
 
+pub async fn what_people_were_told_is_known_for_each_thing_until_it_was_quiet(store: Arc<dyn Store>) {
+    for name in ["s", "other"] {
+        subscribe(&store, name, &["t"]).await;
+    }
+    for id in ["1", "2", "3"] {
+        append(&store, id, "t", id).await;
+    }
+    let events = store
+        .list_events_before(None, &EventFilter::default(), 3)
+        .await
+        .unwrap();
+    let told = async |at: i64, key: &str, forget_before: i64| {
+        let mut head = only(events.events.iter().filter(|head| head.key == key).cloned().collect());
+        head.created_at = t(at);
+        store.note_notice("s", &head, t(forget_before)).await.unwrap();
+        head.sequence
+    };
+    let found = async |name: &str, key: &str| {
+        let notice = store.find_notice(name, "t", key).await.unwrap();
+        notice.map(|notice| (notice.sequence, notice.created_at))
+    };
+    assert_eq!(found("s", "1").await, None);
+    let (one, two) = (told(1, "1", 0).await, told(2, "2", 0).await);
+    assert_eq!(found("s", "1").await, Some((one, t(1))));
+    assert_eq!(found("other", "1").await, None);
+    told(5, "1", 0).await;
+    assert_eq!(found("s", "1").await, Some((one, t(5))));
+    assert_eq!(found("s", "2").await, Some((two, t(2))));
+    told(6, "3", 5).await;
+    assert_eq!(found("s", "2").await, None, "it was quiet");
+    assert_eq!(found("s", "1").await, Some((one, t(5))));
+    let unknown = store.note_notice("nobody", &events.events[0], T0).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
@@ -419,6 +454,7 @@ macro_rules! store_conformance_subscriptions {
             no_more_is_in_flight_than_a_push_allows_whoever_takes,
             a_push_shows_where_it_is_sent_and_a_change_of_that_raises_its_generation,
             a_failing_push_is_switched_off_only_if_it_still_fails_since_then,
+            what_people_were_told_is_known_for_each_thing_until_it_was_quiet,
         );
     };
 }

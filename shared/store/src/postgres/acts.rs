@@ -152,6 +152,7 @@ async fn attempt(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result
         }
         Deed::ReplayEvent(event) => return subscription_acts::replay_in(act, *event, now).await,
         Deed::PushEntities { .. }
+        | Deed::PublishEvents { .. }
         | Deed::RevealHookSecret { .. }
         | Deed::VerifyHook { .. }
         | Deed::RegisterHook { .. }
@@ -179,7 +180,7 @@ async fn attempt(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result
     Ok(Outcome::Done)
 }
 
-async fn check_source(act: &mut Act, source: &str, expected: Option<&str>) -> Result<(), StoreError> {
+async fn check_source(act: &mut Act, source: &str, expected: Option<&[String]>) -> Result<(), StoreError> {
     let Some(expected) = expected else { return Ok(()) };
     let statement = sqlx::query(include_str!("sql/find_source_version.sql")).bind(source);
     let row = act.row(statement).await?.ok_or_else(|| no_source(source))?;
@@ -201,7 +202,7 @@ async fn check_source(act: &mut Act, source: &str, expected: Option<&str>) -> Re
 }
 
 /// Where the job stands, and whether it is a partition.
-async fn check_job(act: &mut Act, job: JobId, expected: Option<&str>) -> Result<(JobState, bool), StoreError> {
+async fn check_job(act: &mut Act, job: JobId, expected: Option<&[String]>) -> Result<(JobState, bool), StoreError> {
     let statement = sqlx::query(include_str!("sql/find_job_version.sql")).bind(job.0);
     let row = act.row(statement).await?.ok_or_else(|| StoreError::NotFound {
         what: "job",

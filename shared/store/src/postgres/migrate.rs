@@ -104,6 +104,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "followers",
         include_str!("../../../../migrations/postgres/0027_followers.sql"),
     ),
+    (
+        "notices",
+        include_str!("../../../../migrations/postgres/0028_notices.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

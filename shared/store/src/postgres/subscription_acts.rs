@@ -17,7 +17,7 @@ pub(super) async fn act_in(
     act: &mut Act,
     name: &str,
     wanted: &SubscriptionAct,
-    expected: Option<&str>,
+    expected: Option<&[String]>,
     now: Timestamp,
 ) -> Result<Outcome, StoreError> {
     if let SubscriptionAct::Put { spec, start } = wanted {

@@ -13,7 +13,7 @@ use super::rows::{
 use super::subscription_acts::{command_in, put_in};
 use crate::change_subscriptions::feed_seen;
 use crate::subscriptions::{Died, Exchanged, Row, no_subscription};
-use crate::{EventStart, StoreError, SubscriptionCommand, SubscriptionStore};
+use crate::{EventStart, Notice, StoreError, SubscriptionCommand, SubscriptionStore};
 use tideline_core::rules::{Book, FeedProgress};
 use tideline_core::words::{
     DeadLetter, EventHead, EventRecord, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents,
@@ -89,6 +89,30 @@ impl SubscriptionStore for PostgresStore {
             act.rollback().await?;
         }
         Ok(Exchanged { settled, taken })
+    }
+
+    async fn find_notice(&self, name: &str, topic: &str, key: &str) -> Result<Option<Notice>, StoreError> {
+        let mut act = self.reading("find a notice").await?;
+        let statement = sqlx::query(include_str!("sql/find_notice.sql"));
+        let row = act.row(statement.bind(name).bind(topic).bind(key)).await?;
+        let notice = |row: PgRow| {
+            Ok(Notice {
+                sequence: EventSequence(column(&row, "sequence")?),
+                created_at: Timestamp(column(&row, "created_at")?),
+            })
+        };
+        row.map(notice).transpose()
+    }
+
+    async fn note_notice(&self, name: &str, event: &EventHead, forget_before: Timestamp) -> Result<(), StoreError> {
+        let mut act = self.writing("note a notice").await?;
+        lock(&mut act, name).await?;
+        let note = sqlx::query(include_str!("sql/note_notice.sql"));
+        let note = note.bind(name).bind(&event.topic).bind(&event.key);
+        act.run(note.bind(event.sequence.0).bind(event.created_at.0)).await?;
+        let forget = sqlx::query(include_str!("sql/delete_old_notices.sql"));
+        act.run(forget.bind(name).bind(forget_before.0)).await?;
+        act.commit().await
     }
 
     async fn list_dead_letters(

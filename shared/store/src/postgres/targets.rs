@@ -245,7 +245,7 @@ pub(super) async fn command_in(
     act: &mut Act,
     name: &str,
     command: TargetCommand,
-    expected: Option<&str>,
+    expected: Option<&[String]>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let row = act

@@ -173,6 +173,7 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
         }
         Deed::ReplayEvent(event) => return subscription_acts::replay_in(tx, *event, now).await,
         Deed::PushEntities { .. }
+        | Deed::PublishEvents { .. }
         | Deed::RevealHookSecret { .. }
         | Deed::VerifyHook { .. }
         | Deed::RegisterHook { .. }
@@ -204,7 +205,7 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
     Ok(Outcome::Done)
 }
 
-async fn check_source(tx: &mut SqliteConnection, source: &str, expected: Option<&str>) -> Result<(), StoreError> {
+async fn check_source(tx: &mut SqliteConnection, source: &str, expected: Option<&[String]>) -> Result<(), StoreError> {
     let Some(expected) = expected else { return Ok(()) };
     let row = query(sql!("find_source_version"))
         .bind(source)
@@ -232,7 +233,7 @@ fn source_version(row: &SqliteRow) -> Result<SourceVersion, sqlx::Error> {
 async fn check_job(
     tx: &mut SqliteConnection,
     job: JobId,
-    expected: Option<&str>,
+    expected: Option<&[String]>,
 ) -> Result<(JobState, bool), StoreError> {
     let row = query(sql!("find_job_version"))
         .bind(job.0)

@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0025_plans.sql"),
     include_str!("../../../../migrations/sqlite/0026_unconfirmed.sql"),
     include_str!("../../../../migrations/sqlite/0027_followers.sql"),
+    include_str!("../../../../migrations/sqlite/0028_notices.sql"),
 ];
 
 /// The version this program knows.

@@ -22,7 +22,7 @@ pub(super) async fn act_in(
     tx: &mut SqliteConnection,
     name: &str,
     wanted: &SubscriptionAct,
-    expected: Option<&str>,
+    expected: Option<&[String]>,
     now: Timestamp,
 ) -> Result<Outcome, StoreError> {
     if let SubscriptionAct::Put { spec, start } = wanted {

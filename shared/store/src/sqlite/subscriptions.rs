@@ -11,10 +11,11 @@ use super::subscription_acts::{command_in, put_in};
 use super::{SqliteStore, begin, commit, sql};
 use crate::change_subscriptions::feed_seen;
 use crate::subscriptions::{Died, Exchanged, Row, no_subscription};
-use crate::{EventStart, StoreError, SubscriptionCommand, SubscriptionStore};
+use crate::{EventStart, Notice, StoreError, SubscriptionCommand, SubscriptionStore};
 use tideline_core::rules::{Book, FeedProgress};
 use tideline_core::words::{
-    DeadLetter, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken, Timestamp,
+    DeadLetter, EventHead, EventSequence, SettleEvent, SubscriptionRecord, SubscriptionSpec, TakeEvents, Taken,
+    Timestamp,
 };
 
 /// Most dead letters in one answer.
@@ -95,6 +96,47 @@ impl SubscriptionStore for SqliteStore {
         let exchanged = exchanging.await.map_err(failed(ACT))?;
         commit(tx, ACT).await?;
         Ok(exchanged)
+    }
+
+    async fn find_notice(&self, name: &str, topic: &str, key: &str) -> Result<Option<Notice>, StoreError> {
+        const ACT: &str = "find a notice";
+        let found = query(sql!("find_notice"))
+            .bind(name)
+            .bind(topic)
+            .bind(key)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed(ACT))?;
+        let notice = |row: SqliteRow| {
+            Ok(Notice {
+                sequence: EventSequence(row.try_get(0)?),
+                created_at: Timestamp(row.try_get(1)?),
+            })
+        };
+        found.map(notice).transpose().map_err(failed(ACT))
+    }
+
+    async fn note_notice(&self, name: &str, event: &EventHead, forget_before: Timestamp) -> Result<(), StoreError> {
+        const ACT: &str = "note a notice";
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer, ACT).await?;
+        load(&mut tx, name, ACT).await?;
+        query(sql!("note_notice"))
+            .bind(name)
+            .bind(&event.topic)
+            .bind(&event.key)
+            .bind(event.sequence.0)
+            .bind(event.created_at.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACT))?;
+        query(sql!("delete_old_notices"))
+            .bind(name)
+            .bind(forget_before.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACT))?;
+        commit(tx, ACT).await
     }
 
     async fn list_dead_letters(

@@ -248,7 +248,7 @@ pub(super) async fn command_in(
     tx: &mut SqliteConnection,
     name: &str,
     command: TargetCommand,
-    expected: Option<&str>,
+    expected: Option<&[String]>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const ACT: &str = "command a target";

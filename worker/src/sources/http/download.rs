@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::{ACCEPT_ENCODING, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
-use tideline_expression::{EvaluateError, Expression};
+use tideline_expression::Expression;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use url::Url;
 
@@ -85,12 +85,10 @@ impl HttpSource {
         let permanent = |why: &str| SourceError::new(ErrorClass::Permanent, format!("{what}: {why}"));
         let text = std::str::from_utf8(&answer.body).map_err(|_| permanent("the answer is not UTF-8"))?;
         let found = self.inner.evaluator.evaluate(download, text).await;
-        let found = found.map_err(|error| match error {
-            EvaluateError::TimedOut(_) | EvaluateError::Unavailable(_) => {
-                SourceError::new(ErrorClass::Transient { retry_after: None }, format!("{what}: {error}"))
-            }
+        let found = found.map_err(|error| match error.is_transient() {
+            true => SourceError::new(ErrorClass::Transient { retry_after: None }, format!("{what}: {error}")),
             // Its text may repeat what the answer has.
-            _ => permanent("the expression `download` fails on the answer"),
+            false => permanent("the expression `download` fails on the answer"),
         })?;
         let named = found.iter().find_map(Value::as_str);
         let named = named.ok_or_else(|| permanent("the answer names no address (`download` makes no text of it)"))?;

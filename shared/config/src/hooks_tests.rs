@@ -1,0 +1,58 @@
+use super::super::parse;
+
+fn problem(hook: &str) -> Option<String> {
+    let text = format!("hooks: [{hook}]");
+    parse(&text, "t.yaml".as_ref(), &|_| None)
+        .err()
+        .map(|error| error.to_string())
+}
+
+#[test]
+fn a_hook_cannot_take_the_topics_on_which_tideline_tells_of_itself() {
+    for hook in [
+        "{ name: sweep, provider: github, secret: s }",
+        "{ name: job.x, provider: github, secret: s }",
+        "{ name: ci, provider: github, secret: s, topic: source.blocked }",
+    ] {
+        let problem = problem(hook).unwrap();
+        assert!(problem.contains("Tideline tells of itself there"), "{hook}: {problem}");
+    }
+    assert_eq!(
+        problem("{ name: sweeper, provider: github, secret: s, topic: jobs.done }"),
+        None
+    );
+}
+
+#[test]
+fn a_hook_that_no_url_reaches_is_refused() {
+    for hook in [
+        "{ name: .., provider: github, secret: s }",
+        "{ name: ci, provider: github, secret: s, path_id: a/b }",
+        "{ name: ci, provider: github, secret: s, path_id: .. }",
+        "{ name: ci, provider: github, secret: s, path_id: \"a b\" }",
+    ] {
+        assert!(problem(hook).is_some(), "{hook}");
+    }
+    assert_eq!(
+        problem("{ name: ci.x, provider: github, secret: s, path_id: aB+1_= }"),
+        None
+    );
+}
+
+#[test]
+fn a_second_secret_beside_a_stored_one_is_refused_because_it_would_verify_nothing() {
+    let problem = problem("{ name: ci, provider: github, stored_secret: true, next_secret: s }").unwrap();
+    assert!(
+        problem.contains("stored_secret: must not be true beside secret, next_secret"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_time_that_is_not_signed_is_refused() {
+    let hook = |signed: &str| {
+        format!("{{ name: s, provider: hmac, secret: s, header: X-Sig, {signed} timestamp: X-Time, tolerance: 1m }}")
+    };
+    assert!(problem(&hook("")).unwrap().contains("must be a part of signed"));
+    assert_eq!(problem(&hook("signed: \"{header:X-Time}.{body}\",")), None);
+}
