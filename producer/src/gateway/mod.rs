@@ -12,6 +12,7 @@ mod oidc;
 mod requests;
 mod server;
 mod sessions;
+mod strays;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -225,6 +226,11 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
         .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
         .layer(from_fn(requests::trace));
+    let protected = if api {
+        protected.layer(from_fn(strays::show))
+    } else {
+        protected
+    };
     let open = if api {
         state
             .api
