@@ -24,7 +24,7 @@ pub(crate) struct TokensArgs {
 enum TokensCommand {
     /// List tokens, without their secrets (the default)
     List,
-    /// Create a token and print it; it is not shown again
+    /// Create a token and print it; it is not shown again. The first one ends access without a token within 5 s
     Create(CreateArgs),
     /// Revoke a token
     Revoke {
@@ -159,7 +159,8 @@ async fn create(client: &Client<'_>, out: &mut Out, args: CreateArgs) -> anyhow:
     };
     out.line(secret)?;
     out.aside(format!(
-        "This is the only time that the token {name} is shown; `tideline tokens revoke {id}` ends it."
+        "This is the only time that the token {name} is shown; `tideline tokens revoke {id}` ends it. Without a \
+         token nobody has access any more, within 5 s."
     ))?;
     Ok(())
 }
