@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     audit, bench, changes, check, demo, demo_api, drift, entities, events, export, health, hooks, init, jobs, login,
@@ -12,7 +14,7 @@ use crate::exit;
 
 /// Keeps a catalog in step with sources that are too big to read in one go.
 #[derive(Debug, Parser)]
-#[command(name = "tideline", version, about, after_help = exit::TABLE, after_long_help = exit::TABLE)]
+#[command(name = "tideline", version, after_help = exit::TABLE, after_long_help = exit::TABLE)]
 #[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -23,6 +25,7 @@ pub(crate) struct Cli {
 
 /// What every command understands.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Configuration file [default: tideline.yaml]
     #[arg(long, short, global = true, env = "TIDELINE_CONFIG", value_name = "FILE")]
@@ -53,6 +56,33 @@ pub(crate) struct Global {
     /// Print JSON: one document, or one record per line when streaming
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+impl Cli {
+    /// The arguments of this process. Ends it with a message if they do not make sense.
+    pub(crate) fn read() -> Self {
+        let mut command = Self::command();
+        let matches = command.get_matches_mut();
+        match stray(&mut command, &matches) {
+            Some(error) => error.exit(),
+            None => Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()),
+        }
+    }
+}
+
+/// A group of commands takes the options of its list, which is the default; before the name of another command they would be
+/// passed over.
+fn stray(command: &mut clap::Command, matches: &ArgMatches) -> Option<clap::Error> {
+    let (name, inner) = matches.subcommand()?;
+    let given = |arg: &&clap::Arg| {
+        !arg.is_global_set() && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    };
+    let first = command.get_arguments().find(given).map(ToString::to_string);
+    if let Some(arg) = first {
+        let text = format!("{arg} goes after the command: {} {name} {arg}", command.get_name());
+        return Some(command.error(ErrorKind::ArgumentConflict, text));
+    }
+    stray(command.find_subcommand_mut(name)?, inner)
 }
 
 /// The commands.

@@ -1,5 +1,6 @@
 //! What a command stands on: the configuration, the store, the clock.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -236,7 +237,8 @@ impl Context {
         };
         rests.run_once().await?;
         if let Err(error) = wake_roles(&settings).await {
-            eprintln!(
+            let _ = writeln!(
+                io::stderr(),
                 "the roles could not be woken ({}); they will notice within scheduler.poll",
                 full_text(&error)
             );
@@ -272,7 +274,11 @@ async fn told_if_slow<T>(settings: &Settings, opening: impl Future<Output = T>) 
     if let Ok(opened) = tokio::time::timeout(SLOW_STORE, &mut opening).await {
         return opened;
     }
-    eprintln!("waiting for the store {}", redact_url(settings.store.reveal()));
+    let _ = writeln!(
+        io::stderr(),
+        "waiting for the store {}",
+        redact_url(settings.store.reveal())
+    );
     opening.await
 }
 

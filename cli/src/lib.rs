@@ -20,9 +20,9 @@ mod plan;
 mod progress;
 mod roles;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tideline_config::ConfigErrors;
 use tideline_core::full_text;
 
@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = tideline_expression::serve_if_child() {
         return code;
     }
-    let cli = args::Cli::parse();
+    let cli = args::Cli::read();
     let code = match commands::run(cli) {
         Ok(code) => code,
         Err(error) => {
@@ -46,10 +46,11 @@ pub fn main() -> ExitCode {
     ExitCode::from(code.number())
 }
 
-/// Errors of the configuration are lines of their own already; others are one line.
+/// Errors of the configuration are lines of their own already; others are one line. Nobody may be listening.
 fn complain(error: &anyhow::Error) {
-    match error.downcast_ref::<ConfigErrors>() {
-        Some(errors) => eprintln!("{errors}"),
-        None => eprintln!("error: {}", full_text(error.as_ref())),
-    }
+    let mut to = io::stderr().lock();
+    let _ = match error.downcast_ref::<ConfigErrors>() {
+        Some(errors) => writeln!(to, "{errors}"),
+        None => writeln!(to, "error: {}", full_text(error.as_ref())),
+    };
 }

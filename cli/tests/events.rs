@@ -98,7 +98,7 @@ fn a_delivery_is_shown_and_replayed_under_an_id_of_its_own() {
 fn a_subscription_is_made_paused_replayed_and_forgotten() {
     let home = home_with_delivery();
     let none = home.run(&["subscriptions"]).with_code(0);
-    assert!(none.out.contains("No subscriptions."), "{none:?}");
+    assert!(none.out.contains("No subscriptions yet"), "{none:?}");
     home.run(&[
         "subscriptions",
         "create",

@@ -170,7 +170,7 @@ fn a_source_that_cannot_be_reached_is_4() {
     let address = free_address();
     let home = Home::with(&rest_config(address));
     let said = home.run(&["run", "--once"]).with_code(4);
-    assert!(said.out.contains("cancelled"), "{said:?}");
+    assert!(said.out.contains("failed"), "{said:?}");
 }
 
 #[test]

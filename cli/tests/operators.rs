@@ -298,3 +298,49 @@ fn a_reset_with_deletion_forgets_an_orphaned_source() {
     let entities = home.run(&["entities", "--json"]).with_code(0);
     assert_eq!(entities.json(), json!({"items": []}));
 }
+
+#[test]
+fn a_group_of_commands_takes_the_options_of_its_list() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    for arguments in [
+        &["jobs", "--state", "done"][..],
+        &["jobs", "--json", "list", "--state", "done"],
+        &["entities", "--limit", "3"],
+        &["deliveries", "--since", "1h"],
+        &["presets"],
+        &["dead-letters"],
+        &["entities", "show", "component:default/c1"],
+        &["sources", "get", "folder"],
+    ] {
+        home.run(arguments).with_code(0);
+    }
+    let listed = home.run(&["entities", "--limit", "3", "--json"]).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 3);
+    let passed_over = home.run(&["jobs", "--state", "done", "show", "1"]).with_code(2);
+    assert!(
+        passed_over.err.contains("goes after the command: jobs show --state"),
+        "{passed_over:?}"
+    );
+}
+
+#[test]
+fn errors_into_a_closed_pipe_are_no_panic() {
+    let home = Home::with("sources:\n- name: a\n  type: nothing\n");
+    let mut command = home.command(&["check"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let code = command.stderr(writer).status().unwrap().code();
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn the_help_says_what_tideline_is_and_tells_global_options_apart() {
+    let home = Home::empty();
+    let help = home.run(&["--help"]).with_code(0).out;
+    assert!(help.starts_with("Keeps a catalog in step with sources"), "{help}");
+    let help = home.run(&["jobs", "list", "--help"]).with_code(0).out;
+    let (own, global) = help.split_once("Global options:").unwrap();
+    assert!(own.contains("--state") && !own.contains("--store"), "{help}");
+    assert!(global.contains("--store") && !global.contains("--state"), "{help}");
+}

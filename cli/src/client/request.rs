@@ -59,6 +59,11 @@ impl Request {
         self
     }
 
+    /// Whether no filter was set.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.query.is_empty()
+    }
+
     /// With a JSON body.
     ///
     /// # Errors

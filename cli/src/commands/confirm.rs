@@ -19,7 +19,7 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
         )
         .into());
     }
-    eprint!("{question} [y/N] ");
+    write!(io::stderr(), "{question} [y/N] ")?;
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

@@ -15,6 +15,8 @@ use crate::output::{Grid, Out, Piece, Tone, moment, pretty};
 pub(crate) struct EntitiesArgs {
     #[command(subcommand)]
     command: Option<EntitiesCommand>,
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 /// What to do with entities.
@@ -23,6 +25,7 @@ enum EntitiesCommand {
     /// List entities (the default)
     List(ListArgs),
     /// Show the body of one entity, once for each source that owns it
+    #[command(alias = "show")]
     Get {
         /// kind:namespace/name
         #[arg(value_name = "REF")]
@@ -110,25 +113,23 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: EntitiesArgs) ->
         }
         Some(EntitiesCommand::History { reference }) => history(context, &client, out, &reference).await?,
         Some(EntitiesCommand::List(list_args)) => list(context, &client, out, list_args).await?,
-        None => {
-            let all = ListArgs {
-                filters: Filters::default(),
-                page_token: None,
-                limit: 100,
-                all: false,
-            };
-            list(context, &client, out, all).await?;
-        }
+        None => list(context, &client, out, args.list).await?,
     }
     Ok(Code::Done)
 }
 
 async fn list(context: &Context, client: &Client<'_>, out: &mut Out, args: ListArgs) -> anyhow::Result<()> {
+    let request = args.filters.request();
+    let nothing = if request.is_whole() {
+        "No entities yet: `tideline status` says what the sources do."
+    } else {
+        "No such entities."
+    };
     let listing = Listing {
-        request: args.filters.request(),
+        request,
         limit: if args.all { u64::MAX } else { args.limit },
         page_token: args.page_token,
-        nothing: "No such entities.",
+        nothing,
         more: "There may be more: --limit N, --all, or",
     };
     listing

@@ -139,6 +139,8 @@ fn events_grid(events: &[Event], now: Timestamp) -> Grid {
 pub(crate) struct DeliveriesArgs {
     #[command(subcommand)]
     command: Option<DeliveriesCommand>,
+    #[command(flatten)]
+    list: DeliveryFilter,
 }
 
 /// What to do with deliveries.
@@ -147,6 +149,7 @@ enum DeliveriesCommand {
     /// List webhooks received, newest first (the default)
     List(DeliveryFilter),
     /// Show one delivery with headers and body
+    #[command(alias = "get")]
     Show {
         /// Event ID, as the list shows it
         event: String,
@@ -159,7 +162,7 @@ enum DeliveriesCommand {
 }
 
 /// Which deliveries.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug)]
 struct DeliveryFilter {
     /// Only deliveries of this hook
     #[arg(long)]
@@ -182,7 +185,7 @@ struct DeliveryFilter {
 pub(crate) async fn deliveries(context: &Context, out: &mut Out, args: DeliveriesArgs) -> anyhow::Result<Code> {
     let client = context.client().await?;
     match args.command {
-        None => list(context, &client, out, DeliveryFilter::default()).await?,
+        None => list(context, &client, out, args.list).await?,
         Some(DeliveriesCommand::List(filter)) => list(context, &client, out, filter).await?,
         Some(DeliveriesCommand::Show { event }) => show(context, &client, out, &event).await?,
         Some(DeliveriesCommand::Replay { event }) => replay(&client, out, &event).await?,

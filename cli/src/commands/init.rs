@@ -95,7 +95,7 @@ fn ask(token_env: Option<String>) -> anyhow::Result<(Url, Option<String>)> {
 }
 
 fn question(text: &str) -> anyhow::Result<String> {
-    eprint!("{text}");
+    write!(io::stderr(), "{text}")?;
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

@@ -9,13 +9,15 @@ use tideline_producer::api::types::{Enqueue, EnqueueAnswer, Job, NewJob, Why};
 use crate::client::{Client, Listing, Request};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::output::{Grid, Out, Piece, Tone, moment, short};
+use crate::output::{Grid, Out, Piece, Tone, moment, sentence, short};
 
 /// Without a subcommand: list.
 #[derive(Args, Debug)]
 pub(crate) struct JobsArgs {
     #[command(subcommand)]
     command: Option<JobsCommand>,
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 /// What to do with jobs.
@@ -24,6 +26,7 @@ enum JobsCommand {
     /// List jobs (the default)
     List(ListArgs),
     /// Show one job with its arguments, cursor, progress and last error
+    #[command(alias = "get")]
     Show {
         /// ID of the job
         job: i64,
@@ -52,7 +55,7 @@ enum JobsCommand {
 }
 
 /// Which jobs.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug)]
 struct ListArgs {
     /// Only jobs of this kind
     #[arg(long)]
@@ -101,22 +104,10 @@ impl State {
 pub(crate) async fn run(context: &Context, out: &mut Out, args: JobsArgs) -> anyhow::Result<Code> {
     let client = context.client().await?;
     match args.command {
-        None => {
-            let limit = 100;
-            list(
-                context,
-                &client,
-                out,
-                ListArgs {
-                    limit,
-                    ..ListArgs::default()
-                },
-            )
-            .await?;
-        }
+        None => list(context, &client, out, args.list).await?,
         Some(JobsCommand::List(list_args)) => list(context, &client, out, list_args).await?,
         Some(JobsCommand::Show { job }) => show(context, &client, out, job).await?,
-        Some(JobsCommand::Retry { jobs }) => retry(&client, out, &jobs).await?,
+        Some(JobsCommand::Retry { jobs }) => retry(context, &client, out, &jobs).await?,
         Some(JobsCommand::Cancel { job }) => cancel(&client, out, job).await?,
         Some(JobsCommand::Enqueue { kind, key, args }) => enqueue(&client, out, kind, key, &args).await?,
     }
@@ -129,11 +120,16 @@ async fn list(context: &Context, client: &Client<'_>, out: &mut Out, args: ListA
         .query("state", args.state.map(State::as_str))
         .query("source", args.source)
         .query("key", args.key);
+    let nothing = if request.is_whole() {
+        "No jobs yet: the cycles of sources make them, and so does `tideline jobs enqueue`."
+    } else {
+        "No such jobs."
+    };
     let listing = Listing {
         request,
         limit: args.limit,
         page_token: args.page_token,
-        nothing: "No such jobs.",
+        nothing,
         more: "There may be more:",
     };
     listing.print(client, out, |jobs| jobs_grid(jobs, context.now())).await
@@ -162,14 +158,18 @@ fn jobs_grid(jobs: &[Job], now: Timestamp) -> Grid {
 }
 
 fn state(state: JobState) -> Piece {
-    let (word, tone) = match state {
+    let (word, tone) = state_word(state);
+    Piece::toned(word, tone)
+}
+
+fn state_word(state: JobState) -> (&'static str, Tone) {
+    match state {
         JobState::Waiting => ("waiting", Tone::Plain),
         JobState::Running => ("running", Tone::Busy),
         JobState::Done => ("done", Tone::Good),
         JobState::Parked => ("parked", Tone::Bad),
         JobState::Cancelled => ("cancelled", Tone::Bad),
-    };
-    Piece::toned(word, tone)
+    }
 }
 
 async fn show(context: &Context, client: &Client<'_>, out: &mut Out, id: i64) -> anyhow::Result<()> {
@@ -178,7 +178,7 @@ async fn show(context: &Context, client: &Client<'_>, out: &mut Out, id: i64) ->
         return Ok(out.answer(&answer.text())?);
     }
     let why = why(client, id).await?;
-    out.grid(&job_pairs(&answer.read()?, &why.sentence, context.now()))?;
+    out.grid(&job_pairs(&answer.read()?, &why, context.now()))?;
     Ok(())
 }
 
@@ -186,13 +186,14 @@ async fn why(client: &Client<'_>, id: i64) -> anyhow::Result<Why> {
     client.ask(&Request::get(&["jobs", &id.to_string(), "why"])).await
 }
 
-fn job_pairs(job: &Job, reason: &str, now: Timestamp) -> Grid {
+fn job_pairs(job: &Job, why: &Why, now: Timestamp) -> Grid {
     let mut grid = Grid::pairs();
     grid.pair("job", job.id.to_string());
     grid.pair("kind", job.kind.as_str());
     grid.pair("key", job.key.as_str());
     grid.pair("state", state(job.state));
-    grid.pair("why", reason);
+    let state_word = state_word(job.state).0;
+    grid.pair("why", sentence(why.sentence_after(state_word), now));
     grid.pair("trigger", job.trigger.as_str());
     grid.pair("attempt", job.attempt.to_string());
     grid.pair("rung", job.rung.to_string());
@@ -222,7 +223,7 @@ fn job_pairs(job: &Job, reason: &str, now: Timestamp) -> Grid {
     grid
 }
 
-async fn retry(client: &Client<'_>, out: &mut Out, jobs: &[i64]) -> anyhow::Result<()> {
+async fn retry(context: &Context, client: &Client<'_>, out: &mut Out, jobs: &[i64]) -> anyhow::Result<()> {
     let mut list = if out.is_json() {
         Some(out.begin_list("items")?)
     } else {
@@ -234,8 +235,8 @@ async fn retry(client: &Client<'_>, out: &mut Out, jobs: &[i64]) -> anyhow::Resu
             Some(list) => out.list_item(list, &retried)?,
             None => {
                 // It is due now as far as the job goes, but its source may hold it back.
-                let sentence = why(client, *job).await?.sentence;
-                out.note(Tone::Plain, format!("job {job}: retried; {sentence}"))?;
+                let why = sentence(&why(client, *job).await?.sentence, context.now());
+                out.note(Tone::Plain, format!("job {job}: retried; {why}"))?;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `tideline login` and `tideline logout`: the token of a server, kept for this user.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write as _};
 
 use clap::Args;
 use console::Term;
@@ -100,7 +100,7 @@ fn read_token(server: &Server) -> anyhow::Result<Secret> {
 /// There is none.
 pub(super) fn read_secret(what: &str) -> anyhow::Result<Secret> {
     let text = if io::stdin().is_terminal() {
-        eprint!("{what} (it is not shown): ");
+        write!(io::stderr(), "{what} (it is not shown): ")?;
         Term::stderr().read_secure_line()?
     } else {
         let mut text = String::new();

@@ -9,18 +9,19 @@ use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::{Grid, Out};
 
-/// What of them.
+/// Without a subcommand: list.
 #[derive(Args, Debug)]
 pub(crate) struct PresetsArgs {
     #[command(subcommand)]
-    action: Action,
+    action: Option<Action>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the presets and their parameters
+    /// List the presets and their parameters (the default)
     List,
     /// Print the `http` source that a preset, or a source of the configuration, expands to
+    #[command(alias = "get")]
     Show(ShowArgs),
 }
 
@@ -37,8 +38,8 @@ struct ShowArgs {
 /// Needs no store.
 pub(crate) fn run(context: &Context, out: &mut Out, args: &PresetsArgs) -> anyhow::Result<Code> {
     match &args.action {
-        Action::List => list(out),
-        Action::Show(ShowArgs { source: Some(name), .. }) => {
+        None | Some(Action::List) => list(out),
+        Some(Action::Show(ShowArgs { source: Some(name), .. })) => {
             let path = context.config_path();
             let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()));
             let text = text.map_err(|error| Failure::new(Code::Config, format!("{error:#}")))?;
@@ -46,7 +47,7 @@ pub(crate) fn run(context: &Context, out: &mut Out, args: &PresetsArgs) -> anyho
                 .map_err(|why| Failure::new(Code::Config, format!("{}: {why}", path.display())))?;
             print(out, name, &shown)
         }
-        Action::Show(ShowArgs { preset, .. }) => {
+        Some(Action::Show(ShowArgs { preset, .. })) => {
             let name = preset.as_deref().unwrap_or_default();
             let Some(preset) = find_preset(name) else {
                 let known: Vec<&str> = presets().iter().map(tideline_config::presets::Preset::name).collect();

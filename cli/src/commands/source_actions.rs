@@ -132,7 +132,7 @@ fn sentence(source: &Source, action: Action, deleted: u64) -> String {
             format!("a cycle was requested; it starts after `tideline sources resume {name}`")
         }
         Action::Refresh => "a cycle was requested; it starts as soon as none is running".to_owned(),
-        Action::Pause => "paused; `tideline sources resume` continues".to_owned(),
+        Action::Pause => format!("paused; `tideline sources resume {name}` continues"),
         Action::Resume => "resumed".to_owned(),
         Action::Cancel => "the running cycle is cancelled; nothing is swept".to_owned(),
         Action::Reset { delete: false } => match source.state {
@@ -171,6 +171,7 @@ mod tests {
             would_remove: 5,
             owned: 10,
             held_at: Timestamp(0).into(),
+            since_cycle: None,
             approved: false,
         };
         let source = Source {

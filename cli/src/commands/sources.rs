@@ -10,7 +10,7 @@ use super::source_actions::{self, Action};
 use crate::client::Request;
 use crate::context::Context;
 use crate::exit::Code;
-use crate::output::{Grid, Out, Piece, Tone, count, moment, short, span};
+use crate::output::{Grid, Out, Piece, Tone, count, moment, sentence, short, span};
 
 /// Without a subcommand: list.
 #[derive(Args, Debug)]
@@ -25,6 +25,7 @@ enum SourcesCommand {
     /// List all sources (the default)
     List,
     /// Show one source with its last cycles and malformed items
+    #[command(alias = "get")]
     Show(Named),
     /// Request a cycle now; also unblocks a blocked source
     Refresh(Named),
@@ -114,7 +115,7 @@ async fn list(context: &Context, out: &mut Out) -> anyhow::Result<Code> {
     if status.sources.is_empty() {
         out.note(Tone::Plain, NO_SOURCES)?;
     } else {
-        out.grid(&sources_grid(&status.sources))?;
+        out.grid(&sources_grid(&status.sources, context.now()))?;
     }
     Ok(Code::Done)
 }
@@ -123,7 +124,7 @@ async fn list(context: &Context, out: &mut Out) -> anyhow::Result<Code> {
 pub(crate) const NO_SOURCES: &str = "No sources yet: `tideline run` takes them from the configuration.";
 
 /// One row per source.
-pub(crate) fn sources_grid(sources: &[SourceStatus]) -> Grid {
+pub(crate) fn sources_grid(sources: &[SourceStatus], now: Timestamp) -> Grid {
     let mut grid = Grid::new(&["source", "type", "cycle", "phase", "entities", "why"]);
     for SourceStatus {
         source,
@@ -132,35 +133,36 @@ pub(crate) fn sources_grid(sources: &[SourceStatus]) -> Grid {
         ..
     } in sources
     {
+        let (word, tone) = phase(source, newest_cycle.as_ref());
         grid.row(vec![
             source.name.as_str().into(),
             Piece::toned(source.source_type.as_str(), Tone::Dim),
             Piece::number(u64::try_from(source.cycle.0).unwrap_or_default()),
-            phase(source, newest_cycle.as_ref()),
+            Piece::toned(word, tone),
             Piece::number(source.entities),
-            short(&why.sentence, 160).into(),
+            short(&sentence(why.sentence_after(word), now), 160).into(),
         ]);
     }
     grid
 }
 
 /// What a source is doing, in one word.
-fn phase(source: &Source, cycle: Option<&Cycle>) -> Piece {
-    let (word, tone) = match source.state {
+fn phase(source: &Source, cycle: Option<&Cycle>) -> (&'static str, Tone) {
+    match source.state {
         SourceState::Paused => ("paused", Tone::Warn),
         SourceState::Blocked => ("blocked", Tone::Bad),
         SourceState::Orphaned => ("orphaned", Tone::Warn),
         SourceState::Active => match cycle.map(|cycle| cycle.state) {
-            Some(CycleState::Bursting) => ("bursting", Tone::Busy),
+            Some(CycleState::Bursting) => ("reading", Tone::Busy),
             Some(CycleState::Sweeping) => ("sweeping", Tone::Busy),
             _ if source.held.as_ref().is_some_and(|held| !held.approved) => ("held", Tone::Warn),
             Some(CycleState::Incomplete) => ("incomplete", Tone::Bad),
-            Some(CycleState::Cancelled) => ("cancelled", Tone::Bad),
+            Some(CycleState::Cancelled) if cycle.is_some_and(Cycle::failed) => ("failing", Tone::Bad),
+            Some(CycleState::Cancelled) => ("cancelled", Tone::Warn),
             Some(CycleState::Complete | CycleState::Held) => ("resting", Tone::Good),
             None => ("new", Tone::Dim),
         },
-    };
-    Piece::toned(word, tone)
+    }
 }
 
 async fn show(context: &Context, out: &mut Out, name: &str) -> anyhow::Result<Code> {
@@ -192,15 +194,16 @@ fn source_pairs(shown: &SourceOverview, now: Timestamp) -> Grid {
     let source = &shown.source;
     grid.pair("source", source.name.as_str());
     grid.pair("type", source.source_type.as_str());
-    grid.pair("phase", phase(source, shown.cycles.first()));
-    grid.pair("why", shown.why.sentence.as_str());
+    let (word, tone) = phase(source, shown.cycles.first());
+    grid.pair("phase", Piece::toned(word, tone));
+    grid.pair("why", sentence(shown.why.sentence_after(word), now));
     grid.pair("entities", count(source.entities));
     grid.pair("cycle", source.cycle.to_string());
     if let Some(next) = source.next_cycle_at {
         grid.pair("next cycle", format!("{next} ({})", moment(next.0, now)));
     }
-    for sentence in shown.left.iter().flat_map(Left::sentences) {
-        grid.pair("look at", Piece::toned(sentence, Tone::Warn));
+    for left in shown.left.iter().flat_map(Left::sentences) {
+        grid.pair("look at", Piece::toned(left, Tone::Warn));
     }
     if let Some(held) = &source.held {
         grid.pair("held sweep", held_sweep(source, held, shown.cycles.first()));
@@ -211,9 +214,11 @@ fn source_pairs(shown: &SourceOverview, now: Timestamp) -> Grid {
 fn held_sweep(source: &Source, held: &Held, newest: Option<&Cycle>) -> Piece {
     if !held.approved {
         let (name, reason) = (&source.name, &held.reason);
+        let since = held.since_cycle.filter(|first| *first != held.cycle);
+        let since = since.map_or_else(String::new, |first| format!(" (held since cycle {first})"));
         return Piece::toned(
             format!(
-                "of cycle {}, {name}: {reason}; `tideline sources approve {name}` or `reject {name}`",
+                "of cycle {}{since}, {name}: {reason}; `tideline sources approve {name}` or `reject {name}`",
                 held.cycle
             ),
             Tone::Warn,
@@ -256,7 +261,7 @@ fn cycles_grid(cycles: &[Cycle], now: Timestamp) -> Grid {
         let totals = &cycle.totals;
         grid.row(vec![
             Piece::number(u64::try_from(cycle.number.0).unwrap_or_default()),
-            cycle_state(cycle.state, totals.has_gaps()),
+            cycle_state(cycle.state, cycle.reason.as_deref(), totals.has_gaps()),
             cycle.trigger.as_str().into(),
             moment(cycle.started_at.0, now).into(),
             span(cycle.ended_at.map_or(now, |ended| ended.0).since(cycle.started_at.0)).into(),
@@ -274,25 +279,27 @@ fn cycles_grid(cycles: &[Cycle], now: Timestamp) -> Grid {
 }
 
 /// A cycle's state, toned. With gaps, a complete one is worth a look.
-pub(crate) fn cycle_state(state: CycleState, has_gaps: bool) -> Piece {
+pub(crate) fn cycle_state(state: CycleState, reason: Option<&str>, has_gaps: bool) -> Piece {
     let tone = match state {
         CycleState::Bursting | CycleState::Sweeping => Tone::Busy,
         CycleState::Held => Tone::Warn,
         CycleState::Complete if has_gaps => Tone::Warn,
         CycleState::Complete => Tone::Good,
-        CycleState::Incomplete | CycleState::Cancelled => Tone::Bad,
+        _ if state.is_failure(reason) => Tone::Bad,
+        CycleState::Incomplete | CycleState::Cancelled => Tone::Warn,
     };
-    Piece::toned(cycle_word(state), tone)
+    Piece::toned(cycle_word(state, reason), tone)
 }
 
-/// The word of a cycle's state, as in JSON.
-pub(crate) fn cycle_word(state: CycleState) -> &'static str {
+/// The word of a cycle's state for people.
+pub(crate) fn cycle_word(state: CycleState, reason: Option<&str>) -> &'static str {
     match state {
-        CycleState::Bursting => "bursting",
+        CycleState::Bursting => "reading",
         CycleState::Sweeping => "sweeping",
         CycleState::Held => "held",
         CycleState::Complete => "complete",
         CycleState::Incomplete => "incomplete",
+        CycleState::Cancelled if state.is_failure(reason) => "failed",
         CycleState::Cancelled => "cancelled",
     }
 }

@@ -62,7 +62,7 @@ async fn show(client: &Client<'_>, out: &mut Out, watched: bool) -> anyhow::Resu
     if status.sources.is_empty() {
         out.line(NO_SOURCES)?;
     } else {
-        out.grid(&sources_grid(&status.sources))?;
+        out.grid(&sources_grid(&status.sources, now))?;
         for source in &status.sources {
             for sentence in source.left.iter().flat_map(Left::sentences) {
                 let name = &source.source.name;

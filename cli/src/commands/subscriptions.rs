@@ -25,6 +25,7 @@ enum SubscriptionsCommand {
     /// List subscriptions (the default)
     List,
     /// Show one subscription
+    #[command(alias = "get")]
     Show(Named),
     /// Create a subscription that pulls, is pushed to a URL or notifies people; or change what it follows
     Create(CreateArgs),
@@ -60,7 +61,7 @@ struct Named {
 /// What it follows.
 #[derive(Args, Debug)]
 struct CreateArgs {
-    /// Name of the subscription: letters, digits, -, _ or .
+    /// Name of the subscription: letters, digits, -, _ or dot
     name: String,
     /// Topic or pattern, as in github.push or 'github.*'; may be repeated [default: every topic]
     #[arg(long = "topic", value_name = "TOPIC")]
@@ -187,7 +188,10 @@ async fn list(context: &Context, client: &Client<'_>, out: &mut Out) -> anyhow::
     }
     let subscriptions: Page<Subscription> = answer.read()?;
     if subscriptions.items.is_empty() {
-        return Ok(out.note(Tone::Plain, "No subscriptions.")?);
+        return Ok(out.note(
+            Tone::Plain,
+            "No subscriptions yet: `tideline subscriptions create NAME` makes one.",
+        )?);
     }
     let mut grid = Grid::new(&[
         "subscription",
@@ -269,16 +273,18 @@ async fn show(context: &Context, client: &Client<'_>, out: &mut Out, name: &str)
     Ok(out.grid(&grid)?)
 }
 
-/// What to do with dead letters.
+/// Without a subcommand: list.
 #[derive(Args, Debug)]
 pub(crate) struct DeadLettersArgs {
     #[command(subcommand)]
-    command: DeadLettersCommand,
+    command: Option<DeadLettersCommand>,
+    /// Name of the subscription [default: shows how many each one has]
+    subscription: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum DeadLettersCommand {
-    /// List the events that a subscription gave up
+    /// List the events that a subscription gave up (the default)
     List {
         /// Name of the subscription
         subscription: String,
@@ -314,10 +320,14 @@ enum DeadLettersCommand {
 pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLettersArgs) -> anyhow::Result<Code> {
     let client = context.client().await?;
     match args.command {
-        DeadLettersCommand::List { subscription } => list_letters(context, &client, out, &subscription).await?,
-        DeadLettersCommand::Replay {
+        None => match args.subscription {
+            Some(subscription) => list_letters(context, &client, out, &subscription).await?,
+            None => list(context, &client, out).await?,
+        },
+        Some(DeadLettersCommand::List { subscription }) => list_letters(context, &client, out, &subscription).await?,
+        Some(DeadLettersCommand::Replay {
             subscription, events, ..
-        } => {
+        }) => {
             let retried = take(&client, &subscription, "retry", &events).await?;
             if out.is_json() {
                 out.document(&json!({ "retried": retried }))?;
@@ -328,12 +338,12 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
                 )?;
             }
         }
-        DeadLettersCommand::Drop {
+        Some(DeadLettersCommand::Drop {
             subscription,
             events,
             yes,
             ..
-        } => {
+        }) => {
             let which = match events.len() {
                 0 => "all dead letters".to_owned(),
                 1 => "this dead letter".to_owned(),

@@ -22,6 +22,7 @@ enum TargetsCommand {
     /// List all targets (the default)
     List,
     /// Show one target with its failures and the objects it owns
+    #[command(alias = "get")]
     Show(Named),
     /// Compare with the whole catalog again, retry what was refused, and end a hold
     Resync(Named),
@@ -44,18 +45,14 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: TargetsArgs) -> 
         TargetsCommand::List => list(context, out).await,
         TargetsCommand::Show(named) => show(context, out, &named.name).await,
         TargetsCommand::Resync(named) => {
-            let said = "checking everything again; `tideline targets show` shows the progress";
-            act(context, out, &named.name, "resync", said).await
+            let name = &named.name;
+            let said = format!("checking everything again; `tideline targets show {name}` shows the progress");
+            act(context, out, name, "resync", &said).await
         }
         TargetsCommand::Pause(named) => {
-            act(
-                context,
-                out,
-                &named.name,
-                "pause",
-                "paused; `tideline targets resume` continues",
-            )
-            .await
+            let name = &named.name;
+            let said = format!("paused; `tideline targets resume {name}` continues");
+            act(context, out, name, "pause", &said).await
         }
         TargetsCommand::Resume(named) => act(context, out, &named.name, "resume", "resumed").await,
     }

@@ -24,7 +24,7 @@ pub(crate) struct TokensArgs {
 enum TokensCommand {
     /// List tokens, without their secrets (the default)
     List,
-    /// Create a token and print it; it is not shown again
+    /// Create a token and print it; it is not shown again. The first one ends access without a token within 5 s
     Create(CreateArgs),
     /// Revoke a token
     Revoke {
@@ -159,7 +159,8 @@ async fn create(client: &Client<'_>, out: &mut Out, args: CreateArgs) -> anyhow:
     };
     out.line(secret)?;
     out.aside(format!(
-        "The token {name} is shown only once; `tideline tokens revoke {id}` revokes it."
+        "The token {name} is shown only once; `tideline tokens revoke {id}` revokes it. Within 5 s, all access \
+         requires a token."
     ))?;
     Ok(())
 }

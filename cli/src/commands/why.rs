@@ -6,7 +6,7 @@ use tideline_producer::api::types::Explanation;
 use crate::client::Request;
 use crate::context::Context;
 use crate::exit::Code;
-use crate::output::Out;
+use crate::output::{Out, sentence};
 
 /// What to explain.
 #[derive(Args, Debug)]
@@ -28,7 +28,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: WhyArgs) -> anyh
     }
     let explanation: Explanation = answer.read()?;
     for why in &explanation.subjects {
-        out.line(format!("{}: {}", why.subject, why.sentence))?;
+        out.line(format!("{}: {}", why.subject, sentence(&why.sentence, context.now())))?;
     }
     Ok(Code::Done)
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tideline_config::settings::Settings;
+use tideline_config::settings::{DEMO, Settings};
 use tideline_core::words::SourceRecord;
 
 /// The world of `tideline demo` without options.
@@ -18,20 +18,17 @@ pub(crate) fn source_name(seed: u64, entities: u64) -> String {
     }
 }
 
-/// The type that the store keeps with a demo's source. No configuration can name it: a source with it was made by a demo,
-/// and one that is merely called `demo` was not.
-const SOURCE_TYPE: &str = "demo";
-
-/// Makes the settings' sources known as a demo's.
+/// Makes the settings' sources known as a demo's: the store keeps their type, and one that is merely called `demo` was not made
+/// by a demo.
 pub(crate) fn mark(settings: &mut Settings) {
     for source in &mut settings.sources {
-        SOURCE_TYPE.clone_into(&mut source.source_type);
+        DEMO.clone_into(&mut source.source_type);
     }
 }
 
 /// Whether a source of the store was made by a demo.
 pub(crate) fn is_demo_source(source: &SourceRecord) -> bool {
-    source.source_type == SOURCE_TYPE
+    source.source_type == DEMO
 }
 
 /// The configuration that reads the API at `address`. Without an address for the dashboard nothing listens.
@@ -69,6 +66,7 @@ mod tests {
         assert!(parsed.is_err());
         let mut settings = parse(&text, Path::new("demo.yaml"), &|_| None).unwrap();
         mark(&mut settings);
-        assert_eq!(settings.sources[0].spec().source_type, SOURCE_TYPE);
+        assert_eq!(settings.sources[0].spec().source_type, DEMO);
+        assert!(settings.is_demo());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tideline_core::words::Timestamp;
 pub(crate) use tideline_core::words::grouped as count;
+use tideline_core::words::{Timestamp, moments};
 
 /// The two largest units: `850 ms`, `24 s`, `3 min 5 s`, `2 h 10 min`, `4 d 2 h`.
 pub(crate) fn span(span: Duration) -> String {
@@ -35,6 +35,18 @@ pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A sentence of the API, whose moments are shown on the clock and by how far away they are.
+pub(crate) fn sentence(text: &str, now: Timestamp) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (before, at) in moments(text) {
+        shown.push_str(before);
+        if let Some(at) = at {
+            shown.push_str(&format!("{} ({})", at.on_the_clock(now), moment(at, now)));
+        }
+    }
+    shown
+}
+
 /// A speed: `1,234/s`; nothing before there is anything to say.
 pub(crate) fn per_second(number: u64, time: Duration) -> String {
     if number == 0 || time.as_millis() == 0 {
@@ -58,6 +70,16 @@ pub(crate) fn short(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_in_a_sentence_is_shown_by_the_clock_and_by_how_far_away_it_is() {
+        let now: Timestamp = "2026-11-29T02:00:00.000Z".parse().unwrap();
+        let text = sentence("until 2026-11-29T02:10:00.000Z, since 2026-11-28T02:00:00.000Z", now);
+        assert_eq!(
+            text,
+            "until 02:10:00 UTC (in 10 min), since 2026-11-28 02:00:00 UTC (1 d ago)"
+        );
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-pub(crate) use format::{count, moment, per_second, short, span};
+pub(crate) use format::{count, moment, per_second, sentence, short, span};
 pub(crate) use grid::{Grid, Piece, Tone};
 pub(crate) use json::pretty;
 

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use console::{measure_text_width, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tideline_core::words::{CycleState, SourceState, Timestamp};
 
@@ -13,7 +14,11 @@ use crate::output::{Out, count, moment};
 const DRAWS: u8 = 10;
 
 /// A terminal with fewer columns is narrow.
-const NARROW: u16 = 80;
+const NARROW: u16 = 110;
+
+/// Columns of a source's name and of the blanks between the parts of a line.
+const NAME: usize = 12;
+const BLANKS: usize = 2;
 
 /// A bar per source, below the tables of the cycles that ended.
 pub(super) struct Bars {
@@ -57,6 +62,14 @@ impl Bars {
         }
     }
 
+    /// What there is room for behind a source's name and bar; that something is left out is shown.
+    fn cut(&self, name: &str, text: &str) -> String {
+        let taken = measure_text_width(name).max(NAME) + bar_columns(self.narrow) + BLANKS;
+        // A row ends before the margin.
+        let room = usize::from(screen::columns()).saturating_sub(taken + 1);
+        truncate_str(text, room, "…").into_owned()
+    }
+
     fn bar(&mut self, name: &str) -> ProgressBar {
         if let Some(bar) = self.bars.get(name) {
             return bar.clone();
@@ -84,7 +97,8 @@ impl Show for Bars {
             let (done, all) = share(progress);
             bar.set_length(all);
             bar.set_position(done);
-            bar.set_message(sentence(progress, snapshot.now, self.once).text);
+            let text = sentence(progress, snapshot.now, self.once).text;
+            bar.set_message(self.cut(&progress.source.name, &text));
         }
         Ok(())
     }
@@ -98,13 +112,14 @@ impl Show for Bars {
     }
 }
 
+fn bar_columns(narrow: bool) -> usize {
+    if narrow { 8 } else { 24 }
+}
+
 fn style(narrow: bool) -> ProgressStyle {
-    let template = if narrow {
-        "{prefix:12.bold} {bar:8.cyan/black.bright} {wide_msg}"
-    } else {
-        "{prefix:12.bold} {bar:24.cyan/black.bright} {wide_msg}"
-    };
-    ProgressStyle::with_template(template)
+    let bar = bar_columns(narrow);
+    let template = format!("{{prefix:{NAME}.bold}} {{bar:{bar}.cyan/black.bright}} {{wide_msg}}");
+    ProgressStyle::with_template(&template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸─")
 }
@@ -150,7 +165,7 @@ pub(super) fn sentence(progress: &SourceProgress, now: Timestamp, once: bool) ->
                 (None, _) => String::new(),
             };
             plain(format!(
-                "cycle {} · bursting · {} entities · {} pages · {}/s · {} of {} partitions{waits}",
+                "cycle {} · reading · {} entities · {} pages · {}/s · {} of {} partitions{waits}",
                 cycle.number,
                 count(totals.entities),
                 count(totals.pages),

@@ -68,7 +68,7 @@ fn one_line(end: &EndedCycle) -> String {
         "{}: cycle {} {} · {} entities · {} added · {} modified · {} deleted · {} held{}",
         end.source,
         end.cycle.number,
-        cycle_word(end.cycle.state),
+        cycle_word(end.cycle.state, end.cycle.reason.as_deref()),
         count(totals.entities),
         count(totals.added),
         count(totals.modified),

@@ -29,7 +29,7 @@ pub(super) fn summary(ended: &[EndedCycle]) -> Grid {
         grid.row(vec![
             end.source.as_str().into(),
             Piece::number(u64::try_from(end.cycle.number.0).unwrap_or_default()),
-            cycle_state(end.cycle.state, totals.has_gaps()),
+            cycle_state(end.cycle.state, end.cycle.reason.as_deref(), totals.has_gaps()),
             span(took(&end.cycle)).into(),
             Piece::toned(per_second(totals.entities, took(&end.cycle)), Tone::Dim),
             Piece::number(totals.pages),

@@ -5,9 +5,9 @@ use axum::routing::get;
 use maud::{Markup, html};
 
 use super::Dashboard;
-use super::filters::{Filter, filters, pager, quoted};
+use super::filters::{Filter, filters_with, pager, quoted};
 use super::format::{ago, bytes, encoded};
-use super::parts::{command, live, live_state};
+use super::parts::{command, live, live_state, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Fields, Query, Viewer, address};
 use super::{entity, export};
@@ -43,7 +43,7 @@ async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
     let entities: List<Entity> = viewer.list("/v1/entities", &asked).await?;
     let content = html! {
         header.page { h1 { "Catalog" } p { "The live entities of all sources" } }
-        (filters("/catalog", FILTERS, &query))
+        (filters_with("/catalog", FILTERS, &query, &viewer.sources().await?))
         (rows(&viewer, &entities, &query))
         @if !entities.items.is_empty() { (export::links(&query.values(FILTERS))) }
         (command(&query.command("tideline entities list", FILTERS)))
@@ -74,7 +74,7 @@ fn rows(viewer: &Viewer, entities: &List<Entity>, query: &Fields) -> Markup {
                             td.long { a href=(entity_path(&entity.source, &entity.reference)) { (name) } }
                             td { (kind) }
                             td.wide { (namespace) }
-                            td.wide { (entity.source) }
+                            td.wide { a href=(source_path(&entity.source)) { (entity.source) } }
                             td.number.wide { (bytes(entity.body.get().len() as u64)) }
                             td { (ago(entity.changed_at.0, viewer.now)) }
                         }

@@ -7,9 +7,9 @@ use tideline_core::words::{ChangeKind, Sequence, Timestamp, grouped};
 
 use super::Dashboard;
 use super::catalog::{divided, entity_path};
-use super::filters::{Filter, filters, pager};
+use super::filters::{Filter, filters_with, pager};
 use super::format::ago;
-use super::parts::{command, live, live_state};
+use super::parts::{command, live, live_state, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Fields, Query, Viewer, address};
 use crate::api::Problem;
@@ -69,7 +69,7 @@ async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
             p { "The newest state of each entity, and removals" }
             @if token.is_empty() { (live_state()) }
         }
-        (filters("/changes", FILTERS, &query))
+        (filters_with("/changes", FILTERS, &query, &viewer.sources().await?))
         @if token.is_empty() { (live("changes", rows)) } @else { (rows) }
         (command("tideline changes --follow"))
     };
@@ -114,7 +114,7 @@ fn row(viewer: &Viewer, change: &Change) -> Markup {
                 @else { a href=(entity_path(&change.source, &change.reference)) { (name) } }
                 " " span.soft { (kind) " in " (namespace) }
             }
-            td.wide { (change.source) }
+            td.wide { a href=(source_path(&change.source)) { (change.source) } }
             td { (ago(change.changed_at.0, viewer.now)) }
         }
     }

@@ -14,12 +14,8 @@ const BAR: u32 = 6;
 /// Changes of cycles, oldest first: what came above the line, what went below it.
 pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: bool) -> Markup {
     let shown: Vec<&Cycle> = newest_first.iter().take(bars).collect();
-    let above = shown.iter().map(|cycle| cycle.totals.added + cycle.totals.modified);
-    let (above, below) = (
-        above.max().unwrap_or(0),
-        shown.iter().map(|cycle| cycle.totals.removed).max().unwrap_or(0),
-    );
-    let largest = ceiling(&shown, above.max(below));
+    let below = shown.iter().map(|cycle| cycle.totals.removed).max().unwrap_or(0);
+    let (largest, _) = ceiling(newest_first.get(..bars).unwrap_or(newest_first));
     let scale = |value: u64, room: u32| part(value, largest, room);
     let (below_room, middle) = if below > 0 {
         (height / 3, height - height / 3)
@@ -49,6 +45,7 @@ pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: boo
                     rect.modified x=(x) y=(middle - up) width=(BAR) height=(up - added) {}
                     rect.added x=(x) y=(middle - added) width=(BAR) height=(added) {}
                     rect.removed x=(x) y=(middle) width=(BAR) height=(scale(totals.removed, below_room)) {}
+                    @if changes(cycle) > largest { rect.cut x=(x) y=(height / 8) width=(BAR) height=(height / 16) {} }
                     @if failed(cycle.state) { rect.failed x=(x) y="0" width=(BAR) height="2" {} }
                 };
                 @if link { a href={ "#cycle-" (cycle.number) } { (bar) } } @else { g { (bar) } }
@@ -94,13 +91,19 @@ pub(super) fn bars(bars: &[Bar], height: u32, label: &str) -> Markup {
     }
 }
 
-/// The value of a full bar: the largest one, unless it is far above the others, as that of a first cycle is.
-fn ceiling(cycles: &[&Cycle], largest: u64) -> u64 {
-    let changes = |cycle: &&Cycle| (cycle.totals.added + cycle.totals.modified).max(cycle.totals.removed);
+/// What the higher of a cycle's two bars stands for.
+fn changes(cycle: &Cycle) -> u64 {
+    (cycle.totals.added + cycle.totals.modified).max(cycle.totals.removed)
+}
+
+/// The value of a full bar, and whether some bars are cut there: the largest one, unless it is far above the others, as that of a
+/// first cycle is.
+pub(super) fn ceiling(cycles: &[Cycle]) -> (u64, bool) {
     let mut usual: Vec<u64> = cycles.iter().map(changes).filter(|changes| *changes > 0).collect();
     usual.sort_unstable();
     let median = usual.get(usual.len() / 2).copied().unwrap_or(1);
-    largest.min(median.saturating_mul(8)).max(1)
+    let (largest, limit) = (usual.last().copied().unwrap_or(0), median.saturating_mul(8));
+    (largest.min(limit).max(1), largest > limit)
 }
 
 /// How much of `room` a value takes; at least one unit if there is anything.
@@ -143,7 +146,10 @@ pub(super) fn summary(cycle: &Cycle) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tideline_core::words::{CycleNumber, Timestamp, Trigger};
+
     use super::*;
+    use crate::api::types::{Time, Totals};
 
     #[test]
     fn every_bar_stays_inside_the_drawing_and_says_what_it_is() {
@@ -160,6 +166,34 @@ mod tests {
         assert!(
             shown.contains("height=\"38\"") && !shown.contains("height=\"41\""),
             "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_bar_that_is_cut_says_so() {
+        let cycle = |added| Cycle {
+            number: CycleNumber(1),
+            state: CycleState::Complete,
+            trigger: Trigger::Schedule,
+            started_at: Time(Timestamp(0)),
+            ended_at: None,
+            reason: None,
+            totals: Totals {
+                added,
+                ..Totals::default()
+            },
+        };
+        let even = [3, 4, 5].map(cycle);
+        assert_eq!(ceiling(&even), (5, false));
+        assert!(!cycles(&even, 30, 84, true).into_string().contains("class=\"cut\""));
+        let uneven = [3, 4, 20_000].map(cycle);
+        assert_eq!(ceiling(&uneven), (32, true));
+        assert_eq!(
+            cycles(&uneven, 30, 84, true)
+                .into_string()
+                .matches("class=\"cut\"")
+                .count(),
+            1
         );
     }
 

@@ -1,7 +1,7 @@
 //! One entity: where it was read, what changed it, what targets made of it, and its body.
 
 use maud::{Markup, html};
-use tideline_core::words::grouped;
+use tideline_core::words::{ChangeKind, Sequence, grouped};
 
 use super::changes;
 use super::difference;
@@ -10,7 +10,10 @@ use super::json::tree;
 use super::parts::source_path;
 use super::viewer::Viewer;
 use crate::api::Problem;
-use crate::api::types::{Cycle, Entity, EntityOfTarget, ObjectOfTarget, Origin, Page as List, Revision, Target};
+use crate::api::page::token_of;
+use crate::api::types::{
+    Change, Cycle, Entity, EntityOfTarget, ObjectOfTarget, Origin, Page as List, Revision, Target,
+};
 
 /// Cycles among which the one is looked for that wrote the entity.
 const CYCLES: &str = "200";
@@ -24,6 +27,8 @@ pub(super) struct Context {
     cycle: Option<Cycle>,
     targets: Vec<Kept>,
     revisions: Vec<Revision>,
+    /// It has not changed since it was added.
+    is_new: bool,
 }
 
 /// What a target made of the entity.
@@ -45,6 +50,7 @@ pub(super) async fn read(viewer: &Viewer, entity: &Entity) -> Result<Context, Pr
     let revisions: List<Revision> = viewer.list("/v1/revisions", &asked).await?;
     Ok(Context {
         revisions: revisions.items,
+        is_new: is_new(viewer, entity).await?,
         origin,
         cycle: cycles.items.into_iter().find(wrote),
         targets: if viewer.sees_all() {
@@ -53,6 +59,19 @@ pub(super) async fn read(viewer: &Viewer, entity: &Entity) -> Result<Context, Pr
             Vec::new()
         },
     })
+}
+
+/// Whether its newest change is that it was added.
+async fn is_new(viewer: &Viewer, entity: &Entity) -> Result<bool, Problem> {
+    let from = token_of(&Sequence(entity.sequence.saturating_add(1)));
+    let asked = [
+        ("source", entity.source.as_str()),
+        ("limit", "1"),
+        ("page_token", &from),
+    ];
+    let newest: List<Change> = viewer.list("/v1/changes/newest", &asked).await?;
+    let is_own = |change: &&Change| change.sequence == entity.sequence && change.change == ChangeKind::Added;
+    Ok(newest.items.first().filter(is_own).is_some())
 }
 
 async fn kept(viewer: &Viewer, reference: &str) -> Result<Vec<Kept>, Problem> {
@@ -81,7 +100,7 @@ pub(super) fn section(viewer: &Viewer, entity: &Entity, context: &Context) -> Ma
         div.columns aria-label={ "As source " (entity.source) " has it" } {
             div {
                 (facts(viewer, entity, context))
-                (history(viewer, &context.revisions))
+                @if !context.is_new { (history(viewer, &context.revisions)) }
                 @for kept in &context.targets { (in_target(viewer, kept)) }
             }
             section aria-label="Body" { h2 { "Body" } (tree(&entity.body)) }
@@ -97,7 +116,7 @@ fn facts(viewer: &Viewer, entity: &Entity, context: &Context) -> Markup {
             dl.facts.card {
                 dt { "Reference" } dd { code { (entity.reference) } }
                 dt { "Source" } dd { a href=(source_path(&entity.source)) { (entity.source) } }
-                dt { "Changed" } dd { (ago(entity.changed_at.0, now)) ", change "
+                dt { @if context.is_new { "Added" } @else { "Changed" } } dd { (ago(entity.changed_at.0, now)) ", change "
                     a href=(changes::path_of(entity.sequence)) { "#" (grouped(u64::try_from(entity.sequence).unwrap_or(0))) } }
                 dt { "Written by" } dd { (writer(viewer, entity, context)) }
                 @for page in &context.origin.pages {

@@ -81,16 +81,23 @@ pub(super) fn quoted(value: &str) -> String {
 
 /// The form of a list.
 pub(super) fn filters(path: &str, filters: &'static [Filter], query: &Fields) -> Markup {
+    filters_with(path, filters, query, &[])
+}
+
+/// The form of a list whose filter `source` offers these names.
+pub(super) fn filters_with(path: &str, filters: &'static [Filter], query: &Fields, sources: &[String]) -> Markup {
     html! {
+        @if !sources.is_empty() { datalist #sources { @for source in sources { option value=(source) {} } } }
         form.filters method="get" action=(path) role="search" {
             @for filter in filters {
                 @let id = format!("filter-{}", filter.name);
                 @let value = query.get(filter.name);
                 div {
                     label for=(id) { (filter.label) }
+                    @let offers = filter.name == "source" && !sources.is_empty();
                     @if filter.choices.is_empty() {
                         input id=(id) name=(filter.name) value=(value) placeholder=(filter.hint) autocomplete="off" spellcheck="false"
-                            type=(if filter.search { "search" } else { "text" });
+                            type=(if filter.search { "search" } else { "text" }) list=[offers.then_some("sources")];
                     } @else {
                         select id=(id) name=(filter.name) {
                             option value="" { "any" }

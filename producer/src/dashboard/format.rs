@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tideline_core::words::{Timestamp, grouped};
+use tideline_core::words::{Timestamp, grouped, moments};
 
 /// What a segment of a path, or a value of a query, may have as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Length of a moment as the API writes it: `2026-11-29T02:10:00.000Z`.
-const MOMENT: usize = 24;
 
 /// A text as a segment of a path, or a value of a query.
 pub(super) fn encoded(text: &str) -> String {
@@ -69,58 +66,29 @@ fn relative(moment: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// `2026-11-29 02:10:00 UTC`.
-fn exact(moment: Timestamp) -> String {
-    let text = moment.to_string();
-    let date = text.get(..10).unwrap_or(&text);
-    format!("{date} {} UTC", text.get(11..19).unwrap_or_default())
-}
-
 /// A moment as seen from now.
 pub(super) fn ago(moment: impl Into<Timestamp>, now: Timestamp) -> Markup {
     let moment = moment.into();
     html! {
-        time datetime=(moment) title=(exact(moment)) data-relative { (relative(moment, now)) }
+        time datetime=(moment) title=(moment.exact()) data-relative { (relative(moment, now)) }
     }
 }
 
 /// A moment on the clock; with its date if that is not today's.
 pub(super) fn clock(moment: Timestamp, now: Timestamp) -> Markup {
-    let (text, today) = (exact(moment), exact(now));
-    let same_day = text.get(..10) == today.get(..10);
-    let shown = if same_day { text.get(11..) } else { Some(text.as_str()) };
     html! {
-        time datetime=(moment) title=(text) { (shown.unwrap_or_default()) }
+        time datetime=(moment) title=(moment.exact()) { (moment.on_the_clock(now)) }
     }
 }
 
 /// A sentence of the API, whose moments are shown on the clock.
 pub(super) fn sentence(text: &str, now: Timestamp) -> Markup {
     html! {
-        @for (before, moment) in pieces(text) {
+        @for (before, moment) in moments(text) {
             (before)
             @if let Some(moment) = moment { (clock(moment, now)) }
         }
     }
-}
-
-/// Divides a text at the moments in it.
-fn pieces(text: &str) -> Vec<(&str, Option<Timestamp>)> {
-    let (mut pieces, mut begin, mut at) = (Vec::new(), 0, 0);
-    while let Some(found) = text.get(at..).and_then(|rest| rest.find("20")) {
-        let from = at + found;
-        let moment = text.get(from..from + MOMENT).filter(|word| word.ends_with('Z'));
-        match moment.and_then(|word| word.parse().ok()) {
-            Some(moment) => {
-                pieces.push((text.get(begin..from).unwrap_or_default(), Some(moment)));
-                begin = from + MOMENT;
-                at = begin;
-            }
-            None => at = from + 2,
-        }
-    }
-    pieces.push((text.get(begin..).unwrap_or_default(), None));
-    pieces
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use tideline_core::words::Role;
+use tideline_core::words::{Role, Timestamp};
 
 use super::format::{ago, count, encoded, sentence};
 use super::parts::{Question, source_path};
@@ -23,7 +23,7 @@ pub(super) fn section(viewer: &Viewer, source: &str, held: &Held, unseen: Option
             div.notice.warn {
                 p {
                     strong { "Cycle " (held.cycle) " would delete " (entities) } ", " (percent) " % of the "
-                    (count(held.owned, "entity", "entities")) " that the source owned. Held " (ago(held.held_at.0, viewer.now)) ": "
+                    (count(held.owned, "entity", "entities")) " that the source owned. " (held_since(held, viewer.now)) ": "
                     (sentence(&held.reason, viewer.now))
                 }
                 @if held.approved {
@@ -36,6 +36,14 @@ pub(super) fn section(viewer: &Viewer, source: &str, held: &Held, unseen: Option
             }
             @if let Some(unseen) = unseen { (would_go(source, unseen)) }
         }
+    }
+}
+
+/// Since when, and since which cycle if others have taken its place.
+pub(super) fn held_since(held: &Held, now: Timestamp) -> Markup {
+    html! {
+        "Held " (ago(held.held_at.0, now))
+        @if let Some(first) = held.since_cycle.filter(|first| *first != held.cycle) { ", since cycle " (first) }
     }
 }
 

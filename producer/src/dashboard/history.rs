@@ -108,7 +108,8 @@ pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
     html! {
         section aria-labelledby="history-title" {
             h2 #history-title { "Last " (HOURS) " hours" }
-            @if samples.is_empty() {
+            // One sample alone says nothing of what happened since another.
+            @if samples.len() < 2 {
                 p.empty { "A scheduler records the first figures within a minute." }
             } @else {
                 div.panels {
@@ -224,6 +225,15 @@ mod tests {
         assert_eq!((newest.changes, newest.entities, newest.lag_ms), (30, 20, 3_000));
         let changes: u64 = buckets.iter().map(|bucket| bucket.changes).sum();
         assert_eq!(changes, 30, "what came before the first sample is not counted");
+    }
+
+    #[test]
+    fn the_first_minute_of_a_store_is_not_shown_as_zeros() {
+        let now = Timestamp(1_000 * MINUTE);
+        let one = [figures(now.0 - 1_000, 500, 0)];
+        assert!(charts(&one, now).into_string().contains("within a minute"));
+        let two = [figures(now.0 - MINUTE, 500, 0), figures(now.0, 501, 0)];
+        assert!(!charts(&two, now).into_string().contains("within a minute"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tideline_core::words::Role;
 
 use super::format::{bytes, count, encoded};
 use super::hooks::path_of;
-use super::parts::{Question, command};
+use super::parts::{Question, labelled};
 use super::shell::{Page, page};
 use super::source::needed;
 use super::viewer::{Act, Failure, Fields, Query, Viewer, read};
@@ -45,6 +45,11 @@ fn acts(viewer: &Viewer, hook: &Hook) -> Markup {
     let path = |act: &str| format!("{}&act={act}", path_of(&hook.name));
     let known = hook.webhooks_at.as_deref();
     let admin = viewer.may(Role::Admin);
+    let register = if hook.makes_secret {
+        "Register with another secret"
+    } else {
+        "Register"
+    };
     html! {
         @if let Some(place) = known.filter(|_| viewer.may(Role::Operate)) {
             div.actions {
@@ -81,8 +86,8 @@ fn acts(viewer: &Viewer, hook: &Hook) -> Markup {
             newest." }
         }
         @if registers {
-            (command(&format!("tideline hooks verify {} --hook {}", hook.provider, hook.name)))
-            (command(&format!("tideline hooks register {}{} --hook {}", if hook.makes_secret { "--rotate " } else { "" }, hook.provider, hook.name)))
+            (labelled("Verify in a terminal", &format!("tideline hooks verify {} --hook {}", hook.provider, hook.name)))
+            (labelled(register, &format!("tideline hooks register {}{} --hook {}", if hook.makes_secret { "--rotate " } else { "" }, hook.provider, hook.name)))
             @if known.is_none() {
                 p.soft {
                     "To do this from here, the configuration must have " code { "public_url" } " and "

@@ -9,10 +9,10 @@ use maud::{Markup, html};
 use tideline_core::words::{JobState, Role, grouped};
 
 use super::Dashboard;
-use super::filters::{Filter, filters, pager};
+use super::filters::{Filter, filters_with, pager};
 use super::format::{ago, sentence};
 use super::json::tree;
-use super::parts::{Question, act, command, job_state, live, live_state, source_path};
+use super::parts::{Question, act, command, job_state, job_word, live, live_state, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
 use crate::api::page::token_of;
@@ -21,6 +21,9 @@ use crate::api::{Code, Problem};
 
 /// Jobs of one page.
 const ROWS: usize = 50;
+
+/// Parked jobs that come before the others.
+const PARKED: &str = "20";
 
 /// Jobs that one act on many concerns at most.
 const MANY: usize = 1_000;
@@ -47,14 +50,30 @@ pub(super) fn router() -> Router<Dashboard> {
 }
 
 async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
-    let jobs = read(&viewer, &query).await?;
+    let mut jobs = read(&viewer, &query).await?;
+    let parked = parked(&viewer, &query).await?;
+    jobs.items.retain(|job| parked.iter().all(|parked| parked.id != job.id));
     let content = html! {
         header.page { h1 { "Jobs" } (live_state()) }
-        (filters("/jobs", FILTERS, &query))
-        (live("jobs", rows(&viewer, &jobs, &query)))
+        (filters_with("/jobs", FILTERS, &query, &viewer.sources().await?))
+        (live("jobs", rows(&viewer, &parked, &jobs, &query)))
         (command(&query.command("tideline jobs list", FILTERS.split_last().map_or(FILTERS, |(_, of_api)| of_api))))
     };
     Ok(page(&viewer, "/jobs", "Jobs", content))
+}
+
+/// What a person has to decide on comes first, on the first page, unless it was asked for by age or another state.
+async fn parked(viewer: &Viewer, query: &Fields) -> Result<Vec<Job>, Problem> {
+    if ["state", "age", "page_token"]
+        .iter()
+        .any(|name| !query.get(name).is_empty())
+    {
+        return Ok(Vec::new());
+    }
+    let mut asked = query.values(FILTERS);
+    asked.extend([("state", "parked"), ("limit", PARKED)]);
+    let parked: List<Job> = viewer.list("/v1/jobs", &asked).await?;
+    Ok(parked.items)
 }
 
 /// One page of the list.
@@ -98,10 +117,11 @@ async fn read(viewer: &Viewer, query: &Fields) -> Result<List<Job>, Problem> {
     }
 }
 
-fn rows(viewer: &Viewer, jobs: &List<Job>, query: &Fields) -> Markup {
-    let choose = viewer.may(Role::Operate) && jobs.items.iter().any(|job| may_retry(job) || may_cancel(job));
+fn rows(viewer: &Viewer, parked: &[Job], jobs: &List<Job>, query: &Fields) -> Markup {
+    let all = || parked.iter().chain(&jobs.items);
+    let choose = viewer.may(Role::Operate) && all().any(|job| may_retry(job) || may_cancel(job));
     html! {
-        @if jobs.items.is_empty() {
+        @if all().next().is_none() {
             p.empty {
                 @if jobs.next_page_token.is_some() { "None among the jobs searched so far. Continue with the next page." }
                 @else if query.any(FILTERS) { "No job matches. " a href="/jobs" { "Show all" } }
@@ -113,7 +133,7 @@ fn rows(viewer: &Viewer, jobs: &List<Job>, query: &Fields) -> Markup {
                     @if choose { th { input type="checkbox" data-all="job" aria-label="Select all on this page"; } }
                     th.number { "Job" } th { "Kind and key" } th { "State" } th.number.wide { "Attempt" } th.wide { "Due" } th { "Changed" }
                 } }
-                tbody { @for job in &jobs.items { (row(viewer, job, choose)) } }
+                tbody { @for job in all() { (row(viewer, job, choose)) } }
             } }
             @if choose { (many(viewer, query)) }
         }
@@ -198,7 +218,7 @@ async fn show(viewer: Viewer, Path(id): Path<i64>) -> Result<Page, Failure> {
 
 fn body(viewer: &Viewer, job: &Job, why: &Why) -> Markup {
     html! {
-        section { p { (job_state(job.state)) " " (sentence(&why.sentence, viewer.now)) } @if viewer.may(Role::Operate) { (buttons(job)) } }
+        section { p { (job_state(job.state)) " " (sentence(why.sentence_after(job_word(job.state).1), viewer.now)) } @if viewer.may(Role::Operate) { (buttons(job)) } }
         @if let Some(error) = &job.last_error {
             section aria-labelledby="error-title" { h2 #error-title { "Last error" } pre.error.card { (error) } }
         }

@@ -43,12 +43,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
+use axum::response::Response;
 
 pub(crate) use sign_in::{Door, leave_and_return, page as sign_in_page};
 pub(crate) use viewer::SignedIn;
 
 use self::live::Live;
-use crate::api::Api;
+use crate::api::{Api, Problem};
 
 /// What pages stand on.
 #[derive(Clone)]
@@ -85,6 +86,13 @@ impl Dashboard {
         let live = live::router(self.clone(), pages.clone());
         pages.merge(live)
     }
+}
+
+/// What a browser shows instead of a problem document.
+pub(crate) fn problem_page(problem: &Problem) -> Response {
+    let mut response = shell::problem(problem);
+    security::protect(&mut response);
+    response
 }
 
 /// Style sheet, script and icon, for everybody.

@@ -5,11 +5,12 @@ use maud::{Markup, html};
 use tideline_core::words::{SourceState, Timestamp};
 
 use super::format::{ago, count, encoded, sentence};
+use super::held::held_since;
 use super::history;
 use super::overview::Overview;
-use super::parts::source_path;
+use super::parts::{failing, source_path};
 use super::viewer::Viewer;
-use crate::api::types::{Hook, SourceStatus, Subscription, Target};
+use crate::api::types::{Cycle, Hook, SourceStatus, Subscription, Target};
 
 /// One thing that waits for a person.
 struct Need {
@@ -52,6 +53,11 @@ fn list(viewer: &Viewer, overview: &Overview) -> Vec<Need> {
     let mut needs: Vec<Need> = (overview.status.sources.iter())
         .filter_map(|source| source_need(source, viewer.now))
         .collect();
+    needs.extend(
+        overview
+            .sources()
+            .filter_map(|(source, cycles)| failing_need(source, cycles)),
+    );
     needs.extend(parked(overview));
     needs.extend(overview.subscriptions.iter().filter_map(subscription_need));
     needs.extend(
@@ -178,7 +184,7 @@ fn source_need(status: &SourceStatus, now: Timestamp) -> Option<Need> {
                 (source.name) ": the sweep of cycle " (held.cycle) " would delete "
                 (count(held.would_remove, "entity", "entities")) ", " (percent) " % of what it owns"
             },
-            why: html! { "Held " (ago(held.held_at.0, now)) ": " (sentence(&held.reason, now)) },
+            why: html! { (held_since(held, now)) ": " (sentence(&held.reason, now)) },
             path: format!("{path}#held"),
             go: "Approve or reject",
         });
@@ -189,6 +195,19 @@ fn source_need(status: &SourceStatus, now: Timestamp) -> Option<Need> {
         what: html! { (source.name) " is " (if bad { "blocked by its configuration" } else { "no longer in the configuration" }) },
         why: sentence(&status.why.sentence, now),
         path,
+        go: "Look at it",
+    })
+}
+
+/// A source that runs, and fails every time.
+fn failing_need(status: &SourceStatus, cycles: &[Cycle]) -> Option<Need> {
+    let source = &status.source;
+    let (failures, newest) = failing(cycles).filter(|_| source.state == SourceState::Active)?;
+    Some(Need {
+        bad: true,
+        what: html! { (source.name) " is failing: none of its last " (failures) " cycles completed" },
+        why: html! { (short(newest.reason.as_deref().unwrap_or("no error was kept"))) },
+        path: source_path(&source.name),
         go: "Look at it",
     })
 }

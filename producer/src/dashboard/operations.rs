@@ -60,7 +60,7 @@ async fn show(viewer: Viewer) -> Result<Page, Failure> {
             @if let Some(storage) = &storage { (stored(storage)) }
             @if let Some(configuration) = &configuration { (Keys::of_the_process(configuration).section("Configuration of this process")) }
         }
-        (command("tideline check"))
+        @if !viewer.is_demo() { (command("tideline check")) }
     };
     Ok(page(&viewer, "/operations", "Operations", content))
 }

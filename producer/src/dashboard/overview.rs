@@ -5,7 +5,7 @@ use axum::routing::get;
 use maud::{Markup, html};
 use tideline_core::words::{Role, SourceState, grouped};
 
-use super::format::{ago, encoded, sentence};
+use super::format::{ago, encoded};
 use super::parts::{act, command, last_cycle, live, live_state, phase, progress, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Viewer};
@@ -35,6 +35,14 @@ pub(super) struct Overview {
     pub(super) targets: Vec<Target>,
     pub(super) history: Vec<Figures>,
     cycles: Vec<Vec<Cycle>>,
+}
+
+impl Overview {
+    /// Sources with their newest cycles, newest first.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (&SourceStatus, &[Cycle])> {
+        let cycles = self.cycles.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
+        self.status.sources.iter().zip(cycles)
+    }
 }
 
 impl Overview {
@@ -102,9 +110,7 @@ fn sources(viewer: &Viewer, overview: &Overview) -> Markup {
                 }
             }
             div.cards {
-                @for (place, source) in overview.status.sources.iter().enumerate() {
-                    (card(viewer, source, overview.cycles.get(place).map_or(&[], Vec::as_slice)))
-                }
+                @for (source, cycles) in overview.sources() { (card(viewer, source, cycles)) }
             }
         }
     }
@@ -114,18 +120,19 @@ fn card(viewer: &Viewer, status: &SourceStatus, cycles: &[Cycle]) -> Markup {
     let (source, now) = (&status.source, viewer.now);
     let path = source_path(&source.name);
     let newest = status.newest_cycle.as_ref();
+    let (badge, why) = phase(status, cycles, now);
     html! {
         article.card.source id={ "source-" (encoded(&source.name)) } {
             header {
                 h3 { a href=(path) { (source.name) } }
                 span.kind { (source.source_type) }
-                (phase(status))
+                (badge)
             }
-            p.why { (sentence(&status.why.sentence, now)) }
+            p.why { (why) }
             @if let Some(cycle) = newest.filter(|cycle| cycle.ended_at.is_none()) {
-                div { (progress(cycle, now)) }
+                div.course { (progress(cycle, now)) }
             } @else if !cycles.is_empty() {
-                (chart::cycles(cycles, BARS, 36, false))
+                div.course { (chart::cycles(cycles, BARS, 36, false)) }
             }
             @if let Some(check) = &status.newest_check { p.checked { (checks::sentence(check, now)) } }
             dl.figures {
@@ -163,9 +170,7 @@ fn fleet(viewer: &Viewer, status: &Status) -> Markup {
             h2 #fleet-title { "Fleet" }
             dl.figures.strip {
                 div { dt { "Jobs due" } dd { (grouped(status.jobs.due)) } }
-                @if let Some(oldest) = status.jobs.oldest_due_at {
-                    div { dt { "Oldest due" } dd { (ago(oldest.0, now)) } }
-                }
+                div { dt { "Oldest due" } dd { @match status.jobs.oldest_due_at { Some(oldest) => { (ago(oldest.0, now)) } None => { "none" } } } }
                 div { dt { "Running" } dd { (grouped(status.jobs.running)) } }
                 div { dt { "Parked" } dd { (grouped(status.jobs.parked)) } }
                 div { dt { "Workers" } dd { (grouped(status.workers.len() as u64)) } }

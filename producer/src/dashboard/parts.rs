@@ -4,7 +4,8 @@ use maud::{Markup, PreEscaped, Render, html};
 use tideline_core::rules::Why;
 use tideline_core::words::{CycleState, JobState, SourceState, Timestamp, grouped};
 
-use super::format::{ago, encoded, length};
+use super::chart;
+use super::format::{ago, count, encoded, length, sentence};
 use super::live::{BEGIN, CLOSE, END};
 use crate::api::types::{AuditEntry, Cycle, SourceStatus};
 
@@ -24,9 +25,14 @@ pub(super) fn live_state() -> Markup {
 
 /// The command that does what the page does.
 pub(super) fn command(text: &str) -> Markup {
+    labelled("The same in a terminal", text)
+}
+
+/// A command, and what it does.
+pub(super) fn labelled(label: &str, text: &str) -> Markup {
     html! {
         p.command {
-            "The same in a terminal" code { (text) }
+            (label) code { (text) }
             button.quiet type="button" data-copy=(text) aria-label={ "Copy " (text) } { "copy" }
         }
     }
@@ -34,9 +40,8 @@ pub(super) fn command(text: &str) -> Markup {
 
 /// The request that asks the API for what the page shows, where there is no command for it.
 pub(super) fn request(path: &str) -> Markup {
-    command(&format!(
-        "curl -H \"Authorization: Bearer $TIDELINE_TOKEN\" \"$TIDELINE_SERVER{path}\""
-    ))
+    let text = format!("curl -H \"Authorization: Bearer $TIDELINE_TOKEN\" \"$TIDELINE_SERVER{path}\"");
+    labelled("The same over the API", &text)
 }
 
 /// The address of a source's page.
@@ -79,7 +84,7 @@ impl Render for Question<'_> {
             self.path.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
         );
         html! {
-            details {
+            details id={ "ask-" (field) } {
                 summary.button { (self.label) "…" }
                 form.ask method="post" action=(self.path) {
                     div { (self.text) }
@@ -95,36 +100,60 @@ impl Render for Question<'_> {
     }
 }
 
-/// In a word, where a source is.
-pub(super) fn phase(status: &SourceStatus) -> Markup {
+/// Finished cycles in a row that fail until a source counts as failing.
+const FAILURES: usize = 3;
+
+/// How many of the last finished cycles failed, and the newest of them, if those are so many that a person should look. `cycles`:
+/// newest first.
+pub(super) fn failing(cycles: &[Cycle]) -> Option<(usize, &Cycle)> {
+    let ended = || cycles.iter().filter(|cycle| cycle.ended_at.is_some());
+    let failures = ended().take_while(|cycle| cycle.failed()).count();
+    let newest = ended().next().filter(|_| failures >= FAILURES)?;
+    Some((failures, newest))
+}
+
+/// Where a source is: the class and the word of its badge. `cycles`: its newest ones, newest first.
+fn standing(status: &SourceStatus, cycles: &[Cycle]) -> (&'static str, &'static str) {
     let (source, cycle) = (&status.source, status.newest_cycle.as_ref());
-    let (class, word) = match (source.state, cycle.map(|cycle| cycle.state)) {
+    match (source.state, cycle.map(|cycle| cycle.state)) {
         (SourceState::Blocked, _) => ("bad", "blocked"),
         (SourceState::Orphaned, _) => ("warn", "orphaned"),
         (SourceState::Paused, _) => ("warn", "paused"),
+        (SourceState::Active, _) if failing(cycles).is_some() => ("bad", "failing"),
         (SourceState::Active, Some(CycleState::Bursting)) => match status.why.reason {
             Why::OnRung { .. } => ("warn", "backing off"),
-            Why::HeldBackBySource { .. } => ("warn", "rate limited"),
+            Why::HeldBackBySource { .. } => ("warn", "rate-limited"),
             Why::PartitionParked { .. } | Why::Parked { .. } => ("bad", "parked"),
             _ => ("busy", "reading"),
         },
         (SourceState::Active, Some(CycleState::Sweeping)) => ("busy", "sweeping"),
         _ if source.held.as_ref().is_some_and(|held| !held.approved) => ("warn", "sweep held"),
         _ if source.requested.is_some() => ("busy", "requested"),
+        (_, Some(CycleState::Incomplete)) => ("bad", "incomplete"),
+        (_, Some(CycleState::Cancelled)) if cycle.is_some_and(Cycle::failed) => ("bad", "failing"),
         _ => ("", "resting"),
-    };
-    html! { span.badge.(class) { (word) } }
+    }
+}
+
+/// In a word, where a source is, and in a sentence why, which does not say the word again.
+pub(super) fn phase(status: &SourceStatus, cycles: &[Cycle], now: Timestamp) -> (Markup, Markup) {
+    let (class, word) = standing(status, cycles);
+    (
+        html! { span.badge.(class) { (word) } },
+        sentence(status.why.sentence_after(word), now),
+    )
 }
 
 /// In a word, how a cycle stands.
-pub(super) fn cycle_state(state: CycleState) -> Markup {
-    let (class, word) = match state {
+pub(super) fn cycle_state(cycle: &Cycle) -> Markup {
+    let (class, word) = match cycle.state {
         CycleState::Bursting => ("busy", "reading"),
         CycleState::Sweeping => ("busy", "sweeping"),
         CycleState::Held => ("warn", "held"),
         CycleState::Complete => ("plain", "complete"),
         CycleState::Incomplete => ("bad", "incomplete"),
-        CycleState::Cancelled => ("bad", "cancelled"),
+        CycleState::Cancelled if cycle.failed() => ("bad", "failed"),
+        CycleState::Cancelled => ("plain", "cancelled"),
     };
     html! { span.badge.(class) { (word) } }
 }
@@ -154,21 +183,43 @@ pub(super) fn progress(cycle: &Cycle, now: Timestamp) -> Markup {
     }
 }
 
-/// Bars' colours in words.
-pub(super) fn legend() -> Markup {
-    html! { ul.legend { li { "added" } li.modified { "modified" } li.removed { "removed" } li.failed { "did not complete" } } }
+/// Why a cycle ended as it did, as loud as that is.
+pub(super) fn cycle_reason(cycle: &Cycle, now: Timestamp) -> Markup {
+    let class = match cycle.state {
+        CycleState::Held => "error held",
+        _ if cycle.failed() => "error",
+        _ => "soft",
+    };
+    html! { @if let Some(reason) = &cycle.reason { p.(class) { (sentence(reason, now)) } } }
+}
+
+/// Bars' colours and heights in words.
+pub(super) fn legend(cycles: &[Cycle]) -> Markup {
+    let (largest, cut) = chart::ceiling(cycles);
+    html! {
+        ul.legend {
+            li { "added" } li.modified { "modified" } li.removed { "removed" } li.failed { "did not complete" }
+            @if cut { li.cut { "more than " (grouped(largest)) } }
+            li.scale { "full height: " (count(largest, "change", "changes")) ", on a square root scale" }
+        }
+    }
 }
 
 /// In a word, where a job is.
 pub(super) fn job_state(state: JobState) -> Markup {
-    let (class, word) = match state {
+    let (class, word) = job_word(state);
+    html! { span.badge.(class) { (word) } }
+}
+
+/// The class and the word of a job's badge.
+pub(super) fn job_word(state: JobState) -> (&'static str, &'static str) {
+    match state {
         JobState::Waiting => ("plain", "waiting"),
         JobState::Running => ("busy", "running"),
         JobState::Done => ("plain", "done"),
         JobState::Parked => ("bad", "parked"),
         JobState::Cancelled => ("warn", "cancelled"),
-    };
-    html! { span.badge.(class) { (word) } }
+    }
 }
 
 /// An act of the audit log.

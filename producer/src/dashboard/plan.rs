@@ -62,7 +62,7 @@ fn around(viewer: &Viewer, name: &str, content: Markup) -> Page {
             p { "What the next cycle would do" }
         }
         (content)
-        (command(&format!("tideline plan {}", quoted(name))))
+        (command(&viewer.with_configuration(&format!("tideline plan {}", quoted(name)))))
     };
     page(viewer, "/", &format!("Plan of {name}"), content)
 }

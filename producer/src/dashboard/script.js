@@ -27,11 +27,36 @@
       if (old.data !== fresh.data) old.data = fresh.data;
       return;
     }
-    if (old.nodeType !== Node.ELEMENT_NODE) return;
+    if (old.nodeType !== Node.ELEMENT_NODE || stands(old, fresh)) return;
     for (const { name, value } of [...fresh.attributes]) if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
     for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
     if (!kept.has(old.nodeName)) children(old, fresh);
   };
+  // An open question stays as the person read it, and says when it no longer holds. Closed, it becomes what it would say now.
+  const said = (question) => [...question.querySelectorAll("form.ask > div, form.ask > [type=hidden]")].map((part) => part.value ?? part.textContent).join();
+  const newer = new WeakMap();
+  const stands = (old, fresh) => {
+    const form = old.nodeName === "DETAILS" && old.open && old.querySelector("form.ask");
+    if (!form) return false;
+    newer.set(old, fresh);
+    const note = old.querySelector(".changed");
+    if (said(old) === said(fresh)) note?.remove();
+    else if (!note) {
+      const text = document.createElement("p");
+      text.className = "notice warn changed";
+      text.setAttribute("role", "alert");
+      text.textContent = "This has changed since you opened it. Close it and open it again to see it as it is now.";
+      form.prepend(text);
+    }
+    return true;
+  };
+  document.addEventListener("toggle", (event) => {
+    const fresh = !event.target.open && newer.get(event.target);
+    if (!fresh) return;
+    newer.delete(event.target);
+    event.target.querySelector(".changed")?.remove();
+    morph(event.target, fresh);
+  }, true);
   const children = (old, fresh) => {
     // Rows with an id move as a whole: a new one on top does not make all others change.
     const named = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
@@ -40,7 +65,7 @@
     for (const node of wanted) {
       const same = node.id && named.get(node.id);
       if (same && same !== at) old.insertBefore(same, at);
-      else if (!same && at && at.id && named.has(at.id) && node.id) { old.insertBefore(node, at); continue; }
+      else if (!same && at?.id) { old.insertBefore(node, at); continue; }
       const current = same || at;
       if (!current) { old.appendChild(node); continue; }
       at = current.nextSibling;
@@ -120,6 +145,7 @@
       if (search) { search.focus(); search.select(); } else location.href = "/catalog#search";
     }
   });
+  document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   if (location.hash === "#search") document.querySelector("main input[type=search]")?.focus();
 
   document.addEventListener("change", (event) => {

@@ -192,13 +192,36 @@ pub(super) fn problem(problem: &Problem) -> Response {
     Page { status, markup }.into_response()
 }
 
+/// The way on, for a person; the API's own words are for programs.
 fn what_next(code: Code) -> &'static str {
     match code {
+        Code::InvalidRequest | Code::UnknownField | Code::InvalidPageToken => "Go back, correct it and try again.",
+        Code::Unauthenticated => "Sign in, then open this page again.",
+        Code::LocalOnly => "Open it on the machine that Tideline runs on, or ask its administrator for an API token.",
+        Code::NotFound | Code::MethodNotAllowed => "The address may be misspelled, or the page no longer exists.",
+        Code::UnknownSource => "It may be misspelled, or deleted. The overview shows all sources that you can see.",
+        Code::TooManyAttempts => "Wait a few minutes, then try again.",
+        Code::SourceUnreadable | Code::PlanTimeout => "Plan it again later, or let the next cycle read the source.",
         Code::Forbidden => "Sign in with a token that has this role, or ask someone who has one.",
         Code::Conflict | Code::PreconditionFailed => {
             "Someone or something changed it first. Go back, review the current state, and decide again."
         }
         Code::Unavailable | Code::Overloaded => "Nothing was lost. Reload in a moment.",
         _ => code.explanation(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_is_told_is_not_the_reference_of_the_api() {
+        // Nothing that a page asks for has these.
+        let others = [Code::StartOver, Code::UnsupportedMediaType, Code::IdempotencyKeyReused];
+        for code in Code::ALL.iter().filter(|code| !others.contains(code)) {
+            let text = what_next(*code);
+            assert!(!text.contains('`') && !text.is_empty(), "{code:?}: {text}");
+        }
     }
 }

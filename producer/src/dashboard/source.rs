@@ -6,14 +6,15 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
-use tideline_core::words::{CycleState, Role, SourceState, grouped};
+use tideline_core::words::{Role, SourceState, grouped};
 
 use super::configuration::Keys;
 use super::filters::quoted;
-use super::format::{ago, bytes, count, encoded, length, sentence};
+use super::format::{ago, bytes, count, encoded, length};
 use super::held;
 use super::parts::{
-    Question, act, command, cycle_state, last_cycle, legend, live, live_state, phase, progress, source_path,
+    Question, act, command, cycle_reason, cycle_state, last_cycle, legend, live, live_state, phase, progress,
+    source_path,
 };
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
@@ -155,9 +156,10 @@ async fn show(viewer: Viewer, Path(name): Path<String>, Query(query): Query) -> 
 fn now(viewer: &Viewer, source: &Source) -> Markup {
     let (status, now) = (&source.status, viewer.now);
     let newest = status.newest_cycle.as_ref();
+    let (badge, why) = phase(status, &source.cycles, now);
     html! {
         section {
-            p { (phase(status)) " " (sentence(&status.why.sentence, now)) }
+            p { (badge) " " (why) }
             @if let Some(cycle) = newest.filter(|cycle| cycle.ended_at.is_none()) { (progress(cycle, now)) }
             dl.figures.strip {
                 div { dt { "Entities" } dd { a href={ "/catalog?source=" (encoded(&status.source.name)) } { (grouped(status.source.entities)) } } }
@@ -231,7 +233,7 @@ fn cycles(viewer: &Viewer, source: &Source, rows: usize) -> Markup {
                 p.empty { "No cycle has run yet. It starts as soon as a scheduler and a worker are up, or with Refresh." }
             } @else {
                 (chart::cycles(newest, newest.len().clamp(30, BARS), 84, true))
-                (legend())
+                (legend(newest))
                 div.scroll tabindex="0" {
                     table {
                         thead { tr {
@@ -239,7 +241,9 @@ fn cycles(viewer: &Viewer, source: &Source, rows: usize) -> Markup {
                             th.number { "Added" } th.number { "Modified" } th.number { "Removed" } th.number.wide { "Pages" }
                             th.number.wide { "Malformed" }
                         } }
-                        tbody { @for cycle in source.cycles.iter().take(rows) { (cycle_row(viewer, cycle)) } }
+                        tbody { @for (place, cycle) in source.cycles.iter().take(rows).enumerate() {
+                            (cycle_row(viewer, cycle, place.checked_sub(1).and_then(|newer| source.cycles.get(newer))))
+                        } }
                     }
                 }
                 @if source.cycles.len() > rows && rows < ALL { p.pager { a href={ (path) "?cycles=all#cycles-title" } { "All retained cycles" } } }
@@ -248,13 +252,15 @@ fn cycles(viewer: &Viewer, source: &Source, rows: usize) -> Markup {
     }
 }
 
-fn cycle_row(viewer: &Viewer, cycle: &Cycle) -> Markup {
+/// `newer`: the row above, whose reason need not be said again.
+fn cycle_row(viewer: &Viewer, cycle: &Cycle, newer: Option<&Cycle>) -> Markup {
     let totals = cycle.totals;
+    let same = newer.is_some_and(|newer| cycle.failed() && newer.failed() && newer.reason == cycle.reason);
     let took = cycle.ended_at.map(|ended| length(ended.0.since(cycle.started_at.0)));
     html! {
         tr id={ "cycle-" (cycle.number) } {
             td.number { (cycle.number) }
-            td { (cycle_state(cycle.state)) @if let Some(reason) = &cycle.reason { p.error.held[cycle.state == CycleState::Held] { (sentence(reason, viewer.now)) } } }
+            td { (cycle_state(cycle)) @if same { p.soft { "with the same error" } } @else { (cycle_reason(cycle, viewer.now)) } }
             td.wide { (cycle.trigger.as_str()) }
             td { (ago(cycle.started_at.0, viewer.now)) }
             td.number.wide { @if let Some(took) = took { (took) } }

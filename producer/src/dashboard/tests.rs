@@ -59,8 +59,12 @@ pub(super) async fn bench() -> Bench {
 
 /// With more configuration.
 pub(super) async fn bench_with(yaml: &str) -> Bench {
+    bench_with_settings(settings(yaml)).await
+}
+
+pub(super) async fn bench_with_settings(settings: Settings) -> Bench {
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench_of(&folder.path().join("t.db"), yaml).await;
+    let bench = bench_of(&folder.path().join("t.db"), settings).await;
     Bench {
         _folder: folder,
         ..bench
@@ -69,17 +73,17 @@ pub(super) async fn bench_with(yaml: &str) -> Bench {
 
 /// On a store of this path.
 pub(super) async fn bench_on(path: &std::path::Path) -> Bench {
-    bench_of(path, "").await
+    bench_of(path, settings("")).await
 }
 
-async fn bench_of(path: &std::path::Path, yaml: &str) -> Bench {
+async fn bench_of(path: &std::path::Path, settings: Settings) -> Bench {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path.to_str().unwrap()).await.unwrap());
     let api = Api::new(ApiParts {
         store: Arc::clone(&store),
         queue: Arc::new(InProcessQueue::default()),
         clock: Arc::new(SystemClock),
         planner: None,
-        settings: Some(Arc::new(settings(yaml))),
+        settings: Some(Arc::new(settings)),
         stop: CancellationToken::new(),
     });
     over(&api, store)
@@ -95,7 +99,7 @@ fn over(api: &Api, store: Arc<dyn Store>) -> Bench {
 }
 
 /// A configuration with a hook and a source that follows it.
-fn settings(more: &str) -> Settings {
+pub(super) fn settings(more: &str) -> Settings {
     let yaml = "hooks:\n  - { name: ci, provider: token, header: x-token, secret: s3cret }\nsources:\n  - name: s\n    type: http\n    \
                 base_url: http://localhost\n    resources: [{ name: all, path: / }]\n    on: [{ topic: 'github.*', refresh: source }]\n";
     tideline_config::parse(&format!("{yaml}{more}"), std::path::Path::new("tideline.yaml"), &|_| {

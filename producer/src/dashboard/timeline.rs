@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use tideline_core::words::{CycleState, Timestamp, grouped};
 
 use super::chart;
-use super::format::{ago, count, encoded, length, sentence};
+use super::format::{ago, count, encoded, length};
+use super::parts::cycle_reason;
 use super::viewer::Viewer;
 use crate::api::Problem;
 use crate::api::types::{AuditEntry, Check, Cycle, Event, Page as List};
@@ -130,8 +131,9 @@ pub(super) fn section(viewer: &Viewer, source: &str, happened: &Happened<'_>) ->
 fn of_cycle(cycle: &Cycle, now: Timestamp) -> Option<Entry> {
     let ended = cycle.ended_at?.0;
     let totals = cycle.totals;
-    let failed = matches!(cycle.state, CycleState::Incomplete | CycleState::Cancelled);
+    let failed = cycle.failed();
     let word = match cycle.state {
+        CycleState::Cancelled if failed => "failed",
         CycleState::Incomplete => "did not complete",
         CycleState::Cancelled => "was cancelled",
         CycleState::Held => "ended, its sweep held",
@@ -144,8 +146,8 @@ fn of_cycle(cycle: &Cycle, now: Timestamp) -> Option<Entry> {
             a href={ "#cycle-" (cycle.number) } { "Cycle " (cycle.number) } " " (word) " after " (length(ended.since(cycle.started_at.0)))
             @if totals.added + totals.modified + totals.removed > 0 {
                 ": " (chart::summary(cycle).split_once(": ").map_or("", |(_, what)| what).to_owned())
-            } @else if !failed { ", nothing changed in " (grouped(totals.entities)) " entities" }
-            @if let Some(reason) = &cycle.reason { p.error { (sentence(reason, now)) } }
+            } @else if cycle.state != CycleState::Cancelled && !failed { ", nothing changed in " (grouped(totals.entities)) " entities" }
+            (cycle_reason(cycle, now))
         },
     })
 }

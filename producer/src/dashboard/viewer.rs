@@ -13,6 +13,7 @@ use tideline_core::words::{Role, Timestamp};
 
 use super::format::encoded;
 use super::{Dashboard, shell};
+use crate::api::types::{Page as List, Source};
 use crate::api::{Api, Code, PlanRequest, PlanStream, Principal, Problem};
 
 /// Largest answer of the API that a page is made of, in bytes: a page of a list and its margin.
@@ -83,6 +84,24 @@ impl Viewer {
         }
     }
 
+    /// Whether nobody wrote the configuration: commands that need the file find none.
+    pub(super) fn is_demo(&self) -> bool {
+        let settings = self.api().state.settings.as_ref();
+        settings.is_some_and(|settings| settings.is_demo())
+    }
+
+    /// A command that needs the configuration, for somebody who may not have its file.
+    pub(super) fn with_configuration(&self, command: &str) -> String {
+        let settings = self.api().state.settings.as_ref();
+        match settings
+            .filter(|settings| settings.is_demo())
+            .and_then(|settings| settings.listen.as_deref())
+        {
+            Some(listen) => format!("{command} --server http://{listen}"),
+            None => command.to_owned(),
+        }
+    }
+
     fn api(&self) -> &Api {
         &self.dashboard.api
     }
@@ -96,6 +115,12 @@ impl Viewer {
     /// Asks for a list, with the filters that are set.
     pub(super) async fn list<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Problem> {
         self.get(&address(path, query)).await
+    }
+
+    /// Names of the sources that this person may see.
+    pub(super) async fn sources(&self) -> Result<Vec<String>, Problem> {
+        let sources: List<Source> = self.get("/v1/sources").await?;
+        Ok(sources.items.into_iter().map(|source| source.name).collect())
     }
 
     /// Starts a plan of a source.

@@ -12,6 +12,7 @@ mod oidc;
 mod requests;
 mod server;
 mod sessions;
+mod strays;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -228,6 +229,11 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
         .layer(from_fn(limits::body))
         .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
         .layer(from_fn(requests::trace));
+    let protected = if api {
+        protected.layer(from_fn(strays::show))
+    } else {
+        protected
+    };
     let open = if api {
         state
             .api

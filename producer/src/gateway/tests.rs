@@ -507,3 +507,28 @@ async fn old_scripts_find_their_routes() {
         "each old route that writes is in the audit log"
     );
 }
+
+#[tokio::test]
+async fn a_browser_at_an_address_that_is_none_gets_a_page_and_a_program_a_problem_document() {
+    let browser = "accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+    let open = bench("127.0.0.1:0", None).await;
+    for path in ["/nope", "/sources", "/sources/none"] {
+        let page = open.ask("GET", path, browser).await;
+        assert_eq!(page.status, 404, "{path}");
+        assert!(page.head.contains("content-type: text/html") && page.head.contains("content-security-policy"));
+        assert!(
+            page.body.contains("may be misspelt") && !page.body.contains('`'),
+            "{}",
+            page.body
+        );
+    }
+    for (path, headers) in [("/nope", ""), ("/v1/nope", browser)] {
+        let problem = open.ask("GET", path, headers).await;
+        assert_eq!(problem.json()["code"], "not_found", "{path}");
+    }
+    let closed = bench("127.0.0.1:0", Some("t0ken")).await;
+    let page = closed.ask("GET", "/nope", browser).await;
+    assert_eq!(page.status, 401);
+    assert!(page.body.contains("Sign in"), "{}", page.body);
+    assert_eq!(closed.get("/nope").await.json()["code"], "unauthenticated");
+}

@@ -17,6 +17,7 @@ mod lookup;
 pub mod oidc;
 mod on;
 mod pagination;
+mod place;
 pub mod presets;
 mod process;
 mod reader;

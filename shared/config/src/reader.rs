@@ -12,6 +12,7 @@ use super::expand::expand;
 use super::{Examine, Examined};
 use tideline_core::words::Secret;
 
+use super::place::{exists, is_inside, locate};
 use super::presets::Preset;
 use super::yaml::{Kind, Node, Problem, join_key};
 
@@ -32,6 +33,8 @@ pub(super) struct Context<'a> {
     filled: RefCell<Vec<(String, Secret)>>,
     /// Paths of the sources that presets were expanded to.
     expanded: RefCell<Vec<(String, &'static Preset)>>,
+    /// Problems at keys that only a preset gave, and the paths of their sources.
+    of_presets: RefCell<Vec<(String, Problem)>>,
     /// Every key that was read.
     pub(super) effective: RefCell<Effective>,
 }
@@ -96,6 +99,7 @@ impl<'a> Context<'a> {
             words: RefCell::default(),
             filled: RefCell::default(),
             expanded: RefCell::default(),
+            of_presets: RefCell::default(),
             effective: RefCell::default(),
         }
     }
@@ -121,8 +125,17 @@ impl<'a> Context<'a> {
         outside.inner(String::new(), String::new(), self.root)
     }
 
+    /// What a preset has wrong follows from what is wrong with the keys that the user wrote, if anything is.
     pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
+        let mut problems = self.problems.into_inner();
+        let follows = |source: &str| {
+            let at = |problem: &Problem| problem.path.strip_prefix(source).is_some_and(is_inside);
+            problems.iter().any(at)
+        };
+        let mut of_presets = self.of_presets.into_inner();
+        of_presets.retain(|(source, _)| !follows(source));
+        problems.extend(of_presets.into_iter().map(|(_, problem)| problem));
+        problems
     }
 
     /// The declarations, and the sections that may be just a word.
@@ -135,13 +148,22 @@ impl<'a> Context<'a> {
         if self.describing {
             return;
         }
-        let (path, message) = self.attribute(path, message.into());
-        let at = self.root.map_or(Location::START, |root| locate(root, &path));
-        self.problems.borrow_mut().push(Problem { at, path, message });
+        let message = message.into();
+        let at = |path: &str| self.root.map_or(Location::START, |root| locate(root, path));
+        let Some((source, key)) = self.of_preset(path) else {
+            let (at, path) = (at(path), path.to_owned());
+            return self.problems.borrow_mut().push(Problem { at, path, message });
+        };
+        let path = join_key(&source, "type");
+        let message = format!("what it stands for has a mistake at {key} (see `tideline presets show`): {message}");
+        let at = at(&path);
+        let problem = Problem { at, path, message };
+        self.of_presets.borrow_mut().push((source, problem));
     }
 
-    /// A problem at a key that only a preset gave belongs to the user's `type`: nobody can find a key that they did not write.
-    fn attribute(&self, path: &str, message: String) -> (String, String) {
+    /// The source and the key, if only a preset gave the key: nobody can find a key that they did not write, so a problem there
+    /// is shown at the user's `type`.
+    fn of_preset<'p>(&self, path: &'p str) -> Option<(String, &'p str)> {
         for (source, preset) in &*self.expanded.borrow() {
             let Some(key) = path
                 .strip_prefix(source.as_str())
@@ -152,11 +174,10 @@ impl<'a> Context<'a> {
             let first = key.split(['.', '[']).next().unwrap_or(key);
             let written = self.root.is_some_and(|root| exists(root, &join_key(source, first)));
             if !written && preset.has_key(first) {
-                let why = format!("what it stands for has a mistake at {key} (see `tideline presets show`): {message}");
-                return (join_key(source, "type"), why);
+                return Some((source.clone(), key));
             }
         }
-        (path.to_owned(), message)
+        None
     }
 
     /// The single value of a node. None if there is a problem, which is noted.
@@ -179,41 +200,6 @@ impl<'a> Context<'a> {
                 wrong.into_iter().for_each(|message| self.fail(path, message));
                 None
             }
-        }
-    }
-}
-
-/// The place of the value at `path`, or of the innermost part on the way that exists.
-pub(super) fn locate(root: &Node, path: &str) -> Location {
-    walk(root, path).0.at
-}
-
-/// Whether there is a value at `path`.
-fn exists(root: &Node, path: &str) -> bool {
-    walk(root, path).1.is_empty()
-}
-
-/// The innermost part on the way to `path` that exists, and what is left of the path.
-fn walk<'n, 'p>(root: &'n Node, path: &'p str) -> (&'n Node, &'p str) {
-    let mut node = root;
-    let mut rest = path;
-    loop {
-        let next = match &node.kind {
-            Kind::Scalar { .. } => None,
-            Kind::List(items) => rest.strip_prefix('[').and_then(|inner| {
-                let (index, rest) = inner.split_once(']')?;
-                Some((items.get(index.parse::<usize>().ok()?)?, rest))
-            }),
-            // Keys may hold dots, so they are compared whole.
-            Kind::Map(entries) => entries.iter().find_map(|entry| {
-                let key = join_key("", &entry.key);
-                let rest = rest.strip_prefix('.').unwrap_or(rest).strip_prefix(key.as_str())?;
-                (rest.is_empty() || rest.starts_with(['.', '['])).then_some((&entry.value, rest))
-            }),
-        };
-        match next {
-            Some((inner, tail)) => (node, rest) = (inner, tail),
-            None => return (node, rest),
         }
     }
 }
@@ -313,10 +299,7 @@ impl<'a> Section<'a> {
     /// What variables stand for in the values at and below a key that was read.
     pub(super) fn variables_in(&self, key: &str) -> Vec<Secret> {
         let at = self.path_of(key);
-        let is_in = |path: &str| {
-            let rest = path.strip_prefix(at.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
+        let is_in = |path: &str| path.strip_prefix(at.as_str()).is_some_and(is_inside);
         let filled = self.context.filled.borrow();
         let values = filled.iter().filter(|(path, _)| is_in(path));
         values.map(|(_, value)| value.clone()).collect()

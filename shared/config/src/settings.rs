@@ -87,6 +87,17 @@ pub struct Settings {
     pub effective: Vec<EffectiveKey>,
 }
 
+/// The type of the sources that `tideline demo` makes. No file can name it.
+pub const DEMO: &str = "demo";
+
+impl Settings {
+    /// Whether `tideline demo` made it, so that there is no file of it.
+    #[must_use]
+    pub fn is_demo(&self) -> bool {
+        self.sources.iter().any(|source| source.source_type == DEMO)
+    }
+}
+
 /// The catalog as pages for a Backstage without a plugin.
 #[derive(Clone, Debug)]
 pub struct LocationSettings {

@@ -3,9 +3,6 @@
 use super::{SourceCommand, StoreError};
 use tideline_core::words::{CycleNumber, CycleState, JobId, JobState, SourceState};
 
-/// Why a reset ends a cycle.
-pub(super) const RESET: &str = "reset by a person";
-
 /// The row that a command decides on.
 pub(super) struct Standing {
     pub(super) id: i64,

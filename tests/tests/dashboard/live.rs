@@ -77,3 +77,54 @@ async fn live_updates_wait_while_they_are_paused_and_are_made_up_for_afterwards(
         .wait("document.querySelector('#live').textContent === 'live'")
         .await
 }
+
+#[tokio::test]
+async fn a_plan_under_way_says_how_far_it_is() -> Result<()> {
+    let Some(browser) = Browser::start().await? else {
+        return Ok(());
+    };
+    let stage = Stage::prepare().await?.run().await?;
+    stage.sign_in(&browser).await?;
+    // Nobody answers for this source: its plan waits until the page is left.
+    browser.open(&format!("{}/sources/wiki/plan", stage.address)).await?;
+    browser.click("main form button").await?;
+    browser.wait(&shows("Read 0 entities")).await?;
+    ensure!(
+        browser.value("document.readyState").await? == "loading",
+        "the plan ended, so the page is whole"
+    );
+    let shown = "[...document.querySelectorAll('.plan .reading')].filter((line) => line.checkVisibility()).length";
+    ensure!(browser.value(shown).await? == 1, "older words are still shown");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_open_question_about_a_held_sweep_does_not_become_one_about_another() -> Result<()> {
+    let Some(browser) = Browser::start().await? else {
+        return Ok(());
+    };
+    let stage = Stage::prepare().await?.run().await?;
+    stage.write_entities(20, 1)?;
+    stage.refresh().await?;
+    stage.sign_in(&browser).await?;
+    browser.open(&format!("{}/sources/inventory", stage.address)).await?;
+    browser
+        .wait("document.querySelector('#live').dataset.state === 'on'")
+        .await?;
+    browser.click("#held details summary").await?;
+    browser.fill("#held form [name=reason]", "they moved away").await?;
+    stage.write_entities(10, 1)?;
+    stage.refresh().await?;
+    browser.wait(&shows("This has changed since you opened it")).await?;
+    let cycle = "document.querySelector('#held form [name=cycle]').value";
+    let seen = browser.value(cycle).await?;
+    browser.click("#held form button.danger").await?;
+    browser
+        .wait("document.querySelector('h1')?.textContent === 'The state does not allow this'")
+        .await?;
+    browser.open(&format!("{}/sources/inventory", stage.address)).await?;
+    ensure!(browser.value(cycle).await? != seen, "no newer sweep is held");
+    let source = stage.get("/v1/sources/inventory").await?;
+    ensure!(source["entities"] == json!(40), "something was deleted: {source}");
+    Ok(())
+}

@@ -51,6 +51,14 @@ impl Why {
             reason,
         }
     }
+
+    /// The sentence without what a word before it has said already.
+    #[must_use]
+    pub fn sentence_after(&self, word: &str) -> &str {
+        let rest = self.sentence.strip_prefix(word);
+        let rest = rest.and_then(|rest| rest.strip_prefix(": ").or(rest.strip_prefix(' ')));
+        rest.unwrap_or(if self.sentence == word { "" } else { &self.sentence })
+    }
 }
 
 /// What holds for everything of a name.

@@ -68,8 +68,12 @@ pub struct Held {
     pub would_remove: u64,
     /// Entities the source owned then.
     pub owned: u64,
-    /// Since when.
+    /// Since when. Kept while later cycles find the same.
     pub held_at: Time,
+    /// The cycle whose sweep was held first; null if that is no longer known.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    pub since_cycle: Option<CycleNumber>,
     /// It was approved and will be done at the end of the running cycle.
     pub approved: bool,
 }
@@ -82,6 +86,7 @@ impl From<HeldSweep> for Held {
             would_remove: held.would_remove,
             owned: held.owned,
             held_at: Time(held.held_at),
+            since_cycle: held.since_cycle,
             approved: held.approved,
         }
     }
@@ -107,6 +112,14 @@ pub struct Cycle {
     pub reason: Option<String>,
     /// Sums over its partitions, live while it bursts.
     pub totals: Totals,
+}
+
+impl Cycle {
+    /// Whether it failed: its source could not be read, and nobody cancelled it.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.state.is_failure(self.reason.as_deref())
+    }
 }
 
 impl From<CycleRecord> for Cycle {

@@ -6,7 +6,7 @@ use tideline_core::words::{
 };
 use tideline_store::conformance::entities;
 
-use super::{Bench, EVIL, bench, first_reader, somebody, spec};
+use super::{Bench, EVIL, bench, bench_with_settings, first_reader, settings, somebody, spec};
 
 #[tokio::test]
 async fn acts_of_the_dashboard_are_in_the_audit_log_with_who_and_why() {
@@ -83,6 +83,76 @@ async fn a_source_that_cannot_be_planned_here_says_so() {
         bench.get_as(somebody(Role::Read, &[]), "/sources/s/plan").await.status,
         403
     );
+}
+
+/// The next cycle of `s` ends so.
+async fn ends(bench: &Bench, state: CycleState, reason: &str) {
+    let (store, now) = (&bench.store, SystemClock.now());
+    let root = first_reader(store, now).await;
+    let end = CycleEnd {
+        state,
+        reason: Some(reason.to_owned()),
+        next_cycle_at: Some(now),
+    };
+    assert!(store.end_cycle(root.source(), root.cycle(), &end, now).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_source_that_always_fails_needs_a_person_and_wears_no_calm_badge() {
+    let bench = bench().await;
+    for cycles in 1..=3 {
+        ends(&bench, CycleState::Cancelled, "503 <b>").await;
+        let shown = bench.get("/").await.html;
+        assert_eq!(
+            shown.contains("none of its last 3 cycles completed"),
+            cycles == 3,
+            "{shown}"
+        );
+        assert!(shown.contains("<span class=\"badge bad\">failing</span>"), "{shown}");
+        assert!(
+            cycles < 3 || shown.contains("<span class=\"why\">503 &lt;b&gt;</span>"),
+            "{shown}"
+        );
+    }
+    let shown = bench.get("/sources/s").await.html;
+    assert!(
+        shown.contains(">failed</span>") && !shown.contains("cancelled"),
+        "{shown}"
+    );
+    assert_eq!(shown.matches("with the same error").count(), 2, "{shown}");
+}
+
+#[tokio::test]
+async fn a_source_whose_last_cycle_was_incomplete_says_so_and_one_that_a_person_cancelled_rests() {
+    let bench = bench().await;
+    ends(&bench, CycleState::Incomplete, "1 of 1 partitions failed: 401").await;
+    let shown = bench.get("/").await.html;
+    assert!(shown.contains("<span class=\"badge bad\">incomplete</span>"), "{shown}");
+    first_reader(&bench.store, SystemClock.now()).await;
+    assert_eq!(bench.post("/sources/s/cancel", "").await.status, 303);
+    let shown = bench.get("/sources/s").await.html;
+    for part in [
+        ">resting</span>",
+        "<span class=\"badge plain\">cancelled</span>",
+        "<p class=\"soft\">cancelled by a person",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(shown.contains("was cancelled") && !shown.contains("failing"), "{shown}");
+}
+
+#[tokio::test]
+async fn commands_that_need_a_file_are_not_told_where_there_is_none() {
+    let mut settings = settings("");
+    settings.sources[0].source_type = tideline_config::settings::DEMO.to_owned();
+    let bench = bench_with_settings(settings).await;
+    bench.store.sync_sources(&[spec("s")], SystemClock.now()).await.unwrap();
+    let plan = bench.get("/sources/s/plan").await.html;
+    assert!(
+        plan.contains("<code>tideline plan s --server http://127.0.0.1:7070</code>"),
+        "{plan}"
+    );
+    assert!(!bench.get("/operations").await.html.contains("tideline check"));
 }
 
 /// The source was checked just now, and this was found.

@@ -136,6 +136,22 @@ fn mistakes_are_told_at_the_users_own_keys() {
 }
 
 #[test]
+fn a_mistyped_parameter_is_not_followed_by_errors_of_the_presets_own_keys() {
+    let needs = "sources[0]: needs exactly one of organization, user, installation, but has 0";
+    assert_eq!(
+        errors_of("sources:\n- name: a\n  type: github\n  organisation: acme\n"),
+        [
+            format!("2:3 {needs}"),
+            "4:3 sources[0].organisation: unknown key \"organisation\"; did you mean \"organization\"?".to_owned(),
+        ]
+    );
+    assert_eq!(
+        errors_of("sources:\n- { name: a, type: github }\n"),
+        [format!("2:3 {needs}")]
+    );
+}
+
+#[test]
 fn a_mistake_in_what_a_preset_adds_is_told_at_the_type() {
     let text = "sources:\n- { name: a, type: openchoreo, base_url: \"${OC_URL}\" }\n";
     let found = |_: crate::Examined<'_>| vec![("resources[0].items".to_owned(), "is wrong".to_owned())];

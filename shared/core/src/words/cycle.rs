@@ -20,6 +20,32 @@ pub enum CycleState {
     Cancelled,
 }
 
+/// Reasons of cycles that were cancelled although they could have gone on. One that was given up has its last error instead.
+pub mod cancellation {
+    /// A person cancelled it.
+    pub const BY_PERSON: &str = "cancelled by a person";
+    /// A person reset the source.
+    pub const RESET: &str = "reset by a person";
+    /// The source identifies other data now.
+    pub const CHANGED: &str = "the source's configuration changed";
+    /// The source is gone.
+    pub const ORPHANED: &str = "the source is no longer in the configuration";
+}
+
+impl CycleState {
+    /// Whether a cycle that ended so, for this reason, failed: its source could not be read, and nobody cancelled it.
+    #[must_use]
+    pub fn is_failure(self, reason: Option<&str>) -> bool {
+        use cancellation::{BY_PERSON, CHANGED, ORPHANED, RESET};
+        let cancelled = || reason.is_some_and(|reason| [BY_PERSON, RESET, CHANGED, ORPHANED].contains(&reason));
+        match self {
+            Self::Incomplete => true,
+            Self::Cancelled => !cancelled(),
+            Self::Bursting | Self::Sweeping | Self::Held | Self::Complete => false,
+        }
+    }
+}
+
 /// A cycle as operators see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CycleRecord {
@@ -158,4 +184,27 @@ pub struct CycleEnd {
     pub reason: Option<String>,
     /// When the next cycle starts.
     pub next_cycle_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cycle_that_somebody_cancelled_did_not_fail() {
+        use CycleState::{Cancelled, Complete, Incomplete};
+        let reasons = [
+            cancellation::BY_PERSON,
+            cancellation::RESET,
+            cancellation::CHANGED,
+            cancellation::ORPHANED,
+        ];
+        for reason in reasons {
+            assert!(!Cancelled.is_failure(Some(reason)), "{reason}");
+        }
+        for reason in [None, Some("503 Service Unavailable")] {
+            assert!(Cancelled.is_failure(reason) && Incomplete.is_failure(reason));
+            assert!(!Complete.is_failure(reason));
+        }
+    }
 }

@@ -70,8 +70,11 @@ pub struct HeldSweep {
     pub would_remove: u64,
     /// Entities the source owned then.
     pub owned: u64,
-    /// Since when.
+    /// Since when, whatever cycles have taken each other's place since.
     pub held_at: Timestamp,
+    /// The cycle whose sweep was held then; none: it is not kept any more.
+    #[serde(default)]
+    pub since_cycle: Option<CycleNumber>,
     /// It was approved and will be done at the end of the cycle that runs now.
     pub approved: bool,
 }

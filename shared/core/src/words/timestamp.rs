@@ -23,6 +23,47 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// For people: `2026-11-29 02:10:00 UTC`.
+    #[must_use]
+    pub fn exact(self) -> String {
+        let text = self.to_string();
+        let part = |from, to| text.get(from..to).unwrap_or_default();
+        format!("{} {} UTC", part(0, 10), part(11, 19))
+    }
+
+    /// For people: `02:10:00 UTC`, with the date if that is not today's.
+    #[must_use]
+    pub fn on_the_clock(self, now: Self) -> String {
+        let (text, today) = (self.exact(), now.exact());
+        match text.split_once(' ') {
+            Some((date, time)) if today.starts_with(date) => time.to_owned(),
+            _ => text,
+        }
+    }
+}
+
+/// Length of a moment as [`Timestamp`] displays it: `2026-11-29T02:10:00.000Z`.
+const MOMENT: usize = 24;
+
+/// Divides a text at the moments in it, as [`Timestamp`] displays them.
+#[must_use]
+pub fn moments(text: &str) -> Vec<(&str, Option<Timestamp>)> {
+    let (mut pieces, mut begin, mut at) = (Vec::new(), 0, 0);
+    while let Some(found) = text.get(at..).and_then(|rest| rest.find("20")) {
+        let from = at + found;
+        let moment = text.get(from..from + MOMENT).filter(|word| word.ends_with('Z'));
+        match moment.and_then(|word| word.parse().ok()) {
+            Some(moment) => {
+                pieces.push((text.get(begin..from).unwrap_or_default(), Some(moment)));
+                begin = from + MOMENT;
+                at = begin;
+            }
+            None => at = from + 2,
+        }
+    }
+    pieces.push((text.get(begin..).unwrap_or_default(), None));
+    pieces
 }
 
 impl fmt::Display for Timestamp {

@@ -377,11 +377,33 @@ pub async fn an_approval_during_the_next_cycle_covers_no_more_than_was_seen(stor
     );
     let shown = source(&store, "s").await.held.unwrap();
     assert_eq!((shown.cycle, shown.would_remove, shown.approved), (cycle, 4, false));
+    // A person has decided on the older one.
+    assert_eq!((shown.held_at, shown.since_cycle), (t(24), Some(cycle)));
     let cycles = store.list_cycles(id, 10).await.unwrap();
     let older = cycles.iter().find(|c| c.number == first.cycle()).unwrap();
     assert_eq!(older.state, CycleState::Complete);
     assert_eq!(older.reason, Some(format!("superseded by cycle {cycle}")));
     assert_eq!(catalog(&store).await.len(), 5);
+}
+
+pub async fn a_hold_that_goes_on_with_the_next_cycle_keeps_its_age(store: Arc<dyn Store>) {
+    let first = held(&store).await;
+    let mut root = next(&store, 20).await;
+    read(&store, &mut root, vec![entities(0, 1, 1)], 22).await;
+    let planned = plan(&store, &root, t(23), 1).await;
+    let (id, cycle) = (root.source(), root.cycle());
+    let hold = store.hold_sweep(id, cycle, planned, "still", None, t(24)).await;
+    assert!(hold.unwrap());
+    let shown = source(&store, "s").await.held.unwrap();
+    assert_eq!((shown.cycle, shown.held_at), (cycle, t(13)));
+    assert_eq!(shown.since_cycle, Some(first.cycle()));
+    let filter = crate::EventFilter {
+        topics: vec!["sweep.held".parse().unwrap()],
+        ..Default::default()
+    };
+    let told = store.list_events_before(None, &filter, 10).await.unwrap().events;
+    let told: Vec<_> = told.iter().map(|event| event.created_at).collect();
+    assert_eq!(told, [t(24), t(13)]);
 }
 
 pub async fn a_removed_entity_that_comes_back_is_added_again(store: Arc<dyn Store>) {
@@ -471,6 +493,7 @@ macro_rules! store_conformance_sweep {
             a_held_sweep_is_shown_and_nothing_is_deleted,
             an_approved_sweep_is_done_at_once_while_the_source_rests,
             an_approval_during_the_next_cycle_covers_no_more_than_was_seen,
+            a_hold_that_goes_on_with_the_next_cycle_keeps_its_age,
             a_removed_entity_that_comes_back_is_added_again,
             partitions_that_are_not_revealed_again_go_with_their_entities,
             a_reset_source_misses_what_vanished_meanwhile,

@@ -5,9 +5,10 @@ use super::act::Act;
 use super::conflicts::Tries;
 use super::rows::{column, cycle_state_of, source_state_of, trigger_text};
 use super::sources::no_source;
-use crate::standing::{RESET, Standing};
+use crate::standing::Standing;
 use crate::{SourceCommand, StoreError};
 use tideline_core::words::Timestamp;
+use tideline_core::words::cancellation::{BY_PERSON, RESET};
 
 /// Why a command does not fit.
 type Refusal = Option<String>;
@@ -55,7 +56,7 @@ async fn command_once(
     let found = find(act, name).await?;
     match command {
         SourceCommand::Cancel => {
-            let cancelled = act.cancel_running_cycle(found.id, "cancelled by a person", now).await?;
+            let cancelled = act.cancel_running_cycle(found.id, BY_PERSON, now).await?;
             return Ok((!cancelled).then(|| "no cycle of it is running".to_owned()));
         }
         SourceCommand::Reset | SourceCommand::ResetAndDelete => {

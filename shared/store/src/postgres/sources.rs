@@ -7,8 +7,8 @@ use super::commands;
 use super::conflicts::tried;
 use super::error::broken;
 use super::rows::{column, count, moment, source_state_of, storable, trigger_of};
-use crate::standing::RESET;
 use crate::{SourceCommand, SourceStore, SourceSync, StoreError};
+use tideline_core::words::cancellation::{CHANGED, ORPHANED, RESET};
 use tideline_core::words::{CycleNumber, HeldSweep, SourceId, SourceRecord, SourceSpec, SourceState, Timestamp};
 
 /// Names the lock of `sync_sources` among all locks of the database: `tidesync` in ASCII.
@@ -120,8 +120,7 @@ async fn sync_once(store: &PostgresStore, specs: &[SourceSpec], now: Timestamp) 
         .await?;
     for row in &orphans {
         let source: i64 = column(row, "id")?;
-        act.cancel_running_cycle(source, "the source is no longer in the configuration", now)
-            .await?;
+        act.cancel_running_cycle(source, ORPHANED, now).await?;
         act.run(sqlx::query(include_str!("sql/orphan_source.sql")).bind(source))
             .await?;
         sync.orphaned.push(column(row, "name")?);
@@ -157,8 +156,7 @@ async fn sync_source(
     if forgotten {
         sync.added.push(spec.name.clone());
     } else if changed {
-        act.cancel_running_cycle(source, "the source's configuration changed", now)
-            .await?;
+        act.cancel_running_cycle(source, CHANGED, now).await?;
         sync.restarted.push(spec.name.clone());
     }
     let statement = sqlx::query(include_str!("sql/update_source.sql"))
@@ -184,6 +182,7 @@ fn source_record(row: &PgRow) -> Result<SourceRecord, StoreError> {
             owned: number("held_owned")?.unwrap_or_default(),
             held_at: moment(row, "held_at")?.unwrap_or_default(),
             approved: column(row, "approved")?,
+            since_cycle: column::<Option<i64>>(row, "held_since_cycle")?.map(CycleNumber),
         }),
     };
     Ok(SourceRecord {

@@ -171,6 +171,9 @@ pub(super) async fn hold(
         act.rollback().await?;
         return Ok(false);
     }
+    let held_since = act
+        .row(sqlx::query(include_str!("sql/find_held_since.sql")).bind(source))
+        .await?;
     act.finish_cycle(source, cycle, CycleState::Held, Some(reason), now)
         .await?;
     let statement = sqlx::query(include_str!("sql/supersede_held_cycle.sql")).bind(source);
@@ -185,6 +188,12 @@ pub(super) async fn hold(
         .bind(now.0)
         .bind(next_cycle_at.map(|at| at.0));
     act.run(statement).await?;
+    // Afterwards: the event of this hold has its own moment.
+    if let Some(row) = held_since {
+        let since = column::<i64>(&row, "held_at")?;
+        let statement = sqlx::query(include_str!("sql/keep_held_since.sql"));
+        act.run(statement.bind(source).bind(since)).await?;
+    }
     act.commit().await?;
     Ok(true)
 }

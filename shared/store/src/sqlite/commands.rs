@@ -8,9 +8,10 @@ use super::partitions::cancel_running_cycle;
 use super::rows::{optional_word, word, word_of};
 use super::sources::no_source;
 use super::{SqliteStore, begin, commit, sql};
-use crate::standing::{RESET, Standing};
+use crate::standing::Standing;
 use crate::{SourceCommand, StoreError};
 use tideline_core::words::Timestamp;
+use tideline_core::words::cancellation::{BY_PERSON, RESET};
 
 const ACT: &str = "command a source";
 
@@ -82,7 +83,7 @@ async fn act(
             run(tx, sql!("resume_source"), &[&source.id], None).await?;
         }
         SourceCommand::Cancel => {
-            let cancelled = cancel_running_cycle(tx, source.id, "cancelled by a person", now)
+            let cancelled = cancel_running_cycle(tx, source.id, BY_PERSON, now)
                 .await
                 .map_err(failed(ACT))?;
             return Ok((!cancelled).then(|| "no cycle of it is running".to_owned()));

@@ -8,8 +8,8 @@ use super::failure::failed;
 use super::partitions::{cancel_running_cycle, open_places};
 use super::rows::{count, fingerprint, optional_count, optional_moment, optional_word, to_json, word};
 use super::{SqliteStore, begin, commit, sql};
-use crate::standing::RESET;
 use crate::{SourceCommand, SourceStore, SourceSync, StoreError};
+use tideline_core::words::cancellation::{CHANGED, ORPHANED, RESET};
 use tideline_core::words::{CycleNumber, HeldSweep, SourceId, SourceRecord, SourceSpec, SourceState, Timestamp};
 
 #[async_trait]
@@ -151,7 +151,7 @@ async fn sync_source(
             let source: i64 = row.try_get(0)?;
             let changed = fingerprint(&row, 2)? != spec.identity;
             if changed {
-                cancel_running_cycle(connection, source, "the source's configuration changed", now).await?;
+                cancel_running_cycle(connection, source, CHANGED, now).await?;
                 sync.restarted.push(spec.name.clone());
             }
             (source, changed)
@@ -183,7 +183,7 @@ async fn orphan_others(
         .await?;
     for row in &orphans {
         let source: i64 = row.try_get(0)?;
-        cancel_running_cycle(connection, source, "the source is no longer in the configuration", now).await?;
+        cancel_running_cycle(connection, source, ORPHANED, now).await?;
         query(sql!("orphan_source"))
             .bind(source)
             .execute(&mut *connection)
@@ -203,6 +203,7 @@ fn source_record(row: &SqliteRow) -> Result<SourceRecord, sqlx::Error> {
             owned: optional_count(row, 13)?.unwrap_or_default(),
             held_at: optional_moment(row, 14)?.unwrap_or_default(),
             approved: row.try_get(15)?,
+            since_cycle: row.try_get::<Option<i64>, _>(17)?.map(CycleNumber),
         }),
     };
     Ok(SourceRecord {

@@ -268,6 +268,10 @@ pub(super) async fn hold_sweep(
         if sweeping(&mut tx, source, cycle).await?.is_none() {
             return Ok(false);
         }
+        let held_since: Option<i64> = query_scalar(sql!("find_held_since"))
+            .bind(source.0)
+            .fetch_optional(&mut *tx)
+            .await?;
         query(sql!("supersede_held_cycle"))
             .bind(source.0)
             .bind(cycle.0)
@@ -290,6 +294,14 @@ pub(super) async fn hold_sweep(
             .bind(next_cycle_at.map(|moment| moment.0))
             .execute(&mut *tx)
             .await?;
+        // Afterwards: the event of this hold has its own moment.
+        if let Some(since) = held_since {
+            query(sql!("keep_held_since"))
+                .bind(source.0)
+                .bind(since)
+                .execute(&mut *tx)
+                .await?;
+        }
         Ok(true)
     };
     let held = holding.await.map_err(failed(ACT))?;

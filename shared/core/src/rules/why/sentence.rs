@@ -82,6 +82,9 @@ pub enum Why {
     HeldForApproval {
         /// Number of the cycle.
         cycle: CycleNumber,
+        /// The first cycle in a row whose sweep was held.
+        #[serde(default)]
+        since: Option<CycleNumber>,
         /// Share of what the source owns that would be deleted.
         percent: u64,
         /// Entities it would delete at most.
@@ -205,7 +208,7 @@ impl fmt::Display for Why {
                 because(f, reason.as_deref())
             }
             Self::OnRung { rung, until, error } => {
-                write!(f, "backing off until {until} (rung {rung})")?;
+                write!(f, "backing off until {until} (rung {rung} of its `backoff`)")?;
                 because(f, error.as_deref())
             }
             Self::PutBackUntil { until, reason } => write!(f, "postponed until {until}, not because of a failure: {reason}"),
@@ -220,8 +223,11 @@ impl fmt::Display for Why {
                 f,
                 "the lease of worker {worker} expired at {since}; a scheduler will hand the job to another worker"
             ),
-            Self::HeldForApproval { cycle, reason, .. } => {
-                write!(f, "held for approval since cycle {cycle}: {reason}")
+            Self::HeldForApproval {
+                cycle, since, reason, ..
+            } => {
+                let since = since.unwrap_or(*cycle);
+                write!(f, "held for approval since cycle {since}: {reason}")
             }
             Self::ApprovedUntilCycleEnds { would_remove, cycle } => write!(
                 f,
@@ -265,7 +271,7 @@ impl fmt::Display for Why {
                 partitions,
             } => write!(
                 f,
-                "bursting: cycle {cycle}, {} of {} partitions finished so far",
+                "reading: cycle {cycle}, {} of {} partitions finished so far",
                 grouped(*done),
                 grouped(*partitions)
             ),

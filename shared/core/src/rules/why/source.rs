@@ -105,6 +105,7 @@ fn between_cycles(source: &SourceRecord, cycle: Option<&CycleRecord>, now: Times
 fn held_sweep(held: &HeldSweep) -> Why {
     Why::HeldForApproval {
         cycle: held.cycle,
+        since: held.since_cycle,
         percent: (u128::from(held.would_remove) * 100 / u128::from(held.owned.max(1)))
             .try_into()
             .unwrap_or(100),

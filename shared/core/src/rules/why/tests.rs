@@ -102,6 +102,7 @@ fn held(approved: bool) -> HeldSweep {
         would_remove: 740,
         owned: 2_000,
         held_at: EARLIER,
+        since_cycle: None,
         approved,
     }
 }
@@ -224,7 +225,7 @@ fn a_source_whose_only_open_partition_failed_is_on_its_rung() {
     let text = of_source(&source(|_| {}), Some(&cycle(CycleState::Bursting)), &[failed]);
     assert_eq!(
         text,
-        "backing off until 2023-11-14T22:14:20.000Z (rung 3): 500 Internal Server Error"
+        "backing off until 2023-11-14T22:14:20.000Z (rung 3 of its `backoff`): 500 Internal Server Error"
     );
 }
 
@@ -239,7 +240,7 @@ fn a_source_at_work_counts_its_partitions() {
         j.due_at = Some(LATER);
     });
     let text = of_source(&source(|_| {}), Some(&cycle(CycleState::Bursting)), &[waits, busy]);
-    assert_eq!(text, "bursting: cycle 3, 40 of 205 partitions finished so far");
+    assert_eq!(text, "reading: cycle 3, 40 of 205 partitions finished so far");
 }
 
 #[test]
