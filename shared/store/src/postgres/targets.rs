@@ -174,7 +174,7 @@ impl TargetStore for PostgresStore {
         let mut left: Vec<usize> = (0..objects.len()).collect();
         while !left.is_empty() {
             let mut written = HashSet::new();
-            let (now, later) = left.into_iter().partition(|at| written.insert(&objects[*at].object));
+            let (now, later): (Vec<_>, Vec<_>) = left.into_iter().partition(|at| written.insert(&objects[*at].object));
             put_objects(&mut act, target, objects, &now, &mut kept).await?;
             left = later;
         }
