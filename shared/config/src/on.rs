@@ -68,7 +68,7 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
                name to jq expression evaluated on the event.";
     let values = rule.text_map("values", "mapping of names to jq expressions", doc);
     let doc = "jq condition evaluated on the event: whether the event says that the item or partition was deleted. Only then \
-               does a 404 (or an empty partition) remove its entities at once. Otherwise the next complete cycle decides, \
+               does a 404 (or an empty response) remove its entities at once. Otherwise the next complete cycle decides, \
                because APIs also return 404 for missing permissions.";
     let removed = rule.optional_jq("removed", "never", doc);
     let doc = "Read the item or partition a second time after this delay, for senders that drop events that closely follow \

@@ -60,8 +60,8 @@ fn read_end(end: &Section<'_>, pagination: &Pagination) -> PageEnd {
     let doc = "A repeated page, or a next cursor or URL that points to the same page, ends the list instead of being \
                an error. Use it only for APIs known to end this way.";
     let repeat = end.flag("repeat", false, doc);
-    let doc = "With `link_header`: a full first page without a `Link` header is the only page, as on GitHub. Otherwise \
-               this is an error, since a proxy may have removed the header.";
+    let doc = "Where a header announces the next page: a full first page without that header is the only page, as on GitHub. \
+               Otherwise this is an error, since a proxy may have removed the header.";
     let no_link = end.flag("no_link", false, doc);
     if short_page && pagination.size().is_none() && !end.is_describing() {
         end.fail(
@@ -126,7 +126,8 @@ fn read_page(section: &Section<'_>) -> Pagination {
     let doc = "Query parameter or body field for the page number.";
     let parameter = section.optional_text("parameter", "page", doc);
     let first = section.choice("first", Some("1"), &["0", "1"], "Number of the first page.");
-    let pages = "Where the total number of pages is. Saves the final request that would return an empty page.";
+    let pages = "Where the total number of pages is. Saves the final request that would return an empty page. A 404 for one of these \
+                 pages is an error.";
     Pagination::Page {
         parameter: parameter.unwrap_or_else(|| "page".to_owned()),
         in_body: read_in(section),
@@ -138,7 +139,7 @@ fn read_page(section: &Section<'_>) -> Pagination {
 }
 
 const TOTAL: &str = "Where the total number of items is. Saves the final request that would return an empty page. The \
-                     total must count only the listed items: an empty page before it is reached is an error.";
+                     total must count only the listed items: an empty page or a 404 before it is reached is an error.";
 
 fn read_offset(section: &Section<'_>) -> Pagination {
     let doc = "Query parameter or body field for the offset.";

@@ -35,7 +35,8 @@ pub(super) fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Res
     let headers = read_headers(resource);
     let body = resource.json(
         "body",
-        "Body of a POST, sent as JSON. `{name}` in a string is replaced by a value. Secrets are hidden as in `query`.",
+        "Body of a POST, sent as JSON. `{name}` in a string is replaced by a value; in a GraphQL query it is refused: use `variables`. \
+         Secrets are hidden as in `query`.",
     );
     check_request(resource, &path, &query, known.as_ref());
     if body.is_some() && !post {
@@ -72,7 +73,8 @@ pub(super) fn read_resource(resource: &Section<'_>, seen: &mut Vec<Seen>) -> Res
         items: resource.optional_jq(
             "items",
             "the response if it is a list, else `.items`",
-            "Where the items are in the response.",
+            "Where the items are in the response. With `page` and `offset` pagination, an expression begins with the path of the list, \
+             like `.items[] | select(.active)`.",
         ),
         entity: read_entity(resource),
         item,
@@ -123,8 +125,8 @@ fn read_each(resource: &Section<'_>, has_parent: bool) -> Option<String> {
 /// What of the parent item tells that a partition has not changed.
 fn read_version(resource: &Section<'_>, has_parent: bool) -> Option<String> {
     let doc = "jq expression over the parent item (or the output of `each`): a version of what is below it, such as a content hash or \
-               the time of the last change. A partition whose version has not changed \
-               since its last reading counts as unchanged without a request, for at most a day. Null: always requested.";
+               the time of the last change. A partition whose version is that of its last reading counts as unchanged without a \
+               request, for at most a day. Null: always requested. A 404 is believed when it is repeated, or if nothing was there.";
     let version = resource.optional_jq("version", "always requested", doc);
     if version.is_some() && !has_parent {
         resource.fail("version", "has no effect without a parent");
@@ -210,7 +212,8 @@ fn read_headers(resource: &Section<'_>) -> BTreeMap<String, String> {
 
 fn read_format(resource: &Section<'_>) -> AnswerFormat {
     let doc = "`ndjson`: one JSON item per line. `yaml`: each document is an item. `auto`: JSON or NDJSON, by the response's \
-               `Content-Type`.";
+               `Content-Type`. What else is looked for in the response (`fail_if`, and `next`, `total`, `total_pages` and `end.when` \
+               of `pagination`) needs JSON.";
     match resource.choice("format", Some("auto"), &["auto", "json", "ndjson", "yaml"], doc) {
         Some("json") => AnswerFormat::Json,
         Some("ndjson") => AnswerFormat::Ndjson,

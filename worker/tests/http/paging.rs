@@ -280,7 +280,7 @@ async fn an_answer_without_content_is_an_empty_page() {
 fn items_that_jq_thins_out_cannot_be_paged_by_counting() {
     let url = url::Url::parse("http://127.0.0.1:1").unwrap();
     let mut settings = things(&url, page_number(1, true, None, None));
-    settings.resources[0].items = Some(".items | map(select(.a))".into());
+    settings.resources[0].items = Some("[.items[] | select(.a)]".into());
     settings.resources[0].entity = EntityShape::AsIs;
     let problems = tideline_worker::sources::http::check(&settings);
     assert_eq!(problems[0].0, "resources[0].items");

@@ -167,7 +167,7 @@ pub struct PageEnd {
     pub short_page: bool,
     /// `repeat`: a page like the one before, or a next cursor or URL that is the page's own, ends the pages.
     pub repeat: bool,
-    /// `no_link`: a full first page without any `Link` header is the only one.
+    /// `no_link`: a full first page without the header that would tell the next one is the only one.
     pub no_link: bool,
 }
 

@@ -31,14 +31,16 @@ pub(super) struct Position {
     pub(super) seen: u64,
     /// Of the items of the page before.
     pub(super) digest: Option<String>,
-    /// The total of the page before, if it says that there is more.
+    /// The total that the pages before told, if there is more by it.
     pub(super) total: Option<u64>,
+    /// The number of pages that the pages before told.
+    pub(super) pages: Option<u64>,
 }
 
 /// What came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Came {
-    /// Items in the answer; none if jq picked them, so that nobody knows how many there were.
+    /// Items in the answer, before any was left out; none if nobody can count them.
     pub(super) count: Option<u64>,
     /// Of the items; none if there are none.
     pub(super) digest: Option<String>,
@@ -74,7 +76,7 @@ impl Failure {
 }
 
 impl Position {
-    /// Reads a cursor; none: the first page. Cursors of earlier versions are numbers, or have no digest.
+    /// Reads a cursor; none: the first page. Cursors of earlier versions are numbers, or have no digest or number of pages.
     pub(super) fn of(cursor: Option<&Value>, counting: &Counting<'_>) -> Option<Self> {
         let Some(cursor) = cursor else {
             return Some(Self {
@@ -90,6 +92,7 @@ impl Position {
             seen: cursor.get("seen").and_then(Value::as_u64).unwrap_or(before),
             digest: cursor.get("last").and_then(Value::as_str).map(str::to_owned),
             total: cursor.get("total").and_then(Value::as_u64),
+            pages: cursor.get("pages").and_then(Value::as_u64),
         })
     }
 
@@ -103,10 +106,19 @@ impl Position {
         if let Some(digest) = &self.digest {
             cursor["last"] = json!(digest);
         }
-        if let Some(total) = self.total {
-            cursor["total"] = json!(total);
+        for (key, told) in [("total", self.total), ("pages", self.pages)] {
+            if let Some(told) = told {
+                cursor[key] = json!(told);
+            }
         }
         cursor
+    }
+}
+
+impl Came {
+    /// Nothing came. Where nobody counts, it is nothing if nothing was picked.
+    fn is_empty(&self) -> bool {
+        self.count.map_or(self.digest.is_none(), |count| count == 0)
     }
 }
 
@@ -119,65 +131,51 @@ impl Counting<'_> {
         if came.said_last {
             return Step::End;
         }
-        if let Some(pages) = came.total_pages.filter(|pages| *pages > 0 || came.count == Some(0)) {
-            let read = here.at.saturating_sub(self.first).saturating_add(1);
-            return if read >= pages {
+        if let Some(pages) = came.total_pages.filter(|pages| *pages > 0 || came.is_empty()) {
+            return if self.number(here) >= pages {
                 Step::End
             } else {
-                self.next(here, came, None)
+                self.next(here, came)
             };
         }
         let Some(count) = came.count else {
             return self.after_uncounted(here, came);
         };
-        let seen = here.seen.saturating_add(count);
-        match came.total {
-            Some(total) if total == seen => Step::End,
-            Some(total) if total > seen && count == 0 && !self.is_past(here, total) => missing(here, total),
-            Some(total) if total > seen && count > 0 => self.next(here, came, Some(total)),
-            // A total that is less than what came is not believed: the next page tells.
-            _ if count == 0 => Step::End,
-            _ if self.end.short_page && self.size.is_some_and(|size| count < size) => Step::End,
-            _ => self.next(here, came, None),
+        if came.total == Some(here.seen.saturating_add(count)) {
+            return Step::End;
+        }
+        if count == 0 {
+            let total = came.total.or(here.total).filter(|total| !self.is_past(here, *total));
+            return self.after_refusal(&Position { total, ..here.clone() });
+        }
+        match self.next(here, came) {
+            Step::Next(next) if self.is_short(count) && self.missing(&next).is_none() => Step::End,
+            step => step,
         }
     }
 
     /// What follows if the API says by its status that there is no page at `here`.
     pub(super) fn after_refusal(&self, here: &Position) -> Step {
-        match here
-            .total
-            .filter(|total| *total > here.seen && !self.is_past(here, *total))
-        {
-            Some(total) => missing(here, total),
-            None => Step::End,
-        }
+        self.missing(here).map_or(Step::End, Step::Failed)
     }
 
-    /// With items picked by jq only the places of pages can be counted.
+    /// Without a count, nothing but the answer's own word can end the list, and no offset can be told.
     fn after_uncounted(&self, here: &Position, came: &Came) -> Step {
-        let Some(total) = came.total else {
-            return Step::Failed(Failure::permanent(
-                "the answer has no total, and items picked by jq cannot be counted",
-            ));
-        };
-        let Some(size) = self.size else {
-            return Step::Failed(Failure::permanent(
-                "with a total and items picked by jq a page size is needed",
-            ));
-        };
-        let behind = if self.by_offset {
-            here.at.saturating_add(size)
-        } else {
-            here.at
-                .saturating_sub(self.first)
-                .saturating_add(1)
-                .saturating_mul(size)
-        };
-        if behind >= total {
-            Step::End
-        } else {
-            self.next(here, came, None)
+        if self.end.when.is_some() && !self.by_offset {
+            return self.next(here, came);
         }
+        Step::Failed(Failure::permanent(
+            "nobody can count what is in the answer, so what follows it cannot be told: does `items` begin with the path of the list?",
+        ))
+    }
+
+    fn is_short(&self, count: u64) -> bool {
+        self.end.short_page && self.size.is_some_and(|size| count < size)
+    }
+
+    /// The number of the page at `here`, the first one being 1.
+    fn number(&self, here: &Position) -> u64 {
+        here.at.saturating_sub(self.first).saturating_add(1)
     }
 
     /// Whether full pages before `here` would have held everything. Then the API left out some items of them.
@@ -186,21 +184,44 @@ impl Counting<'_> {
         !self.by_offset && self.size.is_some_and(|size| pages.saturating_mul(size) >= total)
     }
 
-    fn next(&self, here: &Position, came: &Came, total: Option<u64>) -> Step {
-        let step = match (self.by_offset, came.count, self.size) {
-            (false, ..) => 1,
-            (true, Some(count), _) => count,
-            (true, None, size) => size.unwrap_or(1),
-        };
-        let Some(at) = here.at.checked_add(step) else {
+    /// The page behind `here`. What an answer does not tell, or what is less than what came, takes back nothing of what the pages
+    /// before told.
+    fn next(&self, here: &Position, came: &Came) -> Step {
+        let count = came.count.unwrap_or(0);
+        let Some(at) = here.at.checked_add(if self.by_offset { count } else { 1 }) else {
             return Step::Failed(Failure::permanent("the number of the next page is too large"));
         };
-        let seen = here.seen.saturating_add(came.count.unwrap_or(0));
+        let seen = here.seen.saturating_add(count);
+        let is_more = |total: &u64| came.count.is_some() && *total > seen;
         Step::Next(Position {
             at,
             seen: if self.by_offset { at } else { seen },
             digest: came.digest.clone(),
-            total,
+            total: came.total.filter(is_more).or(here.total).filter(is_more),
+            pages: came.total_pages.filter(|pages| *pages > 0).or(here.pages),
+        })
+    }
+
+    /// What the pages before told of the page at `here`, if there is none. Transient: what is there now may be an outage, and
+    /// what is missing must not be swept.
+    fn missing(&self, here: &Position) -> Option<Failure> {
+        let why = if let Some(pages) = here.pages.filter(|pages| *pages >= self.number(here)) {
+            format!(
+                "there is no page {}, but the answers before say that there are {pages} pages; if there are not, leave out \
+                 pagination.total_pages",
+                self.number(here)
+            )
+        } else {
+            let total = here.total.filter(|total| *total > here.seen)?;
+            format!(
+                "no more items came after {}, but the total says that there are {total}; if it also counts what is not listed, \
+                 leave out pagination.total",
+                here.seen
+            )
+        };
+        Some(Failure {
+            class: ErrorClass::Transient { retry_after: None },
+            why,
         })
     }
 
@@ -228,18 +249,6 @@ pub(super) fn digest<T: AsRef<str>>(items: impl Iterator<Item = T>) -> Option<St
         hasher.update([0]);
     }
     any.then(|| hex::encode(&hasher.finalize()[..8]))
-}
-
-/// Transient: what is there now may be an outage, and what is missing must not be swept.
-fn missing(here: &Position, total: u64) -> Step {
-    Step::Failed(Failure {
-        class: ErrorClass::Transient { retry_after: None },
-        why: format!(
-            "no more items came after {}, but the total says that there are {total}; if it also counts items that are \
-             not listed, remove pagination.total",
-            here.seen
-        ),
-    })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ fn at(page: u64, seen: u64) -> Position {
         at: page,
         seen,
         digest: Some("before".to_owned()),
-        total: None,
+        ..Position::default()
     }
 }
 
@@ -171,6 +171,105 @@ fn a_status_past_the_last_page_ends_unless_the_total_says_more() {
         class_of(&pages(&end).after_refusal(&more)),
         ErrorClass::Transient { .. }
     ));
+}
+
+#[test]
+fn a_404_before_the_promised_number_of_pages_is_transient_and_says_so() {
+    let end = end();
+    let came = Came {
+        total_pages: Some(4),
+        ..items(10)
+    };
+    let Step::Next(second) = pages(&end).after(&Position::of(None, &pages(&end)).unwrap(), &came) else {
+        panic!("there are four pages");
+    };
+    let second = Position::of(Some(&second.cursor(false)), &pages(&end)).unwrap();
+    let Step::Failed(failure) = pages(&end).after_refusal(&second) else {
+        panic!("there are four pages");
+    };
+    assert_eq!(failure.class, ErrorClass::Transient { retry_after: None });
+    assert!(
+        failure.why.contains("no page 2") && failure.why.contains("4 pages"),
+        "{}",
+        failure.why
+    );
+    let behind = Position { at: 5, ..second };
+    assert_eq!(pages(&end).after_refusal(&behind), Step::End);
+}
+
+#[test]
+fn a_404_before_the_total_is_no_end_where_a_server_gives_less_than_it_is_asked_for() {
+    let end = end();
+    let capped = Counting {
+        size: Some(100),
+        ..pages(&end)
+    };
+    let second = Position {
+        total: Some(6),
+        ..at(2, 2)
+    };
+    assert!(matches!(
+        class_of(&capped.after_refusal(&second)),
+        ErrorClass::Transient { .. }
+    ));
+}
+
+#[test]
+fn an_answer_that_leaves_its_total_out_does_not_take_it_back() {
+    let end = end();
+    let told = Position {
+        total: Some(50),
+        pages: Some(5),
+        ..at(3, 20)
+    };
+    for (total, page_count) in [(Some(50), None), (None, Some(5))] {
+        let here = Position {
+            total,
+            pages: page_count,
+            ..told.clone()
+        };
+        assert!(matches!(
+            class_of(&pages(&end).after(&here, &items(0))),
+            ErrorClass::Transient { .. }
+        ));
+        let Step::Next(next) = pages(&end).after(&here, &items(10)) else {
+            panic!("there is more");
+        };
+        assert_eq!((next.total, next.pages), (total, page_count));
+        assert!(matches!(
+            class_of(&pages(&end).after_refusal(&next)),
+            ErrorClass::Transient { .. }
+        ));
+    }
+    assert_eq!(
+        pages(&end).after(&told, &of_total(0, 20)),
+        Step::End,
+        "it is another one now"
+    );
+}
+
+#[test]
+fn without_a_count_only_the_answers_own_word_tells_what_follows() {
+    let mut end = end();
+    let uncounted = Came {
+        count: None,
+        ..of_total(10, 12)
+    };
+    assert_eq!(
+        class_of(&pages(&end).after(&at(1, 0), &uncounted)),
+        ErrorClass::Permanent
+    );
+    assert_eq!(
+        class_of(&offsets(&end).after(&at(0, 0), &uncounted)),
+        ErrorClass::Permanent
+    );
+    let of_pages = Came {
+        total_pages: Some(2),
+        ..uncounted.clone()
+    };
+    assert_eq!(next_of(&pages(&end).after(&at(1, 0), &of_pages)), 2);
+    end.when = Some(".last".to_owned());
+    assert_eq!(next_of(&pages(&end).after(&at(1, 0), &uncounted)), 2);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use super::{HttpSource, Inner};
 use crate::source::{ErrorClass, Item, ItemContent, ItemRequest, SourceError};
 
 impl HttpSource {
-    /// Reads the item at the path of its resource's `item`. 404 and 410 say that there is none, or that it is not shown.
+    /// Reads the item at the path of its resource's `item`. 404 and 410 say that there is none, or that it is not shown; so does
+    /// an answer without an item: nothing, null or an empty list.
     pub(super) async fn read_one(&self, request: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
         let permanent = |why: String| SourceError::new(ErrorClass::Permanent, self.transport.redactor.text(&why));
         let found = self.inner.item_plan(request.resource, request.values);
@@ -33,9 +34,7 @@ impl HttpSource {
             .map_err(|why| permanent(format!("item: {why}")))?;
         let answer = self.transport.fetch(&asked, None).await?;
         if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
-            return Ok(ItemContent::Missing {
-                reference: self.reference_of(request).await,
-            });
+            return Ok(self.missing(request).await);
         }
         self.rules.judge(&asked, &answer, (false, false), &self.transport)?;
         let looked = match plan.has_lookup {
@@ -44,7 +43,16 @@ impl HttpSource {
         };
         let read = self.read(index, &place, &answer, &looked).await;
         let read = read.map_err(|error| self.unreadable(error, &asked, &answer))?;
+        if read.picked == 0 && read.items.is_empty() {
+            return Ok(self.missing(request).await);
+        }
         Ok(ItemContent::Found(read.items))
+    }
+
+    async fn missing(&self, request: ItemRequest<'_>) -> ItemContent {
+        ItemContent::Missing {
+            reference: self.reference_of(request).await,
+        }
     }
 
     /// Whose entity an item is, made of the values that name it: those of the resource's `values` that are plain paths are

@@ -70,13 +70,14 @@ fn until(reset: u64, headers: &HeaderMap, now: Timestamp) -> Duration {
 }
 
 /// Unix seconds by the server's clock, or ours if it does not tell.
-fn server_now(headers: &HeaderMap, now: Timestamp) -> u64 {
+pub(super) fn server_now(headers: &HeaderMap, now: Timestamp) -> u64 {
     text(headers, DATE.as_str())
         .and_then(unix_seconds)
         .unwrap_or_else(|| u64::try_from(now.0 / 1000).unwrap_or(0))
 }
 
-fn unix_seconds(date: &str) -> Option<u64> {
+/// Unix seconds of an HTTP date.
+pub(super) fn unix_seconds(date: &str) -> Option<u64> {
     let moment = httpdate::parse_http_date(date).ok()?;
     moment.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }

@@ -16,6 +16,7 @@ use tideline_core::words::Fingerprint;
 
 use super::HttpSource;
 use super::derived::lookup_plan;
+use super::ending::Failure;
 use super::partition::Place;
 use super::plan::Plan;
 use super::transport::address;
@@ -137,7 +138,13 @@ impl HttpSource {
             if answer.status == StatusCode::NOT_MODIFIED {
                 return Err(told("answered 304 to a request without conditions".to_owned()));
             }
+            let failed = |failure: Failure| SourceError::new(failure.class, format!("lookup: {}", failure.why));
             if self.says_nothing(plan, &answer, cursor.as_ref()) {
+                let next = cursor
+                    .as_ref()
+                    .map(|cursor| plan.next_after_refusal(cursor))
+                    .transpose();
+                next.map_err(failed)?;
                 break;
             }
             let read = self.read(index, place, &answer, &NOTHING).await;
@@ -159,9 +166,7 @@ impl HttpSource {
                 )));
             }
             let next = self.next_of(plan, place, cursor.as_ref(), (&answer, &mut read));
-            let Some(next) =
-                next.map_err(|failure| SourceError::new(failure.class, format!("lookup: {}", failure.why)))?
-            else {
+            let Some(next) = next.map_err(failed)? else {
                 break;
             };
             let text = next.to_string();

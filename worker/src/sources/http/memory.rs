@@ -10,7 +10,7 @@ use super::paging::HttpRequest;
 use super::plan::Plan;
 use super::transport::Answer;
 use super::validators::validators;
-use super::version::{is_same_request, print_with_version};
+use super::version::{is_same_request, print_with_version, without_version};
 use crate::source::{Page, PageContent, PageRequest};
 
 impl HttpSource {
@@ -65,7 +65,12 @@ impl HttpSource {
             content: PageContent::Unchanged,
             next: None,
             children: Vec::new(),
-            validators: validators(print, memory.validators.content, answer, Some(&memory.validators)),
+            validators: validators(
+                print,
+                memory.validators.content,
+                (answer, self.transport.clock.now()),
+                Some(&memory.validators),
+            ),
             hold: self.hold(answer),
             failure: None,
         }
@@ -82,6 +87,16 @@ fn asked_with(args: &Value) -> String {
         }
         args => args.to_string(),
     }
+}
+
+/// What is remembered of a page that is absent. Its version is believed only if there was nothing to lose: else the page is asked
+/// for again in the next cycle, so that one answer does not count for several cycles.
+pub(super) fn absent_print(print: Fingerprint, memory: Option<&PageMemory>) -> Fingerprint {
+    let had_nothing = memory.is_none_or(|memory| {
+        // What a delta wrote is on no page, but takes away what is remembered of the request.
+        memory.entities == 0 && memory.children.is_empty() && memory.validators.request.is_some()
+    });
+    if had_nothing { print } else { without_version(print) }
 }
 
 /// The page of a partition whose version says that it is as remembered.

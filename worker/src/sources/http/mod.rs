@@ -6,6 +6,7 @@
 
 mod auth;
 mod bodies;
+mod checks;
 mod children;
 mod choice;
 pub(crate) mod client;
@@ -31,7 +32,12 @@ pub(super) mod paging;
 mod partition;
 mod plan;
 mod reading;
+mod records;
 mod template;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod tokens;
 pub(super) mod transport;
 mod validators;
@@ -58,7 +64,7 @@ use self::children::{roots, siblings};
 use self::derived::compile_event;
 use self::ending::Failure;
 use self::lookup::{Looked, Lookups};
-use self::memory::not_requested;
+use self::memory::{absent_print, not_requested};
 use self::paging::{HttpRequest, PageFacts};
 use self::partition::Place;
 use self::plan::{Plan, Problem};
@@ -221,7 +227,7 @@ impl HttpSource {
             next,
             children: siblings(plan, request),
             validators: Validators {
-                request: plan.has_version.then_some(print),
+                request: plan.has_version.then(|| absent_print(print, request.memory)),
                 ..Validators::default()
             },
             hold: self.hold(answer),
@@ -410,7 +416,7 @@ impl HttpSource {
             content: PageContent::Items(read.items),
             next,
             children,
-            validators: validators(print, Some(content), answer, None),
+            validators: validators(print, Some(content), (answer, self.transport.clock.now()), None),
             hold: self.hold(answer),
             failure: None,
         };

@@ -5,7 +5,7 @@
 //! and without the query parameters of the configuration, which may be secret); of `page` and `offset` a
 //! [`Position`].
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 use tideline_config::settings::{NextUrls, PageSize, Pagination};
 use url::Url;
@@ -37,7 +37,7 @@ pub(in crate::sources) struct HttpRequest {
 pub(super) struct PageFacts<'a> {
     /// The cursor of this page.
     pub(super) cursor: Option<&'a Value>,
-    /// Items that the answer had, before any was left out; none if jq picked them.
+    /// Items that the answer had, before any was left out; none if nobody can count them.
     pub(super) count: Option<u64>,
     /// Items that were picked.
     pub(super) picked: u64,
@@ -204,26 +204,28 @@ impl Plan {
 
     /// The next page as the answer names it.
     fn named_next(&self, facts: &PageFacts<'_>, base: &Url, place: &Place) -> Result<Option<Value>, String> {
-        let header = |name: &str| {
-            let value = facts.headers.get(name).and_then(|value| value.to_str().ok());
-            value.map(str::trim).filter(|value| !value.is_empty())
-        };
         let target = match &self.pagination {
             Pagination::None | Pagination::Page { .. } | Pagination::Offset { .. } => return Ok(None),
             Pagination::Cursor { in_body, .. } => return cursor_value(facts.next.clone(), *in_body),
-            Pagination::Header { header: name, .. } => return Ok(header(name).map(Value::from)),
+            Pagination::Header { header, size, .. } => return self.header_cursor(facts, header, size.as_ref()),
             Pagination::NextUrl { .. } => match cursor_value(facts.next.clone(), false)? {
                 None => None,
                 Some(Value::String(target)) => Some(target),
                 Some(other) => return Err(format!("the next URL is {other}, not a text")),
             },
-            Pagination::NextUrlHeader { header: name, .. } => header(name).map(str::to_owned),
+            Pagination::NextUrlHeader { header, size } => {
+                let told = self.telling(facts, header, size.as_ref())?.map(link::url_text);
+                told.map(|told| told.trim().to_owned()).filter(|told| !told.is_empty())
+            }
             Pagination::LinkHeader { size } => match link::next(facts.headers) {
                 NextLink::Target(target) => Some(target),
                 NextLink::None => None,
                 NextLink::NoHeader => {
-                    self.check_only_page(facts, size.as_ref())?;
+                    self.telling(facts, "Link", size.as_ref())?;
                     None
+                }
+                NextLink::Unreadable => {
+                    return Err("the Link header cannot be read, so nobody knows whether a page follows".to_owned());
                 }
             },
         };
@@ -232,16 +234,45 @@ impl Plan {
             .transpose()
     }
 
-    /// A full first page without any `Link` header: it may be the only one, or something took the header out.
-    fn check_only_page(&self, facts: &PageFacts<'_>, size: Option<&PageSize>) -> Result<(), String> {
+    /// The next cursor as a header tells it.
+    fn header_cursor(
+        &self,
+        facts: &PageFacts<'_>,
+        header: &str,
+        size: Option<&PageSize>,
+    ) -> Result<Option<Value>, String> {
+        let Some(told) = self.telling(facts, header, size)? else {
+            return Ok(None);
+        };
+        let told = std::str::from_utf8(told.as_bytes())
+            .map_err(|_| format!("the next cursor in the header {header} is not UTF-8"))?
+            .trim();
+        Ok((!told.is_empty()).then(|| Value::from(told)))
+    }
+
+    /// The header that tells what follows.
+    ///
+    /// # Errors
+    /// A full first page without it: it may be the only one, or something took the header out.
+    fn telling<'f>(
+        &self,
+        facts: &PageFacts<'f>,
+        header: &str,
+        size: Option<&PageSize>,
+    ) -> Result<Option<&'f HeaderValue>, String> {
+        let told = facts.headers.get(header);
         let count = facts.count.unwrap_or(facts.picked);
         match size {
-            Some(size) if facts.cursor.is_none() && !self.end.no_link && count >= size.size.into() => Err(format!(
-                "the first page is full ({count} items), but there is no Link header: does a proxy remove it, or does \
-                 the API paginate in another way? If one full page may be all there is, as on GitHub, set \
-                 pagination.end.no_link: true"
-            )),
-            _ => Ok(()),
+            Some(size)
+                if told.is_none() && facts.cursor.is_none() && !self.end.no_link && count >= size.size.into() =>
+            {
+                Err(format!(
+                    "the first page is full ({count} items), but there is no header {header}: does a proxy take it out, or does \
+                     the API page in another way? If one full page may be all there is, as at GitHub, set \
+                     pagination.end.no_link: true"
+                ))
+            }
+            _ => Ok(told),
         }
     }
 

@@ -10,10 +10,15 @@ use tideline_config::settings::{
 };
 use tideline_expression::{Call, Expression, Path, Take};
 
+use super::checks::{check_resource, is_graphql};
 use super::collector::Collector;
 use super::derived::{compile_item, compile_lookup};
 use super::extract::Wants;
+use super::records::{Records, records_at};
 use super::template::Template;
+
+/// Goes up when the same answer becomes something else, so that what is remembered of answers is read again.
+const READING: u32 = 2;
 
 /// Where in the configuration, and what is wrong there.
 pub(super) type Problem = (String, String);
@@ -66,8 +71,12 @@ pub(super) enum ItemsAt {
     Default,
     /// At a path; `each`: the path ends with `[]`, so that the members of an object are the items.
     Path { path: Path, each: bool },
-    /// What the program with this number makes of the answer.
-    Jq(usize),
+    /// What a program makes of the answer.
+    Jq {
+        program: usize,
+        /// The list that it picks from; none: nobody knows.
+        records: Option<Records>,
+    },
 }
 
 /// A value to take from an answer or item.
@@ -88,6 +97,20 @@ pub(super) struct PagingPulls {
     pub(super) next: Option<Pull>,
     pub(super) total: Option<Pull>,
     pub(super) total_pages: Option<Pull>,
+}
+
+impl PagingPulls {
+    /// The keys of what is looked for in the answer beside its items.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        let keys = [
+            (self.fail_if.is_some(), "fail_if"),
+            (self.last.is_some(), "pagination.end.when"),
+            (self.next.is_some(), "pagination.next"),
+            (self.total.is_some(), "pagination.total"),
+            (self.total_pages.is_some(), "pagination.total_pages"),
+        ];
+        keys.into_iter().filter_map(|(given, key)| given.then_some(key))
+    }
 }
 
 /// What says that an answer failed.
@@ -176,7 +199,8 @@ pub(super) fn compile_resource(
 ) -> Option<Plan> {
     let resource = &settings.resources[index];
     let at = format!("resources[{index}]");
-    let (path, query) = templates(settings, resource, &at, problems);
+    let known = known_values(settings, resource, &at, problems);
+    let (path, query) = templates(resource, &known, &at, problems);
     let definitions = settings.definitions.as_deref().unwrap_or_default();
     let mut answer = Collector {
         at: at.clone(),
@@ -186,10 +210,8 @@ pub(super) fn compile_resource(
         problems: &mut *problems,
     };
     let items = items_at(resource, &mut answer);
-    let download = match &resource.download {
-        Some(text) => Some(answer.expression("download", text)?),
-        None => None,
-    };
+    let download =
+        (resource.download.as_ref()).map_or(Some(None), |text| answer.expression("download", text).map(Some))?;
     let paging = paging_pulls(resource, &mut answer);
     let (answer_paths, answer_calls) = (answer.paths, answer.calls);
     let mut item = Collector {
@@ -203,13 +225,13 @@ pub(super) fn compile_resource(
     let children = children(settings, &resource.name, &mut item);
     let maker = maker(resource, &mut item);
     let (item_paths, item_calls) = (item.paths, item.calls);
-    let items = items?;
-    check_counting(&resource.pagination, &items, &at, problems);
+    let (items, paging) = (items?, paging?);
+    problems.extend(check_resource(resource, (&items, &paging), &known, &at));
     let default_path = vec!["items".to_owned()];
     let (in_object, in_array) = match &items {
         ItemsAt::Default => (Some(&default_path), Some(Vec::new())),
         ItemsAt::Path { path, .. } => (Some(path), path.is_empty().then(Vec::new)),
-        ItemsAt::Jq(_) => (None, None),
+        ItemsAt::Jq { .. } => (None, None),
     };
     let is_root = index == 0 && settings.alternatives.is_empty();
     let roots = settings.resources.iter().enumerate();
@@ -225,7 +247,7 @@ pub(super) fn compile_resource(
         next_urls: settings.next_urls.clone(),
         absent: resource.absent.clone(),
         format: resource.format,
-        paging: paging?,
+        paging,
         shape: shape?,
         has_lookup: resource.lookup.is_some(),
         has_version: resource.version.is_some(),
@@ -255,7 +277,7 @@ fn salt_of(settings: &HttpSettings, resource: &Resource, index: usize, salt: &st
         .collect();
     let next_urls = &settings.next_urls;
     let text = format!(
-        "{salt}\n{}\n{resource:?}\n{children:?}\n{next_urls:?}\n{:?}",
+        "{salt}\n{} {READING}\n{resource:?}\n{children:?}\n{next_urls:?}\n{:?}",
         env!("CARGO_PKG_VERSION"),
         settings.definitions
     );
@@ -275,7 +297,14 @@ fn items_at(resource: &Resource, answer: &mut Collector<'_>) -> Option<ItemsAt> 
         return Some(ItemsAt::Path { path, each });
     }
     match answer.take("items", Take::Elements, Expression::compile, text)? {
-        Pull::Jq(program) => Some(ItemsAt::Jq(program)),
+        Pull::Jq(program) => {
+            let records = records_at(text).map(|(path, each)| {
+                answer.paths.push(path);
+                let slot = answer.paths.len() - 1;
+                Records { slot, each }
+            });
+            Some(ItemsAt::Jq { program, records })
+        }
         Pull::Text(_) | Pull::Slice(_) => None,
     }
 }
@@ -311,26 +340,6 @@ fn paging_pulls(resource: &Resource, answer: &mut Collector<'_>) -> Option<Pagin
         | Pagination::Header { .. } => {}
     }
     Some(pulls)
-}
-
-/// Whether the body is that of a GraphQL query: a member `query` with a selection.
-fn is_graphql(resource: &Resource) -> bool {
-    let query = resource.body.as_ref().and_then(|body| body.get("query")?.as_str());
-    resource.post && query.is_some_and(|query| query.contains('{'))
-}
-
-/// Page numbers and offsets end at an empty page. If jq picks the items, nobody knows how many there were.
-fn check_counting(pagination: &Pagination, items: &ItemsAt, at: &str, problems: &mut Vec<Problem>) {
-    let uncounted = match pagination {
-        Pagination::Page { total_pages, total, .. } => total_pages.is_none() && total.is_none(),
-        Pagination::Offset { total, .. } => total.is_none(),
-        _ => false,
-    };
-    if uncounted && matches!(items, ItemsAt::Jq(_)) {
-        let why = "with page or offset pagination and no total, this must be a plain path like .items, because a page \
-                   filtered by jq would look like the last one; filter items in entity.shape instead";
-        problems.push((format!("{at}.items"), why.to_owned()));
-    }
 }
 
 fn shape(shape: &EntityShape, item: &mut Collector<'_>) -> Option<Shape> {
@@ -407,22 +416,27 @@ fn headers_of(resource: &Resource, at: &str, problems: &mut Vec<Problem>) -> Hea
     headers
 }
 
-fn templates(
+fn known_values(
     settings: &HttpSettings,
     resource: &Resource,
     at: &str,
     problems: &mut Vec<Problem>,
+) -> BTreeSet<String> {
+    values_on_the_way(settings, resource).unwrap_or_else(|(key, why)| {
+        problems.push((format!("{at}.{key}"), why));
+        BTreeSet::new()
+    })
+}
+
+fn templates(
+    resource: &Resource,
+    known: &BTreeSet<String>,
+    at: &str,
+    problems: &mut Vec<Problem>,
 ) -> (Template, Vec<(String, Template)>) {
-    let known = match values_on_the_way(settings, resource) {
-        Ok(known) => known,
-        Err((key, why)) => {
-            problems.push((format!("{at}.{key}"), why));
-            BTreeSet::new()
-        }
-    };
     let mut template = |key: String, text: &str| {
         let template = Template::parse(text);
-        for name in template.unknown(&known) {
+        for name in template.unknown(known) {
             let why = format!("no parent has a value \"{name}\"; add it to values");
             problems.push((format!("{at}.{key}"), why));
         }

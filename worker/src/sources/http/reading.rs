@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tideline_core::full_text;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use super::super::backstage;
 use super::super::files::yaml::documents;
 use super::super::redact::Redactor;
+use super::checks::advice;
 use super::children::children_of;
 use super::ending::digest;
 use super::extract::{Found, List, extract};
@@ -20,6 +22,7 @@ use super::lines::Form;
 use super::lookup::Looked;
 use super::partition::Place;
 use super::plan::{ItemsAt, Plan, Pull, Shape};
+use super::records::count_records;
 use super::template::scalar_text;
 use super::view::{Pulled, View};
 use crate::source::Item;
@@ -48,7 +51,7 @@ pub(super) struct Read {
     pub(super) children: Vec<ChildPartition>,
     /// Of a lookup: keys and their values.
     pub(super) entries: Vec<(String, Value)>,
-    /// Items in the answer; none if jq picked them.
+    /// Items in the answer, before jq left out any; none if nobody can count them.
     pub(super) count: Option<u64>,
     /// Items picked.
     pub(super) picked: u64,
@@ -100,6 +103,12 @@ impl Reader<'_> {
     /// It was cut, is not JSON, has no items where they should be, or an expression failed on it.
     pub(super) async fn read(&self, body: &[u8]) -> Result<Read, ReadError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        if self.form != Form::Json
+            && let Some(key) = self.plan.paging.keys().next()
+        {
+            let why = format!("the answer is not one JSON text, which {key} needs: {}", advice(key));
+            return Err(ReadError::Wrong(why));
+        }
         if self.form == Form::Yaml {
             return self.read_documents(body).await;
         }
@@ -144,7 +153,7 @@ impl Reader<'_> {
             .collect();
         if let Some(last) = lines.last()
             && !text.ends_with('\n')
-            && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(last)
+            && let Err(error) = serde_json::from_str::<IgnoredAny>(last)
             && error.is_eof()
         {
             return Err(json_error(error));
@@ -176,7 +185,7 @@ impl Reader<'_> {
 
     async fn finish(&self, picked: Vec<Picked<'_>>, mut read: Read) -> Result<Read, ReadError> {
         read.picked = picked.len() as u64;
-        if self.plan.pagination.counts() {
+        if self.plan.pagination.counts() && read.digest.is_none() {
             read.digest = digest(picked.iter().map(Picked::text));
         }
         self.convert(picked, &mut read).await?;
@@ -220,7 +229,12 @@ impl Reader<'_> {
 
     fn pick<'a>(&self, answer: &View<'a, '_>, is_array: bool, read: &mut Read) -> Result<Vec<Picked<'a>>, ReadError> {
         let place = match &self.plan.items {
-            ItemsAt::Jq(program) => {
+            ItemsAt::Jq { program, records } => {
+                let list = records.and_then(|at| Some((answer.slice(at.slot)?.get(), at.each)));
+                read.count = list.and_then(|(list, each)| count_records(list, each));
+                if self.plan.pagination.counts() && read.count > Some(0) {
+                    read.digest = digest(list.iter().map(|(list, _)| list));
+                }
                 return match answer.outcome(*program) {
                     Outcome::Values(outputs) => picked_by_jq(outputs),
                     Outcome::Elements(items) => Ok(items.iter().cloned().map(Picked::Made).collect()),

@@ -28,6 +28,12 @@ pub(super) fn print_with_version(request: Fingerprint, version: Option<&Value>, 
     Fingerprint(print)
 }
 
+/// What is remembered of a request whose version is not to be believed.
+pub(super) fn without_version(mut print: Fingerprint) -> Fingerprint {
+    print.0[REQUEST..VERSION].fill(0);
+    print
+}
+
 /// Whether the same was asked, whatever the versions.
 pub(super) fn is_same_request(a: Fingerprint, b: Fingerprint) -> bool {
     a.0[..REQUEST] == b.0[..REQUEST]
@@ -72,5 +78,7 @@ mod tests {
         assert!(!is_current(print(1, None, 100), print(1, None, 100)));
         assert!(is_same_request(remembered, print(1, Some("b"), 200)));
         assert!(!is_same_request(remembered, print(2, Some("a"), 100)));
+        let unbelieved = without_version(remembered);
+        assert!(is_same_request(unbelieved, remembered) && !is_current(unbelieved, remembered));
     }
 }
