@@ -125,8 +125,8 @@ fn read_each(resource: &Section<'_>, has_parent: bool) -> Option<String> {
 /// What of the parent item tells that a partition has not changed.
 fn read_version(resource: &Section<'_>, has_parent: bool) -> Option<String> {
     let doc = "jq expression over the parent item (or the output of `each`): a version of what is below it, such as a content hash or \
-               the time of the last change. A partition whose version is that of its last reading counts as unchanged without a \
-               request, for at most a day. Null: always requested. A 404 is believed when it is repeated, or if nothing was there.";
+               the time of the last change. A partition whose version has not changed since its last reading counts as unchanged \
+               without a request, for at most a day. Null: always requested. A 404 counts once it is repeated, or if nothing was there.";
     let version = resource.optional_jq("version", "always requested", doc);
     if version.is_some() && !has_parent {
         resource.fail("version", "has no effect without a parent");

@@ -267,8 +267,8 @@ impl Plan {
                 if told.is_none() && facts.cursor.is_none() && !self.end.no_link && count >= size.size.into() =>
             {
                 Err(format!(
-                    "the first page is full ({count} items), but there is no header {header}: does a proxy take it out, or does \
-                     the API page in another way? If one full page may be all there is, as at GitHub, set \
+                    "the first page is full ({count} items), but there is no header {header}: does a proxy remove it, or does \
+                     the API paginate in another way? If one full page may be all there is, as on GitHub, set \
                      pagination.end.no_link: true"
                 ))
             }

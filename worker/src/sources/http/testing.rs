@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::HttpSource;
-use crate::source::{Item, Page, PageContent, PageRequest, Source, SourceError};
+use crate::source::{Item, Page, PageContent, PageRequest, Pass, Source, SourceError};
 
 /// What a server answers: status, lines of headers, body.
 pub(super) type Told = (u16, &'static str, String);
@@ -81,6 +81,7 @@ pub(super) async fn page(
         args,
         cursor,
         memory,
+        pass: Pass::Trial,
     };
     source.read_page(request).await
 }
