@@ -517,7 +517,7 @@ async fn a_browser_at_an_address_that_is_none_gets_a_page_and_a_program_a_proble
         assert_eq!(page.status, 404, "{path}");
         assert!(page.head.contains("content-type: text/html") && page.head.contains("content-security-policy"));
         assert!(
-            page.body.contains("may be misspelt") && !page.body.contains('`'),
+            page.body.contains("may be misspelled") && !page.body.contains('`'),
             "{}",
             page.body
         );

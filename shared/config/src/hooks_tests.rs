@@ -43,7 +43,7 @@ fn a_hook_that_no_url_reaches_is_refused() {
 fn a_second_secret_beside_a_stored_one_is_refused_because_it_would_verify_nothing() {
     let problem = problem("{ name: ci, provider: github, stored_secret: true, next_secret: s }").unwrap();
     assert!(
-        problem.contains("stored_secret: must not be true beside secret, next_secret"),
+        problem.contains("stored_secret: must not be true together with secret, next_secret"),
         "{problem}"
     );
 }

@@ -354,11 +354,11 @@ pub async fn no_more_is_in_flight_than_a_push_allows_whoever_takes(store: Arc<dy
     // The leases of the first taker are over, and so are its places. One is for what was not tried yet.
     assert_eq!(ids(&take(4, 100).await), ["1", "5"]);
     let failed = EventOutcome::Again {
-        due_at: t(900),
+        due_at: t(90_000),
         error: None,
     };
     assert!(settle_one(&store, "s", (first.events[0].event.head.sequence, 4), failed, 101).await);
-    assert_eq!(record(&store, "s").await.next_try, Some(t(900)));
+    assert_eq!(record(&store, "s").await.next_try, Some(t(90_000)));
 }
 
 pub async fn a_push_shows_where_it_is_sent_and_a_change_of_that_raises_its_generation(store: Arc<dyn Store>) {
