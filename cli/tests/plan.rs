@@ -268,7 +268,7 @@ fn trying_a_source_says_that_several_items_give_one_reference() {
     let said = home.run(&["try", "api"]).with_code(0);
     assert!(said.out.contains("1 entities, 1 malformed items"), "{said:?}");
     assert!(
-        said.out.contains("gives the same reference, thing:default/name"),
+        said.out.contains("has the same reference, thing:default/name"),
         "{said:?}"
     );
     let check = home.run(&["check"]).with_code(0);

@@ -69,7 +69,7 @@ async fn missing_rights_are_a_configuration_error() {
         return;
     };
     assert!(
-        text.contains("rights") && text.contains("Permissions Violation"),
+        text.contains("permissions listed in docs/operations.md") && text.contains("Permissions Violation"),
         "{text}"
     );
 }
