@@ -89,13 +89,10 @@ impl Bench {
         self.send(method, path, headers, "").await
     }
 
-    pub(super) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-        let length = body.len();
+    /// Sends a request as it is written, and reads until the connection is closed.
+    async fn exchange(&self, request: &str) -> String {
         let to = SocketAddr::from(([127, 0, 0, 1], self.address.port()));
         let mut stream = TcpStream::connect(to).await.unwrap();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
-        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         let reading = stream.read_to_string(&mut text);
@@ -103,6 +100,15 @@ impl Bench {
             .await
             .unwrap()
             .unwrap();
+        text
+    }
+
+    pub(super) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        );
+        let text = self.exchange(&request).await;
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         Answer {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
@@ -180,17 +186,10 @@ async fn a_body_that_is_too_large_is_a_problem_document_and_only_to_whoever_may_
     let bench = bench("127.0.0.1:0", Some("s3cr3t")).await;
     let right = "authorization: Bearer s3cr3t\r\n";
     for (headers, status) in [(right, 413), ("", 401)] {
-        let mut stream = TcpStream::connect(bench.address).await.unwrap();
         let request = format!(
             "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: 2000000\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        let reading = stream.read_to_string(&mut text);
-        tokio::time::timeout(Duration::from_secs(20), reading)
-            .await
-            .unwrap()
-            .unwrap();
+        let text = bench.exchange(&request).await;
         assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{text}");
         assert!(text.contains("application/problem+json"), "{text}");
     }
