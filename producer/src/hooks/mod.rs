@@ -6,6 +6,7 @@ mod body;
 mod document;
 mod figures;
 mod intake;
+mod memory;
 mod providers;
 mod receive;
 mod repair;

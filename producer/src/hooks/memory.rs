@@ -1,0 +1,259 @@
+//! Memory that is shared by all who receive something, counted in bytes. It is given to the oldest first, and one address has at
+//! most half. If those who have some all wait for each other, the youngest of them gives way, so that the oldest goes on.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// So much memory, and who has it.
+#[derive(Debug)]
+pub(super) struct Pool {
+    size: usize,
+    ledger: Mutex<Ledger>,
+}
+
+/// What somebody has of a pool, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Part {
+    pool: Arc<Pool>,
+    id: u64,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    next_id: u64,
+    /// By age: whoever came first has the lowest number.
+    parts: BTreeMap<u64, Entry>,
+    waiting: BTreeSet<u64>,
+    given: usize,
+    given_to: HashMap<IpAddr, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    network: Option<IpAddr>,
+    has: usize,
+    /// How much it waits to have in all, and who is told whether it got that.
+    wants: Option<(usize, oneshot::Sender<bool>)>,
+}
+
+/// Of what there is too little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scarce {
+    /// Of the memory.
+    All,
+    /// Of the share of the address.
+    Share,
+}
+
+impl Pool {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            size,
+            ledger: Mutex::default(),
+        }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What one address may have.
+    fn share(&self) -> usize {
+        self.size.div_ceil(2)
+    }
+
+    /// What keeps a part from having so many bytes. Whoever wants more than there is takes all of it.
+    fn scarce(&self, ledger: &Ledger, part: &Entry, wants: usize) -> Option<Scarce> {
+        let others = ledger.given - part.has.min(self.size);
+        if others + wants.min(self.size) > self.size {
+            return Some(Scarce::All);
+        }
+        let network = part.network?;
+        let given = ledger.given_to.get(&network).copied().unwrap_or_default();
+        let others = given - part.has.min(self.share());
+        (others + wants.min(self.share()) > self.share()).then_some(Scarce::Share)
+    }
+
+    fn give(&self, ledger: &mut Ledger, id: u64, bytes: usize) {
+        let Some(part) = ledger.parts.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut part.has, bytes);
+        ledger.given = ledger.given + bytes.min(self.size) - before.min(self.size);
+        if let Some(network) = part.network {
+            let given = ledger.given_to.entry(network).or_default();
+            *given = *given + bytes.min(self.share()) - before.min(self.share());
+            if *given == 0 {
+                ledger.given_to.remove(&network);
+            }
+        }
+    }
+
+    /// Gives what is free to those who wait.
+    fn settle(&self, ledger: &mut Ledger) {
+        let mut scarce = Vec::new();
+        for id in ledger.waiting.clone() {
+            let part = &ledger.parts[&id];
+            let wants = part.wants.as_ref().map_or(0, |(wants, _)| *wants);
+            match self.scarce(ledger, part, wants) {
+                None => {
+                    self.give(ledger, id, wants);
+                    ledger.answer(id, true);
+                }
+                Some(Scarce::Share) => scarce.push(part.network),
+                // What is left is for the oldest.
+                Some(Scarce::All) => {
+                    scarce.push(None);
+                    break;
+                }
+            }
+        }
+        for network in scarce {
+            if let Some(youngest) = ledger.youngest_of_stuck(network) {
+                ledger.answer(youngest, false);
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// Ends the wait of a part.
+    fn answer(&mut self, id: u64, granted: bool) {
+        self.waiting.remove(&id);
+        if let Some((_, answer)) = self.parts.get_mut(&id).and_then(|part| part.wants.take()) {
+            // Whoever stopped waiting gives everything back in a moment.
+            let _ = answer.send(granted);
+        }
+    }
+
+    /// The youngest of those who have memory, of one address or at all, if every one of them waits for more: none of them would
+    /// ever give any back.
+    fn youngest_of_stuck(&self, network: Option<IpAddr>) -> Option<u64> {
+        let concerned = |part: &Entry| part.has > 0 && (network.is_none() || part.network == network);
+        let mut holders = self.parts.iter().filter(|(_, part)| concerned(part));
+        let is_stuck = holders.clone().all(|(_, part)| part.wants.is_some());
+        holders.next_back().filter(|_| is_stuck).map(|(id, _)| *id)
+    }
+}
+
+impl Part {
+    /// Nothing yet. The address is whose share it counts for.
+    pub(super) fn of(pool: &Arc<Pool>, address: Option<IpAddr>) -> Self {
+        let mut ledger = pool.ledger.lock();
+        let id = ledger.next_id;
+        ledger.next_id += 1;
+        let entry = Entry {
+            network: address.map(network_of),
+            has: 0,
+            wants: None,
+        };
+        ledger.parts.insert(id, entry);
+        Self {
+            pool: Arc::clone(pool),
+            id,
+        }
+    }
+
+    /// Waits until it has so many bytes in all. `false`: it will not get them, and others wait for what it has.
+    pub(super) async fn grow(&mut self, bytes: usize) -> bool {
+        let granted = {
+            let mut ledger = self.pool.ledger.lock();
+            let (answer, granted) = oneshot::channel();
+            if let Some(part) = ledger.parts.get_mut(&self.id) {
+                part.wants = Some((bytes, answer));
+            }
+            ledger.waiting.insert(self.id);
+            self.pool.settle(&mut ledger);
+            granted
+        };
+        granted.await.unwrap_or(false)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let mut ledger = self.pool.ledger.lock();
+        self.pool.give(&mut ledger, self.id, 0);
+        ledger.waiting.remove(&self.id);
+        ledger.parts.remove(&self.id);
+        self.pool.settle(&mut ledger);
+    }
+}
+
+/// Whoever has an IPv6 address has all of its network (/64).
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn address(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address() {
+        let network = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::2:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+    }
+
+    #[tokio::test]
+    async fn when_all_wait_for_each_other_the_youngest_gives_way() {
+        let pool = Arc::new(Pool::new(100));
+        let (mut first, mut second) = (Part::of(&pool, address(1)), Part::of(&pool, address(2)));
+        assert!(first.grow(50).await && second.grow(50).await);
+        let mut third = Part::of(&pool, address(3));
+        let mut behind = Box::pin(third.grow(10));
+        assert_eq!(behind.as_mut().now_or_never(), None);
+        let mut more = Box::pin(first.grow(100));
+        assert_eq!(more.as_mut().now_or_never(), None, "the second may end by itself");
+        assert_eq!(second.grow(60).now_or_never(), Some(false));
+        drop(second);
+        assert_eq!(more.as_mut().now_or_never(), Some(true), "it is older than the third");
+        assert_eq!(behind.as_mut().now_or_never(), None);
+        drop(more);
+        drop(first);
+        assert_eq!(behind.now_or_never(), Some(true));
+    }
+
+    #[tokio::test]
+    async fn what_an_address_has_too_little_of_holds_up_no_other_address() {
+        let pool = Arc::new(Pool::new(100));
+        let (mut first, mut second) = (Part::of(&pool, address(1)), Part::of(&pool, address(1)));
+        assert!(first.grow(50).await);
+        let mut waiting = Box::pin(second.grow(10));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        assert_eq!(Part::of(&pool, address(2)).grow(50).now_or_never(), Some(true));
+        assert!(first.grow(500).await, "more than there is");
+        drop(first);
+        assert_eq!(waiting.now_or_never(), Some(true));
+        drop(second);
+        let ledger = pool.ledger.lock();
+        assert!(ledger.parts.is_empty() && ledger.given == 0 && ledger.given_to.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_takes_nothing_and_holds_up_nobody() {
+        let pool = Arc::new(Pool::new(100));
+        let mut first = Part::of(&pool, None);
+        assert!(first.grow(60).await);
+        let (mut second, mut third) = (Part::of(&pool, None), Part::of(&pool, None));
+        let mut gone = Box::pin(second.grow(60));
+        let mut waiting = Box::pin(third.grow(40));
+        assert_eq!(gone.as_mut().now_or_never(), None);
+        assert_eq!(waiting.as_mut().now_or_never(), None, "the second came first");
+        drop(gone);
+        drop(second);
+        assert_eq!(waiting.now_or_never(), Some(true));
+    }
+}
