@@ -26,7 +26,7 @@ const LOOKS: u32 = 5;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-const SETTINGS: &str = "SQLite, one process, 600-byte entities, page 1,000, loopback, no compression";
+const SETTINGS: &str = "SQLite, one process, 600-byte entities, page 1,000, loopback, no compression unless said";
 
 pub(crate) async fn measure(entities: u32, waiting: u32, rounds: u32) -> Result<Vec<Figure>> {
     let source = StaticSource::start(Shape {
@@ -49,8 +49,9 @@ pub(crate) async fn measure(entities: u32, waiting: u32, rounds: u32) -> Result<
     client.enqueue(JOBS).await?;
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
-        values.add("entities", client.rate("entities?limit=1000", "items").await?);
-        values.add("changes", client.rate("changes?limit=1000", "changes").await?);
+        values.add("entities", client.rate("entities?limit=1000", false).await?);
+        values.add("entities gzip", client.rate("entities?limit=1000", true).await?);
+        values.add("changes", client.rate("changes?limit=1000", false).await?);
         for _ in 0..LOOKS {
             values.add("status", status(place.folder()).await?);
         }
@@ -181,7 +182,7 @@ impl Client {
     }
 
     /// Records per second of a whole list, page after page.
-    async fn rate(&self, list: &str, records: &str) -> Result<f64> {
+    async fn rate(&self, list: &str, compressed: bool) -> Result<f64> {
         #[derive(serde::Deserialize)]
         struct Page<'a> {
             #[serde(borrow, alias = "changes")]
@@ -192,8 +193,12 @@ impl Client {
         let (mut read, mut place) = (0_u32, String::new());
         let started = Instant::now();
         loop {
-            let page = self.get(&format!("{list}{place}")).await?;
-            let page: Page<'_> = serde_json::from_slice(&page).with_context(|| format!("{records} of {list}"))?;
+            let mut request = self.request(reqwest::Method::GET, &format!("{list}{place}"));
+            if !compressed {
+                request = request.header("accept-encoding", "identity");
+            }
+            let page = request.send().await?.error_for_status()?.bytes().await?;
+            let page: Page<'_> = serde_json::from_slice(&page).with_context(|| format!("a page of {list}"))?;
             read += u32::try_from(page.items.len())?;
             place = match (page.next_page_token, page.next) {
                 (Some(token), _) => format!("&page_token={token}"),
@@ -238,6 +243,13 @@ fn figures(entities: u32, waiting: u32, values: &Values) -> Vec<Figure> {
             entities,
             "entities/s",
             at_least(100_000.0),
+        ),
+        figure(
+            "API: entities over one connection, gzip",
+            "entities gzip",
+            entities,
+            "entities/s",
+            at_least(0.0),
         ),
         figure(
             "API: changes over one connection",

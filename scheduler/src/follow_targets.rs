@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use tideline_config::settings::{TargetKind, TargetSettings};
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
-use tideline_core::rules::fingerprint;
+use tideline_core::rules::target_job;
 use tideline_core::words::{
     Change, EntityRef, Fingerprint, JobId, NewJob, Sequence, TargetEntity, TargetLook, TargetPlace, TargetRequest,
     TargetState, Timestamp, Token, Trigger,
@@ -30,6 +30,8 @@ use crate::target_wishes::{Wish, wish};
 
 /// Changes that are applied, and entities that are looked at, at a time.
 const BATCH: u32 = 1_000;
+/// Entities that one job looks at.
+const LOOKED_AT_TOGETHER: usize = 100;
 /// How often the feed is looked at while nothing tells of changes: pages are committed without a wake-up.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -109,10 +111,22 @@ impl FollowTargets {
             known.last().map(|entity| entity.reference.clone()),
             known.len() < BATCH as usize,
         );
-        let mut requests = Vec::with_capacity(known.len());
-        for entity in known {
+        let mut requests = Vec::new();
+        // Most of them are as they should be, which is found out for many at once.
+        let (apart, together): (Vec<_>, Vec<_>) =
+            (known.into_iter()).partition(|entity| !can_be_looked_at_together(target, look) || entity.error.is_some());
+        for entity in apart {
             if self.is_wanted(target, look, &entity).await? {
                 requests.push(self.request(target, entity.reference, look.began_at.0, look.trigger));
+            }
+        }
+        for entities in together.chunks(LOOKED_AT_TOGETHER) {
+            let mut references = entities.iter().map(|entity| entity.reference.clone());
+            if let Some(first) = references.next() {
+                requests.push(TargetRequest {
+                    others: references.collect(),
+                    ..self.request(target, first, look.began_at.0, look.trigger)
+                });
             }
         }
         self.enqueue(target, requests, look.trigger, &[]).await?;
@@ -251,6 +265,7 @@ impl FollowTargets {
             reference,
             cause,
             again: trigger == Trigger::Manual,
+            others: Vec::new(),
         }
     }
 
@@ -266,10 +281,7 @@ impl FollowTargets {
         }
         let (kind, now) = (target.kind.job_kind(), self.clock.now());
         let trace = self.trace(target, requests.len(), changes).await?;
-        let new = |request: &TargetRequest| {
-            let args = serde_json::to_string(request).ok()?;
-            Some(job(kind, request, args, (trigger, trace.clone()), now))
-        };
+        let new = |request: &TargetRequest| target_job(kind, request, (trigger, trace.clone()), now).ok();
         let jobs: Vec<NewJob> = requests.iter().filter_map(new).collect();
         let enqueued = self.store.enqueue(&jobs, now).await?;
         let due: Vec<(JobId, Token)> = (enqueued.iter())
@@ -310,22 +322,9 @@ fn looking(place: &TargetPlace, now: Timestamp, trigger: Trigger) -> TargetPlace
     }
 }
 
-fn job(
-    kind: &str,
-    request: &TargetRequest,
-    args: String,
-    (trigger, trace): (Trigger, Option<String>),
-    now: Timestamp,
-) -> NewJob {
-    NewJob {
-        kind: kind.to_owned(),
-        key: request.key(),
-        fingerprint: fingerprint(args.as_bytes()),
-        args,
-        due_at: now,
-        trigger,
-        trace,
-    }
+/// Whether one job may look at many entities: it compares, and what a person wants to be done again is done.
+fn can_be_looked_at_together(target: &TargetSettings, look: &TargetLook) -> bool {
+    matches!(target.kind, TargetKind::Microcks(_)) && look.trigger != Trigger::Manual
 }
 
 #[async_trait]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::extract::{Request, State};
+use axum::Extension;
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use tideline_core::words::FeedPosition;
@@ -63,7 +64,7 @@ async fn list(
     State(api): State<Arc<ApiState>>,
     by: By<Read>,
     Query(query): Query<ChangesQuery>,
-    request: Request,
+    place: Option<Extension<Place>>,
 ) -> Result<Response, Problem> {
     let limit = limit_of(query.limit)?;
     let longest = wait_of(query.wait)?;
@@ -75,8 +76,7 @@ async fn list(
         looked: Looked::default(),
     };
     if !longest.is_zero() {
-        let place = request.extensions().get::<Place>();
-        (feed.next, feed.read) = wait(&api, query.after, longest, place).await?;
+        (feed.next, feed.read) = wait(&api, query.after, longest, place.as_deref()).await?;
     }
     respond(&api, feed, limit).await
 }

@@ -260,6 +260,11 @@ async fn a_token_that_is_limited_to_sources_sees_no_other() {
         bench.ask(limited(), "POST", "/v1/jobs", Some(jobs), &[]).await.status,
         403
     );
+    let administrator = holder(Role::Admin, &["team-*"]);
+    assert_eq!(
+        bench.ask(administrator, "GET", "/v1/tokens", None, &[]).await.status,
+        403
+    );
 }
 
 #[tokio::test]

@@ -59,7 +59,8 @@ fn generate() -> (String, String) {
     get, path = "/tokens", tag = "access", security(("token" = ["admin"])),
     responses((status = 200, body = Page<Token>)),
 )]
-async fn list(State(api): State<Arc<ApiState>>, _: By<Admin>) -> Result<Answer<Page<Token>>, Problem> {
+async fn list(State(api): State<Arc<ApiState>>, by: By<Admin>) -> Result<Answer<Page<Token>>, Problem> {
+    by.principal.require_all_sources()?;
     let tokens = api.store.list_tokens().await?;
     Ok(Answer(Page::whole(tokens.into_iter().map(Token::from).collect())))
 }

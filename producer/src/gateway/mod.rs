@@ -31,8 +31,8 @@ use tideline_runtime::telemetry::MetricsPage;
 use tideline_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 use tower_http::limit::RequestBodyLimitLayer;
 
 pub use authentication::{Access, TOKEN_VARIABLE};
@@ -246,10 +246,12 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
         Router::new()
     };
     let lines_pass = DefaultPredicate::new().and(NotForContentType::const_new(NDJSON));
+    // Catalogs compress well at any level, and a list is to be written faster than it is read.
+    let compression = CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest);
     let limited = open
         .fallback_service(protected)
         // A plan is read line by line while it is made: a compressor would keep lines back.
-        .layer(CompressionLayer::new().gzip(true).compress_when(lines_pass))
+        .layer(compression.compress_when(lines_pass))
         .layer(from_fn(limits::time_out))
         .layer(from_fn_with_state(state, limits::limit));
     health.fallback_service(limited).layer(from_fn(requests::identify))

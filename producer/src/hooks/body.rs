@@ -331,7 +331,10 @@ mod tests {
         for _ in 0..3 {
             let began = Instant::now();
             let received = tokio::join!(halves(), halves(), halves());
-            let came = [received.0, received.1, received.2].iter().filter(|one| one.is_ok()).count();
+            let came = [received.0, received.1, received.2]
+                .iter()
+                .filter(|one| one.is_ok())
+                .count();
             assert_eq!(came, 1, "the oldest, which keeps what it has");
             assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
         }

@@ -44,8 +44,8 @@ pub struct Enrichment {
 /// gave, so a source is not noticed to differ because of it. What the source writes next replaces it.
 #[async_trait]
 pub trait EnrichmentStore: Send + Sync {
-    /// The live entity as each of its sources gave it, by the sources' names.
-    async fn list_originals(&self, reference: &EntityRef) -> Result<Vec<OriginalEntity>, StoreError>;
+    /// The live entities of these references (at most 1,000) as each of their sources gave them, by source and reference.
+    async fn list_originals(&self, references: &[EntityRef]) -> Result<Vec<OriginalEntity>, StoreError>;
 
     /// Of the changes with these sequences (at most 10,000), the bodies as their sources gave them, where the feed shows more.
     async fn find_originals(&self, sequences: &[Sequence]) -> Result<Vec<(Sequence, String)>, StoreError>;

@@ -169,6 +169,9 @@ pub trait TargetStore: Send + Sync {
     /// Keeps what came of the newest attempts for entities; at most 1,000, of one entity the last.
     async fn settle_target_entities(&self, target: &str, settled: &[TargetSettled], now: Timestamp) -> Answer<()>;
 
+    /// Those of these entities (at most 1,000) that had no error are as they should be.
+    async fn confirm_target_entities(&self, target: &str, references: &[EntityRef], now: Timestamp) -> Answer<()>;
+
     /// Forgets an entity, unless the target owns something of it.
     async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Answer<()>;
 
@@ -178,6 +181,9 @@ pub trait TargetStore: Send + Sync {
 
     /// What a target owns.
     async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Answer<Vec<TargetObject>>;
+
+    /// What a target owns because of these entities (at most 1,000), by name.
+    async fn find_target_objects(&self, target: &str, references: &[EntityRef]) -> Answer<Vec<TargetObject>>;
 
     /// Forgets an object.
     async fn forget_target_object(&self, target: &str, object: &str) -> Answer<()>;

@@ -17,9 +17,16 @@ pub(super) async fn find_original(
     if !follow.allows(reference) {
         return Ok(None);
     }
-    let found = store.list_originals(reference).await?;
-    let found = found.into_iter().filter(|entity| follow.allows_source(&entity.source));
-    Ok(found.min_by(|one, other| follow.rank(&one.source).cmp(&follow.rank(&other.source))))
+    let found = store.list_originals(std::slice::from_ref(reference)).await?;
+    Ok(followed(follow, &found).cloned())
+}
+
+/// Of the entities that sources have under one reference, the one that concerns the target.
+pub(super) fn followed<'e>(follow: &Follow, entities: &'e [OriginalEntity]) -> Option<&'e OriginalEntity> {
+    let found = entities
+        .iter()
+        .filter(|entity| follow.allows(&entity.reference) && follow.allows_source(&entity.source));
+    found.min_by_key(|entity| follow.rank(&entity.source))
 }
 
 /// The entity as readers see it; none: it is gone, or does not concern the target. Those who look at the same time share a call

@@ -134,6 +134,16 @@ impl Gate {
         Ok(())
     }
 
+    /// Keeps that these entities, which had no error, are as they should be.
+    pub(super) async fn confirm(&self, references: &[EntityRef]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store
+            .confirm_target_entities(&self.target, references, now)
+            .await?;
+        self.refill().await;
+        Ok(())
+    }
+
     /// Brings back jobs that were put off while the target seemed slower than it is. They come back by themselves if this fails.
     async fn refill(&self) {
         let Some(wanted) = self.places.wanted() else { return };

@@ -163,21 +163,29 @@ pub struct TargetRequest {
     /// A person asked for it: what was refused before is tried again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
+    /// Entities that are looked at together with this one. Those that are not as they should be get jobs of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<EntityRef>,
 }
 
 impl TargetRequest {
     /// Longer keys end in a hash of the rest.
     const MAX_KEY_BYTES: usize = 400;
 
-    /// The key of its job: one per target and entity, so that nobody works on one entity beside another.
+    /// The key of its job: one per target and entity, so that nobody works on one entity beside another. Whoever looks at many
+    /// works on none of them.
     #[must_use]
     pub fn key(&self) -> String {
-        let key = format!("{}/{}", self.target, self.reference);
+        let target = match self.others.is_empty() {
+            true => self.target.clone(),
+            false => format!("{}/look", self.target),
+        };
+        let key = format!("{target}/{}", self.reference);
         if key.len() <= Self::MAX_KEY_BYTES {
             return key;
         }
         let digest = Sha256::digest(self.reference.as_str().as_bytes());
-        format!("{}/~{}", self.target, hex::encode(digest))
+        format!("{target}/~{}", hex::encode(digest))
     }
 
     /// The target in a job's key.

@@ -26,7 +26,7 @@ async fn filled(store: &Arc<dyn Store>) -> Reader {
 }
 
 async fn original(store: &Arc<dyn Store>) -> OriginalEntity {
-    only(store.list_originals(&api()).await.unwrap())
+    only(store.list_originals(&[api()]).await.unwrap())
 }
 
 /// What readers of the catalog see, with its fingerprint; and the newest change.
@@ -125,7 +125,7 @@ pub async fn an_enrichment_of_an_older_state_is_refused(store: Arc<dyn Store>) {
         !store.enrich_entity(&enrichment(&of, Some(SHOWN)), t(23)).await.unwrap(),
         "it is gone"
     );
-    assert_eq!(store.list_originals(&api()).await.unwrap(), []);
+    assert_eq!(store.list_originals(&[api()]).await.unwrap(), []);
 }
 
 pub async fn a_cycle_does_not_take_an_addition_for_drift_nor_for_a_change(store: Arc<dyn Store>) {

@@ -269,6 +269,16 @@ pub async fn an_entity_is_known_until_it_is_forgotten_and_never_while_something_
         (Some("no"), None),
         "in order: three, two"
     );
+    let looked_at = [api("one"), api("three"), api("four")];
+    store.confirm_target_entities("m", &looked_at, t(3)).await.unwrap();
+    let confirmed = known(&store, false).await;
+    assert_eq!(confirmed.len(), 3, "an unknown one stays unknown");
+    assert_eq!(
+        [confirmed[0].synced_at, confirmed[1].synced_at, confirmed[2].synced_at],
+        [Some(t(3)), None, None],
+        "nothing is known of what was not looked at, and an error stays"
+    );
+    assert_eq!(confirmed[1].error.as_deref(), Some("no"));
     put(&store, object("x", "one")).await;
     for name in ["one", "two"] {
         store.forget_target_entity("m", &api(name)).await.unwrap();
@@ -305,9 +315,13 @@ pub async fn an_object_belongs_to_one_entity(store: Arc<dyn Store>) {
         store.put_target_objects("m", &together).await.unwrap(),
         [false, true, true, true, false, true]
     );
-    assert_eq!(objects(&store, Some("one")).await, [made]);
+    assert_eq!(objects(&store, Some("one")).await, [made.clone()]);
     assert_eq!(objects(&store, Some("two")).await, [object("y", "two")]);
     assert_eq!(objects(&store, None).await.len(), 3);
+    let found = store
+        .find_target_objects("m", &[api("two"), api("one"), api("four")])
+        .await;
+    assert_eq!(found.unwrap(), [made, object("y", "two")]);
     store.forget_target_object("m", "x").await.unwrap();
     assert_eq!(objects(&store, Some("one")).await, []);
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::PostgresStore;
+use super::catalog::reference;
 use super::changes::take_sequences;
 use super::error::broken;
 use super::rows::column;
@@ -11,14 +12,15 @@ use tideline_core::words::{EntityRef, Sequence, Timestamp};
 
 #[async_trait]
 impl EnrichmentStore for PostgresStore {
-    async fn list_originals(&self, reference: &EntityRef) -> Result<Vec<OriginalEntity>, StoreError> {
+    async fn list_originals(&self, references: &[EntityRef]) -> Result<Vec<OriginalEntity>, StoreError> {
         let mut act = self.reading("list originals").await?;
-        let statement = sqlx::query(include_str!("sql/list_originals.sql")).bind(reference.as_str());
+        let references: Vec<&str> = references.iter().map(EntityRef::as_str).collect();
+        let statement = sqlx::query(include_str!("sql/list_originals.sql")).bind(references);
         let rows = act.rows(statement).await?;
         let originals = rows.iter().map(|row| {
             Ok(OriginalEntity {
                 source: column(row, "source")?,
-                reference: reference.clone(),
+                reference: reference(row)?,
                 sequence: Sequence(column(row, "sequence")?),
                 body: column(row, "body")?,
                 additions: additions(column(row, "additions")?)?,

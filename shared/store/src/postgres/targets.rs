@@ -156,6 +156,18 @@ impl TargetStore for PostgresStore {
         act.run(statement).await.map(drop)
     }
 
+    async fn confirm_target_entities(
+        &self,
+        target: &str,
+        references: &[EntityRef],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let references: Vec<&str> = references.iter().map(EntityRef::as_str).collect();
+        let mut act = self.writing("confirm a target's entities").await?;
+        let statement = sqlx::query(include_str!("sql/confirm_target_entities.sql")).bind(target);
+        act.run(statement.bind(references).bind(now.0)).await.map(drop)
+    }
+
     async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Result<(), StoreError> {
         let mut act = self.writing("forget a target's entity").await?;
         act.begin().await?;
@@ -196,6 +208,17 @@ impl TargetStore for PostgresStore {
             statement = statement.bind(reference.as_str());
         }
         act.rows(statement).await?.iter().map(object).collect()
+    }
+
+    async fn find_target_objects(
+        &self,
+        target: &str,
+        references: &[EntityRef],
+    ) -> Result<Vec<TargetObject>, StoreError> {
+        let references: Vec<&str> = references.iter().map(EntityRef::as_str).collect();
+        let mut act = self.reading("find a target's objects").await?;
+        let statement = sqlx::query(include_str!("sql/find_target_objects.sql")).bind(target);
+        act.rows(statement.bind(references)).await?.iter().map(object).collect()
     }
 
     async fn forget_target_object(&self, target: &str, object: &str) -> Result<(), StoreError> {

@@ -6,18 +6,18 @@ use sqlx::{Row, query};
 
 use super::entities::{Written, write_entities};
 use super::failure::failed;
-use super::rows::{fingerprint, to_json};
+use super::rows::{fingerprint, reference, to_json};
 use super::{SqliteStore, begin, commit, sql};
 use crate::{Enrichment, EnrichmentStore, OriginalEntity, StoreError};
 use tideline_core::words::{ChangeKind, Entity, EntityRef, KeyHash, Sequence, Timestamp};
 
 #[async_trait]
 impl EnrichmentStore for SqliteStore {
-    async fn list_originals(&self, reference: &EntityRef) -> Result<Vec<OriginalEntity>, StoreError> {
+    async fn list_originals(&self, references: &[EntityRef]) -> Result<Vec<OriginalEntity>, StoreError> {
         const ACT: &str = "list originals";
-        let list = query(sql!("list_originals")).bind(reference.as_str());
+        let list = query(sql!("list_originals")).bind(to_json(&references).map_err(failed(ACT))?);
         let rows = list.fetch_all(&self.readers).await.map_err(failed(ACT))?;
-        let originals = rows.iter().map(|row| original(row, reference));
+        let originals = rows.iter().map(original);
         originals.collect::<Result<_, _>>().map_err(failed(ACT))
     }
 
@@ -73,11 +73,11 @@ impl EnrichmentStore for SqliteStore {
     }
 }
 
-fn original(row: &SqliteRow, reference: &EntityRef) -> Result<OriginalEntity, sqlx::Error> {
+fn original(row: &SqliteRow) -> Result<OriginalEntity, sqlx::Error> {
     let additions = serde_json::from_str(row.try_get(3)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
     Ok(OriginalEntity {
         source: row.try_get(0)?,
-        reference: reference.clone(),
+        reference: reference(row, 4)?,
         sequence: Sequence(row.try_get(1)?),
         body: row.try_get(2)?,
         additions,

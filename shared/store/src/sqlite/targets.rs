@@ -179,6 +179,22 @@ impl TargetStore for SqliteStore {
         Ok(())
     }
 
+    async fn confirm_target_entities(
+        &self,
+        target: &str,
+        references: &[EntityRef],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut writer = self.writer().await;
+        let confirm = async {
+            let statement = query(sql!("confirm_target_entities")).bind(target);
+            let statement = statement.bind(to_json(&references)?).bind(now.0);
+            statement.execute(&mut *writer).await
+        };
+        confirm.await.map_err(failed("confirm a target's entities"))?;
+        Ok(())
+    }
+
     async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Result<(), StoreError> {
         const ACT: &str = "forget a target's entity";
         let mut writer = self.writer().await;
@@ -231,6 +247,18 @@ impl TargetStore for SqliteStore {
             list = list.bind(reference.as_str());
         }
         let rows = list.fetch_all(&self.readers).await.map_err(failed(ACT))?;
+        rows.iter().map(object).collect::<Result<_, _>>().map_err(failed(ACT))
+    }
+
+    async fn find_target_objects(
+        &self,
+        target: &str,
+        references: &[EntityRef],
+    ) -> Result<Vec<TargetObject>, StoreError> {
+        const ACT: &str = "find a target's objects";
+        let list = to_json(&references).map_err(failed(ACT))?;
+        let find = query(sql!("find_target_objects")).bind(target).bind(list);
+        let rows = find.fetch_all(&self.readers).await.map_err(failed(ACT))?;
         rows.iter().map(object).collect::<Result<_, _>>().map_err(failed(ACT))
     }
 

@@ -165,6 +165,17 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether nothing is to be done about a mock, as far as the listing tells.
+    pub(super) async fn is_made(&self, mock: &Mock, object: &TargetObject) -> Result<bool, MicrocksError> {
+        let detail = Detail::of(object);
+        let is_same = object.fingerprint == Some(mock.fingerprint) && detail.in_swagger == mock.in_swagger;
+        let (Some(id), true, None) = (&object.remote_id, is_same, &detail.refused) else {
+            return Ok(false);
+        };
+        let listed = self.listing.digest(self.microcks, self.clock, id).await?;
+        Ok(listed.as_deref() == Some(detail.digest.as_str()))
+    }
+
     async fn need(&self, mock: &Mock, object: &TargetObject, detail: &Detail) -> Result<Need, ApplyError> {
         let (Some(id), true) = (&object.remote_id, object.fingerprint == Some(mock.fingerprint)) else {
             return Ok(Need::Change);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::stamp::Scalars;
+use super::stamp::{Scalars, StampError};
 
 /// What Microcks takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,37 @@ pub(super) enum ArtifactKind {
     Protobuf,
 }
 
-impl ArtifactKind {
+/// A text that Microcks takes.
+pub(super) struct Recognized<'t> {
+    pub(super) kind: ArtifactKind,
+    pub(super) text: &'t str,
+    document: Option<Scalars<'t>>,
+}
+
+impl<'t> Recognized<'t> {
     /// Finds out what a text is; none: Microcks knows no such thing.
     #[must_use]
-    pub(super) fn detect(text: &str) -> Option<Self> {
+    pub(super) fn detect(text: &'t str) -> Option<Self> {
+        let document = Scalars::read(text);
+        let kind = ArtifactKind::detect(text, document.as_ref().ok())?;
+        Some(Self {
+            kind,
+            text,
+            document: document.ok(),
+        })
+    }
+
+    /// The values of a YAML or JSON document.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(super) fn document(&self) -> Result<&Scalars<'t>, StampError> {
+        self.document.as_ref().ok_or_else(StampError::no_document)
+    }
+}
+
+impl ArtifactKind {
+    fn detect(text: &str, document: Option<&Scalars<'_>>) -> Option<Self> {
         let start = text.trim_start_matches('\u{feff}').trim_start();
         if start.starts_with('<') {
             return text.contains("soapui-project").then_some(Self::SoapUi);
@@ -44,7 +71,7 @@ impl ArtifactKind {
         if line(&|line| line.starts_with('#') && line.contains("microcksId:")) {
             return Some(Self::GraphQl);
         }
-        let document = Scalars::read(text).ok()?;
+        let document = document?;
         let says = |path: &[&str]| document.get(path).unwrap_or_default();
         if document.has(&["openapi"]) || document.has(&["swagger"]) {
             Some(Self::OpenApi)
@@ -135,7 +162,8 @@ mod tests {
             ("hello: world\n", None),
             ("\t- broken: [", None),
         ] {
-            assert_eq!(ArtifactKind::detect(text), kind, "{text}");
+            let found = Recognized::detect(text).map(|found| found.kind);
+            assert_eq!(found, kind, "{text}");
         }
     }
 

@@ -1,7 +1,9 @@
 //! What an entity wants of Microcks: its `microcks.yaml` and artifacts read, stamped and fingerprinted. What could not be read
 //! is told apart from what is wrong and from what is gone: only what is gone takes mocks with it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -12,7 +14,9 @@ use tokio::sync::OnceCell;
 
 use super::super::documents::{DocumentError, Documents, Limit, location, resolve, shown};
 use super::definition::{Definition, placeholder, stands_alone};
-use super::{ArtifactKind, ConfigReference, Identity, MockSpec, SyncFile, file_names, owned_version, stamp};
+use super::{
+    ArtifactKind, ConfigReference, Identity, MockSpec, Recognized, SyncFile, file_names, owned_version, stamp,
+};
 use crate::source::DocumentPlace;
 use crate::sources::files::yaml;
 
@@ -106,6 +110,7 @@ pub(super) async fn desired(
         settings,
         entity,
         elsewhere: OnceCell::new(),
+        recognized: OnceLock::new(),
     };
     let desired = match reader.file().await {
         Ok(None) => Desired::default(),
@@ -139,6 +144,8 @@ struct Reader<'r> {
     entity: &'r Owned<'r>,
     /// The text of a definition that is in another file.
     elsewhere: OnceCell<String>,
+    /// What the entity's own definition is, of which several mocks may be made.
+    recognized: OnceLock<Option<Recognized<'r>>>,
 }
 
 fn wrong(text: impl Into<String>) -> DocumentError {
@@ -161,7 +168,7 @@ fn at(place: &str, error: DocumentError) -> DocumentError {
     }
 }
 
-impl Reader<'_> {
+impl<'r> Reader<'r> {
     /// The entity's `microcks.yaml` and its place; none: it names none, or it is gone.
     async fn file(&self) -> Result<Option<(DocumentPlace, SyncFile)>, DocumentError> {
         let name = &self.settings.annotation;
@@ -259,7 +266,8 @@ impl Reader<'_> {
         let (main_name, main_text) = self.main(place, spec).await?;
         let mut texts = vec![(main_name, main_text)];
         for artifact in &spec.artifacts {
-            texts.push((artifact.path.clone(), self.text(place, &artifact.path).await?));
+            let text = self.text(place, &artifact.path).await?;
+            texts.push((artifact.path.clone(), Cow::Owned(text)));
         }
         let paths: Vec<&str> = texts.iter().map(|(path, _)| path.as_str()).collect();
         let names = file_names(&paths);
@@ -287,24 +295,33 @@ impl Reader<'_> {
 
     fn artifact(
         &self,
-        (path, text): (&str, &str),
+        (path, text): (&str, &Cow<'r, str>),
         file_name: String,
         identity: Identity<'_>,
         is_main: bool,
     ) -> Result<Artifact, DocumentError> {
-        let kind = ArtifactKind::detect(text).ok_or_else(|| {
+        let read;
+        let recognized = match text {
+            Cow::Borrowed(definition) => self.recognized.get_or_init(|| Recognized::detect(definition)),
+            Cow::Owned(text) => {
+                read = Recognized::detect(text);
+                &read
+            }
+        };
+        let recognized = recognized.as_ref().ok_or_else(|| {
             wrong(format!(
                 "{path} is not a type that Microcks accepts: OpenAPI 3, Swagger 2, AsyncAPI, APIMetadata, \
                  APIExamples, a Postman \
                  collection, a SoapUI project, a GraphQL schema or an HTTP archive with a microcksId"
             ))
         })?;
+        let kind = recognized.kind;
         if is_main && !kind.can_be_main() {
             return Err(wrong(format!(
                 "{path} is {kind:?}, which cannot be the main artifact of a service; list it under artifacts"
             )));
         }
-        let text = stamp(kind, text, identity).map_err(|error| wrong(format!("{path}: {error}")))?;
+        let text = stamp(recognized, identity).map_err(|error| wrong(format!("{path}: {error}")))?;
         if text.len() as u64 > self.settings.max_artifact_bytes {
             return Err(wrong(format!(
                 "{path} has {} bytes, but max_artifact_bytes is {}",
@@ -321,14 +338,17 @@ impl Reader<'_> {
     }
 
     /// The main artifact: the one of the file, or the entity's own definition.
-    async fn main(&self, place: &DocumentPlace, spec: &MockSpec) -> Result<(String, String), DocumentError> {
+    async fn main(&self, place: &DocumentPlace, spec: &MockSpec) -> Result<(String, Cow<'r, str>), DocumentError> {
         if let Some(path) = &spec.main {
-            return Ok((path.clone(), self.text(place, path).await?));
+            return Ok((path.clone(), Cow::Owned(self.text(place, path).await?)));
         }
         let definition = &self.entity.body["spec"]["definition"];
         match (definition, placeholder(definition)) {
-            (Value::String(text), _) => Ok(("definition.yaml".to_owned(), text.clone())),
-            (_, Some((_, reference))) => Ok((reference.to_owned(), self.elsewhere(reference).await?.clone())),
+            (Value::String(text), _) => Ok(("definition.yaml".to_owned(), Cow::Borrowed(text))),
+            (_, Some((_, reference))) => {
+                let text = self.elsewhere(reference).await?.clone();
+                Ok((reference.to_owned(), Cow::Owned(text)))
+            }
             _ => Err(wrong("has no openapi.path, and the entity has no spec.definition")),
         }
     }

@@ -40,12 +40,8 @@ impl Enricher<'_> {
     ) -> Result<(), StoreError> {
         for _ in 0..TRIES {
             let mut is_shown = true;
-            for entity in self.store.list_originals(self.reference).await? {
-                let mine = if source == Some(entity.source.as_str()) {
-                    servers
-                } else {
-                    &[]
-                };
+            for entity in self.store.list_originals(std::slice::from_ref(self.reference)).await? {
+                let mine = servers_of(&entity, source, servers);
                 is_shown &= self.change(entity, mine, definition).await?;
             }
             if is_shown {
@@ -62,20 +58,10 @@ impl Enricher<'_> {
         servers: &[String],
         definition: &Definition,
     ) -> Result<bool, StoreError> {
-        let mut mine = servers.to_vec();
-        let text = match definition {
-            _ if !is_elsewhere(&entity.body) => None,
-            Definition::Elsewhere(text) => Some(text.as_str()),
-            Definition::Own | Definition::Unknown if mine.is_empty() => None,
-            // What is shown stays.
-            Definition::Own | Definition::Unknown => return Ok(true),
+        let Some((mine, text)) = wanted(&entity, servers, definition) else {
+            return Ok(true);
         };
-        if !mine.is_empty() {
-            // Another text is another thing to show.
-            mine.extend(text.map(|text| format!("{PRINT}{}", hex::encode(Sha256::digest(text.as_bytes())))));
-        }
-        let before = entity.additions.get(self.target).map_or(&[][..], Vec::as_slice);
-        if before == mine {
+        if shown(&entity, self.target) == mine {
             return Ok(true);
         }
         let mut additions = entity.additions.clone();
@@ -110,6 +96,54 @@ impl Enricher<'_> {
         }
         Ok(is_shown)
     }
+}
+
+/// Whether readers of these entities, which sources have under one reference, see these servers of the target, as after
+/// [`Enricher::show`].
+pub(super) fn is_shown(
+    entities: &[OriginalEntity],
+    (target, source): (&str, Option<&str>),
+    servers: &[String],
+    definition: &Definition,
+) -> bool {
+    entities.iter().all(|entity| {
+        let wanted = wanted(entity, servers_of(entity, source, servers), definition);
+        wanted.is_none_or(|(mine, _)| shown(entity, target) == mine)
+    })
+}
+
+/// The servers that the entity shall show, if these are those of the one that this source owns.
+fn servers_of<'s>(entity: &OriginalEntity, source: Option<&str>, servers: &'s [String]) -> &'s [String] {
+    if source == Some(entity.source.as_str()) {
+        servers
+    } else {
+        &[]
+    }
+}
+
+/// What the entity shows of the target.
+fn shown<'e>(entity: &'e OriginalEntity, target: &str) -> &'e [String] {
+    entity.additions.get(target).map_or(&[][..], Vec::as_slice)
+}
+
+/// What the entity shall show, and the definition that is in another file. None: what is shown stays.
+fn wanted<'d>(
+    entity: &OriginalEntity,
+    servers: &[String],
+    definition: &'d Definition,
+) -> Option<(Vec<String>, Option<&'d str>)> {
+    let mut mine = servers.to_vec();
+    let text = match definition {
+        _ if !is_elsewhere(&entity.body) => None,
+        Definition::Elsewhere(text) => Some(text.as_str()),
+        Definition::Own | Definition::Unknown if mine.is_empty() => None,
+        Definition::Own | Definition::Unknown => return None,
+    };
+    if !mine.is_empty() {
+        // Another text is another thing to show.
+        mine.extend(text.map(|text| format!("{PRINT}{}", hex::encode(Sha256::digest(text.as_bytes())))));
+    }
+    Some((mine, text))
 }
 
 /// Whether the definition is in another file.

@@ -38,17 +38,17 @@ const UNKNOWN: Duration = Duration::from_secs(60);
 
 /// Keeps mocks in step with the catalog.
 pub struct MicrocksHandler {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    log: EventLog,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) log: EventLog,
     targets: HashMap<String, Target>,
 }
 
-struct Target {
-    settings: TargetSettings,
-    microcks_settings: MicrocksSettings,
-    gate: Gate,
-    microcks: Microcks,
+pub(super) struct Target {
+    pub(super) settings: TargetSettings,
+    pub(super) microcks_settings: MicrocksSettings,
+    pub(super) gate: Gate,
+    pub(super) microcks: Microcks,
     listing: Listing,
     documents: Documents,
     objects: Batches<TargetObject, bool>,
@@ -160,7 +160,7 @@ impl MicrocksHandler {
         self.targets.get(TargetRequest::target_of(&job.key))
     }
 
-    async fn desired(&self, target: &Target, entity: Option<&OriginalEntity>) -> Desired {
+    pub(super) async fn desired(&self, target: &Target, entity: Option<&OriginalEntity>) -> Desired {
         let Some(entity) = entity else {
             return Desired::default();
         };
@@ -242,9 +242,8 @@ impl MicrocksHandler {
     ) -> Result<Outcome, HandlerError> {
         let name = &target.settings.name;
         if let Some(outage) = &troubles.outage {
-            events.tell("sync.global_backoff", json!({ "error": outage })).await;
             target.gate.settle(reference, Some(outage.clone())).await?;
-            return Ok(target.gate.hold_back(pass, outage).await?);
+            return self.hold_back(target, pass, events, outage).await;
         }
         let error = (!troubles.texts.is_empty()).then(|| troubles.text());
         target.gate.settle(reference, error.clone()).await?;
@@ -263,6 +262,40 @@ impl MicrocksHandler {
         }
         events.tell("sync.error", json!({ "error": message })).await;
         Err(HandlerError::Permanent(message))
+    }
+
+    /// Microcks does not answer, or not to us: all jobs of the target wait.
+    pub(super) async fn hold_back(
+        &self,
+        target: &Target,
+        pass: &Pass,
+        events: &SyncEvents<'_>,
+        outage: &str,
+    ) -> Result<Outcome, HandlerError> {
+        events.tell("sync.global_backoff", json!({ "error": outage })).await;
+        Ok(target.gate.hold_back(pass, outage).await?)
+    }
+
+    /// The turn of one entity.
+    pub(super) fn turn<'t>(
+        &'t self,
+        target: &'t Target,
+        reference: &'t EntityRef,
+        events: &'t SyncEvents<'t>,
+        again: bool,
+    ) -> Turn<'t> {
+        Turn {
+            store: &self.store,
+            objects: &target.objects,
+            clock: &*self.clock,
+            microcks: &target.microcks,
+            listing: &target.listing,
+            settings: &target.microcks_settings,
+            target: &target.settings.name,
+            reference,
+            events,
+            again,
+        }
     }
 }
 
@@ -306,23 +339,15 @@ impl MicrocksHandler {
         if attempt.stop.is_cancelled() {
             return Ok(Outcome::HandBack);
         }
+        if !request.others.is_empty() {
+            return self.look(attempt, target, &pass, request).await;
+        }
         let reference = &request.reference;
         let entity = entity::find_original(&*self.store, &target.settings.follow, reference).await?;
         let desired = self.desired(target, entity.as_ref()).await;
         let names = (request.target.as_str(), reference);
         let events = SyncEvents::new(&self.log, names, attempt.job.trace.clone());
-        let turn = Turn {
-            store: &self.store,
-            objects: &target.objects,
-            clock: &*self.clock,
-            microcks: &target.microcks,
-            listing: &target.listing,
-            settings: &target.microcks_settings,
-            target: &request.target,
-            reference,
-            events: &events,
-            again: request.again,
-        };
+        let turn = self.turn(target, reference, &events, request.again);
         // What the source wrote names no mocks: those that are there are named at once, and new ones as soon as they are there.
         self.name_servers(&turn, target, entity.as_ref(), &desired).await?;
         let mut troubles = self.reconcile(attempt, &turn, &desired).await?;

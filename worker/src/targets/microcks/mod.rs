@@ -10,6 +10,7 @@ mod desired;
 mod enrich;
 mod handler;
 mod listing;
+mod look;
 mod servers;
 mod stamp;
 mod sync_file;
@@ -17,7 +18,7 @@ mod verify;
 mod version;
 
 use annotation::ConfigReference;
-use artifact::{ArtifactKind, file_names};
+use artifact::{ArtifactKind, Recognized, file_names};
 use stamp::{Identity, stamp};
 use sync_file::{MockSpec, SyncFile};
 use version::{events_url, mock_url, owned_version};

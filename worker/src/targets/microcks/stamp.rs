@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::ArtifactKind;
+use super::{ArtifactKind, Recognized};
 
 /// Deeper documents are refused.
 const MAX_DEPTH: usize = 100;
@@ -24,6 +24,12 @@ pub(super) struct Identity<'a> {
 #[error("{0}")]
 pub(super) struct StampError(String);
 
+impl StampError {
+    pub(super) fn no_document() -> Self {
+        Self("is neither YAML nor JSON".to_owned())
+    }
+}
+
 fn wrong<T>(problem: impl Into<String>) -> Result<T, StampError> {
     Err(StampError(problem.into()))
 }
@@ -32,26 +38,20 @@ fn wrong<T>(problem: impl Into<String>) -> Result<T, StampError> {
 ///
 /// # Errors
 /// It cannot be parsed, or has no place for a name or a version.
-pub(super) fn stamp(kind: ArtifactKind, text: &str, identity: Identity<'_>) -> Result<String, StampError> {
-    match kind {
-        ArtifactKind::OpenApi | ArtifactKind::AsyncApi => {
-            let document = Scalars::read(text)?;
-            document.replace(&[
-                (&["info", "title"], identity.name),
-                (&["info", "version"], identity.version),
-            ])
-        }
-        ArtifactKind::ApiMetadata | ArtifactKind::ApiExamples => {
-            let document = Scalars::read(text)?;
-            document.replace(&[
-                (&["metadata", "name"], identity.name),
-                (&["metadata", "version"], identity.version),
-            ])
-        }
-        ArtifactKind::Postman => postman(text, identity),
-        ArtifactKind::GraphQl => comment(text, identity),
-        ArtifactKind::Har => har(text, identity),
-        ArtifactKind::SoapUi => soap_ui(text, identity),
+pub(super) fn stamp(artifact: &Recognized<'_>, identity: Identity<'_>) -> Result<String, StampError> {
+    match artifact.kind {
+        ArtifactKind::OpenApi | ArtifactKind::AsyncApi => artifact.document()?.replace(&[
+            (&["info", "title"], identity.name),
+            (&["info", "version"], identity.version),
+        ]),
+        ArtifactKind::ApiMetadata | ArtifactKind::ApiExamples => artifact.document()?.replace(&[
+            (&["metadata", "name"], identity.name),
+            (&["metadata", "version"], identity.version),
+        ]),
+        ArtifactKind::Postman => postman(artifact.document()?, identity),
+        ArtifactKind::GraphQl => comment(artifact.text, identity),
+        ArtifactKind::Har => har(artifact.document()?, identity),
+        ArtifactKind::SoapUi => soap_ui(artifact.text, identity),
         ArtifactKind::Protobuf => wrong(
             "a protobuf file has no name and version of its own (Microcks takes them from its package), so its mocks \
              cannot be told apart; use another kind of artifact",
@@ -60,9 +60,8 @@ pub(super) fn stamp(kind: ArtifactKind, text: &str, identity: Identity<'_>) -> R
 }
 
 /// Microcks takes `info.version`, or `version=…` in `info.description`.
-fn postman(text: &str, identity: Identity<'_>) -> Result<String, StampError> {
+fn postman(document: &Scalars<'_>, identity: Identity<'_>) -> Result<String, StampError> {
     const NAME: &[&str] = &["info", "name"];
-    let document = Scalars::read(text)?;
     if document.has(&["info", "version"]) {
         return document.replace(&[(NAME, identity.name), (&["info", "version"], identity.version)]);
     }
@@ -107,9 +106,8 @@ fn comment(text: &str, identity: Identity<'_>) -> Result<String, StampError> {
     }
 }
 
-fn har(text: &str, identity: Identity<'_>) -> Result<String, StampError> {
+fn har(document: &Scalars<'_>, identity: Identity<'_>) -> Result<String, StampError> {
     const COMMENT: &[&str] = &["log", "comment"];
-    let document = Scalars::read(text)?;
     if !document.get(COMMENT).unwrap_or_default().contains("microcksId:") {
         return wrong("an HTTP archive needs a comment (log.comment) microcksId: name : version");
     }

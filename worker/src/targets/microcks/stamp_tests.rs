@@ -6,7 +6,7 @@ const IDENTITY: Identity<'_> = Identity {
 };
 
 fn stamped(text: &str) -> Result<String, StampError> {
-    stamp(ArtifactKind::detect(text).unwrap(), text, IDENTITY)
+    stamp(&Recognized::detect(text).unwrap(), IDENTITY)
 }
 
 #[test]

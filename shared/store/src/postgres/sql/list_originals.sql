@@ -1,10 +1,15 @@
--- An entity as each of its sources gave it, and what was added to it since.
-SELECT s.name AS source, e.sequence, coalesce(n.original, e.body) AS body, coalesce(n.additions, '{}') AS additions
-FROM sources s
+-- Entities as each of their sources gave them, and what was added to them since.
+SELECT s.name AS source, e.ref, e.sequence, coalesce(n.original, e.body) AS body, coalesce(n.additions, '{}') AS additions
+FROM unnest($1::TEXT[]) AS r (ref)
+CROSS JOIN sources s
 CROSS JOIN LATERAL (
     SELECT * FROM entities e
-    WHERE e.source_id = s.id AND e.ref = $1 AND e.change <> 'removed'
+    WHERE e.source_id = s.id AND e.ref = r.ref AND e.change <> 'removed'
     LIMIT 1
 ) e
-LEFT JOIN enrichments n ON n.ref = e.ref AND n.source_id = e.source_id AND n.sequence = e.sequence
-ORDER BY s.name
+LEFT JOIN LATERAL (
+    SELECT n.original, n.additions FROM enrichments n
+    WHERE n.ref = e.ref AND n.source_id = e.source_id AND n.sequence = e.sequence
+    LIMIT 1
+) n ON true
+ORDER BY s.name, e.ref

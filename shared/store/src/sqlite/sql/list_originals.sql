@@ -1,8 +1,9 @@
--- An entity as each of its sources gave it, and what was added to it since.
-SELECT s.name, e.sequence, coalesce(n.original, c.body), coalesce(n.additions, '{}')
-FROM sources AS s
-CROSS JOIN entities AS e ON e.source_id = s.id AND e.ref = ?1
+-- Entities as each of their sources gave them, and what was added to them since.
+SELECT s.name, e.sequence, coalesce(n.original, c.body), coalesce(n.additions, '{}'), e.ref
+FROM json_each(?1) AS r
+CROSS JOIN sources AS s
+CROSS JOIN entities AS e ON e.source_id = s.id AND e.ref = r.value
 CROSS JOIN changes AS c ON c.sequence = e.sequence
 LEFT JOIN enrichments AS n ON n.ref = e.ref AND n.source_id = e.source_id AND n.sequence = e.sequence
 WHERE e.change <> 'removed'
-ORDER BY s.name
+ORDER BY s.name, e.ref

@@ -85,6 +85,11 @@ const HOT: &[(&str, &str)] = &[
         "list_objects_of_entity",
         "target_objects_entity (target=? AND reference=? AND object>?)",
     ),
+    (
+        "find_target_objects",
+        "target_objects_entity (target=? AND reference=?)",
+    ),
+    ("list_originals", "SEARCH e USING PRIMARY KEY (source_id=? AND ref=?)"),
     ("list_audit_of_source", "audit_source (source=?)"),
 ];
 

@@ -1,0 +1,26 @@
+//! The job of a request to a target.
+
+use crate::rules::fingerprint;
+use crate::words::{NewJob, TargetRequest, Timestamp, Trigger};
+
+/// The job that does what the request says, now.
+///
+/// # Errors
+/// The request cannot be written as JSON.
+pub fn target_job(
+    kind: &str,
+    request: &TargetRequest,
+    (trigger, trace): (Trigger, Option<String>),
+    now: Timestamp,
+) -> Result<NewJob, serde_json::Error> {
+    let args = serde_json::to_string(request)?;
+    Ok(NewJob {
+        kind: kind.to_owned(),
+        key: request.key(),
+        fingerprint: fingerprint(args.as_bytes()),
+        args,
+        due_at: now,
+        trigger,
+        trace,
+    })
+}
