@@ -41,7 +41,7 @@ struct JobsQuery {
     /// In this state.
     #[param(value_type = Option<words::JobState>)]
     state: Option<JobState>,
-    /// Partitions of this source.
+    /// Jobs that read this source, as a part of a cycle or because of an event.
     source: Option<String>,
     /// With this key.
     key: Option<String>,
@@ -124,9 +124,9 @@ async fn partitions(
     page(&api, &by.principal, query).await
 }
 
-/// A principal that is limited to some sources sees their partitions alone.
+/// A principal that is limited to some sources sees jobs that read them, and no others.
 fn covers(principal: &Principal, job: &JobRecord) -> bool {
-    match &job.source {
+    match job.source_name() {
         Some(source) => principal.covers(source),
         None => principal.require_all_sources().is_ok(),
     }
@@ -191,7 +191,7 @@ async fn retry(
     let job = find(&api, &by.principal, id).await?;
     let deed = Deed::RetryJob {
         job: job.id,
-        source: job.source,
+        source: job.source_name().map(str::to_owned),
     };
     api.perform(&by, deed).await?;
     let job = find(&api, &by.principal, id).await?;

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tideline_core::clock::SystemClock;
 use tideline_core::rules::fingerprint;
-use tideline_core::words::{Role, SourceSpec};
+use tideline_core::words::{NewJob, REFRESH_KIND, Role, SourceSpec, Timestamp, Trigger};
 use tideline_queue::in_process::InProcessQueue;
 use tideline_store::conformance::{Reader, claim_ingest, entities, only, padded};
 use tideline_store::sqlite::SqliteStore;
@@ -240,6 +240,18 @@ async fn a_sweep_that_replaced_the_one_shown_is_not_approved() {
 async fn a_token_that_is_limited_to_sources_sees_no_other() {
     let bench = bench().await;
     bench.some_entities(3).await;
+    for source in ["platform", "team-a"] {
+        let job = NewJob {
+            kind: REFRESH_KIND.to_owned(),
+            key: format!("{source}/source"),
+            fingerprint: fingerprint(source.as_bytes()),
+            args: "{}".to_owned(),
+            due_at: Timestamp(0),
+            trigger: Trigger::Webhook,
+            trace: None,
+        };
+        bench.store.enqueue(&[job], Timestamp(0)).await.unwrap();
+    }
     let limited = || holder(Role::Operate, &["team-*"]);
     let sources = bench.ask(limited(), "GET", "/v1/sources", None, &[]).await.json();
     assert_eq!(sources["items"].as_array().unwrap().len(), 1);
@@ -248,6 +260,11 @@ async fn a_token_that_is_limited_to_sources_sees_no_other() {
         let items = items["items"].as_array().unwrap();
         assert!(items.iter().all(|item| item["source"] == "team-a"), "{path}: {items:?}");
     }
+    let refreshes = bench
+        .ask(limited(), "GET", "/v1/jobs?kind=refresh", None, &[])
+        .await
+        .json();
+    assert_eq!(refreshes["items"].as_array().unwrap().len(), 1, "{refreshes}");
     let changes = bench.ask(limited(), "GET", "/v1/changes", None, &[]).await.json();
     let changes = changes["changes"].as_array().unwrap();
     assert!(changes.iter().all(|change| change["source"] == "team-a"), "{changes:?}");

@@ -86,7 +86,7 @@ async fn jobs_of(api: &ApiState, principal: &Principal, subject: &str) -> Result
         };
         jobs = api.store.list_jobs(&filter).await?;
     }
-    jobs.retain(|job| match &job.source {
+    jobs.retain(|job| match job.source_name() {
         Some(source) => principal.covers(source),
         None => principal.require_all_sources().is_ok(),
     });

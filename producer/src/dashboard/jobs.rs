@@ -198,7 +198,7 @@ fn may_retry(job: &Job) -> bool {
 /// A partition of a source belongs to its cycle, which is cancelled as a whole.
 fn may_cancel(job: &Job) -> bool {
     let open = matches!(job.state, JobState::Waiting | JobState::Running | JobState::Parked);
-    open && job.source.is_none()
+    open && job.cycle.is_none()
 }
 
 async fn show(viewer: Viewer, Path(id): Path<i64>) -> Result<Page, Failure> {

@@ -1,9 +1,14 @@
 //! Mocks that somebody changed in Microcks.
 
+use std::collections::BTreeMap;
+
+use anyhow::ensure;
 use serde_json::json;
 use tideline_store::EventFilter;
+use tideline_tests::microcks::Trouble;
+use tideline_tests::wait_until;
 
-use super::stage::{Stage, mock};
+use super::stage::{LIMIT, Stage, mock, spec, sync_file};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_asks_for_one_listing_and_puts_back_what_was_changed_or_removed_by_hand() {
@@ -50,5 +55,87 @@ async fn drift_that_is_only_to_be_reported_is_shown_and_left() {
     stage.look().await;
     stage.fails_with("was removed in Microcks by somebody else").await;
     stage.has(&[]).await;
+    stage.stop().await;
+}
+
+/// One job looks at all of them; only those that are not as they should be are worked on, each by a job of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_at_many_entities_works_only_on_those_that_differ() {
+    let stage = Stage::start("  enrich: { servers: true, mocks_url: 'https://mocks.example.com/' }\n").await;
+    let names = ["bear", "cat", "dog", "emu", "fox"];
+    for name in names {
+        stage.write(&format!(".{name}/microcks.yaml"), &sync_file(&[("a", &[])]));
+        stage.write_api(name, Some(&format!("dir:.{name}")), &spec(&["/pets"]));
+    }
+    stage.cycle().await;
+    let mut wanted: Vec<String> = names.iter().map(|name| mock(name, "a")).collect();
+    stage.has(&wanted).await;
+    let runs = async || {
+        let runs = stage.jobs().await.into_iter().map(|job| (job.key, job.token.0));
+        runs.collect::<BTreeMap<_, _>>()
+    };
+    let before = runs().await;
+    // No entity tells of these: one is changed in Microcks, one removed there, and one wants another mock.
+    {
+        let mut services = stage.microcks.state.services.lock();
+        services.retain(|_, service| service.name != "cat");
+        let dog = services.values_mut().find(|service| service.name == "dog").unwrap();
+        dog.operations
+            .get_mut("GET /pets")
+            .unwrap()
+            .properties
+            .insert("dispatcher".into(), json!("SCRIPT"));
+    }
+    stage.write(".emu/microcks.yaml", &sync_file(&[("a", &[]), ("b", &[])]));
+    wanted.push(mock("emu", "b"));
+    stage.look().await;
+    stage.has(&wanted).await;
+    let after = runs().await;
+    let ran = |name: &str| {
+        let key = format!("mocks/api:default/{name}");
+        after[&key] - before[&key]
+    };
+    assert_eq!(names.map(ran), [0, 1, 1, 1, 0], "{after:?}");
+    assert_eq!(after["mocks/look/api:default/bear"], 1, "{after:?}");
+    let dog = stage.microcks.service(&mock("dog", "a")).unwrap();
+    assert_ne!(dog.operations["GET /pets"].properties["dispatcher"], "SCRIPT");
+    let looked_at = stage.entities().await;
+    let began = looked_at.iter().map(|entity| entity.synced_at).min().unwrap();
+    stage.look().await;
+    let now = stage.entities().await;
+    assert!(
+        now.iter()
+            .all(|entity| entity.synced_at > began && entity.error.is_none()),
+        "{now:?}"
+    );
+    assert_eq!(
+        runs().await["mocks/api:default/cat"],
+        after["mocks/api:default/cat"],
+        "all are as they should be"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_while_microcks_is_away_holds_the_target_back_and_says_nothing_of_its_mocks() {
+    let stage = Stage::start("").await;
+    for name in ["cat", "dog"] {
+        stage.write(".mocks/microcks.yaml", &sync_file(&[("a", &[])]));
+        stage.write_api(name, Some("dir:.mocks"), &spec(&["/pets"]));
+    }
+    stage.cycle().await;
+    stage.has(&[mock("cat", "a"), mock("dog", "a")]).await;
+    let before = stage.entities().await;
+    stage.microcks.set_trouble(Trouble {
+        status: Some((200, "<html>Sign in</html>".to_owned())),
+        ..Trouble::default()
+    });
+    stage.look_begins().await;
+    let held = wait_until("the target to be held back", LIMIT, async || {
+        ensure!(stage.target().await.hold.is_some(), "it is not");
+        Ok(())
+    });
+    held.await.unwrap();
+    assert_eq!(stage.entities().await, before);
     stage.stop().await;
 }

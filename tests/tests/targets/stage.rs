@@ -346,6 +346,16 @@ impl Stage {
     pub(crate) async fn look(&self) {
         let tokens = async || self.jobs().await.into_iter().map(|job| job.token.0).sum::<i64>();
         let before = tokens().await;
+        self.look_begins().await;
+        let done = wait_until("the jobs to run again", LIMIT, async || {
+            ensure!(tokens().await > before, "no job ran");
+            self.nothing_to_do().await
+        });
+        done.await.unwrap();
+    }
+
+    /// Everything is looked at from now on.
+    pub(crate) async fn look_begins(&self) {
         let moved = wait_until("the look to begin", LIMIT, async || {
             let place = self.target().await.place;
             let next = TargetPlace {
@@ -363,11 +373,6 @@ impl Stage {
             Ok(())
         });
         moved.await.unwrap();
-        let done = wait_until("the jobs to run again", LIMIT, async || {
-            ensure!(tokens().await > before, "no job ran");
-            self.nothing_to_do().await
-        });
-        done.await.unwrap();
     }
 
     pub(crate) async fn entities(&self) -> Vec<TargetEntity> {

@@ -50,7 +50,7 @@ pub struct Job {
     pub progress: Option<Box<RawValue>>,
     /// W3C `traceparent` of its creation.
     pub trace: Option<String>,
-    /// The source whose partition it reads.
+    /// The source that it reads, as a part of a cycle or because of an event.
     pub source: Option<String>,
     /// The cycle it belongs to.
     #[schema(value_type = Option<i64>)]
@@ -65,6 +65,7 @@ impl TryFrom<JobRecord> for Job {
     type Error = Problem;
 
     fn try_from(job: JobRecord) -> Result<Self, Problem> {
+        let source = job.source_name().map(str::to_owned);
         Ok(Self {
             id: job.id,
             kind: job.kind,
@@ -83,7 +84,7 @@ impl TryFrom<JobRecord> for Job {
             cursor: job.cursor.as_deref().map(scrub_urls).map(raw).transpose()?,
             progress: job.progress.map(raw).transpose()?,
             trace: job.trace,
-            source: job.source,
+            source,
             cycle: job.cycle,
             created_at: Time(job.created_at),
             updated_at: Time(job.updated_at),

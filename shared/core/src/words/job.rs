@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{CycleNumber, Fingerprint, JobId, SourceId, Timestamp, Token, WorkerId};
+use super::{CycleNumber, Fingerprint, JobId, RefreshRequest, SourceId, Timestamp, Token, WorkerId};
 
 /// Why a cycle or a job started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -187,6 +187,15 @@ pub enum Settled {
     RunsAgain,
     /// The lease was gone: nothing was written.
     LeaseLost,
+}
+
+impl JobRecord {
+    /// Name of the source that it reads, as a part of a cycle or because of an event.
+    #[must_use]
+    pub fn source_name(&self) -> Option<&str> {
+        let of_event = || RefreshRequest::source_of(&self.kind, &self.key);
+        self.source.as_deref().or_else(of_event)
+    }
 }
 
 /// A job as operators see it.

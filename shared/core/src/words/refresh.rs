@@ -125,6 +125,12 @@ impl RefreshRequest {
             hex::encode(Sha256::digest(rest.as_bytes()))
         )
     }
+
+    /// The source in the key of a refresh job; none: it is a job of another kind.
+    #[must_use]
+    pub fn source_of<'k>(kind: &str, key: &'k str) -> Option<&'k str> {
+        (kind == REFRESH_KIND).then(|| key.split('/').next().unwrap_or_default())
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::{JobFilter, SourceCommand, Store, StoreError};
 use tideline_core::words::{
-    CycleEnd, CycleState, EntityRef, JobId, JobState, MalformedItem, NewJob, Sequence, Settlement, Trigger,
+    CycleEnd, CycleState, EntityRef, JobId, JobState, MalformedItem, NewJob, REFRESH_KIND, Sequence, Settlement,
+    Trigger,
 };
 
 async fn keys(store: &Arc<dyn Store>, filter: JobFilter) -> Vec<String> {
@@ -64,6 +65,23 @@ pub async fn jobs_are_listed_by_what_was_asked_page_by_page(store: Arc<dyn Store
         seen.extend(jobs.into_iter().map(|job| job.key));
     }
     assert_eq!(seen, ["s", "s/x", "s/y", "a", "b"]);
+    // What an event asked for is read from the source too.
+    for source in ["s", "so"] {
+        let job = NewJob {
+            kind: REFRESH_KIND.to_owned(),
+            ..new_job(&format!("{source}/item"), "1")
+        };
+        store.enqueue(&[job], T0).await.unwrap();
+    }
+    for state in [None, Some(JobState::Waiting)] {
+        let of_source = JobFilter {
+            kind: Some(REFRESH_KIND.to_owned()),
+            source: Some("s".to_owned()),
+            state,
+            ..all.clone()
+        };
+        assert_eq!(keys(&store, of_source).await, ["s/item"], "{state:?}");
+    }
 }
 
 pub async fn a_job_shows_who_holds_it_and_until_when(store: Arc<dyn Store>) {

@@ -4,7 +4,8 @@ WITH found AS MATERIALIZED (
     WHERE j.parked_at IS NOT NULL
         AND ($1::TEXT IS NULL OR j.kind = $1)
         AND ($2::TEXT IS NULL OR j.state = $2)
-        AND ($3::TEXT IS NULL OR j.source_id = (SELECT x.id FROM sources x WHERE x.name = $3))
+        AND ($3::TEXT IS NULL OR j.source_id = (SELECT x.id FROM sources x WHERE x.name = $3)
+            OR j.kind = 'refresh' AND starts_with(j.key, $3 || '/'))
         AND ($4::TEXT IS NULL OR j.key = $4)
         AND ($5::BIGINT IS NULL OR j.id > $5)
 )

@@ -10,6 +10,6 @@ WHERE j.id > ?1
   AND (?2 IS NULL OR j.kind = ?2)
   AND (?3 IS NULL OR j.key = ?3)
   AND j.state = 'running' AND j.state = ?4
-  AND (?5 IS NULL OR s.name = ?5)
+  AND (?5 IS NULL OR s.name = ?5 OR j.kind = 'refresh' AND substr(j.key, 1, length(?5) + 1) = ?5 || '/')
 ORDER BY j.id
 LIMIT ?6
