@@ -1,5 +1,6 @@
 //! Memory that is shared by all who receive something, counted in bytes. It is given to the oldest first, and one address has at
-//! most half. If those who have some all wait for each other, the youngest of them gives way, so that the oldest goes on.
+//! most half; of what would take most of that, an address has one at a time. If those who have some all wait for each other, the
+//! youngest of them gives way, so that the oldest goes on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,11 +31,15 @@ struct Ledger {
     waiting: BTreeSet<u64>,
     given: usize,
     given_to: HashMap<IpAddr, usize>,
+    /// Of each address the large part that has some.
+    large: HashMap<IpAddr, u64>,
 }
 
 #[derive(Debug)]
 struct Entry {
     network: Option<IpAddr>,
+    /// It will want more than half of what its address may have.
+    is_large: bool,
     has: usize,
     /// How much it waits to have in all, and who is told whether it got that.
     wants: Option<(usize, oneshot::Sender<bool>)>,
@@ -67,12 +72,16 @@ impl Pool {
     }
 
     /// What keeps a part from having so many bytes. Whoever wants more than there is takes all of it.
-    fn scarce(&self, ledger: &Ledger, part: &Entry, wants: usize) -> Option<Scarce> {
+    fn scarce(&self, ledger: &Ledger, id: u64, wants: usize) -> Option<Scarce> {
+        let part = &ledger.parts[&id];
         let others = ledger.given - part.has.min(self.size);
         if others + wants.min(self.size) > self.size {
             return Some(Scarce::All);
         }
         let network = part.network?;
+        if part.is_large && ledger.large.get(&network).is_some_and(|other| *other != id) {
+            return Some(Scarce::Share);
+        }
         let given = ledger.given_to.get(&network).copied().unwrap_or_default();
         let others = given - part.has.min(self.share());
         (others + wants.min(self.share()) > self.share()).then_some(Scarce::Share)
@@ -88,6 +97,11 @@ impl Pool {
             if *given == 0 {
                 ledger.given_to.remove(&network);
             }
+            match part.is_large {
+                true if bytes > 0 => drop(ledger.large.insert(network, id)),
+                true if before > 0 => drop(ledger.large.remove(&network)),
+                _ => {}
+            }
         }
     }
 
@@ -97,7 +111,7 @@ impl Pool {
         for id in ledger.waiting.clone() {
             let part = &ledger.parts[&id];
             let wants = part.wants.as_ref().map_or(0, |(wants, _)| *wants);
-            match self.scarce(ledger, part, wants) {
+            match self.scarce(ledger, id, wants) {
                 None => {
                     self.give(ledger, id, wants);
                     ledger.answer(id, true);
@@ -139,13 +153,14 @@ impl Ledger {
 }
 
 impl Part {
-    /// Nothing yet. The address is whose share it counts for.
-    pub(super) fn of(pool: &Arc<Pool>, address: Option<IpAddr>) -> Self {
+    /// Nothing yet. The address is whose share it counts for, and `expected` the bytes that it may come to, if that is known.
+    pub(super) fn of(pool: &Arc<Pool>, address: Option<IpAddr>, expected: Option<usize>) -> Self {
         let mut ledger = pool.ledger.lock();
         let id = ledger.next_id;
         ledger.next_id += 1;
         let entry = Entry {
             network: address.map(network_of),
+            is_large: expected.is_some_and(|expected| expected > pool.share() / 2),
             has: 0,
             wants: None,
         };
@@ -210,9 +225,10 @@ mod tests {
     #[tokio::test]
     async fn when_all_wait_for_each_other_the_youngest_gives_way() {
         let pool = Arc::new(Pool::new(100));
-        let (mut first, mut second) = (Part::of(&pool, address(1)), Part::of(&pool, address(2)));
+        let part = |last| Part::of(&pool, address(last), None);
+        let (mut first, mut second) = (part(1), part(2));
         assert!(first.grow(50).await && second.grow(50).await);
-        let mut third = Part::of(&pool, address(3));
+        let mut third = part(3);
         let mut behind = Box::pin(third.grow(10));
         assert_eq!(behind.as_mut().now_or_never(), None);
         let mut more = Box::pin(first.grow(100));
@@ -229,11 +245,12 @@ mod tests {
     #[tokio::test]
     async fn what_an_address_has_too_little_of_holds_up_no_other_address() {
         let pool = Arc::new(Pool::new(100));
-        let (mut first, mut second) = (Part::of(&pool, address(1)), Part::of(&pool, address(1)));
+        let part = |last| Part::of(&pool, address(last), None);
+        let (mut first, mut second) = (part(1), part(1));
         assert!(first.grow(50).await);
         let mut waiting = Box::pin(second.grow(10));
         assert_eq!(waiting.as_mut().now_or_never(), None);
-        assert_eq!(Part::of(&pool, address(2)).grow(50).now_or_never(), Some(true));
+        assert_eq!(part(2).grow(50).now_or_never(), Some(true));
         assert!(first.grow(500).await, "more than there is");
         drop(first);
         assert_eq!(waiting.now_or_never(), Some(true));
@@ -243,11 +260,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_what_would_take_most_of_its_share_an_address_has_one_at_a_time() {
+        let pool = Arc::new(Pool::new(100));
+        let large = |last| Part::of(&pool, address(last), Some(26));
+        let (mut first, mut second, mut other) = (large(1), large(1), large(2));
+        assert!(first.grow(1).await);
+        let mut waiting = Box::pin(second.grow(1));
+        assert_eq!(waiting.as_mut().now_or_never(), None, "it has nothing, and waits");
+        assert!(other.grow(1).await, "another address");
+        assert!(
+            Part::of(&pool, address(1), Some(25)).grow(25).await,
+            "a small one beside it"
+        );
+        assert!(first.grow(50).await);
+        drop(first);
+        assert_eq!(waiting.now_or_never(), Some(true));
+        drop((second, other));
+        assert!(pool.ledger.lock().large.is_empty());
+    }
+
+    #[tokio::test]
     async fn who_stops_waiting_takes_nothing_and_holds_up_nobody() {
         let pool = Arc::new(Pool::new(100));
-        let mut first = Part::of(&pool, None);
+        let part = || Part::of(&pool, None, None);
+        let mut first = part();
         assert!(first.grow(60).await);
-        let (mut second, mut third) = (Part::of(&pool, None), Part::of(&pool, None));
+        let (mut second, mut third) = (part(), part());
         let mut gone = Box::pin(second.grow(60));
         let mut waiting = Box::pin(third.grow(40));
         assert_eq!(gone.as_mut().now_or_never(), None);
