@@ -207,12 +207,15 @@ fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
         Arc::clone(&ground.clock),
         sources.clone(),
     );
+    let limited = sources.iter().filter(|(_, source)| source.has_shared_limit());
     let limits = ShareLimits {
         store: Arc::clone(&ground.store),
         clock: Arc::clone(&ground.clock),
-        sources: sources.iter().map(|(_, source)| Arc::clone(source)).collect(),
+        sources: limited.map(|(_, source)| Arc::clone(source)).collect(),
     };
-    runtime.spawn(limits.run(runtime.stop()));
+    if !limits.sources.is_empty() {
+        runtime.spawn(limits.run(runtime.stop()));
+    }
     let mut handlers = handlers_beyond(ground, &evaluator, &sources).map_err(anyhow::Error::msg)?;
     handlers.push(Arc::new(refresh));
     let ingest = IngestHandler::new(Arc::clone(&ground.store), Arc::clone(&ground.clock), sources);

@@ -61,7 +61,12 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// So many workers read the source: a limit of its requests is divided by them.
+    /// Whether a limit of its requests is divided by the workers that read it.
+    fn has_shared_limit(&self) -> bool {
+        false
+    }
+
+    /// So many workers read the source.
     fn share(&self, _workers: u32) {}
 
     /// Hands over what the catalog has, before the first reading, for a source that compares what it reads with it. A source

@@ -147,6 +147,11 @@ impl Memory {
                     return Err(NotReceived::Full);
                 }
                 pace.excuse(since);
+                if bytes.capacity() == 0 {
+                    // In one piece, to be copied nowhere later: what is not written to takes no memory. If that is refused, it
+                    // grows.
+                    let _ = bytes.try_reserve_exact(said.unwrap_or(counted));
+                }
                 bytes.reserve_exact(counted - bytes.len());
             }
             bytes.extend_from_slice(&chunk);

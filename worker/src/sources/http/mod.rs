@@ -263,6 +263,10 @@ impl Source for HttpSource {
         }
     }
 
+    fn has_shared_limit(&self) -> bool {
+        self.transport.pace.is_some()
+    }
+
     fn share(&self, workers: u32) {
         if let Some(pace) = &self.transport.pace {
             pace.share(workers);

@@ -352,6 +352,10 @@ impl Source for TerraformSource {
         }
     }
 
+    fn has_shared_limit(&self) -> bool {
+        true
+    }
+
     fn share(&self, workers: u32) {
         self.requests.share(workers);
     }
