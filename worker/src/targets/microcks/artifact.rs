@@ -40,12 +40,11 @@ impl<'t> Recognized<'t> {
     /// Finds out what a text is; none: Microcks knows no such thing.
     #[must_use]
     pub(super) fn detect(text: &'t str) -> Option<Self> {
-        let document = Scalars::read(text);
-        let kind = ArtifactKind::detect(text, document.as_ref().ok())?;
+        let document = (!is_xml(text)).then(|| Scalars::read(text).ok()).flatten();
         Some(Self {
-            kind,
+            kind: ArtifactKind::detect(text, document.as_ref())?,
             text,
-            document: document.ok(),
+            document,
         })
     }
 
@@ -58,10 +57,13 @@ impl<'t> Recognized<'t> {
     }
 }
 
+fn is_xml(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
+}
+
 impl ArtifactKind {
     fn detect(text: &str, document: Option<&Scalars<'_>>) -> Option<Self> {
-        let start = text.trim_start_matches('\u{feff}').trim_start();
-        if start.starts_with('<') {
+        if is_xml(text) {
             return text.contains("soapui-project").then_some(Self::SoapUi);
         }
         let line = |wanted: &dyn Fn(&str) -> bool| text.lines().map(str::trim).any(wanted);
