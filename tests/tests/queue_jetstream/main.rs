@@ -211,12 +211,19 @@ async fn a_stream_that_cannot_store_hints_is_made_anew() {
     };
     let queue = connect(&server.url()).await;
     queue.publish(&[hint(1)]).await.unwrap();
-    // After a restart the server opens its files when it needs them.
-    server.restart(false).await.unwrap();
-    server.lose_files().unwrap();
-    hints_flow(&*queue, 1_000).await;
-    becomes(&*queue, true).await;
-    assert!(server.has_files("TIDELINE_HINTS"));
+    for round in 1..=5_i64 {
+        // After a restart the server opens its files when it needs them.
+        server.restart(false).await.unwrap();
+        server.lose_files().unwrap();
+        hints_flow(&*queue, 1_000 * round).await;
+        becomes(&*queue, true).await;
+        if server.has_files("TIDELINE_HINTS") {
+            return;
+        }
+        // It needed them before they were lost: what it has open it goes on with.
+        println!("round {round}: the server had its files open");
+    }
+    panic!("the stream was not made anew");
 }
 
 /// Deletes the stream and makes it again at once, as a program that knows no better, until the server has deleted the files
