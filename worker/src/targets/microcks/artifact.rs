@@ -40,11 +40,27 @@ impl<'t> Recognized<'t> {
     /// Finds out what a text is; none: Microcks knows no such thing.
     #[must_use]
     pub(super) fn detect(text: &'t str) -> Option<Self> {
-        let document = (!is_xml(text)).then(|| Scalars::read(text).ok()).flatten();
-        Some(Self {
-            kind: ArtifactKind::detect(text, document.as_ref())?,
+        let of_text = |kind| Self {
+            kind,
             text,
-            document,
+            document: None,
+        };
+        let start = text.trim_start_matches('\u{feff}').trim_start();
+        if start.starts_with('<') {
+            return text.contains("soapui-project").then(|| of_text(ArtifactKind::SoapUi));
+        }
+        let line = |wanted: &dyn Fn(&str) -> bool| text.lines().map(str::trim).any(wanted);
+        if line(&|line| line.starts_with("syntax") && line.contains("proto3")) {
+            return Some(of_text(ArtifactKind::Protobuf));
+        }
+        if line(&|line| line.starts_with('#') && line.contains("microcksId:")) {
+            return Some(of_text(ArtifactKind::GraphQl));
+        }
+        let document = Scalars::read(text).ok()?;
+        Some(Self {
+            kind: ArtifactKind::of_document(&document)?,
+            text,
+            document: Some(document),
         })
     }
 
@@ -57,23 +73,8 @@ impl<'t> Recognized<'t> {
     }
 }
 
-fn is_xml(text: &str) -> bool {
-    text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
-}
-
 impl ArtifactKind {
-    fn detect(text: &str, document: Option<&Scalars<'_>>) -> Option<Self> {
-        if is_xml(text) {
-            return text.contains("soapui-project").then_some(Self::SoapUi);
-        }
-        let line = |wanted: &dyn Fn(&str) -> bool| text.lines().map(str::trim).any(wanted);
-        if line(&|line| line.starts_with("syntax") && line.contains("proto3")) {
-            return Some(Self::Protobuf);
-        }
-        if line(&|line| line.starts_with('#') && line.contains("microcksId:")) {
-            return Some(Self::GraphQl);
-        }
-        let document = document?;
+    fn of_document(document: &Scalars<'_>) -> Option<Self> {
         let says = |path: &[&str]| document.get(path).unwrap_or_default();
         if document.has(&["openapi"]) || document.has(&["swagger"]) {
             Some(Self::OpenApi)
