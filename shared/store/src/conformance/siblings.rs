@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::deltas::seen;
 use super::ingest::{catalog, next_cycle};
+use super::sweep::{next, plan, sweep};
 use super::*;
 use crate::{JobFilter, Sibling, SourceCommand, Store};
 use tideline_core::rules::RescuePolicy;
@@ -222,6 +223,57 @@ pub async fn two_siblings_that_give_one_reference_leave_one_entity(store: Arc<dy
     assert_eq!(in_state(&store, JobState::Done).await.len(), 3);
 }
 
+/// A cycle that is read to its end: four siblings show these entities, all others nothing. Says which of them were committed
+/// together.
+async fn cycle(store: &Arc<dyn Store>, root: &mut Reader, pages: [Vec<u32>; 4], at: i64) -> Vec<bool> {
+    revealed(store, root, 9, t(at)).await;
+    let mut lead = Reader::new(only(claim_ingest(store, "w", 1, t(at)).await));
+    let group = siblings(store, &lead, 4, at).await;
+    lead.write(store, vec![], None, t(at)).await;
+    let batches: Vec<PageBatch> = (group.iter().zip(pages))
+        .map(|(sibling, numbers)| {
+            let shown = numbers.iter().flat_map(|n| entities(*n, 1, 1)).collect();
+            Reader::new(sibling.job.clone()).batch(vec![written(0, shown)], None)
+        })
+        .collect();
+    let done = commit(store, &batches, at).await;
+    for (batch, _) in batches.iter().zip(&done).filter(|(_, done)| !**done) {
+        store.commit_pages(batch, t(at)).await.unwrap();
+        settle(store, batch.lease, Settlement::Done, t(at)).await;
+    }
+    lead.settle(store, Settlement::Done, t(at)).await;
+    for _ in 0..4 {
+        let mut rest = Reader::new(only(claim_ingest(store, "w", 1, t(at)).await));
+        rest.write(store, vec![], None, t(at)).await;
+        rest.settle(store, Settlement::Done, t(at)).await;
+    }
+    done
+}
+
+pub async fn what_siblings_drop_gain_and_share_is_found_as_if_each_were_committed_alone(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    let shared = [vec![0, 1], vec![1, 2], vec![10, 11], vec![20, 21]];
+    let done = cycle(&store, &mut root, shared, 1).await;
+    assert!(done[0] && done[2] && done[3]);
+    assert_eq!(plan(&store, &root, t(2), 1).await.collisions, 1);
+    sweep(&store, &root, t(2), 1).await;
+    // Two drop 1, one drops 11, and 21 moves, all in one commit.
+    let mut root = next(&store, 10).await;
+    let done = cycle(&store, &mut root, [vec![0], vec![2], vec![10, 21], vec![20]], 11).await;
+    assert_eq!(done, [true; 4]);
+    let planned = plan(&store, &root, t(12), 1).await;
+    assert_eq!((planned.candidates, planned.collisions), (2, 0));
+    assert_eq!(sweep(&store, &root, t(12), 1).await, 2);
+    let expected = [0, 2, 10, 20, 21].map(|n| format!("component:default/c{n:07}"));
+    assert_eq!(catalog(&store).await, expected);
+    // One gains what another one, which is not in the commit, has.
+    let mut root = next(&store, 20).await;
+    let done = cycle(&store, &mut root, [vec![0, 21], vec![2], vec![10, 21], vec![20]], 21).await;
+    assert!(done[0]);
+    let planned = plan(&store, &root, t(22), 1).await;
+    assert_eq!((planned.candidates, planned.collisions), (0, 1));
+}
+
 pub async fn an_unchanged_sibling_does_not_hide_a_delta(store: Arc<dyn Store>) {
     let mut root = begin(&store, "s", 1).await;
     revealed(&store, &mut root, 3, T0).await;
@@ -338,6 +390,7 @@ macro_rules! store_conformance_siblings {
             a_sibling_that_was_taken_over_writes_nothing_and_the_others_do,
             a_partition_of_several_pages_is_no_sibling,
             two_siblings_that_give_one_reference_leave_one_entity,
+            what_siblings_drop_gain_and_share_is_found_as_if_each_were_committed_alone,
             an_unchanged_sibling_does_not_hide_a_delta,
             siblings_of_a_dead_worker_wait_for_a_place_again,
             siblings_of_a_worker_that_retires_wait_for_a_place_again,

@@ -8,14 +8,14 @@ use super::PostgresStore;
 use super::act::{Act, Statement};
 use super::changes;
 use super::delta;
-use super::error::broken;
 use super::ingest::{committed, progress_text};
+use super::manifests::Manifests;
 use super::rows::{NO_PLACE, storable};
 use crate::StoreError;
 use crate::batch::partition_args;
 use tideline_core::rules::{self, DeltaReadings};
 use tideline_core::words::{
-    ChildPartition, Commit, MalformedItem, PageBatch, PageMemory, PageWrite, Progress, Timestamp,
+    ChildPartition, Commit, MalformedItem, PageBatch, PageWrite, Progress, Timestamp,
 };
 
 /// What one try did.
@@ -120,7 +120,7 @@ pub(super) fn signed(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-pub(super) async fn write_manifests(
+async fn write_manifests(
     act: &mut Act,
     batch: &PageBatch,
     live: &[i64],
@@ -128,82 +128,23 @@ pub(super) async fn write_manifests(
     look: bool,
     now: Timestamp,
 ) -> Result<Option<PgRow>, StoreError> {
-    let mut hashes: Vec<i64> = vec![];
-    let mut items: Vec<i64> = vec![];
-    let (mut first, mut last, mut marked, mut told) = (vec![], vec![], vec![], vec![]);
-    let mut written: Vec<&PageMemory> = vec![];
-    for page in &batch.pages {
-        if let PageWrite::Written {
-            memory,
-            entities,
-            kept,
-            makers,
-            ..
-        } = page
-        {
-            // Array subscripts of the database begin at 1 and include the last one.
-            first.push(i32::try_from(hashes.len() + 1).unwrap_or(i32::MAX));
-            hashes.extend(entities.iter().map(|entity| entity.key_hash.0));
-            hashes.extend(kept.iter().map(|hash| hash.0));
-            items.extend(makers.iter().map(|hash| hash.0));
-            items.resize(hashes.len(), 0);
-            told.push(!makers.is_empty());
-            last.push(i32::try_from(hashes.len()).unwrap_or(i32::MAX));
-            marked.push(i32::try_from(kept.len()).unwrap_or(i32::MAX));
-            written.push(memory);
-        }
-    }
+    let mut manifests = Manifests::default();
+    manifests.add(batch);
     let text = progress_text(progress)?;
-    if written.is_empty() {
+    if manifests.is_empty() {
         let statement = fence(sqlx::query(include_str!("sql/touch_pages.sql")), batch, &text, now);
         let statement = statement.bind(touched_pages(batch)).bind(length(batch));
         return act.row(statement.bind(batch.read_to().0).bind(look)).await;
     }
-    let children = written
-        .iter()
-        .map(|memory| children_text(memory))
-        .collect::<Result<Vec<_>, _>>()?;
     let statement = fence(sqlx::query(include_str!("sql/write_pages.sql")), batch, &text, now)
         .bind(touched_pages(batch))
-        .bind(length(batch))
-        .bind(of(&written, |memory| signed(memory.page)))
-        .bind(of(&written, |memory| &memory.fingerprint.0[..]))
-        .bind(of(&written, |memory| signed(memory.entities)))
-        .bind(of(&written, |memory| signed(memory.unidentified)))
-        .bind(of(&written, |memory| memory.next.as_deref()))
-        .bind(children)
-        .bind(of(&written, |memory| {
-            memory.validators.request.as_ref().map(|digest| &digest.0[..])
-        }))
-        .bind(of(&written, |memory| memory.validators.etag.as_deref()))
-        .bind(of(&written, |memory| memory.validators.last_modified.as_deref()))
-        .bind(of(&written, |memory| {
-            memory.validators.content.as_ref().map(|digest| &digest.0[..])
-        }))
-        .bind(first)
-        .bind(last)
-        .bind(hashes)
+        .bind(length(batch));
+    let statement = (manifests.bind(statement)?)
         .bind(batch.read_to().0)
         .bind(look)
-        .bind(marked)
         .bind(live)
-        .bind(batch.repeated_keys())
-        .bind(items)
-        .bind(told);
+        .bind(batch.repeated_keys());
     act.row(statement).await
-}
-
-fn of<'m, T>(memories: &[&'m PageMemory], field: impl Fn(&'m PageMemory) -> T) -> Vec<T> {
-    memories.iter().map(|memory| field(memory)).collect()
-}
-
-fn children_text(memory: &PageMemory) -> Result<Option<String>, StoreError> {
-    if memory.children.is_empty() {
-        return Ok(None);
-    }
-    serde_json::to_string(&memory.children)
-        .map(Some)
-        .map_err(|error| broken("write the children of a page", error.to_string()))
 }
 
 pub(super) async fn refresh_validators(act: &mut Act, batch: &PageBatch) -> Result<(), StoreError> {

@@ -28,6 +28,7 @@ mod followers;
 mod hook_secrets;
 mod ingest;
 mod jobs;
+mod manifests;
 mod migrate;
 mod observations;
 mod operators;

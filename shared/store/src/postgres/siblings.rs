@@ -8,16 +8,18 @@ use async_trait::async_trait;
 use super::PostgresStore;
 use super::act::Act;
 use super::changes;
-use super::commit::{is_plain, refresh_validators, write_malformed, write_manifests};
+use super::commit::{is_plain, refresh_validators, write_malformed};
 use super::delta;
+use super::error::broken;
 use super::ingest::{page_memory, progress_text};
-use super::jobs::{claimed_job, settle_rows};
+use super::jobs::claimed_job;
+use super::manifests::Manifests;
 use super::rows::{NO_PLACE, column};
 use crate::sibling_seam::is_whole;
-use crate::{SettleRequest, Sibling, SiblingStore, SiblingsCommitted, StoreError};
+use crate::{Sibling, SiblingStore, SiblingsCommitted, StoreError};
 use tideline_core::rules::DeltaReadings;
 use tideline_core::words::{
-    ClaimedJob, DeltaOutcome, Entity, JobId, Lease, PageBatch, PageMemory, Progress, Settlement, Timestamp,
+    ClaimedJob, DeltaOutcome, Entity, JobId, Lease, PageBatch, PageMemory, PageWrite, Progress, Timestamp,
 };
 
 const COMMIT: &str = "commit siblings";
@@ -215,34 +217,60 @@ async fn try_to_write(
         .collect();
     let changes = changes::compare(&mut act, source, &newest).await?;
     let outcomes: HashMap<&str, DeltaOutcome> = changes.outcomes().collect();
-    let live: HashSet<i64> = changes.live.iter().copied().collect();
-    let mut done = Vec::with_capacity(batches.len());
-    for batch in batches {
-        let of_batch = || entities(batch).filter_map(|entity| outcomes.get(entity.reference.as_str()));
-        let added = of_batch().filter(|outcome| **outcome == DeltaOutcome::Added).count();
-        let progress = batch.progress_after(added as u64, (of_batch().count() - added) as u64);
-        let keys = entities(batch).map(|entity| entity.key_hash.0);
-        let live: Vec<i64> = keys.filter(|key| live.contains(key)).collect();
-        if write_manifests(&mut act, batch, &live, &progress, look, now)
-            .await?
-            .is_none()
-        {
-            return act.rollback().await.map(|()| None);
-        }
-        refresh_validators(&mut act, batch).await?;
-        write_malformed(&mut act, batch, now).await?;
-        done.push((batch.lease, progress));
-    }
-    let requests: Vec<SettleRequest> = batches
+    let progress: Vec<Progress> = batches
         .iter()
-        .map(|batch| SettleRequest {
-            lease: batch.lease,
-            settlement: Settlement::Done,
+        .map(|batch| {
+            let of_batch = || entities(batch).filter_map(|entity| outcomes.get(entity.reference.as_str()));
+            let added = of_batch().filter(|outcome| **outcome == DeltaOutcome::Added).count();
+            batch.progress_after(added as u64, (of_batch().count() - added) as u64)
         })
         .collect();
-    let mut settled = HashMap::new();
-    settle_rows(&mut act, &requests.iter().collect::<Vec<_>>(), now, true, &mut settled).await?;
+    let live: HashSet<i64> = changes.live.iter().copied().collect();
+    if !write_manifests(&mut act, batches, &live, &progress, look, now).await? {
+        return act.rollback().await.map(|()| None);
+    }
+    for batch in batches {
+        refresh_validators(&mut act, batch).await?;
+        write_malformed(&mut act, batch, now).await?;
+    }
     changes::write(&mut act, source, &changes, now).await?;
     act.commit().await?;
-    Ok(Some(done))
+    Ok(Some(batches.iter().map(|batch| batch.lease).zip(progress).collect()))
+}
+
+/// Marks and ends all these partitions; false if the fence lets one of them not through.
+async fn write_manifests(
+    act: &mut Act,
+    batches: &[&PageBatch],
+    live: &HashSet<i64>,
+    progress: &[Progress],
+    look: bool,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut manifests = Manifests::default();
+    let (mut touched, mut of, mut keys) = (vec![], vec![], vec![]);
+    for batch in batches {
+        manifests.add(batch);
+        let partition = batch.lease.job.0;
+        if matches!(batch.pages[..], [PageWrite::Touched { .. }]) {
+            touched.push(partition);
+        }
+        keys.extend(entities(batch).map(|entity| entity.key_hash.0).filter(|key| live.contains(key)));
+        of.resize(keys.len(), partition);
+    }
+    let texts = progress.iter().map(progress_text).collect::<Result<Vec<_>, _>>()?;
+    let statement = sqlx::query(include_str!("sql/write_siblings.sql"))
+        .bind(batches[0].source.0)
+        .bind(batches[0].cycle.0)
+        .bind(now.0)
+        .bind(ids(batches))
+        .bind(tokens(batches))
+        .bind(texts)
+        .bind(read_at(batches))
+        .bind(look)
+        .bind(touched);
+    let partitions = manifests.partitions();
+    let statement = manifests.bind(statement)?.bind(partitions).bind(keys).bind(of);
+    let row = act.row(statement).await?.ok_or_else(|| broken(COMMIT, "no answer"))?;
+    Ok(column::<i64>(&row, "fenced")? == i64::try_from(batches.len()).unwrap_or(i64::MAX))
 }
