@@ -75,7 +75,7 @@ pub trait Source: Send + Sync {
 }
 
 /// Where a document is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DocumentPlace {
     /// At this URL.
     Url(Url),

@@ -11,9 +11,11 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tideline_core::words::{Actor, ActorKind, Role, Secret};
+use tracing::Instrument;
 
-use super::GatewayState;
-use super::requests::RequestId;
+use super::limits::bounded;
+use super::requests::{RequestId, span};
+use super::{GatewayState, strays};
 use crate::api::role::{Principal, SourceScope};
 use crate::api::{Code, Problem};
 use crate::secrets::is_same;
@@ -115,19 +117,30 @@ fn administrator(kind: ActorKind, name: &str) -> Principal {
     }
 }
 
-/// Finds out who asks, or refuses.
-pub(super) async fn authenticate(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
+/// Finds out who asks, or refuses; what they may ask is answered in its span, and a body has its bound. One layer, as
+/// [`admit`](super::limits::admit) is.
+pub(super) async fn authenticate(State(state): State<Arc<GatewayState>>, request: Request, next: Next) -> Response {
+    let opened = state.serves_api && strays::is_opened(&request);
+    let span = span(&request);
+    let answered = async {
+        let request = principal_in(&state, request).await.and_then(bounded);
+        match request {
+            Ok(request) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    strays::shown(answered.instrument(span).await, opened)
+}
+
+/// The request, with who asks in it.
+async fn principal_in(state: &GatewayState, mut request: Request) -> Result<Request, Problem> {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|ConnectInfo(address)| address.ip().to_canonical());
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-    match principal(&state, request.headers(), address).await {
-        Ok(principal) => {
-            let principal = principal.in_request(address.map(|address| address.to_string()), id);
-            request.extensions_mut().insert(principal);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
-    }
+    let principal = principal(state, request.headers(), address).await?;
+    let principal = principal.in_request(address.map(|address| address.to_string()), id);
+    request.extensions_mut().insert(principal);
+    Ok(request)
 }
 
 fn text(headers: &HeaderMap, name: axum::http::HeaderName) -> Option<&str> {

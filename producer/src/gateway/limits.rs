@@ -2,46 +2,55 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::Limited;
 
+use super::requests::{give_id, show_id};
 use super::{GatewayState, MAX_BODY, TIMEOUT};
 use crate::api::place::Place;
 use crate::api::{Code, Problem};
 
-/// Refuses what is too much at once.
-pub(super) async fn limit(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
-    match Place::take(&state.requests) {
+/// Gives a request its id and a place among those that are answered; refuses what is too much at once, and gives up what takes
+/// too long. One layer for all three: each layer takes memory for as long as a request waits for changes, and thousands may.
+pub(super) async fn admit(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
+    let id = give_id(&mut request);
+    let mut response = match Place::take(&state.requests) {
         Ok(place) => {
             request.extensions_mut().insert(place.clone());
-            let response = next.run(request).await;
+            let answered = tokio::time::timeout(TIMEOUT, next.run(request)).await;
             drop(place);
-            response
+            answered.unwrap_or_else(|_| Problem::new(Code::Unavailable, "the response took too long").into_response())
         }
+        Err(problem) => problem.into_response(),
+    };
+    show_id(&mut response, id);
+    response
+}
+
+/// Bounds the body of a request.
+pub(super) async fn body(request: Request, next: Next) -> Response {
+    match bounded(request) {
+        Ok(request) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-/// Refuses a body that is longer than [`MAX_BODY`], as its sender says; the others are cut there by the layer below.
-pub(super) async fn body(request: Request, next: Next) -> Response {
-    let length = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok());
+/// The request, whose body ends with an error after [`MAX_BODY`].
+///
+/// # Errors
+/// Its sender says that the body is longer.
+pub(super) fn bounded(request: Request) -> Result<Request, Problem> {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok());
     match length.and_then(|length| length.parse::<u64>().ok()) {
         Some(length) if length > MAX_BODY as u64 => {
-            Problem::new(Code::BodyTooLarge, format!("a body has at most {MAX_BODY} bytes")).into_response()
+            let detail = format!("a body has at most {MAX_BODY} bytes");
+            Err(Problem::new(Code::BodyTooLarge, detail))
         }
-        _ => next.run(request).await,
-    }
-}
-
-/// Gives up what takes too long.
-pub(super) async fn time_out(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::new(Code::Unavailable, "the response took too long").into_response(),
+        _ => Ok(request.map(|body| Body::new(Limited::new(body, MAX_BODY)))),
     }
 }

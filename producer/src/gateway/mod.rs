@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{any, get};
 use tideline_config::settings::Settings;
 use tideline_core::clock::Clock;
 use tideline_core::words::Secret;
@@ -33,7 +33,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
-use tower_http::limit::RequestBodyLimitLayer;
 
 pub use authentication::{Access, TOKEN_VARIABLE};
 
@@ -127,7 +126,7 @@ impl Gateway {
             address: listen.to_owned(),
             source,
         };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let listener = server::listen(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let access = Access::new(parts.token, address.ip());
         if parts.api && matches!(access, Access::Closed) {
@@ -189,9 +188,9 @@ impl Gateway {
                 state.tokens.forget();
             }
         };
-        let above = health(Arc::clone(&self.state))
-            .fallback(async || Problem::new(Code::Overloaded, "too many connections"))
-            .layer(from_fn(requests::identify));
+        let above = health(Arc::clone(&self.state)).fallback_service(
+            any(async || Problem::new(Code::Overloaded, "too many connections")).layer(from_fn(requests::identify)),
+        );
         let mut routes = router(self.state, self.api);
         if let Some(hooks) = &self.hooks {
             // Behind none of the API's layers: hooks have limits of their own, and a webhook is verified instead of a token.
@@ -211,6 +210,7 @@ fn health(state: Arc<GatewayState>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
+        .layer(from_fn(requests::identify))
         .with_state(state)
 }
 
@@ -225,22 +225,13 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
     let protected = routes
         .fallback(not_found)
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, ""))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .layer(from_fn(limits::body))
-        .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate))
-        .layer(from_fn(requests::trace));
-    let protected = if api {
-        protected.layer(from_fn(strays::show))
-    } else {
-        protected
-    };
+        .layer(from_fn_with_state(Arc::clone(&state), authentication::authenticate));
     let open = if api {
         state
             .api
             .docs()
             .merge(pages(&state))
             .merge(locations::router(&state.api))
-            .layer(RequestBodyLimitLayer::new(MAX_BODY))
             .layer(from_fn(limits::body))
     } else {
         Router::new()
@@ -252,9 +243,8 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
         .fallback_service(protected)
         // A plan is read line by line while it is made: a compressor would keep lines back.
         .layer(compression.compress_when(lines_pass))
-        .layer(from_fn(limits::time_out))
-        .layer(from_fn_with_state(state, limits::limit));
-    health.fallback_service(limited).layer(from_fn(requests::identify))
+        .layer(from_fn_with_state(state, limits::admit));
+    health.fallback_service(limited)
 }
 
 /// The dashboard, and the door to it.

@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use tideline_runtime::telemetry::context;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// Its header, of requests and responses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -19,6 +19,14 @@ pub(super) struct RequestId(pub(super) String);
 
 /// Gives the request its id, and the response too.
 pub(super) async fn identify(mut request: Request, next: Next) -> Response {
+    let id = give_id(&mut request);
+    let mut response = next.run(request).await;
+    show_id(&mut response, id);
+    response
+}
+
+/// Gives the request its id.
+pub(super) fn give_id(request: &mut Request) -> RequestId {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let allowed = |id: &&str| {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
@@ -27,16 +35,26 @@ pub(super) async fn identify(mut request: Request, next: Next) -> Response {
     let id = given
         .filter(allowed)
         .map_or_else(|| format!("{:032x}", rand::random::<u128>()), str::to_owned);
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    let id = RequestId(id);
+    request.extensions_mut().insert(id.clone());
+    id
+}
+
+/// Tells the client the id of its request.
+pub(super) fn show_id(response: &mut Response, RequestId(id): RequestId) {
+    if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    response
+}
+
+/// Answers in the request's [`span`].
+pub(super) async fn trace(request: Request, next: Next) -> Response {
+    let span = span(&request);
+    next.run(request).instrument(span).await
 }
 
 /// A span per request, child of what its `traceparent` names.
-pub(super) async fn trace(request: Request, next: Next) -> Response {
+pub(super) fn span(request: &Request) -> Span {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let id = request.extensions().get::<RequestId>().map(|id| id.0.as_str());
     let span = tracing::info_span!(
@@ -49,5 +67,5 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     );
     let traceparent = request.headers().get("traceparent");
     context::adopt(&span, traceparent.and_then(|value| value.to_str().ok()));
-    next.run(request).instrument(span).await
+    span
 }

@@ -20,7 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -60,6 +60,35 @@ const STOP_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Pause after a failed accept: too many open files, as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that may wait to be accepted. The standard library's 128 are fewer than come at once when many clients connect
+/// again, and who finds no place tries again after a whole second.
+const BACKLOG: u32 = 4_096;
+
+/// Listens on `host:port`, at the first of its addresses that can be had.
+pub(super) async fn listen(address: &str) -> std::io::Result<TcpListener> {
+    let mut failed = None;
+    for address in tokio::net::lookup_host(address).await? {
+        match listen_on(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| std::io::Error::other("the name has no address")))
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // On Windows that would let others take the address.
+    if cfg!(unix) {
+        socket.set_reuseaddr(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `stop`, then until what has arrived is answered. `health` answers what is above the limits.
 pub(super) async fn serve(
@@ -251,4 +280,23 @@ fn arriving(body: Incoming, progress: Arc<Progress>, longest: Duration) -> Body 
         }
     });
     Body::new(http_body_util::StreamBody::new(frames.fuse()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn hundreds_who_connect_at_once_need_not_try_again() {
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+        if allowed.trim().parse().unwrap_or(0) < BACKLOG {
+            return eprintln!("left out: this system lets fewer than {BACKLOG} connections wait");
+        }
+        // Nothing is accepted: whoever connects waits for that.
+        let listener = listen("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connecting = (0..400).map(|_| TcpStream::connect(address));
+        let connected = tokio::time::timeout(Duration::from_secs(60), futures::future::try_join_all(connecting)).await;
+        assert_eq!(connected.expect("the rest finds no place").unwrap().len(), 400);
+    }
 }

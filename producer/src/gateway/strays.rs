@@ -3,16 +3,13 @@
 use axum::extract::Request;
 use axum::http::header::ACCEPT;
 use axum::http::{Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::api::{Code, Problem};
 use crate::dashboard::problem_page;
 
-/// Shows the page. What is below `/v1` is for programs, whoever asks.
-pub(super) async fn show(request: Request, next: Next) -> Response {
-    let opened = is_opened(&request);
-    let response = next.run(request).await;
+/// What such a person sees instead of a problem document, if `opened`.
+pub(super) fn shown(response: Response, opened: bool) -> Response {
     match response.status() {
         StatusCode::NOT_FOUND if opened => problem_page(&Problem::new(Code::NotFound, "")),
         StatusCode::UNAUTHORIZED if opened => problem_page(&Problem::new(Code::Unauthenticated, "")),
@@ -20,7 +17,8 @@ pub(super) async fn show(request: Request, next: Next) -> Response {
     }
 }
 
-fn is_opened(request: &Request) -> bool {
+/// Whether a person opens this address in a browser. What is below `/v1` is for programs, whoever asks.
+pub(super) fn is_opened(request: &Request) -> bool {
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     let path = request.uri().path();
     request.method() == Method::GET

@@ -14,9 +14,7 @@ use super::rows::{NO_PLACE, storable};
 use crate::StoreError;
 use crate::batch::partition_args;
 use tideline_core::rules::{self, DeltaReadings};
-use tideline_core::words::{
-    ChildPartition, Commit, MalformedItem, PageBatch, PageWrite, Progress, Timestamp,
-};
+use tideline_core::words::{ChildPartition, Commit, MalformedItem, PageBatch, PageWrite, Progress, Timestamp};
 
 /// What one try did.
 pub(super) enum Attempt {

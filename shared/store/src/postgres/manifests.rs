@@ -72,7 +72,11 @@ impl<'b> Manifests<'b> {
             .bind(self.of(|memory| memory.validators.etag.as_deref()))
             .bind(self.of(|memory| memory.validators.last_modified.as_deref()))
             .bind(self.of(|memory| memory.validators.content.as_ref().map(|digest| &digest.0[..])));
-        let statement = statement.bind(self.first).bind(self.last).bind(self.kept).bind(self.told);
+        let statement = statement
+            .bind(self.first)
+            .bind(self.last)
+            .bind(self.kept)
+            .bind(self.told);
         Ok(statement.bind(self.hashes).bind(self.makers))
     }
 

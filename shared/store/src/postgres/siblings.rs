@@ -255,7 +255,11 @@ async fn write_manifests(
         if matches!(batch.pages[..], [PageWrite::Touched { .. }]) {
             touched.push(partition);
         }
-        keys.extend(entities(batch).map(|entity| entity.key_hash.0).filter(|key| live.contains(key)));
+        keys.extend(
+            entities(batch)
+                .map(|entity| entity.key_hash.0)
+                .filter(|key| live.contains(key)),
+        );
         of.resize(keys.len(), partition);
     }
     let texts = progress.iter().map(progress_text).collect::<Result<Vec<_>, _>>()?;

@@ -2,9 +2,10 @@
 //! is told apart from what is wrong and from what is gone: only what is gone takes mocks with it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tideline_config::settings::MicrocksSettings;
@@ -98,15 +99,20 @@ pub(super) struct Owned<'e> {
     pub(super) body: &'e Value,
 }
 
+/// Files that were read for other entities of the same job: many entities may name one.
+#[derive(Default)]
+pub(super) struct SyncFiles(Mutex<HashMap<(String, DocumentPlace), SyncFile>>);
+
 /// Reads what an entity wants. `delete_invalid`: what is wrong keeps nothing.
 pub(super) async fn desired(
-    documents: &Documents,
+    (documents, files): (&Documents, &SyncFiles),
     settings: &MicrocksSettings,
     entity: &Owned<'_>,
     delete_invalid: bool,
 ) -> Desired {
     let reader = Reader {
         documents,
+        files,
         settings,
         entity,
         elsewhere: OnceCell::new(),
@@ -140,6 +146,7 @@ pub(super) async fn desired(
 
 struct Reader<'r> {
     documents: &'r Documents,
+    files: &'r SyncFiles,
     settings: &'r MicrocksSettings,
     entity: &'r Owned<'r>,
     /// The text of a definition that is in another file.
@@ -192,11 +199,17 @@ impl<'r> Reader<'r> {
                 resolve(base, path)?
             }
         };
+        let key = (self.entity.source.to_owned(), place.clone());
+        let known = self.files.0.lock().get(&key).cloned();
+        if let Some(file) = known {
+            return Ok(Some((place, file)));
+        }
         let Some(bytes) = self.documents.read(self.entity.source, &place, FILE_LIMIT).await? else {
             return self.missing(&place, &reference, base.as_ref()).await;
         };
         let file = parse(&bytes).map_err(|error| at(&shown(&place), error))?;
         let file = SyncFile::from_document(&file).map_err(|error| wrong(format!("{}: {error}", shown(&place))))?;
+        self.files.0.lock().insert(key, file.clone());
         Ok(Some((place, file)))
     }
 

@@ -21,7 +21,7 @@ use super::super::gate::{Gate, Pass};
 use super::super::meter;
 use super::apply::{ApplyError, Turn, record_of};
 use super::client::{Microcks, MicrocksError};
-use super::desired::{Desired, Owned, desired};
+use super::desired::{Desired, Owned, SyncFiles, desired};
 use super::enrich::Enricher;
 use super::listing::Listing;
 use crate::batches::Batches;
@@ -160,7 +160,7 @@ impl MicrocksHandler {
         self.targets.get(TargetRequest::target_of(&job.key))
     }
 
-    pub(super) async fn desired(&self, target: &Target, entity: Option<&OriginalEntity>) -> Desired {
+    pub(super) async fn desired(&self, target: &Target, entity: Option<&OriginalEntity>, files: &SyncFiles) -> Desired {
         let Some(entity) = entity else {
             return Desired::default();
         };
@@ -171,7 +171,8 @@ impl MicrocksHandler {
             body: &body,
         };
         let delete_invalid = target.microcks_settings.on_invalid == OnInvalid::Delete;
-        desired(&target.documents, &target.microcks_settings, &owned, delete_invalid).await
+        let documents = (&target.documents, files);
+        desired(documents, &target.microcks_settings, &owned, delete_invalid).await
     }
 
     /// Makes Microcks what the entity wants, mock by mock; one that fails holds up no other.
@@ -344,7 +345,7 @@ impl MicrocksHandler {
         }
         let reference = &request.reference;
         let entity = entity::find_original(&*self.store, &target.settings.follow, reference).await?;
-        let desired = self.desired(target, entity.as_ref()).await;
+        let desired = self.desired(target, entity.as_ref(), &SyncFiles::default()).await;
         let names = (request.target.as_str(), reference);
         let events = SyncEvents::new(&self.log, names, attempt.job.trace.clone());
         let turn = self.turn(target, reference, &events, request.again);

@@ -12,6 +12,7 @@ use super::super::events::SyncEvents;
 use super::super::gate::Pass;
 use super::apply::{Turn, record_of};
 use super::client::MicrocksError;
+use super::desired::SyncFiles;
 use super::enrich::is_shown;
 use super::handler::{MicrocksHandler, Target};
 use crate::handler::{Attempt, HandlerError, Outcome};
@@ -24,6 +25,8 @@ struct Known {
     /// As each of their sources gave them.
     originals: HashMap<EntityRef, Vec<OriginalEntity>>,
     owned: HashMap<EntityRef, Vec<TargetObject>>,
+    /// What the sources have beside them.
+    files: SyncFiles,
 }
 
 impl Known {
@@ -31,6 +34,7 @@ impl Known {
         let mut known = Self {
             originals: HashMap::new(),
             owned: HashMap::new(),
+            files: SyncFiles::default(),
         };
         for entity in store.list_originals(references).await? {
             let of_it = known.originals.entry(entity.reference.clone());
@@ -105,7 +109,7 @@ impl MicrocksHandler {
     async fn is_right(&self, target: &Target, turn: &Turn<'_>, known: &Known) -> Result<bool, MicrocksError> {
         let (originals, owned) = (known.originals(turn.reference), known.owned(turn.reference));
         let entity = entity::followed(&target.settings.follow, originals);
-        let desired = self.desired(target, entity).await;
+        let desired = self.desired(target, entity, &known.files).await;
         if !desired.is_annotated || !desired.problems.is_empty() || !turn.unwanted(&desired, owned).is_empty() {
             return Ok(false);
         }
