@@ -17,7 +17,7 @@ const AT_A_TIME: u32 = 200;
 
 /// What they cost.
 pub(crate) struct Polled {
-    /// Of the whole process while all of them wait.
+    /// What the process has more of while all of them wait.
     pub(crate) memory_mib: f64,
     /// From the commit to the last answer, the write of the change included.
     pub(crate) woken: Duration,
@@ -25,6 +25,9 @@ pub(crate) struct Polled {
 
 pub(crate) async fn measure(address: &str, process: u32, count: u32, client: &Client) -> Result<Polled> {
     let position = client.position().await?;
+    let mut watched = Watched::default();
+    watched.look(process);
+    let before = watched.now_kib;
     let woken = Arc::new(AtomicU32::new(0));
     let mut polls = JoinSet::new();
     for first in (0..count).step_by(usize::try_from(AT_A_TIME)?) {
@@ -46,7 +49,6 @@ pub(crate) async fn measure(address: &str, process: u32, count: u32, client: &Cl
     // They wait as soon as the gateway has looked once for each.
     tokio::time::sleep(Duration::from_secs(3)).await;
     ensure!(woken.load(Ordering::Relaxed) == 0, "long polls do not wait");
-    let mut watched = Watched::default();
     watched.look(process);
     let began = Instant::now();
     client.push(&format!("{began:?}")).await?;
@@ -54,7 +56,7 @@ pub(crate) async fn measure(address: &str, process: u32, count: u32, client: &Cl
         poll.context("a long poll panicked")??;
     }
     Ok(Polled {
-        memory_mib: watched.now_kib / 1024.0,
+        memory_mib: (watched.now_kib - before) / 1024.0,
         woken: began.elapsed(),
     })
 }

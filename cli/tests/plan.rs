@@ -114,9 +114,53 @@ fn a_plan_says_that_the_guard_would_hold_the_sweep() {
     let plan = home.run(&["plan", "folder"]).with_code(8);
     assert!(
         plan.out
-            .contains("The removal guard would hold the sweep for approval: would delete 50.0 % (5 of 10)"),
+            .contains("The sweep would be held for approval: would delete 50.0 % (5 of 10)"),
         "{plan:?}"
     );
+}
+
+#[test]
+fn a_plan_and_a_cycle_agree_that_what_is_new_makes_no_removal_smaller() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    for number in 0..10 {
+        home.remove_record(number);
+    }
+    for number in 100..160 {
+        home.record(number, "second");
+    }
+    let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(8).json();
+    let reason = plan["sweep"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("100.0 % (10 of 10)"), "{plan}");
+    home.run(&["run", "--once"]);
+    let source = home.run(&["sources", "show", "folder", "--json"]).json();
+    assert_eq!(source["source"]["entities"], 70, "{source}");
+    let held = source.to_string();
+    assert!(held.contains("100.0 % (10 of 10, besides 60 new ones)"), "{held}");
+    // A person who rejects it is not told of it again.
+    home.run(&["sources", "reject", "folder", "--yes"]).with_code(0);
+    let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(0).json();
+    assert_eq!(
+        (&plan["removed"], &plan["sweep"]["decision"]),
+        (&json!(0), &json!("nothing"))
+    );
+}
+
+#[test]
+fn a_plan_knows_what_drift_policies_keep() {
+    let home = Home::with_files();
+    home.run(&["run", "--once"]).with_code(0);
+    home.remove_record(0);
+    let yaml = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
+    for (policy, decision, code) in [("hold", "hold", 8), ("report", "keep", 0)] {
+        home.write("tideline.yaml", &format!("{yaml}    drift: {policy}\n"));
+        let plan = home
+            .run(&["plan", "folder", "--summary", "--json"])
+            .with_code(code)
+            .json();
+        let found = (&plan["removed"], &plan["sweep"]["decision"]);
+        assert_eq!(found, (&json!(1), &json!(decision)), "{policy}");
+    }
 }
 
 #[test]

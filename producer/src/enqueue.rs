@@ -5,7 +5,9 @@ use serde::Serialize;
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
 use tideline_core::rules::{CanonicalError, canonical_json, fingerprint};
-use tideline_core::words::{EnqueueOutcome, Enqueued, JobId, NewJob, Timestamp, Token, Trigger};
+use tideline_core::words::{
+    EnqueueOutcome, Enqueued, HTTP_TARGET_KIND, JobId, MICROCKS_KIND, NewJob, REFRESH_KIND, Timestamp, Token, Trigger,
+};
 use tideline_queue::{Hint, Queue, QueueError};
 use tideline_runtime::telemetry::{context, metrics, spans};
 use tideline_store::{Deed, OperatorAct, Outcome, Performed, SourceCommand, Store, StoreError};
@@ -96,8 +98,8 @@ impl Producer {
     /// Longest key in bytes.
     pub const MAX_KEY_BYTES: usize = 512;
 
-    /// Kind of the jobs that read partitions; cycles make them, nobody enqueues them.
-    const RESERVED_KIND: &str = "ingest";
+    /// Kinds of the jobs that Tideline makes itself, of what a source, an event or a change says.
+    const OWN_KINDS: [&str; 4] = ["ingest", REFRESH_KIND, MICROCKS_KIND, HTTP_TARGET_KIND];
 
     /// On these backends.
     #[must_use]
@@ -243,8 +245,10 @@ fn job_of(spec: JobSpec, now: Timestamp, trace: Option<&str>) -> Result<NewJob, 
     } = spec;
     let reason = if kind.is_empty() {
         Some("the kind is empty")
-    } else if kind == Producer::RESERVED_KIND {
-        Some("the kind belongs to cycles; refresh the source instead")
+    } else if Producer::OWN_KINDS.contains(&kind.as_str()) {
+        Some("the kind is one of Tideline's own; refresh the source, or resync the target, instead")
+    } else if kind.contains(char::is_control) || key.contains(char::is_control) {
+        Some("kind and key take no control characters")
     } else if key.is_empty() {
         Some("the key is empty")
     } else if key.len() > Producer::MAX_KEY_BYTES {

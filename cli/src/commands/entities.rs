@@ -192,7 +192,7 @@ async fn get(
                 entity.sequence
             ),
         )?;
-        out.line(pretty(entity.body.get()))?;
+        out.data(&pretty(entity.body.get()))?;
     }
     Ok(())
 }

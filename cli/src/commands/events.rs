@@ -240,7 +240,7 @@ async fn show(context: &Context, client: &Client<'_>, out: &mut Out, id: &str) -
     out.grid(&grid)?;
     out.line("")?;
     match body.as_deref().map(RawValue::get) {
-        Some(json) => out.line(pretty(json))?,
+        Some(json) => out.data(&pretty(json))?,
         None => out.line(body_base64.unwrap_or_default())?,
     }
     Ok(())

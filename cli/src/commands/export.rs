@@ -36,8 +36,8 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: ExportArgs) -> a
     while let Some(page) = pages.next::<Entity>().await? {
         for entity in &page {
             match args.format {
-                Format::Ndjson => out.line(entity.body.get())?,
-                Format::Yaml => out.line(yaml::document(entity.body.get())?)?,
+                Format::Ndjson => out.data(entity.body.get())?,
+                Format::Yaml => out.data(&yaml::document(entity.body.get())?)?,
             }
         }
     }

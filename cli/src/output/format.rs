@@ -1,5 +1,6 @@
 //! Numbers, times and texts as people read them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 pub(crate) use tideline_core::words::grouped as count;
@@ -65,6 +66,26 @@ pub(crate) fn short(text: &str, limit: usize) -> String {
     let mut cut: String = line.chars().take(limit.saturating_sub(1)).collect();
     cut.push('…');
     cut
+}
+
+/// A text whose characters that would command the terminal, or turn the direction of writing, are written out: names come from
+/// outside. Sources: ECMA-48; Unicode, UAX #9.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let commands = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if commands(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+        shown
+    });
+    Cow::Owned(shown)
 }
 
 #[cfg(test)]

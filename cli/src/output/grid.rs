@@ -60,7 +60,7 @@ impl Piece {
     /// A text that means something.
     pub(crate) fn toned(text: impl Into<String>, tone: Tone) -> Self {
         Self {
-            text: text.into(),
+            text: super::visible(&text.into()).into_owned(),
             tone,
             number: false,
         }

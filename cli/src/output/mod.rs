@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-pub(crate) use format::{count, moment, per_second, sentence, short, span};
+pub(crate) use format::{count, moment, per_second, sentence, short, span, visible};
 pub(crate) use grid::{Grid, Piece, Tone};
 pub(crate) use json::pretty;
 
@@ -63,13 +63,18 @@ impl Out {
 
     /// One line for people.
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        writeln!(self.sink, "{}", text.as_ref())
+        self.data(&visible(text.as_ref()))
+    }
+
+    /// One line as it is: for programs, or painted.
+    pub(crate) fn data(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.sink, "{text}")
     }
 
     /// One line in a tone.
     pub(crate) fn toned(&mut self, tone: Tone, text: impl AsRef<str>) -> io::Result<()> {
-        let painted = tone.paint(text.as_ref(), self.colour);
-        self.line(painted)
+        let painted = tone.paint(&visible(text.as_ref()), self.colour);
+        self.data(&painted)
     }
 
     /// A line beside what was asked for: a confirmation, or a hint where to look next. Nothing if it is to be quiet.
@@ -84,7 +89,7 @@ impl Out {
 
     /// An answer of the API, on several lines.
     pub(crate) fn answer(&mut self, json: &str) -> io::Result<()> {
-        self.line(pretty(json))
+        self.data(&pretty(json))
     }
 
     /// An empty screen, if there is one (ECMA-48, cursor position and erase in display).
@@ -98,19 +103,19 @@ impl Out {
     /// A table.
     pub(crate) fn grid(&mut self, grid: &Grid) -> io::Result<()> {
         let text = grid.render(self.colour, self.terminal);
-        self.line(text)
+        self.data(&text)
     }
 
     /// One JSON document.
     pub(crate) fn document<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value)?;
-        self.line(text)
+        self.data(&text)
     }
 
     /// One JSON record of a stream, on a line of its own, visible at once.
     pub(crate) fn record<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
         let text = serde_json::to_string(value)?;
-        self.line(text)?;
+        self.data(&text)?;
         self.sink.flush()
     }
 

@@ -52,7 +52,7 @@ impl PlanChecker {
         let mut found = record(began_at, failure(&rehearsal));
         let catalog: &dyn CatalogStore = &*self.store;
         let mut comparison = Comparison::new(Some(catalog), rehearsal.store(), &source.name);
-        let mut unseen = Unseen::new(&*self.store, source.id, settings.confirm_cycles);
+        let mut unseen = Unseen::new(Some((&*self.store, source.id)));
         while let Some(step) = comparison.next().await? {
             if stop.is_cancelled() {
                 return Err(stopped());
@@ -61,7 +61,11 @@ impl PlanChecker {
             let Some((drift, reference)) = difference else {
                 continue;
             };
-            if drift == DriftKind::Extra && !unseen.confirms(&reference).await? {
+            // A check counts as one more cycle that has missed it.
+            let is_confirmed = drift != DriftKind::Extra
+                || settings.confirm_cycles <= 1
+                || unseen.find(&reference).await?.map_or(0, |known| known.cycles) + 1 >= settings.confirm_cycles;
+            if !is_confirmed {
                 found.unconfirmed += 1;
             } else {
                 note(&mut found, drift, reference);

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 use tideline_config::settings::{Settings, SourceKind, SourceSettings};
-use tideline_core::rules::{SweepDecision, decide_sweep, differences};
-use tideline_core::words::{ChangeKind, CycleState, SourceRecord, SweepPlan};
+use tideline_core::rules::{DriftDecision, SweepDecision, decide_drift, decide_sweep, differences};
+use tideline_core::words::{ChangeKind, CycleState, DriftTotals, SourceRecord, SweepPlan};
 use tideline_producer::api::types::{Difference, PlanLine, PlanProgress, PlanStep, PlanSummary, PlannedSweep};
 use tideline_producer::api::{Code, PlanRequest, Planner, Problem};
-use tideline_store::{CatalogStore, EntityRecord, Store};
+use tideline_store::{CatalogStore, EntityRecord, OperatorStore, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::compare::{Comparison, Step};
 use super::rehearsal::{Fleet, Rehearsal, read_apart};
 use super::scratch::stopped;
+use super::unseen::Unseen;
 use crate::exit::{Code as Exit, Failure};
 use crate::output::count;
 
@@ -77,20 +78,32 @@ impl SourcePlanner {
     async fn compare(
         &self,
         source: &SourceSettings,
-        (wanted, owned): (&PlanRequest, u64),
+        (wanted, record): (&PlanRequest, Option<&SourceRecord>),
         rehearsal: &Rehearsal,
         lines: &mpsc::Sender<PlanLine>,
     ) -> Result<PlanSummary, Problem> {
         let catalog = self.store.as_deref().map(|store| store as &dyn CatalogStore);
         let mut comparison = Comparison::new(catalog, rehearsal.store(), &source.name);
         let mut totals = Totals::default();
+        let store = self.store.as_deref().map(|store| store as &dyn OperatorStore);
+        let mut unseen = Unseen::new(store.zip(record.map(|record| record.id)));
         while let Some(step) = comparison.next().await? {
+            // A removal that a person rejected is not asked for again.
+            if let Step::Missing(missing) = &step
+                && unseen
+                    .find(&missing.reference)
+                    .await?
+                    .is_some_and(|known| known.rejected)
+            {
+                continue;
+            }
             if let Some(step) = totals.take(step, rehearsal)
                 && wanted.wants(&step.reference)
             {
                 send(lines, PlanLine::Step(step)).await?;
             }
         }
+        let owned = record.map_or(0, |record| record.entities);
         Ok(totals.summary(source, owned, rehearsal))
     }
 }
@@ -113,8 +126,7 @@ impl Planner for SourcePlanner {
             None => None,
         };
         let rehearsal = self.read(source, record.as_ref(), lines, stop).await?;
-        let owned = record.map_or(0, |record| record.entities);
-        let mut comparing = pin!(self.compare(source, (wanted, owned), &rehearsal, lines));
+        let mut comparing = pin!(self.compare(source, (wanted, record.as_ref()), &rehearsal, lines));
         loop {
             tokio::select! {
                 compared = &mut comparing => return compared,
@@ -225,12 +237,21 @@ impl Totals {
             candidates: self.removed,
             ..SweepPlan::default()
         };
-        match decide_sweep(settings.guard, plan) {
-            SweepDecision::Hold(reason) => PlannedSweep::Hold { reason },
-            SweepDecision::Sweep if settings.confirm_cycles > 1 => PlannedSweep::Confirm {
+        // No event reported them so far, or they would be gone.
+        let drift = DriftTotals {
+            extra: self.removed,
+            ..DriftTotals::default()
+        };
+        let drifted = settings
+            .drift
+            .map_or(DriftDecision::Follow, |policy| decide_drift(policy, drift, plan));
+        match (drifted, decide_sweep(settings.guard, plan)) {
+            (DriftDecision::Keep, _) => PlannedSweep::Keep,
+            (_, SweepDecision::Hold(reason)) | (DriftDecision::Hold(reason), _) => PlannedSweep::Hold { reason },
+            (DriftDecision::Follow, SweepDecision::Sweep) if settings.confirm_cycles > 1 => PlannedSweep::Confirm {
                 cycles: settings.confirm_cycles,
             },
-            SweepDecision::Sweep => PlannedSweep::Sweep,
+            (DriftDecision::Follow, SweepDecision::Sweep) => PlannedSweep::Sweep,
         }
     }
 }

@@ -96,10 +96,12 @@ fn show(summary: &PlanSummary, out: &mut Out) -> std::io::Result<()> {
         PlannedSweep::Confirm { cycles } => out.line(format!(
             "Removals take effect after {cycles} complete cycles in a row without the entity (removals.confirm_cycles)."
         )),
-        PlannedSweep::Hold { reason } => out.toned(
-            Tone::Warn,
-            format!("The removal guard would hold the sweep for approval: {reason}."),
-        ),
+        PlannedSweep::Keep => {
+            out.line("What the source no longer has would stay in the catalog, and be reported (drift: report).")
+        }
+        PlannedSweep::Hold { reason } => {
+            out.toned(Tone::Warn, format!("The sweep would be held for approval: {reason}."))
+        }
         PlannedSweep::Incomplete { reason } => out.toned(
             Tone::Bad,
             format!("Not everything could be read, so entities that the unread parts may own would be kept: {reason}."),

@@ -38,14 +38,3 @@ impl Place {
         }
     }
 }
-
-/// Waits for `waiting` without the place that a request has, if it came over HTTP.
-pub(crate) async fn left_to_others(place: Option<&Place>, waiting: impl Future<Output = ()>) {
-    if let Some(place) = place {
-        place.give_back();
-    }
-    waiting.await;
-    if let Some(place) = place {
-        place.take_again().await;
-    }
-}

@@ -39,7 +39,8 @@ pub(super) fn router() -> ApiRouter {
 /// The public part of a token, if the text looks like one.
 pub(crate) fn id_of(token: &str) -> Option<&str> {
     let (id, secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
-    (!id.is_empty() && !secret.is_empty()).then_some(id)
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_id && !secret.is_empty()).then_some(id)
 }
 
 /// What the store keeps of a token.

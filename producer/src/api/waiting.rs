@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::ApiState;
 use super::changes::MAX_WAIT;
-use super::place::{Place, left_to_others};
+use super::place::Place;
 use super::problem::{Code, Problem};
 
 /// What a look found.
@@ -65,14 +65,18 @@ impl<'a> Waiting<'a> {
         if let Look::Nothing(due) = found {
             let due = due.map(|due| Instant::now() + due.since(self.api.clock.now()));
             let until = due.map_or(self.deadline, |due| due.min(self.deadline));
-            let rung = async {
-                tokio::select! {
-                    () = ring => {}
-                    () = tokio::time::sleep_until(until) => {}
-                    () = self.api.stop.cancelled() => {}
-                }
-            };
-            left_to_others(self.place, rung).await;
+            // Its place is left to others meanwhile.
+            if let Some(place) = self.place {
+                place.give_back();
+            }
+            tokio::select! {
+                () = ring => {}
+                () = tokio::time::sleep_until(until) => {}
+                () = self.api.stop.cancelled() => {}
+            }
+            if let Some(place) = self.place {
+                place.take_again().await;
+            }
         }
         Ok(!self.api.stop.is_cancelled())
     }

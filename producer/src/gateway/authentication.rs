@@ -119,28 +119,24 @@ fn administrator(kind: ActorKind, name: &str) -> Principal {
 
 /// Finds out who asks, or refuses; what they may ask is answered in its span, and a body has its bound. One layer, as
 /// [`admit`](super::limits::admit) is.
-pub(super) async fn authenticate(State(state): State<Arc<GatewayState>>, request: Request, next: Next) -> Response {
+pub(super) async fn authenticate(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
     let opened = state.serves_api && strays::is_opened(&request);
     let span = span(&request);
-    let answered = async {
-        let request = principal_in(&state, request).await.and_then(bounded);
-        match request {
-            Ok(request) => next.run(request).await,
-            Err(problem) => problem.into_response(),
-        }
-    };
-    strays::shown(answered.instrument(span).await, opened)
-}
-
-/// The request, with who asks in it.
-async fn principal_in(state: &GatewayState, mut request: Request) -> Result<Request, Problem> {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|ConnectInfo(address)| address.ip().to_canonical());
-    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-    let principal = principal(state, request.headers(), address).await?;
-    let principal = principal.in_request(address.map(|address| address.to_string()), id);
-    request.extensions_mut().insert(principal);
-    Ok(request)
+    // Boxed: it is over when the request begins to wait.
+    let principal = Box::pin(principal(&state, request.headers(), address).instrument(span.clone())).await;
+    let bounded = principal.and_then(|principal| {
+        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        let principal = principal.in_request(address.map(|address| address.to_string()), id);
+        request.extensions_mut().insert(principal);
+        bounded(request)
+    });
+    let response = match bounded {
+        Ok(request) => next.run(request).instrument(span).await,
+        Err(problem) => problem.into_response(),
+    };
+    strays::shown(response, opened)
 }
 
 fn text(headers: &HeaderMap, name: axum::http::HeaderName) -> Option<&str> {

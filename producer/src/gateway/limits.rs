@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::Uri;
 use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,10 @@ use crate::api::{Code, Problem};
 pub(super) async fn admit(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
     let id = give_id(&mut request);
     let mut response = match Place::take(&state.requests) {
+        // No name has one, and Postgres takes no text with one.
+        _ if has_nul(request.uri()) => {
+            Problem::new(Code::InvalidRequest, "the URL has a NUL character").into_response()
+        }
         Ok(place) => {
             request.extensions_mut().insert(place.clone());
             let answered = tokio::time::timeout(TIMEOUT, next.run(request)).await;
@@ -29,6 +34,10 @@ pub(super) async fn admit(State(state): State<Arc<GatewayState>>, mut request: R
     };
     show_id(&mut response, id);
     response
+}
+
+fn has_nul(uri: &Uri) -> bool {
+    uri.path_and_query().is_some_and(|parts| parts.as_str().contains("%00"))
 }
 
 /// Bounds the body of a request.

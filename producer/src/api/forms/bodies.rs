@@ -19,8 +19,6 @@ enum Takes {
     Form(&'static Form),
     /// A text of a form that no pattern describes.
     Format(&'static str),
-    /// So many characters, from, to.
-    Characters(usize, Option<usize>),
     /// A jq expression of at most so many characters.
     Jq(usize),
     /// A number from, to.
@@ -41,8 +39,8 @@ const BODIES: &[(&str, &str, Takes)] = &[
     ("NewToken", "sources", Takes::Globs(MAX_GLOBS)),
     ("NewToken", "expires_in_seconds", Takes::Number(1, MAX_LIFE.as_secs())),
     ("Enqueue", "jobs", Takes::Items(1, Producer::BATCH)),
-    ("NewJob", "kind", Takes::Characters(1, None)),
-    ("NewJob", "key", Takes::Characters(1, Some(Producer::MAX_KEY_BYTES))),
+    ("NewJob", "kind", Takes::Form(&text::JOB_KIND)),
+    ("NewJob", "key", Takes::Form(&text::JOB_KEY)),
     ("Approval", "cycle", Takes::Number(1, LARGEST)),
     ("Approval", "would_remove", Takes::Number(0, LARGEST)),
     ("PushRequest", "upserts", Takes::Items(0, MAX_BATCH)),
@@ -106,7 +104,6 @@ fn constrain_object(object: &mut Object, takes: &Takes) {
     match takes {
         Takes::Form(form) => take(object, form),
         Takes::Format(format) => named(object, format),
-        Takes::Characters(least, most) => (object.min_length, object.max_length) = (Some(*least), *most),
         Takes::Jq(most) => {
             named(object, "jq");
             object.max_length = Some(*most);

@@ -66,6 +66,13 @@ pub(crate) static TOKEN_NAME: Form = form!(
     "1 to 100 printable characters"
 );
 
+/// The kind of a job, and its key. [`Producer`](crate::Producer) checks them.
+pub(crate) static JOB_KIND: Form = form!(r"^[^\u0000-\u001F\u007F-\u009F]+$", "printable characters");
+pub(crate) static JOB_KEY: Form = form!(
+    r"^[^\u0000-\u001F\u007F-\u009F]{1,512}$",
+    "1 to 512 printable characters"
+);
+
 /// A part of a reference. [`EntityRef`](tideline_core::words::EntityRef) checks it, and how long they are together.
 pub(crate) static PART: Form = form!(
     r"^[^:/\s\u0000-\u001F\u007F-\u009F]+$",

@@ -249,6 +249,9 @@ fn changes_of(changes: ChangesFilter) -> Result<ChangesSpec, Problem> {
 }
 
 fn check_filter(filter: &str) -> Result<(), Problem> {
+    if filter.contains('\0') {
+        return Err(invalid("filter has a NUL character"));
+    }
     if filter.len() > MAX_FILTER_BYTES {
         return Err(invalid(format!("filter takes at most {MAX_FILTER_BYTES} bytes")));
     }

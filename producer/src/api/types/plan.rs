@@ -111,7 +111,11 @@ impl PlanSummary {
     /// Whether the next cycle would change anything.
     #[must_use]
     pub fn has_changes(&self) -> bool {
-        self.added + self.modified + self.removed > 0
+        let removed = match self.sweep {
+            PlannedSweep::Keep => 0,
+            _ => self.removed,
+        };
+        self.added + self.modified + removed > 0
     }
 
     /// Whether the source was read completely.
@@ -135,7 +139,9 @@ pub enum PlannedSweep {
         /// That many.
         cycles: u32,
     },
-    /// A guard holds them for approval.
+    /// They stay, and are reported (`drift: report`).
+    Keep,
+    /// A guard, or `drift: hold`, holds them for approval.
     Hold {
         /// Why.
         reason: String,

@@ -66,7 +66,7 @@ pub struct Held {
     pub reason: String,
     /// Entities it would delete.
     pub would_remove: u64,
-    /// Entities the source owned then.
+    /// Entities the source owned when these were last seen.
     pub owned: u64,
     /// Since when. Kept while later cycles find the same.
     pub held_at: Time,

@@ -3,7 +3,7 @@ use crate::words::SweepPlan;
 /// The removal guards of a source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RemovalGuard {
-    /// Hold a sweep of more than this share of what the source owns, 0–100. 0 holds every deletion; none: no such guard.
+    /// Hold a sweep of more than this share of what the source owned before, 0–100: what is new makes no deletion smaller. 0 holds every deletion; none: no such guard.
     pub reject_above_percent: Option<f64>,
     /// Hold the sweep of a cycle that saw nothing at all although the source owns something.
     pub reject_empty: bool,
@@ -33,11 +33,16 @@ pub fn decide_sweep(guard: RemovalGuard, plan: SweepPlan) -> SweepDecision {
     }
     if let Some(limit) = guard.reject_above_percent {
         #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
-        let percent = plan.candidates as f64 * 100.0 / plan.owned.max(1) as f64;
+        let percent = plan.candidates as f64 * 100.0 / plan.owned_before().max(1) as f64;
         if percent > limit {
+            let new = match plan.fresh {
+                0 => String::new(),
+                fresh => format!(", besides {fresh} new ones"),
+            };
             return SweepDecision::Hold(format!(
-                "would delete {percent:.1} % ({} of {}), more than {limit} %",
-                plan.candidates, plan.owned
+                "would delete {percent:.1} % ({} of {}{new}), more than {limit} %",
+                plan.candidates,
+                plan.owned_before()
             ));
         }
     }
@@ -84,6 +89,22 @@ mod tests {
     fn a_sweep_at_the_limit_passes_and_one_above_it_is_held() {
         assert_eq!(decide_sweep(GUARD, plan(100, 80, 20)), SweepDecision::Sweep);
         assert!(matches!(decide_sweep(GUARD, plan(100, 79, 21)), SweepDecision::Hold(why) if why.contains("21.0 %")));
+    }
+
+    #[test]
+    fn what_is_new_makes_no_deletion_smaller() {
+        let renamed = SweepPlan {
+            fresh: 260,
+            ..plan(310, 260, 50)
+        };
+        assert!(
+            matches!(decide_sweep(GUARD, renamed), SweepDecision::Hold(why) if why.contains("100.0 % (50 of 50, besides 260 new ones)"))
+        );
+        let grown = SweepPlan {
+            fresh: 900,
+            ..plan(1_000, 980, 20)
+        };
+        assert_eq!(decide_sweep(GUARD, grown), SweepDecision::Sweep, "20 of 100");
     }
 
     #[test]

@@ -172,6 +172,16 @@ pub struct SweepPlan {
     pub unconfirmed: u64,
     /// See [`CycleTotals::collisions`].
     pub collisions: u64,
+    /// Entities that cycles added since the candidates were last seen. They say nothing about how much of what was there is gone.
+    pub fresh: u64,
+}
+
+impl SweepPlan {
+    /// What the source owned when the candidates were last seen.
+    #[must_use]
+    pub fn owned_before(&self) -> u64 {
+        self.owned.saturating_sub(self.fresh).max(self.candidates)
+    }
 }
 
 /// How a cycle ends.

@@ -68,7 +68,7 @@ pub struct HeldSweep {
     pub reason: String,
     /// Entities it would delete.
     pub would_remove: u64,
-    /// Entities the source owned then.
+    /// Entities the source owned when these were last seen.
     pub owned: u64,
     /// Since when, whatever cycles have taken each other's place since.
     pub held_at: Timestamp,

@@ -70,6 +70,27 @@ pub(super) async fn read(store: &Arc<dyn Store>, root: &mut Reader, pages: Vec<V
     root.settle(store, Settlement::Done, t(at)).await;
 }
 
+pub async fn what_cycles_added_since_the_candidates_were_last_seen_is_counted_apart(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    read(&store, &mut root, vec![entities(0, 4, 1)], 1).await;
+    plan(&store, &root, t(2), 2).await;
+    sweep(&store, &root, t(2), 2).await;
+    // Three are gone, and three are new.
+    let mut root = next(&store, 10).await;
+    read(&store, &mut root, vec![entities(0, 1, 1), entities(10, 3, 1)], 11).await;
+    let planned = plan(&store, &root, t(12), 1).await;
+    assert_eq!((planned.owned, planned.candidates, planned.fresh), (7, 3, 3));
+    assert_eq!(planned.owned_before(), 4);
+    let planned = store.plan_sweep(root.source(), root.cycle(), 2).await.unwrap().unwrap();
+    assert_eq!(planned.candidates, 0, "one cycle without them is not enough");
+    sweep(&store, &root, t(12), 2).await;
+    // One more is new when they are missed again.
+    let mut root = next(&store, 20).await;
+    read(&store, &mut root, vec![entities(0, 1, 1), entities(10, 4, 1)], 21).await;
+    let planned = plan(&store, &root, t(22), 2).await;
+    assert_eq!((planned.owned, planned.candidates, planned.fresh), (8, 3, 4));
+}
+
 pub async fn what_a_complete_cycle_did_not_see_is_removed(store: Arc<dyn Store>) {
     let mut root = begin(&store, "s", 1).await;
     read(&store, &mut root, vec![entities(0, 4, 1), entities(4, 4, 1)], 1).await;
@@ -483,6 +504,7 @@ macro_rules! store_conformance_sweep {
         $crate::store_conformance_cases!(
             $open,
             sweep: what_a_complete_cycle_did_not_see_is_removed,
+            what_cycles_added_since_the_candidates_were_last_seen_is_counted_apart,
             pages_that_are_gone_are_swept_with_all_they_marked,
             an_entity_that_moved_between_pages_is_not_swept,
             with_two_confirm_cycles_an_entity_goes_after_two_cycles_without_it,

@@ -25,6 +25,8 @@ pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) 
         },
         // statement_completion_unknown
         Some("40003") => unavailable(true, error),
+        // character_not_in_repertoire: a text with a NUL character
+        Some("22021") => StoreError::Refused(format!("{} ({act})", message(&error))),
         Some("42501") => StoreError::Config(format!(
             "store: the user of the URL lacks a right in Postgres ({act}: {}); grant it the rights on Tideline's tables",
             message(&error)

@@ -67,6 +67,7 @@ pub(super) async fn plan(
             kept: count(&row, "kept")?,
             unconfirmed: count(&row, "unconfirmed")?,
             collisions: count(&row, "collisions")?,
+            fresh: count(&row, "fresh")?,
         })
     });
     let plan = plan.transpose()?;
@@ -184,7 +185,7 @@ pub(super) async fn hold(
         .bind(cycle)
         .bind(storable(reason))
         .bind(signed(plan.candidates))
-        .bind(signed(plan.owned))
+        .bind(signed(plan.owned_before()))
         .bind(now.0)
         .bind(next_cycle_at.map(|at| at.0));
     act.run(statement).await?;

@@ -51,6 +51,7 @@ pub(super) async fn plan_sweep(
             kept: count(&row, 4)?,
             unconfirmed: count(&row, 5)?,
             collisions: count(&row, 6)?,
+            fresh: count(&row, 7)?,
         };
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         query(sql!("note_kept_entities"))
@@ -289,7 +290,7 @@ pub(super) async fn hold_sweep(
             .bind(cycle.0)
             .bind(reason)
             .bind(i64::try_from(plan.candidates).unwrap_or(i64::MAX))
-            .bind(i64::try_from(plan.owned).unwrap_or(i64::MAX))
+            .bind(i64::try_from(plan.owned_before()).unwrap_or(i64::MAX))
             .bind(now.0)
             .bind(next_cycle_at.map(|moment| moment.0))
             .execute(&mut *tx)

@@ -89,7 +89,7 @@ pub enum Why {
         percent: u64,
         /// Entities it would delete at most.
         would_remove: u64,
-        /// Entities the source owned then.
+        /// Entities the source owned when these were last seen.
         owned: u64,
         /// What led to it.
         reason: String,
