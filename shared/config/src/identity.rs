@@ -1,11 +1,13 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::settings::{EntityShape, PageSize, Pagination, Resource, SourceKind};
 use tideline_core::rules::{canonical_json, fingerprint};
 use tideline_core::words::Fingerprint;
 
-/// What identifies the data of a source: its type, its place and what is read there. No secret and no timing is part of it,
-/// so that a new token or another burst length disturbs nothing.
+/// What identifies the data of a source: its type, its place and what is read there. No credentials and no timing are part of
+/// it, so that a new token or another burst length disturbs nothing.
 pub(super) fn identity(source_type: &str, kind: &SourceKind) -> Fingerprint {
     let what = match kind {
         SourceKind::Http(rest) => {
@@ -17,6 +19,14 @@ pub(super) fn identity(source_type: &str, kind: &SourceKind) -> Fingerprint {
             let mut what = json!({ "type": source_type, "base_url": base_url.as_str(), "resources": resources });
             if let Some(definitions) = &rest.definitions {
                 what["definitions"] = json!(definitions);
+            }
+            // A header may choose the tenant, the version or the page size. Which of them are secrets nobody says.
+            let headers = rest.headers.iter();
+            let headers: BTreeMap<&str, [u8; 32]> = headers
+                .map(|(name, value)| (name.as_str(), fingerprint(value.reveal().as_bytes()).0))
+                .collect();
+            if !headers.is_empty() {
+                what["headers"] = json!(headers);
             }
             what
         }

@@ -183,12 +183,7 @@ pub async fn a_partition_of_several_parents_is_kept_while_one_of_them_fails(stor
 pub async fn an_item_without_a_name_keeps_only_what_its_partition_owns(store: Arc<dyn Store>) {
     family(&store).await;
     let (root, mut a, mut b) = next_family(&store, 10).await;
-    let nameless = MalformedItem {
-        reference: None,
-        error: "it has no name".to_owned(),
-        sample: "null".to_owned(),
-    };
-    let page = written_with(0, entities(0, 2, 1), vec![], vec![], vec![nameless]);
+    let page = written_with(0, entities(0, 2, 1), vec![], vec![], vec![nameless()]);
     a.commit(&store, vec![page], None, t(11)).await;
     a.settle(&store, Settlement::Done, t(11)).await;
     read(&store, &mut b, vec![entities(10, 2, 1)], 11).await;
@@ -200,6 +195,54 @@ pub async fn an_item_without_a_name_keeps_only_what_its_partition_owns(store: Ar
     read(&store, &mut a, vec![entities(0, 3, 1)], 21).await;
     read(&store, &mut b, vec![entities(10, 2, 1)], 21).await;
     assert_eq!(plan(&store, &root, t(22), 1).await.candidates, 1);
+}
+
+fn nameless() -> MalformedItem {
+    MalformedItem {
+        reference: None,
+        error: "it has no name".to_owned(),
+        sample: "null".to_owned(),
+    }
+}
+
+pub async fn what_a_partition_owned_that_is_revealed_no_more_goes_although_another_one_has_an_item_without_a_name(
+    store: Arc<dyn Store>,
+) {
+    family(&store).await;
+    for (at, missed) in [(10, (0, 4)), (20, (4, 0))] {
+        let mut root = next(&store, at).await;
+        root.reveal_and_finish(&store, &["b"], t(at)).await;
+        let mut b = claimed(&store, at).await.remove(0);
+        let page = written_with(0, entities(10, 4, 1), vec![], vec![], vec![nameless()]);
+        b.commit(&store, vec![page], None, t(at)).await;
+        b.settle(&store, Settlement::Done, t(at)).await;
+        let planned = plan(&store, &root, t(at + 1), 2).await;
+        assert_eq!((planned.candidates, planned.unconfirmed), missed, "at {at}");
+        assert_eq!(sweep(&store, &root, t(at + 1), 2).await, missed.0);
+    }
+    assert_eq!(catalog(&store).await.len(), 4);
+}
+
+pub async fn what_a_partition_owned_waits_while_a_new_one_that_failed_may_be_the_same(store: Arc<dyn Store>) {
+    family(&store).await;
+    for at in [10, 20] {
+        let mut root = next(&store, at).await;
+        root.reveal_and_finish(&store, &["b", "renamed"], t(at)).await;
+        let mut children = claimed(&store, at).await;
+        read(&store, &mut children[0], vec![entities(10, 4, 1)], at).await;
+        park(&store, &children[1], at).await;
+        let planned = plan(&store, &root, t(at + 1), 1).await;
+        assert_eq!((planned.candidates, planned.kept), (0, 4), "at {at}");
+        sweep(&store, &root, t(at + 1), 1).await;
+    }
+    // It is read, and has all of them but one.
+    let mut root = next(&store, 30).await;
+    root.reveal_and_finish(&store, &["b", "renamed"], t(30)).await;
+    let pages = [entities(10, 4, 1), entities(0, 3, 1)];
+    for (child, page) in claimed(&store, 30).await.iter_mut().zip(pages) {
+        read(&store, child, vec![page], 30).await;
+    }
+    assert_eq!(plan(&store, &root, t(31), 1).await.candidates, 1);
 }
 
 pub async fn an_entity_that_two_partitions_dropped_is_kept_if_one_of_them_failed(store: Arc<dyn Store>) {
@@ -254,6 +297,8 @@ macro_rules! store_conformance_ownership {
             partitions_that_are_revealed_without_a_page_are_swept_although_the_one_that_reveals_them_fails,
             a_partition_of_several_parents_is_kept_while_one_of_them_fails,
             an_item_without_a_name_keeps_only_what_its_partition_owns,
+            what_a_partition_owned_that_is_revealed_no_more_goes_although_another_one_has_an_item_without_a_name,
+            what_a_partition_owned_waits_while_a_new_one_that_failed_may_be_the_same,
             an_entity_that_two_partitions_dropped_is_kept_if_one_of_them_failed,
             an_approval_of_another_sweep_than_the_held_one_is_refused,
         );

@@ -37,6 +37,7 @@ pub(super) async fn plan(
             act.run(sqlx::query(statement).bind(source)).await?;
         }
         for statement in [
+            include_str!("sql/hand_up_misses.sql"),
             include_str!("sql/count_misses.sql"),
             include_str!("sql/delete_old_partitions.sql"),
         ] {

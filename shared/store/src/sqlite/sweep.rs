@@ -109,6 +109,7 @@ async fn find_misses(connection: &mut SqliteConnection, source: i64, cycle: i64)
             .await?;
     }
     for statement in [
+        sql!("hand_up_misses"),
         sql!("count_misses"),
         sql!("delete_old_partitions"),
         sql!("forget_dropping_partitions"),

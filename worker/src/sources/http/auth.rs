@@ -1,6 +1,7 @@
 //! Credentials: bearer, basic (RFC 7617), a header of the API's own; and tokens that are fetched, once however many requests wait
 //! for one: OAuth 2.0 client credentials (RFC 6749, section 4.4), a GitHub App's installation, a file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -167,12 +168,18 @@ pub(super) fn read_token_file(path: &Path, now: Timestamp) -> Result<Token, Stri
     })
 }
 
-/// Tells credentials apart without telling them: who they are for, and 32 bits of a hash of the secret.
-pub(super) fn identity(auth: &Auth) -> String {
-    let short = |secret: &Secret| {
-        let digest = Sha256::digest(format!("tideline credential {}", secret.reveal()).as_bytes());
-        hex::encode(&digest[..4])
-    };
+/// Tells who asks, and with which headers, without telling secrets: who they are for, and 32 bits of a hash of each.
+pub(super) fn identity(auth: &Auth, headers: &BTreeMap<String, Secret>) -> String {
+    let headers = headers.iter().map(|(name, value)| format!("\n{name} {}", short(value)));
+    credential(auth) + &headers.collect::<String>()
+}
+
+fn short(secret: &Secret) -> String {
+    let digest = Sha256::digest(format!("tideline credential {}", secret.reveal()).as_bytes());
+    hex::encode(&digest[..4])
+}
+
+fn credential(auth: &Auth) -> String {
     match auth {
         Auth::None => "none".to_owned(),
         Auth::Bearer(token) => format!("bearer {}", short(token)),
@@ -328,9 +335,16 @@ mod tests {
     }
 
     #[test]
-    fn identities_tell_credentials_apart_and_tell_no_secret() {
-        let identities = ["one-token", "another"].map(|token| identity(&Auth::Bearer(Secret::new(token))));
+    fn identities_tell_credentials_and_headers_apart_and_tell_no_secret() {
+        let identities =
+            ["one-token", "another"].map(|token| identity(&Auth::Bearer(Secret::new(token)), &BTreeMap::new()));
         assert_ne!(identities[0], identities[1]);
         assert!(!identities[0].contains("one-token"));
+        let tenants = ["red", "blue"].map(|tenant| {
+            let headers = BTreeMap::from([("X-Tenant".to_owned(), Secret::new(tenant))]);
+            identity(&Auth::None, &headers)
+        });
+        assert_ne!(tenants[0], tenants[1]);
+        assert!(!tenants[0].contains("red"));
     }
 }

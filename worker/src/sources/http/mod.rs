@@ -147,7 +147,7 @@ impl HttpSource {
                 rate_limit: settings.rate_limit.clone(),
                 max_body_bytes: settings.max_body_bytes,
             },
-            identity: auth::identity(&settings.auth),
+            identity: auth::identity(&settings.auth, &settings.headers),
             conditional: settings.conditional,
             page_timeout: source.page_timeout,
             alternatives: settings.alternatives.clone(),
