@@ -138,6 +138,9 @@ impl HttpSource {
             if answer.status == StatusCode::NOT_MODIFIED {
                 return Err(told("answered 304 to a request without conditions".to_owned()));
             }
+            if answer.status == StatusCode::NO_CONTENT {
+                return Err(told("answered 204 No Content, which is no list".to_owned()));
+            }
             let failed = |failure: Failure| SourceError::new(failure.class, format!("lookup: {}", failure.why));
             if self.says_nothing(plan, &answer, cursor.as_ref()) {
                 let next = cursor

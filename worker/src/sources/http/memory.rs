@@ -60,13 +60,13 @@ impl HttpSource {
         (print, memory.filter(is_same))
     }
 
-    pub(super) fn unchanged(&self, print: Fingerprint, memory: &PageMemory, answer: &Answer) -> Page {
+    pub(super) fn unchanged(&self, plan: &Plan, print: Fingerprint, memory: &PageMemory, answer: &Answer) -> Page {
         Page {
             content: PageContent::Unchanged,
             next: None,
             children: Vec::new(),
             validators: validators(
-                print,
+                believable(plan, print, memory.unidentified > 0),
                 memory.validators.content,
                 (answer, self.transport.clock.now()),
                 Some(&memory.validators),
@@ -97,6 +97,16 @@ pub(super) fn absent_print(print: Fingerprint, memory: Option<&PageMemory>) -> F
         memory.entities == 0 && memory.children.is_empty() && memory.validators.request.is_some()
     });
     if had_nothing { print } else { without_version(print) }
+}
+
+/// What is remembered of a page. With an item without a name its version is not believed: a server that could not show the item may
+/// show it next time.
+pub(super) fn believable(plan: &Plan, print: Fingerprint, nameless: bool) -> Fingerprint {
+    if plan.has_version && nameless {
+        without_version(print)
+    } else {
+        print
+    }
 }
 
 /// The page of a partition whose version says that it is as remembered.

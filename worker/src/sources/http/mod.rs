@@ -64,7 +64,7 @@ use self::children::{roots, siblings};
 use self::derived::compile_event;
 use self::ending::Failure;
 use self::lookup::{Looked, Lookups};
-use self::memory::{absent_print, not_requested};
+use self::memory::{absent_print, believable, not_requested};
 use self::paging::{HttpRequest, PageFacts};
 use self::partition::Place;
 use self::plan::{Plan, Problem};
@@ -74,7 +74,8 @@ use self::validators::{content_print, telling_header, validators};
 use self::verdict::Rules;
 use self::version::is_current;
 use crate::source::{
-    Document, DocumentPlace, ErrorClass, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source, SourceError,
+    Document, DocumentPlace, ErrorClass, Item, ItemContent, ItemRequest, Page, PageContent, PageRequest, Source,
+    SourceError,
 };
 
 /// Problems of the settings that only compiling shows, each with its place within the source, such as `resources[0].items`.
@@ -178,6 +179,11 @@ impl HttpSource {
         if self.says_nothing(plan, &answer, cursor) {
             return Ok(answer);
         }
+        if answer.status == StatusCode::NO_CONTENT {
+            let url = address(&asked.url);
+            let why = format!("{url} answered 204 No Content, although the page before announced this one");
+            return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, why));
+        }
         // Gone while it was read: its first page will tell, so it starts over.
         let gone = cursor.is_some() && plan.absent.contains(&answer.status.as_u16());
         let mut with_cursor = cursor.is_some();
@@ -201,12 +207,14 @@ impl HttpSource {
         again.is_ok_and(|answer| self.rules.may_be_expired(&answer))
     }
 
-    /// Whether the status is one by which the resource says that there is no such page, or nothing to read at all.
+    /// Whether the status is one by which the resource says that there is no such page, or nothing to read at all. 204 (RFC 9110,
+    /// section 15.3.5) is one, unless the page before announced this one.
     fn says_nothing(&self, plan: &Plan, answer: &Answer, cursor: Option<&Value>) -> bool {
         let status = answer.status.as_u16();
+        let is_empty = answer.status == StatusCode::NO_CONTENT;
         let named = match cursor {
-            Some(_) => plan.end.status.contains(&status),
-            None => plan.absent.contains(&status),
+            Some(_) => plan.end.status.contains(&status) || (is_empty && plan.counts_pages()),
+            None => plan.absent.contains(&status) || is_empty,
         };
         named && !self.rules.is_transient(answer, self.transport.clock.now())
     }
@@ -366,7 +374,7 @@ impl HttpSource {
         if answer.status == StatusCode::NOT_MODIFIED {
             match memory {
                 Some(memory) if self.next_is_as_remembered(plan, place, &answer, memory) => {
-                    return Ok(self.unchanged(print, memory, &answer));
+                    return Ok(self.unchanged(plan, print, memory, &answer));
                 }
                 _ => answer = self.fetch(plan, asked, None, (place, request.cursor)).await?,
             }
@@ -382,7 +390,7 @@ impl HttpSource {
         if let Some(memory) = memory
             && memory.validators.content == Some(content)
         {
-            return Ok(self.unchanged(print, memory, &answer));
+            return Ok(self.unchanged(plan, print, memory, &answer));
         }
         let read = self.read(index, place, &answer, looked).await;
         let read = read.map_err(|error| self.unreadable(error, asked, &answer))?;
@@ -416,11 +424,18 @@ impl HttpSource {
         };
         let mut children = read.children;
         children.extend(siblings(plan, request));
+        let nameless = |item: &Item| matches!(item, Item::Malformed(item) if item.reference.is_none());
+        let nameless = read.items.iter().any(nameless);
         let page = Page {
             content: PageContent::Items(read.items),
             next,
             children,
-            validators: validators(print, Some(content), (answer, self.transport.clock.now()), None),
+            validators: validators(
+                believable(plan, print, nameless),
+                Some(content),
+                (answer, self.transport.clock.now()),
+                None,
+            ),
             hold: self.hold(answer),
             failure: None,
         };

@@ -148,6 +148,11 @@ impl Plan {
         }
     }
 
+    /// Whether the next page is asked for although no answer announced it.
+    pub(super) fn counts_pages(&self) -> bool {
+        self.counting().is_some()
+    }
+
     /// How pages are counted, if they are.
     fn counting(&self) -> Option<Counting<'_>> {
         let (first, by_offset) = match &self.pagination {

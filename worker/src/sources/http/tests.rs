@@ -259,6 +259,51 @@ async fn a_second_404_of_a_partition_with_a_version_is_believed() {
 }
 
 #[tokio::test]
+async fn a_reading_with_an_item_without_a_name_is_not_believed_for_as_long_as_the_version_stays() {
+    let hidden = Arc::new(AtomicBool::new(false));
+    let list = json!([{"id": 1, "kind": "Thing", "metadata": {"name": "t0"}}, null]);
+    let (source, asked) = versioned(&hidden, list).await;
+    let args = json!({"resource": "things", "values": {"id": 1}, "version": "1"});
+    let partition = ("things/1", &args);
+    let mut memory = memory_of(&page(&source, partition, None, None).await.unwrap());
+    memory.unidentified = 1;
+    for times in [2, 3] {
+        let again = page(&source, partition, None, Some(&memory)).await.unwrap();
+        assert_eq!(asked.load(Ordering::SeqCst), times);
+        memory.validators = again.validators;
+    }
+}
+
+#[tokio::test]
+async fn no_content_is_an_empty_list_but_no_page_that_was_announced() {
+    for (pagination, is_error) in [
+        ("{ type: cursor, next: .next, parameter: after }", true),
+        ("{ type: next_url, next: .url }", true),
+        ("{ type: page, size: { parameter: n, value: 1 } }", false),
+        ("{ type: page, size: { parameter: n, value: 1 }, total: .total }", true),
+    ] {
+        let base = serve(
+            move |request| match request.contains("after=") || request.contains("page=2") {
+                true => (204, "", String::new()),
+                false => {
+                    let item = json!({"id": 1, "kind": "Thing", "metadata": {"name": "t0"}});
+                    ok(&json!({"items": [item], "next": "x", "url": "/things?after=x", "total": 3}))
+                }
+            },
+        )
+        .await;
+        let source = source(
+            &base,
+            &format!("{{ name: things, path: /things, items: .items, pagination: {pagination} }}"),
+        );
+        let root = ("", &json!({}));
+        let first = page(&source, root, None, None).await.unwrap();
+        let second = page(&source, root, first.next.as_ref(), None).await;
+        assert_eq!(second.is_err(), is_error, "{pagination}: {second:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_in_lines_in_which_the_next_page_or_an_error_would_be_looked_for_is_no_last_page() {
     for looked_for in [
         "pagination: { type: cursor, next: .next, parameter: after }",
