@@ -41,6 +41,43 @@ async fn a_redirect_within_the_origin_is_followed_a_few_times() {
     let error = first(&open(settings)).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Permanent);
     assert!(api.count() < 12, "{}", api.count());
+    assert!(
+        error.message.contains("/loop, which is one redirect too many"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_post_is_not_sent_on_as_a_get_without_its_body() {
+    for (code, follows) in [(301, false), (302, false), (303, false), (307, true), (308, true)] {
+        let api = Api::start(move |seen| match seen.path.as_str() {
+            "/things" => status(code, &[("location", "/things/")], ""),
+            _ => answer(json!(components(0, 1))),
+        })
+        .await;
+        let mut settings = things(&api.url, Pagination::None);
+        settings.resources[0].post = true;
+        settings.resources[0].body = Some(json!({"team": "a"}));
+        match first(&open(settings)).await {
+            Ok(_) => assert!(follows, "{code}"),
+            Err(error) => assert!(
+                !follows && error.message.contains("/things/, and a POST"),
+                "{code}: {error}"
+            ),
+        }
+        assert_eq!(api.count(), if follows { 2 } else { 1 }, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn xml_is_called_xml() {
+    let feed = "<?xml version=\"1.0\"?><feed><entry/></feed>";
+    for headers in [&[("content-type", "application/atom+xml")][..], &[]] {
+        let headers = headers.to_vec();
+        let api = Api::start(move |_| status(200, &headers, feed)).await;
+        let error = first(&open(things(&api.url, Pagination::None))).await.unwrap_err();
+        assert!(error.message.contains("answered XML, which cannot be read"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -109,7 +109,6 @@ pub(super) fn names_of(page: &Page) -> Vec<String> {
     let names = items.iter().filter_map(|item| match item {
         Item::Entity { reference, .. } => Some(reference.to_string().rsplit('/').next()?.to_owned()),
         Item::MadeBy(_) | Item::Malformed(_) => None,
-        item => panic!("{item:?}"),
     });
     names.collect()
 }

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tideline_config::settings::{HttpSettings, RateLimitHeaders};
 use tideline_core::clock::Clock;
 use tideline_core::rules::REDACTED;
@@ -65,6 +65,8 @@ pub(in crate::sources) struct Answer {
 /// Sends requests of one source.
 pub(in crate::sources) struct Transport {
     pub(super) client: reqwest::Client,
+    /// For resources that are read by POST, if there are some: a redirect that would make it a GET is not followed (RFC 9110, section 15.4).
+    posting: Option<reqwest::Client>,
     base: Url,
     headers: HeaderMap,
     credential: Credential,
@@ -96,25 +98,30 @@ impl Transport {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT.min(page_timeout))
-            .read_timeout(page_timeout)
-            .timeout(page_timeout)
-            .referer(false)
-            // Unpacked here: an answer may be several members one after the other, of which it reads one.
-            .no_gzip()
-            .redirect(same_origin_only())
-            .build()
-            .map_err(|error| {
+        let build = |policy| {
+            let client = reqwest::Client::builder()
+                .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT.min(page_timeout))
+                .read_timeout(page_timeout)
+                .timeout(page_timeout)
+                .referer(false)
+                // Unpacked here: an answer may be several members one after the other, of which it reads one.
+                .no_gzip()
+                .redirect(policy)
+                .build();
+            client.map_err(|error| {
                 let why = redactor.text(&chain(&error.without_url()));
-                vec![(
-                    "base_url".to_owned(),
-                    format!("the HTTP client cannot be set up: {why}"),
-                )]
-            })?;
+                let problem = format!("the HTTP client cannot be set up: {why}");
+                vec![("base_url".to_owned(), problem)]
+            })
+        };
+        let client = build(same_origin_only(|_| true))?;
+        let keeps_method = |status| matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        let posts = settings.resources.iter().any(|resource| resource.post);
+        let posting = posts.then(|| build(same_origin_only(keeps_method))).transpose()?;
         Ok(Self {
             client,
+            posting,
             base: settings.base_url.clone(),
             headers,
             credential,
@@ -253,9 +260,11 @@ impl Transport {
         if let Some(pace) = &self.pace {
             pace.turn().await;
         }
+        let posting = self.posting.as_ref().filter(|_| request.method() == Method::POST);
+        let client = posting.unwrap_or(&self.client);
         let again = request.try_clone();
-        match (self.client.execute(request).await, again) {
-            (Err(error), Some(again)) if was_closed(&error) => self.client.execute(again).await,
+        match (client.execute(request).await, again) {
+            (Err(error), Some(again)) if was_closed(&error) => client.execute(again).await,
             (answer, _) => answer,
         }
     }
@@ -367,13 +376,13 @@ pub(super) fn unpacked(response: reqwest::Response) -> Pin<Box<dyn AsyncRead + S
     }
 }
 
-fn same_origin_only() -> reqwest::redirect::Policy {
-    reqwest::redirect::Policy::custom(|attempt| {
+fn same_origin_only(follows: impl Fn(StatusCode) -> bool + Send + Sync + 'static) -> reqwest::redirect::Policy {
+    reqwest::redirect::Policy::custom(move |attempt| {
         let within = attempt
             .previous()
             .last()
             .is_some_and(|from| from.origin() == attempt.url().origin());
-        if within && attempt.previous().len() <= MAX_REDIRECTS {
+        if within && follows(attempt.status()) && attempt.previous().len() <= MAX_REDIRECTS {
             attempt.follow()
         } else {
             attempt.stop()

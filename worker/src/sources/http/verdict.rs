@@ -9,10 +9,11 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, LOCATION};
+use http::{Method, StatusCode};
 use tideline_config::settings::{AnswerPattern, RateLimitHeaders};
 use tideline_core::words::Timestamp;
+use url::Url;
 
 use super::limits;
 use super::paging::{HttpRequest, origin_text};
@@ -74,8 +75,10 @@ impl Rules {
         };
         let text = match redirect_target(answer) {
             Some(target) => format!(
-                "{} {shown} answered {} to {target}, which is not followed: write the right base_url",
-                asked.method, answer.status
+                "{} {shown} answered {} to {}",
+                asked.method,
+                answer.status,
+                not_followed(asked, answer, &target)
             ),
             None => format!("{} {shown} answered {}{advice}{said}", asked.method, answer.status),
         };
@@ -88,6 +91,11 @@ impl Rules {
             let text = format!("{shown} {what}; it begins: {first}");
             Err(SourceError::new(ErrorClass::Permanent, text))
         };
+        if looks_like_xml(answer) {
+            return permanent(
+                "answered XML, which cannot be read; ask the API for JSON (a header, or another path)".to_owned(),
+            );
+        }
         if looks_like_html(answer) {
             return permanent("answered HTML, not JSON (a login page, or the wrong base_url?)".to_owned());
         }
@@ -171,13 +179,41 @@ fn tells_of_a_rate_limit(body: &[u8]) -> bool {
         .any(|words| text.contains(words))
 }
 
-fn redirect_target(answer: &Answer) -> Option<String> {
+fn redirect_target(answer: &Answer) -> Option<Url> {
     if !answer.status.is_redirection() {
         return None;
     }
     let target = answer.headers.get(LOCATION)?.to_str().ok()?;
-    let url = answer.url.join(target).ok()?;
-    Some(origin_text(&url))
+    answer.url.join(target).ok()
+}
+
+/// Where a redirect leads, and why it is not followed.
+fn not_followed(asked: &HttpRequest, answer: &Answer, target: &Url) -> String {
+    if !matches!(target.scheme(), "http" | "https") {
+        return format!("a {}: URL, which is not followed", target.scheme());
+    }
+    if target.origin() != answer.url.origin() {
+        let origin = origin_text(target);
+        return format!("{origin}, which is not followed: write the right base_url");
+    }
+    let target = address(target);
+    if asked.method == Method::POST {
+        format!("{target}, and a POST is not sent on as a GET: write that path")
+    } else {
+        format!("{target}, which is one redirect too many: it leads in circles, or far away")
+    }
+}
+
+/// Whether an answer is XML, or a web page, which may be XML too.
+fn looks_like_xml(answer: &Answer) -> bool {
+    let told = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let told = told.map(str::to_ascii_lowercase).unwrap_or_default();
+    let body = answer.body.trim_ascii_start();
+    let begins = |tag: &str| {
+        body.get(..tag.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
+    };
+    !told.contains("html") && (told.contains("xml") || ["<?xml", "<rss", "<feed"].iter().any(|tag| begins(tag)))
 }
 
 fn looks_like_html(answer: &Answer) -> bool {
