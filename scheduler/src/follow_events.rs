@@ -15,10 +15,10 @@ use tideline_core::clock::Clock;
 use tideline_core::full_text;
 use tideline_core::rules::{canonical_json, event_view, fingerprint};
 use tideline_core::words::{
-    EventRecord, EventSequence, JobId, NewJob, REFRESH_KIND, RefreshRequest, RefreshTarget, Timestamp, Token, Trigger,
+    EventRecord, EventSequence, NewJob, REFRESH_KIND, RefreshRequest, RefreshTarget, Timestamp, Trigger,
 };
 use tideline_expression::Evaluator;
-use tideline_queue::{Hint, Queue};
+use tideline_queue::{Queue, announce};
 use tideline_runtime::Pace;
 use tideline_store::{EventFilter, Store, StoreError};
 
@@ -152,17 +152,7 @@ impl FollowEvents {
             .collect();
         for batch in jobs.chunks(BATCH as usize) {
             let enqueued = self.store.enqueue(batch, now).await?;
-            let due: Vec<(JobId, Token)> = (batch.iter().zip(&enqueued))
-                .filter(|(job, answer)| answer.claimable && job.due_at <= now)
-                .map(|(_, answer)| (answer.job, answer.token))
-                .collect();
-            if let Err(error) = self.queue.publish(&Hint::spread(REFRESH_KIND, &due, None)).await {
-                let error = full_text(&error);
-                tracing::debug!(error, "hints not sent; workers claim from the store");
-            }
-            if batch.iter().any(|job| job.due_at > now) {
-                self.queue.wake().await;
-            }
+            announce(&*self.queue, batch, &enqueued, None, now).await;
         }
         Ok(())
     }

@@ -13,13 +13,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tideline_config::settings::{TargetKind, TargetSettings};
 use tideline_core::clock::Clock;
-use tideline_core::full_text;
 use tideline_core::rules::target_job;
 use tideline_core::words::{
-    Change, EntityRef, Fingerprint, JobId, NewJob, Sequence, TargetEntity, TargetLook, TargetPlace, TargetRequest,
-    TargetState, Timestamp, Token, Trigger,
+    Change, EntityRef, Fingerprint, NewJob, Sequence, TargetEntity, TargetLook, TargetPlace, TargetRequest,
+    TargetState, Timestamp, Trigger,
 };
-use tideline_queue::{Hint, Queue};
+use tideline_queue::{Queue, announce};
 use tideline_runtime::Pace;
 use tideline_runtime::telemetry::{context, spans};
 use tideline_store::{EntityFilter, Store, StoreError, TargetEntityFilter, TargetNote};
@@ -284,14 +283,7 @@ impl FollowTargets {
         let new = |request: &TargetRequest| target_job(kind, request, (trigger, trace.clone()), now).ok();
         let jobs: Vec<NewJob> = requests.iter().filter_map(new).collect();
         let enqueued = self.store.enqueue(&jobs, now).await?;
-        let due: Vec<(JobId, Token)> = (enqueued.iter())
-            .filter(|answer| answer.claimable)
-            .map(|answer| (answer.job, answer.token))
-            .collect();
-        if let Err(error) = self.queue.publish(&Hint::spread(kind, &due, trace.as_deref())).await {
-            let error = full_text(&error);
-            tracing::debug!(error, "hints not sent; workers claim from the store");
-        }
+        announce(&*self.queue, &jobs, &enqueued, trace.as_deref(), now).await;
         Ok(())
     }
 }

@@ -1,12 +1,15 @@
 //! The seam to the queue: it carries hints, never truth. Losing, doubling, delaying or reordering what it carries changes
 //! no result, only time. Backends: [`in_process`] and [`jetstream`].
 
+mod announce;
 pub mod codec;
 #[cfg(feature = "testing")]
 pub mod conformance;
 pub mod in_process;
 pub mod jetstream;
 mod wakeups;
+
+pub use announce::announce;
 
 use std::error::Error;
 

@@ -24,6 +24,8 @@ struct Lists {
     expiring: AtomicU32,
     /// What z is.
     z: AtomicU32,
+    /// What y is more than 1.
+    y: AtomicU32,
 }
 
 fn maker(resource: &str, id: &str) -> KeyHash {
@@ -37,7 +39,7 @@ fn listed(resource: &str, id: &str, value: u32) -> [Item; 2] {
 fn b() -> ChildPartition {
     ChildPartition {
         key: "b".into(),
-        args: json!({}),
+        args: json!({"resource": "b", "values": {"list": "b"}}),
     }
 }
 
@@ -56,7 +58,8 @@ fn page(items: impl IntoIterator<Item = [Item; 2]>, next: Option<Value>) -> Page
 impl Source for Lists {
     async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError> {
         if request.partition == "b" {
-            return Ok(page([listed("b", "x", 1), listed("b", "y", 1)], None));
+            let y = 1 + self.y.load(Ordering::SeqCst);
+            return Ok(page([listed("b", "x", 1), listed("b", "y", y)], None));
         }
         if request.cursor.is_none() {
             let first = page([listed("a", "x", 1)], Some(json!(1)));
@@ -84,6 +87,10 @@ impl Source for Lists {
 
     fn item(&self, request: ItemRequest<'_>) -> Option<KeyHash> {
         Some(maker(request.resource.unwrap_or("a"), request.values["id"].as_str()?))
+    }
+
+    fn partition_prefix(&self, _: Option<&str>, _: &Map<String, Value>) -> Option<String> {
+        Some("b".to_owned())
     }
 
     fn partition(&self, resource: Option<&str>, _: &Map<String, Value>) -> Option<ChildPartition> {
@@ -144,6 +151,24 @@ async fn the_deletion_of_an_item_leaves_an_entity_that_another_list_still_shows(
     deleted(&stage, "y", 2).await;
     stage.has("y", None).await;
     stage.has("x", Some(1)).await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_cycles_have_found_are_read_at_once_when_an_event_is_about_several() {
+    let lists = Arc::new(Lists::default());
+    let stage = Stage::of(settings(), Arc::clone(&lists) as Arc<dyn Source>).await;
+    lists.y.store(5, Ordering::SeqCst);
+    let known = RefreshTarget::Partition {
+        resource: Some("b".into()),
+        values: Map::new(),
+        removed: false,
+        only_known: true,
+        deep: false,
+    };
+    // Without a hint their jobs would wait for the scheduler to notice them, which does not happen here.
+    ask(&stage, known, 1).await;
+    stage.has("y", Some(6)).await;
     stage.stop().await;
 }
 

@@ -13,8 +13,8 @@ use tideline_config::settings::{SchedulerSettings, SourceSettings, WorkerSetting
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::rules::{RescuePolicy, canonical_json, fingerprint};
 use tideline_core::words::{EntityRef, NewJob, REFRESH_KIND, RefreshRequest, RefreshTarget, Trigger, Validators};
-use tideline_queue::Queue;
 use tideline_queue::in_process::InProcessQueue;
+use tideline_queue::{Queue, announce};
 use tideline_store::sqlite::SqliteStore;
 use tideline_store::{EntityFilter, SourceCommand, Store};
 use tideline_tests::embedded::{Embedded, Parts};
@@ -139,7 +139,11 @@ impl Stage {
             queue: Arc::clone(&queue),
             clock: Arc::new(SystemClock),
             worker: WorkerSettings::default(),
-            scheduler: SchedulerSettings::default(),
+            // Whatever is enqueued is hinted at.
+            scheduler: SchedulerSettings {
+                resend_after: Duration::from_secs(3_600),
+                ..SchedulerSettings::default()
+            },
             rescue: RescuePolicy::default(),
             changes_retention: Duration::from_secs(3_600),
             sources: vec![source],
@@ -208,8 +212,9 @@ impl Stage {
             trigger: Trigger::Webhook,
             trace: None,
         };
-        self.store.enqueue(&[job], now).await.unwrap();
-        self.queue.wake().await;
+        let jobs = [job];
+        let enqueued = self.store.enqueue(&jobs, now).await.unwrap();
+        announce(&*self.queue, &jobs, &enqueued, None, now).await;
     }
 
     pub(crate) fn set(&self, id: &str, value: Option<u32>) {

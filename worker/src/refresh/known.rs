@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use tideline_core::rules::{canonical_json, fingerprint};
 use tideline_core::words::{ChildPartition, NewJob, REFRESH_KIND, RefreshRequest, RefreshTarget, Trigger};
+use tideline_queue::announce;
 
 use super::{Ready, RefreshHandler};
 use crate::handler::{Attempt, HandlerError, Outcome};
@@ -102,10 +103,8 @@ impl RefreshHandler {
         jobs.sort_by(|a, b| a.key.cmp(&b.key));
         jobs.dedup_by(|a, b| a.key == b.key);
         for batch in jobs.chunks(MOST as usize) {
-            self.store.enqueue(batch, now).await?;
-        }
-        if !jobs.is_empty() {
-            self.queue.wake().await;
+            let enqueued = self.store.enqueue(batch, now).await?;
+            announce(&*self.queue, batch, &enqueued, attempt.job.trace.as_deref(), now).await;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tideline_core::rules::target_job;
 use tideline_core::words::{EntityRef, MICROCKS_KIND, TargetObject, TargetRequest};
+use tideline_queue::announce;
 use tideline_store::{OriginalEntity, Store, StoreError};
 
 use super::super::entity;
@@ -97,8 +98,7 @@ impl MicrocksHandler {
             return self.hold_back(target, pass, &events, &missing).await;
         }
         if !wrong.is_empty() {
-            self.enqueue(attempt, request, wrong).await?;
-            target.gate.queue.wake().await;
+            self.enqueue(attempt, (target, request), wrong).await?;
         }
         target.gate.confirm(&right).await?;
         target.gate.answered(pass).await;
@@ -134,7 +134,7 @@ impl MicrocksHandler {
     async fn enqueue(
         &self,
         attempt: &Attempt,
-        request: &TargetRequest,
+        (target, request): (&Target, &TargetRequest),
         references: Vec<EntityRef>,
     ) -> Result<(), HandlerError> {
         let (trigger, now) = (attempt.job.trigger, self.clock.now());
@@ -150,7 +150,8 @@ impl MicrocksHandler {
         };
         let jobs: Result<Vec<_>, _> = references.into_iter().map(job).collect();
         let jobs = jobs.map_err(|error| HandlerError::Permanent(format!("a job cannot be written: {error}")))?;
-        self.store.enqueue(&jobs, now).await?;
+        let enqueued = self.store.enqueue(&jobs, now).await?;
+        announce(&*target.gate.queue, &jobs, &enqueued, attempt.job.trace.as_deref(), now).await;
         Ok(())
     }
 }
