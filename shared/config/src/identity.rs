@@ -120,9 +120,13 @@ fn pagination_json(pagination: &Pagination) -> Value {
         } => json!(["page", parameter, first, optional(size), total_pages, total]),
         Pagination::Offset {
             parameter,
+            first,
             size: by,
             total,
             ..
-        } => json!(["offset", parameter, size(by), total]),
+        } => match first {
+            0 => json!(["offset", parameter, size(by), total]),
+            first => json!(["offset", parameter, size(by), total, first]),
+        },
     }
 }

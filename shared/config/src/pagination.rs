@@ -146,6 +146,12 @@ fn read_offset(section: &Section<'_>) -> Pagination {
     let parameter = section.optional_text("parameter", "offset", doc);
     let total = section.optional_jq("total", "none", TOTAL);
     let in_body = read_in(section);
+    let first = section.choice(
+        "first",
+        Some("0"),
+        &["0", "1"],
+        "Offset of the first item; SCIM's `startIndex` begins at 1.",
+    );
     let size = read_size(section, "Page size (required with offsets).");
     if size.is_none() && !section.is_describing() {
         section.fail(
@@ -156,6 +162,7 @@ fn read_offset(section: &Section<'_>) -> Pagination {
     Pagination::Offset {
         parameter: parameter.unwrap_or_else(|| "offset".to_owned()),
         in_body,
+        first: u64::from(first == Some("1")),
         size: size.unwrap_or(PageSize {
             parameter: String::new(),
             size: 1,

@@ -221,6 +221,7 @@ async fn a_full_last_page_of_numbered_pages_is_followed_by_one_more_request() {
             total: None,
         },
         Pagination::Offset {
+            first: 0,
             in_body: false,
             parameter: "offset".into(),
             size,

@@ -248,6 +248,7 @@ async fn offsets_end_at_an_empty_page_or_the_total() {
         })
         .await;
         let pagination = Pagination::Offset {
+            first: 0,
             in_body: false,
             parameter: "offset".into(),
             size: size(3).unwrap(),

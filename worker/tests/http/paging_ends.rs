@@ -29,6 +29,7 @@ fn by_page(size: u32, total: Option<&str>) -> Pagination {
 
 fn by_offset(size: u32, total: Option<&str>) -> Pagination {
     Pagination::Offset {
+        first: 0,
         parameter: "offset".into(),
         in_body: false,
         size: limit(size),
@@ -63,6 +64,29 @@ async fn failure(settings: HttpSettings) -> (usize, SourceError) {
         }
     }
     panic!("pages without end");
+}
+
+#[tokio::test]
+async fn offsets_that_begin_at_one_lose_no_item() {
+    for total in [0, 1, 19, 20, 21, 30] {
+        let api = Api::start(move |seen| {
+            let start = seen.number("startIndex").unwrap();
+            assert!(start > 0, "SCIM counts from 1");
+            answer(json!({"Resources": slice(start - 1, 10, total), "totalResults": total}))
+        })
+        .await;
+        let pagination = Pagination::Offset {
+            parameter: "startIndex".into(),
+            in_body: false,
+            first: 1,
+            size: limit(10),
+            total: Some(".totalResults".into()),
+        };
+        let mut settings = things(&api.url, pagination);
+        settings.resources[0].items = Some(".Resources".into());
+        assert_eq!(pass(&open(settings)).await.names.len(), total);
+        assert_eq!(api.count(), total.div_ceil(10).max(1), "{total}");
+    }
 }
 
 #[tokio::test]
@@ -186,6 +210,7 @@ async fn prefect() -> Api {
 
 fn prefect_settings(api: &Api, in_body: bool) -> HttpSettings {
     let pagination = Pagination::Offset {
+        first: 0,
         parameter: "offset".into(),
         in_body,
         size: limit(200),

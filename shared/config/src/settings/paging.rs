@@ -70,6 +70,8 @@ pub enum Pagination {
         parameter: String,
         /// It goes into the body.
         in_body: bool,
+        /// Offset of the first item: 0, or 1.
+        first: u64,
         /// Page size: needed.
         size: PageSize,
         /// jq expression for the number of items.

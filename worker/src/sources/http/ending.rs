@@ -13,7 +13,7 @@ use crate::source::ErrorClass;
 
 /// What the configuration says of the pages.
 pub(super) struct Counting<'a> {
-    /// Number of the first page; for offsets 0.
+    /// Number of the first page, or offset of the first item.
     pub(super) first: u64,
     /// Pages are told by the offset of their first item, not by their number.
     pub(super) by_offset: bool,
@@ -86,7 +86,11 @@ impl Position {
         };
         let key = if counting.by_offset { "offset" } else { "page" };
         let at = cursor.as_u64().or_else(|| cursor.get(key)?.as_u64())?;
-        let before = if counting.by_offset { at } else { 0 };
+        let before = if counting.by_offset {
+            at.saturating_sub(counting.first)
+        } else {
+            0
+        };
         Some(Self {
             at,
             seen: cursor.get("seen").and_then(Value::as_u64).unwrap_or(before),
@@ -195,7 +199,11 @@ impl Counting<'_> {
         let is_more = |total: &u64| came.count.is_some() && *total > seen;
         Step::Next(Position {
             at,
-            seen: if self.by_offset { at } else { seen },
+            seen: if self.by_offset {
+                at.saturating_sub(self.first)
+            } else {
+                seen
+            },
             digest: came.digest.clone(),
             total: came.total.filter(is_more).or(here.total).filter(is_more),
             pages: came.total_pages.filter(|pages| *pages > 0).or(here.pages),

@@ -157,7 +157,7 @@ impl Plan {
     fn counting(&self) -> Option<Counting<'_>> {
         let (first, by_offset) = match &self.pagination {
             Pagination::Page { first, .. } => (*first, false),
-            Pagination::Offset { .. } => (0, true),
+            Pagination::Offset { first, .. } => (*first, true),
             _ => return None,
         };
         Some(Counting {
