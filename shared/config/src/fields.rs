@@ -486,8 +486,12 @@ fn duration_within(text: &str, range: &RangeInclusive<Duration>, allowed: &str) 
 }
 
 fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| "must be a URL that starts with http:// or https://".to_owned())
+    const WRONG: &str = "must be a URL that starts with http:// or https://";
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        Err(error) if text.starts_with("http://") || text.starts_with("https://") => {
+            Err(format!("is not a valid URL: {error}"))
+        }
+        _ => Err(WRONG.to_owned()),
+    }
 }

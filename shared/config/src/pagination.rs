@@ -35,8 +35,8 @@ pub(super) fn read_pagination(section: &Section<'_>) -> Paging {
         section.variant(chosen, "offset", read_offset),
     ];
     let pagination = read.into_iter().flatten().next().unwrap_or(Pagination::None);
-    let doc = "Additional conditions that end the list. An empty page, a reached total, or a missing next cursor or \
-               URL always ends it.";
+    let doc = "Additional conditions that end the list. A reached total, a missing next cursor or URL, and (with `page` and \
+               `offset`) an empty page always end it.";
     let end = section.section("end", doc, |end| read_end(end, &pagination));
     let doc = "Items never move between pages during a cycle: keyset cursors, or a list that only grows at its end. A \
                missing entity is then deleted after one complete cycle (see `removals.confirm_cycles`).";
@@ -111,7 +111,7 @@ fn read_cursor(section: &Section<'_>) -> Pagination {
     Pagination::Cursor {
         next: section.required_jq(
             "next",
-            "Where the next cursor is. If it is absent, null or \"\", the list ends.",
+            "Where the next cursor is, of at most 8,192 bytes. If it is absent, null or \"\", the list ends.",
         ),
         parameter: section.required_text(
             "parameter",

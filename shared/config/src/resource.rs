@@ -190,7 +190,8 @@ fn read_download(resource: &Section<'_>, pagination: &Pagination, has_item: bool
 
 fn read_absent(resource: &Section<'_>, is_child: bool) -> Vec<u16> {
     let doc = "Statuses that mean there is nothing to read, such as the issues of a repository with issues disabled. \
-               The partition is then complete and empty; the sweep treats its entities as usual.";
+               The partition is then complete and empty; the sweep treats its entities as usual. A 204 \
+               always means that.";
     let default = "[404, 410] with a parent; else none";
     let given = resource.statuses("absent", default, doc);
     given.unwrap_or_else(|| if is_child { vec![404, 410] } else { Vec::new() })

@@ -368,6 +368,8 @@ fn the_identity_changes_with_the_data_and_not_with_secrets_or_timing() {
     assert_eq!(first, identity(&base.replace("one", "two").replace("5m", "6m")));
     assert_ne!(first, identity(&base.replace("a.example", "b.example")));
     assert_ne!(first, identity(&base.replace("/r", "/s")));
+    let tenants = ["red", "blue"].map(|tenant| identity(&format!("{base}  headers: {{ X-Tenant: {tenant} }}\n")));
+    assert_ne!(tenants[0], tenants[1], "a header may choose what is shown");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use tideline_core::full_text;
 use tideline_core::rules::{Volatile, canonical_entity, key_hash, made_fingerprint, page_fingerprint, written_ref};
 use tideline_core::words::{Entity, KeyHash, MalformedItem, PageMemory, PageWrite, Timestamp};
 
@@ -130,7 +131,7 @@ pub fn sort_out(items: Vec<Item>, volatile: &Volatile) -> Sorted {
                 let sample = body.chars().take(SAMPLE / 4).collect();
                 malformed.push(MalformedItem {
                     reference: Some(reference),
-                    error: error.to_string(),
+                    error: full_text(&error),
                     sample,
                 });
                 continue;

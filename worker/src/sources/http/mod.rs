@@ -33,6 +33,7 @@ mod partition;
 mod plan;
 mod reading;
 mod records;
+mod surrogates;
 mod template;
 #[cfg(test)]
 mod testing;

@@ -23,6 +23,7 @@ use super::lookup::Looked;
 use super::partition::Place;
 use super::plan::{ItemsAt, Plan, Pull, Shape};
 use super::records::count_records;
+use super::surrogates;
 use super::template::scalar_text;
 use super::view::{Pulled, View};
 use crate::source::Item;
@@ -116,6 +117,7 @@ impl Reader<'_> {
             None => ReadError::Cut("the answer ends within a character".to_owned()),
             Some(_) => ReadError::Wrong("the answer is not UTF-8".to_owned()),
         })?;
+        let text = &*surrogates::replaced(text);
         if self.form == Form::Lines {
             return self.read_lines(text).await;
         }
