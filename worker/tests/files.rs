@@ -41,6 +41,7 @@ fn memory(page: &Page) -> PageMemory {
         page: 0,
         fingerprint: Fingerprint::default(),
         entities: 0,
+        kept: 0,
         unidentified: 0,
         lost: vec![],
         next: page.next.as_ref().map(Value::to_string),

@@ -57,6 +57,7 @@ pub(crate) fn page_write(
         page: number,
         fingerprint: made_fingerprint(page_fingerprint(&entities, &kept, &malformed), &makers),
         entities: u32::try_from(entities.len() + kept.len()).unwrap_or(u32::MAX),
+        kept: u32::try_from(kept.len()).unwrap_or(u32::MAX),
         unidentified: u32::try_from(unidentified).unwrap_or(u32::MAX),
         next: next.map(|cursor| cursor.to_string()),
         children,

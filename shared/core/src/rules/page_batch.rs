@@ -34,7 +34,7 @@ impl PageBatch {
             ..self.progress
         };
         progress.pages += self.pages.len() as u64;
-        let mut marked = 0;
+        let (mut marked, mut kept) = (0, 0);
         for (number, page) in (self.progress.next_page.saturating_add(1)..).zip(&self.pages) {
             let memory = page.memory();
             if let Some(next) = &memory.next {
@@ -45,15 +45,16 @@ impl PageBatch {
             match page {
                 PageWrite::Touched { .. } => {
                     progress.pages_unchanged += 1;
-                    progress.malformed += u64::from(memory.unidentified);
+                    progress.malformed += u64::from(memory.unidentified) + u64::from(memory.named_malformed());
                 }
                 PageWrite::Written { malformed, .. } => progress.malformed += malformed.len() as u64,
             }
+            kept += u64::from(memory.named_malformed());
         }
         progress.entities += marked;
         progress.added += added;
         progress.modified += modified;
-        progress.unchanged += marked.saturating_sub(added + modified);
+        progress.unchanged += marked.saturating_sub(kept + added + modified);
         progress
     }
 

@@ -33,6 +33,8 @@ pub struct PageMemory {
     pub fingerprint: Fingerprint,
     /// How many entities are marked by it.
     pub entities: u32,
+    /// Of these, how many are not written from it: malformed items that have a name, and what another place wins (`lost`).
+    pub kept: u32,
     /// Items on it that were malformed and could not be named.
     pub unidentified: u32,
     /// JSON text of the cursor that followed it; none: it was the last one.
@@ -49,6 +51,13 @@ pub struct PageMemory {
 }
 
 impl PageMemory {
+    /// Items on it that are malformed and have a name: the catalog keeps what it has of them.
+    #[must_use]
+    pub fn named_malformed(&self) -> u32 {
+        self.kept
+            .saturating_sub(u32::try_from(self.lost.len()).unwrap_or(u32::MAX))
+    }
+
     /// The memory of a page on which a delta wrote something since: it may not be called unchanged, so nothing equals it.
     #[must_use]
     pub fn without_content(self) -> Self {

@@ -235,6 +235,7 @@ pub fn written_with(
         page,
         fingerprint: page_fingerprint(&entities, &kept, &malformed),
         entities: u32::try_from(entities.len() + kept.len()).unwrap(),
+        kept: u32::try_from(kept.len()).unwrap(),
         unidentified: u32::try_from(malformed.iter().filter(|item| item.reference.is_none()).count()).unwrap(),
         next: None,
         lost: vec![],

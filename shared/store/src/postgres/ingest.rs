@@ -170,6 +170,7 @@ pub(super) fn page_memory(row: &PgRow) -> Result<PageMemory, StoreError> {
         page: small(row, "page")?,
         fingerprint: fingerprint(column(row, "fingerprint")?)?,
         entities: small(row, "entities")?,
+        kept: small(row, "kept")?,
         unidentified: small(row, "unidentified")?,
         next: column(row, "next")?,
         children,

@@ -72,6 +72,7 @@ fn memory(row: &SqliteRow) -> Result<PageMemory, sqlx::Error> {
         page: count(row, 0)?,
         fingerprint: fingerprint(row, 1)?,
         entities: count(row, 2)?,
+        kept: count(row, 14)?,
         unidentified: count(row, 3)?,
         next: row.try_get(4)?,
         children: json(row, 5)?,

@@ -131,7 +131,7 @@ async fn first_pages(store: &SqliteStore, partitions: &[JobId]) -> Result<HashMa
     let mut pages = HashMap::with_capacity(rows.len());
     for row in &rows {
         // Pages of one partition each: numbers do not tell them apart.
-        let partition = JobId(row.try_get(14)?);
+        let partition = JobId(row.try_get(15)?);
         let memories = memories(store, std::slice::from_ref(row)).await?;
         pages.extend(memories.into_iter().map(|memory| (partition, memory)));
     }

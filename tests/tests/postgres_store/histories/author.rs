@@ -335,6 +335,7 @@ impl Author {
             page,
             fingerprint: made_fingerprint(page_fingerprint(&entities, &kept, &malformed), &makers),
             entities: u32::try_from(entities.len() + kept.len()).unwrap(),
+            kept: u32::try_from(kept.len()).unwrap(),
             unidentified: u32::try_from(malformed.len() - kept.len()).unwrap(),
             next,
             children,

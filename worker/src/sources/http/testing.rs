@@ -92,6 +92,7 @@ pub(super) fn memory_of(page: &Page) -> PageMemory {
         page: 0,
         fingerprint: Fingerprint::default(),
         entities: u32::try_from(names_of(page).len()).unwrap(),
+        kept: 0,
         unidentified: 0,
         lost: Vec::new(),
         next: page.next.as_ref().map(Value::to_string),

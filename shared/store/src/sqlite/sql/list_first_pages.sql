@@ -8,6 +8,7 @@ SELECT p.page, p.fingerprint, p.entities, p.unidentified, p.next, p.children, p.
     ),
     p.source_id,
     p.lost,
+    p.kept,
     p.partition_id
 FROM json_each(?1) AS n
 CROSS JOIN pages AS p ON p.partition_id = n.value AND p.page = 0

@@ -8,7 +8,8 @@ SELECT p.page, p.fingerprint, p.entities, p.unidentified, p.next, p.children, p.
           AND EXISTS (SELECT 1 FROM deltas AS d WHERE d.source_id = p.source_id)
     ),
     p.source_id,
-    p.lost
+    p.lost,
+    p.kept
 FROM pages AS p
 WHERE p.partition_id = ?1 AND p.page >= ?2 AND p.page < ?3
 ORDER BY p.page
