@@ -71,7 +71,8 @@ pub(crate) async fn run(out: &mut Out, args: InitArgs) -> anyhow::Result<Code> {
 fn check(text: &str, file: &Path) -> anyhow::Result<()> {
     let refused = |why: String| {
         let why = format!(
-            "no configuration can be made of this URL; leave out what is unusual in it, or write it yourself: {why}"
+            "the configuration for this URL would not be valid, so nothing was written: {why}. Simplify the URL, or write the \
+             file yourself"
         );
         Failure::new(Code::Failed, why)
     };
@@ -174,7 +175,8 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<Response> {
     if let Some(why) = unreadable(&host, content_type.unwrap_or_default(), &body) {
         return Err(failed(why).into());
     }
-    let body = serde_json::from_slice(&body).map_err(|error| failed(format!("the response is not JSON: {error}")))?;
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
+    let body = serde_json::from_slice(body).map_err(|error| failed(format!("the response is not JSON: {error}")))?;
     Ok(Response { headers, body })
 }
 

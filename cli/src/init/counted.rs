@@ -1,7 +1,7 @@
 //! Page numbers and offsets.
 
-use serde_json::Value;
-
+use super::more::is_given;
+use super::paging::has_relation;
 use super::query::size_beside;
 use super::{Paging, Sample, Scope};
 
@@ -178,7 +178,7 @@ fn number_in(scope: &Scope<'_>) -> Option<(&'static str, u64)> {
 /// Whether the first page has the number 0, as in Spring, which also says whether a page is the first.
 pub(super) fn is_from_zero(sample: &Sample<'_>, asked: Option<u64>) -> bool {
     let said = sample.scopes.iter().find_map(number_in);
-    let first = sample.body["first"].as_bool().or_else(|| is_first(sample.body));
+    let first = sample.body["first"].as_bool().or_else(|| is_first(sample));
     match (asked, said) {
         (Some(0), _) | (None, Some((_, 0))) => true,
         (Some(1), _) => first == Some(false),
@@ -187,8 +187,15 @@ pub(super) fn is_from_zero(sample: &Sample<'_>, asked: Option<u64>) -> bool {
     }
 }
 
-/// HAL links to the previous page if there is one.
-fn is_first(body: &Value) -> Option<bool> {
-    let links = body["_links"].as_object()?;
-    Some(!links.contains_key("prev"))
+/// Whether there is no link to a previous page where there would be one.
+fn is_first(sample: &Sample<'_>) -> Option<bool> {
+    let given = |scope: &Scope<'_>| {
+        ["prev", "previous"]
+            .iter()
+            .any(|name| scope.get(name).is_some_and(is_given))
+    };
+    if has_relation(sample, &["prev", "previous"]) || sample.scopes.iter().any(given) {
+        return Some(false);
+    }
+    sample.body["_links"].is_object().then_some(true)
 }

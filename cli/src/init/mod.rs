@@ -163,8 +163,8 @@ impl Guess {
 /// Guesses from the response of a URL. None: there is no list of objects in it.
 pub(crate) fn guess(url: &Url, response: &Response) -> Option<Guess> {
     let Response { headers, body } = response;
-    let segments = url.path_segments().into_iter().flatten();
-    let resource = segments.filter(|segment| !segment.is_empty()).next_back();
+    let mut segments = url.path_segments().into_iter().flatten();
+    let resource = segments.rfind(|segment| !segment.is_empty());
     let list = find_list(body, resource.unwrap_or_default())?;
     let sample = Sample {
         headers,
@@ -280,12 +280,14 @@ fn scopes<'r>(body: &'r Value, wrapper: Option<&str>) -> Vec<Scope<'r>> {
         }
         tops
     };
-    let found = ENVELOPES.iter().flat_map(|envelope| within(envelope));
-    let scopes = found.filter_map(|(prefix, value)| {
-        let members = value.as_object()?;
-        Some(Scope { prefix, members })
-    });
-    scopes.collect()
+    let mut scopes: Vec<Scope<'_>> = Vec::new();
+    for (prefix, value) in ENVELOPES.iter().flat_map(|envelope| within(envelope)) {
+        let is_known = scopes.iter().any(|scope| scope.prefix == prefix);
+        if let Some(members) = value.as_object().filter(|_| !is_known) {
+            scopes.push(Scope { prefix, members });
+        }
+    }
+    scopes
 }
 
 /// A member as jq names it.

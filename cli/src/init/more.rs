@@ -136,7 +136,7 @@ fn is_next(name: &str) -> bool {
     })
 }
 
-fn is_given(value: &Value) -> bool {
+pub(super) fn is_given(value: &Value) -> bool {
     match value {
         Value::String(text) => !text.is_empty(),
         Value::Number(_) => true,

@@ -82,7 +82,7 @@ fn link_header(sample: &Sample<'_>) -> Option<Paging> {
     has_relation(sample, &["next"]).then_some(Paging::LinkHeader)
 }
 
-fn has_relation(sample: &Sample<'_>, relations: &[&str]) -> bool {
+pub(super) fn has_relation(sample: &Sample<'_>, relations: &[&str]) -> bool {
     let values = sample.headers.get_all(LINK).into_iter();
     let texts: Vec<String> = values
         .filter_map(|value| Some(value.to_str().ok()?.to_ascii_lowercase()))
@@ -204,10 +204,11 @@ fn known_cursor(next: &str, parameter: &str) -> Paging {
 fn next_number(sample: &Sample<'_>) -> Option<Paging> {
     let numbers = |scope: &Scope<'_>| {
         let name = NEXT_NUMBERS.into_iter().find(|name| scope.number(name).is_some())?;
-        let given = sample.query.page();
+        let page = sample.query.page().map(|(name, _)| name);
+        let given = page.or_else(|| sample.query.offset());
         Some(Paging::Cursor {
             next: scope.path(name),
-            parameter: given.map_or("page", |(name, _)| name).to_owned(),
+            parameter: given.unwrap_or("page").to_owned(),
             guessed: given.is_none(),
         })
     };

@@ -68,8 +68,10 @@ const OFFSETS: [(&str, &str); 12] = [
     ("sysparm_offset", "sysparm_limit"),
 ];
 
-/// Offsets that may as well be a date or a place: only beside a page size.
+/// Offsets that may as well be a time: only beside a page size, and not as large as a Unix time.
 const AMBIGUOUS: [&str; 2] = ["start", "from"];
+/// An offset that is larger is none.
+const MAX_AMBIGUOUS: u64 = 10_000_000;
 
 /// Parameters that hold a cursor.
 const CURSORS: [&str; 22] = [
@@ -130,11 +132,15 @@ impl Query {
         let number = value.parse::<u64>().ok();
         match number {
             Some(_) if PAGES.contains(&name) => Role::Page,
-            Some(_) if is_offset(name) && (!AMBIGUOUS.contains(&name) || self.size().is_some()) => Role::Offset,
+            Some(number) if is_offset(name) && self.is_sure(name, number) => Role::Offset,
             Some(1..=10_000) if SIZES.contains(&name) => Role::Size,
             _ if CURSORS.contains(&name) && !is_date(value) => Role::Cursor,
             _ => Role::List,
         }
+    }
+
+    fn is_sure(&self, offset: &str, number: u64) -> bool {
+        !AMBIGUOUS.contains(&offset) || (self.size().is_some() && number <= MAX_AMBIGUOUS)
     }
 
     fn with(&self, role: Role) -> Option<(&str, &str)> {

@@ -12,7 +12,7 @@ type Case = (
     &'static str,
 );
 
-fn assert_paged(cases: impl IntoIterator<Item = Case>) {
+fn assert_paged<const N: usize>(cases: [Case; N]) {
     for (url, headers, body, pagination) in cases {
         let (guess, text) = written(&format!("https://api.example.com/{url}"), headers, body.clone());
         assert_eq!(line(&text, "pagination"), pagination, "{url} {headers:?} {body}");
@@ -21,7 +21,7 @@ fn assert_paged(cases: impl IntoIterator<Item = Case>) {
 }
 
 #[test]
-fn urls_and_cursors_are_found_where_apis_keep_them() {
+fn urls_of_next_pages_are_found_where_apis_keep_them() {
     assert_paged([
         (
             "x",
@@ -62,6 +62,12 @@ fn urls_and_cursors_are_found_where_apis_keep_them() {
             json!({"data": items(1), "links": {"next": {"href": "?page=2"}}}),
             r#"{ type: next_url, next: ".links.next.href" }"#,
         ),
+    ]);
+}
+
+#[test]
+fn cursors_are_found_where_apis_keep_them() {
+    assert_paged([
         (
             "x",
             &[],
@@ -92,6 +98,12 @@ fn urls_and_cursors_are_found_where_apis_keep_them() {
             json!({"data": items(1), "pageInfo": {"hasNextPage": true, "endCursor": "a"}}),
             r#"{ type: cursor, next: ".pageInfo | select(.hasNextPage) | .endCursor", parameter: "after" }"#,
         ),
+    ]);
+}
+
+#[test]
+fn cursors_are_found_in_headers() {
+    assert_paged([
         (
             "x",
             &[("x-next-page", "2")],
@@ -120,8 +132,7 @@ fn urls_and_cursors_are_found_where_apis_keep_them() {
 }
 
 #[test]
-fn well_known_apis_are_recognized() {
-    let airtable = json!([{"id": "rec1", "createdTime": "2024-01-01", "fields": {}}]);
+fn well_known_trackers_are_recognized() {
     assert_paged([
         // Jira
         (
@@ -155,6 +166,12 @@ fn well_known_apis_are_recognized() {
             json!({"values": items(5), "size": 5, "limit": 5, "isLastPage": false, "start": 0, "nextPageStart": 5}),
             r#"{ type: cursor, next: ".nextPageStart", parameter: "start" }"#,
         ),
+    ]);
+}
+
+#[test]
+fn well_known_cursors_are_recognized() {
+    assert_paged([
         // Stripe, OpenAI, Notion
         (
             "charges?limit=10",
@@ -207,6 +224,13 @@ fn well_known_apis_are_recognized() {
             json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "startIndex": 1, "itemsPerPage": 5, "totalResults": 35, "Resources": items(5)}),
             r#"{ type: cursor, next: "select(.startIndex + .itemsPerPage <= .totalResults) | .startIndex + .itemsPerPage", parameter: "startIndex", size: { parameter: "count", value: 5 } }"#,
         ),
+    ]);
+}
+
+#[test]
+fn other_well_known_apis_are_recognized() {
+    let airtable = json!([{"id": "rec1", "createdTime": "2024-01-01", "fields": {}}]);
+    assert_paged([
         // HubSpot
         (
             "contacts",

@@ -34,7 +34,14 @@ fn parameters_stay_unless_they_are_positions_that_the_pagination_sets() {
             next("?page=4&state=open"),
             r#"{ "state": "open" }"#,
         ),
+        (
+            "?page=1",
+            json!({"data": items(5), "next": "/things?page=2", "previous": "/things?page=0"}),
+            "",
+        ),
+        ("?offset=0&x=y", json!({"data": items(5), "next": 5}), r#"{ "x": "y" }"#),
         ("?pg=3", next("?pg=4"), ""),
+        ("?start=1700000000&limit=5", cursor(), r#"{ "start": "1700000000" }"#),
         ("?sort=Name", next("?sort=name&page=2"), r#"{ "sort": "Name" }"#),
         ("?cursor=b", next("?cursor=c"), ""),
         ("?limit=0", items(5), r#"{ "limit": "0" }"#),
@@ -50,6 +57,13 @@ fn a_parameter_that_is_given_several_times_is_a_list() {
     let guess = guess(&url, &response(&[], items(1))).unwrap();
     let text = config("api", &url, None, &guess);
     assert_eq!(line(&text, "query"), r#"{ "status": ["a", "b"], "x": "1" }"#);
+}
+
+#[test]
+#[ignore = "query takes no lists yet"]
+fn a_list_of_values_can_be_read() {
+    let (_, text) = written("https://api.example.com/things?status=a&status=b", &[], items(1));
+    assert_eq!(line(&text, "query"), r#"{ "status": ["a", "b"] }"#);
 }
 
 #[test]
