@@ -355,35 +355,6 @@ fn a_resource_beside_one_that_is_refused_can_be_tried() {
 }
 
 #[test]
-fn init_says_that_a_web_page_or_an_error_came() {
-    let answers = vec![
-        ("/page", "<!doctype html><title>Welcome</title>"),
-        (
-            "/errors",
-            r#"{"errors": [{"message": "Bad credentials"}], "data": null}"#,
-        ),
-    ];
-    let home = home_with_answers(THINGS, answers);
-    let config = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
-    let base = config
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("base_url: "))
-        .unwrap();
-    let init = |path: &str| {
-        let said = home.run(&["init", &format!("{base}{path}"), "--output", "new.yaml"]);
-        said.with_code(4).err
-    };
-    let page = init("page");
-    assert!(page.contains("a web page") && page.contains("--token-env"), "{page}");
-    let errors = init("errors");
-    assert!(
-        errors.contains("the response is an error, not a list: Bad credentials"),
-        "{errors}"
-    );
-    assert!(!home.path("new.yaml").exists());
-}
-
-#[test]
 fn a_path_without_its_dot_is_a_mistake_with_a_hint() {
     let home = home_with_answers("      - { name: things, path: things, items: data }\n", vec![]);
     let check = home.run(&["check"]).with_code(2);

@@ -1,17 +1,18 @@
 //! `tideline init`: writes a first configuration from one answer of an API.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::context::environment;
 use crate::exit::{Code, Failure};
-use crate::init::{Guess, config, error_in, guess};
+use crate::init::{Guess, Paging, Response, config, error_in, guess, unreadable};
 use crate::output::{Out, Tone};
 
 /// How long the answer may take.
@@ -49,17 +50,41 @@ pub(crate) async fn run(out: &mut Out, args: InitArgs) -> anyhow::Result<Code> {
         None => ask(args.token_env)?,
     };
     let name = args.name.unwrap_or_else(|| source_name(&url));
-    let (body, link) = fetch(&url, token_env.as_deref()).await?;
-    let guess = guess(&body, link.as_deref()).ok_or_else(|| Failure::new(Code::Failed, no_list(&body)))?;
+    let response = fetch(&url, token_env.as_deref()).await?;
+    let guess = guess(&url, &response).ok_or_else(|| Failure::new(Code::Failed, no_list(&response.body)))?;
     let text = config(&name, &url, token_env.as_deref(), &guess);
-    tideline_config::parse(&text, &args.output, &environment)?;
+    check(&text, &args.output)?;
     std::fs::write(&args.output, text).with_context(|| format!("write {shown}"))?;
+    let warnings = guess.warnings();
     if out.is_json() {
-        out.document(&json!({"file": shown, "source": name, "items": guess.count}))?;
-    } else {
-        say(out, &shown, &name, &guess)?;
+        out.document(&json!({"file": shown, "source": name, "items": guess.count, "warnings": warnings}))?;
+        return Ok(Code::Done);
+    }
+    say(out, &shown, &name, &guess)?;
+    for warning in warnings {
+        Out::stderr().toned(Tone::Warn, format!("Warning: {warning}"))?;
     }
     Ok(Code::Done)
+}
+
+/// A file that `tideline check` would refuse is not written.
+fn check(text: &str, file: &Path) -> anyhow::Result<()> {
+    let refused = |why: String| {
+        let why = format!(
+            "the configuration for this URL would not be valid, so nothing was written: {why}. Simplify the URL, or write the \
+             file yourself"
+        );
+        Failure::new(Code::Failed, why)
+    };
+    let settings = tideline_config::parse(text, file, &environment).map_err(|errors| {
+        let errors = errors.0.iter().map(|error| format!("{} {}", error.path, error.message));
+        let errors: Vec<String> = errors.collect();
+        refused(errors.join("; "))
+    })?;
+    for source in &settings.sources {
+        tideline_worker::sources::open(source).map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Why nothing can be made of a response.
@@ -72,11 +97,14 @@ fn no_list(body: &Value) -> String {
 
 fn say(out: &mut Out, file: &str, name: &str, guess: &Guess) -> io::Result<()> {
     let list = guess.items.as_deref().unwrap_or("the response's list");
-    out.line(format!("Found {} items in {list}.", guess.count))?;
-    out.toned(Tone::Good, format!("Wrote {file}."))?;
-    out.line(format!(
-        "Look at the first page with `tideline try {name}`, then run `tideline plan {name}`."
-    ))
+    out.note(Tone::Plain, format!("Found {} items in {list}.", guess.count))?;
+    out.note(Tone::Good, format!("Wrote {file}."))?;
+    if guess.paging == Paging::Unknown && guess.more.is_empty() {
+        let text = "The response does not say how to get to a next page. If there is one, set pagination.";
+        out.note(Tone::Plain, text)?;
+    }
+    let next = format!("Look at the first page with `tideline try {name}`, then run `tideline plan {name}`.");
+    out.note(Tone::Plain, next)
 }
 
 /// Asks for what was not given.
@@ -102,8 +130,7 @@ fn question(text: &str) -> anyhow::Result<String> {
     Ok(answer.trim().to_owned())
 }
 
-/// The answer's body and its `Link` header.
-async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<(Value, Option<String>)> {
+async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<Response> {
     let failed = |why: String| Failure::new(Code::Failed, why);
     // Whoever installed one before chose well enough.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -132,11 +159,7 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<(Value, Opt
         };
         return Err(failed(format!("{host} answered {status}{hint}")).into());
     }
-    let link = response
-        .headers()
-        .get("link")
-        .and_then(|link| link.to_str().ok())
-        .map(str::to_owned);
+    let headers = response.headers().clone();
     let mut body = Vec::new();
     while let Some(chunk) = response
         .chunk()
@@ -148,15 +171,13 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<(Value, Opt
             return Err(failed("the response is larger than 32 MiB; request a smaller page".to_owned()).into());
         }
     }
-    if body.trim_ascii_start().starts_with(b"<") {
-        return Err(failed(format!(
-            "{host} returned a web page, not JSON; use the URL of the API, which may be on another host or path than the \
-             website, or pass a token (--token-env) if this is a login page"
-        ))
-        .into());
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if let Some(why) = unreadable(&host, content_type.unwrap_or_default(), &body) {
+        return Err(failed(why).into());
     }
-    let body = serde_json::from_slice(&body).map_err(|error| failed(format!("the response is not JSON: {error}")))?;
-    Ok((body, link))
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
+    let body = serde_json::from_slice(body).map_err(|error| failed(format!("the response is not JSON: {error}")))?;
+    Ok(Response { headers, body })
 }
 
 fn source_name(url: &Url) -> String {

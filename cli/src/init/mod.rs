@@ -1,74 +1,63 @@
-//! Guesses from one answer of an API how to read it. Pure; the command fetches the answer and writes the file.
+//! Guesses from one response of an API how to read it. Pure; the command fetches the response and writes the file.
+//!
+//! A guess that is wrong must show: a cursor that the API ignores is an error when it is read. What would lose items without a
+//! word is not guessed at: where nothing is sure, nothing is written but a warning.
 
+mod counted;
+mod format;
+mod kept;
+mod list;
+mod more;
+mod naming;
 mod page;
+mod paging;
+mod query;
+#[cfg(test)]
+mod tests;
 
+use reqwest::header::HeaderMap;
+use serde_json::{Map, Value};
+use tideline_worker::sources::http::next_link;
+use url::Url;
+
+pub(crate) use format::unreadable;
+pub(crate) use list::error_in;
 pub(crate) use page::config;
 
-use serde_json::Value;
-
-/// Members that hold the list of items, likelier ones first.
-const LISTS: [&str; 10] = [
-    "items", "data", "results", "value", "values", "records", "entries", "nodes", "objects", "elements",
-];
-
-/// Members that hold the URL of the next page.
-const NEXT_URLS: [&str; 6] = [
-    "next",
-    "next_url",
-    "nextUrl",
-    "nextLink",
-    "next_page_url",
-    "@odata.nextLink",
-];
-
-/// Members that hold the cursor of the next page, each with the query parameter that takes it.
-const CURSORS: [(&str, &str); 9] = [
-    ("next_cursor", "cursor"),
-    ("nextCursor", "cursor"),
-    ("next_page_token", "page_token"),
-    ("nextPageToken", "pageToken"),
-    ("continue", "continue"),
-    ("continuation", "continuation"),
-    ("continuation_token", "continuation_token"),
-    ("end_cursor", "after"),
-    ("cursor", "cursor"),
-];
+use list::{List, find_list};
+use naming::{Naming, naming};
+use query::Query;
 
 /// Objects in which APIs keep what is about paging.
-const ENVELOPES: [&str; 8] = [
+const ENVELOPES: [&str; 25] = [
     "",
     "links",
     "_links",
     "paging",
+    "paging.cursors",
     "pagination",
     "meta",
+    "meta.pagination",
+    "meta.page",
+    "meta.paging",
+    "_meta",
     "metadata",
+    "_metadata",
+    "page",
+    "pageInfo",
     "page_info",
+    "pageable",
+    "info",
+    "result_info",
+    "result_info.cursors",
+    "response_metadata",
+    "additional_data",
+    "additional_data.pagination",
+    "message",
+    "response",
 ];
 
-/// Members that count pages.
-const PAGE_COUNTS: [&str; 4] = ["total_pages", "totalPages", "last_page", "page_count"];
-
-/// Members that say that a request failed.
-const ERRORS: [&str; 2] = ["errors", "error"];
-
-/// Members of an error that say what is wrong.
-const MESSAGES: [&str; 4] = ["message", "detail", "description", "title"];
-
-/// Members that name an item, likelier ones first.
-const NAMES: [&str; 9] = [
-    "name",
-    "slug",
-    "key",
-    "identifier",
-    "id",
-    "uid",
-    "uuid",
-    "login",
-    "full_name",
-];
-
-/// What an answer looks like.
+/// What a response looks like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Guess {
     /// jq path of the list; none: the default of the `http` source finds it.
@@ -77,8 +66,16 @@ pub(crate) struct Guess {
     pub(crate) count: usize,
     /// How to get to the next page.
     pub(crate) paging: Paging,
-    /// jq path of an item's name; none: none was found.
-    pub(crate) name: Option<String>,
+    /// Query parameter of the page size, and the size, as given.
+    pub(crate) size: Option<(String, u32)>,
+    /// The other query parameters that every page is requested with.
+    pub(crate) query: Vec<(String, Vec<String>)>,
+    /// What says that there is more, if nothing says how to get it.
+    pub(crate) more: Vec<String>,
+    /// The path that next URLs leave out, as in Confluence.
+    pub(crate) context: Option<String>,
+    /// What an item is called.
+    pub(crate) naming: Naming,
     /// Items are Backstage-like objects already.
     pub(crate) as_is: bool,
 }
@@ -86,123 +83,211 @@ pub(crate) struct Guess {
 /// How to get to the next page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Paging {
-    /// Nothing in the answer says.
+    /// Nothing in the response says.
     #[default]
     Unknown,
     /// A `Link` header.
     LinkHeader,
-    /// A URL in the answer, at this jq path.
+    /// A URL in the response, at this jq path.
     NextUrl(String),
-    /// A cursor in the answer.
+    /// A URL in this header.
+    NextUrlHeader(&'static str),
+    /// A cursor in the response.
     Cursor {
-        /// jq path.
+        /// jq expression.
         next: String,
         /// Query parameter.
-        parameter: &'static str,
+        parameter: String,
+        /// Nothing but habit says that it is this parameter.
+        guessed: bool,
     },
-    /// Numbered pages, counted at this jq path.
-    Page(String),
+    /// A cursor in a header.
+    Header {
+        header: &'static str,
+        /// Query parameter.
+        parameter: String,
+    },
+    /// Numbered pages.
+    Page {
+        /// Query parameter.
+        parameter: String,
+        /// The first page has the number 0.
+        from_zero: bool,
+        /// jq path of the number of pages.
+        total_pages: Option<String>,
+        /// jq path of the number of items.
+        total: Option<String>,
+        /// Nothing but habit says that it is this parameter.
+        guessed: bool,
+    },
+    /// Offsets.
+    Offset {
+        /// Query parameter.
+        parameter: String,
+        /// Query parameter of the page size, and the size.
+        size: (String, u32),
+        /// jq path of the number of items.
+        total: Option<String>,
+        /// jq condition that a page is the last one.
+        last: Option<String>,
+    },
 }
 
-/// Guesses from an answer and its `Link` header. None: there is no list of objects in it.
-pub(crate) fn guess(body: &Value, link: Option<&str>) -> Option<Guess> {
-    let (items, list) = find_list(body)?;
-    let first = list.first();
-    let as_is = first.is_some_and(|item| item["kind"].is_string() && item["metadata"]["name"].is_string());
+/// A response.
+pub(crate) struct Response {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Guess {
+    /// What the person who runs it must know.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let more = (!self.more.is_empty()).then(|| {
+            format!(
+                "The response says that there is more ({}), but not how to get it: set pagination before you run this.",
+                self.more.join(", ")
+            )
+        });
+        let name = self
+            .naming
+            .name
+            .as_deref()
+            .filter(|_| self.naming.ambiguous && !self.as_is);
+        let name = name.map(|name| {
+            format!("Several items have the same {name}: set entity.name to what tells them apart before you run this.")
+        });
+        more.into_iter().chain(name).collect()
+    }
+}
+
+/// Guesses from the response of a URL. None: there is no list of objects in it.
+pub(crate) fn guess(url: &Url, response: &Response) -> Option<Guess> {
+    let Response { headers, body } = response;
+    let mut segments = url.path_segments().into_iter().flatten();
+    let resource = segments.rfind(|segment| !segment.is_empty());
+    let list = find_list(body, resource.unwrap_or_default())?;
+    let sample = Sample {
+        headers,
+        body,
+        query: Query::of(url),
+        scopes: scopes(body, list.wrapper),
+        list,
+    };
+    let paging = paging::paging(&sample);
+    let more = match paging {
+        Paging::Unknown => sample.signs_of_more(),
+        _ => Vec::new(),
+    };
+    let next = next_url(&sample, &paging);
+    let items = sample.list.items;
+    let is_entity = |item: &Value| item["kind"].is_string() && item["metadata"]["name"].is_string();
     Some(Guess {
-        items,
-        count: list.len(),
-        paging: paging(body, link),
-        name: first.and_then(name),
-        as_is,
+        items: Some(sample.list.path.clone()).filter(|path| path != "." && path != ".items"),
+        count: items.len(),
+        size: sample.query.size().filter(|_| paging != Paging::Unknown),
+        query: kept::kept(&sample, url, &paging, next.as_deref()),
+        context: next.as_ref().and_then(|next| context(url, body, next)),
+        naming: naming(items),
+        as_is: !items.is_empty() && items.iter().all(is_entity),
+        more,
+        paging,
     })
 }
 
-/// What an answer without a list says is wrong; none: it does not say that anything is.
-pub(crate) fn error_in(body: &Value) -> Option<String> {
-    let said = ERRORS.iter().filter_map(|name| body.get(name));
-    let error = said.into_iter().find(|error| match error {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(errors) => !errors.is_empty(),
-        _ => true,
-    })?;
-    let first = error.get(0).unwrap_or(error);
-    let text = MESSAGES.iter().find_map(|name| first.get(name)?.as_str());
-    let text = text
-        .or_else(|| first.as_str())
-        .map_or_else(|| first.to_string(), str::to_owned);
-    Some(text.chars().take(200).collect())
+/// The URL of the next page as it stands in the response.
+fn next_url(sample: &Sample<'_>, paging: &Paging) -> Option<String> {
+    match paging {
+        Paging::LinkHeader => next_link(sample.headers),
+        Paging::NextUrl(path) => {
+            let find = |scope: &Scope<'_>| {
+                let within = |(name, value): (&'_ str, &'_ Value)| {
+                    let here = scope.path(name);
+                    let rest = path.strip_prefix(&here)?;
+                    let target = if rest.is_empty() { value } else { value.get(&rest[1..])? };
+                    target.as_str().map(str::to_owned)
+                };
+                scope.members().find_map(within)
+            };
+            sample.scopes.iter().find_map(find)
+        }
+        _ => None,
+    }
 }
 
-fn find_list(body: &Value) -> Option<(Option<String>, &Vec<Value>)> {
-    if let Value::Array(list) = body {
-        return Some((None, list));
-    }
-    let members = body.as_object()?;
-    let lists = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_object));
-    let known = LISTS
-        .iter()
-        .copied()
-        .filter(|name| members.get(*name).is_some_and(lists));
-    let others = members
-        .iter()
-        .filter(|(name, value)| !ERRORS.contains(&name.as_str()) && lists(value))
-        .map(|(name, _)| name.as_str());
-    let name = known.chain(others).next()?;
-    let path = (name != "items").then(|| member(name));
-    Some((path, members.get(name)?.as_array()?))
+/// The path of `_links.base`, if next URLs begin below it.
+fn context(url: &Url, body: &Value, next: &str) -> Option<String> {
+    let base = Url::parse(body["_links"]["base"].as_str()?).ok()?;
+    let path = base.path().trim_end_matches('/');
+    let is_below = |text: &str| text.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    let leaves_out = next.starts_with('/') && !is_below(next);
+    (!path.is_empty() && leaves_out && is_below(url.path())).then(|| path.to_owned())
 }
 
-fn paging(body: &Value, link: Option<&str>) -> Paging {
-    if link.is_some_and(|link| link.contains("rel=\"next\"") || link.contains("rel=next")) {
-        return Paging::LinkHeader;
-    }
-    for envelope in ENVELOPES {
-        let (within, prefix) = if envelope.is_empty() {
-            (body, String::new())
-        } else {
-            (&body[envelope], member(envelope))
-        };
-        let Some(members) = within.as_object() else { continue };
-        for name in NEXT_URLS {
-            let path = format!("{prefix}{}", member(name));
-            match members.get(name) {
-                Some(Value::String(url)) if url.starts_with("http") || url.starts_with('/') => {
-                    return Paging::NextUrl(path);
-                }
-                Some(Value::Object(link)) if link.get("href").is_some_and(Value::is_string) => {
-                    return Paging::NextUrl(format!("{path}.href"));
-                }
-                _ => {}
-            }
-        }
-        for (name, parameter) in CURSORS {
-            if members
-                .get(name)
-                .is_some_and(|cursor| cursor.as_str().is_some_and(|text| !text.is_empty()))
-            {
-                let next = format!("{prefix}{}", member(name));
-                return Paging::Cursor { next, parameter };
-            }
-        }
-        for name in PAGE_COUNTS {
-            if members.get(name).is_some_and(Value::is_u64) {
-                return Paging::Page(format!("{prefix}{}", member(name)));
-            }
-        }
-    }
-    Paging::Unknown
+/// A response and the URL that it came from.
+struct Sample<'r> {
+    headers: &'r HeaderMap,
+    body: &'r Value,
+    query: Query,
+    list: List<'r>,
+    scopes: Vec<Scope<'r>>,
 }
 
-fn name(item: &Value) -> Option<String> {
-    if item["metadata"]["name"].is_string() {
-        return Some(".metadata.name".to_owned());
+impl Sample<'_> {
+    fn count(&self) -> u64 {
+        self.list.items.len() as u64
     }
-    let named = NAMES
-        .iter()
-        .find(|name| item[**name].is_string() || item[**name].is_number());
-    named.map(|name| member(name))
+}
+
+/// An object that may say something about paging.
+struct Scope<'r> {
+    prefix: String,
+    members: &'r Map<String, Value>,
+}
+
+impl<'r> Scope<'r> {
+    fn get(&self, name: &str) -> Option<&'r Value> {
+        self.members.get(name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.as_u64()
+    }
+
+    fn members(&self) -> impl Iterator<Item = (&'r str, &'r Value)> + use<'r> {
+        self.members.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}{}", self.prefix, member(name))
+    }
+}
+
+fn scopes<'r>(body: &'r Value, wrapper: Option<&str>) -> Vec<Scope<'r>> {
+    let root = (String::new(), body);
+    let wrapped = wrapper.and_then(|name| Some((member(name), body.get(name)?)));
+    let tops: Vec<(String, &Value)> = [root].into_iter().chain(wrapped).collect();
+    let within = |envelope: &str| {
+        let mut tops = tops.clone();
+        for name in envelope.split('.').filter(|name| !name.is_empty()) {
+            let deeper = tops
+                .iter()
+                .filter_map(|(prefix, value)| Some((format!("{prefix}{}", member(name)), value.get(name)?)));
+            tops = deeper.collect();
+        }
+        tops
+    };
+    let mut scopes: Vec<Scope<'_>> = Vec::new();
+    for (prefix, value) in ENVELOPES.iter().flat_map(|envelope| within(envelope)) {
+        let is_known = scopes.iter().any(|scope| scope.prefix == prefix);
+        if let Some(members) = value.as_object().filter(|_| !is_known) {
+            scopes.push(Scope { prefix, members });
+        }
+    }
+    scopes
 }
 
 /// A member as jq names it.
@@ -212,76 +297,5 @@ fn member(name: &str) -> String {
         format!(".{name}")
     } else {
         format!(".[{}]", Value::from(name))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn guessed(body: &Value) -> Guess {
-        guess(body, None).unwrap()
-    }
-
-    #[test]
-    fn an_array_with_a_link_header_is_paged_by_it() {
-        let link = "<https://api/x?page=2>; rel=\"next\", <https://api/x?page=9>; rel=\"last\"";
-        let guess = guess(&json!([{"id": 1, "name": "a"}]), Some(link)).unwrap();
-        assert_eq!((guess.items, guess.paging), (None, Paging::LinkHeader));
-        assert_eq!(guess.name.as_deref(), Some(".name"));
-    }
-
-    #[test]
-    fn a_next_url_a_cursor_and_a_count_of_pages_are_found_where_apis_keep_them() {
-        let item = json!([{"id": "x"}]);
-        for (body, paging) in [
-            (
-                json!({"results": item, "next": "https://api/x?page=2"}),
-                Paging::NextUrl(".next".into()),
-            ),
-            (
-                json!({"data": item, "_links": {"next": {"href": "/x?page=2"}}}),
-                Paging::NextUrl("._links.next.href".into()),
-            ),
-            (
-                json!({"items": item, "metadata": {"continue": "abc"}}),
-                Paging::Cursor {
-                    next: ".metadata.continue".into(),
-                    parameter: "continue",
-                },
-            ),
-            (
-                json!({"data": item, "meta": {"total_pages": 7}}),
-                Paging::Page(".meta.total_pages".into()),
-            ),
-            (json!({"data": item, "next": null}), Paging::Unknown),
-        ] {
-            assert_eq!(guessed(&body).paging, paging, "{body}");
-        }
-    }
-
-    #[test]
-    fn backstage_like_items_are_taken_as_they_are_and_an_answer_without_a_list_is_none() {
-        let entity = json!({"kind": "Component", "metadata": {"name": "web"}});
-        assert!(guessed(&json!({"things": [entity]})).as_is);
-        assert_eq!(guessed(&json!({"things": []})).items.as_deref(), Some(".things"));
-        assert_eq!(guess(&json!({"message": "hello"}), None), None);
-    }
-
-    #[test]
-    fn a_list_of_errors_is_not_the_list_of_items() {
-        let failed = json!({"errors": [{"message": "Bad credentials"}], "data": null});
-        assert_eq!(guess(&failed, None), None);
-        assert_eq!(error_in(&failed).as_deref(), Some("Bad credentials"));
-        assert_eq!(error_in(&json!({"error": "no"})).as_deref(), Some("no"));
-        assert_eq!(
-            error_in(&json!({"error": {"code": 7}})).as_deref(),
-            Some("{\"code\":7}")
-        );
-        assert_eq!(error_in(&json!({"errors": [], "error": null})), None);
-        let fine = json!({"errors": [], "things": [{"id": 1}]});
-        assert_eq!(guessed(&fine).items.as_deref(), Some(".things"));
     }
 }

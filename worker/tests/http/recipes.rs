@@ -135,6 +135,17 @@ async fn django_and_prefect_are_read_by_their_recipes() {
 }
 
 #[tokio::test]
+async fn scim_is_read_by_its_recipe() {
+    let found = read("scim", |seen| {
+        let start = seen.number("startIndex").unwrap_or(1);
+        assert_eq!(seen.number("count"), Some(10));
+        let found = slice(start - 1, "id");
+        answer(json!({"startIndex": start, "itemsPerPage": found.len(), "totalResults": THINGS, "Resources": found}))
+    });
+    assert_eq!(found.await, (expected(), 3));
+}
+
+#[tokio::test]
 async fn github_and_sentry_are_read_by_their_recipes() {
     let link = |mut response: Response, link: String| {
         response.headers_mut().insert("link", link.parse().unwrap());

@@ -45,6 +45,15 @@ pub(super) fn next(headers: &HeaderMap) -> NextLink {
     if readable { NextLink::None } else { NextLink::Unreadable }
 }
 
+/// The URL of the next page that the header names.
+#[must_use]
+pub fn next_link(headers: &HeaderMap) -> Option<String> {
+    match next(headers) {
+        NextLink::Target(target) => Some(target),
+        NextLink::None | NextLink::NoHeader | NextLink::Unreadable => None,
+    }
+}
+
 fn is_next(parameters: &str) -> bool {
     let mut next = false;
     for parameter in split_outside_quotes(parameters, ';') {

@@ -58,6 +58,7 @@ use tideline_core::words::{ChildPartition, Fingerprint, KeyHash, PageMemory, Val
 use tideline_expression::Evaluator;
 
 pub use self::exchange::{Exchange, Observer};
+pub use self::link::next_link;
 pub(crate) use self::partition::is_same_value;
 
 use self::bodies::NoPage;
