@@ -236,9 +236,10 @@ impl FollowTargets {
                 Wish::Make(print) => Some(print),
                 Wish::Remove | Wish::Nothing => None,
             };
+            // A removal is news as long as the target knows the entity: an earlier one may have left it as another source has it.
             let is_news = match known.get(&reference) {
                 None => print.is_some(),
-                Some(before) => *before != print,
+                Some(before) => print.is_none() || *before != print,
             };
             if is_news {
                 requests.push(self.request(target, reference.clone(), cause, Trigger::Schedule));
