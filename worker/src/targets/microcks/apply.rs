@@ -282,7 +282,11 @@ impl Turn<'_> {
             if !which(artifact.kind) || detail.artifacts.get(&artifact.file_name) == Some(&artifact.hash) {
                 continue;
             }
-            let said = self.microcks.upload(artifact, index == 0).await?;
+            let said = self.microcks.upload(artifact, index == 0).await;
+            let said = said.map_err(|error| match error {
+                MicrocksError::Refused(why) => MicrocksError::Refused(format!("{}: {why}", artifact.path)),
+                other => other,
+            })?;
             if index == 0 && said.as_deref().is_none_or(|said| said != mock.object()) {
                 return Err(ApplyError::Permanent(match said {
                     None => format!("Microcks found nothing in {}", artifact.file_name),

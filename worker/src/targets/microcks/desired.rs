@@ -86,6 +86,8 @@ impl Mock {
 /// An artifact as it is uploaded.
 #[derive(Debug)]
 pub(super) struct Artifact {
+    /// As its author named it.
+    pub(super) path: String,
     pub(super) file_name: String,
     pub(super) kind: ArtifactKind,
     pub(super) text: String,
@@ -229,8 +231,8 @@ impl<'r> Reader<'r> {
         if matches!(place, DocumentPlace::File(_)) {
             return Ok(None);
         }
-        if let (ConfigReference::Relative(_), Some(base)) = (reference, base)
-            && (self.documents.read(self.entity.source, base, FILE_LIMIT).await?).is_some()
+        if let (ConfigReference::Relative(path), Some(base)) = (reference, base)
+            && self.is_beside(base, path).await?
         {
             return Ok(None);
         }
@@ -277,10 +279,14 @@ impl<'r> Reader<'r> {
 
     async fn mock(&self, place: &DocumentPlace, spec: &MockSpec) -> Result<Mock, DocumentError> {
         let (main_name, main_text) = self.main(place, spec).await?;
+        let mut files = BTreeSet::from_iter(self.main_file(place, spec));
         let mut texts = vec![(main_name, main_text)];
         for artifact in &spec.artifacts {
             let text = self.text(place, &artifact.path).await?;
-            texts.push((artifact.path.clone(), Cow::Owned(text)));
+            // A file that is listed again, however its path is written, is uploaded once.
+            if same_file(place, &artifact.path).is_none_or(|file| files.insert(file)) {
+                texts.push((artifact.path.clone(), Cow::Owned(text)));
+            }
         }
         let paths: Vec<&str> = texts.iter().map(|(path, _)| path.as_str()).collect();
         let names = file_names(&paths);
@@ -343,6 +349,7 @@ impl<'r> Reader<'r> {
             )));
         }
         Ok(Artifact {
+            path: path.to_owned(),
             file_name,
             kind,
             hash: hex::encode(Sha256::digest(text.as_bytes())),
@@ -362,8 +369,20 @@ impl<'r> Reader<'r> {
                 let text = self.elsewhere(reference).await?.clone();
                 Ok((reference.to_owned(), Cow::Owned(text)))
             }
-            _ => Err(wrong("has no openapi.path, and the entity has no spec.definition")),
+            (Value::Null, _) => Err(wrong("has no openapi.path, and the entity has no spec.definition")),
+            _ => Err(wrong(
+                "spec.definition must be a text, or name a file as in { $text: ./openapi.yaml }; or set openapi.path of the mock",
+            )),
         }
+    }
+
+    /// The file of the main artifact; none: the definition is in the entity.
+    fn main_file(&self, place: &DocumentPlace, spec: &MockSpec) -> Option<String> {
+        if let Some(path) = &spec.main {
+            return same_file(place, path);
+        }
+        let (_, reference) = placeholder(&self.entity.body["spec"]["definition"])?;
+        same_file(&self.location()?, reference)
     }
 
     /// What is in the file that the entity's definition names.
@@ -396,9 +415,55 @@ impl<'r> Reader<'r> {
             key: "max_artifact_bytes",
         };
         let bytes = self.documents.read(self.entity.source, &place, limit).await?;
-        let bytes = bytes.ok_or_else(|| wrong(format!("{} is not there", shown(&place))))?;
+        let Some(bytes) = bytes else {
+            let is_gone = match &place {
+                DocumentPlace::File(_) => true,
+                DocumentPlace::Url(_) => self.is_beside(base, reference).await?,
+            };
+            return Err(if is_gone {
+                wrong(format!("{} is not there", shown(&place)))
+            } else {
+                unshown(&place)
+            });
+        };
         String::from_utf8(bytes).map_err(|_| wrong(format!("{} is not UTF-8", shown(&place))))
     }
+
+    /// Whether the document that names a file beside it can be read now. Then the file is not hidden from whoever reads.
+    async fn is_beside(&self, base: &DocumentPlace, reference: &str) -> Result<bool, DocumentError> {
+        let is_relative = !reference.starts_with("http://") && !reference.starts_with("https://");
+        Ok(is_relative
+            && self
+                .documents
+                .read(self.entity.source, base, FILE_LIMIT)
+                .await?
+                .is_some())
+    }
+}
+
+/// Over HTTP, 404 may be a lost right.
+fn unshown(place: &DocumentPlace) -> DocumentError {
+    DocumentError::Unreadable {
+        message: format!("{} is not there, or not shown", shown(place)),
+        transient: false,
+        retry_after: None,
+    }
+}
+
+/// The file that a path names, the same for every way to write it.
+fn same_file(base: &DocumentPlace, reference: &str) -> Option<String> {
+    let parts = |text: &str| -> String {
+        let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let reference = match reference.contains("://") {
+        true => reference.to_owned(),
+        false => parts(reference),
+    };
+    Some(match resolve(base, &reference).ok()? {
+        DocumentPlace::File(path) => parts(&path),
+        DocumentPlace::Url(url) => url.to_string(),
+    })
 }
 
 /// A file that holds one document.

@@ -124,11 +124,20 @@ fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Result<T, Wro
 }
 
 fn read_mock(mock: &Value) -> Result<MockSpec, Wrong> {
-    let Some(mock_id) = mock["mockId"].as_str() else {
-        return wrong(
-            ".mockId",
-            "is missing; give the mock a short name that is unique in this file",
-        );
+    let mock_id = match &mock["mockId"] {
+        Value::String(id) => id.as_str(),
+        Value::Null => {
+            return wrong(
+                ".mockId",
+                "is missing; give the mock a short name that is unique in this file",
+            );
+        }
+        other => {
+            return wrong(
+                ".mockId",
+                format!("must be a text; write it in quotes: \"{}\"", scalar(other)),
+            );
+        }
     };
     let length = mock_id.chars().count();
     if length == 0 || length > MAX_ID || mock_id.chars().any(|c| c.is_control() || c == '/') {
@@ -168,6 +177,14 @@ fn read_mock(mock: &Value) -> Result<MockSpec, Wrong> {
         main,
         artifacts,
     })
+}
+
+/// A value as it may stand in quotes.
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => "…".to_owned(),
+    }
 }
 
 fn read_artifact(artifact: &Value, index: usize) -> Result<ArtifactSpec, Wrong> {
