@@ -190,8 +190,14 @@ impl Stage {
 
     /// Ends the roles, for a configuration without these lines.
     pub(crate) async fn restart_without(&mut self, target: &str) {
+        self.restart_changed(target, "").await;
+    }
+
+    /// Ends the roles, for a configuration with these lines in place of those.
+    pub(crate) async fn restart_changed(&mut self, before: &str, after: &str) {
+        assert!(self.yaml.contains(before), "{}", self.yaml);
         self.end().await;
-        self.yaml = self.yaml.replace(target, "");
+        self.yaml = self.yaml.replace(before, after);
         self.run().await;
     }
 
