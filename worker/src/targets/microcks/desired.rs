@@ -13,7 +13,7 @@ use tideline_core::rules::fingerprint;
 use tideline_core::words::{EntityRef, Fingerprint};
 use tokio::sync::OnceCell;
 
-use super::super::documents::{DocumentError, Documents, Limit, location, resolve, shown};
+use super::super::documents::{DocumentError, Documents, Limit, location, resolve, same_file, shown};
 use super::definition::{Definition, placeholder, stands_alone};
 use super::{
     ArtifactKind, ConfigReference, Identity, MockSpec, Recognized, SyncFile, file_names, owned_version, stamp,
@@ -121,8 +121,16 @@ pub(super) async fn desired(
         recognized: OnceLock::new(),
     };
     let desired = match reader.file().await {
-        Ok(None) => Desired::default(),
-        Ok(Some((place, file))) => {
+        Ok(Named::Nothing) => Desired::default(),
+        Ok(Named::Missing(place)) => Desired {
+            problems: vec![wrong(format!(
+                "{} is not there, so there are no mocks; add it, or remove the annotation {}",
+                shown(&place),
+                settings.annotation
+            ))],
+            ..Desired::default()
+        },
+        Ok(Named::File(place, file)) => {
             let desired = reader.mocks(&place, file, delete_invalid).await;
             Desired {
                 definition: reader.definition().await,
@@ -144,6 +152,15 @@ pub(super) async fn desired(
         is_annotated: !entity.body["metadata"]["annotations"][settings.annotation.as_str()].is_null(),
         ..desired
     }
+}
+
+/// What an entity's annotation leads to.
+enum Named {
+    /// There is none.
+    Nothing,
+    /// A file that is not there.
+    Missing(DocumentPlace),
+    File(DocumentPlace, SyncFile),
 }
 
 struct Reader<'r> {
@@ -178,11 +195,11 @@ fn at(place: &str, error: DocumentError) -> DocumentError {
 }
 
 impl<'r> Reader<'r> {
-    /// The entity's `microcks.yaml` and its place; none: it names none, or it is gone.
-    async fn file(&self) -> Result<Option<(DocumentPlace, SyncFile)>, DocumentError> {
+    /// The entity's `microcks.yaml` and its place.
+    async fn file(&self) -> Result<Named, DocumentError> {
         let name = &self.settings.annotation;
         let annotation = match &self.entity.body["metadata"]["annotations"][name.as_str()] {
-            Value::Null => return Ok(None),
+            Value::Null => return Ok(Named::Nothing),
             Value::String(text) => text,
             _ => return Err(wrong(format!("annotation {name} must be a text"))),
         };
@@ -204,15 +221,15 @@ impl<'r> Reader<'r> {
         let key = (self.entity.source.to_owned(), place.clone());
         let known = self.files.0.lock().get(&key).cloned();
         if let Some(file) = known {
-            return Ok(Some((place, file)));
+            return Ok(Named::File(place, file));
         }
         let Some(bytes) = self.documents.read(self.entity.source, &place, FILE_LIMIT).await? else {
-            return self.missing(&place, &reference, base.as_ref()).await;
+            return self.missing(place, &reference, base.as_ref()).await;
         };
         let file = parse(&bytes).map_err(|error| at(&shown(&place), error))?;
         let file = SyncFile::from_document(&file).map_err(|error| wrong(format!("{}: {error}", shown(&place))))?;
         self.files.0.lock().insert(key, file.clone());
-        Ok(Some((place, file)))
+        Ok(Named::File(place, file))
     }
 
     fn location(&self) -> Option<DocumentPlace> {
@@ -224,22 +241,22 @@ impl<'r> Reader<'r> {
     /// A file that is not there. Over HTTP that may be a lost right, so it counts only if what lies beside it can be read.
     async fn missing(
         &self,
-        place: &DocumentPlace,
+        place: DocumentPlace,
         reference: &ConfigReference,
         base: Option<&DocumentPlace>,
-    ) -> Result<Option<(DocumentPlace, SyncFile)>, DocumentError> {
+    ) -> Result<Named, DocumentError> {
         if matches!(place, DocumentPlace::File(_)) {
-            return Ok(None);
+            return Ok(Named::Missing(place));
         }
         if let (ConfigReference::Relative(path), Some(base)) = (reference, base)
             && self.is_beside(base, path).await?
         {
-            return Ok(None);
+            return Ok(Named::Missing(place));
         }
         Err(DocumentError::Unreadable {
             message: format!(
                 "{} is not there, or not shown; its mocks stay until the annotation is removed or the file is there",
-                shown(place)
+                shown(&place)
             ),
             transient: false,
             retry_after: None,
@@ -448,22 +465,6 @@ fn unshown(place: &DocumentPlace) -> DocumentError {
         transient: false,
         retry_after: None,
     }
-}
-
-/// The file that a path names, the same for every way to write it.
-fn same_file(base: &DocumentPlace, reference: &str) -> Option<String> {
-    let parts = |text: &str| -> String {
-        let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
-        parts.collect::<Vec<_>>().join("/")
-    };
-    let reference = match reference.contains("://") {
-        true => reference.to_owned(),
-        false => parts(reference),
-    };
-    Some(match resolve(base, &reference).ok()? {
-        DocumentPlace::File(path) => parts(&path),
-        DocumentPlace::Url(url) => url.to_string(),
-    })
 }
 
 /// A file that holds one document.
