@@ -449,12 +449,14 @@ impl<'r> Reader<'r> {
     /// Whether the document that names a file beside it can be read now. Then the file is not hidden from whoever reads.
     async fn is_beside(&self, base: &DocumentPlace, reference: &str) -> Result<bool, DocumentError> {
         let is_relative = !reference.starts_with("http://") && !reference.starts_with("https://");
-        Ok(is_relative
-            && self
-                .documents
-                .read(self.entity.source, base, FILE_LIMIT)
-                .await?
-                .is_some())
+        if !is_relative {
+            return Ok(false);
+        }
+        match self.documents.read(self.entity.source, base, FILE_LIMIT).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(DocumentError::Wrong(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
