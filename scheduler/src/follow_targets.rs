@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ use tideline_store::{EntityFilter, Store, StoreError, TargetEntityFilter, Target
 
 use crate::scheduler::Task;
 use crate::target_traces;
-use crate::target_wishes::{Wish, wish};
+use crate::target_wishes::{Wish, scope, wish};
 
 /// Changes that are applied, and entities that are looked at, at a time.
 const BATCH: u32 = 1_000;
@@ -39,7 +40,13 @@ pub struct FollowTargets {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
-    targets: Vec<TargetSettings>,
+    targets: Vec<Followed>,
+}
+
+struct Followed {
+    settings: TargetSettings,
+    /// Its place was compared with the configuration. Only once: processes whose configurations differ would start over for ever.
+    is_compared: AtomicBool,
 }
 
 impl FollowTargets {
@@ -51,16 +58,21 @@ impl FollowTargets {
         clock: Arc<dyn Clock>,
         targets: Vec<TargetSettings>,
     ) -> Self {
+        let followed = |settings| Followed {
+            settings,
+            is_compared: AtomicBool::new(false),
+        };
         Self {
             store,
             queue,
             clock,
-            targets,
+            targets: targets.into_iter().map(followed).collect(),
         }
     }
 
     /// One step of one target: of its look, if there is one, else of the feed. `true`: there may be more to do.
-    async fn step(&self, target: &TargetSettings) -> Result<bool, StoreError> {
+    async fn step(&self, followed: &Followed) -> Result<bool, StoreError> {
+        let target = &followed.settings;
         let Some(record) = self.store.find_target(&target.name).await? else {
             return Ok(false);
         };
@@ -68,6 +80,11 @@ impl FollowTargets {
             return Ok(false);
         }
         let place = record.place;
+        if let Some(next) = self.rescoped(followed, &place) {
+            self.store.move_target(&target.name, &place, &next).await?;
+            return Ok(true);
+        }
+        followed.is_compared.store(true, Ordering::Relaxed);
         if let Some(look) = &place.look {
             return self.look(target, &place, look).await;
         }
@@ -75,6 +92,33 @@ impl FollowTargets {
             return Ok(self.store.move_target(&target.name, &place, &next).await? && next.look.is_some());
         }
         self.follow(target, &place).await
+    }
+
+    /// The place from which a target goes on that is to follow other entities than before, or is in another place: from the start,
+    /// with a look for those that it shall no longer have.
+    fn rescoped(&self, followed: &Followed, place: &TargetPlace) -> Option<TargetPlace> {
+        let scope = scope(&followed.settings);
+        let before = place.scope.as_ref();
+        if before == Some(&scope) || before.is_some() && followed.is_compared.load(Ordering::Relaxed) {
+            return None;
+        }
+        let is_first = before.is_none();
+        let scoped = TargetPlace {
+            scope: Some(scope),
+            ..place.clone()
+        };
+        if is_first {
+            return Some(scoped);
+        }
+        let trigger = match &place.look {
+            Some(look) if look.trigger == Trigger::Manual => Trigger::Manual,
+            _ => Trigger::Start,
+        };
+        let from_start = TargetPlace {
+            position: TargetPlace::default().position,
+            ..scoped
+        };
+        Some(looking(&from_start, self.clock.now(), trigger))
     }
 
     /// The place with a look, if one is due.
@@ -147,7 +191,8 @@ impl FollowTargets {
         look: &TargetLook,
         entity: &TargetEntity,
     ) -> Result<bool, StoreError> {
-        if look.trigger != Trigger::Start || matches!(target.kind, TargetKind::Microcks(_)) {
+        let is_followed = target.follow.allows(&entity.reference);
+        if look.trigger != Trigger::Start || matches!(target.kind, TargetKind::Microcks(_)) || !is_followed {
             return Ok(true);
         }
         let filter = EntityFilter {
@@ -168,6 +213,7 @@ impl FollowTargets {
                 let fresh = TargetPlace {
                     starts: place.starts + 1,
                     looked_at: place.looked_at,
+                    scope: place.scope.clone(),
                     ..TargetPlace::default()
                 };
                 let next = looking(&fresh, self.clock.now(), Trigger::Start);
@@ -235,9 +281,10 @@ impl FollowTargets {
                 Wish::Make(print) => Some(print),
                 Wish::Remove | Wish::Nothing => None,
             };
+            // A removal is news as long as the target knows the entity: an earlier one may have left it as another source has it.
             let is_news = match known.get(&reference) {
                 None => print.is_some(),
-                Some(before) => *before != print,
+                Some(before) => print.is_none() || *before != print,
             };
             if is_news {
                 requests.push(self.request(target, reference.clone(), cause, Trigger::Schedule));

@@ -23,6 +23,18 @@ pub(crate) enum Wish {
     Remove,
 }
 
+/// Over what of the configuration decides which entities a target has, and where.
+pub(crate) fn scope(target: &TargetSettings) -> String {
+    let follow = &target.follow;
+    let mut text = json!([follow.sources, follow.kinds, follow.namespaces]).to_string();
+    if let TargetKind::Microcks(microcks) = &target.kind {
+        let base = &microcks.base_url;
+        let server = (base.origin().ascii_serialization(), base.path().trim_end_matches('/'));
+        text.push_str(&json!([server, microcks.annotation]).to_string());
+    }
+    fingerprint(text.as_bytes()).to_string()
+}
+
 /// What the target shall do about the change. `original`: the body as its source gave it, if the change shows more. `starts`: how
 /// often the target's feed started over.
 pub(crate) fn wish(target: &TargetSettings, change: &Change, original: Option<&str>, starts: u32) -> Wish {

@@ -99,3 +99,35 @@ async fn an_artifact_of_an_unknown_type_is_shown_at_its_mock_with_the_known_ones
     }
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_annotation_that_leads_to_no_file_is_shown_until_the_file_is_there() {
+    let stage = Stage::start("").await;
+    stage.write_api("pet", Some("dir:.mocks"), &spec(&["/pets"]));
+    stage.cycle().await;
+    let told = error(&stage, ".mocks/microcks.yaml is not there", &[]).await;
+    assert!(told.contains("bcgov/microcks-config-ref"), "{told}");
+    stage.write(".mocks/microcks.yaml", &sync_file(&[("good", &[])]));
+    stage.look().await;
+    stage.has(&[mock("pet", "good")]).await;
+    assert_eq!(stage.error_of("pet").await, None);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistake_is_told_in_the_words_of_its_author() {
+    let stage = with_a_good_mock("").await;
+    stage.write(".mocks/bad.yaml", &spec(&["/pets"]));
+    let file = sync_file(&[("good", &[]), ("refused", &["bad.yaml"])])
+        .replace("mockId: good", "mockId: good\n      artefacts: []");
+    stage.write(".mocks/microcks.yaml", &file);
+    stage.resync().await;
+    let told = error(&stage, "did you mean \"artifacts\"", &["good", "refused"]).await;
+    assert!(told.contains("bad.yaml: Microcks answered 400"), "{told}");
+    let api = "apiVersion: backstage.io/v1alpha1\nkind: API\nmetadata:\n  name: pet\n  annotations: { bcgov/microcks-config-ref: \
+               'dir:.mocks' }\nspec: { definition: { openapi: 3.0.3 } }\n";
+    stage.write("pet.yaml", api);
+    stage.cycle().await;
+    error(&stage, "spec.definition must be a text", &["good", "refused"]).await;
+    stage.stop().await;
+}

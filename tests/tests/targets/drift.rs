@@ -8,7 +8,7 @@ use tideline_store::EventFilter;
 use tideline_tests::microcks::Trouble;
 use tideline_tests::wait_until;
 
-use super::stage::{LIMIT, Stage, mock, spec, sync_file};
+use super::stage::{LIMIT, METADATA, Stage, mock, spec, sync_file};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_asks_for_one_listing_and_puts_back_what_was_changed_or_removed_by_hand() {
@@ -137,5 +137,93 @@ async fn a_look_while_microcks_is_away_holds_the_target_back_and_says_nothing_of
     });
     held.await.unwrap();
     assert_eq!(stage.entities().await, before);
+    stage.stop().await;
+}
+
+/// What a person sets of an operation and of the labels, as Microcks keeps it.
+fn set_by_hand(stage: &Stage, name: &str) {
+    let mut services = stage.microcks.state.services.lock();
+    let service = services
+        .values_mut()
+        .find(|service| service.full_name() == name)
+        .unwrap();
+    service.labels.insert("by".into(), json!("hand"));
+    let operation = service.operations.get_mut("GET /pets").unwrap();
+    operation.overridden = true;
+    operation.properties.insert("dispatcher".into(), json!("SCRIPT"));
+    operation.properties.insert("defaultDelay".into(), json!(900));
+}
+
+fn is_as_made(stage: &Stage, name: &str) -> anyhow::Result<()> {
+    let service = stage
+        .microcks
+        .service(name)
+        .ok_or_else(|| anyhow::anyhow!("it is gone"))?;
+    let properties = &service.operations["GET /pets"].properties;
+    ensure!(service.labels.is_empty(), "{:?}", service.labels);
+    ensure!(
+        properties["dispatcher"].is_null() && properties["defaultDelay"] == 0,
+        "{properties:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_set_and_a_new_import_keeps_is_undone() {
+    let mut stage = Stage::start("").await;
+    stage.write_pet(&[("a", &[])], &["/pets"]);
+    stage.cycle().await;
+    let name = mock("pet", "a");
+    stage.has(std::slice::from_ref(&name)).await;
+    set_by_hand(&stage, &name);
+    // What was heard of Microcks is forgotten with the process.
+    stage.restart_with("").await;
+    stage.look().await;
+    is_as_made(&stage, &name).unwrap();
+    // Also where the API changes before anybody looks.
+    set_by_hand(&stage, &name);
+    stage.write_api("pet", Some("dir:.mocks"), &spec(&["/pets", "/more"]));
+    stage.cycle().await;
+    let undone = wait_until("the change to be undone", LIMIT, async || {
+        is_as_made(&stage, &name)?;
+        let service = stage.microcks.service(&name);
+        ensure!(
+            service.is_some_and(|service| service.operations.contains_key("GET /more")),
+            "not imported"
+        );
+        Ok(())
+    });
+    undone.await.unwrap();
+    stage.has(std::slice::from_ref(&name)).await;
+    let before = stage.microcks.calls().len();
+    stage.resync().await;
+    let calls = stage.microcks.calls()[before..].to_vec();
+    assert!(!calls.iter().any(|call| call.starts_with("DELETE")), "{calls:?}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_metadata_no_longer_says_is_gone() {
+    let stage = Stage::start("").await;
+    stage.write_pet(&[("a", &["meta.yaml"])], &["/pets"]);
+    stage.cycle().await;
+    let name = mock("pet", "a");
+    stage.has(std::slice::from_ref(&name)).await;
+    stage.write(".mocks/meta.yaml", &METADATA.replace("    delay: 50\n", ""));
+    stage.resync().await;
+    let service = stage.microcks.service(&name).unwrap();
+    let properties = &service.operations["GET /pets"].properties;
+    assert_eq!(properties["defaultDelay"], 0);
+    assert_eq!(properties["dispatcher"], "URI_PARAMS");
+    let (head, _) = METADATA.split_once("  labels").unwrap();
+    stage.write(".mocks/meta.yaml", &format!("{head}operations: {{}}\n"));
+    stage.resync().await;
+    is_as_made(&stage, &name).unwrap();
+    let last = stage.microcks.service(&name).unwrap();
+    stage.write(".mocks/meta.yaml", METADATA);
+    stage.resync().await;
+    let service = stage.microcks.service(&name).unwrap();
+    assert_eq!(service.id, last.id, "what is added is added in place");
+    assert_eq!(service.labels["team"], "blue");
     stage.stop().await;
 }

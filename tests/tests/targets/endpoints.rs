@@ -21,7 +21,7 @@ use tideline_store::{JobFilter, TargetCommand};
 use tideline_tests::wait_until;
 use tokio::net::TcpListener;
 
-use super::stage::{LIMIT, Stage, spec};
+use super::stage::{LIMIT, Options, Stage, spec};
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -156,6 +156,30 @@ async fn each_change_is_one_shaped_request_and_a_removal_is_a_delete() {
         Ok(())
     });
     back.await.unwrap();
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_sources_had_is_removed_when_the_last_of_them_drops_it() {
+    let (endpoint, url) = Endpoint::start().await;
+    let stage = Stage::with(Options {
+        target: &search(&url, "  body: .source\n"),
+        two_sources: true,
+        ..Options::default()
+    })
+    .await;
+    stage.write_api("cat", None, &spec(&["/a"]));
+    stage.cycle().await;
+    endpoint.has(&[("/e/api/default/cat", r#""code""#)]).await;
+    let more = "apiVersion: backstage.io/v1alpha1\nkind: API\nmetadata:\n  name: cat\nspec: {}\n";
+    stage.write("../more/cat.yaml", more);
+    stage.cycle_of("more").await;
+    stage.remove("cat.yaml");
+    stage.cycle().await;
+    endpoint.has(&[("/e/api/default/cat", r#""more""#)]).await;
+    stage.remove("../more/cat.yaml");
+    stage.cycle_of("more").await;
+    endpoint.has(&[]).await;
     stage.stop().await;
 }
 

@@ -6,6 +6,7 @@ mod bad_input;
 mod crashes;
 mod drift;
 mod endpoints;
+mod moves;
 mod outages;
 mod servers;
 mod stage;

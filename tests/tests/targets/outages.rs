@@ -156,6 +156,34 @@ async fn a_token_that_is_refused_is_renewed_once_and_a_missing_role_is_named() {
         Ok(())
     });
     held.await.unwrap();
+    // Roles that are given and taken are seen at once, although the token would be good for longer.
+    *stage.microcks.state.roles.lock() = vec!["user".into()];
+    stage.command(TargetCommand::Resync).await;
+    let other = wait_until("the other role to be named", LIMIT, async || {
+        let hold = stage.target().await.hold.ok_or_else(|| anyhow::anyhow!("no hold"))?;
+        ensure!(hold.reason.contains("lacks the role manager"), "{}", hold.reason);
+        Ok(())
+    });
+    other.await.unwrap();
+    *stage.microcks.state.roles.lock() = vec!["user".into(), "manager".into()];
+    stage.write_pet(&[("b", &[])], &["/pets"]);
+    stage.resync().await;
+    stage.has(&[mock("pet", "b")]).await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_artifact_that_is_perhaps_only_hidden_deletes_nothing() {
+    let (host, status) = documents().await;
+    let stage = Stage::start(&format!("  document_hosts: ['{host}']\n  on_invalid: delete\n")).await;
+    let artifact = format!("http://{host}/examples.yaml");
+    stage.write_pet(&[("a", &[&artifact])], &["/pets"]);
+    stage.cycle().await;
+    stage.has(&[mock("pet", "a")]).await;
+    status.store(404, Ordering::SeqCst);
+    stage.resync().await;
+    assert_eq!(stage.fails_with("is not there, or not shown").await, JobState::Parked);
+    stage.has(&[mock("pet", "a")]).await;
     stage.stop().await;
 }
 

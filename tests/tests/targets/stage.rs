@@ -90,6 +90,8 @@ pub(crate) struct Options<'o> {
     pub(crate) timeout: &'o str,
     /// Further keys of the worker.
     pub(crate) worker: &'o str,
+    /// A second source, `more`, reads the folder `more` beside that of `code`.
+    pub(crate) two_sources: bool,
     /// Not SQLite.
     pub(crate) store: Option<Arc<dyn Store>>,
 }
@@ -123,12 +125,22 @@ impl Stage {
         } else {
             String::new()
         };
+        let source = |name: &str, path: &str| {
+            format!(
+                "- name: {name}\n  type: files\n  path: {}\n  rest: 1h\n  burst: {{ interval: 0 }}\n  removals: {{ \
+                 reject_above_percent: none, reject_empty: false }}\n",
+                folder.path().join(path).display()
+            )
+        };
+        let mut sources = source("code", "catalog");
+        if options.two_sources {
+            std::fs::create_dir_all(folder.path().join("more")).unwrap();
+            sources.push_str(&source("more", "more"));
+        }
         let yaml = format!(
-            "worker: {{ lease: 1s {} }}\nsources:\n- name: code\n  type: files\n  path: {}\n  rest: 1h\n  burst: {{ interval: 0 }}\n  removals: {{ \
-             reject_above_percent: none, reject_empty: false }}\ntargets:\n- name: mocks\n  type: microcks\n  base_url: {}\n  follow: \
+            "worker: {{ lease: 1s {} }}\nsources:\n{sources}targets:\n- name: mocks\n  type: microcks\n  base_url: {}\n  follow: \
              {{ sources: [code], kinds: [API] }}\n  timeout: {}\n{auth}{}",
             options.worker,
-            folder.path().join("catalog").display(),
             microcks.url(),
             if options.timeout.is_empty() {
                 "2s"
@@ -178,8 +190,14 @@ impl Stage {
 
     /// Ends the roles, for a configuration without these lines.
     pub(crate) async fn restart_without(&mut self, target: &str) {
+        self.restart_changed(target, "").await;
+    }
+
+    /// Ends the roles, for a configuration with these lines in place of those.
+    pub(crate) async fn restart_changed(&mut self, before: &str, after: &str) {
+        assert!(self.yaml.contains(before), "{}", self.yaml);
         self.end().await;
-        self.yaml = self.yaml.replace(target, "");
+        self.yaml = self.yaml.replace(before, after);
         self.run().await;
     }
 
@@ -226,11 +244,16 @@ impl Stage {
 
     /// Reads the folder again.
     pub(crate) async fn cycle(&self) {
-        let source = async || self.store.find_source("code").await.unwrap().unwrap();
+        self.cycle_of("code").await;
+    }
+
+    /// Reads the folder of this source again.
+    pub(crate) async fn cycle_of(&self, name: &str) {
+        let source = async || self.store.find_source(name).await.unwrap().unwrap();
         let before = source().await.cycle.0;
         let refresh = SourceCommand::Refresh(Trigger::Manual);
         self.store
-            .command_source("code", refresh, SystemClock.now())
+            .command_source(name, refresh, SystemClock.now())
             .await
             .unwrap();
         self.queue.wake().await;

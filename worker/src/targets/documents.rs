@@ -250,6 +250,22 @@ pub(super) fn resolve(base: &DocumentPlace, reference: &str) -> Result<DocumentP
     }
 }
 
+/// The file that a path names, the same for every way to write it.
+pub(super) fn same_file(base: &DocumentPlace, reference: &str) -> Option<String> {
+    let parts = |text: &str| -> String {
+        let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let reference = match reference.contains("://") {
+        true => reference.to_owned(),
+        false => parts(reference),
+    };
+    Some(match resolve(base, &reference).ok()? {
+        DocumentPlace::File(path) => parts(&path),
+        DocumentPlace::Url(url) => url.to_string(),
+    })
+}
+
 /// Escapes already written are kept, since catalogs hold both forms; `%2e%2e` is found by the check that follows.
 fn encode_segment(segment: &str) -> String {
     segment.replace('?', "%3F").replace('#', "%23")
@@ -279,6 +295,23 @@ mod tests {
 
     fn url(text: &str) -> DocumentPlace {
         DocumentPlace::Url(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_file_is_one_however_its_path_is_written() {
+        let file = DocumentPlace::File("apis/.mocks/microcks.yaml".into());
+        let beside = url("https://git.example/o/r/.mocks/microcks.yaml");
+        for base in [&file, &beside] {
+            let one = same_file(base, "ex.yaml");
+            assert!(one.is_some());
+            assert_eq!(same_file(base, "./ex.yaml"), one);
+            assert_eq!(same_file(base, "a/.//b/ex.yaml"), same_file(base, "a/b/ex.yaml"));
+            assert_ne!(same_file(base, "a/ex.yaml"), one);
+        }
+        let entity = DocumentPlace::File("apis/catalog-info.yaml".into());
+        assert_eq!(same_file(&entity, "./.mocks/ex.yaml"), same_file(&file, "ex.yaml"));
+        let address = "https://git.example/o/r/.mocks/ex.yaml";
+        assert_eq!(same_file(&file, address), same_file(&beside, "ex.yaml"));
     }
 
     #[test]

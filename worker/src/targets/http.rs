@@ -330,6 +330,16 @@ fn filled(template: &str, [kind, namespace, name]: [&str; 3]) -> Result<Url, Str
         .replace("{kind}", &escaped(kind))
         .replace("{namespace}", &escaped(namespace));
     let text = text.replace("{name}", &escaped(name));
+    // RFC 3986, section 5.2.4: such a segment is taken out, and `..` takes the one before it along.
+    let path = |text: &'_ str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let (before, after) = (path(template), path(&text));
+    let is_dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    let mut segments = before.split('/').zip(after.split('/'));
+    if segments.any(|(before, after)| before != after && is_dots(after)) {
+        return Err(format!(
+            "url: {kind}:{namespace}/{name} has no address: `.` and `..` cannot be a segment of a path"
+        ));
+    }
     Url::parse(&text).map_err(|error| format!("url: {error}"))
 }
 
@@ -359,7 +369,15 @@ mod tests {
             url.as_str(),
             "https://s.example/e/npm/..%2F../%40babel%2Fcore%3Fa%23b?x=1"
         );
-        let url = filled("https://s.example/{name}", ["a", "b", ".."]).unwrap();
-        assert_eq!(url.host_str(), Some("s.example"));
+        for parts in [["a", "b", ".."], ["a", ".", "b"], ["..", "b", "c"]] {
+            let error = filled("https://s.example/put/{kind}/{namespace}/{name}", parts).unwrap_err();
+            assert!(error.contains("cannot be a segment of a path"), "{error}");
+        }
+        for (template, path) in [
+            ("https://s.example/e/{namespace}-{name}", "/e/.-.."),
+            ("https://s.example/e?of={name}", "/e"),
+        ] {
+            assert_eq!(filled(template, ["a", ".", ".."]).unwrap().path(), path);
+        }
     }
 }

@@ -42,6 +42,9 @@ pub struct TargetPlace {
     /// How often the feed started over.
     #[serde(default)]
     pub starts: u32,
+    /// What the target follows, and to where, as a fingerprint of its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
 }
 
 /// A walk through all entities that a target knows, each of which gets a job.

@@ -126,6 +126,11 @@ impl HttpClient {
         self.transport.shown(body)
     }
 
+    /// Fetches another token in place of the one there is. `false`: there are none to be fetched.
+    pub(crate) async fn renew_token(&self) -> Result<bool, CallError> {
+        self.transport.renew_token().await.map_err(call_error)
+    }
+
     /// What the token says of its bearer.
     pub(crate) async fn claims(&self) -> Option<serde_json::Value> {
         self.transport.claims().await

@@ -11,7 +11,7 @@ use url::Url;
 use super::auth::{self, ClientCredentials, Origin, Slot, Token, Tokens};
 use super::github_app::{GithubApp, only_installation, read_installation_token};
 use super::paging::HttpRequest;
-use super::transport::{Answer, MAX_SMALL_BODY, Transport, address};
+use super::transport::{Answer, MAX_SMALL_BODY, Transport, address, no_token};
 use crate::source::{ErrorClass, SourceError};
 
 const CLIENT_ADVICE: &str = ": check auth.client_id, auth.client_secret and auth.scope";
@@ -95,6 +95,15 @@ impl Transport {
         }
         auth::read_discovery(&answer.body, discovery)
             .map_err(|why| SourceError::new(ErrorClass::Config, format!("no token from {shown}: {why}")))
+    }
+
+    /// Fetches another token in place of the one there is. `false`: there are none to be fetched.
+    pub(super) async fn renew_token(&self) -> Result<bool, SourceError> {
+        let Some(tokens) = self.tokens() else {
+            return Ok(false);
+        };
+        tokens.token.lock().await.token = None;
+        self.token(tokens).await.map(|_| true).map_err(no_token)
     }
 
     /// What the token says of its bearer, if it is a JSON web token (RFC 7519). It is not verified: whom it is for verifies it.

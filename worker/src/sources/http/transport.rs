@@ -176,10 +176,7 @@ impl Transport {
                 headers.insert(name.clone(), value.clone());
             }
             Credential::Fetched(tokens) => {
-                let token = self.token(tokens).await.map_err(|error| SourceError {
-                    source: Some(Box::new(Outage::NoToken)),
-                    ..error
-                })?;
+                let token = self.token(tokens).await.map_err(no_token)?;
                 if let Some(value) = auth::sensitive(&format!("Bearer {}", token.reveal())) {
                     headers.insert(AUTHORIZATION, value);
                 }
@@ -333,6 +330,14 @@ impl Transport {
 /// Scheme, host, port and path: never user information, query or fragment.
 pub(in crate::sources) fn address(url: &Url) -> String {
     format!("{}{}", super::paging::origin_text(url), url.path())
+}
+
+/// Without a token nothing can be sent.
+pub(super) fn no_token(error: SourceError) -> SourceError {
+    SourceError {
+        source: Some(Box::new(Outage::NoToken)),
+        ..error
+    }
 }
 
 /// The connection was closed before anything of an answer came: hyper finds that out only when it writes.

@@ -2,10 +2,9 @@
 //! written before the service is made; nothing else is ever touched. Each step can be the last one of this process: the next run
 //! finds out what is left to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tideline_config::settings::{DriftAction, EnrichSettings, MicrocksSettings};
 use tideline_core::clock::Clock;
@@ -17,7 +16,8 @@ use super::ArtifactKind;
 use super::client::{Microcks, MicrocksError, Service, ServiceView};
 use super::desired::{Desired, Keep, Mock};
 use super::listing::{Listing, digest};
-use super::verify::{doubled, verify};
+use super::record::{Detail, keeps_what_was_given};
+use super::verify::{doubled, given, verify};
 use super::{events_url, mock_url};
 use crate::batches::Batches;
 
@@ -36,31 +36,6 @@ pub(super) enum ApplyError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// What is remembered of a mock.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Detail {
-    /// Of the service.
-    name: String,
-    version: String,
-    /// What was uploaded: file name to hash; no hash: it is being uploaded, or may be another thing by now.
-    artifacts: BTreeMap<String, String>,
-    /// What Microcks had after that.
-    digest: String,
-    /// The fingerprint that Microcks refused.
-    refused: Option<String>,
-    /// The API's definition shall name it.
-    in_swagger: bool,
-    /// It sends messages, and answers no requests.
-    is_event: bool,
-}
-
-impl Detail {
-    fn of(object: &TargetObject) -> Self {
-        serde_json::from_str(&object.detail).unwrap_or_default()
-    }
 }
 
 /// One entity's turn.
@@ -101,6 +76,11 @@ impl Turn<'_> {
 
     /// Makes one mock what it should be.
     pub(super) async fn make(&self, mock: &Mock, owned: Option<&TargetObject>) -> Result<(), ApplyError> {
+        // What is in another Microcks is none of this one's business.
+        let (owned, elsewhere) = match owned.map(|object| (object, Detail::of(object))) {
+            Some((_, detail)) if !detail.is_in(&self.microcks.server()) => (None, Some(detail.server)),
+            _ => (owned, None),
+        };
         let mut object = owned.cloned().unwrap_or_else(|| self.fresh(mock));
         let mut detail = Detail::of(&object);
         if !self.again && detail.refused.as_deref() == Some(mock.fingerprint.to_string().as_str()) {
@@ -111,9 +91,10 @@ impl Turn<'_> {
             return Err(ApplyError::Permanent(error));
         }
         match self.need(mock, &object, &detail).await? {
-            Need::Nothing if detail.in_swagger == mock.in_swagger => return Ok(()),
+            Need::Nothing if detail.in_swagger == mock.in_swagger && !detail.server.is_empty() => return Ok(()),
             Need::Nothing => {
                 detail.in_swagger = mock.in_swagger;
+                detail.server = self.microcks.server();
                 return self.save(&mut object, &detail).await;
             }
             Need::Drifted(how) => {
@@ -132,9 +113,12 @@ impl Turn<'_> {
         }
         let found = self.microcks.find(&mock.name, &mock.version).await?;
         if owned.is_none() && found.is_some() && !self.settings.adopt {
+            let made = elsewhere
+                .map(|server| format!(" there, but in {server}"))
+                .unwrap_or_default();
             return Err(ApplyError::Permanent(format!(
-                "{} already exists in Microcks, but Tideline did not create it; delete it there, or set adopt: true on the target \
-                 to take it over",
+                "{} already exists in Microcks, but Tideline did not create it{made}; delete it there, or set adopt: true on the \
+                 target to take it over",
                 mock.object()
             )));
         }
@@ -169,7 +153,8 @@ impl Turn<'_> {
     pub(super) async fn is_made(&self, mock: &Mock, object: &TargetObject) -> Result<bool, MicrocksError> {
         let detail = Detail::of(object);
         let is_same = object.fingerprint == Some(mock.fingerprint) && detail.in_swagger == mock.in_swagger;
-        let (Some(id), true, None) = (&object.remote_id, is_same, &detail.refused) else {
+        let is_here = detail.server == self.microcks.server();
+        let (Some(id), true, None) = (&object.remote_id, is_same && is_here, &detail.refused) else {
             return Ok(false);
         };
         let listed = self.listing.digest(self.microcks, self.clock, id).await?;
@@ -207,36 +192,72 @@ impl Turn<'_> {
     ) -> Result<(), ApplyError> {
         let word = if found.is_some() { "update" } else { "create" };
         let event = json!({ "mock": mock.mock_id, "service": mock.object(), "action": word });
-        self.events.tell("sync.reconcile_started", event).await;
+        self.events.tell("sync.reconcile_started", event.clone()).await;
+        // The state that these very artifacts led to.
+        let expected = (object.fingerprint == Some(mock.fingerprint)).then(|| detail.digest.clone());
+        let was_whole = object.fingerprint.is_some();
         // From here on it is owned, and not whole.
         (object.fingerprint, object.error, detail.refused) = (None, None, None);
         (detail.name, detail.version) = (mock.name.clone(), mock.version.clone());
         (detail.in_swagger, detail.is_event) = (mock.in_swagger, mock.is_event());
-        object.remote_id = found.as_ref().map(|service| service.id.clone());
-        let mut is_new = found.is_none();
-        let replaced = found.filter(|_| must_be_replaced(mock, detail));
-        if is_new {
-            detail.artifacts.clear();
+        (detail.server, object.remote_id) = (self.microcks.server(), found.as_ref().map(|service| service.id.clone()));
+        match &found {
+            None => detail.starts_anew(),
+            Some(service) => detail.touched |= was_whole && digest(service) != detail.digest,
         }
         if self.again {
             detail.artifacts.values_mut().for_each(String::clear);
         }
-        will_upload(mock, detail);
+        let (before, lost_a_file) = (detail.given.clone(), detail.lost_a_file(mock));
+        let now = given(mock);
+        detail.given.extend(now.iter().cloned());
+        detail.will_upload(mock);
         self.save(object, detail).await?;
-        if let Some(service) = &replaced {
-            // What Microcks refuses must not cost the mock that is there.
-            self.upload(mock, detail, |_| true).await?;
-            let event = json!({ "mock": mock.mock_id, "service": mock.object() });
-            self.events.tell("sync.update_replace_started", event).await;
-            self.microcks.delete(&service.id).await?;
-            self.listing.forget(&service.id).await;
-            (is_new, object.remote_id) = (true, None);
-            detail.artifacts.clear();
-            will_upload(mock, detail);
-            self.save(object, detail).await?;
-        }
+        // What Microcks refuses must not cost the mock that is there.
         self.upload(mock, detail, |_| true).await?;
         let mut view = self.read_back(mock).await?;
+        let is_undone = || expected.as_ref() == Some(&digest(&view.service));
+        let is_stale = lost_a_file || detail.touched && !is_undone() || keeps_what_was_given(&before, &now, &view);
+        let mut is_new = found.is_none();
+        if is_stale && !is_new {
+            view = self.replace(mock, object, detail, &view.service).await?;
+            is_new = true;
+        }
+        (detail.given, detail.touched) = (now, false);
+        self.finish(mock, object, detail, (view, is_new)).await?;
+        self.events.tell("sync.reconcile_completed", event).await;
+        Ok(())
+    }
+
+    /// Deletes a service that keeps what it should not have, and creates it again.
+    async fn replace(
+        &self,
+        mock: &Mock,
+        object: &mut TargetObject,
+        detail: &mut Detail,
+        there: &Service,
+    ) -> Result<ServiceView, ApplyError> {
+        let event = json!({ "mock": mock.mock_id, "service": mock.object() });
+        self.events.tell("sync.update_replace_started", event).await;
+        self.microcks.delete(&there.id).await?;
+        self.listing.forget(&there.id).await;
+        object.remote_id = None;
+        detail.starts_anew();
+        detail.given = given(mock);
+        detail.will_upload(mock);
+        self.save(object, detail).await?;
+        self.upload(mock, detail, |_| true).await?;
+        self.read_back(mock).await
+    }
+
+    /// Records what came of it: the mock is whole if Microcks skipped nothing.
+    async fn finish(
+        &self,
+        mock: &Mock,
+        object: &mut TargetObject,
+        detail: &mut Detail,
+        (mut view, is_new): (ServiceView, bool),
+    ) -> Result<(), ApplyError> {
         let mut verdict = verify(mock, &view);
         if verdict.metadata && !is_new {
             // A new import of the main artifact may have reset what the metadata said, which was not uploaded again.
@@ -257,10 +278,7 @@ impl Turn<'_> {
             return Err(ApplyError::Permanent(verdict.text()));
         }
         object.fingerprint = Some(mock.fingerprint);
-        self.save(object, detail).await?;
-        let event = json!({ "mock": mock.mock_id, "service": mock.object(), "action": word });
-        self.events.tell("sync.reconcile_completed", event).await;
-        Ok(())
+        self.save(object, detail).await
     }
 
     /// Uploads what changed: the main artifact first, then metadata, then the others.
@@ -282,7 +300,11 @@ impl Turn<'_> {
             if !which(artifact.kind) || detail.artifacts.get(&artifact.file_name) == Some(&artifact.hash) {
                 continue;
             }
-            let said = self.microcks.upload(artifact, index == 0).await?;
+            let said = self.microcks.upload(artifact, index == 0).await;
+            let said = said.map_err(|error| match error {
+                MicrocksError::Refused(why) => MicrocksError::Refused(format!("{}: {why}", artifact.path)),
+                other => other,
+            })?;
             if index == 0 && said.as_deref().is_none_or(|said| said != mock.object()) {
                 return Err(ApplyError::Permanent(match said {
                     None => format!("Microcks found nothing in {}", artifact.file_name),
@@ -348,6 +370,7 @@ impl Turn<'_> {
         let mut named: Vec<(usize, &TargetObject, Detail)> = (owned.iter())
             .filter(|object| object.remote_id.is_some() && !unwanted.contains(object.object.as_str()))
             .map(|object| (place(object), object, Detail::of(object)))
+            .filter(|(_, _, detail)| detail.is_in(&self.microcks.server()))
             .filter(|(place, _, detail)| place.map_or(detail.in_swagger, |place| desired.mocks[place].in_swagger))
             .map(|(place, object, detail)| (place.unwrap_or(usize::MAX), object, detail))
             .collect();
@@ -374,13 +397,18 @@ impl Turn<'_> {
             .collect()
     }
 
-    /// Deletes an owned service by its technical id, then forgets it.
+    /// Deletes an owned service by its technical id, then forgets it. One in another Microcks is only forgotten.
     pub(super) async fn remove(&self, object: &TargetObject) -> Result<(), ApplyError> {
+        let detail = Detail::of(object);
+        if !detail.is_in(&self.microcks.server()) {
+            self.store.forget_target_object(self.target, &object.object).await?;
+            return Ok(());
+        }
         let id = match &object.remote_id {
             Some(id) => Some(id.clone()),
             // It is not known whether it was made.
             None => {
-                let Detail { name, version, .. } = Detail::of(object);
+                let Detail { name, version, .. } = detail;
                 self.microcks.find(&name, &version).await?.map(|service| service.id)
             }
         };
@@ -409,25 +437,4 @@ impl Turn<'_> {
         }
         Ok(())
     }
-}
-
-/// Notes what will be uploaded before it is: whenever the process ends, no file can be in Microcks that the record does not name.
-fn will_upload(mock: &Mock, detail: &mut Detail) {
-    for artifact in &mock.artifacts {
-        let uploaded = detail.artifacts.entry(artifact.file_name.clone()).or_default();
-        if *uploaded != artifact.hash {
-            uploaded.clear();
-        }
-    }
-}
-
-/// Microcks keeps examples by the file that they came in, and forgets none when a file is no longer uploaded.
-fn must_be_replaced(mock: &Mock, detail: &Detail) -> bool {
-    let is_wanted = |name: &String| mock.artifacts.iter().any(|artifact| artifact.file_name == *name);
-    !detail.artifacts.keys().all(is_wanted)
-}
-
-/// The record of a mock.
-pub(super) fn record_of<'o>(owned: &'o [TargetObject], mock: &Mock) -> Option<&'o TargetObject> {
-    owned.iter().find(|object| object.object == mock.object())
 }

@@ -118,17 +118,23 @@ pub(super) fn file_names(paths: &[&str]) -> Vec<String> {
             twice.insert(name);
         }
     }
-    paths
-        .iter()
-        .map(|path| {
-            let name = plain(path);
-            if !twice.contains(&name) {
-                return name;
-            }
-            let digest = hex::encode(&Sha256::digest(path.as_bytes())[..4]);
-            format!("{digest}-{name}")
-        })
-        .collect()
+    let hashed = |path: &str, name: &str| format!("{}-{name}", hex::encode(&Sha256::digest(path.as_bytes())[..4]));
+    let mut used = BTreeSet::new();
+    let unique = paths.iter().map(|path| {
+        let plain = plain(path);
+        let mut name = match twice.contains(&plain) {
+            true => hashed(path, &plain),
+            false => plain.clone(),
+        };
+        // Two files may have one path, which count from different folders.
+        let mut number = 1;
+        while !used.insert(name.clone()) {
+            number += 1;
+            name = hashed(&format!("{path}\n{number}"), &plain);
+        }
+        name
+    });
+    unique.collect()
 }
 
 #[cfg(test)]
@@ -184,6 +190,14 @@ mod tests {
             file_names(&["b/examples.yaml", "a/examples.yaml"])[1],
             names[0],
             "the order changes no name"
+        );
+        let inline = file_names(&["definition.yaml", "definition.yaml", "b/definition.yaml"]);
+        let unique: BTreeSet<&String> = inline.iter().collect();
+        assert_eq!(unique.len(), 3, "{inline:?}");
+        assert_eq!(
+            inline[0],
+            file_names(&["definition.yaml", "b/definition.yaml"])[0],
+            "the name that it had"
         );
     }
 }

@@ -136,6 +136,12 @@ impl Microcks {
         })
     }
 
+    /// Which Microcks it is, without credentials.
+    pub(super) fn server(&self) -> String {
+        let origin = self.base.origin().ascii_serialization();
+        format!("{origin}{}", self.base.path().trim_end_matches('/'))
+    }
+
     fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/api/{path}", self.base.path().trim_end_matches('/')));
@@ -150,7 +156,11 @@ impl Microcks {
 
     async fn ask(&self, call: Call) -> Result<Reply, MicrocksError> {
         let what = format!("{} {}", call.method, call.url.path());
-        let reply = self.client.send(call).await?;
+        let mut reply = self.client.send(call.clone()).await?;
+        // The roles of an account are those that it had when its token was made.
+        if reply.status == StatusCode::FORBIDDEN && self.client.renew_token().await? {
+            reply = self.client.send(call).await?;
+        }
         if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND {
             return Ok(reply);
         }
@@ -160,7 +170,7 @@ impl Microcks {
             401 => MicrocksError::Outage(format!(
                 "Microcks answered {status} to {what}: it does not accept the credentials; check auth"
             )),
-            403 => MicrocksError::Outage(match self.missing_role().await {
+            403 => MicrocksError::Outage(match self.missing_of_token().await {
                 Some(missing) => missing,
                 None => format!(
                     "Microcks answered {status} to {what}: the service account needs the roles {} of client {ROLES_OF}",
@@ -178,8 +188,15 @@ impl Microcks {
         })
     }
 
-    /// The role that the token lacks, in words. None: it has all of them, or does not tell.
+    /// The role that the service account lacks, in words. None: it has all of them, or nobody tells.
     pub(super) async fn missing_role(&self) -> Option<String> {
+        self.missing_of_token().await?;
+        // It may have got the role since the token was made.
+        self.client.renew_token().await.ok()?;
+        self.missing_of_token().await
+    }
+
+    async fn missing_of_token(&self) -> Option<String> {
         let claims = self.client.claims().await?;
         let all = claims.get("resource_access")?;
         let has: Vec<&str> = all[ROLES_OF]["roles"]

@@ -13,7 +13,7 @@ use tideline_core::rules::fingerprint;
 use tideline_core::words::{EntityRef, Fingerprint};
 use tokio::sync::OnceCell;
 
-use super::super::documents::{DocumentError, Documents, Limit, location, resolve, shown};
+use super::super::documents::{DocumentError, Documents, Limit, location, resolve, same_file, shown};
 use super::definition::{Definition, placeholder, stands_alone};
 use super::{
     ArtifactKind, ConfigReference, Identity, MockSpec, Recognized, SyncFile, file_names, owned_version, stamp,
@@ -86,6 +86,8 @@ impl Mock {
 /// An artifact as it is uploaded.
 #[derive(Debug)]
 pub(super) struct Artifact {
+    /// As its author named it.
+    pub(super) path: String,
     pub(super) file_name: String,
     pub(super) kind: ArtifactKind,
     pub(super) text: String,
@@ -119,8 +121,16 @@ pub(super) async fn desired(
         recognized: OnceLock::new(),
     };
     let desired = match reader.file().await {
-        Ok(None) => Desired::default(),
-        Ok(Some((place, file))) => {
+        Ok(Named::Nothing) => Desired::default(),
+        Ok(Named::Missing(place)) => Desired {
+            problems: vec![wrong(format!(
+                "{} is not there, so there are no mocks; add it, or remove the annotation {}",
+                shown(&place),
+                settings.annotation
+            ))],
+            ..Desired::default()
+        },
+        Ok(Named::File(place, file)) => {
             let desired = reader.mocks(&place, file, delete_invalid).await;
             Desired {
                 definition: reader.definition().await,
@@ -142,6 +152,15 @@ pub(super) async fn desired(
         is_annotated: !entity.body["metadata"]["annotations"][settings.annotation.as_str()].is_null(),
         ..desired
     }
+}
+
+/// What an entity's annotation leads to.
+enum Named {
+    /// There is none.
+    Nothing,
+    /// A file that is not there.
+    Missing(DocumentPlace),
+    File(DocumentPlace, SyncFile),
 }
 
 struct Reader<'r> {
@@ -176,11 +195,11 @@ fn at(place: &str, error: DocumentError) -> DocumentError {
 }
 
 impl<'r> Reader<'r> {
-    /// The entity's `microcks.yaml` and its place; none: it names none, or it is gone.
-    async fn file(&self) -> Result<Option<(DocumentPlace, SyncFile)>, DocumentError> {
+    /// The entity's `microcks.yaml` and its place.
+    async fn file(&self) -> Result<Named, DocumentError> {
         let name = &self.settings.annotation;
         let annotation = match &self.entity.body["metadata"]["annotations"][name.as_str()] {
-            Value::Null => return Ok(None),
+            Value::Null => return Ok(Named::Nothing),
             Value::String(text) => text,
             _ => return Err(wrong(format!("annotation {name} must be a text"))),
         };
@@ -202,15 +221,15 @@ impl<'r> Reader<'r> {
         let key = (self.entity.source.to_owned(), place.clone());
         let known = self.files.0.lock().get(&key).cloned();
         if let Some(file) = known {
-            return Ok(Some((place, file)));
+            return Ok(Named::File(place, file));
         }
         let Some(bytes) = self.documents.read(self.entity.source, &place, FILE_LIMIT).await? else {
-            return self.missing(&place, &reference, base.as_ref()).await;
+            return self.missing(place, &reference, base.as_ref()).await;
         };
         let file = parse(&bytes).map_err(|error| at(&shown(&place), error))?;
         let file = SyncFile::from_document(&file).map_err(|error| wrong(format!("{}: {error}", shown(&place))))?;
         self.files.0.lock().insert(key, file.clone());
-        Ok(Some((place, file)))
+        Ok(Named::File(place, file))
     }
 
     fn location(&self) -> Option<DocumentPlace> {
@@ -222,22 +241,22 @@ impl<'r> Reader<'r> {
     /// A file that is not there. Over HTTP that may be a lost right, so it counts only if what lies beside it can be read.
     async fn missing(
         &self,
-        place: &DocumentPlace,
+        place: DocumentPlace,
         reference: &ConfigReference,
         base: Option<&DocumentPlace>,
-    ) -> Result<Option<(DocumentPlace, SyncFile)>, DocumentError> {
+    ) -> Result<Named, DocumentError> {
         if matches!(place, DocumentPlace::File(_)) {
-            return Ok(None);
+            return Ok(Named::Missing(place));
         }
-        if let (ConfigReference::Relative(_), Some(base)) = (reference, base)
-            && (self.documents.read(self.entity.source, base, FILE_LIMIT).await?).is_some()
+        if let (ConfigReference::Relative(path), Some(base)) = (reference, base)
+            && self.is_beside(base, path).await?
         {
-            return Ok(None);
+            return Ok(Named::Missing(place));
         }
         Err(DocumentError::Unreadable {
             message: format!(
                 "{} is not there, or not shown; its mocks stay until the annotation is removed or the file is there",
-                shown(place)
+                shown(&place)
             ),
             transient: false,
             retry_after: None,
@@ -277,10 +296,14 @@ impl<'r> Reader<'r> {
 
     async fn mock(&self, place: &DocumentPlace, spec: &MockSpec) -> Result<Mock, DocumentError> {
         let (main_name, main_text) = self.main(place, spec).await?;
+        let mut files = BTreeSet::from_iter(self.main_file(place, spec));
         let mut texts = vec![(main_name, main_text)];
         for artifact in &spec.artifacts {
             let text = self.text(place, &artifact.path).await?;
-            texts.push((artifact.path.clone(), Cow::Owned(text)));
+            // A file that is listed again, however its path is written, is uploaded once.
+            if same_file(place, &artifact.path).is_none_or(|file| files.insert(file)) {
+                texts.push((artifact.path.clone(), Cow::Owned(text)));
+            }
         }
         let paths: Vec<&str> = texts.iter().map(|(path, _)| path.as_str()).collect();
         let names = file_names(&paths);
@@ -343,6 +366,7 @@ impl<'r> Reader<'r> {
             )));
         }
         Ok(Artifact {
+            path: path.to_owned(),
             file_name,
             kind,
             hash: hex::encode(Sha256::digest(text.as_bytes())),
@@ -362,8 +386,20 @@ impl<'r> Reader<'r> {
                 let text = self.elsewhere(reference).await?.clone();
                 Ok((reference.to_owned(), Cow::Owned(text)))
             }
-            _ => Err(wrong("has no openapi.path, and the entity has no spec.definition")),
+            (Value::Null, _) => Err(wrong("has no openapi.path, and the entity has no spec.definition")),
+            _ => Err(wrong(
+                "spec.definition must be a text, or name a file as in { $text: ./openapi.yaml }; or set openapi.path of the mock",
+            )),
         }
+    }
+
+    /// The file of the main artifact; none: the definition is in the entity.
+    fn main_file(&self, place: &DocumentPlace, spec: &MockSpec) -> Option<String> {
+        if let Some(path) = &spec.main {
+            return same_file(place, path);
+        }
+        let (_, reference) = placeholder(&self.entity.body["spec"]["definition"])?;
+        same_file(&self.location()?, reference)
     }
 
     /// What is in the file that the entity's definition names.
@@ -396,8 +432,40 @@ impl<'r> Reader<'r> {
             key: "max_artifact_bytes",
         };
         let bytes = self.documents.read(self.entity.source, &place, limit).await?;
-        let bytes = bytes.ok_or_else(|| wrong(format!("{} is not there", shown(&place))))?;
+        let Some(bytes) = bytes else {
+            let is_gone = match &place {
+                DocumentPlace::File(_) => true,
+                DocumentPlace::Url(_) => self.is_beside(base, reference).await?,
+            };
+            return Err(if is_gone {
+                wrong(format!("{} is not there", shown(&place)))
+            } else {
+                unshown(&place)
+            });
+        };
         String::from_utf8(bytes).map_err(|_| wrong(format!("{} is not UTF-8", shown(&place))))
+    }
+
+    /// Whether the document that names a file beside it can be read now. Then the file is not hidden from whoever reads.
+    async fn is_beside(&self, base: &DocumentPlace, reference: &str) -> Result<bool, DocumentError> {
+        let is_relative = !reference.starts_with("http://") && !reference.starts_with("https://");
+        if !is_relative {
+            return Ok(false);
+        }
+        match self.documents.read(self.entity.source, base, FILE_LIMIT).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(DocumentError::Wrong(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Over HTTP, 404 may be a lost right.
+fn unshown(place: &DocumentPlace) -> DocumentError {
+    DocumentError::Unreadable {
+        message: format!("{} is not there, or not shown", shown(place)),
+        transient: false,
+        retry_after: None,
     }
 }
 

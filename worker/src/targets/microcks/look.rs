@@ -11,11 +11,12 @@ use tideline_store::{OriginalEntity, Store, StoreError};
 use super::super::entity;
 use super::super::events::SyncEvents;
 use super::super::gate::Pass;
-use super::apply::{Turn, record_of};
+use super::apply::Turn;
 use super::client::MicrocksError;
 use super::desired::SyncFiles;
 use super::enrich::is_shown;
 use super::handler::{MicrocksHandler, Target};
+use super::record::record_of;
 use crate::handler::{Attempt, HandlerError, Outcome};
 
 /// How long one job looks. Entities that it does not get to have jobs of their own, which are read side by side.

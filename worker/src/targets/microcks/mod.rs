@@ -11,6 +11,7 @@ mod enrich;
 mod handler;
 mod listing;
 mod look;
+mod record;
 mod servers;
 mod stamp;
 mod sync_file;

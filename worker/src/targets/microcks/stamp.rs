@@ -84,8 +84,9 @@ fn comment(text: &str, identity: Identity<'_>) -> Result<String, StampError> {
         return wrong("a name with \" : \" in it cannot stand in a microcksId comment");
     }
     let mut found = false;
+    // All of them: which one counts is up to Microcks.
     let lines = text.split_inclusive('\n').map(|line| {
-        if !found && line.trim_start().starts_with('#') && line.contains("microcksId:") {
+        if line.trim_start().starts_with('#') && line.contains("microcksId:") {
             found = true;
             let end = if line.ends_with("\r\n") {
                 "\r\n"
@@ -114,36 +115,72 @@ fn har(document: &Scalars<'_>, identity: Identity<'_>) -> Result<String, StampEr
     document.replace(&[(COMMENT, &microcks_id(identity))])
 }
 
-/// The name is that of the interface, the version a property of the project.
+/// Microcks takes the name of the mock service, and the version from the mock service's own properties. Source: Microcks'
+/// documentation, "SoapUI Mocks".
 fn soap_ui(text: &str, identity: Identity<'_>) -> Result<String, StampError> {
     let document = roxmltree::Document::parse(text)
         .map_err(|error| StampError(format!("the SoapUI project is not XML: {error}")))?;
-    let root = document.root_element();
-    let interface = root
-        .descendants()
-        .find(|node| node.tag_name().name() == "interface")
-        .and_then(|node| node.attribute_node("name"));
-    let Some(interface) = interface else {
-        return wrong("the SoapUI project has no interface with a name");
+    let service = mock_service(&document)?;
+    let Some(name) = service.attribute_node("name") else {
+        return wrong("the mock service of the SoapUI project has no name");
     };
-    let value = root
+    let mut edits = vec![(name.range_value(), escape_xml(identity.name))];
+    for value in versions(service) {
+        let (Some(first), Some(last)) = (value.first_child(), value.last_child()) else {
+            return wrong("the property version of the SoapUI project's mock service has no value");
+        };
+        edits.push((first.range().start..last.range().end, escape_xml(identity.version)));
+    }
+    if edits.len() == 1 {
+        return wrong(
+            "the mock service of the SoapUI project needs a custom property named version, of its own: that of the \
+             project does not count",
+        );
+    }
+    let stamped = splice(text, edits);
+    if has_identity(&stamped, identity) {
+        Ok(stamped)
+    } else {
+        wrong("the mock service of the SoapUI project cannot be renamed; write its name and version as plain texts")
+    }
+}
+
+fn mock_service<'a, 'i>(document: &'a roxmltree::Document<'i>) -> Result<roxmltree::Node<'a, 'i>, StampError> {
+    let is_service = |node: &roxmltree::Node<'_, '_>| {
+        let name = node.tag_name().name();
+        node.is_element() && matches!(name, "mockService" | "restMockService")
+    };
+    let mut services = document.root_element().descendants().filter(is_service);
+    match (services.next(), services.count()) {
+        (Some(service), 0) => Ok(service),
+        (None, _) => wrong("the SoapUI project has no mock service, of which Microcks makes a service"),
+        (Some(_), others) => wrong(format!(
+            "the SoapUI project has {} mock services; a mock is made of one, so move each into a project of its own",
+            others + 1
+        )),
+    }
+}
+
+/// The values of a mock service's properties named `version`.
+fn versions<'a, 'i>(service: roxmltree::Node<'a, 'i>) -> impl Iterator<Item = roxmltree::Node<'a, 'i>> {
+    service
         .children()
         .filter(|node| node.tag_name().name() == "properties")
         .flat_map(|properties| properties.children())
         .filter(|node| node.tag_name().name() == "property")
-        .find(|node| child_named(*node, "name").and_then(|name| name.text()) == Some("version"))
-        .and_then(|property| child_named(property, "value"))
-        .and_then(|value| value.first_child());
-    let Some(value) = value.filter(|node| node.is_text()) else {
-        return wrong("the SoapUI project needs a custom property named version");
+        .filter(|node| child_named(*node, "name").and_then(|name| name.text()).map(str::trim) == Some("version"))
+        .filter_map(|property| child_named(property, "value"))
+}
+
+fn has_identity(stamped: &str, identity: Identity<'_>) -> bool {
+    let Ok(document) = roxmltree::Document::parse(stamped) else {
+        return false;
     };
-    Ok(splice(
-        text,
-        vec![
-            (interface.range_value(), escape_xml(identity.name)),
-            (value.range(), escape_xml(identity.version)),
-        ],
-    ))
+    let Ok(service) = mock_service(&document) else {
+        return false;
+    };
+    service.attribute("name") == Some(identity.name)
+        && versions(service).all(|value| value.text() == Some(identity.version))
 }
 
 fn child_named<'a, 'i>(node: roxmltree::Node<'a, 'i>, name: &str) -> Option<roxmltree::Node<'a, 'i>> {

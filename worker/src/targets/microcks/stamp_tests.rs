@@ -81,7 +81,7 @@ fn a_postman_collection_is_stamped_in_its_version_or_its_description() {
 }
 
 #[test]
-fn graphql_har_and_soapui_have_their_own_places() {
+fn graphql_and_har_have_their_own_places() {
     let graphql = "# microcksId: Films : 1.0\r\ntype Query { a: Int }\r\n";
     assert_eq!(
         stamped(graphql).unwrap(),
@@ -89,15 +89,48 @@ fn graphql_har_and_soapui_have_their_own_places() {
     );
     let har = "{\"log\":{\"version\":\"1.2\",\"comment\":\"microcksId: A : 1\",\"entries\":[]}}";
     assert!(stamped(har).unwrap().contains(": bk-0123456789abcdef-a\",\"entries\""));
-    let soap = "<?xml version=\"1.0\"?>\n<con:soapui-project xmlns:con=\"http://eviware.com/soapui/config\" name=\"P\">\
-                <con:interface name=\"Hello\" x=\"1\"/><con:properties><con:property><con:name>version</con:name>\
-                <con:value>1.0</con:value></con:property></con:properties></con:soapui-project>";
-    let text = stamped(soap).unwrap();
-    assert!(
-        text.contains("<con:interface name=\"pet: &quot;store&quot;\" x=\"1\"/>"),
-        "{text}"
-    );
-    assert!(text.contains("<con:value>bk-0123456789abcdef-a</con:value>"), "{text}");
+}
+
+/// A SoapUI project as Microcks' own sample is written: the name of the interface is none of Microcks' business.
+fn soap_ui_project(services: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\"?>\n<con:soapui-project xmlns:con=\"http://eviware.com/soapui/config\" name=\"P\">\
+         <con:interface name=\"Hello\"/>{services}<con:properties><con:property><con:name>version</con:name>\
+         <con:value>1.0</con:value></con:property></con:properties></con:soapui-project>"
+    )
+}
+
+fn soap_ui_service(tag: &str, version: &str) -> String {
+    format!(
+        "<con:{tag} port=\"8088\" name=\"Hello Mock\"><con:settings/><con:properties><con:property><con:name>version</con:name>\
+         <con:value>{version}</con:value></con:property></con:properties><con:mockOperation name=\"sayHello\"/></con:{tag}>"
+    )
+}
+
+#[test]
+fn a_soapui_project_is_stamped_where_microcks_looks() {
+    for tag in ["mockService", "restMockService"] {
+        for version in ["0.9", "<![CDATA[0.9]]>", "0<!-- x -->.9"] {
+            let text = stamped(&soap_ui_project(&soap_ui_service(tag, version))).unwrap();
+            let service = soap_ui_service(tag, IDENTITY.version).replace("Hello Mock", "pet: &quot;store&quot;");
+            assert_eq!(text, soap_ui_project(&service));
+        }
+    }
+}
+
+#[test]
+fn a_soapui_project_of_which_microcks_would_make_another_service_is_refused() {
+    let one = soap_ui_service("mockService", "1");
+    let no_version = "<con:mockService name=\"A\"><con:properties/></con:mockService>";
+    for (services, named) in [
+        (String::new(), "no mock service"),
+        (format!("{one}{one}"), "2 mock services"),
+        (no_version.to_owned(), "property named version"),
+        (soap_ui_service("mockService", ""), "has no value"),
+    ] {
+        let error = stamped(&soap_ui_project(&services)).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
 }
 
 #[test]

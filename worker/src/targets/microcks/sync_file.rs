@@ -12,13 +12,15 @@ const KIND: &str = "MicrocksSync";
 const MAX_ID: usize = 128;
 /// Most mocks of one file, and artifacts of one mock.
 const MAX_LIST: usize = 200;
+/// Keys of a mock.
+const MOCK_KEYS: [&str; 4] = ["mockId", "includeInSwagger", "openapi", "artifacts"];
 
 /// The file, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SyncFile {
     /// The mocks that can be made.
     pub(super) mocks: Vec<MockSpec>,
-    /// What is wrong with the others.
+    /// What is wrong with the others, and what of them is ignored.
     pub(super) problems: Vec<MockProblem>,
 }
 
@@ -105,7 +107,10 @@ impl SyncFile {
                 _ => read_mock(mock),
             };
             match read {
-                Ok(mock) => file.mocks.push(mock),
+                Ok(read) => {
+                    file.problems.extend(misspelled(mock, &read.mock_id, &place));
+                    file.mocks.push(read);
+                }
                 Err((key, problem)) => file.problems.push(MockProblem {
                     mock_id: id.map(str::to_owned),
                     place: format!("{place}{key}"),
@@ -123,12 +128,60 @@ fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Result<T, Wro
     Err((key.into(), problem.into()))
 }
 
+/// Keys that are none, but nearly are: the mock is made without what they say. Keys of other programs are no mistakes.
+fn misspelled(mock: &Value, mock_id: &str, place: &str) -> Vec<MockProblem> {
+    let keys = |value: &Value| -> Vec<String> {
+        value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.clone())
+            .collect()
+    };
+    let nearest = |key: &str, known: &[&'static str]| -> Option<&'static str> {
+        let is_near = |known: &&&str| {
+            let distance = strsim::damerau_levenshtein(&key.to_lowercase(), &known.to_lowercase());
+            distance <= 1.max(known.len() / 4)
+        };
+        if known.contains(&key) {
+            None
+        } else {
+            known.iter().find(is_near).copied()
+        }
+    };
+    let mut problems = Vec::new();
+    let mut look = |value: &Value, known: &[&'static str], place: &str| {
+        for key in keys(value) {
+            problems.extend(nearest(&key, known).map(|known| MockProblem {
+                mock_id: Some(mock_id.to_owned()),
+                place: format!("{place}.{key}"),
+                problem: format!("unknown key, which is ignored; did you mean {known:?}?"),
+            }));
+        }
+    };
+    look(mock, &MOCK_KEYS, place);
+    look(&mock["openapi"], &["path"], &format!("{place}.openapi"));
+    for (index, artifact) in mock["artifacts"].as_array().into_iter().flatten().enumerate() {
+        look(artifact, &["kind", "path"], &format!("{place}.artifacts[{index}]"));
+    }
+    problems
+}
+
 fn read_mock(mock: &Value) -> Result<MockSpec, Wrong> {
-    let Some(mock_id) = mock["mockId"].as_str() else {
-        return wrong(
-            ".mockId",
-            "is missing; give the mock a short name that is unique in this file",
-        );
+    let mock_id = match &mock["mockId"] {
+        Value::String(id) => id.as_str(),
+        Value::Null => {
+            return wrong(
+                ".mockId",
+                "is missing; give the mock a short name that is unique in this file",
+            );
+        }
+        other => {
+            return wrong(
+                ".mockId",
+                format!("must be a text; write it in quotes: \"{}\"", scalar(other)),
+            );
+        }
     };
     let length = mock_id.chars().count();
     if length == 0 || length > MAX_ID || mock_id.chars().any(|c| c.is_control() || c == '/') {
@@ -168,6 +221,14 @@ fn read_mock(mock: &Value) -> Result<MockSpec, Wrong> {
         main,
         artifacts,
     })
+}
+
+/// A value as it may stand in quotes.
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => "…".to_owned(),
+    }
 }
 
 fn read_artifact(artifact: &Value, index: usize) -> Result<ArtifactSpec, Wrong> {
@@ -254,6 +315,28 @@ mod tests {
             "{texts:?}"
         );
         assert!(texts[3].contains("spec.mocks[4].openapi.path"), "{texts:?}");
+    }
+
+    #[test]
+    fn a_misspelled_key_is_told_and_stops_nothing() {
+        let read = file(json!([
+            { "mockId": "a", "artefacts": [{ "path": "x.yaml" }], "description": "of another program" },
+            { "mockId": "b", "artifacts": [{ "Path": "x.yaml", "path": "y.yaml" }] },
+            { "mockId": 1 }
+        ]))
+        .unwrap();
+        assert_eq!(read.mocks.len(), 2);
+        let texts: Vec<String> = read.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(
+            texts[0].contains("spec.mocks[0].artefacts") && texts[0].contains("did you mean \"artifacts\""),
+            "{texts:?}"
+        );
+        assert!(texts[1].contains("spec.mocks[1].artifacts[0].Path"), "{texts:?}");
+        assert!(
+            texts[2].contains("must be a text") && texts[2].contains("\"1\""),
+            "{texts:?}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::ArtifactKind;
 use super::client::{Operation, ServiceView};
 use super::desired::{Artifact, Mock};
+use super::record::Given;
 use crate::sources::files::yaml;
 
 /// Methods of an OpenAPI path.
@@ -56,6 +57,42 @@ pub(super) fn verify(mock: &Mock, view: &ServiceView) -> Verdict {
     verdict
 }
 
+/// What the artifacts set that outlives a new import: labels, and how operations answer. Of the extensions of OpenAPI also to what,
+/// as a new import does not change what they set before.
+pub(super) fn given(mock: &Mock) -> Given {
+    let mut given = Given::new();
+    for artifact in &mock.artifacts {
+        let Some(document) = document(artifact) else { continue };
+        match artifact.kind {
+            ArtifactKind::ApiMetadata => {
+                for (label, _) in members(&document["metadata"]["labels"]) {
+                    given.insert((String::new(), label.clone()));
+                }
+                for (name, operation) in members(&document["operations"]) {
+                    let keys = members(operation).filter(|(_, value)| !is_empty(value));
+                    given.extend(keys.map(|(key, _)| (name.clone(), key.clone())));
+                }
+            }
+            ArtifactKind::OpenApi => {
+                for (label, _) in members(&document["info"]["x-microcks"]["labels"]) {
+                    given.insert((String::new(), label.clone()));
+                }
+                for (name, operation) in operations(&document) {
+                    let set = members(&operation["x-microcks-operation"]);
+                    given
+                        .extend(set.map(|(key, value)| (name.clone(), format!("x-microcks-operation.{key}: {value}"))));
+                }
+            }
+            _ => {}
+        }
+    }
+    given
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
+}
+
 /// Operations whose parameter constraints Microcks has more than once, as it appends them again at every import.
 pub(super) fn doubled(mock: &Mock, view: &ServiceView) -> Vec<Operation> {
     let metadata = mock
@@ -99,13 +136,18 @@ fn operation<'v>(view: &'v ServiceView, name: &str) -> Option<&'v Operation> {
     view.service.operations.iter().find(|operation| operation.name == name)
 }
 
+/// The operations of an OpenAPI document, with the names that Microcks gives them.
+fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
+    members(&document["paths"]).flat_map(|(path, item)| {
+        let methods = members(item).filter(|(method, _)| METHODS.contains(&method.as_str()));
+        methods.map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation))
+    })
+}
+
 fn operations_of(artifact: &Artifact, document: &Value, view: &ServiceView, verdict: &mut Verdict) {
-    for (path, item) in members(&document["paths"]) {
-        for (method, _) in members(item).filter(|(method, _)| METHODS.contains(&method.as_str())) {
-            let name = format!("{} {path}", method.to_uppercase());
-            if operation(view, &name).is_none() {
-                verdict.miss(artifact, format!("there is no operation {name}"));
-            }
+    for (name, _) in operations(document) {
+        if operation(view, &name).is_none() {
+            verdict.miss(artifact, format!("there is no operation {name}"));
         }
     }
 }
