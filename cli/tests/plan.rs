@@ -138,7 +138,7 @@ fn a_plan_and_a_cycle_agree_that_what_is_new_makes_no_removal_smaller() {
     let held = source.to_string();
     assert!(held.contains("100.0 % (10 of 10, besides 60 new ones)"), "{held}");
     // A person who rejects it is not told of it again.
-    home.run(&["sources", "reject", "folder", "--yes"]).with_code(0);
+    home.run(&["sources", "reject", "folder"]).with_code(0);
     let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(0).json();
     assert_eq!(
         (&plan["removed"], &plan["sweep"]["decision"]),

@@ -11,7 +11,7 @@ use tideline_tests::wait_until;
 use crate::database::Database;
 
 /// Name, text, parameters, and the index (or one of those) it has to use for its table.
-const HOT: [(&str, &str, &str, &str); 24] = [
+const HOT: [(&str, &str, &str, &str); 25] = [
     (
         "hasten_target_jobs",
         include_str!("../../../shared/store/src/postgres/sql/hasten_target_jobs.sql"),
@@ -95,7 +95,14 @@ const HOT: [(&str, &str, &str, &str); 24] = [
         "write_pages",
         include_str!("../../../shared/store/src/postgres/sql/write_pages.sql"),
         r"1, 1, 1, 1, 'c', 'p', 1, 0, '{0}', 2, '{1}', '{\\x00}', '{1}', '{0}', '{a}', '{a}', '{\\x00}', '{a}', '{a}',
-            '{\\x00}', '{1}', '{1}', '{5}', 1, false, '{0}', '{5}', '{}', '{7}', '{true}'",
+            '{\\x00}', '{1}', '{1}', '{0}', '{true}', '{5}', '{7}', 1, false, '{5}', '{}'",
+        "pages_pkey",
+    ),
+    (
+        "write_siblings",
+        include_str!("../../../shared/store/src/postgres/sql/write_siblings.sql"),
+        r"1, 1, 1, '{1,2}', '{1,1}', '{p,p}', '{1,1}', false, '{1}', '{0}', '{\\x00}', '{1}', '{0}', '{a}', '{a}', '{\\x00}',
+            '{a}', '{a}', '{\\x00}', '{1}', '{1}', '{0}', '{true}', '{5}', '{7}', '{2}', '{5}', '{2}'",
         "pages_pkey",
     ),
     (

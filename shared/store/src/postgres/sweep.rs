@@ -23,39 +23,7 @@ pub(super) async fn plan(
     act.say(include_str!("sql/prefer_hashing.sql").to_owned(), false)
         .await?;
     if !planned {
-        for statement in [
-            include_str!("sql/keep_partitions.sql"),
-            include_str!("sql/drop_old_pages.sql"),
-        ] {
-            act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
-        }
-        for statement in [
-            include_str!("sql/delete_marked_misses.sql"),
-            include_str!("sql/resolve_misses.sql"),
-            include_str!("sql/delete_unresolved_misses.sql"),
-        ] {
-            act.run(sqlx::query(statement).bind(source)).await?;
-        }
-        for statement in [
-            include_str!("sql/hand_up_misses.sql"),
-            include_str!("sql/count_misses.sql"),
-            include_str!("sql/delete_old_partitions.sql"),
-        ] {
-            act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
-        }
-        for statement in [
-            include_str!("sql/forget_dropping_partitions.sql"),
-            include_str!("sql/count_collisions.sql"),
-            include_str!("sql/resolve_collisions.sql"),
-        ] {
-            act.run(sqlx::query(statement).bind(source)).await?;
-        }
-        for statement in [
-            include_str!("sql/forget_deltas.sql"),
-            include_str!("sql/note_planned_sweep.sql"),
-        ] {
-            act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
-        }
+        find_misses(&mut act, source, cycle).await?;
     }
     let statement = sqlx::query(include_str!("sql/count_sweep.sql"));
     let row = act.row(statement.bind(source).bind(cycle).bind(confirm)).await?;
@@ -83,6 +51,44 @@ pub(super) async fn plan(
     }
     act.commit().await?;
     Ok(plan)
+}
+
+/// Finds what the cycle did not see, and counts it.
+async fn find_misses(act: &mut Act, source: i64, cycle: i64) -> Result<(), StoreError> {
+    for statement in [
+        include_str!("sql/keep_partitions.sql"),
+        include_str!("sql/drop_old_pages.sql"),
+    ] {
+        act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
+    }
+    for statement in [
+        include_str!("sql/delete_marked_misses.sql"),
+        include_str!("sql/resolve_misses.sql"),
+        include_str!("sql/delete_unresolved_misses.sql"),
+    ] {
+        act.run(sqlx::query(statement).bind(source)).await?;
+    }
+    for statement in [
+        include_str!("sql/hand_up_misses.sql"),
+        include_str!("sql/count_misses.sql"),
+        include_str!("sql/delete_old_partitions.sql"),
+    ] {
+        act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
+    }
+    for statement in [
+        include_str!("sql/forget_dropping_partitions.sql"),
+        include_str!("sql/count_collisions.sql"),
+        include_str!("sql/resolve_collisions.sql"),
+    ] {
+        act.run(sqlx::query(statement).bind(source)).await?;
+    }
+    for statement in [
+        include_str!("sql/forget_deltas.sql"),
+        include_str!("sql/note_planned_sweep.sql"),
+    ] {
+        act.run(sqlx::query(statement).bind(source).bind(cycle)).await?;
+    }
+    Ok(())
 }
 
 fn signed(number: u64) -> i64 {
