@@ -71,6 +71,8 @@ async fn a_number_that_is_none_is_refused_with_what_is_accepted() {
             "{path}"
         );
     }
+    let answer = bench.post("/v1/subscriptions/s/pull", Some(json!({"max": 1001}))).await;
+    assert_eq!(answer.json()["detail"], "max must be a number from 1 to 1000");
 }
 
 #[tokio::test]
