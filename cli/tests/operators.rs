@@ -344,3 +344,36 @@ fn the_help_says_what_tideline_is_and_tells_global_options_apart() {
     assert!(own.contains("--state") && !own.contains("--store"), "{help}");
     assert!(global.contains("--store") && !global.contains("--state"), "{help}");
 }
+
+#[test]
+fn a_job_that_cannot_be_retried_keeps_back_none_of_the_others() {
+    let home = Home::empty();
+    home.run(&["migrate"]).with_code(0);
+    for key in ["a", "b"] {
+        home.run(&["jobs", "enqueue", "mail", key]).with_code(0);
+    }
+    home.run(&["jobs", "cancel", "2"]).with_code(0);
+    let said = home.run(&["jobs", "retry", "98", "2", "99"]).with_code(5);
+    assert!(said.out.contains("job 2: retried"), "{said:?}");
+    for job in ["job 98: ", "job 99: "] {
+        assert!(said.err.contains(job), "{said:?}");
+    }
+    assert!(said.out.contains("if one runs jobs of kind mail"), "{said:?}");
+    let said = home.run(&["jobs", "retry", "99", "1", "--json"]).with_code(5);
+    assert_eq!(said.json()["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_token_that_would_cover_nothing_or_be_over_at_once_is_refused() {
+    let home = Home::empty();
+    let create = ["tokens", "create", "--name", "x", "--role", "read"];
+    for (option, value, says) in [("--source", "", "--source"), ("--expires", "0s", "at least 1s")] {
+        let mut all = create.to_vec();
+        all.extend([option, value]);
+        let said = home.run(&all).with_code(2);
+        assert!(
+            said.err.contains(says) && !said.err.contains("expires_in_seconds"),
+            "{said:?}"
+        );
+    }
+}

@@ -90,6 +90,10 @@ impl fmt::Display for Refusal {
                 "{server}: {text}; no token was sent: run `tideline login --server {server}`, or set TIDELINE_TOKEN"
             ),
             401 | 403 | 429 => write!(f, "{server}: {text}"),
+            _ if self.is_no_route() => write!(
+                f,
+                "{server} has no such path; check --server (or TIDELINE_SERVER): it takes the gateway's URL without /v1"
+            ),
             500.. => {
                 write!(f, "{server}: {text}")?;
                 match &self.request {
@@ -99,6 +103,13 @@ impl fmt::Display for Refusal {
             }
             _ => f.write_str(text),
         }
+    }
+}
+
+impl Refusal {
+    /// The server knows no such path at all: what is missing is told in words.
+    fn is_no_route(&self) -> bool {
+        self.server.is_some() && self.status == 404 && self.detail.is_empty()
     }
 }
 
@@ -129,9 +140,20 @@ impl ClientError {
         }
     }
 
+    /// Whether the same request may be answered later: the server is away, or cannot answer now.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Problem(refusal) => matches!(refusal.status, 408 | 429 | 500..),
+            Self::Unreachable { .. } | Self::Broken { .. } => true,
+            Self::NotTideline { status, .. } => *status >= 500,
+            Self::Unreadable { .. } => false,
+        }
+    }
+
     /// With which code the program ends.
     pub(crate) fn exit(&self) -> Code {
         match self {
+            Self::Problem(refusal) if refusal.is_no_route() => Code::Error,
             Self::Problem(refusal) => match refusal.status {
                 502 => Code::Failed,
                 504 => Code::NotInTime,

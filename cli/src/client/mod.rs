@@ -4,6 +4,7 @@
 
 pub(crate) mod credentials;
 mod error;
+mod following;
 mod lines;
 mod local;
 mod pages;
@@ -13,6 +14,7 @@ mod request;
 use serde::de::DeserializeOwned;
 
 pub(crate) use error::ClientError;
+pub(crate) use following::Following;
 pub(crate) use lines::Lines;
 pub(crate) use pages::{Listing, Pages};
 pub(crate) use remote::{Remote, Server};

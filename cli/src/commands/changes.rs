@@ -4,7 +4,7 @@ use clap::Args;
 use tideline_core::words::{ChangeKind, FeedPosition};
 use tideline_producer::api::types::{Change, Changes};
 
-use crate::client::{Client, ClientError, Request};
+use crate::client::{Client, ClientError, Following, Request};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::{Grid, Out, Piece, Tone};
@@ -49,7 +49,7 @@ async fn read(client: &Client<'_>, out: &mut Out, mut position: FeedPosition, mu
     let mut list = None;
     let mut seen = false;
     while left > 0 {
-        let reading = ask(client, position, left.min(PAGE), 0).await?;
+        let reading: Changes = client.ask(&request(position, left.min(PAGE), 0)).await.map_err(told)?;
         if out.is_json() && list.is_none() {
             list = Some(out.begin_list("changes")?);
         }
@@ -82,8 +82,11 @@ async fn read(client: &Client<'_>, out: &mut Out, mut position: FeedPosition, mu
 }
 
 async fn follow(client: &Client<'_>, out: &mut Out, mut position: FeedPosition, mut left: u64) -> anyhow::Result<()> {
+    let mut following = Following::new(client);
     while left > 0 {
-        let reading = ask(client, position, left.min(PAGE), WAIT).await?;
+        let wait = if following.has_answer() { WAIT } else { 0 };
+        let request = request(position, left.min(PAGE), wait);
+        let reading: Changes = following.ask(&request).await.map_err(told)?;
         left = left.saturating_sub(reading.changes.len() as u64);
         position = reading.next;
         for change in &reading.changes {
@@ -102,20 +105,21 @@ async fn follow(client: &Client<'_>, out: &mut Out, mut position: FeedPosition, 
     Ok(())
 }
 
-async fn ask(client: &Client<'_>, position: FeedPosition, limit: u64, wait: u64) -> anyhow::Result<Changes> {
-    let request = Request::get(&["changes"])
+fn request(position: FeedPosition, limit: u64, wait: u64) -> Request {
+    Request::get(&["changes"])
         .query("after", Some(position))
         .query("limit", Some(limit))
-        .query("wait", Some(wait));
-    client.ask(&request).await.map_err(|error| {
-        // The API speaks of its parameter, a person has an option.
-        let text = error.to_string().replace("after=0", "--after 0");
-        let code = error.downcast_ref::<ClientError>().and_then(ClientError::problem_code);
-        match code {
-            Some("start_over") => Failure::new(Code::Refused, text).into(),
-            _ => error,
-        }
-    })
+        .query("wait", Some(wait))
+}
+
+/// The API speaks of its parameter, a person has an option.
+fn told(error: anyhow::Error) -> anyhow::Error {
+    let text = error.to_string().replace("after=0", "--after 0");
+    let code = error.downcast_ref::<ClientError>().and_then(ClientError::problem_code);
+    match code {
+        Some("start_over") => Failure::new(Code::Refused, text).into(),
+        _ => error,
+    }
 }
 
 fn changes_grid(page: &[Change]) -> Grid {

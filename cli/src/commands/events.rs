@@ -6,9 +6,9 @@ use tideline_core::words::Timestamp;
 use tideline_producer::api::types::{Event, Events, WholeEvent};
 
 use super::audit::moment_of;
-use crate::client::{Client, Listing, Request};
+use crate::client::{Client, ClientError, Following, Listing, Request};
 use crate::context::Context;
-use crate::exit::Code;
+use crate::exit::{Code, Failure};
 use crate::output::{Grid, Out, Piece, Tone, count, moment, pretty};
 
 /// Events of one request.
@@ -76,13 +76,15 @@ async fn follow(
     mut left: u64,
 ) -> anyhow::Result<()> {
     let mut place = ("from", start);
+    let mut following = Following::new(client);
     while left > 0 {
         let request = topics
             .clone()
             .query(place.0, Some(&place.1))
             .query("limit", Some(left.min(PAGE)))
-            .query("wait", Some(WAIT));
-        let reading: Events = client.ask(&request).await?;
+            // The first answer says at once where the reader stands, so that it goes on there whatever happens to the server.
+            .query("wait", following.has_answer().then_some(WAIT));
+        let reading: Events = following.ask(&request).await.map_err(told)?;
         left = left.saturating_sub(reading.events.len() as u64);
         if let Some(missed) = &reading.missed_to {
             Out::stderr().toned(
@@ -100,6 +102,21 @@ async fn follow(
         place = ("after", reading.next);
     }
     Ok(())
+}
+
+/// The API speaks of its parameter, which this command has not.
+fn told(error: anyhow::Error) -> anyhow::Error {
+    let code = error.downcast_ref::<ClientError>().and_then(ClientError::problem_code);
+    match code {
+        Some("start_over") => {
+            let text = error.to_string().replace(
+                "start over with after=0",
+                "start again, with --since for what was missed",
+            );
+            Failure::new(Code::Refused, text).into()
+        }
+        _ => error,
+    }
 }
 
 fn show_line(out: &mut Out, event: &Event) -> std::io::Result<()> {

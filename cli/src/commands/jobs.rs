@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tideline_core::words::{JobState, Timestamp};
 use tideline_producer::api::types::{Enqueue, EnqueueAnswer, Job, NewJob, Why};
 
+use super::several::Several;
 use crate::client::{Client, Listing, Request};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -107,7 +108,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: JobsArgs) -> any
         None => list(context, &client, out, args.list).await?,
         Some(JobsCommand::List(list_args)) => list(context, &client, out, list_args).await?,
         Some(JobsCommand::Show { job }) => show(context, &client, out, job).await?,
-        Some(JobsCommand::Retry { jobs }) => retry(context, &client, out, &jobs).await?,
+        Some(JobsCommand::Retry { jobs }) => return retry(context, &client, out, &jobs).await,
         Some(JobsCommand::Cancel { job }) => cancel(&client, out, job).await?,
         Some(JobsCommand::Enqueue { kind, key, args }) => enqueue(&client, out, kind, key, &args).await?,
     }
@@ -223,14 +224,20 @@ fn job_pairs(job: &Job, why: &Why, now: Timestamp) -> Grid {
     grid
 }
 
-async fn retry(context: &Context, client: &Client<'_>, out: &mut Out, jobs: &[i64]) -> anyhow::Result<()> {
+/// A job that cannot be retried keeps back none of the others.
+async fn retry(context: &Context, client: &Client<'_>, out: &mut Out, jobs: &[i64]) -> anyhow::Result<Code> {
     let mut list = if out.is_json() {
         Some(out.begin_list("items")?)
     } else {
         None
     };
+    let mut several = Several::new();
     for job in jobs {
-        let retried: Box<RawValue> = client.ask(&Request::post(&["jobs", &job.to_string(), "retry"])).await?;
+        let request = Request::post(&["jobs", &job.to_string(), "retry"]);
+        let answered = client.ask::<Box<RawValue>>(&request).await;
+        let Some(retried) = several.take(&format!("job {job}"), answered)? else {
+            continue;
+        };
         match &mut list {
             Some(list) => out.list_item(list, &retried)?,
             None => {
@@ -240,10 +247,10 @@ async fn retry(context: &Context, client: &Client<'_>, out: &mut Out, jobs: &[i6
             }
         }
     }
-    match list {
-        Some(list) => Ok(out.end_list(list, None)?),
-        None => Ok(()),
+    if let Some(list) = list {
+        out.end_list(list, None)?;
     }
+    Ok(several.code())
 }
 
 async fn cancel(client: &Client<'_>, out: &mut Out, job: i64) -> anyhow::Result<()> {

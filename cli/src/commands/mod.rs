@@ -22,6 +22,7 @@ pub(crate) mod plan;
 pub(crate) mod presets;
 pub(crate) mod role;
 pub(crate) mod run;
+mod several;
 pub(crate) mod shell;
 mod source_actions;
 pub(crate) mod sources;

@@ -55,10 +55,10 @@ struct Named {
 struct ApproveArgs {
     /// Name of the source
     name: String,
-    /// Approve only the held sweep of this cycle, as `sources show` shows it
+    /// Approve only the held sweep of this cycle, as `sources show` shows it, without asking; goes with --removals
     #[arg(long, requires = "removals")]
     cycle: Option<i64>,
-    /// Approve only a sweep that would delete this many entities
+    /// Approve only a sweep that would delete this many entities; goes with --cycle
     #[arg(long, requires = "cycle")]
     removals: Option<u64>,
     /// Skip the confirmation prompt

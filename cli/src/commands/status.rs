@@ -8,7 +8,7 @@ use tideline_core::words::Timestamp;
 use tideline_producer::api::types::{Left, Status, Worker};
 
 use super::sources::{NO_SOURCES, sources_grid};
-use crate::client::{Client, Request};
+use crate::client::{Answer, Following, Request};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::output::{Grid, Out, Piece, Tone, count, moment, span};
@@ -26,12 +26,15 @@ pub(crate) struct StatusArgs {
 pub(crate) async fn run(context: &Context, out: &mut Out, args: StatusArgs) -> anyhow::Result<Code> {
     let client = context.client().await?;
     let Some(seconds) = args.watch else {
-        show(&client, out, false).await?;
+        let answer = client.send(&request()).await?;
+        show(&answer, out, false)?;
         return Ok(Code::Done);
     };
     let watching = async {
+        let mut following = Following::new(&client);
         loop {
-            show(&client, out, true).await?;
+            let answer = following.send(&request()).await?;
+            show(&answer, out, true)?;
             tokio::time::sleep(Duration::from_secs(seconds)).await;
         }
     };
@@ -41,9 +44,12 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: StatusArgs) -> a
     }
 }
 
+fn request() -> Request {
+    Request::get(&["status"])
+}
+
 /// Watched by a program it is a record per line, by a person a screen that is drawn anew.
-async fn show(client: &Client<'_>, out: &mut Out, watched: bool) -> anyhow::Result<()> {
-    let answer = client.send(&Request::get(&["status"])).await?;
+fn show(answer: &Answer, out: &mut Out, watched: bool) -> anyhow::Result<()> {
     if out.is_json() {
         if watched {
             out.record(&answer.read::<Box<RawValue>>()?)?;

@@ -7,6 +7,7 @@ use tideline_producer::api::types::{DeadLetter, Page, Subscription};
 
 use super::confirm::confirm;
 use super::login::read_secret;
+use super::several::Several;
 use crate::client::{Client, Request};
 use crate::context::Context;
 use crate::exit::Code;
@@ -328,7 +329,7 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
         Some(DeadLettersCommand::Replay {
             subscription, events, ..
         }) => {
-            let retried = take(&client, &subscription, "retry", &events).await?;
+            let (retried, code) = take(&client, &subscription, "retry", &events).await?;
             if out.is_json() {
                 out.document(&json!({ "retried": retried }))?;
             } else {
@@ -337,6 +338,7 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
                     format!("{subscription}: {} events are due again", count(retried)),
                 )?;
             }
+            return Ok(code);
         }
         Some(DeadLettersCommand::Drop {
             subscription,
@@ -353,7 +355,7 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
                 &format!("Drop {which} of {subscription}? Their events are never sent again."),
                 yes,
             )?;
-            let dropped = take(&client, &subscription, "drop", &events).await?;
+            let (dropped, code) = take(&client, &subscription, "drop", &events).await?;
             if out.is_json() {
                 out.document(&json!({ "dropped": dropped }))?;
             } else {
@@ -362,13 +364,14 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
                     format!("{subscription}: {} dead letters dropped", count(dropped)),
                 )?;
             }
+            return Ok(code);
         }
     }
     Ok(Code::Done)
 }
 
-/// Takes the named dead letters, or all of them, in lots.
-async fn take(client: &Client<'_>, subscription: &str, act: &str, events: &[String]) -> anyhow::Result<u64> {
+/// Takes the named dead letters, or all of them, in lots; says how many.
+async fn take(client: &Client<'_>, subscription: &str, act: &str, events: &[String]) -> anyhow::Result<(u64, Code)> {
     #[derive(serde::Deserialize)]
     struct Taken {
         #[serde(alias = "retried", alias = "dropped")]
@@ -376,12 +379,14 @@ async fn take(client: &Client<'_>, subscription: &str, act: &str, events: &[Stri
     }
     let request = Request::post(&["subscriptions", subscription, "dead-letters", act]);
     let mut taken = 0;
+    let mut several = Several::new();
     for event in events {
-        let answer: Taken = client.ask(&request.clone().body(&json!({ "id": event }))?).await?;
-        taken += answer.count;
+        let request = request.clone().body(&json!({ "id": event }))?;
+        let answer = several.take(&format!("event {event}"), client.ask::<Taken>(&request).await)?;
+        taken += answer.map_or(0, |answer| answer.count);
     }
     if !events.is_empty() {
-        return Ok(taken);
+        return Ok((taken, several.code()));
     }
     // What is given up meanwhile is not among them, or this might never end.
     let subscription: Subscription = client.ask(&Request::get(&["subscriptions", subscription])).await?;
@@ -392,7 +397,7 @@ async fn take(client: &Client<'_>, subscription: &str, act: &str, events: &[Stri
             break;
         }
     }
-    Ok(taken)
+    Ok((taken, Code::Done))
 }
 
 async fn list_letters(context: &Context, client: &Client<'_>, out: &mut Out, name: &str) -> anyhow::Result<()> {

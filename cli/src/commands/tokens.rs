@@ -44,10 +44,10 @@ struct CreateArgs {
     #[arg(long, value_enum)]
     role: RoleName,
     /// Restrict the token to sources that match this glob; may be repeated [default: all sources]
-    #[arg(long = "source", value_name = "GLOB")]
+    #[arg(long = "source", value_name = "GLOB", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     sources: Vec<String>,
     /// Time until it expires, such as 90d or 12h [default: never]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = life)]
     expires: Option<Duration>,
 }
 
@@ -77,6 +77,14 @@ impl From<RoleName> for Role {
 /// A duration as in the configuration.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| format!("{text} is not a duration like 90d, 12h or 30m"))
+}
+
+/// A duration that is not over at once; the API counts seconds.
+fn life(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        life if life.as_secs() == 0 => Err("a token must be valid for at least 1s".to_owned()),
+        life => Ok(life),
+    }
 }
 
 /// Lists, creates or revokes.

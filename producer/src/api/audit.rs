@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::Query;
-use super::page::{key_of, limit_of, token_of};
+use super::page::{ListId, limit_of};
 use super::problem::Problem;
 use super::role::{By, Operate};
 use super::types::{AuditEntry, Page, Time};
@@ -50,17 +50,18 @@ async fn list(
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Page<AuditEntry>>, Problem> {
     let limit = limit_of(query.limit)?;
+    let list = ListId::new("audit", (&query.actor, &query.act, &query.source, query.since));
     let filter = AuditFilter {
         actor: query.actor,
         act: query.act,
         source: query.source,
         since: query.since.map(|since| since.0),
-        before: key_of(query.page_token.as_deref())?,
+        before: list.key_of(query.page_token.as_deref())?,
         limit,
     };
     let found = api.store.list_audit(&filter).await?;
     let full = found.len() >= limit as usize;
-    let next_page_token = found.last().filter(|_| full).map(|record| token_of(&record.id));
+    let next_page_token = found.last().filter(|_| full).map(|record| list.token_of(&record.id));
     let items = found
         .into_iter()
         .filter(|record| match &record.source {

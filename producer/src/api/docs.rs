@@ -63,7 +63,7 @@ pub(super) fn describe_problems(document: &mut OpenApi) {
             if method != "get" {
                 codes.extend_from_slice(OF_ACTS);
             }
-            if path.ends_with("/changes") {
+            if path.ends_with("/changes") || path.ends_with("/events/log") {
                 codes.push(Code::StartOver);
             }
             describe(operation, &codes);

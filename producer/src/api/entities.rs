@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Path, Query};
-use super::page::{MAX_LIMIT, key_of, limit_of, token_of};
+use super::page::{ListId, MAX_LIMIT, limit_of};
 use super::problem::{Code, Problem};
 use super::role::{By, Principal, Read};
 use super::search::Search;
@@ -54,6 +54,16 @@ pub(super) struct EntitiesQuery {
     limit: Option<u32>,
 }
 
+impl EntitiesQuery {
+    pub(super) fn list_id(&self) -> ListId {
+        let labelled = (&self.name, &self.label);
+        ListId::new(
+            "entities",
+            (&self.source, &self.kind, &self.namespace, labelled, &self.reference),
+        )
+    }
+}
+
 /// Live entities, ordered by source and reference.
 #[utoipa::path(
     get, path = "/entities", tag = "catalog", params(EntitiesQuery), security(("token" = ["read"])),
@@ -65,13 +75,14 @@ async fn list(
     Query(query): Query<EntitiesQuery>,
 ) -> Result<Response, Problem> {
     let limit = limit_of(query.limit)?;
-    let position = key_of::<(String, String)>(query.page_token.as_deref())?;
+    let list = query.list_id();
+    let position = list.key_of::<(String, String)>(query.page_token.as_deref())?;
     if let Some(source) = &query.source {
         sources::find(&api, &by.principal, source).await?;
     }
     if let Some(search) = Search::of(&query)? {
         let found = search
-            .begin(&api, &by.principal, query.source.as_deref(), position)
+            .begin(&api, &by.principal, query.source.as_deref(), (list, position))
             .await?;
         return respond(&api, found, limit).await;
     }
@@ -80,6 +91,7 @@ async fn list(
         None => None,
     };
     let entities = Entities {
+        list,
         filter: EntityFilter {
             source: query.source,
             kind: query.kind.map(|kind| kind.to_lowercase()),
@@ -100,6 +112,7 @@ pub(super) fn reference_of(text: &str) -> Result<EntityRef, Problem> {
 }
 
 struct Entities {
+    list: ListId,
     api: Arc<ApiState>,
     principal: Principal,
     filter: EntityFilter,
@@ -133,7 +146,7 @@ impl List for Entities {
     fn tail(&self, finished: bool) -> String {
         match &self.filter.after {
             Some((source, reference)) if !finished => {
-                let token = token_of(&(source, reference.as_str()));
+                let token = self.list.token_of(&(source, reference.as_str()));
                 format!("],\"next_page_token\":\"{token}\"}}")
             }
             _ => "]}".to_owned(),

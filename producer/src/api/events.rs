@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::event_bell::EventBell;
 use super::extract::{Path, Query};
 use super::forms::text::EVENT;
-use super::page::{key_of, limit_of, token_of};
+use super::page::{ListId, limit_of};
 use super::place::Place;
 use super::problem::{Code, Problem};
 use super::role::{By, Read};
@@ -89,12 +89,16 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Event>>, Problem> {
     by.principal.require_all_sources()?;
+    let list = ListId::new(
+        "events",
+        (&query.topics, &query.hook, &query.key, query.deliveries, query.since),
+    );
     let filter = EventFilter {
         topics: topics_of(query.topics.as_deref())?,
         hook: query.hook,
         key: query.key,
     };
-    let before = key_of::<EventSequence>(query.page_token.as_deref())?;
+    let before = list.key_of::<EventSequence>(query.page_token.as_deref())?;
     let start = match query.since {
         Some(since) => api.store.find_event_start(EventStart::At(since.0)).await?,
         None => EventSequence(0),
@@ -108,7 +112,7 @@ async fn list(
     let next = page.next.filter(|next| next.0 > start.0.saturating_add(1));
     Ok(Json(Page {
         items: page.events.into_iter().filter(wanted).map(Event::from).collect(),
-        next_page_token: next.map(|next| token_of(&next)),
+        next_page_token: next.map(|next| list.token_of(&next)),
     }))
 }
 
@@ -116,7 +120,7 @@ async fn list(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct FollowQuery {
-    /// `next` of the previous response. If absent, see `from`.
+    /// `next` of the previous response. If absent, see `from`. A position beyond the end of the log is answered with 410.
     after: Option<String>,
     /// Where to start without `after`: `now`, `beginning`, or a time. Default: the oldest retained event.
     #[param(value_type = Option<String>)]
@@ -131,7 +135,8 @@ struct FollowQuery {
 }
 
 /// Events after a position, in commit order, with their content. With `wait`, if there are none, the response is delayed
-/// until the next event, or is empty when the wait ends.
+/// until the next event, or is empty when the wait ends. 410: the log ends before `after`, because the store was restored or
+/// created anew; the reader must start over.
 #[utoipa::path(
     get, path = "/events/log", tag = "events", params(FollowQuery), security(("token" = ["read"])),
     responses((status = 200, body = Events)),
@@ -157,6 +162,9 @@ async fn follow(
     let mut bell = EventBell::listen(&api);
     let mut waiting = Waiting::new(&api, wait, place.as_deref());
     let mut found = api.store.list_events_after(after, &filter, limit).await?;
+    if found.events.is_empty() && found.next == after {
+        refuse_beyond_end(&api, after).await?;
+    }
     let mut missed = found.missed;
     let mut ring = async || drop(bell.changed().await);
     while waiting.again(looked(&found), ring()).await? {
@@ -169,6 +177,18 @@ async fn follow(
         more: found.more,
         missed_to: missed.map(|gap| gap.up_to.to_string()),
     }))
+}
+
+/// Refuses a position that this log never gave out: its reader would wait for numbers that other events get.
+async fn refuse_beyond_end(api: &ApiState, after: EventSequence) -> Result<(), Problem> {
+    let last = api.store.event_bounds().await?.last;
+    if after <= last {
+        return Ok(());
+    }
+    let detail = format!(
+        "the log ends at {last}, before {after}: the store was restored or created anew; start over with after=0"
+    );
+    Err(Problem::new(Code::StartOver, detail))
 }
 
 fn looked(found: &EventReading) -> Look {

@@ -1,5 +1,6 @@
 //! Query, path and body of a request, with problems that name the field.
 
+use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
@@ -35,7 +36,21 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Path(path)| Self(path))
-            .map_err(|error: PathRejection| Problem::new(Code::InvalidRequest, error.body_text()))
+            .map_err(|error| Problem::new(Code::InvalidRequest, wrong_path(error)))
+    }
+}
+
+fn wrong_path(error: PathRejection) -> String {
+    let PathRejection::FailedToDeserializePathParams(error) = error else {
+        return error.body_text();
+    };
+    match error.into_kind() {
+        ErrorKind::ParseErrorAtKey { key, value, .. } => format!("{key} must be a number, not {value}"),
+        ErrorKind::ParseErrorAtIndex { value, .. } | ErrorKind::ParseError { value, .. } => {
+            format!("{value} in the path must be a number")
+        }
+        ErrorKind::InvalidUtf8InPathParam { key } => format!("{key} in the path is not UTF-8"),
+        other => other.to_string(),
     }
 }
 
@@ -66,7 +81,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 }
 
 /// Whether the body of a request stopped coming.
-fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(super) fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .filter_map(|error| error.downcast_ref::<std::io::Error>())
         .any(|error| error.kind() == std::io::ErrorKind::TimedOut)
@@ -80,17 +95,19 @@ fn explain(text: &str) -> Problem {
         .trim_start_matches("Failed to parse the request body as JSON: ");
     let mut quoted = text.split('`').skip(1).step_by(2);
     match (text.contains("unknown field"), quoted.next()) {
-        (true, Some(field)) => {
-            let known: Vec<&str> = quoted.collect();
-            let hint = match nearest(field, known.iter().copied()) {
-                Some(nearest) => format!("did you mean {nearest}?"),
-                None if known.is_empty() => "none is expected".to_owned(),
-                None => format!("there are {}", known.join(", ")),
-            };
-            Problem::new(Code::UnknownField, format!("{field} is unknown; {hint}"))
-        }
+        (true, Some(field)) => unknown_field(field, &quoted.collect::<Vec<_>>()),
         _ => Problem::new(Code::InvalidRequest, text),
     }
+}
+
+/// A field or parameter is none of the known ones.
+pub(super) fn unknown_field(field: &str, known: &[&str]) -> Problem {
+    let hint = match nearest(field, known.iter().copied()) {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None if known.is_empty() => "none is expected".to_owned(),
+        None => format!("there are {}", known.join(", ")),
+    };
+    Problem::new(Code::UnknownField, format!("{field} is unknown; {hint}"))
 }
 
 #[cfg(test)]

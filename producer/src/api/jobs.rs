@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path, Query};
-use super::page::{key_of, limit_of, token_of};
+use super::page::{ListId, limit_of};
 use super::problem::{Code, Problem};
 use super::role::{By, Operate, Principal, Read};
 use super::types::{Enqueue, EnqueueAnswer, Job, Page, Why, words};
@@ -69,23 +69,34 @@ async fn page(api: &ApiState, principal: &Principal, query: JobsQuery) -> Result
     if let Some(source) = &query.source {
         sources::find(api, principal, source).await?;
     }
+    let list = list_id(
+        query.kind.as_deref(),
+        query.state,
+        query.source.as_deref(),
+        query.key.as_deref(),
+    );
     let filter = JobFilter {
         kind: query.kind,
         state: query.state,
         source: query.source,
         key: query.key,
-        after: key_of(query.page_token.as_deref())?,
+        after: list.key_of(query.page_token.as_deref())?,
         limit,
     };
     let found = api.store.list_jobs(&filter).await?;
     let full = found.len() >= limit as usize;
-    let next_page_token = found.last().filter(|_| full).map(|job| token_of(&job.id));
+    let next_page_token = found.last().filter(|_| full).map(|job| list.token_of(&job.id));
     let items = found
         .into_iter()
         .filter(|job| covers(principal, job))
         .map(Job::try_from)
         .collect::<Result<_, _>>()?;
     Ok(Answer(Page { items, next_page_token }))
+}
+
+/// The list with these filters.
+pub(crate) fn list_id(kind: Option<&str>, state: Option<JobState>, source: Option<&str>, key: Option<&str>) -> ListId {
+    ListId::new("jobs", (kind, state, source, key))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -4,6 +4,7 @@
 
 mod audit;
 mod changes;
+mod contract;
 pub(crate) mod deliveries;
 mod docs;
 mod drift;
@@ -17,8 +18,8 @@ mod history;
 pub mod hook_secrets;
 pub mod hook_webhooks;
 mod hooks;
-mod jobs;
-mod newest_changes;
+pub(crate) mod jobs;
+pub(crate) mod newest_changes;
 mod operations;
 mod origin;
 mod overview;
@@ -27,6 +28,7 @@ pub(crate) mod place;
 mod plan;
 pub mod problem;
 mod push;
+mod refusals;
 mod replay;
 pub mod role;
 mod search;
@@ -121,6 +123,8 @@ pub(crate) struct ApiState {
     pub(crate) revoked: watch::Sender<String>,
     /// Which programs write what (entities to which push source, events), and when that was written down; of the last hour.
     pub(crate) writers: Mutex<HashMap<(String, String), Timestamp>>,
+    /// What was refused in the last minute.
+    pub(crate) refusals: refusals::Refusals,
 }
 
 impl ApiState {
@@ -152,7 +156,7 @@ impl ApiState {
             idempotency,
             reason: by.reason.clone(),
         };
-        let performed = self.producer.perform(&act).await?;
+        let performed = self.producer.perform(&act).await.map_err(Problem::of_act)?;
         tracing::info!(
             act = act.deed.name(),
             target = act.deed.target(),
@@ -228,6 +232,7 @@ impl Api {
             event_bell: event_bell::EventBell::default(),
             revoked: watch::Sender::default(),
             writers: Mutex::default(),
+            refusals: refusals::Refusals::default(),
         });
         let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
             .nest("/v1", nouns())
@@ -236,7 +241,9 @@ impl Api {
         docs::describe_problems(&mut document);
         forms::describe(&mut document);
         Self {
-            router: router.with_state(Arc::clone(&state)),
+            router: router
+                .with_state(Arc::clone(&state))
+                .route_layer(contract::Contract::new(Arc::clone(&state), &document)),
             document: Arc::new(document),
             state,
         }

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::Query;
-use super::page::{key_of, limit_of, token_of};
+use super::page::{ListId, limit_of};
 use super::problem::Problem;
 use super::role::{By, Read};
 use super::types::{Change, Page, words};
@@ -50,6 +50,11 @@ struct NewestQuery {
     limit: Option<u32>,
 }
 
+/// The list with these filters.
+pub(crate) fn list_id(source: Option<&str>, change: Option<ChangeKind>, text: Option<&str>) -> ListId {
+    ListId::new("newest changes", (source, change, text))
+}
+
 /// The newest change of each entity, and removals, newest first and without bodies.
 #[utoipa::path(
     get, path = "/changes/newest", tag = "catalog", params(NewestQuery), security(("token" = ["read"])),
@@ -61,7 +66,8 @@ async fn newest(
     Query(query): Query<NewestQuery>,
 ) -> Result<Json<Page<Change>>, Problem> {
     let limit = limit_of(query.limit)?;
-    let mut before = key_of::<Sequence>(query.page_token.as_deref())?;
+    let list = list_id(query.source.as_deref(), query.change, query.text.as_deref());
+    let mut before = list.key_of::<Sequence>(query.page_token.as_deref())?;
     let text = query.text.map(|text| text.to_lowercase());
     let (mut items, mut look) = (Vec::new(), FIRST_LOOK);
     let until = Instant::now() + LOOKS_FOR;
@@ -90,6 +96,6 @@ async fn newest(
     }
     Ok(Json(Page {
         items,
-        next_page_token: before.map(|before| token_of(&before)),
+        next_page_token: before.map(|before| list.token_of(&before)),
     }))
 }

@@ -59,7 +59,7 @@ codes! {
     UnknownField "unknown_field" 400 "A field is not known"
         "A query parameter or a field of the body is unknown. `detail` names it and the closest known one."
     InvalidPageToken "invalid_page_token" 400 "The page token is not valid"
-        "`page_token` is not a `next_page_token` of this list. Start over without it."
+        "`page_token` is not a `next_page_token` of this list with these filters. Start over without it."
     Unauthenticated "unauthenticated" 401 "Authentication is required"
         "Send `Authorization: Bearer` with a valid token."
     TokenExpired "token_expired" 401 "The token has expired"
@@ -81,14 +81,14 @@ codes! {
         "The body did not arrive in time. Send it again."
     Conflict "conflict" 409 "The state does not allow this"
         "The record is not in a state that allows the act. `detail` says why."
-    StartOver "start_over" 410 "The change feed must be read from the start"
-        "The reader would miss changes. Discard what was read and start over with `after=0`."
+    StartOver "start_over" 410 "The reader must start over"
+        "The reader would miss changes or events. Discard what was read and start over with `after=0`."
     PreconditionFailed "precondition_failed" 412 "The record has changed"
         "The record no longer matches `If-Match`. Read it again before you decide."
     BodyTooLarge "body_too_large" 413 "The body is too large"
         "Send a smaller body."
     UnsupportedMediaType "unsupported_media_type" 415 "The body must be JSON"
-        "Send the body with `Content-Type: application/json`."
+        "Send the body with `Content-Type: application/json`, not compressed."
     IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key was used for another request"
         "The same `Idempotency-Key` was used with a different act or different arguments. Use a new key for every act."
     TooManyAttempts "too_many_attempts" 429 "Too many wrong tokens"
@@ -124,6 +124,9 @@ pub struct Problem {
     /// Seconds to wait; sent as `Retry-After`.
     #[serde(skip)]
     pub retry_after: Option<u64>,
+    /// The audit log has it.
+    #[serde(skip)]
+    pub recorded: bool,
 }
 
 impl Problem {
@@ -137,6 +140,7 @@ impl Problem {
             title: Cow::Borrowed(code.title()),
             detail: detail.into(),
             retry_after: (code.status() == 503).then_some(1),
+            recorded: false,
         }
     }
 
@@ -146,6 +150,15 @@ impl Problem {
         let nearest = nearest(name, known.iter().map(String::as_str));
         let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"));
         Self::new(Code::UnknownSource, format!("source {name} does not exist{hint}"))
+    }
+
+    /// An act was not done. The store has recorded a refusal.
+    pub(super) fn of_act(error: StoreError) -> Self {
+        let recorded = error.is_refusal();
+        Self {
+            recorded,
+            ..error.into()
+        }
     }
 
     /// Something is wrong with a stored value; the log says what.
@@ -206,6 +219,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::ApiState;
 use super::entities::{EntitiesQuery, reference_of};
-use super::page::token_of;
+use super::page::ListId;
 use super::problem::{Code, Problem};
 use super::role::Principal;
 use super::stream::{Chunk, List, Rest};
@@ -90,7 +90,7 @@ impl Search {
         api: &Arc<ApiState>,
         principal: &Principal,
         source: Option<&str>,
-        place: Option<(String, String)>,
+        (list, place): (ListId, Option<(String, String)>),
     ) -> Result<impl List<Record = Entity> + use<>, Problem> {
         let (from, after) = place.unwrap_or_default();
         let mut sources = api.store.list_sources().await?;
@@ -100,6 +100,7 @@ impl Search {
         sources.reverse();
         let same = sources.last().is_some_and(|first| first.name == from);
         Ok(Searching {
+            list,
             api: Arc::clone(api),
             texts: self.label.as_ref().map_or_else(Vec::new, Label::texts),
             search: self,
@@ -166,6 +167,7 @@ impl Label {
 
 /// A search under way.
 struct Searching {
+    list: ListId,
     api: Arc<ApiState>,
     search: Search,
     texts: Vec<String>,
@@ -253,7 +255,7 @@ impl List for Searching {
     fn tail(&self, finished: bool) -> String {
         match self.sources.last().filter(|_| !finished) {
             Some(source) => {
-                let token = token_of(&(&source.name, &self.after));
+                let token = self.list.token_of(&(&source.name, &self.after));
                 format!("],\"next_page_token\":\"{token}\"}}")
             }
             None => "]}".to_owned(),

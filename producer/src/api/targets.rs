@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::entities::reference_of;
 use super::extract::{Path, Query};
 use super::history::{HistoryQuery, last_hour, passed_since, progress};
-use super::page::{key_of, limit_of, token_of};
+use super::page::{ListId, limit_of};
 use super::problem::{Code, Problem, nearest};
 use super::role::{By, Operate, Read};
 use super::types::{EntityOfTarget, ObjectOfTarget, Page, Progress, Target, TargetAct};
@@ -144,15 +144,19 @@ async fn entities(
             found.into_iter().map(EntityOfTarget::from).collect(),
         )));
     }
+    let list = ListId::new("entities of a target", (&name, query.failing));
     let filter = TargetEntityFilter {
         target: name,
-        after: key_of(query.page_token.as_deref())?,
+        after: list.key_of(query.page_token.as_deref())?,
         failing: query.failing,
         limit,
     };
     let found = api.store.list_target_entities(&filter).await?;
     let full = found.len() >= limit as usize;
-    let next_page_token = found.last().filter(|_| full).map(|entity| token_of(&entity.reference));
+    let next_page_token = found
+        .last()
+        .filter(|_| full)
+        .map(|entity| list.token_of(&entity.reference));
     let items = found.into_iter().map(EntityOfTarget::from).collect();
     Ok(Answer(Page { items, next_page_token }))
 }
@@ -185,15 +189,19 @@ async fn objects(
     by.principal.require_all_sources()?;
     find(&api, &name).await?;
     let limit = limit_of(query.limit)?;
+    let list = ListId::new("objects of a target", (&name, &query.reference));
     let filter = TargetObjectFilter {
         target: name,
         reference: query.reference.as_deref().map(reference_of).transpose()?,
-        after: key_of(query.page_token.as_deref())?,
+        after: list.key_of(query.page_token.as_deref())?,
         limit,
     };
     let found = api.store.list_target_objects(&filter).await?;
     let full = found.len() >= limit as usize;
-    let next_page_token = found.last().filter(|_| full).map(|object| token_of(&object.object));
+    let next_page_token = found
+        .last()
+        .filter(|_| full)
+        .map(|object| list.token_of(&object.object));
     let items = found.into_iter().map(ObjectOfTarget::from).collect();
     Ok(Answer(Page { items, next_page_token }))
 }

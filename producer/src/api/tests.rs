@@ -16,8 +16,11 @@ use super::*;
 mod acts;
 mod catalog;
 mod checks;
+mod contract;
 mod forms;
 mod plan;
+mod positions;
+mod refusals;
 mod routes;
 mod subscriptions;
 mod targets;
@@ -346,6 +349,7 @@ async fn a_token_is_shown_once_and_its_secret_is_in_no_other_answer() {
     for wrong in [
         json!({"name": "", "role": "read"}),
         json!({"name": "x", "role": "read", "sources": ["[a"]}),
+        json!({"name": "x", "role": "read", "sources": [""]}),
     ] {
         assert_eq!(bench.post("/v1/tokens", Some(wrong)).await.status, 400);
     }

@@ -118,6 +118,9 @@ fn check(new: &NewToken) -> Result<(), Problem> {
     if new.sources.len() > MAX_GLOBS {
         return invalid(format!("sources takes at most {MAX_GLOBS} globs"));
     }
+    if new.sources.iter().any(|glob| glob.trim().is_empty()) {
+        return invalid("sources: a glob must not be empty; * covers every source".to_owned());
+    }
     match SourceScope::new(&new.sources) {
         Ok(_) => Ok(()),
         Err(detail) => invalid(format!("sources: {detail}")),

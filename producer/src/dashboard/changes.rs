@@ -13,7 +13,7 @@ use super::parts::{command, live, live_state, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Failure, Fields, Query, Viewer, address};
 use crate::api::Problem;
-use crate::api::page::token_of;
+use crate::api::newest_changes::list_id;
 use crate::api::types::{Change, Page as List};
 
 /// Changes of one page.
@@ -78,9 +78,10 @@ async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
 
 /// The address of the part of the feed that begins with a change.
 pub(super) fn path_of(sequence: i64) -> String {
+    let list = list_id(None, None, None);
     address(
         "/changes",
-        &[("page_token", &token_of(&Sequence(sequence.saturating_add(1))))],
+        &[("page_token", &list.token_of(&Sequence(sequence.saturating_add(1))))],
     )
 }
 

@@ -10,7 +10,7 @@ use super::json::tree;
 use super::parts::source_path;
 use super::viewer::Viewer;
 use crate::api::Problem;
-use crate::api::page::token_of;
+use crate::api::newest_changes::list_id;
 use crate::api::types::{
     Change, Cycle, Entity, EntityOfTarget, ObjectOfTarget, Origin, Page as List, Revision, Target,
 };
@@ -63,7 +63,8 @@ pub(super) async fn read(viewer: &Viewer, entity: &Entity) -> Result<Context, Pr
 
 /// Whether its newest change is that it was added.
 async fn is_new(viewer: &Viewer, entity: &Entity) -> Result<bool, Problem> {
-    let from = token_of(&Sequence(entity.sequence.saturating_add(1)));
+    let list = list_id(Some(&entity.source), None, None);
+    let from = list.token_of(&Sequence(entity.sequence.saturating_add(1)));
     let asked = [
         ("source", entity.source.as_str()),
         ("limit", "1"),

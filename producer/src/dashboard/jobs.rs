@@ -15,7 +15,8 @@ use super::json::tree;
 use super::parts::{Question, act, command, job_state, job_word, live, live_state, source_path};
 use super::shell::{Page, page};
 use super::viewer::{Act, Failure, Fields, Query, Viewer, back_to};
-use crate::api::page::token_of;
+use crate::api::jobs::list_id;
+use crate::api::page::ListId;
 use crate::api::types::{Job, Page as List, Why};
 use crate::api::{Code, Problem};
 
@@ -76,6 +77,13 @@ async fn parked(viewer: &Viewer, query: &Fields) -> Result<Vec<Job>, Problem> {
     Ok(parked.items)
 }
 
+/// The list that is asked for.
+fn list_of(query: &Fields) -> ListId {
+    let set = |name| Some(query.get(name)).filter(|value| !value.is_empty());
+    let state = set("state").and_then(|state| serde_json::from_value(state.into()).ok());
+    list_id(set("kind"), state, set("source"), set("key"))
+}
+
 /// One page of the list.
 async fn read(viewer: &Viewer, query: &Fields) -> Result<List<Job>, Problem> {
     let asked: Vec<_> = query
@@ -100,7 +108,8 @@ async fn read(viewer: &Viewer, query: &Fields) -> Result<List<Job>, Problem> {
         looked += part.items.len();
         for job in part.items {
             if age > 0 && found.items.len() >= ROWS {
-                found.next_page_token = found.items.last().map(|job: &Job| token_of(&job.id));
+                let list = list_of(query);
+                found.next_page_token = found.items.last().map(|job: &Job| list.token_of(&job.id));
                 return Ok(found);
             }
             if age == 0 || job.updated_at.0.0 <= before {

@@ -28,7 +28,7 @@ pub(crate) fn page(door: &Door, next: &str, problem: Option<&Problem>) -> Respon
         @if let Some(problem) = problem { p.error role="alert" { (problem.detail) } }
         @if closed {
             p.soft { "Create a first token on the machine itself, then come back with it:" }
-            p { code { "tideline tokens create NAME --role admin" } }
+            p { code { "tideline tokens create --name NAME --role admin" } }
         } @else {
             @if let Some((name, address)) = &door.provider {
                 a.button.main href={ (address) (encoded(next)) } { "Sign in with " (name) }

@@ -108,7 +108,7 @@ pub(super) async fn admit(State(state): State<Arc<GatewayState>>, mut request: R
 fn refuse(request: &Request, problem: &Problem) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let fetch = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if request.method() != Method::GET || path.starts_with("/live") {
+    if path.starts_with("/live") {
         return problem.clone().into_response();
     }
     if problem.code == Code::LocalOnly {
@@ -117,8 +117,22 @@ fn refuse(request: &Request, problem: &Problem) -> Response {
     if fetch("sec-fetch-site") == Some("cross-site") && fetch("sec-fetch-mode") == Some("navigate") {
         return leave_and_return(path);
     }
-    let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+    // A form is lost with its session; its page is shown again.
+    let page = match *request.method() {
+        Method::GET | Method::HEAD => path.to_owned(),
+        _ => fetch("referer").map_or_else(|| "/".to_owned(), page_of),
+    };
+    let next: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
     to(&format!("/sign-in?next={next}"), None)
+}
+
+/// The page of ours at a URL.
+fn page_of(url: &str) -> String {
+    let url = url::Url::parse(url).ok();
+    url.map_or_else(
+        || "/".to_owned(),
+        |url| inside(&url[url::Position::BeforePath..url::Position::AfterQuery]),
+    )
 }
 
 async fn viewer(

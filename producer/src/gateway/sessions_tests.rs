@@ -119,6 +119,21 @@ async fn a_session_ends_with_its_token() {
 }
 
 #[tokio::test]
+async fn a_form_whose_session_is_over_leads_to_the_sign_in_page_and_back() {
+    let bench = bench("127.0.0.1:0", Some("s3cret")).await;
+    let over = browser("tideline_session=over");
+    let from = format!("{over}referer: http://127.0.0.1/jobs?state=parked\r\n");
+    for (headers, location) in [
+        (from, "location: /sign-in?next=%2fjobs%3fstate%3dparked"),
+        (over, "location: /sign-in?next=%2f\r\n"),
+    ] {
+        let answer = bench.ask("POST", "/sources/platform%20one/pause", &headers).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        assert!(answer.head.contains(location), "{}", answer.head);
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_only_pushes_opens_no_pages() {
     let bench = bench("127.0.0.1:0", Some("s3cret")).await;
     let bearer = "authorization: Bearer s3cret\r\ncontent-type: application/json\r\n";

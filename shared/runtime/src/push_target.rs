@@ -117,7 +117,7 @@ fn check_url(url: &Url, settings: &SubscriptionSettings) -> Result<(), String> {
         return Err(format!("url takes at most {MAX_URL_BYTES} bytes"));
     }
     match literal_address(url) {
-        Some(address) if !settings.addresses.allows(address) => Err(forbidden(address)),
+        Some(address) if !settings.addresses.allows(address) => Err(format!("url: {}", forbidden(address))),
         _ => Ok(()),
     }
 }

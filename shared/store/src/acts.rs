@@ -169,6 +169,17 @@ pub enum Deed {
         /// Why: those of their groups that have a role.
         groups: Vec<String>,
     },
+    /// Something that was refused before it came to the store. Only noted, as refused.
+    Refused {
+        /// Its name.
+        act: String,
+        /// What it was to be done to.
+        target: String,
+        /// The source it concerns.
+        source: Option<String>,
+        /// Why.
+        why: String,
+    },
     /// Somebody is shown the secret of a hook once more. Only noted.
     RevealHookSecret {
         /// The hook's name.
@@ -179,7 +190,7 @@ pub enum Deed {
 impl Deed {
     /// Its name in the audit log.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::CommandSource { command, .. } => match command {
                 SourceCommand::Refresh(_) => "sources.refresh",
@@ -206,6 +217,7 @@ impl Deed {
             Self::RegisterHook { .. } => "hooks.register",
             Self::SignIn { .. } => "sessions.sign_in",
             Self::RevealHookSecret { .. } => "hooks.reveal_secret",
+            Self::Refused { act, .. } => act,
         }
     }
 
@@ -231,6 +243,7 @@ impl Deed {
             | Self::VerifyHook { hook }
             | Self::RegisterHook { hook } => hook.clone(),
             Self::SignIn { subject, .. } => subject.clone(),
+            Self::Refused { target, .. } => target.clone(),
         }
     }
 
@@ -239,7 +252,7 @@ impl Deed {
     pub fn source(&self) -> Option<&str> {
         match self {
             Self::CommandSource { source, .. } | Self::PushEntities { source, .. } => Some(source),
-            Self::RetryJob { source, .. } => source.as_deref(),
+            Self::RetryJob { source, .. } | Self::Refused { source, .. } => source.as_deref(),
             _ => None,
         }
     }

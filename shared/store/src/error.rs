@@ -101,6 +101,12 @@ impl StoreError {
         }
     }
 
+    /// Whether what the store holds refuses the act; then the audit log has the refusal.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.refusal().is_some()
+    }
+
     /// Why an act was refused by what the store holds; none: it failed for another reason.
     pub(super) fn refusal(&self) -> Option<String> {
         match self {

@@ -8,7 +8,7 @@ pub(crate) mod text;
 use utoipa::Number;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
-use utoipa::openapi::{OpenApi, RefOr, Required};
+use utoipa::openapi::{OpenApi, RefOr, Required, ResponseBuilder};
 
 use self::text::Form;
 use super::changes::MAX_WAIT;
@@ -28,6 +28,14 @@ const WITH_ETAG: [&str; 4] = [
     "/v1/targets/{name}/",
 ];
 
+/// The records themselves: a client that has one is answered 304.
+const RECORDS: [&str; 4] = [
+    "/v1/sources/{name}",
+    "/v1/jobs/{id}",
+    "/v1/subscriptions/{name}",
+    "/v1/targets/{name}",
+];
+
 /// Adds them to every operation, and to the bodies.
 pub(super) fn describe(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
@@ -35,12 +43,26 @@ pub(super) fn describe(document: &mut OpenApi) {
             for parameter in operation.parameters.iter_mut().flatten() {
                 constrain(path, parameter);
             }
+            if method == "get" && RECORDS.contains(&path.as_str()) {
+                take_known(operation);
+            }
             if method != "get" && !NO_ACTS.iter().any(|end| path.ends_with(end)) {
                 take_headers(path, operation);
             }
         }
     }
     bodies::describe(document);
+}
+
+fn take_known(operation: &mut Operation) {
+    operation.parameters.get_or_insert_default().push(header(
+        "If-None-Match",
+        "ETag of the record that the client has: if it has not changed since, the response is 304.",
+        ObjectBuilder::new(),
+    ));
+    let known = ResponseBuilder::new().description("The record has not changed").build();
+    let responses = &mut operation.responses.responses;
+    responses.insert("304".to_owned(), RefOr::T(known));
 }
 
 fn take_headers(path: &str, operation: &mut Operation) {

@@ -13,7 +13,7 @@ use super::{find, perform};
 use crate::api::ApiState;
 use crate::api::events::sequence_of;
 use crate::api::extract::{Json as Body, Path, Query};
-use crate::api::page::{MAX_LIMIT, key_of, limit_of, token_of};
+use crate::api::page::{ListId, MAX_LIMIT, limit_of};
 use crate::api::problem::Problem;
 use crate::api::role::{By, Operate, Read};
 use crate::api::types::{DeadLetter, Page};
@@ -41,14 +41,17 @@ pub(super) async fn dead_letters(
 ) -> Result<Json<Page<DeadLetter>>, Problem> {
     by.principal.require_all_sources()?;
     let limit = limit_of(query.limit.or(Some(MAX_LIMIT)))?;
-    let after = key_of::<EventSequence>(query.page_token.as_deref())?.unwrap_or_default();
+    let list = ListId::new("dead letters", &name);
+    let after = list
+        .key_of::<EventSequence>(query.page_token.as_deref())?
+        .unwrap_or_default();
     find(&api, &name).await?;
     let letters = api.store.list_dead_letters(&name, after, limit).await?;
     let full = letters.len() >= limit as usize;
     let last = letters.last().filter(|_| full).map(|letter| letter.sequence);
     Ok(Json(Page {
         items: letters.into_iter().map(DeadLetter::from).collect(),
-        next_page_token: last.map(|last| token_of(&last)),
+        next_page_token: last.map(|last| list.token_of(&last)),
     }))
 }
 

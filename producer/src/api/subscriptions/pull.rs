@@ -22,7 +22,7 @@ use crate::api::ApiState;
 use crate::api::event_bell::EventBell;
 use crate::api::extract::{Json as Body, Path};
 use crate::api::forms::text::ACK_ID;
-use crate::api::page::limit_of;
+use crate::api::page::records_of;
 use crate::api::place::Place;
 use crate::api::problem::{Code, Problem};
 use crate::api::role::{By, Operate};
@@ -99,7 +99,7 @@ pub(super) async fn pull(
     Body(wanted): Body<Pull>,
 ) -> Result<Json<PullAnswer>, Problem> {
     by.principal.require_all_sources()?;
-    let max = limit_of(wanted.max)?;
+    let max = records_of("max", wanted.max)?;
     let lease = seconds_of("lease", wanted.lease.unwrap_or(30), 1..=MAX_SECONDS)?;
     let wait = wait_of(wanted.wait)?;
     let subscription = find(&api, &name).await?;

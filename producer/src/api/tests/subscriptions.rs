@@ -141,7 +141,7 @@ async fn a_subscription_that_cannot_work_is_refused_with_the_place_of_the_mistak
         ),
         (
             json!({"push": {"url": "https://10.0.0.1/"}}),
-            "push.10.0.0.1 is a private",
+            "push.url: 10.0.0.1 is a private",
         ),
         (
             json!({"push": {"url": url, "secret": "short"}}),
@@ -482,11 +482,16 @@ async fn a_reader_changes_nothing_of_a_subscription_and_replays_nothing() {
             );
         }
     }
-    assert_eq!(bench.audited().await.len(), 1, "only the put");
+    let done = async || {
+        let mut audited = bench.audited().await;
+        audited.retain(|(.., refused)| refused.is_none());
+        audited
+    };
+    assert_eq!(done().await.len(), 1, "only the put");
     let replayed = bench
         .ask(holder(Role::Operate, &[]), "POST", "/v1/events/1/replay", None, &[])
         .await;
     assert_eq!((replayed.status, &replayed.json()["id"]), (202, &json!("2")));
-    let audited = bench.audited().await;
+    let audited = done().await;
     assert_eq!((audited[1].0.as_str(), audited[1].1.as_str()), ("events.replay", "1"));
 }

@@ -65,7 +65,7 @@ pub struct WholeEvent {
     pub headers: Vec<(String, String)>,
     /// The body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub body: Option<Box<RawValue>>,
     /// The body in base64, if it is not JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]

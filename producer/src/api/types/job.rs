@@ -40,13 +40,13 @@ pub struct Job {
     #[schema(value_type = words::Trigger)]
     pub trigger: Trigger,
     /// For its handler.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub args: Box<RawValue>,
     /// Where the last attempt stopped.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub cursor: Option<Box<RawValue>>,
     /// What its handler keeps besides the cursor.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub progress: Option<Box<RawValue>>,
     /// W3C `traceparent` of its creation.
     pub trace: Option<String>,
@@ -102,7 +102,7 @@ pub struct NewJob {
     pub key: String,
     /// For the handler.
     #[serde(default = "no_args")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub args: Box<RawValue>,
     /// Not before this moment; absent: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]

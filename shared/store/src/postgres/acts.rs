@@ -157,6 +157,7 @@ async fn attempt(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result
         | Deed::VerifyHook { .. }
         | Deed::RegisterHook { .. }
         | Deed::SignIn { .. } => {}
+        Deed::Refused { why, .. } => return Err(StoreError::Refused(why.clone())),
         Deed::RetryJob { job, .. } => {
             check_job(act, *job, expected).await?;
             operators::retry_in(act, *job, now).await?;

@@ -178,6 +178,7 @@ async fn attempt(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp) -
         | Deed::VerifyHook { .. }
         | Deed::RegisterHook { .. }
         | Deed::SignIn { .. } => {}
+        Deed::Refused { why, .. } => return Err(StoreError::Refused(why.clone())),
         Deed::RetryJob { job, .. } => {
             check_job(tx, *job, act.expected.as_deref()).await?;
             operators::retry_in(tx, *job, now).await?;

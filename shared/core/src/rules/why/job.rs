@@ -1,4 +1,6 @@
-use crate::words::{JobRecord, JobState, SourceRecord, SourceState, Timestamp};
+use crate::words::{
+    HTTP_TARGET_KIND, JobRecord, JobState, MICROCKS_KIND, REFRESH_KIND, SourceRecord, SourceState, Timestamp,
+};
 
 use super::Why;
 
@@ -19,9 +21,20 @@ pub(super) fn why_job(job: &JobRecord, source: Option<&SourceRecord>, now: Times
     }
 }
 
+/// Kinds that every worker runs.
+const OWN_KINDS: [&str; 4] = ["ingest", REFRESH_KIND, MICROCKS_KIND, HTTP_TARGET_KIND];
+
+fn due_since(job: &JobRecord, since: Timestamp) -> Why {
+    let is_own = OWN_KINDS.contains(&job.kind.as_str());
+    Why::DueSince {
+        since,
+        kind: (!is_own).then(|| job.kind.clone()),
+    }
+}
+
 fn running(job: &JobRecord, now: Timestamp) -> Why {
     let Some(worker) = job.worker.clone() else {
-        return Why::DueSince { since: job.updated_at };
+        return due_since(job, job.updated_at);
     };
     match job.leased_until {
         Some(until) if until < now => Why::LeaseOver { worker, since: until },
@@ -61,7 +74,7 @@ fn waiting(job: &JobRecord, source: Option<&SourceRecord>, now: Timestamp) -> Wh
         return Why::HeldBackBySource { until };
     }
     if due_at <= now {
-        return Why::DueSince { since: due_at };
+        return due_since(job, due_at);
     }
     match (job.rung, &job.last_error) {
         (0, None) => Why::NotDueUntil { until: due_at },

@@ -148,6 +148,9 @@ pub enum Why {
         /// Since when.
         #[serde(with = "rfc3339")]
         since: Timestamp,
+        /// The job's kind, if it is none of Tideline's own: only a worker with a handler for it runs the job.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<String>,
     },
     /// The rest is over.
     CycleDueSince {
@@ -255,7 +258,16 @@ impl fmt::Display for Why {
             Self::SourceOrphaned { source } => {
                 write!(f, "its source {source} is orphaned: no longer in the configuration")
             }
-            Self::DueSince { since } => write!(f, "due since {since}; the next free worker will run it"),
+            Self::DueSince { since, kind: None } => {
+                write!(f, "due since {since}; the next free worker will run it")
+            }
+            Self::DueSince {
+                since,
+                kind: Some(kind),
+            } => write!(
+                f,
+                "due since {since}; the next free worker will run it, if one runs jobs of kind {kind}"
+            ),
             Self::CycleDueSince { since } => write!(
                 f,
                 "its next cycle is due since {since}; a scheduler will start it"

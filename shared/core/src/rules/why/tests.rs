@@ -387,3 +387,16 @@ fn programs_get_the_code_of_the_sentence_and_its_values_with_rfc_3339_times() {
     );
     assert_eq!(serde_json::from_value::<Why>(value).unwrap(), why);
 }
+
+#[test]
+fn a_due_job_of_a_kind_that_no_worker_has_by_itself_says_that_it_needs_one() {
+    let foreign = job(|job| job.kind = "mail".into());
+    let said = |job: &JobRecord| why(Facts::Job { job, source: None }, LATER).to_string();
+    let text = said(&foreign);
+    assert!(text.ends_with("will run it, if one runs jobs of kind mail"), "{text}");
+    for kind in ["ingest", REFRESH_KIND, MICROCKS_KIND, HTTP_TARGET_KIND] {
+        let own = job(|job| job.kind = kind.into());
+        let text = said(&own);
+        assert!(text.ends_with("the next free worker will run it"), "{text}");
+    }
+}
