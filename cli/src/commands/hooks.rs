@@ -40,7 +40,8 @@ enum Action {
 struct RegisterArgs {
     /// Generate a new secret first, for a hook with `stored_secret`. Webhooks signed with the previous one are still
     /// accepted: register every place again
-    #[arg(long)]
+    // Global: it stands before the provider or after it.
+    #[arg(long, global = true)]
     rotate: bool,
     #[command(flatten)]
     target: Target,
