@@ -1,5 +1,7 @@
 //! `tideline hooks` at a provider.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
