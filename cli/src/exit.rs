@@ -15,11 +15,12 @@ use crate::client::ClientError;
 /// The codes, as `--help` shows them.
 pub(crate) const TABLE: &str = "\
 Exit codes:
-  0  success; for `run --once` and `demo --once`: every cycle completed
+  0  success; for `run --once` and `demo --once`: every cycle read its source completely
   1  any other error
   2  invalid arguments, configuration, store URL or schema; nothing was changed
   3  a sweep is held for approval (`sources approve` or `sources reject`)
-  4  a source failed: its cycle is incomplete or cancelled, or the source is paused or blocked
+  4  a source failed: its cycle is incomplete, cancelled or complete with gaps (a partition failed, or a malformed item has no
+     name), or the source is paused or blocked
   5  no such source, job or entity
   6  refused: not possible in the current state, or not confirmed; for `changes`: the reader must start over
   7  timed out (`--timeout`), interrupted by a signal, or unhealthy (`health`)

@@ -257,6 +257,30 @@ fn a_wrong_expression_for_a_topic_is_found_by_check_with_its_line_and_column() {
 }
 
 #[test]
+fn a_hooks_secret_is_rotated_by_a_flag_before_the_provider_or_after_it() {
+    let home = Home::with(
+        "hooks:\n  - { name: github, provider: github, secret: s3cret }\n  - { name: terraform, provider: terraform, secret: \
+         s3cret }\nsources:\n  - { name: tf, type: terraform, organization: acme, auth: { bearer: t0ken } }\n",
+    );
+    let url = ["--url", "https://tideline.example.com"];
+    for (provider, place) in [
+        ("github", &["--organization", "acme"][..]),
+        ("terraform", &["--organization"]),
+    ] {
+        for words in [["--rotate", provider], [provider, "--rotate"]] {
+            let arguments = [&["hooks", "register"][..], &words, &url, place].concat();
+            let mut command = home.command(&arguments);
+            let said = command.env("GITHUB_TOKEN", "t0ken").output().unwrap();
+            let said = String::from_utf8(said.stderr).unwrap();
+            assert!(
+                said.contains("is in the configuration: change it there"),
+                "{arguments:?}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_folder_that_is_not_there_and_no_sources_are_warned_of_by_check() {
     let home = Home::with("sources:\n  - name: docs\n    type: files\n    path: nowhere\n");
     let value = home.run(&["check", "--json"]).with_code(0).json();

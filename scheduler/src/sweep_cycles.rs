@@ -181,7 +181,7 @@ fn gaps(cycle: &FinishedCycle, kept: u64) -> Option<String> {
         many => what.push(format!("{many} malformed items have no name")),
     }
     let entities = match kept {
-        0 => "no entity was kept because of that".to_owned(),
+        0 => "nothing had to be kept for it".to_owned(),
         1 => "1 entity that it may own was kept".to_owned(),
         many => format!("up to {many} entities that it may own were kept"),
     };
@@ -217,6 +217,12 @@ mod tests {
             ..CycleTotals::default()
         };
         assert_eq!(note(totals, None, 0), None);
+        let unnamed = CycleTotals {
+            unidentified: 1,
+            ..totals
+        };
+        let why = "1 malformed item has no name: nothing had to be kept for it";
+        assert_eq!(note(unnamed, None, 0).as_deref(), Some(why));
         let failed = CycleTotals {
             partitions_parked: 2,
             unidentified: 1,

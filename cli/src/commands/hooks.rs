@@ -30,7 +30,7 @@ enum Action {
     Register(RegisterArgs),
     /// List webhooks at the provider that point to the hook
     List(Target),
-    /// Ask the provider to send a test delivery to each
+    /// Ask the provider to send a test delivery to each; fails if one is disabled or does not send what the hook needs
     Verify(Target),
     /// Remove them
     Remove(Target),
@@ -40,7 +40,8 @@ enum Action {
 struct RegisterArgs {
     /// Generate a new secret first, for a hook with `stored_secret`. Webhooks signed with the previous one are still
     /// accepted: register every place again
-    #[arg(long)]
+    // Global: it stands before the provider or after it.
+    #[arg(long, global = true)]
     rotate: bool,
     #[command(flatten)]
     target: Target,
@@ -139,7 +140,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: HooksArgs) -> an
         "verify" => found(registration::verify(provider, &endpoint).await.map_err(failed)?),
         _ => found(registration::remove(provider, &endpoint).await.map_err(failed)?),
     };
-    show(out, &done)
+    show(out, &done, action == "verify")
 }
 
 fn found(all: Vec<Registered>) -> Vec<Result<Registered, RegistrationError>> {
@@ -154,12 +155,13 @@ fn wrong(why: String) -> Failure {
     Failure::new(Code::Config, why)
 }
 
-fn show(out: &mut Out, done: &[Result<Registered, RegistrationError>]) -> anyhow::Result<Code> {
-    let errors: Vec<String> = done
-        .iter()
-        .filter_map(|one| one.as_ref().err())
-        .map(ToString::to_string)
-        .collect();
+/// `complains`: a webhook that does not work is an error.
+fn show(out: &mut Out, done: &[Result<Registered, RegistrationError>], complains: bool) -> anyhow::Result<Code> {
+    let error_of = |one: &Result<Registered, RegistrationError>| match one {
+        Ok(registered) => registered.complaint().filter(|_| complains),
+        Err(error) => Some(error.to_string()),
+    };
+    let errors: Vec<String> = done.iter().filter_map(error_of).collect();
     let registered = || done.iter().filter_map(|one| one.as_ref().ok());
     if out.is_json() {
         out.document(&json!({ "webhooks": registered().collect::<Vec<_>>(), "errors": errors }))?;

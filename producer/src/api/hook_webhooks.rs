@@ -95,7 +95,11 @@ async fn verify(
     api.perform(&by, Deed::VerifyHook { hook: name }).await?;
     let provider = site.provider().map_err(invalid)?;
     let verified = patiently(registration::verify(provider.as_ref(), &endpoint)).await?;
-    Ok(Answer(webhooks(verified.map(|all| all.into_iter().map(Ok).collect()))))
+    let complaints = verified.iter().flatten().filter_map(Registered::complaint);
+    let complaints: Vec<String> = complaints.collect();
+    let mut answer = webhooks(verified.map(|all| all.into_iter().map(Ok).collect()));
+    answer.errors.extend(complaints);
+    Ok(Answer(answer))
 }
 
 /// Creates or updates the webhooks of a hook. With `rotate`, they get a new secret, which is stored before it is sent to the

@@ -145,13 +145,25 @@ fn scope(error: RegistrationError) -> RegistrationError {
 fn remote(document: &Value) -> Remote {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let last = &document["last_response"];
+    let events: Vec<String> = document["events"].as_array().into_iter().flatten().map(text).collect();
     Remote {
         id: document["id"].to_string(),
         url: text(&document["config"]["url"]),
         enabled: document["active"] == json!(true),
-        events: document["events"].as_array().into_iter().flatten().map(text).collect(),
+        problems: problems(&document["config"]["content_type"], &events),
+        events,
         last: last["code"]
             .as_u64()
             .map(|code| format!("{} ({code})", text(&last["status"]))),
     }
+}
+
+fn problems(content_type: &Value, events: &[String]) -> Vec<String> {
+    // GitHub's default is `form`.
+    let is_form = content_type.as_str().is_none_or(|kind| kind != "json");
+    let form = is_form.then(|| "it sends forms instead of application/json".to_owned());
+    let is_missing = |event: &&str| !events.iter().any(|known| known == event || known == "*");
+    let missing: Vec<&str> = EVENTS.into_iter().filter(is_missing).collect();
+    let missing = (!missing.is_empty()).then(|| format!("it does not send the events {}", missing.join(", ")));
+    form.into_iter().chain(missing).collect()
 }

@@ -52,6 +52,8 @@ pub struct Registered {
     pub last: Option<String>,
     /// What was done to it.
     pub outcome: &'static str,
+    /// Why what it sends does not arrive, or not all of it.
+    pub problems: Vec<String>,
 }
 
 /// A webhook, as its provider has it.
@@ -61,6 +63,8 @@ struct Remote {
     enabled: bool,
     events: Vec<String>,
     last: Option<String>,
+    /// What a registration would change about it, but for whether it is enabled.
+    problems: Vec<String>,
 }
 
 /// A provider that lets webhooks be registered.
@@ -141,7 +145,7 @@ pub async fn list(provider: &dyn Provider, endpoint: &Endpoint) -> Result<Vec<Re
     Ok(all)
 }
 
-/// Has the provider send something to each of them.
+/// Has the provider send something to each of them. One that is not as [`register`] makes it says so in its problems.
 ///
 /// # Errors
 /// The provider's.
@@ -193,9 +197,26 @@ async fn own(provider: &dyn Provider, place: &Place, endpoint: &Endpoint) -> Res
     Ok(all)
 }
 
+impl Registered {
+    /// What is wrong with it and what to do, in one sentence.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        (!self.problems.is_empty()).then(|| {
+            format!(
+                "{}: webhook {} does not work: {}; `tideline hooks register` repairs it",
+                self.place,
+                self.id,
+                self.problems.join(", ")
+            )
+        })
+    }
+}
+
 impl Remote {
     fn into_registered(self, place: &Place, outcome: &'static str) -> Registered {
+        let disabled = (!self.enabled).then(|| "it is disabled".to_owned());
         Registered {
+            problems: disabled.into_iter().chain(self.problems).collect(),
             place: place.name.clone(),
             id: self.id,
             enabled: self.enabled,

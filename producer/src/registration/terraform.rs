@@ -211,6 +211,12 @@ fn remote(document: &Value) -> Remote {
         };
         format!("{} ({code})", if worked { "successful" } else { "failed" })
     });
+    let triggers: Vec<String> = attributes["triggers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect();
     Remote {
         id: text(&document["id"]),
         // Of another kind, it has none of ours.
@@ -220,12 +226,17 @@ fn remote(document: &Value) -> Remote {
             String::new()
         },
         enabled: attributes["enabled"] == json!(true),
-        events: attributes["triggers"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(text)
-            .collect(),
+        problems: problems(&triggers),
+        events: triggers,
         last,
     }
+}
+
+/// Without these, a source does not notice that a run ended.
+fn problems(triggers: &[String]) -> Vec<String> {
+    let is_sent = |names: &[&str]| triggers.iter().any(|known| names.contains(&known.as_str()));
+    let needed: [&[&str]; 2] = [&["run:completed"], &["run:errored", "run:run_errored"]];
+    let missing: Vec<&str> = (needed.iter().filter(|names| !is_sent(names)).map(|names| names[0])).collect();
+    let missing = (!missing.is_empty()).then(|| format!("it does not send the events {}", missing.join(", ")));
+    missing.into_iter().collect()
 }

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch};
+use axum::routing::{get, patch, post};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tideline_core::clock::SystemClock;
@@ -287,6 +287,12 @@ async fn only_what_has_the_url_of_the_hook_is_removed() {
     let endpoint = gateway.endpoint(SECRET);
     register(&provider, &endpoint).await.unwrap().remove(0).unwrap();
     assert_eq!(list(&provider, &endpoint).await.unwrap().len(), 1);
+    assert_eq!(verify(&provider, &endpoint).await.unwrap()[0].complaint(), None);
+    for one in fake.configurations.lock().iter_mut() {
+        one["attributes"]["triggers"] = json!(["run:completed"]);
+    }
+    let complaint = verify(&provider, &endpoint).await.unwrap()[0].complaint().unwrap();
+    assert!(complaint.contains("run:errored"), "{complaint}");
     assert_eq!(remove(&provider, &endpoint).await.unwrap()[0].outcome, "removed");
     let left: Vec<Value> = fake.configurations.lock().iter().map(|one| one["id"].clone()).collect();
     assert_eq!(left, ["nc-other"]);
@@ -322,6 +328,10 @@ async fn a_webhook_of_github_is_made_once_and_a_missing_right_is_named() {
     let app = Router::new()
         .route("/repos/acme/web/hooks", get(all).post(create))
         .route("/repos/acme/web/hooks/{id}", patch(update))
+        .route(
+            "/repos/acme/web/hooks/{id}/pings",
+            post(async || StatusCode::NO_CONTENT),
+        )
         .with_state(Arc::clone(&hooks));
     let access = Access {
         base_url: serve(app).await,
@@ -338,6 +348,18 @@ async fn a_webhook_of_github_is_made_once_and_a_missing_right_is_named() {
         assert_eq!(made.events, ["push", "repository"]);
     }
     assert_eq!(hooks.lock().len(), 1);
+    assert_eq!(verify(&github, &endpoint).await.unwrap()[0].complaint(), None);
+    hooks.lock()[0]["active"] = json!(false);
+    hooks.lock()[0]["events"] = json!(["push"]);
+    hooks.lock()[0]["config"]["content_type"] = json!("form");
+    let complaint = verify(&github, &endpoint).await.unwrap()[0].complaint();
+    assert_eq!(
+        complaint.as_deref(),
+        Some(
+            "repository acme/web: webhook 7 does not work: it is disabled, it sends forms instead of application/json, it does \
+             not send the events repository; `tideline hooks register` repairs it"
+        )
+    );
     let github = Github::new(access, GithubTarget::Organization("acme".into())).unwrap();
     let error = register(&github, &endpoint)
         .await

@@ -221,3 +221,30 @@ async fn a_token_in_a_file_is_read_again_when_it_was_replaced() {
     stage.becomes(&fake.api().expected()).await;
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_installation_that_was_suspended_is_read_again_once_it_is_restored() {
+    for refusal in [
+        (403, "This installation has been suspended", None),
+        (403, "You have exceeded a secondary rate limit.", Some(1)),
+        (401, "'Issued at' claim ('iat') must be an Integer", None),
+        (404, "Not Found", None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("app.pem");
+        std::fs::write(&key, PRIVATE_KEY).unwrap();
+        let fake = fake(1, 3, FaultRates::default()).await;
+        fake.api().refuse_tokens(Some(refusal));
+        let auth = format!(
+            "rest: 1h\nrate_limit: {{ max_hold: 1s }}\ninstallation: true\nauth:\n  github_app: {{ id: \"{APP_ID}\", \
+             private_key_file: {} }}",
+            key.display()
+        );
+        let stage = Stage::start(&keys(&fake.url(), &auth)).await;
+        stage.failed_with(refusal.1).await;
+        assert!(!stage.is_blocked().await, "{refusal:?}");
+        fake.api().refuse_tokens(None);
+        stage.becomes(&fake.api().expected()).await;
+        stage.stop().await;
+    }
+}

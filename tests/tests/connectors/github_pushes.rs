@@ -428,3 +428,24 @@ async fn only_repositories_with_the_opt_in_file_are_read_and_a_push_opts_in_or_o
     stage.stop().await;
     fake.check_contract().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_file_that_matches_a_glob_is_read_at_once_where_repositories_opt_in() {
+    let fake = fake(1, 2, FaultRates::default()).await;
+    fake.api()
+        .with_model(|model| write(model.repository(1_001).unwrap(), ".catalog", ""));
+    let more = "rest: 1h\nopt_in: .catalog\ncatalog_globs: ['services/*/catalog-info.yaml']";
+    let stage = Stage::start(&with_token(&fake.url(), more)).await;
+    stage.ended(1).await;
+    let path = "services/new/catalog-info.yaml";
+    fake.api()
+        .with_model(|model| model.repository(1_001).unwrap().catalog(path, "new", 1));
+    let added = commits(&[path], &[], &[]);
+    stage
+        .publish("github.push", &push("repo-1", 1_001, "main", &added))
+        .await;
+    stage.has("component:default/new", |body| body.is_some()).await;
+    assert_eq!(fake.api().cycles(), 1, "no cycle was needed");
+    stage.stop().await;
+    fake.check_contract().unwrap();
+}

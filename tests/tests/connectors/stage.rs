@@ -115,6 +115,27 @@ impl Stage {
         waited.await.unwrap();
     }
 
+    /// Waits until a job failed with this in its error.
+    pub(crate) async fn failed_with(&self, why: &str) {
+        let waited = wait_until("a job to fail", LIMIT, async || {
+            let errors = self.job_errors().await?;
+            ensure!(errors.iter().any(|error| error.contains(why)), "{errors:?}");
+            Ok(())
+        });
+        waited.await.unwrap();
+    }
+
+    async fn job_errors(&self) -> Result<Vec<String>> {
+        let jobs = self.store.list_jobs(&JobFilter::default()).await?;
+        Ok(jobs.into_iter().filter_map(|job| job.last_error).collect())
+    }
+
+    /// Whether the source waits for a person.
+    pub(crate) async fn is_blocked(&self) -> bool {
+        let source = self.store.find_source(SOURCE).await.unwrap().unwrap();
+        source.blocked_reason.is_some()
+    }
+
     /// What is wrong with malformed items.
     pub(crate) async fn malformed(&self) -> Vec<String> {
         let source = self.store.find_source(SOURCE).await.unwrap().unwrap();

@@ -6,6 +6,7 @@ pub mod files;
 pub mod http;
 mod push;
 mod redact;
+mod secret_names;
 mod terraform;
 mod text;
 

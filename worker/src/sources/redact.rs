@@ -4,32 +4,22 @@
 use parking_lot::RwLock;
 use tideline_core::rules::{REDACTED, scrub_tokens, scrub_urls};
 
+use super::secret_names;
+
 /// Forms of secrets that are known at a time; each has up to three.
 const MAX_NEEDLES: usize = 1_024;
 
-/// A name that contains one of these is the name of a secret.
-const SECRET_NAMES: [&str; 14] = [
-    "password",
-    "passwd",
-    "secret",
-    "token",
-    "apikey",
-    "api_key",
-    "api-key",
-    "authorization",
-    "private_key",
-    "credential",
-    // Addresses that need no credentials: whoever has them can read what is there.
-    "download-url",
-    "download_url",
-    "upload-url",
-    "upload_url",
-];
+/// Addresses that need no credentials: whoever has them can read what is there.
+const SECRET_ADDRESSES: [&str; 4] = ["download-url", "download_url", "upload-url", "upload_url"];
 
 /// Whether a query parameter or a member of a body with this name holds a secret, as far as a name can tell.
 pub(super) fn sounds_secret(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    ["key", "sig", "signature"].contains(&lower.as_str()) || SECRET_NAMES.iter().any(|secret| lower.contains(secret))
+    ["key", "sig", "signature"].contains(&lower.as_str()) || is_secret_member(&lower, name)
+}
+
+fn is_secret_member(lower: &str, name: &str) -> bool {
+    secret_names::sounds_secret(name) || SECRET_ADDRESSES.iter().any(|address| lower.contains(address))
 }
 
 /// What is known to be secret.
@@ -139,7 +129,7 @@ fn blank_secret_members(text: &str) -> String {
             continue;
         };
         let lower = name.to_ascii_lowercase();
-        if !SECRET_NAMES.iter().any(|secret| lower.contains(secret)) || value.starts_with(['{', '[']) {
+        if !is_secret_member(&lower, name) || value.starts_with(['{', '[']) {
             out.push_str(&tail[..tail.len() - value.len()]);
             rest = value;
             continue;

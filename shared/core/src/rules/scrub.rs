@@ -8,13 +8,32 @@ pub fn scrub_urls(text: &str) -> String {
     scrub_queries(&scrub_absolute(text))
 }
 
-/// What GitHub's tokens begin with. Source: GitHub, "Behind GitHub's new authentication token formats".
-const GITHUB_PREFIXES: [&str; 6] = ["ghs_", "ghp_", "gho_", "ghu_", "ghr_", "github_pat_"];
+/// What tokens begin with: GitHub's (GitHub, "Behind GitHub's new authentication token formats"), GitLab's (GitLab, "Token
+/// prefixes"), Slack's (Slack, "Token types") and Vault's (HashiCorp, "Tokens").
+const TOKEN_PREFIXES: [&str; 16] = [
+    "ghs_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "gldt-",
+    "glrt-",
+    "xoxb-",
+    "xoxp-",
+    "xoxa-",
+    "xoxr-",
+    "xoxs-",
+    "xapp-",
+    "hvs.",
+];
 
 /// A shorter word with such a beginning is no token.
 const MIN_TOKEN_BYTES: usize = 24;
 
-/// A text for people without GitHub's tokens, known or not. Those of installations may have dots and some 520 characters.
+/// A text for people without tokens that their form gives away, known or not, and without JSON web tokens. Those of GitHub's
+/// installations may have dots and some 520 characters.
 #[must_use]
 pub fn scrub_tokens(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -24,7 +43,8 @@ pub fn scrub_tokens(text: &str) -> String {
         let (before, word) = rest.split_at(start);
         let (word, tail) = word.split_at(word.find(|c| !is_part(c)).unwrap_or(word.len()));
         out.push_str(before);
-        let token = GITHUB_PREFIXES.iter().filter_map(|prefix| word.find(prefix)).min();
+        let token = TOKEN_PREFIXES.iter().filter_map(|prefix| word.find(prefix)).min();
+        let token = token.or_else(|| is_web_token(word).then_some(0));
         match token {
             Some(at) if word.len() - at >= MIN_TOKEN_BYTES => {
                 out.push_str(&word[..at]);
@@ -36,6 +56,11 @@ pub fn scrub_tokens(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// RFC 7519: three parts in base64, the first and mostly the second of which are JSON objects (`{"` is `eyJ`).
+fn is_web_token(word: &str) -> bool {
+    word.starts_with("eyJ") && word.split('.').filter(|part| part.len() >= 8).count() >= 3
 }
 
 fn scrub_absolute(text: &str) -> String {
@@ -109,6 +134,19 @@ mod tests {
             "token [redacted], and ([redacted]) but no ghs_short"
         );
         assert_eq!(scrub_tokens("nothing. to-see_here é"), "nothing. to-see_here é");
+    }
+
+    #[test]
+    fn tokens_of_others_are_recognised_by_their_form() {
+        for token in [
+            "glpat-abcdefghij0123456789",
+            "xoxb-012345678901-abcdefghijkl",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        ] {
+            assert_eq!(scrub_tokens(&format!("a {token}, b")), "a [redacted], b");
+        }
+        let harmless = "eyJ.a.b glpat-short eyJhbGciOiJIUzI1NiJ9";
+        assert_eq!(scrub_tokens(harmless), harmless);
     }
 
     #[test]

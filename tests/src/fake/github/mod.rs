@@ -30,6 +30,8 @@ pub struct GitHub {
     changes: AtomicBool,
     /// The credentials lack the permission to read contents.
     contents_forbidden: AtomicBool,
+    /// Instead of a token: status, text and seconds of `Retry-After`.
+    token_refusal: Mutex<Option<(u16, &'static str, Option<u32>)>>,
 }
 
 impl GitHub {
@@ -43,6 +45,7 @@ impl GitHub {
             cycles: AtomicU64::new(0),
             changes: AtomicBool::new(false),
             contents_forbidden: AtomicBool::new(false),
+            token_refusal: Mutex::new(None),
         }
     }
 
@@ -54,6 +57,11 @@ impl GitHub {
     /// Takes the permission to read contents away, or gives it back.
     pub fn forbid_contents(&self, on: bool) {
         self.contents_forbidden.store(on, Ordering::SeqCst);
+    }
+
+    /// Gives no tokens to the App, or gives them again.
+    pub fn refuse_tokens(&self, refusal: Option<(u16, &'static str, Option<u32>)>) {
+        *self.token_refusal.lock() = refusal;
     }
 
     /// How many cycles began.
@@ -169,6 +177,13 @@ impl GitHub {
     fn give_token(&self, request: &FakeRequest) -> Reply {
         if let Err(why) = app::verify(request.header("authorization").unwrap_or_default()) {
             return error(401, &why);
+        }
+        if let Some((status, why, seconds)) = *self.token_refusal.lock() {
+            let refused = error(status, why);
+            return match seconds {
+                Some(seconds) => refused.with("retry-after", seconds.to_string()),
+                None => refused,
+            };
         }
         let number = self.issued.fetch_add(1, Ordering::SeqCst);
         let token = format!("ghs_{number:036}");

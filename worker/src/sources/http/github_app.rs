@@ -103,18 +103,10 @@ fn read_key(pem: &[u8]) -> Result<RsaKeyPair, String> {
     read.map_err(|error| format!("is not a usable RSA private key ({error})"))
 }
 
-/// The id of the only installation.
-///
-/// # Errors
-/// There is none, or there are several; says what to do.
-pub(super) fn only_installation(body: &[u8]) -> Result<u64, String> {
-    let found: Vec<Installation> =
-        serde_json::from_slice(body).map_err(|_| "the list of installations is not JSON".to_owned())?;
-    match found.as_slice() {
-        [only] => Ok(only.id),
-        [] => Err("the App is not installed anywhere; install it on the organization".to_owned()),
-        _ => Err("the App has several installations; name one in auth.github_app.installation".to_owned()),
-    }
+/// The ids in the list of installations. None: it is no such list.
+pub(super) fn installation_ids(body: &[u8]) -> Option<Vec<u64>> {
+    let found: Vec<Installation> = serde_json::from_slice(body).ok()?;
+    Some(found.into_iter().map(|installation| installation.id).collect())
 }
 
 /// The token in an answer.

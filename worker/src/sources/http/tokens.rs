@@ -1,6 +1,6 @@
 //! Fetches tokens: of an OAuth client, of a GitHub App's installation, or from a file.
 
-use std::time::Duration;
+mod refusal;
 
 use base64::Engine as _;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -8,14 +8,12 @@ use http::{HeaderMap, Method};
 use tideline_core::words::Secret;
 use url::Url;
 
+use self::refusal::Applicant;
 use super::auth::{self, ClientCredentials, Origin, Slot, Token, Tokens};
-use super::github_app::{GithubApp, only_installation, read_installation_token};
+use super::github_app::{GithubApp, installation_ids, read_installation_token};
 use super::paging::HttpRequest;
 use super::transport::{Answer, MAX_SMALL_BODY, Transport, address, no_token};
 use crate::source::{ErrorClass, SourceError};
-
-const CLIENT_ADVICE: &str = ": check auth.client_id, auth.client_secret and auth.scope";
-const APP_ADVICE: &str = ": check auth.github_app (id, installation, and whether the key is one of that App)";
 
 impl Tokens {
     /// Forgets a token that was refused, unless another one has taken its place.
@@ -65,8 +63,7 @@ impl Transport {
         let shown = address(&endpoint);
         slot.endpoint = answer.status.is_success().then_some(endpoint);
         if !answer.status.is_success() {
-            let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
-            return Err(token_refused(&shown, &answer, retry_after, CLIENT_ADVICE));
+            return Err(self.token_refused(&shown, &answer, Applicant::Client));
         }
         auth::read_token(&answer.body, self.clock.now())
             .map_err(|why| SourceError::new(ErrorClass::Permanent, format!("no token from {shown}: {why}")))
@@ -85,13 +82,7 @@ impl Transport {
         let answer = self.receive(&asked, request, MAX_SMALL_BODY).await?;
         let shown = address(discovery);
         if !answer.status.is_success() {
-            let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
-            let class = match answer.status.as_u16() {
-                408 | 425 | 429 | 500..=599 => ErrorClass::Transient { retry_after },
-                _ => ErrorClass::Config,
-            };
-            let text = format!("{shown} answered {}: check auth.oauth2.issuer", answer.status);
-            return Err(SourceError::new(class, text));
+            return Err(self.token_refused(&shown, &answer, Applicant::Discovery));
         }
         auth::read_discovery(&answer.body, discovery)
             .map_err(|why| SourceError::new(ErrorClass::Config, format!("no token from {shown}: {why}")))
@@ -148,7 +139,7 @@ impl Transport {
             Some(installation) => installation,
             None => {
                 let answer = self.as_app(Method::GET, "/app/installations", &jwt).await?;
-                only_installation(&answer.body).map_err(config)?
+                self.only_installation(&answer.body)?
             }
         };
         let path = format!("/app/installations/{installation}/access_tokens");
@@ -181,8 +172,38 @@ impl Transport {
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let retry_after = super::limits::retry_after(&answer.headers, &self.rate_limit, self.clock.now());
-        Err(token_refused(&address(&asked.url), &answer, retry_after, APP_ADVICE))
+        Err(self.token_refused(&address(&asked.url), &answer, Applicant::App))
+    }
+
+    fn only_installation(&self, body: &[u8]) -> Result<u64, SourceError> {
+        match installation_ids(body).as_deref() {
+            Some([only]) => Ok(*only),
+            Some([_, _, ..]) => {
+                let why = "the App has several installations; name one in auth.github_app.installation";
+                Err(SourceError::new(ErrorClass::Config, why))
+            }
+            // It may be installed at any time.
+            Some([]) => {
+                let why = "the App is not installed anywhere; install it on the organization";
+                Err(SourceError::new(refusal::later(&self.rate_limit), why))
+            }
+            None => {
+                let why = "the list of installations is not JSON";
+                Err(SourceError::new(refusal::later(&self.rate_limit), why))
+            }
+        }
+    }
+
+    fn token_refused(&self, shown: &str, answer: &Answer, applicant: Applicant) -> SourceError {
+        let parts = (answer.status, &answer.headers, &*answer.body);
+        let (class, advice) = refusal::judge(parts, applicant, &self.rate_limit, self.clock.now());
+        let said = self.shown(&answer.body);
+        let said = match said.trim() {
+            "" => String::new(),
+            said => format!(": {said}"),
+        };
+        let text = format!("no token from {shown}: it answered {}{advice}{said}", answer.status);
+        SourceError::new(class, text)
     }
 }
 
@@ -194,13 +215,4 @@ fn wants_body(answer: &Answer) -> bool {
         400 => says_client("invalid_client") || says_client("invalid_request"),
         _ => false,
     }
-}
-
-fn token_refused(shown: &str, answer: &Answer, retry_after: Option<Duration>, advice: &str) -> SourceError {
-    let status = answer.status;
-    let (class, advice) = match status.as_u16() {
-        408 | 425 | 429 | 500..=599 => (ErrorClass::Transient { retry_after }, ""),
-        _ => (ErrorClass::Config, advice),
-    };
-    SourceError::new(class, format!("no token from {shown}: it answered {status}{advice}"))
 }

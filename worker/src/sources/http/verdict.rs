@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, LOCATION};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tideline_config::settings::{AnswerPattern, RateLimitHeaders};
 use tideline_core::words::Timestamp;
 use url::Url;
@@ -132,19 +132,25 @@ impl Rules {
     }
 
     fn class(&self, answer: &Answer, now: Timestamp) -> ErrorClass {
-        let headers = &answer.headers;
-        let wait = limits::retry_after(headers, &self.rate_limit, now);
-        let retry_after = wait.or_else(|| limits::hold(headers, &self.rate_limit, now));
-        match answer.status.as_u16() {
-            408 | 425 | 429 | 500..=599 => ErrorClass::Transient { retry_after },
-            403 if wait.is_some() || limits::exhausted(headers, &self.rate_limit) => {
-                ErrorClass::Transient { retry_after }
-            }
-            403 if tells_of_a_rate_limit(&answer.body) => ErrorClass::Transient {
-                retry_after: Some(UNTOLD_WAIT.min(self.rate_limit.max_hold)),
-            },
-            _ => ErrorClass::Permanent,
-        }
+        class_of((answer.status, &answer.headers, &answer.body), &self.rate_limit, now)
+    }
+}
+
+/// What kind of error an answer is that is none of success, by its status, headers and body.
+pub(super) fn class_of(
+    (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
+    rate_limit: &RateLimitHeaders,
+    now: Timestamp,
+) -> ErrorClass {
+    let wait = limits::retry_after(headers, rate_limit, now);
+    let retry_after = wait.or_else(|| limits::hold(headers, rate_limit, now));
+    match status.as_u16() {
+        408 | 425 | 429 | 500..=599 => ErrorClass::Transient { retry_after },
+        403 if wait.is_some() || limits::exhausted(headers, rate_limit) => ErrorClass::Transient { retry_after },
+        403 if tells_of_a_rate_limit(body) => ErrorClass::Transient {
+            retry_after: Some(UNTOLD_WAIT.min(rate_limit.max_hold)),
+        },
+        _ => ErrorClass::Permanent,
     }
 }
 

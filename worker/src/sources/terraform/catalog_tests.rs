@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use tideline_core::rules::canonical_json;
 
 use super::*;
+use crate::sources::secret_names::tests::{SECRETS, spellings};
 use crate::sources::terraform::state::{StateError, read_state};
 
 /// What must never be seen.
@@ -256,31 +257,40 @@ fn marked(steps: &[Step], secret: Value) -> (Value, Value) {
     (value, Value::from(path))
 }
 
+fn secret_names() -> Vec<String> {
+    let others = ["MASTER-PASSWORD", "access_key", "internal_note", "secret_string"].map(str::to_owned);
+    let held = ["user data", "custom data", "environment variables"];
+    let names = SECRETS.iter().chain(&held).flat_map(|name| spellings(name));
+    names.chain(others).collect()
+}
+
 proptest! {
     #[test]
     fn sensitive_values_reach_nothing(
         way in prop::collection::vec(step(), 0..4),
         secret in secret_value(),
-        name in prop::sample::select(vec![
-            "password", "db_password", "MASTER-PASSWORD", "client_secret", "token", "private_key_pem", "access_key",
-            "connection_string", "internal_note", "user_data", "secret_string",
-        ]),
+        name in prop::sample::select(secret_names()),
         kind in prop::sample::select(vec!["aws_db_instance", "random_string", "random_password", "vault_generic_secret"]),
     ) {
         let mut way = way;
         way.insert(0, Step::Member("setting".to_owned()));
         let (mut attributes, mark) = marked(&way, secret.clone());
         attributes["id"] = json!("db-1");
-        attributes["block"] = json!([{ name: secret.clone(), "port": 5432 }]);
-        attributes[name] = secret.clone();
-        attributes["variables"] = json!([{ "name": name, "value": secret.clone() }]);
+        attributes["block"] = json!([{ &*name: secret.clone(), "port": 5432 }]);
+        attributes[&*name] = secret.clone();
+        attributes["variables"] =
+            json!([{ "name": name, "value": secret.clone() }, { "Key": name, "Value": secret.clone() }]);
+        attributes["texts"] = json!([
+            format!("{name}={SECRET}"), format!("{name}={SECRET};x=y"), format!("a: b\n{name}: {SECRET}\nc: d"),
+            json!({ &*name: SECRET }).to_string(),
+        ]);
         let whole = if kind.starts_with("random") { secret.clone() } else { json!("x") };
         attributes["result"] = whole;
         let resources = json!([resource("", kind, "a", json!([{"attributes": attributes, "sensitive_attributes": [mark]}]))]);
         let outputs = json!({
-            "shown": {"value": {"deep": [{ name: secret.clone() }], "port": 1}},
+            "shown": {"value": {"deep": [{ &*name: secret.clone() }], "port": 1}},
             "hidden": {"value": secret.clone(), "sensitive": true},
-            name: {"value": secret.clone()},
+            &*name: {"value": secret.clone()},
         });
         let (items, all) = read(&form(), &state(resources, outputs)).unwrap();
         prop_assert!(!all.contains(SECRET), "{}", all);

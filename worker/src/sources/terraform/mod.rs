@@ -12,6 +12,7 @@ mod chunks;
 mod glob;
 mod name;
 mod requests;
+mod secret_texts;
 mod select;
 mod sensitive;
 mod state;

@@ -3,58 +3,38 @@
 //! configuration names it. A mark that cannot be followed hides the whole of what it points into.
 
 use serde_json::{Map, Value};
-use tideline_core::rules::{scrub_tokens, scrub_urls};
 
+use super::super::secret_names::{self, words};
 use super::glob::Globs;
+use super::secret_texts::strip_plain_text;
 
-/// A name that contains one of these, written in lower case with `_` for `-`, is never shown.
-const SECRET_NAMES: [&str; 26] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "private_key",
-    "privatekey",
-    "access_key",
-    "accesskey",
-    "client_key",
-    "ssh_key",
-    "signing_key",
-    "encryption_key",
-    "account_key",
-    "shared_key",
-    "primary_key",
-    "secondary_key",
-    "credential",
-    "authorization",
-    "connection_string",
-    "kube_config",
-    "kubeconfig",
-    "key_pem",
-];
-
-/// Names that often hold programs or variables with secrets in them.
-const SECRET_HOLDERS: [&str; 7] = [
+/// Names that often hold programs or variables with secrets in them, as their words run together.
+const SECRET_HOLDERS: [&str; 12] = [
     "environment",
+    "environmentvariables",
     "env",
-    "user_data",
-    "user_data_base64",
-    "custom_data",
-    "startup_script",
+    "envs",
+    "envvars",
+    "userdata",
+    "userdatabase",
+    "customdata",
+    "startupscript",
+    "metadatastartupscript",
+    "cloudinit",
     "sas",
 ];
 
 /// Resources whose attributes are secrets, or make one: `random_string.id` is the string.
 const SECRET_TYPES: [&str; 6] = ["random_", "password", "secret", "token", "private_key", "access_key"];
 
-/// Whether a name sounds like that of a secret.
+/// Whether a name sounds like that of a secret, or of what often holds some.
 pub(super) fn sounds_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    SECRET_HOLDERS.contains(&name.as_str()) || SECRET_NAMES.iter().any(|secret| name.contains(secret))
+    let together: String = words(name).into_iter().filter(|word| !is_number(word)).collect();
+    SECRET_HOLDERS.contains(&together.as_str()) || secret_names::sounds_secret(name)
+}
+
+fn is_number(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Whether resources of a type are about secrets as such.
@@ -99,47 +79,32 @@ fn strip_text(text: &str, denied: &Globs) -> String {
             Err(_) => {}
         }
     }
-    scrub_text(&strip_settings(text, denied))
+    strip_plain_text(text, denied)
 }
 
-/// `name=value` pairs without the values of those whose name sounds secret. Between `;` a value may have blanks in it.
-fn strip_settings(text: &str, denied: &Globs) -> String {
-    let ends: &[char] = match text.contains(';') {
-        true => &[';', '\n'],
-        false => &[' ', ',', '&', '\n'],
-    };
-    let pairs = text.split_inclusive(ends).map(|pair| match pair.split_once('=') {
-        Some((name, value)) if sounds_secret(name.trim()) || denied.matches(name.trim()) => {
-            let end = value.chars().next_back().filter(|end| ends.contains(end));
-            format!("{name}={}", end.map(String::from).unwrap_or_default())
-        }
-        _ => pair.to_owned(),
-    });
-    pairs.collect()
+/// Whether a member tells how another one is called: `name`, `Key`, `parameter_name`.
+pub(super) fn names_value(name: &str) -> bool {
+    words(name).last().is_some_and(|last| last == "name" || last == "key")
 }
 
-/// A text without what is known to be a credential: tokens by their form, user names, passwords and queries of URLs.
-pub(super) fn scrub_text(text: &str) -> String {
-    if text.contains("-----BEGIN") {
-        return String::new();
-    }
-    scrub_tokens(&scrub_urls(text))
+/// Whether a member is what is called so: `value`, `ParameterValue`, `valueFrom`.
+pub(super) fn is_value(name: &str) -> bool {
+    words(name).iter().any(|word| word == "value" || word == "values")
 }
 
 fn strip_names(members: &mut Map<String, Value>, denied: &Globs) {
     // `{name: "DB_PASSWORD", value: "…"}`, as lists of variables have it.
-    let names_a_secret = ["name", "key"].iter().any(|key| {
-        let name = members.get(*key).and_then(Value::as_str);
-        name.is_some_and(|name| sounds_secret(name) || denied.matches(name))
+    let names_a_secret = members.iter().any(|(name, value)| {
+        let value = value.as_str().filter(|_| names_value(name));
+        value.is_some_and(|called| sounds_secret(called) || denied.matches(called))
     });
     members.retain(|name, _| {
         let hidden = sounds_secret(name) || denied.matches(name);
-        !(hidden || (names_a_secret && name.starts_with("value")))
+        !(hidden || (names_a_secret && is_value(name)))
     });
     members.values_mut().for_each(|value| strip_value(value, denied));
 }
 
-/// Removes what a path leads to. Where it cannot be followed to its end, what was reached last is removed instead.
 fn strip_path(attributes: &mut Map<String, Value>, path: &Value) {
     let steps = path.as_array().map(Vec::as_slice).unwrap_or_default();
     let Some(Place::Member(first)) = steps.first().and_then(place) else {
@@ -271,11 +236,11 @@ mod tests {
         let attributes = json!({
             "definitions": r#"[{"name":"web","environment":[{"name":"A","value":"x"}],"password":"x"}]"#,
             "settings": "Server=tcp:h,1433;User=sa;Password=x y;Timeout=3",
-            "dsn": "host=db password=x dbname=app", "broken": "{\"password\":\"",
+            "database": "host=db password=x dbname=app", "broken": "{\"password\":\"",
         });
         let left = json!({
             "definitions": r#"[{"name":"web"}]"#, "settings": "Server=tcp:h,1433;User=sa;Password=;Timeout=3",
-            "dsn": "host=db password= dbname=app", "broken": "",
+            "database": "host=db password= dbname=app", "broken": "",
         });
         assert_eq!(stripped(attributes, json!([])), left);
     }
@@ -285,11 +250,13 @@ mod tests {
         let attributes = json!({
             "id": "1", "master_password": "x", "db": [{"Client-Secret": "x", "port": 5432}],
             "variables": [{"name": "API_TOKEN", "value": "x"}, {"name": "REGION", "value": "eu"}],
-            "url": "postgres://me:x@db.example/app", "pem": "-----BEGIN PRIVATE KEY----- x",
+            "Tags": [{"Key": "token", "Value": "x"}, {"Name": "DB_PASSWORD", "Value": "x"}], "key_name": "k", "userData": "x",
+            "url": "postgres://me:x@db.example/app", "file": "-----BEGIN PRIVATE KEY----- x",
         });
         let left = json!({
             "id": "1", "db": [{"port": 5432}], "variables": [{"name": "API_TOKEN"}, {"name": "REGION", "value": "eu"}],
-            "url": "postgres://db.example/app", "pem": "",
+            "Tags": [{"Key": "token"}, {"Name": "DB_PASSWORD"}], "key_name": "k",
+            "url": "postgres://db.example/app", "file": "",
         });
         assert_eq!(stripped(attributes, json!([])), left);
         assert!(holds_secrets("random_string") && holds_secrets("aws_secretsmanager_secret_version"));
