@@ -8,7 +8,7 @@ use url::Url;
 
 use super::reader::{Scalar, Section, Spec, unknown};
 use super::units::{format_duration, format_size, parse_duration, parse_size};
-use super::yaml::{Kind, Node, join_key};
+use super::yaml::{Entry, Kind, Node, join_key};
 use tideline_core::words::Secret;
 
 /// May hold a password, so a wrong one is not shown.
@@ -410,6 +410,50 @@ impl Section<'_> {
     /// A mapping of names to texts; a value may be `kind`.
     pub(super) fn text_map(&self, key: &'static str, kind: &str, doc: &'static str) -> BTreeMap<String, String> {
         self.map(&spec(key, kind, "{}", "", doc), true).unwrap_or_default()
+    }
+
+    /// A mapping of names to texts, or to lists of at most `most` texts.
+    pub(super) fn text_lists(
+        &self,
+        key: &'static str,
+        most: usize,
+        doc: &'static str,
+    ) -> BTreeMap<String, Vec<String>> {
+        let kind = "mapping of names to texts or lists of texts";
+        let spec = spec(key, kind, "{}", format!("at most {most} per list"), doc);
+        let Some(node) = self.declare(&spec) else {
+            return BTreeMap::new();
+        };
+        let Kind::Map(entries) = &node.kind else {
+            self.fail(spec.key, format!("must be a {}, but is {}", spec.kind, node.noun()));
+            return BTreeMap::new();
+        };
+        let path = self.path_of(spec.key);
+        let values = |entry: &Entry| {
+            let path = join_key(&path, &entry.key);
+            let items = match &entry.value.kind {
+                Kind::List(items) => items.as_slice(),
+                _ => std::slice::from_ref(&entry.value),
+            };
+            if items.len() > most {
+                self.context.fail(
+                    &path,
+                    format!("must have at most {most} items, but has {}", items.len()),
+                );
+            }
+            let items = items.iter();
+            let items = items.map(|item| {
+                self.parse_node(
+                    item,
+                    &path,
+                    "a single value, or a list of them",
+                    &|text| Ok(text.to_owned()),
+                    true,
+                )
+            });
+            Some((entry.key.clone(), items.collect::<Option<Vec<String>>>()?))
+        };
+        entries.iter().filter_map(values).collect()
     }
 
     /// A mapping of names to secrets.

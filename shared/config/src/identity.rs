@@ -50,7 +50,7 @@ fn resource_json(resource: &Resource) -> Value {
         "values": resource.parent_values,
         "post": resource.post,
         "path": resource.path,
-        "query": resource.query,
+        "query": query_json(&resource.query),
         "body": resource.body,
         "pagination": pagination_json(&resource.pagination),
         "items": resource.items,
@@ -74,6 +74,18 @@ fn resource_json(resource: &Resource) -> Value {
         what["alternative"] = json!(alternative);
     }
     what
+}
+
+/// A single value as a text, as it was before there were lists.
+fn query_json(query: &BTreeMap<String, Vec<String>>) -> Value {
+    let value = |values: &Vec<String>| match values.as_slice() {
+        [value] => json!(value),
+        values => json!(values),
+    };
+    query
+        .iter()
+        .map(|(name, values)| (name.clone(), value(values)))
+        .collect()
 }
 
 fn entity_json(entity: &EntityShape) -> Value {

@@ -238,7 +238,9 @@ fn values_of_item(resource: &Resource, item: &String) -> BTreeSet<String> {
         let query = lookup.query.values().chain(lookup.item_query.values());
         query.chain(std::iter::once(&lookup.path))
     });
-    let texts = std::iter::once(item).chain(resource.query.values()).chain(beside);
+    let texts = std::iter::once(item)
+        .chain(resource.query.values().flatten())
+        .chain(beside);
     texts.flat_map(|text| placeholders(text)).map(str::to_owned).collect()
 }
 

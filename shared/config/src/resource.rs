@@ -97,10 +97,13 @@ fn read_alternative(resource: &Section<'_>, has_parent: bool) -> Option<String> 
     alternative
 }
 
-fn read_query(resource: &Section<'_>) -> BTreeMap<String, String> {
-    let doc = "Query parameters. `{name}` is replaced by a value. Errors never show the values of `${NAME}` variables or of names \
+/// Most values of one parameter.
+const MAX_VALUES: usize = 100;
+
+fn read_query(resource: &Section<'_>) -> BTreeMap<String, Vec<String>> {
+    let doc = "Query parameters; a list repeats the parameter. `{name}` is replaced by a value. Errors never show the values of `${NAME}` variables or of names \
                like `api_key`, if they are 6 bytes or longer.";
-    resource.text_map("query", "mapping of names to texts", doc)
+    resource.text_lists("query", MAX_VALUES, doc)
 }
 
 /// Which partitions a parent item has: one, or one for each output of an expression.
@@ -299,7 +302,7 @@ fn check_place(
 fn check_request(
     resource: &Section<'_>,
     path: &str,
-    query: &BTreeMap<String, String>,
+    query: &BTreeMap<String, Vec<String>>,
     known: Option<&BTreeSet<String>>,
 ) {
     if path.contains("://") || path.starts_with("//") {
@@ -320,8 +323,9 @@ fn check_request(
     for name in placeholders(path).filter(|name| !known.contains(*name)) {
         resource.fail("path", wrong(name));
     }
-    for (parameter, text) in query {
-        for name in placeholders(text).filter(|name| !known.contains(*name)) {
+    for (parameter, texts) in query {
+        let names = texts.iter().flat_map(|text| placeholders(text));
+        for name in names.filter(|name| !known.contains(*name)) {
             resource.fail_in("query", parameter, wrong(name));
         }
     }

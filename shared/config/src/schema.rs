@@ -75,6 +75,10 @@ fn property(place: &str, key: &KeyDoc, declared: &Declared) -> Value {
         "size" | "duration" | "duration or `none`" => json!({ "type": ["string", "integer"] }),
         "list of durations" => json!({ "type": "array", "items": { "type": ["string", "integer"] } }),
         kind if kind.starts_with("list of") => json!({ "type": "array", "items": scalar() }),
+        kind if kind.ends_with("or lists of texts") => {
+            let values = json!({ "anyOf": [scalar(), { "type": "array", "items": scalar() }] });
+            json!({ "type": "object", "additionalProperties": values })
+        }
         kind if kind.starts_with("mapping of") => json!({ "type": "object", "additionalProperties": scalar() }),
         "any YAML" => json!({}),
         _ => scalar(),

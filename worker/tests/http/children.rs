@@ -29,7 +29,10 @@ fn three_levels(base: &url::Url) -> HttpSettings {
         "/components",
         ("project", ".slug | ascii_downcase"),
     );
-    components.query = BTreeMap::from([("org".into(), "{org}".into()), ("project".into(), "p-{project}".into())]);
+    components.query = BTreeMap::from([
+        ("org".into(), vec!["{org}".into()]),
+        ("project".into(), vec!["p-{project}".into()]),
+    ]);
     components.entity = EntityShape::Named {
         kind: "Component".into(),
         namespace: "$parent.org".into(),

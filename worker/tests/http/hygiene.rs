@@ -88,7 +88,9 @@ async fn no_error_and_no_sample_tells_a_secret() {
         let mut settings = things(&api.url, Pagination::None);
         settings.auth = Auth::Bearer(Secret::new("hush-hush"));
         settings.headers.insert("x-key".into(), Secret::new("key-key-key"));
-        settings.resources[0].query.insert("api_key".into(), "in-query".into());
+        settings.resources[0]
+            .query
+            .insert("api_key".into(), vec!["in-query".into()]);
         settings.base_url.set_username("me").unwrap();
         settings.base_url.set_password(Some("base-pw")).unwrap();
         let error = first(&open(settings)).await.unwrap_err();
@@ -141,9 +143,9 @@ fn with_variables(base_url: &url::Url, pagination: Pagination) -> HttpSettings {
     let mut settings = things(base_url, pagination);
     settings.variables = ["k3y/from=env", "acme-corp"].map(Secret::new).to_vec();
     let resource = &mut settings.resources[0];
-    resource.query.insert("api_key".into(), "k3y/from=env".into());
-    resource.query.insert("filter".into(), "org eq acme-corp".into());
-    resource.query.insert("sig".into(), "written-here".into());
+    resource.query.insert("api_key".into(), vec!["k3y/from=env".into()]);
+    resource.query.insert("filter".into(), vec!["org eq acme-corp".into()]);
+    resource.query.insert("sig".into(), vec!["written-here".into()]);
     resource.post = true;
     resource.body = Some(json!({"variables": {"clientSecret": "in-the-body", "login": "of acme-corp"}}));
     settings

@@ -124,7 +124,9 @@ async fn a_next_url_in_the_body_is_followed_and_the_cursor_holds_no_host_and_no_
             size: size(3),
         };
         let mut settings = things(&api.url, pagination);
-        settings.resources[0].query.insert("key".into(), "hush-hush".into());
+        settings.resources[0]
+            .query
+            .insert("key".into(), vec!["hush-hush".into()]);
         let pass = pass(&open(settings)).await;
         assert_eq!(pass.names, names(8));
         for cursor in &pass.cursors {
@@ -285,4 +287,14 @@ fn items_that_jq_thins_out_cannot_be_paged_by_counting() {
     settings.resources[0].entity = EntityShape::AsIs;
     let problems = tideline_worker::sources::http::check(&settings);
     assert_eq!(problems[0].0, "resources[0].items");
+}
+
+#[tokio::test]
+async fn a_parameter_with_several_values_is_repeated() {
+    let api = Api::start(|_| answer(json!(components(0, 1)))).await;
+    let mut settings = things(&api.url, Pagination::None);
+    let values = vec!["a".to_owned(), "b c".to_owned()];
+    settings.resources[0].query.insert("status".into(), values);
+    first(&open(settings)).await.unwrap();
+    assert_eq!(api.seen()[0].raw_query, "status=a&status=b+c");
 }

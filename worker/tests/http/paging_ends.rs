@@ -257,7 +257,7 @@ async fn a_parameter_of_the_pagination_is_sent_once() {
     let api = Api::start(|seen| answer(json!({"items": slice(start(seen, 10), 10, 15)}))).await;
     let mut settings = things(&api.url, by_page(10, None));
     for (name, text) in [("page", "1"), ("limit", "500"), ("sort", "name")] {
-        settings.resources[0].query.insert(name.into(), text.into());
+        settings.resources[0].query.insert(name.into(), vec![text.into()]);
     }
     assert_eq!(settings.resources[0].overridden_query(), ["page", "limit"]);
     let source = open(settings);

@@ -60,7 +60,6 @@ fn a_parameter_that_is_given_several_times_is_a_list() {
 }
 
 #[test]
-#[ignore = "query takes no lists yet"]
 fn a_list_of_values_can_be_read() {
     let (_, text) = written("https://api.example.com/things?status=a&status=b", &[], items(1));
     assert_eq!(line(&text, "query"), r#"{ "status": ["a", "b"] }"#);

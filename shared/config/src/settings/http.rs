@@ -54,8 +54,8 @@ pub struct Resource {
     pub post: bool,
     /// `path`: joined to `base_url`; `{name}` is a value of the parent, percent-encoded.
     pub path: String,
-    /// `query`: name → template with `{name}`.
-    pub query: BTreeMap<String, String>,
+    /// `query`: name → templates with `{name}`, each of which the parameter is sent with.
+    pub query: BTreeMap<String, Vec<String>>,
     /// `headers` of its requests, besides those of the source; no secrets.
     pub headers: BTreeMap<String, String>,
     /// `body` of a POST: JSON with `{name}` in strings.

@@ -43,7 +43,7 @@ pub(super) fn compile_event(settings: &HttpSettings, place: usize, rule: &Refres
         parent_values: rule.values.keys().map(|name| (name.clone(), ".".to_owned())).collect(),
         post: false,
         path: fetch.path.clone(),
-        query: fetch.query.clone(),
+        query: one_each(fetch.query.clone()),
         headers: BTreeMap::new(),
         body: None,
         pagination: Pagination::None,
@@ -72,6 +72,10 @@ pub(super) fn compile_event(settings: &HttpSettings, place: usize, rule: &Refres
     Some(plan)
 }
 
+fn one_each(query: BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
+    query.into_iter().map(|(name, value)| (name, vec![value])).collect()
+}
+
 /// How one item of a resource is read again: the answer is the item. What is wrong with its expressions, the resource's own
 /// plan says.
 pub(super) fn compile_item(settings: &HttpSettings, index: usize, salt: &str) -> Vec<Plan> {
@@ -86,7 +90,9 @@ pub(super) fn compile_item(settings: &HttpSettings, index: usize, salt: &str) ->
     let beside = lookup
         .iter()
         .flat_map(|lookup| lookup.query.values().chain(std::iter::once(&lookup.path)));
-    let texts = std::iter::once(&path).chain(resource.query.values()).chain(beside);
+    let texts = std::iter::once(&path)
+        .chain(resource.query.values().flatten())
+        .chain(beside);
     let names = texts.flat_map(|text| Template::parse(text).unknown(&BTreeSet::new()));
     let parent_values = names.map(|name| (name, ".".to_owned())).collect();
     let above = Resource {
@@ -132,7 +138,7 @@ pub(super) fn compile_lookup(
         each: None,
         post: false,
         path: lookup.path,
-        query: lookup.query,
+        query: one_each(lookup.query),
         body: None,
         pagination: lookup.pagination,
         end: lookup.end,

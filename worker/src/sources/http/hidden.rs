@@ -33,8 +33,8 @@ pub(super) fn learn(settings: &HttpSettings, redactor: &Redactor) {
         }
     };
     for resource in &settings.resources {
-        for (name, text) in &resource.query {
-            named(name, text);
+        for (name, texts) in &resource.query {
+            texts.iter().for_each(|text| named(name, text));
         }
         if let Some(body) = &resource.body {
             each_text(body, "", &mut named);

@@ -444,6 +444,7 @@ fn templates(
     };
     let path = template("path".to_owned(), &resource.path);
     let query = resource.query.iter();
+    let query = query.flat_map(|(name, texts)| texts.iter().map(move |text| (name, text)));
     let query = query
         .map(|(name, text)| (name.clone(), template(format!("query.{name}"), text)))
         .collect();
