@@ -232,8 +232,8 @@ fn allowed(error: &ScheduleError) -> String {
 
 fn read_removals(removals: &Section<'_>, settings: &mut SourceSettings, drifts: bool) {
     let guard = &mut settings.guard;
-    let doc = "Hold a sweep that would delete more than this percentage of the source's entities until someone \
-               approves it. 0 holds every deletion, `none` never holds.";
+    let doc = "Hold a sweep that would delete more than this percentage of the entities that the source had before (new ones \
+               do not count) until someone approves it. 0 holds every deletion, `none` never holds.";
     guard.reject_above_percent =
         removals.optional_number("reject_above_percent", guard.reject_above_percent, 0.0..=100.0, doc);
     let doc = "Hold the sweep of a cycle that found nothing at all.";
