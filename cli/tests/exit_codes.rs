@@ -6,6 +6,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -442,9 +443,21 @@ fn a_second_signal_ends_a_role_that_does_not_stop() {
     let run = home.start(&["run"]);
     let _asked = listener.accept().unwrap();
     run.signal(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(500));
     run.signal(Signal::SIGINT);
     let said = run.end();
     assert!([0, 130].contains(&said.code), "{said:?}");
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let (home, listener) = silent_home();
+    let run = home.start(&["run", "--once"]);
+    let _asked = listener.accept().unwrap();
+    // As `timeout` sends it: to the process, and to its group.
+    run.signal(Signal::SIGTERM);
+    run.signal(Signal::SIGTERM);
+    run.end().with_code(7);
 }
 
 #[test]

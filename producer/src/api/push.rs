@@ -8,7 +8,7 @@ use axum::response::Json as Answer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tideline_core::rules::{Volatile, canonical_entity, key_hash};
-use tideline_core::words::{Delta, DeltaBasis, DeltaChange, DeltaOutcome, Entity, EntityRef};
+use tideline_core::words::{Delta, DeltaBasis, DeltaChange, DeltaOutcome, Entity, EntityRef, SourceState};
 use tideline_store::Deed;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -99,6 +99,14 @@ async fn push(
             source.source_type
         );
         return Err(Problem::new(Code::Conflict, detail));
+    }
+    let why = match source.state {
+        SourceState::Paused => Some(format!("{name} is paused; resume it before programs write to it again")),
+        SourceState::Orphaned => Some(format!("{name} is no longer in the configuration")),
+        SourceState::Active | SourceState::Blocked => None,
+    };
+    if let Some(why) = why {
+        return Err(Problem::new(Code::Conflict, why));
     }
     let upserts = request.upserts.len();
     let deltas = deltas_of(request)?;

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +123,10 @@ impl Runtime {
     }
 }
 
+/// A signal that comes so soon after the first is the same one: `timeout` of GNU coreutils sends it to the process and then to
+/// its group.
+const SAME: Duration = Duration::from_millis(250);
+
 /// The first SIGTERM or SIGINT cancels `stop`, the second one `hard`. Returns after the second.
 ///
 /// # Errors
@@ -131,13 +135,20 @@ pub async fn stop_signals(stop: CancellationToken, hard: CancellationToken) -> s
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    for token in [stop, hard] {
+    let mut next = async || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        token.cancel();
+    };
+    next().await;
+    stop.cancel();
+    let first = Instant::now();
+    next().await;
+    while first.elapsed() < SAME {
+        next().await;
     }
+    hard.cancel();
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Acts that are refused before they come to the store are in the audit log.
 
+use tideline_store::SourceCommand;
+
 use super::*;
 
 impl Bench {
@@ -70,4 +72,48 @@ async fn a_refusal_of_the_store_is_recorded_once() {
     let answer = bench.post("/v1/sources/platform/approve", Some(approval)).await;
     assert_eq!(answer.status, 409, "{}", answer.body);
     assert_eq!(bench.recorded("/v1/audit").await.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_pushed_to_a_source_that_is_paused_or_not_configured_any_more() {
+    let bench = bench().await;
+    let now = SystemClock.now();
+    let inventory = SourceSpec {
+        name: "inventory".to_owned(),
+        source_type: "push".to_owned(),
+        identity: fingerprint(b"inventory"),
+        parallel_partitions: 1,
+    };
+    bench.store.sync_sources(&[inventory], now).await.unwrap();
+    let body =
+        json!({"upserts": [{"ref": "component:default/a", "body": {"kind": "Component", "metadata": {"name": "a"}}}]});
+    let push = async |status: u16, why: &str| {
+        let path = "/v1/sources/inventory/entities";
+        let answer = bench
+            .ask(holder(Role::Admin, &[]), "PUT", path, Some(body.clone()), &[])
+            .await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(answer.body.contains(why), "{}", answer.body);
+    };
+    push(200, "added").await;
+    let why = bench.get("/v1/sources/inventory/why").await;
+    assert!(
+        why.body.contains("waiting for programs to write its entities"),
+        "{}",
+        why.body
+    );
+    bench
+        .store
+        .command_source("inventory", SourceCommand::Pause, now)
+        .await
+        .unwrap();
+    push(409, "is paused").await;
+    bench
+        .store
+        .command_source("inventory", SourceCommand::Resume, now)
+        .await
+        .unwrap();
+    push(200, "unchanged").await;
+    bench.store.sync_sources(&[], now).await.unwrap();
+    push(409, "is no longer in the configuration").await;
 }

@@ -192,6 +192,8 @@ pub enum Why {
     },
     /// No cycle is planned.
     NothingPlanned,
+    /// Programs write its entities.
+    Pushed,
 }
 
 impl fmt::Display for Why {
@@ -299,6 +301,7 @@ impl fmt::Display for Why {
                 f.write_str("cancelled")?;
                 because(f, reason.as_deref())
             }
+            Self::Pushed => f.write_str("waiting for programs to write its entities (type: push); nothing is read"),
             Self::NothingPlanned => f.write_str(
                 "no cycle is planned or requested; if the source has a rest or a schedule, a scheduler sets the next cycle \
                  within seconds",

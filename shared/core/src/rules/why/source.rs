@@ -81,7 +81,10 @@ fn between_cycles(source: &SourceRecord, cycle: Option<&CycleRecord>, now: Times
         return Why::Requested { trigger };
     }
     let Some(next) = source.next_cycle_at else {
-        return Why::NothingPlanned;
+        return match source.source_type.as_str() {
+            "push" => Why::Pushed,
+            _ => Why::NothingPlanned,
+        };
     };
     if next <= now {
         return Why::CycleDueSince { since: next };
