@@ -262,7 +262,7 @@ fn figures(entities: u32, waiting: u32, values: &Values) -> Vec<Figure> {
             at_least(100_000.0),
         ),
         figure(
-            "API: memory with open long polls",
+            "API: memory that open long polls take",
             "polls memory",
             waiting,
             "MiB",
