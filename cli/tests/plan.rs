@@ -137,6 +137,15 @@ fn a_plan_and_a_cycle_agree_that_what_is_new_makes_no_removal_smaller() {
     assert_eq!(source["source"]["entities"], 70, "{source}");
     let held = source.to_string();
     assert!(held.contains("100.0 % (10 of 10, besides 60 new ones)"), "{held}");
+    // As long as nobody decides, it stays held, and the plan says so.
+    for number in 160..163 {
+        home.record(number, "third");
+        let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(8).json();
+        assert_eq!(plan["sweep"]["decision"], "hold", "{plan}");
+        home.run(&["run", "--once"]);
+        let source = home.run(&["sources", "show", "folder", "--json"]).json();
+        assert_eq!(source["source"]["held"]["would_remove"], 10, "{source}");
+    }
     // A person who rejects it is not told of it again.
     home.run(&["sources", "reject", "folder"]).with_code(0);
     let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(0).json();
@@ -144,6 +153,26 @@ fn a_plan_and_a_cycle_agree_that_what_is_new_makes_no_removal_smaller() {
         (&plan["removed"], &plan["sweep"]["decision"]),
         (&json!(0), &json!("nothing"))
     );
+}
+
+#[test]
+fn a_plan_says_how_many_cycles_must_miss_what_the_next_one_only_begins_to_miss() {
+    let home = Home::with_files();
+    let yaml = std::fs::read_to_string(home.path("tideline.yaml")).unwrap();
+    home.write(
+        "tideline.yaml",
+        &format!("{yaml}    removals: {{ confirm_cycles: 2 }}\n"),
+    );
+    home.run(&["run", "--once"]).with_code(0);
+    for number in 0..5 {
+        home.remove_record(number);
+    }
+    for decision in ["confirm", "hold"] {
+        let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(8).json();
+        let found = (&plan["removed"], &plan["sweep"]["decision"]);
+        assert_eq!(found, (&json!(5), &json!(decision)), "{plan}");
+        home.run(&["run", "--once"]);
+    }
 }
 
 #[test]

@@ -23,6 +23,9 @@ use super::unseen::Unseen;
 use crate::exit::{Code as Exit, Failure};
 use crate::output::count;
 
+/// Cycles that are looked at for what they added.
+const CYCLES: u32 = 100;
+
 /// Progress is sent so often if there is some.
 const PROGRESS: Duration = Duration::from_millis(500);
 
@@ -88,23 +91,49 @@ impl SourcePlanner {
         let store = self.store.as_deref().map(|store| store as &dyn OperatorStore);
         let mut unseen = Unseen::new(store.zip(record.map(|record| record.id)));
         while let Some(step) = comparison.next().await? {
-            // A removal that a person rejected is not asked for again.
-            if let Step::Missing(missing) = &step
-                && unseen
-                    .find(&missing.reference)
-                    .await?
-                    .is_some_and(|known| known.rejected)
-            {
-                continue;
+            let mut is_confirmed = true;
+            if let Step::Missing(missing) = &step {
+                let known = unseen.find(&missing.reference).await?;
+                // A removal that a person rejected is not asked for again.
+                if known.is_some_and(|known| known.rejected) {
+                    continue;
+                }
+                is_confirmed = known.map_or(0, |known| known.cycles) + 1 >= source.confirm_cycles;
             }
-            if let Some(step) = totals.take(step, rehearsal)
-                && wanted.wants(&step.reference)
-            {
+            let Some(step) = totals.take(step, rehearsal) else {
+                continue;
+            };
+            totals.unconfirmed += u64::from(!is_confirmed);
+            if wanted.wants(&step.reference) {
                 send(lines, PlanLine::Step(step)).await?;
             }
         }
-        let owned = record.map_or(0, |record| record.entities);
+        let owned = Owned {
+            now: record.map_or(0, |record| record.entities),
+            fresh: self.fresh(record, source.confirm_cycles).await?,
+        };
         Ok(totals.summary(source, owned, rehearsal))
+    }
+
+    /// What cycles added since the candidates of the next one were last seen, as the next cycle will find it: see
+    /// [`SweepPlan::fresh`].
+    async fn fresh(&self, record: Option<&SourceRecord>, confirm_cycles: u32) -> Result<u64, Problem> {
+        let (Some(store), Some(record)) = (&self.store, record) else {
+            return Ok(0);
+        };
+        let (mut added, mut complete) = (0, 0);
+        for cycle in store.list_cycles(record.id, CYCLES).await? {
+            complete += u32::from(cycle.state == CycleState::Complete);
+            if complete >= confirm_cycles.max(1) {
+                break;
+            }
+            added += cycle.totals.added;
+        }
+        let held = record
+            .held
+            .as_ref()
+            .map_or(0, |held| record.entities.saturating_sub(held.owned));
+        Ok(held.max(added))
     }
 }
 
@@ -166,11 +195,20 @@ pub(crate) fn configured<'a>(settings: &'a Settings, name: &str) -> Result<&'a S
     })
 }
 
+/// What the catalog has of the source.
+#[derive(Clone, Copy)]
+struct Owned {
+    now: u64,
+    fresh: u64,
+}
+
 #[derive(Default)]
 struct Totals {
     added: u64,
     modified: u64,
     removed: u64,
+    /// Of the removed, those that the next cycle only begins to miss.
+    unconfirmed: u64,
 }
 
 impl Totals {
@@ -199,12 +237,12 @@ impl Totals {
         })
     }
 
-    fn summary(self, settings: &SourceSettings, owned: u64, rehearsal: &Rehearsal) -> PlanSummary {
+    fn summary(self, settings: &SourceSettings, owned: Owned, rehearsal: &Rehearsal) -> PlanSummary {
         let totals = &rehearsal.cycle.totals;
         PlanSummary {
             source: settings.name.clone(),
             entities: totals.added,
-            owned,
+            owned: owned.now,
             added: self.added,
             modified: self.modified,
             unchanged: totals.added.saturating_sub(self.added + self.modified),
@@ -217,7 +255,7 @@ impl Totals {
     }
 
     /// What becomes of the removals.
-    fn sweep(&self, settings: &SourceSettings, owned: u64, rehearsal: &Rehearsal) -> PlannedSweep {
+    fn sweep(&self, settings: &SourceSettings, owned: Owned, rehearsal: &Rehearsal) -> PlannedSweep {
         let totals = &rehearsal.cycle.totals;
         if rehearsal.cycle.state != CycleState::Complete {
             let reason = rehearsal.cycle.reason.clone().unwrap_or_default();
@@ -231,15 +269,17 @@ impl Totals {
         if self.removed == 0 {
             return PlannedSweep::Nothing;
         }
+        let candidates = self.removed - self.unconfirmed;
         let plan = SweepPlan {
-            owned,
+            owned: owned.now,
             marked: totals.entities,
-            candidates: self.removed,
+            candidates,
+            fresh: owned.fresh,
             ..SweepPlan::default()
         };
         // No event reported them so far, or they would be gone.
         let drift = DriftTotals {
-            extra: self.removed,
+            extra: candidates,
             ..DriftTotals::default()
         };
         let drifted = settings
@@ -248,7 +288,7 @@ impl Totals {
         match (drifted, decide_sweep(settings.guard, plan)) {
             (DriftDecision::Keep, _) => PlannedSweep::Keep,
             (_, SweepDecision::Hold(reason)) | (DriftDecision::Hold(reason), _) => PlannedSweep::Hold { reason },
-            (DriftDecision::Follow, SweepDecision::Sweep) if settings.confirm_cycles > 1 => PlannedSweep::Confirm {
+            (DriftDecision::Follow, SweepDecision::Sweep) if self.unconfirmed > 0 => PlannedSweep::Confirm {
                 cycles: settings.confirm_cycles,
             },
             (DriftDecision::Follow, SweepDecision::Sweep) => PlannedSweep::Sweep,

@@ -184,6 +184,36 @@ async fn what_two_sources_had_is_removed_when_the_last_of_them_drops_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entity_that_has_no_address_is_an_error_until_it_is_gone() {
+    let (endpoint, url) = Endpoint::start().await;
+    let stage = Stage::start(&search(&url, "")).await;
+    stage.write(
+        "dots.yaml",
+        "apiVersion: backstage.io/v1alpha1\nkind: API\nmetadata: { name: .. }\nspec: {}\n",
+    );
+    let in_state = async |wanted: JobState| {
+        let reached = wait_until("the job", LIMIT, async || {
+            let filter = JobFilter {
+                kind: Some(HTTP_TARGET_KIND.into()),
+                limit: 10,
+                ..JobFilter::default()
+            };
+            let jobs = stage.store.list_jobs(&filter).await?;
+            ensure!(jobs.iter().any(|job| job.state == wanted), "{jobs:?}");
+            Ok(())
+        });
+        reached.await.unwrap();
+    };
+    stage.cycle().await;
+    in_state(JobState::Parked).await;
+    stage.remove("dots.yaml");
+    stage.cycle().await;
+    in_state(JobState::Done).await;
+    assert!(endpoint.seen().is_empty(), "nothing is sent to another address");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_fails_is_sent_again_and_one_that_is_refused_waits_for_a_person_or_the_next_change() {
     let (endpoint, url) = Endpoint::start().await;
     *endpoint.statuses.lock() = vec![503, 500, 200, 422];

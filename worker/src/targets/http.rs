@@ -131,6 +131,10 @@ impl HttpTargetHandler {
         entity: Option<&EntityRecord>,
     ) -> Result<Option<Message>, HandlerError> {
         let removal = target.http.removal;
+        if entity.is_none() && url_of(target, reference).is_err() {
+            // Nothing can ever have been sent there.
+            return Ok(None);
+        }
         if entity.is_none() && removal == Removal::Delete {
             return Ok(Some(Message {
                 method: Method::DELETE,
@@ -183,13 +187,7 @@ impl HttpTargetHandler {
         message: Message,
     ) -> Result<Call, HandlerError> {
         let reference = &request.reference;
-        let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
-        let parts = [
-            text(reference.kind()),
-            text(reference.namespace()),
-            text(reference.name()),
-        ];
-        let url = filled(&target.http.url, [&parts[0], &parts[1], &parts[2]]).map_err(HandlerError::Permanent)?;
+        let url = url_of(target, reference).map_err(HandlerError::Permanent)?;
         let mut call = Call::new(message.method, url);
         let body = message.body.unwrap_or_default();
         // One change is one request, however often it is sent; what a person wants sent again is another one.
@@ -321,6 +319,13 @@ impl HttpTargetHandler {
             }
         }
     }
+}
+
+/// Where an entity is at the endpoint.
+fn url_of(target: &Target, reference: &EntityRef) -> Result<Url, String> {
+    let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let parts = [reference.kind(), reference.namespace(), reference.name()].map(text);
+    filled(&target.http.url, [&parts[0], &parts[1], &parts[2]])
 }
 
 /// A URL with parts of a reference in it, each escaped.

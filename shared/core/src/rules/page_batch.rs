@@ -34,13 +34,13 @@ impl PageBatch {
             ..self.progress
         };
         progress.pages += self.pages.len() as u64;
-        let (mut marked, mut kept) = (0, 0);
+        let mut marked = 0;
         for (number, page) in (self.progress.next_page.saturating_add(1)..).zip(&self.pages) {
             let memory = page.memory();
             if let Some(next) = &memory.next {
                 progress.kept_cursor = keep_cursor(progress.kept_cursor, number, next);
             }
-            marked += u64::from(memory.entities);
+            marked += u64::from(memory.entities.saturating_sub(memory.named_malformed()));
             progress.unidentified += u64::from(memory.unidentified);
             match page {
                 PageWrite::Touched { .. } => {
@@ -49,12 +49,11 @@ impl PageBatch {
                 }
                 PageWrite::Written { malformed, .. } => progress.malformed += malformed.len() as u64,
             }
-            kept += u64::from(memory.named_malformed());
         }
         progress.entities += marked;
         progress.added += added;
         progress.modified += modified;
-        progress.unchanged += marked.saturating_sub(kept + added + modified);
+        progress.unchanged += marked.saturating_sub(added + modified);
         progress
     }
 

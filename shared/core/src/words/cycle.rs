@@ -83,7 +83,7 @@ pub struct CycleTotals {
     pub pages: u64,
     /// Pages that were as remembered.
     pub pages_unchanged: u64,
-    /// Entities marked.
+    /// Entities marked, besides those that only a malformed item names.
     pub entities: u64,
     /// New ones.
     pub added: u64,

@@ -206,7 +206,7 @@ pub struct Progress {
     pub pages: u64,
     /// Pages that were as remembered.
     pub pages_unchanged: u64,
-    /// Entities marked.
+    /// Entities marked, besides those that only a malformed item names.
     pub entities: u64,
     /// Of these, new ones.
     pub added: u64,

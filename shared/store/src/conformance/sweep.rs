@@ -91,6 +91,23 @@ pub async fn what_cycles_added_since_the_candidates_were_last_seen_is_counted_ap
     assert_eq!((planned.owned, planned.candidates, planned.fresh), (8, 3, 4));
 }
 
+pub async fn while_a_sweep_is_held_what_is_new_stays_new_however_many_cycles_pass(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    read(&store, &mut root, vec![entities(0, 4, 1)], 1).await;
+    plan(&store, &root, t(2), 1).await;
+    sweep(&store, &root, t(2), 1).await;
+    // All four are gone; others take their place, and more come in each cycle.
+    for (at, more) in [(10, 20), (20, 21), (30, 22), (40, 23)] {
+        let mut root = next(&store, at).await;
+        read(&store, &mut root, vec![entities(10, more, 1)], at).await;
+        let planned = plan(&store, &root, t(at + 1), 1).await;
+        assert_eq!((planned.candidates, planned.owned_before()), (4, 4), "at {at}");
+        let (id, cycle) = (root.source(), root.cycle());
+        let held = store.hold_sweep(id, cycle, planned, "all are gone", Some(t(at + 5)), t(at + 1));
+        assert!(held.await.unwrap());
+    }
+}
+
 pub async fn what_a_complete_cycle_did_not_see_is_removed(store: Arc<dyn Store>) {
     let mut root = begin(&store, "s", 1).await;
     read(&store, &mut root, vec![entities(0, 4, 1), entities(4, 4, 1)], 1).await;
@@ -505,6 +522,7 @@ macro_rules! store_conformance_sweep {
             $open,
             sweep: what_a_complete_cycle_did_not_see_is_removed,
             what_cycles_added_since_the_candidates_were_last_seen_is_counted_apart,
+            while_a_sweep_is_held_what_is_new_stays_new_however_many_cycles_pass,
             pages_that_are_gone_are_swept_with_all_they_marked,
             an_entity_that_moved_between_pages_is_not_swept,
             with_two_confirm_cycles_an_entity_goes_after_two_cycles_without_it,
