@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -152,10 +152,13 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<Response> {
         .map_err(|error| failed(format!("{host} did not answer: {}", error.without_url())))?;
     let status = response.status();
     if !status.is_success() {
-        let hint = match status.as_u16() {
-            401 | 403 => "; does it need a token (--token-env)?",
-            300..=399 => "; redirects are not followed, use the final URL",
-            _ => "",
+        let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+        let target = target.and_then(|target| url.join(target).ok());
+        let hint = match (status.as_u16(), target) {
+            (401 | 403, _) => "; does it need a token (--token-env)?".to_owned(),
+            (300..=399, Some(target)) => format!("; redirects are not followed, use {target}"),
+            (300..=399, None) => "; redirects are not followed, use the final URL".to_owned(),
+            _ => String::new(),
         };
         return Err(failed(format!("{host} answered {status}{hint}")).into());
     }

@@ -25,6 +25,10 @@ use crate::source::ErrorClass;
 const MOST: u32 = 64;
 /// A claim is of as many siblings as are read in about this time.
 const GROUP: Duration = Duration::from_millis(500);
+/// A claim has at most so many times the siblings of the one before.
+const GROWTH: u128 = 8;
+/// What was read is committed when it has so many entities. They share one statement, whoever they belong to.
+const COMMIT_SIBLINGS: usize = 2 * COMMIT_ENTITIES;
 /// What was read is committed after this time, although more is to be read.
 const COMMIT_AFTER: Duration = Duration::from_millis(200);
 
@@ -51,7 +55,11 @@ impl Appetite {
 
     fn saw_group(&self, took: Duration) {
         let now = self.now();
-        let next = if took < GROUP { now.saturating_mul(2) } else { now / 2 };
+        let room = GROUP.as_millis() / took.as_millis().max(1);
+        let next = match u32::try_from(room.min(GROWTH)).unwrap_or(1) {
+            0 => now / 2,
+            room => now.saturating_mul(room.max(2)),
+        };
         self.0.store(next.clamp(1, MOST), Ordering::Relaxed);
     }
 }
@@ -345,7 +353,7 @@ impl Group {
             .jobs
             .first()
             .map_or(Duration::ZERO, |(_, started)| now.since(*started));
-        self.entities >= COMMIT_ENTITIES || oldest >= COMMIT_AFTER
+        self.entities >= COMMIT_SIBLINGS || oldest >= COMMIT_AFTER
     }
 }
 
@@ -422,8 +430,8 @@ mod tests {
     #[test]
     fn claims_grow_while_partitions_are_small_and_quick_and_end_with_a_long_one() {
         let appetite = Appetite::default();
-        for expected in [2, 4, 8, 16, 32, 64, 64] {
-            appetite.saw_group(Duration::from_millis(20));
+        for (took, expected) in [(300, 2), (200, 4), (100, 20), (20, 64), (0, 64)] {
+            appetite.saw_group(Duration::from_millis(took));
             assert_eq!(appetite.now(), expected);
         }
         appetite.saw_group(Duration::from_secs(2));
