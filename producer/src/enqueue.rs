@@ -5,9 +5,7 @@ use serde::Serialize;
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
 use tideline_core::rules::{CanonicalError, canonical_json, fingerprint};
-use tideline_core::words::{
-    EnqueueOutcome, Enqueued, HTTP_TARGET_KIND, JobId, MICROCKS_KIND, NewJob, REFRESH_KIND, Timestamp, Token, Trigger,
-};
+use tideline_core::words::{EnqueueOutcome, Enqueued, JobId, NewJob, OWN_KINDS, Timestamp, Token, Trigger};
 use tideline_queue::{Hint, Queue, QueueError};
 use tideline_runtime::telemetry::{context, metrics, spans};
 use tideline_store::{Deed, OperatorAct, Outcome, Performed, SourceCommand, Store, StoreError};
@@ -97,9 +95,6 @@ impl Producer {
 
     /// Longest key in bytes.
     pub const MAX_KEY_BYTES: usize = 512;
-
-    /// Kinds of the jobs that Tideline makes itself, of what a source, an event or a change says.
-    const OWN_KINDS: [&str; 4] = ["ingest", REFRESH_KIND, MICROCKS_KIND, HTTP_TARGET_KIND];
 
     /// On these backends.
     #[must_use]
@@ -245,7 +240,7 @@ fn job_of(spec: JobSpec, now: Timestamp, trace: Option<&str>) -> Result<NewJob, 
     } = spec;
     let reason = if kind.is_empty() {
         Some("the kind is empty")
-    } else if Producer::OWN_KINDS.contains(&kind.as_str()) {
+    } else if OWN_KINDS.contains(&kind.as_str()) {
         Some("the kind is one of Tideline's own; refresh the source, or resync the target, instead")
     } else if kind.contains(char::is_control) || key.contains(char::is_control) {
         Some("kind and key take no control characters")

@@ -5,6 +5,7 @@ pub mod api;
 mod compat;
 mod dashboard;
 mod enqueue;
+mod etag;
 pub mod gateway;
 pub mod hooks;
 mod locations;

@@ -23,6 +23,7 @@ use super::problem::{Code, Problem};
 use super::refusals::act_of;
 use super::role::Principal;
 use super::{ApiState, docs};
+use crate::etag::is_known;
 
 /// Longest body that a route without one looks at.
 const MAX_BODY: usize = 1024 * 1024;
@@ -232,18 +233,12 @@ async fn read_no_more(request: Request, takes_body: bool) -> Result<Request, Pro
     Ok(Request::from_parts(parts, Body::empty()))
 }
 
-/// 304 to whoever has this record already (RFC 9110 section 13.1.2: weak comparison).
+/// 304 to whoever has this record already.
 fn unless_known(asked: &HeaderMap, response: Response) -> Response {
     let Some(tag) = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()) else {
         return response;
     };
-    let known = asked
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|tags| tags.to_str().ok());
-    let mut known = known.flat_map(|tags| tags.split(',')).map(str::trim);
-    let is_known = known.any(|known| known == "*" || known.trim_start_matches("W/") == tag);
-    if response.status() != StatusCode::OK || !is_known {
+    if response.status() != StatusCode::OK || !is_known(asked, tag) {
         return response;
     }
     (StatusCode::NOT_MODIFIED, [(ETAG, tag.to_owned())]).into_response()

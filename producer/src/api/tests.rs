@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tideline_core::clock::SystemClock;
 use tideline_core::rules::fingerprint;
-use tideline_core::words::{NewJob, REFRESH_KIND, Role, SourceSpec, Timestamp, Trigger};
+use tideline_core::words::{NewEvent, NewJob, REFRESH_KIND, Role, SourceSpec, Timestamp, Trigger, Verdict};
 use tideline_queue::in_process::InProcessQueue;
 use tideline_store::conformance::{Reader, claim_ingest, entities, only, padded};
 use tideline_store::sqlite::SqliteStore;
@@ -92,7 +92,26 @@ fn holder(role: Role, globs: &[&str]) -> Principal {
     }
 }
 
+/// An event that a program published.
+fn event(body: &Value) -> NewEvent {
+    NewEvent {
+        topic: "ci.done".to_owned(),
+        key: String::new(),
+        delivery: None,
+        verdict: Verdict::Published,
+        malformed: false,
+        headers: vec![],
+        body: body.to_string().into_bytes(),
+        trace: None,
+    }
+}
+
 impl Bench {
+    async fn append(&self, bodies: &[Value]) {
+        let events: Vec<NewEvent> = bodies.iter().map(event).collect();
+        self.store.append_events(&events, SystemClock.now()).await.unwrap();
+    }
+
     async fn ask(
         &self,
         principal: Principal,

@@ -5,13 +5,14 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tideline_core::rules::fingerprint;
 
 use crate::api::{Code, Problem};
+use crate::etag::is_known;
 
 /// One file.
 pub(super) struct Asset {
@@ -69,16 +70,11 @@ async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
 }
 
 fn send(asset: &Asset, headers: &HeaderMap) -> Response {
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let kept = [
         (CACHE_CONTROL, "public, max-age=31536000, immutable"),
         (ETAG, asset.etag.as_str()),
     ];
-    if known.is_some_and(|known| {
-        known
-            .split(',')
-            .any(|tag| tag.trim().trim_start_matches("W/") == asset.etag)
-    }) {
+    if is_known(headers, &asset.etag) {
         return (StatusCode::NOT_MODIFIED, kept).into_response();
     }
     (kept, [(CONTENT_TYPE, asset.content_type)], asset.text).into_response()

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,6 +22,7 @@ use tideline_core::words::{CycleRecord, CycleState, Sequence, SourceId, SourceSt
 
 use self::cut::Cut;
 use crate::api::{Api, ApiState, Code, Problem};
+use crate::etag::is_known;
 use crate::secrets::is_same;
 
 /// How long a Backstage waits that comes too early, in seconds.
@@ -141,16 +142,6 @@ fn not_found() -> Problem {
 /// Weak, since the answer may be compressed.
 fn etag(content: &[u8]) -> String {
     format!("W/\"{}\"", hex::encode(&Sha256::digest(content)[..16]))
-}
-
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let given = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let opaque = |etag: &str| etag.trim().trim_start_matches("W/").to_owned();
-    given.is_some_and(|given| {
-        given
-            .split(',')
-            .any(|one| one.trim() == "*" || opaque(one) == opaque(etag))
-    })
 }
 
 fn answer(headers: &HeaderMap, etag: &str, text: String) -> Response {

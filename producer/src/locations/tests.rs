@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path as FilePath;
 
 use axum::body::Body;
+use axum::http::header::IF_NONE_MATCH;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tideline_core::clock::{Clock as _, SystemClock};

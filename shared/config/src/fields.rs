@@ -421,14 +421,7 @@ impl Section<'_> {
     ) -> BTreeMap<String, Vec<String>> {
         let kind = "mapping of names to texts or lists of texts";
         let spec = spec(key, kind, "{}", format!("at most {most} per list"), doc);
-        let Some(node) = self.declare(&spec) else {
-            return BTreeMap::new();
-        };
-        let Kind::Map(entries) = &node.kind else {
-            self.fail(spec.key, format!("must be a {}, but is {}", spec.kind, node.noun()));
-            return BTreeMap::new();
-        };
-        let path = self.path_of(spec.key);
+        let path = self.path_of(key);
         let values = |entry: &Entry| {
             let path = join_key(&path, &entry.key);
             let items = match &entry.value.kind {
@@ -453,7 +446,11 @@ impl Section<'_> {
             });
             Some((entry.key.clone(), items.collect::<Option<Vec<String>>>()?))
         };
-        entries.iter().filter_map(values).collect()
+        self.entries(&spec)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(values)
+            .collect()
     }
 
     /// A mapping of names to secrets.
@@ -471,14 +468,19 @@ impl Section<'_> {
             .collect()
     }
 
-    fn map(&self, spec: &Spec, show: bool) -> Option<BTreeMap<String, String>> {
+    /// The entries of a mapping.
+    fn entries(&self, spec: &Spec) -> Option<&[Entry]> {
         let node = self.declare(spec)?;
         let Kind::Map(entries) = &node.kind else {
             self.fail(spec.key, format!("must be a {}, but is {}", spec.kind, node.noun()));
             return None;
         };
+        Some(entries)
+    }
+
+    fn map(&self, spec: &Spec, show: bool) -> Option<BTreeMap<String, String>> {
         let path = self.path_of(spec.key);
-        let entries = entries.iter().filter_map(|entry| {
+        let entries = self.entries(spec)?.iter().filter_map(|entry| {
             let path = join_key(&path, &entry.key);
             let value = self.parse_node(&entry.value, &path, "a single value", &|text| Ok(text.to_owned()), show)?;
             Some((entry.key.clone(), value))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tideline_core::rules::Ladder;
+use tideline_core::words::OWN_KINDS;
 use url::Url;
 
 use super::Examined;
@@ -24,8 +25,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 const ANNOTATION: &str = "bcgov/microcks-config-ref";
 /// What may stand in braces in the URL of a target.
 const PARTS: [&str; 3] = ["kind", "namespace", "name"];
-/// Kinds of jobs that Tideline works on itself.
-const OWN_KINDS: [&str; 4] = ["ingest", "refresh", "microcks", "http-target"];
 
 fn list(key: &'static str, doc: &'static str) -> Spec {
     Spec {

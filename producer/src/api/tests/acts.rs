@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use tideline_core::words::{Actor, ActorKind, CycleEnd, CycleState, NewEvent, Settlement, TargetSpec, Verdict};
+use tideline_core::words::{Actor, ActorKind, CycleEnd, CycleState, Settlement, TargetSpec};
 use tideline_store::{Deed, NewToken, OperatorAct};
 
 use super::*;
@@ -95,7 +95,7 @@ pub(super) async fn bench_for_acts() -> (Bench, Vec<Case>) {
         target_type: "microcks".to_owned(),
     };
     bench.store.sync_targets(&[target], now).await.unwrap();
-    let events = [event(), tideline_store::conformance::delivery("tfc", "d-1")];
+    let events = [event(&json!({})), tideline_store::conformance::delivery("tfc", "d-1")];
     bench.store.append_events(&events, now).await.unwrap();
     let token = NewToken {
         id: "abc".to_owned(),
@@ -135,19 +135,6 @@ async fn hold(store: &Arc<dyn Store>, mut root: Reader) {
     plan.candidates = 3;
     let held = store.hold_sweep(source, cycle, plan, "too many", None, now).await;
     assert!(held.unwrap());
-}
-
-fn event() -> NewEvent {
-    NewEvent {
-        topic: "ci.done".to_owned(),
-        key: String::new(),
-        delivery: None,
-        verdict: Verdict::Published,
-        malformed: false,
-        headers: vec![],
-        body: b"{}".to_vec(),
-        trace: None,
-    }
 }
 
 fn cases(one_job: &str, other_job: &str, event: &str) -> Vec<Case> {

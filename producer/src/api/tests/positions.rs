@@ -1,32 +1,13 @@
 //! Where readers go on.
 
-use tideline_core::words::{NewEvent, Verdict};
-
 use super::*;
-
-impl Bench {
-    async fn some_events(&self, count: usize) {
-        let event = NewEvent {
-            topic: "ci.done".to_owned(),
-            key: String::new(),
-            delivery: None,
-            verdict: Verdict::Published,
-            malformed: false,
-            headers: vec![],
-            body: b"{}".to_vec(),
-            trace: None,
-        };
-        let events = vec![event; count];
-        self.store.append_events(&events, SystemClock.now()).await.unwrap();
-    }
-}
 
 #[tokio::test]
 async fn a_reader_ahead_of_the_log_of_events_is_told_to_start_over() {
     let bench = bench().await;
     let empty = bench.get("/v1/events/log?after=0").await;
     assert_eq!(empty.status, 200, "{}", empty.body);
-    bench.some_events(9).await;
+    bench.append(&vec![json!({}); 9]).await;
     let end = bench.get("/v1/events/log?after=0").await.json()["next"].clone();
     let end: u64 = end.as_str().unwrap().parse().unwrap();
     let at_end = bench.get(&format!("/v1/events/log?after={end}")).await;

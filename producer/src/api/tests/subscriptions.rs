@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use tideline_core::words::{NewEvent, SubscriptionKind, SubscriptionSpec, Timestamp, Verdict};
+use tideline_core::words::{SubscriptionKind, SubscriptionSpec, Timestamp};
 use tideline_store::{EventStart, Follower, FollowerSample};
 
 use super::*;
@@ -18,21 +18,6 @@ impl Bench {
         let path = format!("/v1/subscriptions/{name}");
         self.ask(holder(Role::Operate, &[]), "PUT", &path, Some(body), &[])
             .await
-    }
-
-    async fn append(&self, bodies: &[Value]) {
-        let event = |body: &Value| NewEvent {
-            topic: "ci.done".to_owned(),
-            key: String::new(),
-            delivery: None,
-            verdict: Verdict::Published,
-            malformed: false,
-            headers: vec![],
-            body: body.to_string().into_bytes(),
-            trace: None,
-        };
-        let events: Vec<NewEvent> = bodies.iter().map(event).collect();
-        self.store.append_events(&events, SystemClock.now()).await.unwrap();
     }
 }
 

@@ -3,7 +3,8 @@ use crate::words::SweepPlan;
 /// The removal guards of a source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RemovalGuard {
-    /// Hold a sweep of more than this share of what the source owned before, 0–100: what is new makes no deletion smaller. 0 holds every deletion; none: no such guard.
+    /// Hold a sweep of more than this share of what the source owned before, 0–100: what is new makes no deletion smaller. 0 holds
+    /// every deletion; none: no such guard.
     pub reject_above_percent: Option<f64>,
     /// Hold the sweep of a cycle that saw nothing at all although the source owns something.
     pub reject_empty: bool,

@@ -1,13 +1,16 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{EntityRef, FeedPosition, Fingerprint, Sequence, Timestamp, Trigger};
+use super::{EntityRef, FeedPosition, Fingerprint, REFRESH_KIND, Sequence, Timestamp, Trigger};
 
 /// The kind of jobs that keep the mocks of one entity.
 pub const MICROCKS_KIND: &str = "microcks";
 
 /// The kind of jobs that send one entity to an endpoint.
 pub const HTTP_TARGET_KIND: &str = "http-target";
+
+/// Kinds of the jobs that Tideline makes itself, of what a source, an event or a change says, and that every worker runs.
+pub const OWN_KINDS: [&str; 4] = ["ingest", REFRESH_KIND, MICROCKS_KIND, HTTP_TARGET_KIND];
 
 /// A target as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,4 @@
-use crate::words::{
-    HTTP_TARGET_KIND, JobRecord, JobState, MICROCKS_KIND, REFRESH_KIND, SourceRecord, SourceState, Timestamp,
-};
+use crate::words::{JobRecord, JobState, OWN_KINDS, SourceRecord, SourceState, Timestamp};
 
 use super::Why;
 
@@ -20,9 +18,6 @@ pub(super) fn why_job(job: &JobRecord, source: Option<&SourceRecord>, now: Times
         JobState::Waiting => waiting(job, source, now),
     }
 }
-
-/// Kinds that every worker runs.
-const OWN_KINDS: [&str; 4] = ["ingest", REFRESH_KIND, MICROCKS_KIND, HTTP_TARGET_KIND];
 
 fn due_since(job: &JobRecord, since: Timestamp) -> Why {
     let is_own = OWN_KINDS.contains(&job.kind.as_str());
