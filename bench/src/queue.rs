@@ -17,7 +17,7 @@ use crate::stage::{Place, Stage, nats};
 
 const SAMPLES: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(10);
-const SETTINGS: &str = "one worker, concurrency 1,000, every claim leased, every settlement fenced";
+const SETTINGS: &str = "one worker, concurrency 5,000, every claim leased, every settlement fenced";
 
 #[derive(Deserialize)]
 struct PeerBurnDown {
@@ -178,7 +178,7 @@ fn figures(stage: &Stage, jobs: u32, with_peers: bool, values: &Values) -> Vec<F
                 "graphile",
                 n,
                 "jobs/s",
-                at_least(1.0),
+                at_least(1.1),
             ),
             against(
                 "burn-down against awa",

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::holding::Holding;
 
 /// Most settlements in one statement, and most that wait for one.
-const BATCH: usize = 500;
+const BATCH: usize = 1_000;
 /// So many settlements do not wait until the statement under way is done: one runs while the other is made durable.
 const MANY: usize = 200;
 /// Most statements under way.

@@ -20,8 +20,9 @@ use tokio::sync::mpsc;
 
 const KIND: &str = "bench";
 const GRACE: Duration = Duration::from_secs(20);
-/// Jobs that may run at once: enough for claims and settlements of hundreds.
-const CONCURRENCY: u32 = 1_000;
+/// Jobs that may run at once: enough for claims and settlements of a thousand. graphile_worker fetches as many ahead in its
+/// own benchmark.
+const CONCURRENCY: u32 = 5_000;
 
 /// Where jobs are enqueued and run, with all leases, fences and hints.
 #[derive(Clone)]
