@@ -116,6 +116,7 @@ impl FollowTargets {
         };
         let from_start = TargetPlace {
             position: TargetPlace::default().position,
+            rounds: place.rounds + 1,
             ..scoped
         };
         Some(looking(&from_start, self.clock.now(), trigger))
@@ -160,7 +161,12 @@ impl FollowTargets {
             (known.into_iter()).partition(|entity| !can_be_looked_at_together(target, look) || entity.error.is_some());
         for entity in apart {
             if self.is_wanted(target, look, &entity).await? {
-                requests.push(self.request(target, entity.reference, look.began_at.0, look.trigger));
+                requests.push(request(
+                    target,
+                    entity.reference,
+                    (look.began_at.0, place.rounds),
+                    look.trigger,
+                ));
             }
         }
         for entities in together.chunks(LOOKED_AT_TOGETHER) {
@@ -168,7 +174,7 @@ impl FollowTargets {
             if let Some(first) = references.next() {
                 requests.push(TargetRequest {
                     others: references.collect(),
-                    ..self.request(target, first, look.began_at.0, look.trigger)
+                    ..request(target, first, (look.began_at.0, place.rounds), look.trigger)
                 });
             }
         }
@@ -212,6 +218,7 @@ impl FollowTargets {
                 tracing::warn!(target = target.name, %gap, "a target follows the change feed from the start again");
                 let fresh = TargetPlace {
                     starts: place.starts + 1,
+                    rounds: place.rounds + 1,
                     looked_at: place.looked_at,
                     scope: place.scope.clone(),
                     ..TargetPlace::default()
@@ -232,7 +239,7 @@ impl FollowTargets {
             (change.reference.clone(), (wish, change.sequence.0))
         });
         let wishes: BTreeMap<EntityRef, (Wish, i64)> = wishes.filter(|(_, (wish, _))| *wish != Wish::Nothing).collect();
-        self.apply(target, wishes, &reading.changes).await?;
+        self.apply(target, (wishes, place.rounds), &reading.changes).await?;
         let next = TargetPlace {
             position: reading.next,
             ..place.clone()
@@ -259,11 +266,12 @@ impl FollowTargets {
         Ok(self.store.find_originals(&sequences).await?.into_iter().collect())
     }
 
-    /// Enqueues what is new, then notes it: in the other order a crash between the two would lose it.
+    /// Enqueues what is new, then notes it: in the other order a crash between the two would lose it. What an endpoint has is
+    /// kept by whoever sends it.
     async fn apply(
         &self,
         target: &TargetSettings,
-        wishes: BTreeMap<EntityRef, (Wish, i64)>,
+        (wishes, round): (BTreeMap<EntityRef, (Wish, i64)>, u32),
         changes: &[Change],
     ) -> Result<(), StoreError> {
         if wishes.is_empty() {
@@ -287,11 +295,13 @@ impl FollowTargets {
                 Some(before) => print.is_none() || *before != print,
             };
             if is_news {
-                requests.push(self.request(target, reference.clone(), cause, Trigger::Schedule));
-                notes.push(TargetNote {
-                    reference,
-                    fingerprint: print,
-                });
+                requests.push(request(target, reference.clone(), (cause, round), Trigger::Schedule));
+                if matches!(target.kind, TargetKind::Microcks(_)) {
+                    notes.push(TargetNote {
+                        reference,
+                        fingerprint: print,
+                    });
+                }
             }
         }
         let causes: HashSet<i64> = requests.iter().map(|request| request.cause).collect();
@@ -303,16 +313,6 @@ impl FollowTargets {
             self.store.note_target_entities(&target.name, &notes).await?;
         }
         Ok(())
-    }
-
-    fn request(&self, target: &TargetSettings, reference: EntityRef, cause: i64, trigger: Trigger) -> TargetRequest {
-        TargetRequest {
-            target: target.name.clone(),
-            reference,
-            cause,
-            again: trigger == Trigger::Manual,
-            others: Vec::new(),
-        }
     }
 
     async fn enqueue(
@@ -346,6 +346,22 @@ impl FollowTargets {
         let bursts = target_traces::bursts(&*self.store, changes).await?;
         let span = spans::follow(&target.name, target.kind.job_kind(), jobs, &bursts);
         Ok(context::of(&span))
+    }
+}
+
+fn request(
+    target: &TargetSettings,
+    reference: EntityRef,
+    (cause, round): (i64, u32),
+    trigger: Trigger,
+) -> TargetRequest {
+    TargetRequest {
+        target: target.name.clone(),
+        reference,
+        cause,
+        round,
+        again: trigger == Trigger::Manual,
+        others: Vec::new(),
     }
 }
 

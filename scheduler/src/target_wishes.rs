@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tideline_config::settings::{TargetKind, TargetSettings};
-use tideline_core::rules::{canonical_json, fingerprint};
+use tideline_core::rules::{canonical_json, fingerprint, sent_fingerprint};
 use tideline_core::words::{Change, Fingerprint};
 
 /// Annotations that say where an entity was read from. Source: Backstage, "Well-known Annotations".
@@ -28,9 +28,7 @@ pub(crate) fn scope(target: &TargetSettings) -> String {
     let follow = &target.follow;
     let mut text = json!([follow.sources, follow.kinds, follow.namespaces]).to_string();
     if let TargetKind::Microcks(microcks) = &target.kind {
-        let base = &microcks.base_url;
-        let server = (base.origin().ascii_serialization(), base.path().trim_end_matches('/'));
-        text.push_str(&json!([server, microcks.annotation]).to_string());
+        text.push_str(&json!([microcks.server(), microcks.annotation]).to_string());
     }
     fingerprint(text.as_bytes()).to_string()
 }
@@ -45,10 +43,7 @@ pub(crate) fn wish(target: &TargetSettings, change: &Change, original: Option<&s
         return Wish::Remove;
     };
     match &target.kind {
-        TargetKind::Http(http) => {
-            let starts = if http.snapshot { starts } else { 0 };
-            Wish::Make(fingerprint(format!("{}\n{starts}\n{body}", change.source).as_bytes()))
-        }
+        TargetKind::Http(http) => Wish::Make(sent_fingerprint(&change.source, body, http.repeats(starts))),
         TargetKind::Microcks(microcks) => {
             // Servers that were added say nothing about the mocks that they name.
             let body = original.unwrap_or(body);

@@ -240,6 +240,7 @@ impl Bench {
         let failed = TargetSettled {
             reference: reference.clone(),
             error: Some(EVIL.to_owned()),
+            sent: None,
         };
         store.settle_target_entities(EVIL, &[failed], now).await.unwrap();
         let object = TargetObject {

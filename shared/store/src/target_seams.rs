@@ -84,6 +84,8 @@ pub struct TargetSettled {
     pub reference: EntityRef,
     /// Why it is not as it should be; none: it is.
     pub error: Option<String>,
+    /// Over what the target has of it now, if changes are compared with that.
+    pub sent: Option<Fingerprint>,
 }
 
 /// What a follower saw of an entity.
@@ -166,8 +168,14 @@ pub trait TargetStore: Send + Sync {
     /// Entities that a target knows.
     async fn list_target_entities(&self, filter: &TargetEntityFilter) -> Answer<Vec<TargetEntity>>;
 
-    /// Keeps what came of the newest attempts for entities; at most 1,000, of one entity the last.
-    async fn settle_target_entities(&self, target: &str, settled: &[TargetSettled], now: Timestamp) -> Answer<()>;
+    /// Keeps what came of the newest attempts for entities; at most 1,000, of one entity the last. Answers those of which the
+    /// target had something else before: a follower may have passed over a change back to that while this was sent.
+    async fn settle_target_entities(
+        &self,
+        target: &str,
+        settled: &[TargetSettled],
+        now: Timestamp,
+    ) -> Answer<Vec<EntityRef>>;
 
     /// Those of these entities (at most 1,000) that had no error are as they should be.
     async fn confirm_target_entities(&self, target: &str, references: &[EntityRef], now: Timestamp) -> Answer<()>;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::rules::fingerprint;
-use tideline_core::words::{HTTP_TARGET_KIND, JobState, NewJob, Trigger};
+use tideline_core::words::{FeedPosition, HTTP_TARGET_KIND, JobState, NewJob, Sequence, TargetPlace, Trigger};
 use tideline_store::{JobFilter, TargetCommand};
 use tideline_tests::wait_until;
 use tokio::net::TcpListener;
@@ -39,6 +39,8 @@ pub(super) struct Endpoint {
     statuses: Mutex<Vec<u16>>,
     /// Bodies of the next answers; then none.
     answers: Mutex<Vec<Value>>,
+    /// Answers wait for it.
+    gate: tokio::sync::RwLock<()>,
 }
 
 impl Endpoint {
@@ -51,6 +53,7 @@ impl Endpoint {
                 headers,
                 body: String::from_utf8_lossy(&body).into_owned(),
             });
+            drop(shared.gate.read().await);
             let status = {
                 let mut statuses = shared.statuses.lock();
                 if statuses.is_empty() { 200 } else { statuses.remove(0) }
@@ -181,6 +184,80 @@ async fn what_two_sources_had_is_removed_when_the_last_of_them_drops_it() {
     stage.cycle_of("more").await;
     endpoint.has(&[]).await;
     stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_back_to_what_an_endpoint_has_is_sent_if_another_was_on_its_way() {
+    let (endpoint, url) = Endpoint::start().await;
+    let stage = Stage::start(&search(&url, "  body: .entity.spec.type\n")).await;
+    let write = async |kind: &str| {
+        let text = format!(
+            "apiVersion: backstage.io/v1alpha1\nkind: API\nmetadata: {{ name: cat }}\nspec: {{ type: {kind} }}\n"
+        );
+        stage.write("cat.yaml", &text);
+        stage.cycle().await;
+        stage.follows("search").await;
+    };
+    let sent = async |count: usize| {
+        let sent = wait_until("the request", LIMIT, async || {
+            ensure!(endpoint.seen().len() == count, "{:?}", endpoint.seen());
+            Ok(())
+        });
+        sent.await.unwrap();
+    };
+    write("old").await;
+    endpoint.has(&[("/e/api/default/cat", r#""old""#)]).await;
+    let gate = endpoint.gate.write().await;
+    write("new").await;
+    sent(2).await;
+    write("old").await;
+    drop(gate);
+    sent(3).await;
+    endpoint.has(&[("/e/api/default/cat", r#""old""#)]).await;
+    // The same for one that goes and comes back.
+    let gate = endpoint.gate.write().await;
+    stage.remove("cat.yaml");
+    stage.cycle().await;
+    sent(4).await;
+    write("old").await;
+    drop(gate);
+    sent(5).await;
+    endpoint.has(&[("/e/api/default/cat", r#""old""#)]).await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_its_position_was_lost_an_endpoint_is_sent_everything_again_only_if_it_wants_to() {
+    for (lines, again) in [("  snapshot: true\n", 1), ("", 0)] {
+        let (endpoint, url) = Endpoint::start().await;
+        let stage = Stage::start(&search(&url, &format!("{SHAPE}{lines}"))).await;
+        stage.write_api("cat", None, &spec(&["/a"]));
+        stage.cycle().await;
+        let puts = async |path: &str, count: usize| {
+            let sent = wait_until("the requests", LIMIT, async || {
+                let seen = endpoint.seen();
+                let of_it = seen
+                    .iter()
+                    .filter(|seen| seen.line == format!("PUT /e/api/default/{path}"));
+                ensure!(of_it.count() == count, "{seen:?}");
+                Ok(())
+            });
+            sent.await.unwrap();
+        };
+        puts("cat", 1).await;
+        stage.follows("search").await;
+        let record = stage.store.find_target("search").await.unwrap().unwrap();
+        let lost = TargetPlace {
+            position: FeedPosition::after(Sequence(1_000_000)),
+            ..record.place.clone()
+        };
+        assert!(stage.store.move_target("search", &record.place, &lost).await.unwrap());
+        stage.write_api("dog", None, &spec(&["/a"]));
+        stage.cycle().await;
+        puts("dog", 1).await;
+        puts("cat", 1 + again).await;
+        stage.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

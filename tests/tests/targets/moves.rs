@@ -8,7 +8,7 @@ use tideline_tests::microcks::FakeMicrocks;
 use tideline_tests::wait_until;
 
 use super::endpoints::{Endpoint, search};
-use super::stage::{LIMIT, Stage, mock, spec, sync_file};
+use super::stage::{LIMIT, Options, Stage, mock, spec, sync_file};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_another_microcks_is_neither_overwritten_nor_deleted_there() {
@@ -48,6 +48,28 @@ async fn what_is_in_another_microcks_is_neither_overwritten_nor_deleted_there() 
     assert_eq!(other.services(), ["foreign:1".to_owned(), both[0].clone()]);
     assert_eq!(stage.microcks.services(), both, "the old server is left alone");
     assert_eq!(stage.owned().await, []);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_to_follow_another_source_of_an_entity_gets_its_copy() {
+    let (endpoint, url) = Endpoint::start().await;
+    let follow = "  follow: { sources: [code, more] }\n";
+    let mut stage = Stage::with(Options {
+        target: &search(&url, &format!("  body: .source\n{follow}")),
+        two_sources: true,
+        ..Options::default()
+    })
+    .await;
+    stage.write_api("cat", None, &spec(&["/a"]));
+    stage.cycle().await;
+    endpoint.has(&[("/e/api/default/cat", r#""code""#)]).await;
+    let more = "apiVersion: backstage.io/v1alpha1\nkind: API\nmetadata:\n  name: cat\nspec: {}\n";
+    stage.write("../more/cat.yaml", more);
+    stage.cycle_of("more").await;
+    stage.follows("search").await;
+    stage.restart_changed(follow, "  follow: { sources: [more] }\n").await;
+    endpoint.has(&[("/e/api/default/cat", r#""more""#)]).await;
     stage.stop().await;
 }
 

@@ -296,6 +296,22 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until this target has seen all changes.
+    pub(crate) async fn follows(&self, target: &str) {
+        let follows = wait_until("a target to follow", LIMIT, async || {
+            let target = self.store.find_target(target).await?;
+            let last = self.store.stats(SystemClock.now()).await?.last_sequence;
+            ensure!(
+                target
+                    .as_ref()
+                    .is_some_and(|target| target.place.position.sequence() >= last),
+                "{target:?}"
+            );
+            Ok(())
+        });
+        follows.await.unwrap();
+    }
+
     pub(crate) async fn target(&self) -> TargetRecord {
         self.store.find_target("mocks").await.unwrap().unwrap()
     }

@@ -1,12 +1,13 @@
 //! Whether a target's jobs may run: how many at a time, and not while it is paused or held back. What holds a target back is in
 //! the store, so it holds for the whole fleet and outlives this process.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
-use tideline_core::words::{EntityRef, TargetHold, TargetRecord, TargetState};
+use tideline_core::words::{EntityRef, Fingerprint, TargetHold, TargetRecord, TargetState};
 use tideline_queue::Queue;
 use tideline_store::{Store, StoreError, TargetSettled};
 
@@ -32,13 +33,15 @@ pub(super) struct Gate {
     kind: &'static str,
     places: Places,
     records: Batches<(), Option<TargetRecord>>,
-    settled: Batches<TargetSettled, ()>,
+    settled: Batches<TargetSettled, bool>,
 }
 
 /// The right to send something to the target.
 pub(super) struct Pass {
     /// Holds in a row before this.
     holds: u32,
+    /// How often the target's feed started over.
+    pub(super) starts: u32,
 }
 
 impl Gate {
@@ -77,7 +80,7 @@ impl Gate {
         let Some(record) = self.records.call((), find).await? else {
             return postpone(UNKNOWN, "its target is not in the store yet");
         };
-        let TargetRecord { state, hold, .. } = record;
+        let TargetRecord { state, hold, place, .. } = record;
         if state == TargetState::Paused {
             return postpone(PAUSED, "its target is paused");
         }
@@ -86,8 +89,10 @@ impl Gate {
                 let why = format!("its target is held back: {}", hold.reason);
                 Err(Outcome::Postpone(hold.until, why))
             }
-            Some(hold) => Ok(Pass { holds: hold.count }),
-            None => Ok(Pass { holds: 0 }),
+            hold => Ok(Pass {
+                holds: hold.map_or(0, |hold| hold.count),
+                starts: place.starts,
+            }),
         })
     }
 
@@ -120,18 +125,35 @@ impl Gate {
         let settled = TargetSettled {
             reference: reference.clone(),
             error,
+            sent: None,
         };
+        self.keep(settled).await.map(drop)
+    }
+
+    /// Keeps that an entity was sent. `true`: the target had something else before, and a change back to that may have been passed
+    /// over meanwhile.
+    pub(super) async fn sent(&self, reference: &EntityRef, sent: Fingerprint) -> Result<bool, StoreError> {
+        let settled = TargetSettled {
+            reference: reference.clone(),
+            error: None,
+            sent: Some(sent),
+        };
+        self.keep(settled).await
+    }
+
+    async fn keep(&self, settled: TargetSettled) -> Result<bool, StoreError> {
         let settle = async |settled: Vec<TargetSettled>| {
             let now = self.clock.now();
-            self.store.settle_target_entities(&self.target, &settled, now).await?;
-            Ok(vec![(); settled.len()])
+            let replaced = self.store.settle_target_entities(&self.target, &settled, now).await?;
+            let replaced: HashSet<EntityRef> = replaced.into_iter().collect();
+            Ok(settled.iter().map(|one| replaced.contains(&one.reference)).collect())
         };
         let went_well = settled.error.is_none();
-        self.settled.call(settled, settle).await?;
+        let is_replaced = self.settled.call(settled, settle).await?;
         if went_well {
             self.refill().await;
         }
-        Ok(())
+        Ok(is_replaced)
     }
 
     /// Keeps that these entities, which had no error, are as they should be.

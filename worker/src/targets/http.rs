@@ -12,15 +12,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde_json::{Value, json};
 use tideline_config::settings::{HttpTargetSettings, Removal, TargetKind, TargetSettings};
 use tideline_core::clock::Clock;
-use tideline_core::rules::{Ladder, fingerprint};
-use tideline_core::words::{ClaimedJob, EntityRef, HTTP_TARGET_KIND, TargetRequest};
+use tideline_core::rules::{Ladder, fingerprint, sent_fingerprint};
+use tideline_core::words::{ClaimedJob, EntityRef, Fingerprint, HTTP_TARGET_KIND, TargetRequest};
 use tideline_expression::{Evaluator, Expression};
 use tideline_queue::Queue;
 use tideline_store::{EntityRecord, Store};
 use url::Url;
 
 use super::entity;
-use super::gate::Gate;
+use super::gate::{Gate, Pass};
 use super::meter;
 use crate::batches::Batches;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
@@ -302,11 +302,8 @@ impl HttpTargetHandler {
         match sent {
             Ok(()) => {
                 target.gate.answered(&pass).await;
-                target.gate.settle(reference, None).await?;
-                if entity.is_none() {
-                    self.store.forget_target_entity(name, reference).await?;
-                }
-                Ok(Outcome::Done)
+                let sent = entity.map(|entity| print_of(target, &pass, &entity));
+                self.keep(target, &pass, reference, sent).await
             }
             Err(Failure::Outage(why)) => {
                 target.gate.settle(reference, Some(why.clone())).await?;
@@ -319,6 +316,39 @@ impl HttpTargetHandler {
             }
         }
     }
+}
+
+impl HttpTargetHandler {
+    /// Keeps what the endpoint has now. Changes are compared with that, so one that came back to what the endpoint had before may
+    /// have been passed over meanwhile: the catalog is looked at again.
+    async fn keep(
+        &self,
+        target: &Target,
+        pass: &Pass,
+        reference: &EntityRef,
+        sent: Option<Fingerprint>,
+    ) -> Result<Outcome, HandlerError> {
+        let may_have_changed = match sent {
+            Some(sent) => target.gate.sent(reference, sent).await?,
+            None => {
+                target.gate.settle(reference, None).await?;
+                let name = &target.settings.name;
+                self.store.forget_target_entity(name, reference).await?;
+                true
+            }
+        };
+        if may_have_changed {
+            let entity = entity::find(&*self.store, &self.entities, &target.settings.follow, reference).await?;
+            if entity.map(|entity| print_of(target, pass, &entity)) != sent {
+                return Ok(Outcome::Again(Duration::ZERO));
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn print_of(target: &Target, pass: &Pass, entity: &EntityRecord) -> Fingerprint {
+    sent_fingerprint(&entity.source, &entity.body, target.http.repeats(pass.starts))
 }
 
 /// Where an entity is at the endpoint.

@@ -24,6 +24,7 @@ async fn bench_with_target() -> Bench {
     let failed = TargetSettled {
         reference: api_of("b"),
         error: Some("no artifact".to_owned()),
+        sent: None,
     };
     bench
         .store

@@ -124,6 +124,16 @@ pub struct MicrocksSettings {
     pub max_artifact_bytes: u64,
 }
 
+impl MicrocksSettings {
+    /// Which Microcks it is: `base_url` without credentials.
+    #[must_use]
+    pub fn server(&self) -> String {
+        let base = &self.base_url;
+        let origin = base.origin().ascii_serialization();
+        format!("{origin}{}", base.path().trim_end_matches('/'))
+    }
+}
+
 /// Where users reach mocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrichSettings {
@@ -168,6 +178,14 @@ pub struct HttpTargetSettings {
     pub removal: Removal,
     /// `snapshot`: send everything again after the feed started over.
     pub snapshot: bool,
+}
+
+impl HttpTargetSettings {
+    /// How often everything is to be sent again, if the feed started over so often.
+    #[must_use]
+    pub fn repeats(&self, starts: u32) -> u32 {
+        if self.snapshot { starts } else { 0 }
+    }
 }
 
 /// How an endpoint is told that an entity is gone.

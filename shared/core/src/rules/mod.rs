@@ -40,7 +40,7 @@ pub use page_fingerprint::{made_fingerprint, page_fingerprint};
 pub use rescue::RescuePolicy;
 pub use schedule::{Schedule, ScheduleError, next_cycle_at, resting_until};
 pub use scrub::{REDACTED, scrub_tokens, scrub_urls};
-pub use target_job::target_job;
+pub use target_job::{sent_fingerprint, target_job};
 pub use topic::{TopicError, TopicGlob, check_topic, glob_matches, is_own_topic, own_topic_refusal, topic_word};
 pub use version::{JobVersion, SourceVersion, subscription_version, target_version};
 pub use why::{Facts, Why, why};

@@ -1,7 +1,7 @@
-//! The job of a request to a target.
+//! The job of a request to a target, and what tells whether one is needed.
 
 use crate::rules::fingerprint;
-use crate::words::{NewJob, TargetRequest, Timestamp, Trigger};
+use crate::words::{Fingerprint, NewJob, TargetRequest, Timestamp, Trigger};
 
 /// The job that does what the request says, now.
 ///
@@ -23,4 +23,10 @@ pub fn target_job(
         trigger,
         trace,
     })
+}
+
+/// Over what an endpoint is sent of an entity of this source. `starts`: how often everything was to be sent again.
+#[must_use]
+pub fn sent_fingerprint(source: &str, body: &str, starts: u32) -> Fingerprint {
+    fingerprint(format!("{source}\n{starts}\n{body}").as_bytes())
 }

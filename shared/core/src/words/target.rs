@@ -45,6 +45,9 @@ pub struct TargetPlace {
     /// How often the feed started over.
     #[serde(default)]
     pub starts: u32,
+    /// How often the target began at the start of the feed again, because the feed did or since it is to follow something else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rounds: u32,
     /// What the target follows, and to where, as a fingerprint of its configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
@@ -166,12 +169,20 @@ pub struct TargetRequest {
     pub reference: EntityRef,
     /// The change, or the look, that asked for it last. Another one is another request, so that the last run comes after it.
     pub cause: i64,
+    /// [`TargetPlace::rounds`] at that time: the same change may ask for something else than before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u32,
     /// A person asked for it: what was refused before is tried again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
     /// Entities that are looked at together with this one. Those that are not as they should be get jobs of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<EntityRef>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl TargetRequest {

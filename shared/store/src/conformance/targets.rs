@@ -252,6 +252,7 @@ pub async fn an_entity_is_known_until_it_is_forgotten_and_never_while_something_
     let settled = |name, error: Option<&str>| TargetSettled {
         reference: api(name),
         error: error.map(str::to_owned),
+        sent: None,
     };
     let failed = [settled("one", None), settled("one", Some("no"))];
     store.settle_target_entities("m", &failed, t(1)).await.unwrap();
@@ -289,6 +290,31 @@ pub async fn an_entity_is_known_until_it_is_forgotten_and_never_while_something_
         .map(|one| one.reference)
         .collect();
     assert_eq!(left, [api("one"), api("three")]);
+}
+
+pub async fn what_was_sent_is_kept_and_what_it_replaced_is_told(store: Arc<dyn Store>) {
+    store.sync_targets(&[a_target("m")], T0).await.unwrap();
+    let [old, new] = [b"old", b"new"].map(|text| fingerprint(text));
+    let settled = |name, error: Option<&str>, sent| TargetSettled {
+        reference: api(name),
+        error: error.map(str::to_owned),
+        sent,
+    };
+    let first = ["same", "other", "failing"].map(|name| settled(name, None, Some(new)));
+    assert_eq!(store.settle_target_entities("m", &first, t(1)).await.unwrap(), []);
+    let attempts = [
+        settled("same", None, Some(new)),
+        settled("other", None, Some(old)),
+        settled("failing", Some("no"), None),
+        settled("unknown", None, Some(old)),
+    ];
+    let replaced = store.settle_target_entities("m", &attempts, t(2)).await.unwrap();
+    assert_eq!(replaced, [api("other")]);
+    let kept: Vec<_> = (known(&store, false).await.into_iter())
+        .map(|entity| (entity.reference, entity.fingerprint))
+        .collect();
+    let wanted = [("failing", new), ("other", old), ("same", new), ("unknown", old)];
+    assert_eq!(kept, wanted.map(|(name, print)| (api(name), Some(print))));
 }
 
 pub async fn an_object_belongs_to_one_entity(store: Arc<dyn Store>) {
@@ -338,6 +364,7 @@ macro_rules! store_conformance_targets {
             a_target_is_held_back_once_however_many_find_it_unreachable,
             some_jobs_of_a_target_that_were_put_off_are_hastened_and_none_that_failed,
             an_entity_is_known_until_it_is_forgotten_and_never_while_something_of_it_is_owned,
+            what_was_sent_is_kept_and_what_it_replaced_is_told,
             an_object_belongs_to_one_entity,
         );
     };

@@ -108,8 +108,7 @@ impl TargetStore for PostgresStore {
 
     async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Result<(), StoreError> {
         let references: Vec<&str> = notes.iter().map(|note| note.reference.as_str()).collect();
-        let prints = notes.iter().map(|note| note.fingerprint.map(|print| print.to_string()));
-        let prints: Vec<Option<String>> = prints.collect();
+        let prints: Vec<Option<String>> = notes.iter().map(|note| print_text(note.fingerprint)).collect();
         let mut act = self.writing("note a target's entities").await?;
         let statement = sqlx::query(include_str!("sql/note_target_entities.sql")).bind(target);
         act.run(statement.bind(references).bind(prints)).await.map(drop)
@@ -144,7 +143,7 @@ impl TargetStore for PostgresStore {
         target: &str,
         settled: &[TargetSettled],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<EntityRef>, StoreError> {
         let mut act = self.writing("settle a target's entities").await?;
         let references: Vec<&str> = settled.iter().map(|one| one.reference.as_str()).collect();
         let errors = settled.iter().map(|one| one.error.as_deref().map(storable));
@@ -152,8 +151,10 @@ impl TargetStore for PostgresStore {
             .bind(target)
             .bind(references)
             .bind(errors.map(|error| error.map(Cow::into_owned)).collect::<Vec<_>>())
-            .bind(now.0);
-        act.run(statement).await.map(drop)
+            .bind(now.0)
+            .bind(settled.iter().map(|one| print_text(one.sent)).collect::<Vec<_>>());
+        let rows = act.rows(statement).await?;
+        rows.iter().map(reference).collect()
     }
 
     async fn confirm_target_entities(
@@ -247,9 +248,7 @@ async fn put_objects(
         .bind(each(objects, places, |object| {
             object.remote_id.as_deref().map(|id| storable(id).into_owned())
         }))
-        .bind(each(objects, places, |object| {
-            object.fingerprint.map(|print| print.to_string())
-        }))
+        .bind(each(objects, places, |object| print_text(object.fingerprint)))
         .bind(each(objects, places, |object| storable(&object.detail).into_owned()))
         .bind(each(objects, places, |object| {
             object.error.as_deref().map(|error| storable(error).into_owned())
@@ -336,6 +335,10 @@ fn print(row: &PgRow, name: &'static str) -> Result<Option<Fingerprint>, StoreEr
         Fingerprint::from_hex(text).ok_or_else(|| broken("read a fingerprint", "it has not 64 hex digits".to_owned()))
     };
     text.map(parse).transpose()
+}
+
+fn print_text(print: Option<Fingerprint>) -> Option<String> {
+    print.map(|print| print.to_string())
 }
 
 fn reference(row: &PgRow) -> Result<EntityRef, StoreError> {

@@ -126,7 +126,7 @@ impl TargetStore for SqliteStore {
     async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Result<(), StoreError> {
         const ACT: &str = "note a target's entities";
         let list: Vec<(&EntityRef, Option<String>)> = (notes.iter())
-            .map(|note| (&note.reference, note.fingerprint.map(|print| print.to_string())))
+            .map(|note| (&note.reference, print_text(note.fingerprint)))
             .collect();
         let list = to_json(&list).map_err(failed(ACT))?;
         let mut writer = self.writer().await;
@@ -168,15 +168,20 @@ impl TargetStore for SqliteStore {
         target: &str,
         settled: &[TargetSettled],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<EntityRef>, StoreError> {
         let mut writer = self.writer().await;
         let settle = async {
-            let rows: Vec<_> = settled.iter().map(|one| (&one.reference, &one.error)).collect();
+            let rows: Vec<_> = (settled.iter())
+                .map(|one| (&one.reference, &one.error, print_text(one.sent)))
+                .collect();
+            let rows = to_json(&rows)?;
+            let replaced = query(sql!("find_replaced_target_entities")).bind(target).bind(&rows);
+            let replaced = replaced.fetch_all(&mut *writer).await?;
             let statement = query(sql!("settle_target_entities")).bind(target);
-            statement.bind(to_json(&rows)?).bind(now.0).execute(&mut *writer).await
+            statement.bind(&rows).bind(now.0).execute(&mut *writer).await?;
+            replaced.iter().map(|row| reference(row, 0)).collect::<Result<_, _>>()
         };
-        settle.await.map_err(failed("settle a target's entities"))?;
-        Ok(())
+        settle.await.map_err(failed("settle a target's entities"))
     }
 
     async fn confirm_target_entities(
@@ -220,7 +225,7 @@ impl TargetStore for SqliteStore {
                 .bind(object.reference.as_str())
                 .bind(&object.part)
                 .bind(object.remote_id.as_deref())
-                .bind(object.fingerprint.map(|print| print.to_string()))
+                .bind(print_text(object.fingerprint))
                 .bind(&object.detail)
                 .bind(object.error.as_deref())
                 .bind(object.updated_at.0)
@@ -344,6 +349,10 @@ fn print(row: &SqliteRow, index: usize) -> Result<Option<Fingerprint>, sqlx::Err
     let text: Option<&str> = row.try_get(index)?;
     let parse = |text: &str| Fingerprint::from_hex(text).ok_or_else(|| undecodable("a fingerprint has 64 hex digits"));
     text.map(parse).transpose()
+}
+
+fn print_text(print: Option<Fingerprint>) -> Option<String> {
+    print.map(|print| print.to_string())
 }
 
 fn entity(row: &SqliteRow) -> Result<TargetEntity, sqlx::Error> {

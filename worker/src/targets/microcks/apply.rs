@@ -78,7 +78,7 @@ impl Turn<'_> {
     pub(super) async fn make(&self, mock: &Mock, owned: Option<&TargetObject>) -> Result<(), ApplyError> {
         // What is in another Microcks is none of this one's business.
         let (owned, elsewhere) = match owned.map(|object| (object, Detail::of(object))) {
-            Some((_, detail)) if !detail.is_in(&self.microcks.server()) => (None, Some(detail.server)),
+            Some((_, detail)) if !detail.is_in(self.microcks.server()) => (None, Some(detail.server)),
             _ => (owned, None),
         };
         let mut object = owned.cloned().unwrap_or_else(|| self.fresh(mock));
@@ -94,7 +94,7 @@ impl Turn<'_> {
             Need::Nothing if detail.in_swagger == mock.in_swagger && !detail.server.is_empty() => return Ok(()),
             Need::Nothing => {
                 detail.in_swagger = mock.in_swagger;
-                detail.server = self.microcks.server();
+                self.microcks.server().clone_into(&mut detail.server);
                 return self.save(&mut object, &detail).await;
             }
             Need::Drifted(how) => {
@@ -200,7 +200,10 @@ impl Turn<'_> {
         (object.fingerprint, object.error, detail.refused) = (None, None, None);
         (detail.name, detail.version) = (mock.name.clone(), mock.version.clone());
         (detail.in_swagger, detail.is_event) = (mock.in_swagger, mock.is_event());
-        (detail.server, object.remote_id) = (self.microcks.server(), found.as_ref().map(|service| service.id.clone()));
+        (detail.server, object.remote_id) = (
+            self.microcks.server().to_owned(),
+            found.as_ref().map(|service| service.id.clone()),
+        );
         match &found {
             None => detail.starts_anew(),
             Some(service) => detail.touched |= was_whole && digest(service) != detail.digest,
@@ -370,7 +373,7 @@ impl Turn<'_> {
         let mut named: Vec<(usize, &TargetObject, Detail)> = (owned.iter())
             .filter(|object| object.remote_id.is_some() && !unwanted.contains(object.object.as_str()))
             .map(|object| (place(object), object, Detail::of(object)))
-            .filter(|(_, _, detail)| detail.is_in(&self.microcks.server()))
+            .filter(|(_, _, detail)| detail.is_in(self.microcks.server()))
             .filter(|(place, _, detail)| place.map_or(detail.in_swagger, |place| desired.mocks[place].in_swagger))
             .map(|(place, object, detail)| (place.unwrap_or(usize::MAX), object, detail))
             .collect();
@@ -400,7 +403,7 @@ impl Turn<'_> {
     /// Deletes an owned service by its technical id, then forgets it. One in another Microcks is only forgotten.
     pub(super) async fn remove(&self, object: &TargetObject) -> Result<(), ApplyError> {
         let detail = Detail::of(object);
-        if !detail.is_in(&self.microcks.server()) {
+        if !detail.is_in(self.microcks.server()) {
             self.store.forget_target_object(self.target, &object.object).await?;
             return Ok(());
         }

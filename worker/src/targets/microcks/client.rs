@@ -101,6 +101,8 @@ pub(super) struct ServiceView {
 pub(super) struct Microcks {
     client: HttpClient,
     base: Url,
+    /// Which Microcks it is.
+    server: String,
     /// For metrics.
     target: String,
     clock: Arc<dyn Clock>,
@@ -130,16 +132,15 @@ impl Microcks {
         Ok(Self {
             client: HttpClient::new(base, &target.auth, [], MAX_ANSWER_BYTES, timeout, Arc::clone(&clock))?,
             base: base.clone(),
+            server: settings.server(),
             target: target.name.clone(),
             clock,
             calls: Semaphore::new(target.concurrency as usize),
         })
     }
 
-    /// Which Microcks it is, without credentials.
-    pub(super) fn server(&self) -> String {
-        let origin = self.base.origin().ascii_serialization();
-        format!("{origin}{}", self.base.path().trim_end_matches('/'))
+    pub(super) fn server(&self) -> &str {
+        &self.server
     }
 
     fn url(&self, path: &str) -> Url {

@@ -144,6 +144,7 @@ impl MicrocksHandler {
                 target: request.target.clone(),
                 reference,
                 cause: request.cause,
+                round: request.round,
                 again: false,
                 others: Vec::new(),
             };

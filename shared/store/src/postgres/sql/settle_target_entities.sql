@@ -1,7 +1,17 @@
--- What came of the newest attempts for entities; without an error one is as it should be since $4.
-INSERT INTO target_entities AS e (target, reference, error, synced_at)
-SELECT DISTINCT ON (n.reference) $1, n.reference, n.error, CASE WHEN n.error IS NULL THEN $4::BIGINT END
-FROM unnest($2::TEXT[], $3::TEXT[]) WITH ORDINALITY AS n (reference, error, place)
-ORDER BY n.reference, n.place DESC
-ON CONFLICT (target, reference) DO UPDATE
-SET error = excluded.error, synced_at = coalesce(excluded.synced_at, e.synced_at)
+-- What came of the newest attempts for entities; without an error one is as it should be since $4. Answers those of
+-- which the target had something else before.
+WITH settled AS MATERIALIZED (
+    SELECT DISTINCT ON (n.reference) n.reference, n.error, n.sent
+    FROM unnest($2::TEXT[], $3::TEXT[], $5::TEXT[]) WITH ORDINALITY AS n (reference, error, sent, place)
+    ORDER BY n.reference, n.place DESC
+), written AS (
+    INSERT INTO target_entities AS e (target, reference, fingerprint, error, synced_at)
+    SELECT $1, s.reference, s.sent, s.error, CASE WHEN s.error IS NULL THEN $4::BIGINT END FROM settled s ORDER BY s.reference
+    ON CONFLICT (target, reference) DO UPDATE SET
+        fingerprint = coalesce(excluded.fingerprint, e.fingerprint),
+        error = excluded.error,
+        synced_at = coalesce(excluded.synced_at, e.synced_at)
+)
+SELECT s.reference FROM settled s
+JOIN target_entities e ON e.target = $1 AND e.reference = s.reference
+WHERE e.fingerprint <> s.sent
