@@ -124,7 +124,8 @@ impl FollowEvents {
             asked.retain(|_, due| due.plus(spacing) > now);
         }
         let due = match asked.get(key) {
-            Some(last) if *last > now => *last,
+            // Not longer, if the clock was set back.
+            Some(last) if *last > now => (*last).min(now.plus(spacing)),
             Some(last) => last.plus(spacing).max(now),
             None => now,
         };

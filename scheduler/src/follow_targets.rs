@@ -231,7 +231,6 @@ impl FollowTargets {
         if reading.changes.is_empty() {
             return Ok(false);
         }
-        let more = reading.changes.len() >= BATCH as usize;
         let originals = self.originals(target, &reading.changes).await?;
         let wishes = reading.changes.iter().map(|change| {
             let original = originals.get(&change.sequence).map(String::as_str);
@@ -245,7 +244,7 @@ impl FollowTargets {
             ..place.clone()
         };
         let moved = self.store.move_target(&target.name, place, &next).await?;
-        Ok(more || !moved)
+        Ok(reading.more || !moved)
     }
 
     /// What the sources gave, where the feed shows more. Only mocks are made of that.

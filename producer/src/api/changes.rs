@@ -107,7 +107,7 @@ async fn wait(
 /// Whether a reading is all that there is, and takes so little memory that many may keep one until it is their turn to answer.
 fn is_little(reading: &FeedReading) -> bool {
     let bodies = reading.changes.iter().filter_map(|change| change.body.as_ref());
-    reading.changes.len() < LOOKED_AT as usize && bodies.map(String::len).sum::<usize>() <= LITTLE
+    !reading.more && bodies.map(String::len).sum::<usize>() <= LITTLE
 }
 
 struct Feed {
@@ -129,11 +129,11 @@ impl List for Feed {
             _ => self.api.store.list_changes(self.next, limit).await?,
         };
         let positions: Vec<FeedPosition> = reading.each(self.next).map(|(_, next)| next).collect();
-        let FeedReading { changes, next } = reading;
+        let FeedReading { changes, next, more } = reading;
         self.next = next;
         let largest = changes.iter().filter_map(|change| change.body.as_ref());
         let largest = largest.map(String::len).max().unwrap_or(0);
-        let rest = self.looked.rest(changes.len(), limit);
+        let rest = self.looked.rest(changes.len(), more);
         let records = changes
             .into_iter()
             .zip(positions)

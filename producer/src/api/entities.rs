@@ -130,7 +130,7 @@ impl List for Entities {
             self.filter.after = Some((last.source.clone(), last.reference.clone()));
         }
         let largest = found.iter().map(|entity| entity.body.len()).max().unwrap_or(0);
-        let rest = self.looked.rest(found.len(), limit);
+        let rest = self.looked.rest(found.len(), found.len() >= limit as usize);
         let records = found
             .into_iter()
             .filter(|entity| self.principal.covers(&entity.source))

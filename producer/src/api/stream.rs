@@ -53,13 +53,13 @@ pub(super) enum Rest {
 pub(super) struct Looked(usize);
 
 impl Looked {
-    /// What comes after a reading that found `found` of up to `limit` records.
-    pub(super) fn rest(&mut self, found: usize, limit: u32) -> Rest {
+    /// What comes after a reading that found `found` records; `more`: it left some out.
+    pub(super) fn rest(&mut self, found: usize, more: bool) -> Rest {
         self.0 += found;
-        match found < limit as usize {
-            true => Rest::Nothing,
-            false if self.0 >= MAX_LOOKED => Rest::Later,
-            false => Rest::More,
+        match more {
+            false => Rest::Nothing,
+            true if self.0 >= MAX_LOOKED => Rest::Later,
+            true => Rest::More,
         }
     }
 }

@@ -42,7 +42,7 @@ impl Row {
             return None;
         }
         let feed = self.record.feed.get_or_insert_default();
-        let more = reading.changes.len() >= request.max.clamp(1, MAX_CHANGES) as usize;
+        let more = reading.more;
         if starts_over {
             *feed = FeedProgress::starting_over();
         }

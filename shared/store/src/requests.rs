@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::events::MAX_READING_BYTES;
+use tideline_core::rules::FeedBounds;
 use tideline_core::words::{
     Change, CycleNumber, EntityRef, FeedPosition, JobId, JobState, Lease, Sequence, Settlement, SourceId, Timestamp,
     Token, Trigger, WorkerId,
@@ -110,9 +112,22 @@ pub struct FeedReading {
     pub changes: Vec<Change>,
     /// From where the reader goes on.
     pub next: FeedPosition,
+    /// There may be more after that.
+    pub more: bool,
 }
 
 impl FeedReading {
+    /// These changes after a position; `limit` is how many could have come.
+    pub(super) fn new(bounds: FeedBounds, from: FeedPosition, changes: Vec<Change>, limit: u32) -> Self {
+        let bytes: u64 = changes.iter().map(Change::bytes).sum();
+        let more = changes.len() >= limit as usize || bytes >= MAX_READING_BYTES;
+        Self {
+            next: bounds.next_position(from, &changes, more),
+            changes,
+            more,
+        }
+    }
+
     /// The changes, each with where a reader goes on that has taken it, and nothing after it, of this reading from `from`.
     pub fn each(&self, from: FeedPosition) -> impl Iterator<Item = (&Change, FeedPosition)> {
         let began_at = if from == FeedPosition::START {

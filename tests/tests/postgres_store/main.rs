@@ -9,6 +9,7 @@ mod faults;
 mod histories;
 mod plans;
 mod server;
+mod turns;
 mod view;
 
 use std::sync::Arc;

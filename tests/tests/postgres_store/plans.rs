@@ -132,7 +132,7 @@ const HOT: [(&str, &str, &str, &str); 25] = [
     (
         "list_changes",
         include_str!("../../../shared/store/src/postgres/sql/list_changes.sql"),
-        "0, 100",
+        "0, 100, 1000",
         "entities_sequence",
     ),
     (

@@ -94,7 +94,7 @@ impl RefreshHandler {
                     }
                 };
             };
-            advance(&mut place, next)?;
+            advance(&mut place, next, settings.max_pages)?;
             store_place(attempt, &place).await?;
             if attempt.stop.is_cancelled() {
                 return Ok(Outcome::HandBack);
@@ -164,7 +164,7 @@ fn is_complete(place: &Place, removed: bool, confirm_cycles: u32) -> bool {
     !place.doubtful && (place.shown || removed) && (place.page == 0 || confirm_cycles <= 1)
 }
 
-fn advance(place: &mut Place, next: Value) -> Result<(), HandlerError> {
+fn advance(place: &mut Place, next: Value, max_pages: u32) -> Result<(), HandlerError> {
     let text = next.to_string();
     if came_twice(place.kept, &text) {
         return Err(HandlerError::Permanent(
@@ -172,6 +172,11 @@ fn advance(place: &mut Place, next: Value) -> Result<(), HandlerError> {
         ));
     }
     place.page = place.page.saturating_add(1);
+    if place.page >= max_pages {
+        return Err(HandlerError::Permanent(format!(
+            "the partition has more than {max_pages} pages (max_pages); do its cursors never end?"
+        )));
+    }
     place.kept = keep_cursor(place.kept, place.page, &text);
     place.cursor = Some(next);
     Ok(())
@@ -292,5 +297,13 @@ mod tests {
         };
         assert!(is_complete(&pages, false, 1));
         assert!(!is_complete(&pages, false, 2), "items may have moved between its pages");
+    }
+
+    #[test]
+    fn a_refresh_of_cursors_that_never_end_is_given_up() {
+        let mut place = Place::default();
+        let refusal = (1..).find_map(|number| advance(&mut place, Value::from(number), 10).err());
+        assert!(refusal.unwrap().to_string().contains("more than 10 pages (max_pages)"));
+        assert_eq!(place.page, 10);
     }
 }

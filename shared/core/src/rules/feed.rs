@@ -31,12 +31,11 @@ impl FeedBounds {
         }
     }
 
-    /// Where a reader stands that got these changes from there, of at most `limit`. Fewer are all there are: it is at the end
-    /// then, whatever the last of them is.
+    /// Where a reader stands that got these changes from there. Unless there are `more` it is at the end, whatever the last of
+    /// them is.
     #[must_use]
-    pub fn next_position(self, position: FeedPosition, changes: &[Change], limit: u32) -> FeedPosition {
-        let full = changes.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        let Some(read) = changes.last().filter(|_| full) else {
+    pub fn next_position(self, position: FeedPosition, changes: &[Change], more: bool) -> FeedPosition {
+        let Some(read) = changes.last().filter(|_| more) else {
             return FeedPosition::after(self.last);
         };
         let began_at = if position == FeedPosition::START {
@@ -93,18 +92,18 @@ mod tests {
             changed_at: Timestamp(0),
             body: Some("{}".into()),
         };
-        for (from, read, limit, next) in [
-            ("0", vec![3, 7], 2, "7-50"),
-            ("0", vec![3, 7], 3, "50"),
-            ("0", vec![], 3, "50"),
-            ("7-40", vec![8, 9], 2, "9-40"),
-            ("7-40", vec![40], 1, "40"),
-            ("7-40", vec![44], 1, "44"),
-            ("41", vec![45, 46], 2, "46"),
-            ("41", vec![45], 2, "50"),
+        for (from, read, more, next) in [
+            ("0", vec![3, 7], true, "7-50"),
+            ("0", vec![3, 7], false, "50"),
+            ("0", vec![], false, "50"),
+            ("7-40", vec![8, 9], true, "9-40"),
+            ("7-40", vec![40], true, "40"),
+            ("7-40", vec![44], true, "44"),
+            ("41", vec![45, 46], true, "46"),
+            ("41", vec![45], false, "50"),
         ] {
             let changes: Vec<_> = read.iter().copied().map(change).collect();
-            let found = BOUNDS.next_position(at(from), &changes, limit);
+            let found = BOUNDS.next_position(at(from), &changes, more);
             assert_eq!(found.to_string(), next, "{from} {read:?}");
         }
     }

@@ -252,6 +252,14 @@ pub struct Change {
     pub body: Option<String>,
 }
 
+impl Change {
+    /// Of its body.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.body.as_ref().map_or(0, |body| body.len() as u64)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

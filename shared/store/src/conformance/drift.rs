@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::deltas::{gone, seen};
 use super::sweep::{next, plan, read, sweep};
-use super::{Reader, begin, entities, entity, t};
+use super::{Reader, begin, entities, entity, read_at, t, written};
 use crate::{EventFilter, Store};
-use tideline_core::words::{DriftKind, DriftTotals, Entity, EventSequence};
+use tideline_core::words::{DriftKind, DriftTotals, Entity, EventSequence, Settlement};
 
 /// A source of entities 0 to 5, whose first cycle is complete, in its second cycle, which began at 10.
 async fn second_cycle(store: &Arc<dyn Store>) -> Reader {
@@ -109,6 +109,28 @@ pub async fn what_an_event_told_of_is_no_drift(store: Arc<dyn Store>) {
     assert!(told(&store).await.is_empty());
 }
 
+pub async fn what_was_being_read_when_the_cycle_began_is_no_drift(store: Arc<dyn Store>) {
+    let mut root = second_cycle(&store).await;
+    let source = root.source();
+    store.expect_deltas(source).await.unwrap();
+    // It was read before the cycle began, and written after that.
+    let slow = seen(entities(0, 1, 2).remove(0), t(9));
+    store.write_deltas(source, &[slow], t(11)).await.unwrap();
+    let mut page = entities(0, 1, 2);
+    page.extend(entities(1, 5, 1));
+    read(&store, &mut root, vec![page], 12).await;
+    plan(&store, &root, t(13), 1).await;
+    assert_eq!(note(&store, &root, 13).await, Some(DriftTotals::default()));
+    sweep(&store, &root, t(14), 1).await;
+    // It tells nothing of the next cycle.
+    let mut root = next(&store, 20).await;
+    let page = read_at(written(0, entities(0, 6, 1)), t(21));
+    root.commit(&store, vec![page], None, t(21)).await;
+    root.settle(&store, Settlement::Done, t(21)).await;
+    plan(&store, &root, t(22), 1).await;
+    assert_eq!(note(&store, &root, 22).await.unwrap().diverged, 1);
+}
+
 pub async fn a_held_sweep_tells_of_its_drift_once(store: Arc<dyn Store>) {
     let mut root = second_cycle(&store).await;
     read(&store, &mut root, vec![changed()], 11).await;
@@ -153,6 +175,7 @@ macro_rules! store_conformance_drift {
         $crate::store_conformance_cases!($open, drift:
             a_cycle_notes_what_it_changed_and_no_event_told_of_and_tells_it_with_its_end,
             what_an_event_told_of_is_no_drift,
+            what_was_being_read_when_the_cycle_began_is_no_drift,
             a_held_sweep_tells_of_its_drift_once,
             of_much_drift_a_hundred_differences_are_kept_those_that_are_gone_first,
         );

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ingest::{catalog, last_sequence, next_cycle};
-use super::{Reader, begin, changes_after, claim_ingest, entities, entity, t};
+use super::{Reader, begin, changes_after, claim_ingest, entities, entity, padded, t};
 use crate::{FeedReading, SourceCommand, Store, StoreError};
 use tideline_core::words::{Change, ChangeKind, FeedGap, FeedPosition, Sequence};
 
@@ -220,10 +220,22 @@ pub async fn a_first_reading_that_rests_while_tombstones_come_and_go_starts_over
     let rest = FeedReading {
         changes: changes_after(&store, 0, 2).await,
         next: FeedPosition::after(Sequence(8)),
+        more: false,
     };
     let (_, next) = rest.each(position).next().unwrap();
     assert_eq!(next.complete_to(), Sequence(5), "it began before the removals");
     assert_eq!(gap(&store, position).await, FeedGap::Pruned { after, pruned_to });
+}
+
+pub async fn a_reading_of_the_feed_ends_where_its_bodies_are_large(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 1).await;
+    root.write(&store, padded(0, 5, 3 << 20), None, t(1)).await;
+    let first = store.list_changes(FeedPosition::START, 10).await.unwrap();
+    assert_eq!((first.changes.len(), first.more), (3, true), "9 MiB");
+    assert_eq!(first.next, FeedPosition::in_first_reading(Sequence(3), Sequence(5)));
+    let rest = store.list_changes(first.next, 10).await.unwrap();
+    assert_eq!((rest.changes.len(), rest.more), (2, false));
+    assert_eq!(rest.next, FeedPosition::after(Sequence(5)));
 }
 
 pub async fn a_reader_ahead_of_the_feed_is_told_to_start_over(store: Arc<dyn Store>) {
@@ -281,6 +293,7 @@ macro_rules! store_conformance_feed {
             old_tombstones_are_pruned_in_steps_and_nothing_else,
             a_reader_that_missed_a_pruned_tombstone_is_told_to_start_over,
             a_first_reading_is_not_disturbed_by_what_was_removed_before_it_began,
+            a_reading_of_the_feed_ends_where_its_bodies_are_large,
             a_first_reading_that_rests_while_tombstones_come_and_go_starts_over,
             a_reader_ahead_of_the_feed_is_told_to_start_over,
             the_feed_names_a_source_that_is_forgotten,

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deltas::seen;
+use super::ingest::next_cycle;
 use super::*;
 use crate::{PrunedJobs, SourceCommand, Store};
-use tideline_core::words::{JobId, Settlement, Timestamp, Trigger};
+use tideline_core::words::{DeltaOutcome, JobId, Settlement, Timestamp, Trigger};
 
 const TWO_YEARS: i64 = 2 * 365 * 86_400_000;
 
@@ -95,6 +97,49 @@ pub async fn a_clock_that_ran_years_ahead_and_was_set_back_holds_nothing_up(stor
     );
 }
 
+pub async fn a_clock_that_was_set_back_gives_no_partition_a_place(store: Arc<dyn Store>) {
+    let ahead = t(TWO_YEARS);
+    let mut root = begin(&store, "s", 1).await;
+    root.reveal_and_finish(&store, &["a", "b", "c"], ahead).await;
+    let first = only(claim_ingest(&store, "w", 10, ahead).await);
+    // It leaves its place for its ladder.
+    let retry = Settlement::Retry {
+        due_at: ahead.plus(Duration::from_secs(60)),
+        rung: 1,
+        error: "no".to_owned(),
+    };
+    settle(&store, first.lease(), retry, ahead).await;
+    assert!(store.forget_future(t(10)).await.unwrap() > 0);
+    let mut keys = vec![];
+    for number in 0..3 {
+        let claimed = claim_ingest(&store, "w", 10, t(10)).await;
+        assert_eq!(claimed.len(), 1, "one place: {claimed:?}");
+        keys.push(claimed[0].key.clone());
+        let mut reader = Reader::new(claimed[0].clone());
+        reader.write(&store, entities(number, 1, 1), None, t(10)).await;
+        reader.settle(&store, Settlement::Done, t(10)).await;
+    }
+    keys.sort();
+    assert_eq!(keys, ["s/a", "s/b", "s/c"], "and none waits on its ladder for years");
+}
+
+pub async fn a_clock_that_was_set_back_makes_no_delta_come_too_late(store: Arc<dyn Store>) {
+    let ahead = t(TWO_YEARS);
+    let mut root = begin(&store, "s", 1).await;
+    let source = root.source();
+    store.expect_deltas(source).await.unwrap();
+    let page = read_at(written(0, entities(0, 2, 1)), ahead);
+    root.commit(&store, vec![page], None, ahead).await;
+    let delta = |number, version, began| seen(entities(number, 1, version).remove(0), began);
+    store.write_deltas(source, &[delta(1, 2, ahead)], ahead).await.unwrap();
+    root.settle(&store, Settlement::Done, ahead).await;
+    let root = next_cycle(&store, &root, TWO_YEARS + 10).await;
+    store.forget_future(t(10)).await.unwrap();
+    let deltas = [delta(0, 3, t(20)), delta(1, 3, t(20))];
+    let outcomes = store.write_deltas(source, &deltas, t(21)).await.unwrap();
+    assert_eq!(outcomes, [DeltaOutcome::Modified; 2], "{:?}", root.job);
+}
+
 /// The cases of this file.
 #[doc(hidden)]
 #[macro_export]
@@ -105,6 +150,8 @@ macro_rules! store_conformance_upkeep {
             a_pass_over_the_jobs_goes_on_where_it_was,
             old_cycles_are_forgotten_but_for_the_newest_ten,
             a_clock_that_ran_years_ahead_and_was_set_back_holds_nothing_up,
+            a_clock_that_was_set_back_gives_no_partition_a_place,
+            a_clock_that_was_set_back_makes_no_delta_come_too_late,
         );
     };
 }

@@ -4,6 +4,7 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::error::broken;
 use super::rows::{column, count, fingerprint};
+use crate::events::MAX_READING_BYTES;
 use crate::{CatalogStore, EntityFilter, EntityRecord, FeedReading, StoreError};
 use tideline_core::rules::FeedBounds;
 use tideline_core::words::{Change, ChangeKind, EntityRef, FeedPosition, Sequence, Timestamp};
@@ -37,7 +38,10 @@ impl CatalogStore for PostgresStore {
         let limit = limit.clamp(1, 10_000);
         let mut act = self.reading("list changes").await?;
         let statement = sqlx::query(include_str!("sql/list_changes.sql")).bind(position.sequence().0);
-        let rows = act.rows(statement.bind(i64::from(limit))).await?;
+        let statement = statement
+            .bind(i64::from(limit))
+            .bind(i64::try_from(MAX_READING_BYTES).unwrap_or(i64::MAX));
+        let rows = act.rows(statement).await?;
         let first = rows
             .first()
             .ok_or_else(|| broken("list changes", "the counters are gone"))?;
@@ -51,8 +55,7 @@ impl CatalogStore for PostgresStore {
         } else {
             vec![]
         };
-        let next = bounds.next_position(position, &changes, limit);
-        Ok(FeedReading { changes, next })
+        Ok(FeedReading::new(bounds, position, changes, limit))
     }
 
     async fn list_entity_changes(&self, reference: &EntityRef, limit: u32) -> Result<Vec<Change>, StoreError> {

@@ -108,6 +108,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "notices",
         include_str!("../../../../migrations/postgres/0028_notices.sql"),
     ),
+    (
+        "delta_sequences",
+        include_str!("../../../../migrations/postgres/0029_delta_sequences.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -3,9 +3,10 @@
 use super::PostgresStore;
 use super::act::Act;
 use super::conflicts::Tries;
+use super::delta;
 use super::rows::{column, count, storable};
 use crate::StoreError;
-use tideline_core::words::{CycleState, SweepPlan, Timestamp};
+use tideline_core::words::{CycleState, SourceId, SweepPlan, Timestamp};
 
 pub(super) async fn plan(
     store: &PostgresStore,
@@ -64,11 +65,11 @@ async fn find_misses(act: &mut Act, source: i64, cycle: i64) -> Result<(), Store
     for statement in [
         include_str!("sql/delete_marked_misses.sql"),
         include_str!("sql/resolve_misses.sql"),
-        include_str!("sql/delete_unresolved_misses.sql"),
     ] {
         act.run(sqlx::query(statement).bind(source)).await?;
     }
     for statement in [
+        include_str!("sql/delete_unresolved_misses.sql"),
         include_str!("sql/hand_up_misses.sql"),
         include_str!("sql/count_misses.sql"),
         include_str!("sql/delete_old_partitions.sql"),
@@ -114,7 +115,8 @@ pub(super) async fn sweep(
     }
 }
 
-/// One transaction of a sweep: how many entities went, none if there are no candidates.
+/// One transaction of a sweep: how many entities went, none if there are no candidates. Deltas wait for it: one that sees a
+/// candidate alive takes it off the list, before it is taken here or after it went.
 async fn step(
     store: &PostgresStore,
     (source, cycle): (i64, i64),
@@ -123,7 +125,7 @@ async fn step(
     now: Timestamp,
 ) -> Result<Option<u64>, StoreError> {
     let mut act = store.writing("sweep").await?;
-    act.begin().await?;
+    act.begin_with(&delta::lock(SourceId(source), "")).await?;
     if !matches!(act.lock_cycle(source, cycle).await?, Some((CycleState::Sweeping, true))) {
         act.rollback().await?;
         return Ok(None);

@@ -54,6 +54,9 @@ impl UpkeepStore for PostgresStore {
             (include_str!("sql/pull_in_jobs.sql"), AHEAD_MS),
             (include_str!("sql/pull_in_holds.sql"), LONGEST_HOLD_MS),
             (include_str!("sql/pull_in_leases.sql"), LONGEST_LEASE_MS),
+            (include_str!("sql/pull_in_readings.sql"), AHEAD_MS),
+            (include_str!("sql/pull_in_deltas.sql"), AHEAD_MS),
+            (include_str!("sql/pull_in_sources.sql"), AHEAD_MS),
         ] {
             let statement = sqlx::query(statement).bind(now.0);
             rows += act.run(statement.bind(now.0.saturating_add(limit))).await?;

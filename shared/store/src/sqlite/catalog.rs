@@ -1,10 +1,12 @@
 use async_trait::async_trait;
+use futures::TryStreamExt as _;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query, query_scalar};
 
 use super::failure::failed;
 use super::rows::{fingerprint, moment, reference, to_json, word};
 use super::{SqliteStore, begin, commit, sql};
+use crate::events::MAX_READING_BYTES;
 use crate::{CatalogStore, EntityFilter, EntityRecord, FeedReading, StoreError};
 use tideline_core::rules::FeedBounds;
 use tideline_core::words::{Change, EntityRef, FeedPosition, Sequence, Timestamp};
@@ -89,21 +91,25 @@ impl CatalogStore for SqliteStore {
                 last: Sequence(found.try_get(0)?),
                 pruned_to: Sequence(found.try_get(1)?),
             };
-            let rows = query(sql!("list_changes"))
-                .bind(position.sequence().0)
-                .bind(limit)
-                .fetch_all(&mut *tx)
-                .await?;
+            let statement = query(sql!("list_changes")).bind(position.sequence().0).bind(limit);
+            let mut rows = statement.fetch(&mut *tx);
+            let (mut changes, mut bytes) = (Vec::new(), 0);
+            while bytes < MAX_READING_BYTES
+                && let Some(row) = rows.try_next().await?
+            {
+                let change = change(&row)?;
+                bytes += change.bytes();
+                changes.push(change);
+            }
+            drop(rows);
             tx.rollback().await?;
-            let changes = rows.iter().map(change).collect::<Result<Vec<_>, _>>()?;
             Ok((bounds, changes))
         };
         let (bounds, changes) = read.await.map_err(failed(ACT))?;
         self.make_durable(ACT, |durable| &durable.changes, bounds.last.0)
             .await?;
         bounds.admit(position).map_err(StoreError::StartOver)?;
-        let next = bounds.next_position(position, &changes, limit);
-        Ok(FeedReading { changes, next })
+        Ok(FeedReading::new(bounds, position, changes, limit))
     }
 
     async fn list_entity_changes(&self, reference: &EntityRef, limit: u32) -> Result<Vec<Change>, StoreError> {

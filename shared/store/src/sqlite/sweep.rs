@@ -103,10 +103,7 @@ async fn find_misses(connection: &mut SqliteConnection, source: i64, cycle: i64)
             .bind(source)
             .execute(&mut *connection)
             .await?;
-        query(sql!("delete_unresolved_misses"))
-            .bind(source)
-            .execute(&mut *connection)
-            .await?;
+        run(connection, sql!("delete_unresolved_misses"), source, cycle).await?;
     }
     for statement in [
         sql!("hand_up_misses"),

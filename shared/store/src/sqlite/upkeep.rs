@@ -65,6 +65,9 @@ impl UpkeepStore for SqliteStore {
             (sql!("pull_in_jobs"), AHEAD_MS),
             (sql!("pull_in_holds"), LONGEST_HOLD_MS),
             (sql!("pull_in_leases"), LONGEST_LEASE_MS),
+            (sql!("pull_in_readings"), AHEAD_MS),
+            (sql!("pull_in_deltas"), AHEAD_MS),
+            (sql!("pull_in_sources"), AHEAD_MS),
         ] {
             let done = query(statement)
                 .bind(now.0)

@@ -57,7 +57,7 @@ impl Followers {
                 answer => {
                     let reading = answer.unwrap();
                     follower.position = reading.next;
-                    let all = reading.changes.len() < follower.limit as usize;
+                    let all = !reading.more;
                     for change in reading.changes {
                         follower.take(change);
                     }

@@ -1,4 +1,4 @@
--- The change feed after a place: the newest state of each entity, in commit order. Each row also says where the feed ends and
+-- The change feed after a place: the newest state of each entity, in commit order, until their bodies have $3 bytes. Each row also says where the feed ends and
 -- up to where its tombstones are pruned, in the same snapshot; if there is no change, a row without one does.
 SELECT b.last, b.pruned_to, c.sequence, c.change, c.source, c.ref, c.changed_at, c.body
 FROM (
@@ -8,8 +8,12 @@ FROM (
 LEFT JOIN (
     SELECT e.sequence, e.change, s.name AS source, e.ref, e.changed_at, e.body
     FROM (
-        SELECT * FROM entities e WHERE e.sequence > $1 ORDER BY e.sequence LIMIT $2
+        SELECT *, sum(octet_length(e.body)) OVER (ORDER BY e.sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+        FROM (
+            SELECT * FROM entities e WHERE e.sequence > $1 ORDER BY e.sequence LIMIT $2
+        ) e
     ) e
     JOIN sources s ON s.id = e.source_id
+    WHERE coalesce(e.before, 0) < $3
 ) c ON true
 ORDER BY c.sequence

@@ -1,4 +1,4 @@
--- What the planned cycle $2 changed or would remove although no delta since it began tells of it; once per cycle, and not
+-- What the planned cycle $2 changed or would remove although no delta that was written since it began tells of it; once per cycle, and not
 -- for the first one that came to its end. The first hundred differences are kept by name, extra ones first. The odd
 -- comparison keeps the plan to the index of sequences: a source may be large, and what changed is little.
 WITH began AS MATERIALIZED (
@@ -9,7 +9,8 @@ WITH began AS MATERIALIZED (
     SELECT e.ref, CASE e.change WHEN 'added' THEN 'missing' ELSE 'diverged' END AS drift
     FROM began b JOIN entities e ON e.sequence > b.first_sequence
     WHERE e.source_id IS NOT DISTINCT FROM $1 AND e.change <> 'removed' AND NOT EXISTS (
-        SELECT 1 FROM deltas d WHERE d.source_id = $1 AND d.key_hash = e.key_hash AND d.read_at >= b.started_at
+        SELECT 1 FROM deltas d WHERE d.source_id = $1 AND d.key_hash = e.key_hash
+            AND (d.read_at >= b.started_at OR d.sequence > b.first_sequence)
     ) AND NOT EXISTS (
         -- Only a target added something to it.
         SELECT 1 FROM enrichments n

@@ -1,4 +1,4 @@
--- What the planned cycle ?2 changed or would remove although no delta since it began tells of it; once per cycle, and not
+-- What the planned cycle ?2 changed or would remove although no delta that was written since it began tells of it; once per cycle, and not
 -- for the first one that came to its end. The first hundred differences are kept by name, extra ones first.
 WITH changed AS MATERIALIZED (
     SELECT e.ref, CASE e.change WHEN 'added' THEN 'missing' ELSE 'diverged' END AS drift
@@ -6,7 +6,8 @@ WITH changed AS MATERIALIZED (
     CROSS JOIN changes AS f ON f.sequence > c.first_sequence AND f.source_id = c.source_id
     CROSS JOIN entities AS e ON e.source_id = f.source_id AND e.ref = f.ref AND e.sequence = f.sequence
     WHERE c.source_id = ?1 AND c.number = ?2 AND e.change <> 'removed' AND NOT EXISTS (
-        SELECT 1 FROM deltas AS d WHERE d.source_id = ?1 AND d.key_hash = e.key_hash AND d.read_at >= c.started_at
+        SELECT 1 FROM deltas AS d WHERE d.source_id = ?1 AND d.key_hash = e.key_hash
+            AND (d.read_at >= c.started_at OR d.sequence > c.first_sequence)
     ) AND NOT EXISTS (
         -- Only a target added something to it.
         SELECT 1 FROM enrichments AS n
