@@ -25,8 +25,6 @@ use tideline_store::{EventFilter, Store, StoreError};
 use crate::refresh_rules::{Rule, RuleError, rules_of};
 use crate::scheduler::Task;
 
-/// Under this name its position is stored.
-const NAME: &str = "refresh";
 /// Events that are applied at a time.
 const BATCH: u32 = 1_000;
 /// Things whose newest reading is remembered, for `refresh_spacing`.
@@ -47,6 +45,9 @@ pub struct FollowEvents {
 }
 
 impl FollowEvents {
+    /// Under this name its position is stored.
+    pub(crate) const NAME: &str = "refresh";
+
     /// A follower for the rules of these sources.
     #[must_use]
     pub fn new(
@@ -166,7 +167,7 @@ impl Task for FollowEvents {
         if self.rules.is_empty() {
             return Ok(Pace::Idle);
         }
-        let from = self.store.find_position(NAME).await?;
+        let from = self.store.find_position(Self::NAME).await?;
         let filter = EventFilter {
             topics: self.rules.iter().flat_map(|rule| rule.topics.clone()).collect(),
             ..EventFilter::default()
@@ -187,7 +188,7 @@ impl Task for FollowEvents {
         };
         self.enqueue(requests).await?;
         // If another scheduler was faster, there may be more from where it stands.
-        let moved = self.store.move_position(NAME, from, reading.next).await?;
+        let moved = self.store.move_position(Self::NAME, from, reading.next).await?;
         Ok(if reading.more || !moved {
             Pace::Again
         } else {

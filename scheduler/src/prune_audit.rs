@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tideline_core::clock::Clock;
-use tideline_core::words::Timestamp;
 use tideline_runtime::Pace;
 use tideline_store::{AuditStore, StoreError};
 
@@ -33,11 +32,7 @@ impl Task for PruneAudit {
     /// Deletes one batch.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let now = self.clock.now();
-        let before = |kept: Duration| {
-            let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
-            Timestamp(now.0.saturating_sub(kept))
-        };
-        let pruned = self.store.prune_audit(before(ACTS), before(KEYS), BATCH).await?;
+        let pruned = self.store.prune_audit(now.minus(ACTS), now.minus(KEYS), BATCH).await?;
         Ok(if pruned >= u64::from(BATCH) {
             Pace::Again
         } else {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tideline_core::clock::Clock;
-use tideline_core::words::Timestamp;
 use tideline_runtime::Pace;
 use tideline_store::{Store, StoreError};
 
@@ -31,15 +30,9 @@ impl Task for PruneChanges {
     /// Deletes one batch of old tombstones.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let now = self.clock.now();
-        let ago = |time: Duration| {
-            Timestamp(
-                now.0
-                    .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
-            )
-        };
-        let mut before = ago(self.retention);
+        let mut before = now.minus(self.retention);
         if let Some(unseen) = self.store.find_oldest_unseen_removal().await? {
-            before = before.min(unseen.max(ago(self.unseen_retention)));
+            before = before.min(unseen.max(now.minus(self.unseen_retention)));
         }
         let pruned = self.store.prune_tombstones(before, BATCH).await?;
         Ok(if pruned >= u64::from(BATCH) {

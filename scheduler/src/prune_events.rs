@@ -1,13 +1,11 @@
 //! Drops events that are old, or more than the log may hold (`events.retention`, `events.max_bytes`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tideline_config::hooks::EventSettings;
 use tideline_core::clock::Clock;
 use tideline_core::rules::EventRetention;
-use tideline_core::words::Timestamp;
 use tideline_runtime::Pace;
 use tideline_store::{EventStore, StoreError};
 
@@ -24,6 +22,8 @@ pub struct PruneEvents {
     pub clock: Arc<dyn Clock>,
     /// `events`.
     pub settings: EventSettings,
+    /// Followers whose position protects events that they have not seen.
+    pub followers: Vec<&'static str>,
 }
 
 #[async_trait]
@@ -31,19 +31,13 @@ impl Task for PruneEvents {
     /// Drops one batch of old events.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let now = self.clock.now();
-        let ago = |time: Duration| {
-            Timestamp(
-                now.0
-                    .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
-            )
-        };
         let retention = EventRetention {
-            before: ago(self.settings.retention),
+            before: now.minus(self.settings.retention),
             max_bytes: self.settings.max_bytes,
-            unseen_before: ago(self.settings.unseen_retention),
+            unseen_before: now.minus(self.settings.unseen_retention),
             unseen_max_bytes: self.settings.unseen_max_bytes,
         };
-        let pruned = self.store.prune_events(&retention, BATCH).await?;
+        let pruned = self.store.prune_events(&retention, &self.followers, BATCH).await?;
         Ok(if pruned >= u64::from(BATCH) {
             Pace::Again
         } else {

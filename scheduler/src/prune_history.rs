@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tideline_config::settings::RetentionSettings;
 use tideline_core::clock::Clock;
-use tideline_core::words::{JobId, Timestamp};
+use tideline_core::words::JobId;
 use tideline_queue::Queue;
 use tideline_runtime::Pace;
 use tideline_store::{StoreError, UpkeepStore};
@@ -55,11 +55,6 @@ impl PruneHistory {
         }
         Ok(())
     }
-
-    fn before(&self, retention: std::time::Duration) -> Timestamp {
-        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        Timestamp(self.clock.now().0.saturating_sub(retention))
-    }
 }
 
 #[async_trait]
@@ -70,10 +65,10 @@ impl Task for PruneHistory {
         if after == JobId(0) {
             self.forget_future().await?;
         }
-        let before = self.before(self.retention.jobs);
+        let before = self.clock.now().minus(self.retention.jobs);
         let jobs = self.store.prune_jobs(after, BATCH, before).await?;
         *self.after.lock() = jobs.last.unwrap_or(JobId(0));
-        let before = self.before(self.retention.cycles);
+        let before = self.clock.now().minus(self.retention.cycles);
         let cycles = self.store.prune_cycles(BATCH, before).await?;
         if jobs.pruned + cycles > 0 {
             tracing::debug!(jobs = jobs.pruned, cycles, "forgotten");

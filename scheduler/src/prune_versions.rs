@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tideline_core::clock::Clock;
-use tideline_core::words::Timestamp;
 use tideline_runtime::Pace;
 use tideline_store::{StoreError, Version, VersionStore};
 
@@ -25,8 +24,7 @@ pub struct PruneVersions {
 impl Task for PruneVersions {
     /// Forgets one batch.
     async fn run_once(&self) -> Result<Pace, StoreError> {
-        let kept = i64::try_from(Version::KEPT.as_millis()).unwrap_or(i64::MAX);
-        let before = Timestamp(self.clock.now().0.saturating_sub(kept));
+        let before = self.clock.now().minus(Version::KEPT);
         let pruned = self.store.prune_versions(before, BATCH).await?;
         Ok(if pruned >= u64::from(BATCH) {
             Pace::Again

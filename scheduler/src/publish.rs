@@ -21,8 +21,6 @@ use tideline_store::{EventFilter, EventStart, Store, StoreError};
 
 use crate::scheduler::Task;
 
-/// Under this name the position in the log of events is stored.
-const EVENTS: &str = "nats";
 /// Under this name it is stored who publishes events.
 const TURN: &str = "nats-turn";
 /// The subscription that holds the position in the change feed.
@@ -46,6 +44,9 @@ pub struct PublishEvents {
 }
 
 impl PublishEvents {
+    /// Under this name the position in the log of events is stored.
+    pub(crate) const NAME: &str = "nats";
+
     /// Of these parts.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, outlet: Arc<Outlet>, clock: Arc<dyn Clock>) -> Self {
@@ -79,11 +80,11 @@ impl Task for PublishEvents {
         if !self.has_turn().await? {
             return Ok(Pace::After(TURN_LASTS / 2));
         }
-        let from = self.store.find_position(EVENTS).await?;
+        let from = self.store.find_position(Self::NAME).await?;
         let Some(after) = from else {
             // What was stored before it was switched on is nobody's surprise.
             let last = self.store.event_bounds().await?.last;
-            self.store.move_position(EVENTS, None, last).await?;
+            self.store.move_position(Self::NAME, None, last).await?;
             return Ok(Pace::Again);
         };
         let reading = self
@@ -107,7 +108,7 @@ impl Task for PublishEvents {
         if let Err(error) = self.outlet.publish(&batch.collect::<Vec<_>>()).await {
             return Ok(wait_for_nats("events", &error));
         }
-        self.store.move_position(EVENTS, from, reading.next).await?;
+        self.store.move_position(Self::NAME, from, reading.next).await?;
         Ok(if reading.more { Pace::Again } else { Pace::Idle })
     }
 }

@@ -243,8 +243,17 @@ impl Scheduler {
         spawn(runtime, "publish changes", UNREACHED, wake, Arc::new(changes));
     }
 
+    /// Who follows the log of events here.
+    fn followers(&self) -> Vec<&'static str> {
+        let has_rules = self.evaluator.is_some() && self.sources.values().any(|source| !source.on.is_empty());
+        let rules = has_rules.then_some(FollowEvents::NAME);
+        let outlet = self.outlet.as_ref().map(|_| PublishEvents::NAME);
+        rules.into_iter().chain(outlet).collect()
+    }
+
     /// What has a pace of its own: sources that stand still, the end of the nearest lease, and old tombstones.
     fn start_paced(self, runtime: &Runtime) {
+        let followers = self.followers();
         let SchedulerParts {
             store,
             queue,
@@ -297,6 +306,7 @@ impl Scheduler {
             store: store.clone(),
             clock: Arc::clone(&clock),
             settings: events,
+            followers,
         };
         spawn(
             runtime,

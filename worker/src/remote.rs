@@ -23,13 +23,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use tideline_config::settings::{Auth, HandlerSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::Ladder;
-use tideline_core::words::{ClaimedJob, Secret, Timestamp};
+use tideline_core::words::{ClaimedJob, Secret, Timestamp, Trigger};
 
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::places::{Admission, Places};
@@ -51,24 +50,52 @@ pub struct RemoteHandler {
     places: Places,
 }
 
+/// The body of a request. Args and cursor are sent as they are: their numbers keep all their digits.
+#[derive(Serialize)]
+struct Request<'r> {
+    job: JobView<'r>,
+    args: &'r RawValue,
+    cursor: Option<&'r RawValue>,
+    deadline: String,
+}
+
+#[derive(Serialize)]
+struct JobView<'r> {
+    id: String,
+    kind: &'r str,
+    key: &'r str,
+    attempt: u32,
+    trigger: Trigger,
+}
+
 #[derive(Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-enum Answer {
+struct Answer {
+    outcome: End,
+    #[serde(default)]
+    after_ms: u64,
+    #[serde(default)]
+    error: String,
+    cursor: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum End {
     Done,
-    Again {
-        #[serde(default)]
-        after_ms: u64,
-        cursor: Option<Value>,
-    },
-    Failed {
-        #[serde(default)]
-        error: String,
-        cursor: Option<Value>,
-    },
-    Permanent {
-        #[serde(default)]
-        error: String,
-    },
+    Again,
+    Failed,
+    Permanent,
+}
+
+impl Answer {
+    fn done() -> Self {
+        Self {
+            outcome: End::Done,
+            after_ms: 0,
+            error: String::new(),
+            cursor: None,
+        }
+    }
 }
 
 impl RemoteHandler {
@@ -95,15 +122,25 @@ impl RemoteHandler {
 
     fn call(&self, attempt: &Attempt) -> Result<Call, HandlerError> {
         let (job, now) = (&attempt.job, attempt.clock.now());
-        let raw = |text: &str| RawValue::from_string(text.to_owned());
         let wrong = |error: serde_json::Error| HandlerError::Permanent(format!("the job's args or cursor: {error}"));
-        let body = json!({
-            "job": { "id": job.id.to_string(), "kind": job.kind, "key": job.key, "attempt": job.attempt, "trigger": job.trigger },
-            "args": raw(&job.args).map_err(wrong)?,
-            "cursor": job.cursor.as_deref().map(raw).transpose().map_err(wrong)?,
-            "deadline": now.plus(self.settings.timeout).to_string(),
-        })
-        .to_string();
+        let request = Request {
+            job: JobView {
+                id: job.id.to_string(),
+                kind: &job.kind,
+                key: &job.key,
+                attempt: job.attempt,
+                trigger: job.trigger,
+            },
+            args: serde_json::from_str(&job.args).map_err(wrong)?,
+            cursor: job
+                .cursor
+                .as_deref()
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(wrong)?,
+            deadline: now.plus(self.settings.timeout).to_string(),
+        };
+        let body = serde_json::to_string(&request).map_err(wrong)?;
         // Of one claim; a request that is sent again after a lost answer has the same.
         let id = format!("job_{}_{}", job.id, job.token);
         let seconds = now.0.div_euclid(1_000);
@@ -138,7 +175,7 @@ impl RemoteHandler {
             });
         }
         if reply.body.trim_ascii().is_empty() {
-            return Ok(Answer::Done);
+            return Ok(Answer::done());
         }
         serde_json::from_slice(&reply.body).map_err(|error| HandlerError::Transient {
             message: format!(
@@ -176,24 +213,21 @@ impl Handler for RemoteHandler {
             message: error.to_string(),
             not_before: None,
         })?;
-        let keep = async |cursor: Option<Value>| match cursor {
-            Some(cursor) => attempt.checkpoint(&cursor.to_string()).await,
-            None => Ok(()),
-        };
-        match self.answer(&reply, attempt.clock.now())? {
-            Answer::Done => Ok(Outcome::Done),
-            Answer::Again { after_ms, cursor } => {
-                keep(cursor).await?;
-                Ok(Outcome::Again(Duration::from_millis(after_ms.min(LONGEST_WAIT_MS))))
+        let answer = self.answer(&reply, attempt.clock.now())?;
+        if let (End::Again | End::Failed, Some(cursor)) = (&answer.outcome, &answer.cursor) {
+            attempt.checkpoint(cursor.get()).await?;
+        }
+        match answer.outcome {
+            End::Done => Ok(Outcome::Done),
+            End::Again => {
+                let wait = Duration::from_millis(answer.after_ms.min(LONGEST_WAIT_MS));
+                Ok(Outcome::Again(wait))
             }
-            Answer::Failed { error, cursor } => {
-                keep(cursor).await?;
-                Err(HandlerError::Transient {
-                    message: error,
-                    not_before: None,
-                })
-            }
-            Answer::Permanent { error } => Err(HandlerError::Permanent(error)),
+            End::Failed => Err(HandlerError::Transient {
+                message: answer.error,
+                not_before: None,
+            }),
+            End::Permanent => Err(HandlerError::Permanent(answer.error)),
         }
     }
 }

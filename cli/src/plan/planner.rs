@@ -290,6 +290,7 @@ impl Totals {
             (_, SweepDecision::Hold(reason)) | (DriftDecision::Hold(reason), _) => PlannedSweep::Hold { reason },
             (DriftDecision::Follow, SweepDecision::Sweep) if self.unconfirmed > 0 => PlannedSweep::Confirm {
                 cycles: settings.confirm_cycles,
+                waiting: self.unconfirmed,
             },
             (DriftDecision::Follow, SweepDecision::Sweep) => PlannedSweep::Sweep,
         }

@@ -93,8 +93,10 @@ fn show(summary: &PlanSummary, out: &mut Out) -> std::io::Result<()> {
     }
     match &summary.sweep {
         PlannedSweep::Nothing | PlannedSweep::Sweep => Ok(()),
-        PlannedSweep::Confirm { cycles } => out.line(format!(
-            "Removals take effect after {cycles} complete cycles in a row without the entity (removals.confirm_cycles)."
+        PlannedSweep::Confirm { cycles, waiting } => out.line(format!(
+            "Removals take effect after {cycles} complete cycles in a row without the entity (removals.confirm_cycles); the \
+             next cycle would remove {}.",
+            count(summary.removed.saturating_sub(*waiting))
         )),
         PlannedSweep::Keep => {
             out.line("What the source no longer has would stay in the catalog, and be reported (drift: report).")

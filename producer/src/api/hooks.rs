@@ -60,7 +60,7 @@ async fn show(State(api): State<Arc<ApiState>>, by: By<Read>, Path(name): Path<S
 
 async fn all(api: &ApiState) -> Result<Vec<Hook>, Problem> {
     let now = api.clock.now();
-    let hours = api.store.list_hook_hours(ago(now, HookHour::KEPT)).await?;
+    let hours = api.store.list_hook_hours(now.minus(HookHour::KEPT)).await?;
     let silences = EventFilter {
         topics: "hook.silent".parse().into_iter().collect(),
         ..EventFilter::default()
@@ -84,7 +84,7 @@ async fn all(api: &ApiState) -> Result<Vec<Hook>, Problem> {
 fn hook(settings: &HookSettings, hours: &[&HookHour], told: Option<Timestamp>, now: Timestamp) -> Hook {
     let path = format!("/hooks/{}", settings.name);
     let mut day = HookCounts::default();
-    for hour in hours.iter().filter(|hour| hour.hour > ago(now, DAY)) {
+    for hour in hours.iter().filter(|hour| hour.hour > now.minus(DAY)) {
         day.add(hour);
     }
     let last_stored_at = hours.iter().filter_map(|hour| hour.last_stored_at).max();
@@ -113,11 +113,4 @@ fn hook(settings: &HookSettings, hours: &[&HookHour], told: Option<Timestamp>, n
         day,
         hours: hours.iter().map(|hour| HookFigures::from(*hour)).collect(),
     }
-}
-
-fn ago(now: Timestamp, time: Duration) -> Timestamp {
-    Timestamp(
-        now.0
-            .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
-    )
 }

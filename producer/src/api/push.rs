@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Json as Answer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tideline_core::rules::{Volatile, canonical_entity, key_hash};
 use tideline_core::words::{Delta, DeltaBasis, DeltaChange, DeltaOutcome, Entity, EntityRef, SourceState};
 use tideline_store::Deed;
@@ -46,7 +47,8 @@ struct PushedEntity {
     #[serde(rename = "ref")]
     reference: Option<String>,
     /// The entity.
-    body: Value,
+    #[schema(value_type = Value)]
+    body: Box<RawValue>,
     /// Must not decrease: a version older than the stored one is not written.
     version: Option<i64>,
 }
@@ -185,11 +187,12 @@ fn entity_of(entity: PushedEntity) -> Result<Entity, String> {
             .map_err(|error| format!("ref: {error}"))?,
         None => named(&entity.body)?,
     };
-    if !entity.body.is_object() {
+    // As it is written: a parsed number would lose digits.
+    let body = entity.body.get();
+    if !body.starts_with('{') {
         return Err("body is not an object".to_owned());
     }
-    let (body, fingerprint) =
-        canonical_entity(&entity.body.to_string(), &Volatile::default()).map_err(|error| format!("body: {error}"))?;
+    let (body, fingerprint) = canonical_entity(body, &Volatile::default()).map_err(|error| format!("body: {error}"))?;
     Ok(Entity {
         key_hash: key_hash(&reference),
         reference,
@@ -199,7 +202,8 @@ fn entity_of(entity: PushedEntity) -> Result<Entity, String> {
 }
 
 /// The reference of a Backstage-like object.
-fn named(body: &Value) -> Result<EntityRef, String> {
+fn named(body: &RawValue) -> Result<EntityRef, String> {
+    let body: Value = serde_json::from_str(body.get()).map_err(|error| format!("body: {error}"))?;
     let text = |place: &str| body.pointer(place).and_then(Value::as_str);
     let (Some(kind), Some(name)) = (text("/kind"), text("/metadata/name")) else {
         return Err("give ref, or a body with kind and metadata.name".to_owned());

@@ -38,9 +38,13 @@ async fn api() -> (tempfile::TempDir, Api) {
 }
 
 async fn put(api: &Api, source: &str, body: &Value) -> (u16, Value) {
+    put_text(api, source, &body.to_string()).await
+}
+
+async fn put_text(api: &Api, source: &str, body: &str) -> (u16, Value) {
     let request = Request::put(format!("/v1/sources/{source}/entities"))
         .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
+        .body(Body::from(body.to_owned()))
         .unwrap();
     let response = api.call(Principal::local("test"), request).await;
     let status = response.status().as_u16();
@@ -73,6 +77,24 @@ async fn pushed_entities_are_written_once_and_an_older_version_is_not() {
     let (_, answer) = put(&api, "inventory", &next).await;
     assert_eq!(outcomes(&answer, "upserts"), ["outdated"]);
     assert_eq!(outcomes(&answer, "removals"), ["removed", "unchanged"]);
+}
+
+#[tokio::test]
+async fn pushed_numbers_keep_all_their_digits() {
+    let (_folder, api) = api().await;
+    let body = r#"{"upserts":[{"ref":"component:default/a","body":{"n":12345678901234567890123456789,"d":0.10000000000000000555}}]}"#;
+    let (status, answer) = put_text(&api, "inventory", body).await;
+    assert_eq!(status, 200, "{answer}");
+    let found = api
+        .state
+        .store
+        .find_entities(&["component:default/a".parse().unwrap()])
+        .await
+        .unwrap();
+    assert_eq!(
+        found[0].body,
+        r#"{"d":0.10000000000000000555,"n":12345678901234567890123456789}"#
+    );
 }
 
 #[tokio::test]

@@ -261,7 +261,7 @@ fn guard(summary: &PlanSummary) -> Markup {
             PlannedSweep::Nothing => {}
             PlannedSweep::Sweep => { p.notice { "No guard holds the " (removed) ": they take effect at the end of the \
             cycle." } }
-            PlannedSweep::Confirm { cycles } => { p.notice { "The " (removed) " are done after " (cycles) " complete cycles in a row without these entities." } }
+            PlannedSweep::Confirm { cycles, .. } => { p.notice { "The " (removed) " are done after " (cycles) " complete cycles in a row without these entities." } }
             PlannedSweep::Keep => { p.notice { "The " (removed) " would not be done, but reported (drift: report)." } }
             PlannedSweep::Hold { reason } => { p.notice.warn { strong { "A guard would hold the " (removed) " for \
             approval: " } (reason) } }

@@ -1,5 +1,6 @@
 //! A small pool of children, and what to do when one of them ends.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -144,9 +146,21 @@ impl Evaluator {
     /// # Errors
     /// The input is not JSON, the expression fails on it, a limit is exceeded, or no child can be had.
     pub async fn evaluate(&self, expression: &Expression, input: &str) -> Result<Vec<Value>, EvaluateError> {
+        let texts = self.evaluate_to_texts(expression, input).await?;
+        let values = texts.iter().map(|text| serde_json::from_str(text));
+        values
+            .collect::<Result<_, _>>()
+            .map_err(|error| EvaluateError::Failed(format!("the result of the expression cannot be read: {error}")))
+    }
+
+    /// As [`evaluate`](Self::evaluate), each output as JSON text: its numbers keep all their digits.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub async fn evaluate_to_texts(&self, expression: &Expression, input: &str) -> Result<Vec<String>, EvaluateError> {
         let program = match expression {
-            Expression::Text(text) => return Ok(vec![Value::from(text.as_str())]),
-            Expression::Path(path) => return at_path(path, input).map(|value| vec![value]),
+            Expression::Text(text) => return Ok(vec![Value::from(text.as_str()).to_string()]),
+            Expression::Path(path) => return at_path(path, input).map(|text| vec![text.to_owned()]),
             Expression::Jq(program) => program,
         };
         serde_json::from_str::<serde::de::IgnoredAny>(input).map_err(EvaluateError::NotJson)?;
@@ -165,12 +179,7 @@ impl Evaluator {
         let permit = self.permit(Instant::now() + timeout).await?;
         let outcomes = self.run(permit, batch, Instant::now() + timeout, timeout).await?;
         match outcomes.into_iter().flatten().next() {
-            Some(Outcome::Values(texts) | Outcome::Elements(texts)) => {
-                let values = texts.iter().map(|text| serde_json::from_str(text));
-                values.collect::<Result<_, _>>().map_err(|error| {
-                    EvaluateError::Failed(format!("the result of the expression cannot be read: {error}"))
-                })
-            }
+            Some(Outcome::Values(texts) | Outcome::Elements(texts)) => Ok(texts),
             Some(Outcome::Failed(why)) => Err(EvaluateError::Failed(why)),
             None => Ok(Vec::new()),
         }
@@ -336,18 +345,18 @@ fn this_program() -> io::Result<PathBuf> {
 }
 
 /// As jq does it: `null` where a member is absent, an error where there can be none.
-fn at_path(path: &[String], input: &str) -> Result<Value, EvaluateError> {
-    let mut value: Value = serde_json::from_str(input).map_err(EvaluateError::NotJson)?;
+/// The part of a JSON text at a path, as it is written.
+fn at_path<'t>(path: &[String], input: &'t str) -> Result<&'t str, EvaluateError> {
+    let whole: &RawValue = serde_json::from_str(input).map_err(EvaluateError::NotJson)?;
+    let mut text = whole.get();
     for name in path {
-        value = match value {
-            Value::Object(mut members) => members.remove(name).unwrap_or_default(),
-            Value::Null => Value::Null,
-            _ => {
-                return Err(EvaluateError::Failed(format!(
-                    "there is no .{name}, because the value is not an object"
-                )));
-            }
-        };
+        if text == "null" {
+            break;
+        }
+        let members = serde_json::from_str::<HashMap<String, &RawValue>>(text);
+        let members = members
+            .map_err(|_| EvaluateError::Failed(format!("there is no .{name}, because the value is not an object")))?;
+        text = members.get(name).map_or("null", |value| value.get());
     }
-    Ok(value)
+    Ok(text)
 }

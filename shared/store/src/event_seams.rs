@@ -47,8 +47,8 @@ pub trait EventStore: Send + Sync {
     /// After which place a reader begins that wants what `start` says.
     async fn find_event_start(&self, start: EventStart) -> Answer<EventSequence>;
 
-    /// Drops up to `limit` of the oldest events that need not be kept; says how many.
-    async fn prune_events(&self, retention: &EventRetention, limit: u32) -> Answer<u64>;
+    /// Drops up to `limit` of the oldest events that need not be kept for subscriptions and these followers; says how many.
+    async fn prune_events(&self, retention: &EventRetention, followers: &[&str], limit: u32) -> Answer<u64>;
 }
 
 /// Who follows the log of events, each from its own place: by asking, or by being sent to. What people and programs do to

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Executor};
-use tideline_store::Store;
-use tideline_store::conformance::{begin, t};
+use tideline_store::conformance::{begin, delivery, t};
+use tideline_store::{EventStore, Store};
 
 use crate::database::Database;
 
@@ -56,5 +56,46 @@ async fn what_a_delta_saw_while_a_sweep_was_planned_is_left_to_the_next_one() {
         .await
         .expect("the rest");
     assert_eq!(left, [2]);
+    postgres.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_two_gateways_receive_at_once_is_counted_once() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let postgres = database.store().await;
+    let mut connection = database.connection().await;
+    // Both look for it before one of them may write.
+    connection
+        .execute("BEGIN; UPDATE event_log SET last = last")
+        .await
+        .expect("the log's row");
+    let event = delivery("github", "1");
+    let writers = [0, 1].map(|_| {
+        let (store, events) = (postgres.clone(), vec![event.clone()]);
+        tokio::spawn(async move { store.append_events(&events, t(1)).await })
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    connection.execute("COMMIT").await.expect("they may go on");
+    let mut duplicates = vec![];
+    for writer in writers {
+        duplicates.extend(
+            writer
+                .await
+                .expect("no panic")
+                .expect("it is stored")
+                .iter()
+                .map(|one| one.duplicate),
+        );
+    }
+    duplicates.sort_unstable();
+    assert_eq!(duplicates, [false, true]);
+    let (bytes, rows): (i64, i64) =
+        sqlx::query_as("SELECT bytes, (SELECT sum(stored_bytes)::BIGINT FROM events) FROM event_log")
+            .fetch_one(&mut connection)
+            .await
+            .expect("the log");
+    assert_eq!(bytes, rows);
     postgres.close().await;
 }

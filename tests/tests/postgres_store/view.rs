@@ -29,3 +29,29 @@ async fn people_find_live_entities_with_json_bodies_in_the_view_catalog() {
     assert_eq!(texts(&rows[0]), ["a", "component", "shop", "web", "team-a"]);
     connection.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_nul_in_one_body_does_not_break_the_view_for_all() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store: Arc<dyn Store> = Arc::new(database.store().await);
+    let mut root = begin(&store, "a", 1).await;
+    let bodies = [
+        r#"{"n":"a\u0000\u0000b"}"#,
+        r#"{"n":"\\u0000"}"#,
+        r#"{"n":"\\\u0000"}"#,
+        r#"{"n":"plain"}"#,
+    ];
+    let entities = bodies.iter().zip(["w", "x", "y", "z"]);
+    let entities = entities.map(|(body, name)| entity(&format!("component:default/{name}"), body));
+    root.write(&store, entities.collect(), None, t(1)).await;
+    let mut connection = database.connection().await;
+    let texts: Vec<String> =
+        sqlx::query_scalar("SELECT body ->> 'n' FROM catalog WHERE body ->> 'n' <> '' ORDER BY name")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(texts, ["a\u{fffd}\u{fffd}b", r"\u0000", "\\\u{fffd}", "plain"]);
+    connection.close().await.unwrap();
+}

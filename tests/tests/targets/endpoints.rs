@@ -227,6 +227,19 @@ async fn a_change_back_to_what_an_endpoint_has_is_sent_if_another_was_on_its_way
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shaped_body_keeps_all_digits_of_numbers() {
+    let (endpoint, url) = Endpoint::start().await;
+    let stage = Stage::start(&search(&url, "  body: '{ id: .entity.spec.id }'\n")).await;
+    let text = "{\"kind\":\"API\",\"metadata\":{\"name\":\"cat\"},\"spec\":{\"id\":12345678901234567890123456789}}";
+    stage.write("cat.json", text);
+    stage.cycle().await;
+    endpoint
+        .has(&[("/e/api/default/cat", r#"{"id":12345678901234567890123456789}"#)])
+        .await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_its_position_was_lost_an_endpoint_is_sent_everything_again_only_if_it_wants_to() {
     for (lines, again) in [("  snapshot: true\n", 1), ("", 0)] {
         let (endpoint, url) = Endpoint::start().await;
@@ -352,7 +365,7 @@ async fn a_program_elsewhere_works_on_jobs_by_signed_requests_and_says_what_came
         kind: "send-mail".into(),
         key: key.into(),
         fingerprint: fingerprint(key.as_bytes()),
-        args: r#"{"to":"a@example.com"}"#.into(),
+        args: r#"{"to":"a@example.com","id":12345678901234567890123456789}"#.into(),
         due_at: now,
         trigger: Trigger::Manual,
         trace: None,
@@ -379,6 +392,11 @@ async fn a_program_elsewhere_works_on_jobs_by_signed_requests_and_says_what_came
         .map(|seen| serde_json::from_str(&seen.body).unwrap())
         .collect();
     assert_eq!(bodies[0]["args"]["to"], "a@example.com");
+    assert!(
+        seen[0].body.contains(r#""id":12345678901234567890123456789"#),
+        "{}",
+        seen[0].body
+    );
     let cursors: Vec<&Value> = bodies.iter().map(|body| &body["cursor"]).collect();
     assert_eq!(cursors, [&Value::Null, &json!({ "page": 2 }), &json!({ "page": 2 })]);
     for Seen { headers, body, .. } in &seen {

@@ -256,7 +256,7 @@ mod tests {
         };
         for restarts in 1..=2 {
             // The same cursors come again.
-            advance(&mut place, json!("2")).unwrap();
+            advance(&mut place, json!("2"), 100).unwrap();
             restart(&mut place, 2, &expired).unwrap();
             assert_eq!((place.restarts, &place.cursor), (restarts, &None));
         }
@@ -264,7 +264,7 @@ mod tests {
         assert!(!is_complete(&place, false, 2), "it was read at several moments");
         let first = restart(&mut place, 9, &expired).unwrap_err();
         assert!(first.to_string().contains("its first page"), "{first}");
-        advance(&mut place, json!("2")).unwrap();
+        advance(&mut place, json!("2"), 100).unwrap();
         let last = restart(&mut place, 2, &expired).unwrap_err();
         assert!(
             matches!(&last, HandlerError::Permanent(why) if why.contains("max_restarts (2)")),

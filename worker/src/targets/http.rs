@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 use tideline_config::settings::{HttpTargetSettings, Removal, TargetKind, TargetSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::{Ladder, fingerprint, sent_fingerprint};
@@ -51,6 +53,19 @@ struct Target {
     body: Option<Expression>,
     gate: Gate,
     client: HttpClient,
+}
+
+/// An entity as `body` sees it.
+#[derive(Serialize)]
+struct View<'e> {
+    #[serde(rename = "ref")]
+    reference: &'e EntityRef,
+    kind: &'e str,
+    namespace: &'e str,
+    name: &'e str,
+    source: Option<&'e str>,
+    removed: bool,
+    entity: Option<&'e RawValue>,
 }
 
 /// A request to send.
@@ -163,15 +178,18 @@ impl HttpTargetHandler {
         reference: &EntityRef,
         entity: Option<&EntityRecord>,
     ) -> Result<Option<String>, HandlerError> {
-        let body: Value = entity.map_or(Value::Null, |entity| {
-            serde_json::from_str(&entity.body).unwrap_or_default()
-        });
-        let input = json!({
-            "ref": reference, "kind": reference.kind(), "namespace": reference.namespace(), "name": reference.name(),
-            "source": entity.map(|entity| &entity.source), "removed": entity.is_none(), "entity": body,
-        });
-        match self.evaluator.evaluate(expression, &input.to_string()).await {
-            Ok(outputs) => Ok(outputs.into_iter().next().map(|output| output.to_string())),
+        let input = View {
+            reference,
+            kind: reference.kind(),
+            namespace: reference.namespace(),
+            name: reference.name(),
+            source: entity.map(|entity| entity.source.as_str()),
+            removed: entity.is_none(),
+            entity: entity.and_then(|entity| serde_json::from_str(&entity.body).ok()),
+        };
+        let input = serde_json::to_string(&input).map_err(|error| HandlerError::Other(Box::new(error)))?;
+        match self.evaluator.evaluate_to_texts(expression, &input).await {
+            Ok(outputs) => Ok(outputs.into_iter().next()),
             Err(error) if error.is_transient() => Err(HandlerError::Transient {
                 message: format!("body: {error}"),
                 not_before: None,

@@ -113,6 +113,7 @@ impl PlanSummary {
     pub fn has_changes(&self) -> bool {
         let removed = match self.sweep {
             PlannedSweep::Keep => 0,
+            PlannedSweep::Confirm { waiting, .. } => self.removed.saturating_sub(waiting),
             _ => self.removed,
         };
         self.added + self.modified + removed > 0
@@ -138,6 +139,9 @@ pub enum PlannedSweep {
     Confirm {
         /// That many.
         cycles: u32,
+        /// Removals that the next cycle does not make yet.
+        #[serde(default)]
+        waiting: u64,
     },
     /// They stay, and are reported (`drift: report`).
     Keep,

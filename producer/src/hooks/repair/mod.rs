@@ -142,8 +142,8 @@ impl Repair {
             return Ok(None);
         }
         let last = self.store.find_position(&done).await?;
-        let earliest = ago(now, OLDEST);
-        let since = last.map_or(earliest, |last| ago(Timestamp(last.0), OVERLAP).max(earliest));
+        let earliest = now.minus(OLDEST);
+        let since = last.map_or(earliest, |last| Timestamp(last.0).minus(OVERLAP).max(earliest));
         let repaired = self.take_missed(since).await?;
         let Repaired { listed, taken } = repaired;
         tracing::debug!(
@@ -210,13 +210,6 @@ impl Repair {
             .map_err(|_| NotListed("the store did not accept a missed delivery; it will be retried".to_owned()))?;
         Ok(!stored.duplicate)
     }
-}
-
-fn ago(now: Timestamp, time: Duration) -> Timestamp {
-    Timestamp(
-        now.0
-            .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
-    )
 }
 
 #[cfg(test)]

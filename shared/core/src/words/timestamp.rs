@@ -18,6 +18,15 @@ impl Timestamp {
         )
     }
 
+    /// This moment minus `time`; stays at the first representable moment instead of overflowing.
+    #[must_use]
+    pub fn minus(self, time: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// How long from `earlier` to this moment; zero if `earlier` is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

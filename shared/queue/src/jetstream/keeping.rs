@@ -127,9 +127,16 @@ impl Suspicions {
 impl Inner {
     /// Makes the stream if it is not there, when this process starts. Nobody has just deleted it then, as a rule.
     pub(super) async fn open_stream(&self) -> Result<(), QueueError> {
-        match self.find_stream().await? {
-            Some(found) => self.check_config(&found).await,
-            None => self.create_stream().await,
+        if let Some(found) = self.find_stream().await? {
+            return self.check_config(&found).await;
+        }
+        let Err(refusal) = self.create_stream().await else {
+            return Ok(());
+        };
+        // Another process may have made it meanwhile: the server counts streams before it looks for one of this name.
+        match self.find_stream().await {
+            Ok(Some(found)) => self.check_config(&found).await,
+            Ok(None) | Err(_) => Err(refusal),
         }
     }
 

@@ -278,6 +278,29 @@ pub async fn a_subscription_that_exists_keeps_its_place_when_it_is_put_again(sto
     assert_eq!(ids(&take(&store, "s", 10, 2, 2).await), ["2"]);
 }
 
+pub async fn what_a_follower_from_inside_has_not_seen_is_kept(store: Arc<dyn Store>) {
+    let first = append(&store, "1", "t", "").await;
+    append(&store, "2", "t", "").await;
+    let retention = EventRetention {
+        before: t(1_000),
+        max_bytes: 1,
+        unseen_before: t(-1_000),
+        unseen_max_bytes: 1 << 20,
+    };
+    assert_eq!(
+        store.prune_events(&retention, &["refresh"], 100).await.unwrap(),
+        0,
+        "it never moved"
+    );
+    assert!(store.move_position("refresh", None, first).await.unwrap());
+    assert_eq!(store.prune_events(&retention, &["refresh"], 100).await.unwrap(), 1);
+    assert_eq!(
+        store.prune_events(&retention, &[], 100).await.unwrap(),
+        1,
+        "nobody follows"
+    );
+}
+
 pub async fn what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is_told_once(store: Arc<dyn Store>) {
     subscribe(&store, "s", &["t"]).await;
     let first = append(&store, "1", "t", "").await;
@@ -288,7 +311,7 @@ pub async fn what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is
         unseen_before: t(-1_000),
         unseen_max_bytes: 1 << 20,
     };
-    assert_eq!(store.prune_events(&retention, 100).await.unwrap(), 0);
+    assert_eq!(store.prune_events(&retention, &[], 100).await.unwrap(), 0);
     let taken = take(&store, "s", 1, 1, 0).await;
     settle_one(
         &store,
@@ -298,13 +321,13 @@ pub async fn what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is
         1,
     )
     .await;
-    assert_eq!(store.prune_events(&retention, 100).await.unwrap(), 1);
+    assert_eq!(store.prune_events(&retention, &[], 100).await.unwrap(), 1);
     // After the limit it goes all the same.
     let limit = EventRetention {
         unseen_before: t(1_000),
         ..retention
     };
-    assert_eq!(store.prune_events(&limit, 100).await.unwrap(), 1);
+    assert_eq!(store.prune_events(&limit, &[], 100).await.unwrap(), 1);
     let late = take(&store, "s", 10, 2, 2).await;
     assert_eq!(
         (late.missed_to, late.events.len()),
@@ -450,6 +473,7 @@ macro_rules! store_conformance_subscriptions {
             keys_that_keep_failing_are_given_up_when_they_fill_the_room_and_others_go_on,
             a_paused_or_blocked_subscription_gets_nothing_and_goes_on_where_it_stopped,
             a_subscription_that_exists_keeps_its_place_when_it_is_put_again,
+            what_a_follower_from_inside_has_not_seen_is_kept,
             what_a_live_subscription_has_not_seen_is_kept_and_what_it_missed_is_told_once,
             no_more_is_in_flight_than_a_push_allows_whoever_takes,
             a_push_shows_where_it_is_sent_and_a_change_of_that_raises_its_generation,

@@ -109,13 +109,19 @@ impl EventStore for PostgresStore {
         start_at(&mut self.reading("find where to begin").await?, start).await
     }
 
-    async fn prune_events(&self, retention: &EventRetention, limit: u32) -> Result<u64, StoreError> {
+    async fn prune_events(
+        &self,
+        retention: &EventRetention,
+        followers: &[&str],
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         let mut act = self.writing("prune events").await?;
         let total = bounds(&mut act).await?;
         let statement = sqlx::query(include_str!("sql/list_oldest_events.sql"));
         let rows = act.rows(statement.bind(i64::from(limit))).await?;
         let oldest = rows.iter().map(old_event).collect::<Result<Vec<_>, _>>()?;
-        let row = act.row(sqlx::query(include_str!("sql/find_seen_events.sql"))).await?;
+        let statement = sqlx::query(include_str!("sql/find_seen_events.sql")).bind(followers);
+        let row = act.row(statement).await?;
         let seen = row
             .map(|row| column::<Option<i64>>(&row, "seen"))
             .transpose()?
@@ -174,7 +180,12 @@ pub(super) async fn append(act: &mut Act, events: &[NewEvent], now: Timestamp) -
     let mut written: HashMap<DeliveryId, EventSequence> = HashMap::new();
     let mut others = Vec::new();
     for row in &rows {
-        let sequence = EventSequence(column(row, "sequence")?);
+        let Some(sequence) = column::<Option<i64>>(row, "sequence")?.map(EventSequence) else {
+            let excess: i64 = column(row, "excess")?;
+            let statement = sqlx::query(include_str!("sql/shrink_event_log.sql"));
+            act.run(statement.bind(excess)).await?;
+            continue;
+        };
         match delivery_of(row)? {
             Some(delivery) => drop(written.insert(delivery, sequence)),
             None => others.push(sequence),

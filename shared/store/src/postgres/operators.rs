@@ -154,7 +154,7 @@ impl OperatorStore for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.check_schema().await?;
+        self.check_schema_since_start().await?;
         let mut act = self.reading("ping").await?;
         let statement = sqlx::query(include_str!("sql/find_missing_tables.sql")).bind(tables());
         if let Some(row) = act.row(statement).await? {

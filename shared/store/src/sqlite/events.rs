@@ -138,7 +138,12 @@ impl EventStore for SqliteStore {
         start_at(&mut reader, start).await.map_err(failed(ACT))
     }
 
-    async fn prune_events(&self, retention: &EventRetention, limit: u32) -> Result<u64, StoreError> {
+    async fn prune_events(
+        &self,
+        retention: &EventRetention,
+        followers: &[&str],
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         const ACT: &str = "prune events";
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer, ACT).await?;
@@ -149,7 +154,10 @@ impl EventStore for SqliteStore {
                 .fetch_all(&mut *tx)
                 .await?;
             let oldest = rows.iter().map(old_event).collect::<Result<Vec<_>, _>>()?;
-            let seen: Option<i64> = query_scalar(sql!("find_seen_events")).fetch_one(&mut *tx).await?;
+            let seen: Option<i64> = query_scalar(sql!("find_seen_events"))
+                .bind(to_json(&followers)?)
+                .fetch_one(&mut *tx)
+                .await?;
             let seen = seen.map_or(total.last, EventSequence);
             let Some(cut) = retention.prune_to(&oldest, total.bytes, seen) else {
                 return Ok(0);

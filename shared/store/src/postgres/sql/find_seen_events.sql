@@ -1,2 +1,7 @@
--- Up to where every live subscription is done with; none: nobody follows.
-SELECT min(seen) AS seen FROM subscriptions WHERE state = 'active' AND changes IS NULL
+-- Up to where every live subscription and each of these followers ($1) is done with; none: nobody follows. A follower that never
+-- moved has seen nothing.
+SELECT min(r.seen) AS seen FROM (
+    SELECT s.seen FROM subscriptions s WHERE s.state = 'active' AND s.changes IS NULL
+    UNION ALL
+    SELECT coalesce(f.position, 0) FROM unnest($1::TEXT[]) AS n (name) LEFT JOIN followers f ON f.name = n.name
+) r
