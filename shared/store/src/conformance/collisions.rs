@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::sweep::{next, plan, read, sweep};
-use super::{Reader, begin, claim_ingest, entities, entity, t, touched, written, written_with};
-use crate::{EntityFilter, Store};
+use super::{Reader, begin, claim_ingest, entities, entity, read_at, t, touched, written, written_with};
+use crate::{EntityFilter, SourceCommand, Store};
 use tideline_core::words::{
-    Collision, Entity, EntityRef, Fingerprint, PageMemory, Settlement, UnseenEntity, Validators,
+    Collision, Entity, EntityRef, Fingerprint, PageMemory, Settlement, Trigger, UnseenEntity, Validators,
 };
 
 fn shared() -> EntityRef {
@@ -99,6 +99,82 @@ pub async fn when_the_winner_goes_the_other_place_is_compared_again_although_it_
     assert!(is_forgotten(&forgotten) && forgotten.lost.is_empty(), "{forgotten:?}");
 }
 
+/// Three partitions show the shared entity one after the other, and go one after the other.
+pub async fn the_lowest_place_wins_against_a_third_one_and_is_what_is_left(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 4).await;
+    let mut at = 0;
+    // What `a`, `b` and `c` show in each cycle, and what the catalog has two cycles later.
+    for (shown, wanted) in [
+        ("ab", "a"),
+        ("abc", "a"),
+        ("ab", "a"),
+        ("a", "a"),
+        ("ac", "a"),
+        ("bc", "b"),
+        ("c", "c"),
+    ] {
+        for _ in 0..2 {
+            at += 10;
+            root.reveal_and_finish(&store, &["a", "b", "c"], t(at)).await;
+            for job in claim_ingest(&store, "w", 10, t(at)).await {
+                let mut reader = Reader::new(job);
+                let name = reader.job.key.rsplit('/').next().unwrap().to_owned();
+                reread(&store, &mut reader, shown.contains(&name).then(|| of(&name)), at).await;
+            }
+            plan(&store, &root, t(at), 1).await;
+            sweep(&store, &root, t(at), 1).await;
+            root = next(&store, at + 5).await;
+        }
+        assert_eq!(body(&store).await, format!("{{\"of\":\"{wanted}\"}}"), "{shown}");
+    }
+}
+
+/// Reads the only page of a partition as a source does: one that is as remembered is touched, and what it lost is kept.
+async fn reread(store: &Arc<dyn Store>, reader: &mut Reader, shown: Option<Entity>, at: i64) {
+    let remembered = store.list_page_memories(reader.job.id, 0, 10).await.unwrap().pop();
+    let (shown, kept): (Vec<Entity>, Vec<Entity>) = (shown.into_iter()).partition(|entity| {
+        remembered
+            .as_ref()
+            .is_none_or(|memory| !memory.lost.contains(&entity.key_hash))
+    });
+    let kept = kept.iter().map(|entity| entity.key_hash).collect();
+    let page = read_at(written_with(0, shown, vec![], kept, vec![]), t(at));
+    let page = match remembered.filter(|memory| memory.fingerprint == page.memory().fingerprint) {
+        Some(memory) => touched(memory),
+        None => page,
+    };
+    reader.commit(store, vec![page], None, t(at)).await;
+    reader.settle(store, Settlement::Done, t(at)).await;
+}
+
+pub async fn what_a_place_wrote_in_a_cycle_that_was_cancelled_is_compared_when_it_is_gone(store: Arc<dyn Store>) {
+    let mut root = begin(&store, "s", 4).await;
+    let (mut a, mut b) = family(&store, &mut root, 1).await;
+    read(&store, &mut a, vec![vec![of("a")]], 1).await;
+    read(&store, &mut b, vec![vec![]], 1).await;
+    plan(&store, &root, t(2), 1).await;
+    sweep(&store, &root, t(2), 1).await;
+    let mut root = next(&store, 10).await;
+    let (_, mut b) = family(&store, &mut root, 10).await;
+    read(&store, &mut b, vec![vec![of("b")]], 11).await;
+    for command in [SourceCommand::Cancel, SourceCommand::Refresh(Trigger::Manual)] {
+        store.command_source("s", command, t(12)).await.unwrap();
+    }
+    let mut root = next(&store, 20).await;
+    let (mut a, mut b) = family(&store, &mut root, 20).await;
+    read(&store, &mut b, vec![vec![]], 21).await;
+    let remembered = memory(&store, &a).await;
+    a.commit(&store, vec![touched(remembered)], None, t(22)).await;
+    a.settle(&store, Settlement::Done, t(22)).await;
+    assert_eq!(plan(&store, &root, t(23), 1).await.collisions, 0);
+    sweep(&store, &root, t(23), 1).await;
+    assert_eq!(body(&store).await, "{\"of\":\"b\"}");
+    assert!(
+        is_forgotten(&memory(&store, &a).await),
+        "its own is written with the next cycle"
+    );
+}
+
 pub async fn an_entity_that_moved_to_another_partition_collides_with_nothing(store: Arc<dyn Store>) {
     let mut root = begin(&store, "s", 4).await;
     let (mut a, mut b) = family(&store, &mut root, 1).await;
@@ -162,6 +238,8 @@ macro_rules! store_conformance_collisions {
             $open,
             collisions: of_two_places_with_one_reference_the_lowest_wins_whoever_was_last,
             when_the_winner_goes_the_other_place_is_compared_again_although_it_is_unchanged,
+            the_lowest_place_wins_against_a_third_one_and_is_what_is_left,
+            what_a_place_wrote_in_a_cycle_that_was_cancelled_is_compared_when_it_is_gone,
             an_entity_that_moved_to_another_partition_collides_with_nothing,
             a_reference_on_two_pages_of_a_batch_is_a_collision,
             entities_that_wait_for_their_second_confirmation_are_shown,

@@ -1,6 +1,7 @@
 //! The page commit: one statement for pages that are as remembered, one transaction for others.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use sqlx::postgres::PgRow;
 
@@ -141,8 +142,25 @@ async fn write_manifests(
         .bind(batch.read_to().0)
         .bind(look)
         .bind(live)
-        .bind(batch.repeated_keys());
+        .bind(batch.repeated_keys())
+        .bind(pages_of(batch, live));
     act.row(statement).await
+}
+
+/// On which page of the batch each of these keys is.
+fn pages_of(batch: &PageBatch, keys: &[i64]) -> Vec<i32> {
+    if keys.is_empty() {
+        return vec![];
+    }
+    let on_page = |page: &PageWrite| {
+        let number = signed(page.memory().page);
+        page.entities()
+            .iter()
+            .map(|entity| (entity.key_hash.0, number))
+            .collect::<Vec<_>>()
+    };
+    let pages: HashMap<i64, i32> = batch.pages.iter().flat_map(on_page).collect();
+    keys.iter().map(|key| pages.get(key).copied().unwrap_or(0)).collect()
 }
 
 pub(super) async fn refresh_validators(act: &mut Act, batch: &PageBatch) -> Result<(), StoreError> {

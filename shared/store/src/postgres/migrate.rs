@@ -116,6 +116,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "nul_in_bodies",
         include_str!("../../../../migrations/postgres/0030_nul_in_bodies.sql"),
     ),
+    (
+        "gained",
+        include_str!("../../../../migrations/postgres/0031_gained.sql"),
+    ),
 ];
 
 /// Names the lock that migrating processes take, among all locks of the database: `tideline` in ASCII.

@@ -22,6 +22,8 @@ type Place = (i64, i64);
 struct Suspect {
     /// The place that won when it was counted last.
     before: Place,
+    /// The place that has written it since; partition 0: several places.
+    gained: Option<Place>,
     places: i64,
     /// The lowest place so far, with the key of its partition.
     lowest: Option<(String, Place)>,
@@ -57,25 +59,26 @@ impl Shown {
     }
 }
 
-/// Notes references that another place may show too.
+/// Notes references that another place may show too: hash, and the place that gained it (partition 0: several places).
 pub(super) async fn add_suspects(
     connection: &mut SqliteConnection,
     source: i64,
-    hashes: &[i64],
+    gained: &[(i64, i64, u32)],
 ) -> Result<(), sqlx::Error> {
-    if hashes.is_empty() {
+    if gained.is_empty() {
         return Ok(());
     }
     query(sql!("insert_suspects"))
         .bind(source)
-        .bind(to_json(&hashes)?)
+        .bind(to_json(&gained)?)
         .execute(connection)
         .await
         .map(drop)
 }
 
-/// Counts the places of suspected references and lets the lowest one win (by partition, then page). A place that wins now, or
-/// loses something else than before, is compared with the catalog again when it is next read, whatever it says.
+/// Counts the places of suspected references and lets the lowest one win (by partition, then page). A place that wins now, loses
+/// something else than before, or wins what another place has written since the last count, is compared with the catalog again
+/// when it is next read, whatever it says.
 pub(super) async fn count_collisions(connection: &mut SqliteConnection, source: i64) -> Result<(), sqlx::Error> {
     let mut suspects = list_suspects(connection, source).await?;
     if suspects.is_empty() {
@@ -127,6 +130,7 @@ async fn list_suspects(connection: &mut SqliteConnection, source: i64) -> Result
     let suspect = |row: &SqliteRow| -> Result<(i64, Suspect), sqlx::Error> {
         let suspect = Suspect {
             before: (row.try_get(1)?, row.try_get(2)?),
+            gained: row.try_get::<Option<i64>, _>(3)?.zip(row.try_get(4)?),
             places: 0,
             lowest: None,
         };
@@ -149,15 +153,19 @@ fn count_page(suspects: &mut HashMap<i64, Suspect>, shown: &Shown) {
     }
 }
 
-/// What the page loses, and whether it wins something that it did not win before.
+/// What the page loses, and whether it wins something that it did not win before, or that the catalog may have from elsewhere.
 fn decide_page(suspects: &HashMap<i64, Suspect>, shown: &Shown) -> (Vec<i64>, bool) {
     let (mut lost, mut wins) = (Vec::new(), false);
     for hash in &shown.entities {
-        let Some(suspect) = suspects.get(hash).filter(|suspect| suspect.places > 1) else {
+        let Some(suspect) = suspects.get(hash) else {
             continue;
         };
+        let is_shared = suspect.places > 1;
         match &suspect.lowest {
-            Some((_, place)) if *place == shown.place => wins |= suspect.before != shown.place,
+            Some((_, place)) if *place == shown.place => {
+                let was_written_elsewhere = suspect.gained.is_some_and(|gained| is_shared || gained != shown.place);
+                wins |= is_shared && suspect.before != shown.place || was_written_elsewhere;
+            }
             _ => lost.push(*hash),
         }
     }

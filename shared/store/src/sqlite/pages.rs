@@ -155,7 +155,7 @@ pub(super) async fn write_pages(
         before.insert(count(row, 0)?, row.try_get(1)?);
     }
     let mut dropped = Vec::new();
-    let mut suspects = batch.repeated_keys();
+    let mut suspects: Vec<_> = batch.repeated_keys().into_iter().map(|hash| (hash, 0, 0)).collect();
     let mut malformed_items = false;
     for page in &batch.pages {
         let PageWrite::Written {
@@ -176,7 +176,8 @@ pub(super) async fn write_pages(
         let marked: HashSet<i64> = marks(entities, kept).map(|hash| hash.0).collect();
         dropped.extend(old.difference(&marked));
         let gained = entities.iter().map(|entity| entity.key_hash.0);
-        suspects.extend(gained.filter(|hash| live.contains(hash) && !old.contains(hash)));
+        let gained = gained.filter(|hash| live.contains(hash) && !old.contains(hash));
+        suspects.extend(gained.map(|hash| (hash, batch.lease.job.0, memory.page)));
         write_page(connection, batch, memory, (entities, kept, makers)).await?;
         for item in malformed {
             insert_malformed(connection, batch, memory.page, item, now).await?;

@@ -39,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0027_followers.sql"),
     include_str!("../../../../migrations/sqlite/0028_notices.sql"),
     include_str!("../../../../migrations/sqlite/0029_delta_sequences.sql"),
+    include_str!("../../../../migrations/sqlite/0030_gained.sql"),
 ];
 
 /// The version this program knows.

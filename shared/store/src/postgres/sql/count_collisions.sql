@@ -1,6 +1,6 @@
 -- Counts the places that show each suspected reference, and lets the lowest one win (by partition, then page). A place that
--- wins now, or loses something else than before, is compared with the catalog again when it is next read, whatever it says. A
--- reference that one place shows is no collision any more.
+-- wins now, loses something else than before, or wins what another place has written since the last count, is compared with the
+-- catalog again when it is next read, whatever it says. A reference that one place shows is no collision any more.
 WITH places AS MATERIALIZED (
     SELECT h.key_hash, p.partition_id, p.page, j.key
     FROM pages p
@@ -17,12 +17,11 @@ WITH places AS MATERIALIZED (
         (array_agg(partition_id ORDER BY key, page))[1] AS partition_id, (array_agg(page ORDER BY key, page))[1] AS page
     FROM places
     GROUP BY key_hash
-    HAVING count(*) > 1
 ), losers AS MATERIALIZED (
     SELECT p.partition_id, p.page, array_agg(p.key_hash ORDER BY p.key_hash) AS lost
     FROM places p
     JOIN counted c ON c.key_hash = p.key_hash
-    WHERE p.partition_id <> c.partition_id OR p.page <> c.page
+    WHERE c.places > 1 AND (p.partition_id <> c.partition_id OR p.page <> c.page)
     GROUP BY p.partition_id, p.page
 ), changed AS (
     SELECT p.partition_id, p.page
@@ -33,7 +32,10 @@ WITH places AS MATERIALIZED (
     SELECT c.partition_id, c.page
     FROM counted c
     JOIN collisions o ON o.key_hash = c.key_hash
-    WHERE o.source_id = $1 AND (o.partition_id <> c.partition_id OR o.page <> c.page)
+    WHERE o.source_id = $1 AND (
+        c.places > 1 AND (o.partition_id <> c.partition_id OR o.page <> c.page)
+        OR o.gained_partition IS NOT NULL
+            AND NOT (c.places = 1 AND o.gained_partition = c.partition_id AND o.gained_page = c.page))
 ), compared_again AS (
     UPDATE pages p SET
         lost = n.lost, fingerprint = decode(repeat('00', 32), 'hex'), request = NULL, etag = NULL, last_modified = NULL,
@@ -45,8 +47,9 @@ WITH places AS MATERIALIZED (
     ) n
     WHERE p.partition_id = n.partition_id AND p.page = n.page
 ), ended AS (
-    DELETE FROM collisions WHERE source_id = $1 AND key_hash NOT IN (SELECT key_hash FROM counted)
+    DELETE FROM collisions WHERE source_id = $1 AND key_hash NOT IN (SELECT key_hash FROM counted WHERE places > 1)
 )
-UPDATE collisions o SET places = c.places, partition_id = c.partition_id, page = c.page
+UPDATE collisions o SET
+    places = c.places, partition_id = c.partition_id, page = c.page, gained_partition = NULL, gained_page = NULL
 FROM counted c
-WHERE o.source_id = $1 AND o.key_hash = c.key_hash
+WHERE o.source_id = $1 AND o.key_hash = c.key_hash AND c.places > 1

@@ -1,7 +1,7 @@
 -- As touch_pages for the remembered pages ($9), and the manifests of the others ($11 …): one row per page, replaced as a
 -- whole. Keys that a page had before and none of these pages has now become misses; keys that it gained although the catalog
--- had them ($29), and those that several of the pages have ($30), are suspected to be on other pages too. $26: the item that
--- made each key, for the pages that tell ($24).
+-- had them ($29, on the pages $31), and those that several of the pages have ($30), are suspected to be on other pages too. $26:
+-- the item that made each key, for the pages that have makers ($24).
 WITH fence AS (
     UPDATE jobs j SET cursor = $5, progress = $6, rung = 0, rescues = 0, updated_at = $7
     FROM sources s, cycles c
@@ -26,13 +26,23 @@ WITH fence AS (
     ON CONFLICT (source_id, key_hash) DO UPDATE SET partition_id = 0
         WHERE misses.partition_id <> excluded.partition_id
 ), suspected AS (
-    INSERT INTO collisions (source_id, key_hash)
-    SELECT $3, g.key_hash FROM (
-        (SELECT unnest($29::BIGINT[]) AS key_hash EXCEPT SELECT unnest(b.key_hashes) FROM before b)
-        UNION SELECT unnest($30::BIGINT[])
+    INSERT INTO collisions AS o (source_id, key_hash, gained_partition, gained_page)
+    SELECT $3, g.key_hash, CASE WHEN count(*) = 1 THEN min(g.partition_id) ELSE 0 END, min(g.page) FROM (
+        SELECT e.key_hash, $1::BIGINT AS partition_id, n.page FROM (
+            SELECT unnest($29::BIGINT[]) AS key_hash EXCEPT SELECT unnest(b.key_hashes) FROM before b
+        ) e
+        JOIN unnest($29::BIGINT[], $31::INTEGER[]) AS n (key_hash, page) ON n.key_hash = e.key_hash
+        UNION ALL
+        SELECT unnest($30::BIGINT[]), 0, 0
     ) g, fence
+    GROUP BY g.key_hash
     ORDER BY g.key_hash
-    ON CONFLICT (source_id, key_hash) DO NOTHING
+    ON CONFLICT (source_id, key_hash) DO UPDATE SET
+        gained_partition = CASE
+            WHEN o.gained_partition IS NULL
+                OR (o.gained_partition = excluded.gained_partition AND o.gained_page = excluded.gained_page)
+            THEN excluded.gained_partition ELSE 0 END,
+        gained_page = excluded.gained_page
 ), written AS (
     INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, next, children,
         request, etag, last_modified, content, key_hashes, read_at, kept, makers)

@@ -32,14 +32,19 @@ WITH fence AS (
     ON CONFLICT (source_id, key_hash) DO UPDATE SET partition_id = 0
         WHERE misses.partition_id <> excluded.partition_id
 ), suspected AS (
-    INSERT INTO collisions (source_id, key_hash)
-    SELECT DISTINCT $1::BIGINT, g.key_hash FROM (
+    INSERT INTO collisions AS o (source_id, key_hash, gained_partition, gained_page)
+    SELECT $1::BIGINT, g.key_hash, CASE WHEN count(*) = 1 THEN min(g.partition_id) ELSE 0 END, 0 FROM (
         SELECT n.partition_id, n.key_hash FROM unnest($28::BIGINT[], $27::BIGINT[]) AS n (partition_id, key_hash)
         EXCEPT SELECT b.partition_id, unnest(b.key_hashes) FROM before b
     ) g
     JOIN fence f ON f.id = g.partition_id
+    GROUP BY g.key_hash
     ORDER BY g.key_hash
-    ON CONFLICT (source_id, key_hash) DO NOTHING
+    ON CONFLICT (source_id, key_hash) DO UPDATE SET
+        gained_partition = CASE
+            WHEN o.gained_partition IS NULL OR (o.gained_partition = excluded.gained_partition AND o.gained_page = 0)
+            THEN excluded.gained_partition ELSE 0 END,
+        gained_page = 0
 ), written AS (
     INSERT INTO pages (partition_id, source_id, page, cycle, entities, unidentified, fingerprint, next, children,
         request, etag, last_modified, content, key_hashes, read_at, kept, makers)
