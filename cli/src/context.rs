@@ -22,7 +22,7 @@ use crate::args::Global;
 use crate::client::credentials::Credentials;
 use crate::client::{Client, Server};
 use crate::exit::{Code, Failure};
-use crate::roles::Ground;
+use crate::roles::RoleContext;
 
 /// The configuration file, if nothing else is said.
 const DEFAULT_CONFIG: &str = "tideline.yaml";
@@ -166,7 +166,12 @@ impl Context {
     ///
     /// # Errors
     /// The configuration is wrong, or store or queue cannot be used.
-    pub(crate) async fn ground(&self, settings: Settings, command: &str, logs: Logs) -> anyhow::Result<Ground> {
+    pub(crate) async fn role_context(
+        &self,
+        settings: Settings,
+        command: &str,
+        logs: Logs,
+    ) -> anyhow::Result<RoleContext> {
         let telemetry = match logs {
             Logs::All => init(&settings.telemetry, command)?,
             Logs::OnlyErrors => init_with(&settings.telemetry, command, "error")?,
@@ -178,7 +183,7 @@ impl Context {
             Logs::All => self.open(&settings, &mode).await?,
             Logs::OnlyErrors => told_if_slow(&settings, self.open(&settings, &mode)).await?,
         };
-        Ok(Ground {
+        Ok(RoleContext {
             queue: open_queue(&settings).await?,
             settings: Arc::new(settings),
             store: Arc::clone(&opened.store),

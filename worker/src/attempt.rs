@@ -29,12 +29,12 @@ pub(crate) struct Circumstances {
     pub(crate) stop: CancellationToken,
     /// Cancelled when another worker has the job: the handler is dropped where it waits.
     pub(crate) lost: CancellationToken,
-    pub(crate) crew: Crew,
+    pub(crate) context: AttemptContext,
 }
 
 /// What an attempt needs to work on further jobs in its own slot.
 #[derive(Clone)]
-pub(crate) struct Crew {
+pub(crate) struct AttemptContext {
     pub(crate) holding: Arc<Holding>,
     pub(crate) settlements: Settlements,
 }
@@ -50,7 +50,7 @@ pub(crate) async fn run(
         clock,
         stop,
         lost,
-        crew,
+        context,
     } = circumstances;
     let kind = job.kind.clone();
     metrics::due_lag(&kind, clock.now().since(job.due_at));
@@ -62,7 +62,7 @@ pub(crate) async fn run(
         store,
         progressed: Arc::default(),
         held_at: Mutex::default(),
-        crew,
+        context,
     };
     // A panic ends this attempt and nothing else.
     let running = AssertUnwindSafe(within_deadline(&*handler, &attempt)).catch_unwind();
@@ -341,7 +341,7 @@ mod tests {
             clock: Arc::new(SystemClock),
             stop: CancellationToken::new(),
             lost,
-            crew: Crew {
+            context: AttemptContext {
                 holding: Arc::default(),
                 settlements,
             },

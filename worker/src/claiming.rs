@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attempt::{self, Circumstances, Crew};
+use crate::attempt::{self, AttemptContext, Circumstances};
 use crate::handler::Handler;
 use crate::holding::Holding;
 use crate::places::Admission;
@@ -281,7 +281,7 @@ impl Claims {
             clock: Arc::clone(&self.clock),
             stop: self.stop.child_token(),
             lost: self.holding.take(job.lease()),
-            crew: Crew {
+            context: AttemptContext {
                 holding: Arc::clone(&self.holding),
                 settlements: self.settlements.clone(),
             },

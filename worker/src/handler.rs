@@ -13,7 +13,7 @@ use tideline_core::words::{ClaimedJob, Timestamp};
 use tideline_store::{JobStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::Crew;
+use crate::attempt::AttemptContext;
 use crate::places::Admission;
 
 /// Runs jobs of one kind.
@@ -56,7 +56,7 @@ pub struct Attempt {
     pub(crate) progressed: Arc<AtomicBool>,
     /// When the store said last that no other worker has the job.
     pub(crate) held_at: Mutex<Option<Instant>>,
-    pub(crate) crew: Crew,
+    pub(crate) context: AttemptContext,
 }
 
 /// How long an answer about who has a job is good for: shorter than any lease.

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Watcher;
-use crate::roles::{Ground, start_ingesting};
+use crate::roles::{RoleContext, start_ingesting};
 
 /// Malformed items that are remembered by name, so that what the catalog has of them is not shown as removed.
 pub(crate) const MALFORMED_KEPT: u32 = 10_000;
@@ -60,7 +60,7 @@ pub(super) async fn read(
     let command = "tideline plan".to_owned();
     let opened = open_store(&settings, &Mode::Role { command }).await?;
     let queue = open_queue(&settings).await.map_err(|error| internal(&error))?;
-    let ground = Ground {
+    let role_context = RoleContext {
         settings: Arc::new(settings),
         store: Arc::clone(&opened.store),
         queue,
@@ -68,18 +68,18 @@ pub(super) async fn read(
         opened: Arc::new(opened),
         telemetry: None,
     };
-    ground.sync_sources().await?;
-    let source = the_source(&*ground.store).await?;
-    hold(&*ground.store, &source, limits).await?;
-    let mut watcher = Watcher::new(Arc::clone(&ground.store), Arc::clone(&ground.clock)).await?;
-    let runtime = Runtime::new(Arc::clone(&ground.clock));
-    start_ingesting(&ground, &runtime)
+    role_context.sync_sources().await?;
+    let source = the_source(&*role_context.store).await?;
+    hold(&*role_context.store, &source, limits).await?;
+    let mut watcher = Watcher::new(Arc::clone(&role_context.store), Arc::clone(&role_context.clock)).await?;
+    let runtime = Runtime::new(Arc::clone(&role_context.clock));
+    start_ingesting(&role_context, &runtime)
         .await
         .map_err(|error| internal(error.as_ref()))?;
-    let ended = watch(&mut watcher, &*ground.store, limits, (progress, stop)).await;
+    let ended = watch(&mut watcher, &*role_context.store, limits, (progress, stop)).await;
     runtime.shut_down(GRACE).await;
     let cycle = ended?;
-    let malformed = ground.store.list_malformed(source.id, MALFORMED_KEPT).await?;
+    let malformed = role_context.store.list_malformed(source.id, MALFORMED_KEPT).await?;
     let kept = malformed.into_iter().filter_map(|record| record.item.reference);
     Ok(Read {
         cycle,

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::burst::{Burst, BurstEnd};
 pub(crate) use self::failing::failed;
 pub use self::pages::{Sorted, sort_out};
-use self::siblings::{Appetite, Siblings};
+use self::siblings::{ClaimSize, Siblings};
 use crate::attempt::INGEST_KIND;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::source::Source;
@@ -41,7 +41,7 @@ const UNKNOWN_SOURCE: &str = "its source is not in this worker's configuration";
 pub(crate) struct Readable {
     pub(crate) settings: SourceSettings,
     pub(crate) source: Arc<dyn Source>,
-    appetite: Appetite,
+    claim_size: ClaimSize,
 }
 
 impl Readable {
@@ -49,7 +49,7 @@ impl Readable {
         Self {
             settings,
             source,
-            appetite: Appetite::default(),
+            claim_size: ClaimSize::default(),
         }
     }
 }
@@ -135,7 +135,7 @@ impl Handler for IngestHandler {
         );
         if matches!(ended, Ok(Outcome::Done)) {
             if !is_root {
-                readable.appetite.saw_partition(burst.progress.pages);
+                readable.claim_size.saw_partition(burst.progress.pages);
             }
             let siblings = Siblings {
                 handler: self,

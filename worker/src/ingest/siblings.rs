@@ -34,23 +34,23 @@ const COMMIT_AFTER: Duration = Duration::from_millis(200);
 
 /// How many siblings of a source are claimed at once: none while its partitions have several pages.
 #[derive(Debug)]
-pub(super) struct Appetite(AtomicU32);
+pub(super) struct ClaimSize(AtomicU32);
 
-impl Default for Appetite {
+impl Default for ClaimSize {
     fn default() -> Self {
         Self(AtomicU32::new(1))
     }
 }
 
-impl Appetite {
+impl ClaimSize {
     fn now(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 
     /// A partition was read to its end in a burst of its own.
     pub(super) fn saw_partition(&self, pages: u64) {
-        let appetite = if pages > 1 { 0 } else { self.now().max(1) };
-        self.0.store(appetite, Ordering::Relaxed);
+        let claim_size = if pages > 1 { 0 } else { self.now().max(1) };
+        self.0.store(claim_size, Ordering::Relaxed);
     }
 
     fn saw_group(&self, took: Duration) {
@@ -88,19 +88,19 @@ impl Siblings<'_> {
     /// Reads siblings until there are none, the burst's time is up, or the source wants a rest.
     pub(super) async fn read(&self) {
         while self.may_go_on() {
-            let appetite = self.readable.appetite.now();
-            if appetite == 0 {
+            let claim_size = self.readable.claim_size.now();
+            if claim_size == 0 {
                 return;
             }
             let lead = self.lead.job.lease();
-            let claiming = self.handler.store.claim_siblings(lead, appetite, self.now());
+            let claiming = self.handler.store.claim_siblings(lead, claim_size, self.now());
             let siblings = match claiming.await {
                 Ok(siblings) if siblings.is_empty() => return,
                 Ok(siblings) => siblings,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "claiming siblings failed");
                     if error.might_have_happened() {
-                        self.lead.crew.holding.doubt(self.now());
+                        self.lead.context.holding.doubt(self.now());
                     }
                     return;
                 }
@@ -112,7 +112,7 @@ impl Siblings<'_> {
             if !go_on {
                 return;
             }
-            self.readable.appetite.saw_group(self.now().since(began));
+            self.readable.claim_size.saw_group(self.now().since(began));
         }
     }
 
@@ -144,7 +144,7 @@ impl Siblings<'_> {
                     self.commit(held, &mut group).await;
                     held.hand_back_others(sibling.job.lease()).await;
                     self.read_alone(held, &sibling.job).await;
-                    self.readable.appetite.saw_partition(u64::MAX);
+                    self.readable.claim_size.saw_partition(u64::MAX);
                     false
                 }
                 First::Failed(error, go_on) => {
@@ -368,7 +368,7 @@ impl<'a> Held<'a> {
     fn new(lead: &'a Attempt, siblings: Vec<Sibling>) -> Self {
         let leases: HashSet<Lease> = siblings.iter().map(|sibling| sibling.job.lease()).collect();
         for lease in &leases {
-            lead.crew.holding.take_along(*lease);
+            lead.context.holding.take_along(*lease);
         }
         Self {
             lead,
@@ -380,7 +380,7 @@ impl<'a> Held<'a> {
     /// It is done, or somebody else's.
     fn let_go(&mut self, lease: Lease) {
         self.leases.remove(&lease);
-        self.lead.crew.holding.let_go(lease);
+        self.lead.context.holding.let_go(lease);
     }
 
     async fn settle(&mut self, lease: Lease, settlement: Settlement) {
@@ -391,7 +391,7 @@ impl<'a> Held<'a> {
             request,
             of_source: true,
         };
-        self.lead.crew.settlements.send(ended).await;
+        self.lead.context.settlements.send(ended).await;
     }
 
     /// All but the one that is being read waits for a place again.
@@ -417,9 +417,9 @@ impl Drop for Held<'_> {
             return;
         }
         for lease in &self.leases {
-            self.lead.crew.holding.let_go(*lease);
+            self.lead.context.holding.let_go(*lease);
         }
-        self.lead.crew.holding.doubt(self.lead.clock.now());
+        self.lead.context.holding.doubt(self.lead.clock.now());
     }
 }
 
@@ -429,16 +429,16 @@ mod tests {
 
     #[test]
     fn claims_grow_while_partitions_are_small_and_quick_and_end_with_a_long_one() {
-        let appetite = Appetite::default();
+        let claim_size = ClaimSize::default();
         for (took, expected) in [(300, 2), (200, 4), (100, 20), (20, 64), (0, 64)] {
-            appetite.saw_group(Duration::from_millis(took));
-            assert_eq!(appetite.now(), expected);
+            claim_size.saw_group(Duration::from_millis(took));
+            assert_eq!(claim_size.now(), expected);
         }
-        appetite.saw_group(Duration::from_secs(2));
-        assert_eq!(appetite.now(), 32);
-        appetite.saw_partition(7);
-        assert_eq!(appetite.now(), 0);
-        appetite.saw_partition(1);
-        assert_eq!(appetite.now(), 1);
+        claim_size.saw_group(Duration::from_secs(2));
+        assert_eq!(claim_size.now(), 32);
+        claim_size.saw_partition(7);
+        assert_eq!(claim_size.now(), 0);
+        claim_size.saw_partition(1);
+        assert_eq!(claim_size.now(), 1);
     }
 }
