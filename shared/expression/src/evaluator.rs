@@ -36,7 +36,7 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Stack of a child in bytes.
     pub stack_bytes: u64,
-    /// How long [`Evaluator::evaluate`] takes at most once it has a child; for so long it waits for one.
+    /// Time limit of [`Evaluator::evaluate`] once it has a child; it waits for a child equally long.
     pub timeout: Duration,
     /// Outputs of one program.
     pub max_outputs: u32,
@@ -190,7 +190,7 @@ impl Evaluator {
         self.run(permit, batch, deadline, timeout).await
     }
 
-    /// The right to one child. Whoever waits for it in vain knows nothing of its own expressions.
+    /// The permit for one child. Timing out while waiting for it says nothing about the caller's own expression.
     async fn permit(&self, until: Instant) -> Result<SemaphorePermit<'_>, EvaluateError> {
         let unavailable = |why: &str| EvaluateError::Unavailable(io::Error::other(why));
         match tokio::time::timeout_at(until, self.permits.acquire()).await {

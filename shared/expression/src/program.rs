@@ -63,7 +63,7 @@ pub(crate) fn compile(text: &str) -> Result<Compiled, String> {
         })
 }
 
-/// `data` is a filter that nobody knows, and `.data` a path.
+/// `data` is an unknown filter, `.data` a path.
 fn hint(text: &str) -> String {
     let mut lines = text.lines().rev().map(str::trim);
     // Definitions stand in front.

@@ -102,7 +102,7 @@ async fn ack_all(deliveries: &[Box<dyn Delivery>]) {
     }
 }
 
-/// Receives until every job was seen; says how many hints that took.
+/// Receives until every job was seen; returns the number of hints that took.
 async fn receive_jobs(queue: &dyn Queue, kinds: &[String], mut missing: BTreeSet<i64>) -> usize {
     let mut hints = 0;
     while !missing.is_empty() {

@@ -33,7 +33,8 @@ pub struct Hint {
 impl Hint {
     /// Most jobs in one hint.
     pub const MAX_JOBS: usize = 500;
-    /// Jobs that become due together are divided among so many hints, so that as many workers hear of them at once.
+    /// Number of hints among which jobs that become due together are divided, so that as many workers hear of them at
+    /// once.
     const SPREAD: usize = 16;
 
     /// Hints at all these jobs of one kind.
@@ -114,7 +115,7 @@ pub trait Queue: Send + Sync {
     /// Returns when hints do not flow; at once if they do not now. Cancel-safe.
     async fn degraded(&self);
 
-    /// Whether wake-ups pass between processes now. Where they do not, whoever waits for one looks into the store more often.
+    /// Whether wake-ups currently pass between processes. While they do not, waiting tasks poll the store more often.
     fn reaches_others(&self) -> bool;
 }
 

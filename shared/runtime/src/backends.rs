@@ -15,7 +15,7 @@ use tideline_store::postgres::{PostgresOptions, PostgresStore, StoreClock};
 use tideline_store::sqlite::SqliteStore;
 use tideline_store::{Store, StoreError};
 
-/// A process that runs roles waits so long for a store that is just starting too.
+/// How long a process that runs roles waits for a store that is still starting.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often the difference to the database's clock is measured.

@@ -34,7 +34,7 @@ pub type LoopError = Box<dyn Error + Send + Sync>;
 pub enum Pace {
     /// There is more to do: run again at once.
     Again,
-    /// Nothing to do for so long, unless a wake-up comes. Never longer than the interval.
+    /// Nothing to do for this long, unless a wake-up comes. Capped at the interval.
     After(Duration),
     /// Nothing to do before this moment, unless a wake-up comes. Never longer than the interval.
     Until(Timestamp),
@@ -74,7 +74,7 @@ pub struct LoopDriver {
     pub stop: CancellationToken,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Where it says how it is.
+    /// Where it reports its status.
     pub status: Arc<LoopStatus>,
 }
 

@@ -1,5 +1,5 @@
-//! Sealing secrets that Tideline has to keep: ChaCha20-Poly1305 (RFC 8439) under a key that is in the environment and never in
-//! the store, so that a copy of the database tells nobody what a subscriber or a provider signs with.
+//! Sealing secrets that Tideline has to keep: ChaCha20-Poly1305 (RFC 8439) under a key that is in the environment and
+//! never in the store, so that a copy of the database does not reveal the signing secrets of subscribers and providers.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use tideline_core::words::Secret;
 /// first one seals, all of them open, so that a key can be replaced.
 pub const KEY_VARIABLE: &str = "TIDELINE_SECRET_KEY";
 
-/// Begins every sealed text; says how it was sealed.
+/// Prefix of every sealed text: the version of the sealing format.
 const VERSION: &str = "v1.";
 const KEY_BYTES: usize = 32;
 

@@ -42,7 +42,7 @@ pub struct LoopReport {
 }
 
 impl LoopStatus {
-    /// A run without progress, or the delay of a due one, may last so long before the loop counts as hung.
+    /// How long a run may go without progress, or a due run be late, before the loop counts as hung.
     pub const PATIENCE: Duration = Duration::from_secs(60);
 
     /// Of a loop that does not run yet.
@@ -79,7 +79,7 @@ impl LoopStatus {
         state.failures_in_a_row
     }
 
-    /// The run panicked: logged, and counted as failed. Whoever drives the loop begins it again.
+    /// The run panicked: logged, and counted as failed. The driver starts the loop again.
     pub fn panicked(&self, panic: &(dyn Any + Send)) {
         let error = format!("it panicked: {}", panic_text(panic));
         let failures = self.failed(error.clone());

@@ -92,7 +92,7 @@ fn words(expression: &str) -> Vec<(String, String)> {
     words
 }
 
-/// What is wrong with an expression: names of ours that nobody exports.
+/// What is wrong with an expression: `tideline_*` names that no process exports.
 fn unknown(expression: &str) -> Vec<String> {
     let series = series();
     let is_label = |word: &str| OF_PROMETHEUS.contains(&word) || series.values().any(|labels| labels.contains(word));

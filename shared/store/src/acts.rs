@@ -130,7 +130,7 @@ pub enum Deed {
         /// The source whose partition it is.
         source: Option<String>,
     },
-    /// A job that is no partition is given up; whoever runs it writes nothing more.
+    /// Cancels a job that is not a partition; a worker that is running it writes nothing more.
     CancelJob {
         /// The row.
         job: JobId,
@@ -327,7 +327,7 @@ pub enum Outcome {
         /// What happened to each.
         jobs: Vec<EnqueuedJob>,
     },
-    /// So many dead letters were taken.
+    /// The number of dead letters that were taken.
     DeadLetters {
         /// How many.
         count: u64,

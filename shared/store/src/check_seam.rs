@@ -16,7 +16,7 @@ pub struct CheckToken(pub i64);
 /// dies, its lease runs out and another one begins the same check.
 #[async_trait]
 pub trait CheckStore: Send + Sync {
-    /// When the next check of a source is due; none: nobody has set it yet. It does not move while the check is made.
+    /// When the next check of a source is due; `None`: not set yet. It does not move while the check runs.
     async fn next_check(&self, source: SourceId) -> Result<Option<Timestamp>, StoreError>;
 
     /// Moves the next check of a source from one moment to another. `false`: it is not at that moment any more.

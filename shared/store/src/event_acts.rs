@@ -97,7 +97,8 @@ pub(super) fn other_kind(spec: &SubscriptionSpec) -> StoreError {
     ))
 }
 
-/// Whether the subscription is the one that was read. Without one, whoever expects one is told that there is none.
+/// Checks that the subscription is the one that the caller read. If it is gone, a caller that expects one gets an
+/// error.
 pub(super) fn expect(record: &SubscriptionRecord, expected: Option<&[String]>) -> Result<(), StoreError> {
     let version = tideline_core::rules::subscription_version(record);
     StoreError::expect("subscription", &record.name, &version, expected)

@@ -20,8 +20,8 @@ pub trait EventStore: Send + Sync {
     /// in the batch, is not written again. At most [`NewEvent::MAX_BATCH`].
     async fn append_events(&self, events: &[NewEvent], now: Timestamp) -> Answer<Vec<Appended>>;
 
-    /// Events after a place, in commit order: a reader that goes on from `next` misses none, whatever commits meanwhile. At
-    /// most `limit` (1 to 10,000) and so many bytes of bodies.
+    /// Events after a place, in commit order: a reader that goes on from `next` misses none, whatever commits
+    /// meanwhile. At most `limit` (1 to 10,000), and bounded by the bytes of their bodies.
     async fn list_events_after(&self, after: EventSequence, filter: &EventFilter, limit: u32) -> Answer<EventReading>;
 
     /// Heads of events before a place (none: from the end), newest first. At most `limit` (1 to 1,000).
@@ -47,7 +47,7 @@ pub trait EventStore: Send + Sync {
     /// After which place a reader begins that wants what `start` says.
     async fn find_event_start(&self, start: EventStart) -> Answer<EventSequence>;
 
-    /// Drops up to `limit` of the oldest events that need not be kept; says how many.
+    /// Drops up to `limit` of the oldest events that need not be kept; returns how many.
     async fn prune_events(&self, retention: &EventRetention, limit: u32) -> Answer<u64>;
 }
 
@@ -109,8 +109,8 @@ pub trait SubscriptionStore: Send + Sync {
 /// Who follows the change feed: one batch at a time, in order, each from its own place.
 #[async_trait]
 pub trait ChangeSubscriptionStore: Send + Sync {
-    /// Hands out the next changes for a while, as many as `request` says. Nothing while an earlier batch is somebody's or waits for
-    /// its time, and nothing if the subscription is paused or blocked. `Refused` if it follows events.
+    /// Hands out the next changes for a while, as many as `request` says. Nothing while an earlier batch is leased or
+    /// waits for its retry, and nothing if the subscription is paused or blocked. `Refused` if it follows events.
     async fn take_changes(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Answer<TakenChanges>;
 
     /// Ends the hand-out of a batch; done with, the subscription moves on. `false`: it is somebody else's by now, or done with.

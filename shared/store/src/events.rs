@@ -129,7 +129,8 @@ pub(super) fn choose(
     chosen
 }
 
-/// What a reader at `after` will never see. Whoever stands before the first event has seen nothing, and so misses nothing.
+/// The gap that a reader at `after` will never see. A reader positioned before the first event has seen nothing, so it
+/// misses nothing.
 pub(super) fn gap(after: EventSequence, pruned_to: EventSequence) -> Option<EventGap> {
     (after > EventSequence(0) && after < pruned_to).then_some(EventGap {
         after,
@@ -164,7 +165,7 @@ pub(super) fn check_events(events: &[NewEvent]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A body of so many bytes is compressed piece by piece.
+/// Bodies of at least this size, in bytes, are compressed in chunks.
 const LARGE_BYTES: usize = 1 << 20;
 
 /// A body as it is stored.

@@ -188,7 +188,7 @@ pub trait ObservationStore: Send + Sync {
     async fn measure(&self) -> Result<StoreSize, StoreError>;
 }
 
-/// The moment so long before another one.
+/// The start of the retention period that ends at `now`.
 pub(super) fn before(now: Timestamp, kept: Duration) -> i64 {
     let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
     now.0.saturating_sub(kept)

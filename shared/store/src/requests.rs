@@ -38,7 +38,7 @@ pub struct DueJob {
     pub token: Token,
     /// Since when it is due.
     pub due_at: Timestamp,
-    /// A hint was sent before and nobody claimed it.
+    /// A hint was sent before, and no worker claimed the job.
     pub resent: bool,
 }
 

@@ -150,8 +150,8 @@ pub trait SourceStore: Send + Sync {
     /// Class config: nothing of the source runs until it is refreshed or its configuration changes.
     async fn block_source(&self, source: SourceId, reason: &str) -> Answer<()>;
 
-    /// A step of `ResetAndDelete`: deletes up to `limit` entities (with tombstones), says how many are left. With the last
-    /// entity of an orphaned source the source goes too.
+    /// A step of `ResetAndDelete`: deletes up to `limit` entities (with tombstones) and returns how many are left. With
+    /// the last entity of an orphaned source, the source is deleted too.
     async fn delete_source_entities(&self, name: &str, limit: u32, now: Timestamp) -> Answer<u64>;
 }
 
@@ -180,7 +180,7 @@ pub trait CycleStore: Send + Sync {
     /// pages that are gone. Asked twice, answers the same. `None`: not sweeping.
     async fn plan_sweep(&self, source: SourceId, cycle: CycleNumber, confirm_cycles: u32) -> Answer<Option<SweepPlan>>;
 
-    /// Deletes up to `limit` candidates (with tombstones and changes) of a sweeping cycle; says how many it deleted.
+    /// Deletes up to `limit` candidates (with tombstones and changes) of a sweeping cycle; returns how many it deleted.
     /// 0: none left.
     async fn sweep(
         &self,
@@ -243,7 +243,7 @@ pub trait IngestStore: Send + Sync {
     async fn reveal_partitions(&self, lease: Lease, children: &[ChildPartition], now: Timestamp) -> Answer<bool>;
 }
 
-/// Entities that are written outside a cycle's pages. Whoever began reading later wins, be it a delta or a page.
+/// Entities that are written outside a cycle's pages. The reading that began later wins, whether delta or page.
 #[async_trait]
 pub trait DeltaStore: Send + Sync {
     /// Deltas of the source may come from now on: page commits that begin later look for them. To be called before the
@@ -296,7 +296,8 @@ pub trait CatalogStore: Send + Sync {
     /// first; at most `limit`.
     async fn list_entity_changes(&self, reference: &EntityRef, limit: u32) -> Answer<Vec<Change>>;
 
-    /// Deletes up to `limit` tombstones from before `before`; says how many. Readers that may miss one are told from then on.
+    /// Deletes up to `limit` tombstones from before `before`; returns how many. From then on, readers that may have
+    /// missed one are told.
     async fn prune_tombstones(&self, before: Timestamp, limit: u32) -> Answer<u64>;
 }
 
@@ -307,13 +308,13 @@ pub trait UpkeepStore: Send + Sync {
     /// `before`.
     async fn prune_jobs(&self, after: JobId, limit: u32, before: Timestamp) -> Answer<PrunedJobs>;
 
-    /// Forgets up to `limit` cycles that ended before `before`, but for the newest ten of each source; says how many. One that is
-    /// held stays.
+    /// Deletes up to `limit` cycles that ended before `before`, except the newest ten of each source and held ones;
+    /// returns how many.
     async fn prune_cycles(&self, limit: u32, before: Timestamp) -> Answer<u64>;
 
-    /// Makes good what a clock wrote that ran ahead and was set back: waiting jobs that were written later than a minute from now
-    /// are due now, a hold of more than thirty days is over, and no lease lasts longer than the longest that can be configured.
-    /// Says how many rows that were.
+    /// Repairs timestamps written by a clock that ran ahead and was set back: waiting jobs written more than a minute
+    /// in the future become due now, holds of more than thirty days end, and no lease lasts longer than the longest
+    /// that can be configured. Returns the number of rows changed.
     async fn forget_future(&self, now: Timestamp) -> Answer<u64>;
 }
 
@@ -366,7 +367,7 @@ pub trait AuditStore: Send + Sync {
     /// What was done and refused, newest first.
     async fn list_audit(&self, filter: &AuditFilter) -> Answer<Vec<AuditRecord>>;
 
-    /// Forgets up to `limit` acts from before `acts` and as many idempotency keys from before `keys`; says how many.
+    /// Deletes up to `limit` acts from before `acts` and as many idempotency keys from before `keys`; returns how many.
     async fn prune_audit(&self, acts: Timestamp, keys: Timestamp, limit: u32) -> Answer<u64>;
 }
 

@@ -1,6 +1,6 @@
-//! The seam to searches of the catalog by name and by content. No index is kept for them, so that writing pays nothing for a
-//! search: names that begin with something are found through the order of references, and others by looking at one after the
-//! other. Each act looks at a bounded part and says where it stopped.
+//! The seam to searches of the catalog by name and by content. They have no index of their own, so searches cost
+//! writers nothing: names with a given prefix are found through the order of references, others by a scan. Each act
+//! examines a bounded part and returns where it stopped.
 
 use async_trait::async_trait;
 use tideline_core::words::{Change, ChangeKind, EntityRef, JobRecord, Sequence, SourceId};
@@ -10,15 +10,15 @@ use super::{EntityRecord, StoreError};
 /// A place after all references.
 pub(crate) const END: &str = "\u{10ffff}";
 
-/// A group of references (those of a kind, or of a namespace of a kind) costs as much to step over as so many names to look at.
+/// Cost of stepping over a group of references (those of a kind, or of a namespace of a kind), in names examined.
 const GROUP_NAMES: u32 = 20;
 
 /// What the names of a search look like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamePattern {
-    /// They begin with this.
+    /// The literal prefix.
     beginning: String,
-    /// They are like this, in SQL's words, with `\` before what is meant as it is.
+    /// The SQL `LIKE` pattern, with `\` as the escape character.
     like: String,
     /// What follows the beginning.
     rest: Rest,

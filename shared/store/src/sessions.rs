@@ -45,7 +45,7 @@ pub trait SessionStore: Send + Sync {
     /// The session, if it is not over.
     async fn find_session(&self, hash: Fingerprint, now: Timestamp) -> Result<Option<Session>, StoreError>;
 
-    /// Somebody signed out; a session that is not there stays so.
+    /// Ends a session on sign-out; does nothing if it does not exist.
     async fn end_session(&self, hash: Fingerprint) -> Result<(), StoreError>;
 }
 

@@ -29,11 +29,11 @@ pub struct SiblingsCommitted {
 /// Partitions that are read one after the other in one place.
 #[async_trait]
 pub trait SiblingStore: Send + Sync {
-    /// Leases partitions of the lead's cycle that wait for a place, and that nobody began or was killed by, to the lead's worker,
-    /// in the order in which they would get a place: `limit` (1 to 1,000) at most, and no more than half of what each place
-    /// would get if all that wait were shared out. They take no place of their own: the lead's worker reads one at a time,
-    /// as long as it holds the lead. None: there are none, the lead's lease is lost, its cycle does not burst, or its source
-    /// is paused, blocked or held back.
+    /// Leases waiting partitions of the lead's cycle to the lead's worker, in the order in which they would get a
+    /// place. Partitions that were begun before, or that killed a worker, are left out. At most `limit` (1 to 1,000),
+    /// and no more than half of what each place would get if all waiting partitions were shared out. They take no place
+    /// of their own: the lead's worker reads one at a time, as long as it holds the lead. Empty: no partition is
+    /// waiting, the lead's lease is lost, its cycle is not bursting, or its source is paused, blocked or held back.
     ///
     /// A sibling that ends without being done (handed back, failed, its worker died) waits for a place again.
     async fn claim_siblings(&self, lead: Lease, limit: u32, now: Timestamp) -> Result<Vec<Sibling>, StoreError>;

@@ -12,7 +12,8 @@ use tideline_core::words::{
 
 /// Most events of one taking.
 pub(super) const MAX_TAKEN: u32 = 1_000;
-/// A taking looks at first at so many more heads than it may hand out: some are not wanted, or wait for one before them.
+/// Number of heads that are first read beyond those that may be handed out: some are not wanted, or wait for an earlier
+/// one.
 const FEW_MORE: u32 = 36;
 /// Events that may wait behind one of their key, besides `max_outstanding`.
 const MAX_WAITING: usize = 2_000;
@@ -52,7 +53,7 @@ pub struct Exchanged {
     pub taken: Taken,
 }
 
-/// The heads that a taking looks at: few at first, and as many as it may if too few of them are wanted.
+/// The heads that are examined: few at first, and up to the maximum if too few of them are wanted.
 pub(super) struct Looking {
     pub(super) heads: Vec<EventHead>,
     /// How many were asked for.
@@ -237,7 +238,7 @@ impl Row {
         (read, wanted.into_iter().collect())
     }
 
-    /// The heads of what was picked that fit into one answer, at least one of them; the others are as if nobody had taken them.
+    /// The picked heads that fit into one response, at least one; the others count as not taken.
     pub(super) fn within_bytes(&mut self, picked: &mut Picked, heads: Vec<EventHead>, token: i64) -> Vec<EventHead> {
         let mut bytes = 0_u64;
         let mut fitting = Vec::with_capacity(heads.len());
@@ -310,8 +311,8 @@ impl Row {
         (settled, died)
     }
 
-    /// What comes of a settlement: whoever pulls and returns an event knows no ladder, so the store has one for it. The wait that
-    /// was asked for counts if it is longer.
+    /// The outcome of a settlement: a consumer that pulls and returns an event has no ladder, so the store applies one.
+    /// A requested wait counts if it is longer.
     fn on_its_ladder(&self, settlement: &SettleEvent, now: Timestamp) -> EventOutcome {
         let outcome = settlement.outcome.clone();
         let EventOutcome::Again { due_at, error } = &outcome else {

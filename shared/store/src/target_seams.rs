@@ -82,7 +82,7 @@ pub(super) fn no_target(name: &str) -> StoreError {
 pub struct TargetSettled {
     /// Which entity.
     pub reference: EntityRef,
-    /// Why it is not as it should be; none: it is.
+    /// Why it is out of sync; none: it is in sync.
     pub error: Option<String>,
     /// Over what the target has of it now, if changes are compared with that.
     pub sent: Option<Fingerprint>,
@@ -177,7 +177,7 @@ pub trait TargetStore: Send + Sync {
         now: Timestamp,
     ) -> Answer<Vec<EntityRef>>;
 
-    /// Those of these entities (at most 1,000) that had no error are as they should be.
+    /// Records those of these entities (at most 1,000) that had no error as in sync.
     async fn confirm_target_entities(&self, target: &str, references: &[EntityRef], now: Timestamp) -> Answer<()>;
 
     /// Forgets an entity, unless the target owns something of it.

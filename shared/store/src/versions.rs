@@ -42,7 +42,7 @@ pub trait VersionStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Version>, StoreError>;
 
-    /// Forgets up to `limit` versions: those that were replaced before a moment, and those beyond [`Version::MAX_KEPT`]; says how
-    /// many.
+    /// Deletes up to `limit` versions: those replaced before `before`, and those beyond [`Version::MAX_KEPT`]; returns
+    /// how many.
     async fn prune_versions(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 }

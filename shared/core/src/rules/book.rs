@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::{Ladder, LadderStep, fingerprint};
 use crate::words::{EventHead, EventSequence, Timestamp};
 
-/// An event of a subscription that is not done with.
+/// An unfinished event of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(i64, i64, u32, i64, i64)", into = "(i64, i64, u32, i64, i64)")]
 struct Entry {
     sequence: EventSequence,
-    /// Hash of what it is about; 0: nothing in particular.
+    /// Hash of its key; 0: no key.
     key: i64,
     attempt: u32,
-    /// Of who has it; 0: nobody.
+    /// Token of the lease holder; 0: not leased.
     token: i64,
-    /// Until when it is leased, or when it is due.
+    /// When the lease expires, or when the event is due.
     until: i64,
 }
 
@@ -39,11 +39,11 @@ impl From<Entry> for (i64, i64, u32, i64, i64) {
     }
 }
 
-/// A lease that ends without a word is a failed attempt like any other, whoever had it.
+/// An expired lease counts as a failed attempt, no matter who held it.
 static LADDER: LazyLock<Ladder> = LazyLock::new(Ladder::of_pulls);
 
 impl Entry {
-    /// Due at once, as soon as nothing of its key is before it.
+    /// Due as soon as no earlier event of its key is pending.
     fn untried(sequence: EventSequence, key: i64) -> Self {
         Self {
             sequence,
@@ -65,7 +65,7 @@ impl Entry {
         self.token != 0 && self.until > now.0
     }
 
-    /// When it may be handed out. After its lease it waits as after any other failure.
+    /// When it may be handed out. An expired lease backs off like any other failure.
     fn due(&self) -> i64 {
         match self.token {
             0 => self.until,
@@ -159,7 +159,7 @@ pub struct Parked {
     pub behind: Option<EventSequence>,
 }
 
-/// So often an event was tried before it may be given up for want of room.
+/// Minimum number of attempts before an event may be given up for lack of room.
 const TRIES_BEFORE_PARKING: u32 = 3;
 
 /// How much a taking may hand out, and a book hold.
@@ -187,7 +187,7 @@ pub struct BookLease {
 pub enum BookEnd {
     /// It was acknowledged.
     Acked,
-    /// It is done with, but nobody acknowledged it.
+    /// Finished without an acknowledgment.
     Gone,
     /// It comes again at this moment.
     Again(Timestamp),
@@ -347,7 +347,8 @@ impl Book {
         given_up
     }
 
-    /// Ends a hand-out and says how often it was tried; none: somebody else has it by now, or it is done with.
+    /// Ends a hand-out and returns the number of attempts; `None`: another consumer has leased it since, or it is
+    /// finished.
     pub fn settle(&mut self, sequence: EventSequence, token: i64, end: BookEnd) -> Option<u32> {
         let place = self
             .entries
@@ -439,7 +440,7 @@ impl Book {
         self.entries.iter().filter(|entry| entry.is_leased(now)).count()
     }
 
-    /// When the next event is tried again that was tried before and is nobody's now.
+    /// When the next retry is due, among the events that were tried before and are not leased.
     #[must_use]
     pub fn next_try(&self) -> Option<Timestamp> {
         let tried = self

@@ -158,7 +158,7 @@ fn a_book_knows_what_is_in_flight_and_when_what_failed_is_tried_again() {
     follower.settle(1, 7, BookEnd::Again(Timestamp(90)));
     assert_eq!(follower.book.leased(Timestamp(5)), 1);
     assert_eq!(follower.book.next_try(), Some(Timestamp(90)));
-    // Leases that are over are nobody's.
+    // Expired leases count as free.
     assert_eq!(follower.book.leased(Timestamp(10)), 0);
 }
 
@@ -284,7 +284,7 @@ fn what_is_handed_out_too_often_is_given_up_and_waits_longer_each_time() {
     }
     assert_eq!(waits[..3], [0.0, 1.0, 2.0]);
     assert!(waits[18] > 500.0, "{waits:?}");
-    // Whoever had it last may still settle it, as long as nobody looks.
+    // The last holder may still settle it, until somebody else takes from the book.
     let given_up = follower.book.give_up_expired(Timestamp(now));
     assert_eq!(given_up.len(), 1);
     assert_eq!(
@@ -329,7 +329,7 @@ fn a_book_that_a_replay_and_a_retry_left_in_disorder_is_mended_when_it_is_read()
     let mut book: Book = serde_json::from_str(stored).unwrap();
     assert_eq!((book.len(), book.seen(EventSequence(1))), (2, EventSequence(1)));
     assert_eq!(book.settle(EventSequence(2), 4, BookEnd::Acked), Some(1));
-    // What is there already is not taken once more.
+    // Events that are already in the book are not added again.
     let lease = BookLease {
         token: 9,
         until: Timestamp(10),

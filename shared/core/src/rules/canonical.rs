@@ -250,7 +250,7 @@ impl Node<'_> {
         }
     }
 
-    /// Takes the volatile annotations away; says whether there were any.
+    /// Removes the volatile annotations; returns true if there were any.
     fn drop_annotations(&mut self, volatile: &Volatile) -> bool {
         let Some(Node::Object(annotations)) = self
             .field("metadata")

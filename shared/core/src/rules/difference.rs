@@ -11,7 +11,7 @@ pub struct Difference {
     /// What was there; none: nothing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before: Option<Value>,
-    /// What is there now; none: nothing.
+    /// The new value; none: removed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub after: Option<Value>,
 }

@@ -18,7 +18,7 @@ pub enum DriftPolicy {
 pub enum DriftDecision {
     /// As the removal guards decide.
     Follow,
-    /// Nothing is deleted, and nobody is asked.
+    /// Nothing is deleted, and no approval is requested.
     Keep,
     /// Held for a person, for this reason.
     Hold(String),

@@ -15,7 +15,7 @@ pub struct FeedProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Batch {
     end: FeedPosition,
-    /// Of who has it; 0: nobody.
+    /// Token of the lease holder; 0: not leased.
     token: i64,
     /// Until when it is leased, or when it is due.
     until: Timestamp,
@@ -72,7 +72,7 @@ impl FeedProgress {
             .map(|batch| batch.until)
     }
 
-    /// Hands out a batch that ends there; says how often one was handed out from this position, 1 for the first time.
+    /// Hands out a batch that ends there; returns how many times one was handed out from this position, starting at 1.
     pub fn hand_out(&mut self, end: FeedPosition, token: i64, until: Timestamp) -> u32 {
         let attempt = self.batch.map_or(0, |batch| batch.attempt).saturating_add(1);
         self.batch = Some(Batch {

@@ -26,11 +26,11 @@ impl Ladder {
     /// Each wait is varied by up to this share, so that a fleet does not come back all at once.
     pub const JITTER: f64 = 0.1;
 
-    /// So often an event of a pulled subscription is handed out before it is given up.
+    /// Maximum number of times that an event of a pulled subscription is handed out before it is given up.
     pub const PULL_ATTEMPTS: u32 = 20;
 
-    /// Of pulled events that were returned, or whose lease ended without a word. Its waits are short, since whoever pulls may be
-    /// well again at any moment: none after the first failure, then 1 s and more, 10 min at most; two hours in all.
+    /// For pulled events that were returned or whose lease expired. Its waits are short, since a consumer may recover
+    /// at any moment: none after the first failure, then from 1 s up to 10 min; two hours in total.
     #[must_use]
     pub fn of_pulls() -> Self {
         let first = [0, 1, 2, 5, 10, 30, 60, 120, 300];

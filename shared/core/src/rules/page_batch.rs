@@ -25,7 +25,7 @@ impl PageBatch {
             && cursor == self.next.as_deref()
     }
 
-    /// Progress after these pages, if they added and modified so many entities.
+    /// Progress after these pages, given how many entities they added and modified.
     #[must_use]
     pub fn progress_after(&self, added: u64, modified: u64) -> Progress {
         let mut progress = Progress {

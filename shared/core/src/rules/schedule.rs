@@ -134,9 +134,10 @@ pub fn next_cycle_at(ended_at: Timestamp, rest: Option<Duration>, schedule: Opti
     resting_until(ended_at, ended_at, rest, schedule)
 }
 
-/// The same, seen at `now` while the source rests, with a rest and a schedule that may be others than when its cycle ended:
-/// the rest counts from that end, which may lie so far back that it is over; the schedule counts from now, because nobody
-/// waited for its ticks before. What has not changed gives the same moment as [`next_cycle_at`], until that has come.
+/// As above, evaluated at `now` while the source rests, with a rest and a schedule that may have changed since its
+/// cycle ended: the rest counts from that end, and may be over already; the schedule counts from now, because no
+/// scheduler waited for its earlier ticks. Unchanged settings give the same moment as [`next_cycle_at`], until that
+/// moment has passed.
 #[must_use]
 pub fn resting_until(
     ended_at: Timestamp,

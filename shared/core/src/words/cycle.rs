@@ -33,7 +33,8 @@ pub mod cancellation {
 }
 
 impl CycleState {
-    /// Whether a cycle that ended so, for this reason, failed: its source could not be read, and nobody cancelled it.
+    /// Returns true if a cycle that ended in this state, for this reason, failed: its source could not be read, and no
+    /// person cancelled it.
     #[must_use]
     pub fn is_failure(self, reason: Option<&str>) -> bool {
         use cancellation::{BY_PERSON, CHANGED, ORPHANED, RESET};

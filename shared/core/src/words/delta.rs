@@ -32,9 +32,9 @@ impl DeltaChange {
 /// What a delta rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeltaBasis {
-    /// A reading of the source that began then. Whoever began later wins, be it a delta or a page.
+    /// A reading of the source that began at this time. The later reading wins, whether delta or page.
     Read(Timestamp),
-    /// The payload of a source that nobody can read, with its version, if it has one. The version may not go back.
+    /// The payload of a source that cannot be read, with its version, if it has one. The version may not go back.
     Pushed(Option<i64>),
 }
 

@@ -5,8 +5,8 @@ use super::KeyHash;
 /// What made entities, as a reading outside of cycles knows it: a whole partition, or one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Key of the partition's job. None: an item of which nobody knows on which list it is; only what readings outside of
-    /// cycles wrote is then known to be its own.
+    /// Key of the partition's job. None: it is unknown on which list the item is; then only entities written by
+    /// readings outside of cycles are known to be its own.
     pub partition: Option<String>,
     /// The item ([`item_hash`]); none: the whole partition.
     pub item: Option<KeyHash>,

@@ -14,7 +14,7 @@ pub struct RefreshRequest {
     pub target: RefreshTarget,
     /// The event that asked for it last. Another event is another request, so that the last reading comes after the last event.
     pub event: i64,
-    /// It is read once more so long after the reading, in milliseconds: its sender may hold back what comes next.
+    /// Delay of a second reading after the first, in milliseconds: the sender may hold back later events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_again_ms: Option<u64>,
 }

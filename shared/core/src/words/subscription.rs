@@ -204,8 +204,8 @@ pub struct TakeEvents {
     pub leased_until: Timestamp,
     /// Names this taking, unlike any other; fences the settlement.
     pub token: i64,
-    /// So many may be handed out at a time, whoever has them; none: any number. With a number a taker does not wait for
-    /// another one that takes at this moment: it gets nothing.
+    /// Maximum number of events in flight, across all consumers; none: no limit. With a limit, a consumer does not wait
+    /// for another one that is taking events at the same moment: it gets nothing.
     pub in_flight: Option<u32>,
 }
 
@@ -221,7 +221,7 @@ pub struct TakenEvent {
 /// What was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// In order; those of one key are nobody else's until they are settled.
+    /// In order; events of the same key go to no other consumer until these are settled.
     pub events: Vec<TakenEvent>,
     /// Events up to here were dropped before the subscription reached them; reported once.
     pub missed_to: Option<EventSequence>,

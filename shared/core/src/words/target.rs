@@ -175,7 +175,7 @@ pub struct TargetRequest {
     /// A person asked for it: what was refused before is tried again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
-    /// Entities that are looked at together with this one. Those that are not as they should be get jobs of their own.
+    /// Entities that are compared together with this one. Those out of sync get jobs of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<EntityRef>,
 }
@@ -189,8 +189,8 @@ impl TargetRequest {
     /// Longer keys end in a hash of the rest.
     const MAX_KEY_BYTES: usize = 400;
 
-    /// The key of its job: one per target and entity, so that nobody works on one entity beside another. Whoever looks at many
-    /// works on none of them.
+    /// The key of its job: one per target and entity, so that no two workers reconcile the same entity at once. A job
+    /// that compares many entities changes none of them.
     #[must_use]
     pub fn key(&self) -> String {
         let target = match self.others.is_empty() {

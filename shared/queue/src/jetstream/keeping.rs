@@ -1,4 +1,4 @@
-//! Looking after the stream: it is made when it is not there, and made anew when it stores or delivers nothing.
+//! Maintains the stream: creates it if it is missing, and recreates it if it stores or delivers nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const STREAM_CHECK: Duration = Duration::from_secs(30);
 /// How often a receiver does, and whether the stream delivers.
 const DELIVERY_CHECK: Duration = Duration::from_secs(2);
 
-/// Hints and pulls that wait for each other for so long never meet: between the two, a server takes milliseconds.
+/// Hints and pulls that coexist for this long will never meet: a healthy server matches them within milliseconds.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// Keeps the stream there and delivering: after every connection, after every failure, and now and then.
@@ -95,7 +95,7 @@ struct Suspicion {
 }
 
 impl Suspicions {
-    /// Takes one look at a consumer; says whether it is stuck for sure.
+    /// Records one observation of a consumer; returns true if it is certainly stuck.
     fn confirmed(&mut self, kind: String, consumer: &ConsumerInfo, now: Instant) -> bool {
         let all_out = consumer.num_ack_pending >= usize::try_from(MAX_ACK_PENDING).unwrap_or(usize::MAX);
         if consumer.num_pending == 0 || consumer.num_waiting == 0 || all_out {
@@ -125,7 +125,7 @@ impl Suspicions {
 }
 
 impl Inner {
-    /// Makes the stream if it is not there, when this process starts. Nobody has just deleted it then, as a rule.
+    /// Creates the stream if it is missing when this process starts. At that time it has usually not just been deleted.
     pub(super) async fn open_stream(&self) -> Result<(), QueueError> {
         match self.find_stream().await? {
             Some(found) => self.check_config(&found).await,
@@ -196,7 +196,7 @@ impl Inner {
             let looking = self
                 .context
                 .get_consumer_from_stream::<pull::Config, _, _>(name, &self.names.stream);
-            // Who receives makes a consumer that is not there.
+            // Receivers create a missing consumer themselves.
             if let Ok(consumer) = looking.await {
                 stuck |= suspicions.confirmed(kind, consumer.cached_info(), Instant::now());
             }

@@ -52,7 +52,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Waits between tries while something is wrong.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// How often whoever waits for trouble looks by itself.
+/// How often a task that waits for trouble polls for it.
 const RECHECK: Duration = Duration::from_secs(1);
 
 /// Hints over NATS JetStream.
@@ -114,7 +114,8 @@ impl JetStreamQueue {
     }
 }
 
-/// Wakes whoever waits, for a program that does nothing else with the queue. It needs no right but to publish wake-ups.
+/// Wakes all waiting processes, for a program that does nothing else with the queue. Needs only the permission to
+/// publish wake-ups.
 ///
 /// # Errors
 /// The server cannot be reached within about two seconds, or refuses us.
@@ -167,7 +168,7 @@ impl Inner {
         self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
-    /// A request that JetStream did not answer: it is not there, not allowed, or not now.
+    /// A request that JetStream did not answer: it is disabled, not permitted, or temporarily unavailable.
     fn no_answer(&self, act: &'static str, text: String) -> QueueError {
         if self.client.try_server_info().is_some_and(|info| !info.jetstream) {
             return no_jetstream();

@@ -85,11 +85,11 @@ impl Outlet {
         })
     }
 
-    /// Stores messages of one stream in their order; returns when all are stored. In case of an error some may have been, and
-    /// none that follows one that was not.
+    /// Stores messages of one stream in order; returns when all are stored. On an error, a prefix of them may have been
+    /// stored.
     ///
     /// # Errors
-    /// NATS is not there, or does not store them.
+    /// NATS cannot be reached, or does not store them.
     pub async fn publish(&self, batch: &[Publication]) -> Result<(), QueueError> {
         if batch.is_empty() {
             return Ok(());

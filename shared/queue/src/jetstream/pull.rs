@@ -20,18 +20,19 @@ use super::super::QueueError;
 use super::Inner;
 use super::failure::{full_text, of_consumer, unavailable};
 
-/// How long a pull waits on the server.
+/// How long a pull request stays open on the server.
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
 
-/// How often the server says that a pull still waits. One that hears nothing for twice this time is made anew.
+/// How often the server confirms that a pull is still waiting. A pull that hears nothing for twice this time is
+/// reopened.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(1);
 
 const ACT: &str = "receive hints";
 
-/// Sets kept for later calls: more calls at once than this make new ones.
+/// Maximum number of idle sets kept for reuse; more concurrent calls open new ones.
 const MAX_IDLE_SETS: usize = 32;
 
-/// The sets that no call uses now.
+/// The sets that no call is using.
 #[derive(Default)]
 pub(super) struct IdlePulls(Mutex<Vec<PullSet>>);
 
@@ -42,8 +43,8 @@ pub(super) struct PullSet {
     kinds: Vec<String>,
     /// The connection they were made on; none: not made yet, or broken.
     connection: Option<u64>,
-    /// Pulls that are being made, and on which connection. They are made by a task, since whoever waits for them may give up
-    /// sooner, and again the next time.
+    /// Pulls that are being opened, and on which connection. A task opens them, since a caller may give up before they
+    /// are open, time after time.
     opening: Option<(u64, Opening)>,
     pulls: Vec<Pull>,
     first: usize,
@@ -92,7 +93,8 @@ impl Drop for CheckedOut<'_> {
 }
 
 impl PullSet {
-    /// Makes the pulls, if they are not there or were made on an older connection. Cancel-safe: the next call goes on.
+    /// Opens the pulls if there are none, or if they belong to an older connection. Cancel-safe: the next call
+    /// continues.
     pub(super) async fn prepare(&mut self, inner: &Arc<Inner>, connection: u64) -> Result<(), QueueError> {
         if self.connection == Some(connection) {
             return Ok(());

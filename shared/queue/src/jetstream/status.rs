@@ -73,7 +73,7 @@ impl Status {
         }
     }
 
-    /// Whoever trusts in being told of work looks for it now.
+    /// Subscribers that rely on being notified of work now look for it themselves.
     fn in_trouble(&self) {
         self.troubles.send_modify(|count| *count += 1);
         self.alarm.ring();

@@ -146,12 +146,12 @@ fn kind_of(kind: &str) -> KeyValue {
     text(attribute::MESSAGING_DESTINATION, kind)
 }
 
-/// A job of this kind was claimed so long after it became due.
+/// Records how long after its due time a job of this kind was claimed.
 pub fn due_lag(kind: &str, lag: Duration) {
     with(|i| i.due_lag.record(lag.as_secs_f64(), &[kind_of(kind)]));
 }
 
-/// A cycle of the source started so long after its rest was over or its tick came.
+/// Records how late a cycle of the source started, after the end of its rest or its tick.
 pub fn schedule_lateness(source: &str, late: Duration) {
     with(|i| {
         i.schedule_lateness
@@ -203,8 +203,7 @@ pub fn cycle_ended(source: &str, outcome: &'static str) {
     });
 }
 
-/// A complete cycle found so many entities that differed although no event had told of it; `outcome` is `missing`, `extra` or
-/// `diverged`.
+/// Counts entities that a complete cycle found changed without an event; `outcome` is `missing`, `extra` or `diverged`.
 pub fn drift(source: &str, outcome: &'static str, count: u64) {
     with(|i| {
         let attributes = [
@@ -276,17 +275,17 @@ pub fn fenced_write_refused(act: &'static str) {
     with(|i| i.fenced_writes.add(1, &[KeyValue::new(attribute::ACT, act)]));
 }
 
-/// Hints for so many jobs were sent.
+/// Counts jobs whose hints were sent.
 pub fn hints_sent(kind: &str, jobs: u64) {
     with(|i| i.hints_sent.add(jobs, &[kind_of(kind)]));
 }
 
-/// Hints for so many jobs were sent again, since nobody had acted on the first ones.
+/// Counts jobs whose hints were resent because no worker had acted on the first ones.
 pub fn hints_resent(kind: &str, jobs: u64) {
     with(|i| i.hints_resent.add(jobs, &[kind_of(kind)]));
 }
 
-/// Hints for so many jobs could not be sent.
+/// Counts jobs whose hints could not be sent.
 pub fn hints_failed(kind: &str, jobs: u64) {
     with(|i| i.hints_failed.add(jobs, &[kind_of(kind)]));
 }

@@ -7,7 +7,7 @@ use super::names::{SCOPE, attribute, span};
 use tideline_core::words::{ClaimedJob, CycleNumber};
 use tideline_store::StartedCycle;
 
-/// Sending hints of one kind for so many jobs.
+/// Sending hints of one kind for a number of jobs.
 #[must_use]
 pub fn publish(kind: &str, jobs: usize) -> Span {
     info_span!(
@@ -68,8 +68,8 @@ pub fn process(job: &ClaimedJob, previous: Option<&str>) -> Span {
     process
 }
 
-/// Turning changes of the catalog into so many jobs of a target: a trace of its own, linked to the bursts that wrote them (their
-/// `traceparent`s), and what the attempts of these jobs are linked to.
+/// Turning changes of the catalog into jobs of a target: a trace of its own, linked to the bursts that wrote the
+/// changes (their `traceparent`s); the attempts of these jobs link to it.
 #[must_use]
 pub fn follow(target: &str, kind: &str, jobs: usize, bursts: &[String]) -> Span {
     let follow = info_span!(
@@ -120,7 +120,7 @@ pub fn commit_pages(source: &str, page: u32, pages: usize) -> Span {
     )
 }
 
-/// Ending so many attempts.
+/// Settling a number of attempts.
 #[must_use]
 pub fn settle(attempts: usize) -> Span {
     info_span!(

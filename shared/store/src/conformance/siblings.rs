@@ -15,14 +15,14 @@ fn keys(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("p{n:03}")).collect()
 }
 
-/// A root partition that has revealed so many children, and is done.
+/// A root partition that has revealed `count` children and is done.
 async fn revealed(store: &Arc<dyn Store>, root: &mut Reader, count: usize, now: Timestamp) {
     let keys = keys(count);
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     root.reveal_and_finish(store, &keys, now).await;
 }
 
-/// A source with one place, so many children, and the first of them claimed.
+/// A source with one place and `count` children, the first of which is claimed.
 async fn lead(store: &Arc<dyn Store>, count: usize) -> Reader {
     let mut root = begin(store, "s", 1).await;
     revealed(store, &mut root, count, T0).await;

@@ -12,7 +12,7 @@ use crate::StoreError;
 /// Rows of fewer bytes are not worth a copy: it ends with a message of its own, which the client's TCP may hold back until
 /// the server has confirmed the one before (RFC 896), and that can take the server 40 ms.
 pub(super) const COPY_BYTES: usize = 256 * 1024;
-/// A copy sends rows in messages of so many bytes at least.
+/// Minimum size of a copy's messages, in bytes.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
 /// The server ends a statement that takes too long, and says so; only a server that says nothing is not waited for.
@@ -172,8 +172,9 @@ impl Act {
         self.judge(name, commits, answer).map(|_| ())
     }
 
-    /// Begins a transaction for the next statement alone, if that needs one. Without prepared statements a statement is parsed
-    /// and run in two steps, which a pooler gives to one connection only within a transaction. Says whether it did.
+    /// Begins a transaction for the next statement alone, if that needs one. Without prepared statements a statement is
+    /// parsed and run in two steps, which a pooler keeps on one connection only within a transaction. Returns true if
+    /// it did.
     async fn begin_alone(&mut self) -> Result<bool, StoreError> {
         if !self.always_begins || self.open {
             return Ok(false);

@@ -172,7 +172,7 @@ pub(super) async fn write_numbered(
     if new.is_empty() && changes.changed.is_empty() {
         return Ok(());
     }
-    // So many are no edit that somebody looks at.
+    // This many changes at once are not an edit that a person would review.
     let keeps = changes.changed.len() <= Version::MAX_TOGETHER;
     let changed: Vec<&Entity> = changes.changed.iter().map(|(entity, _)| *entity).collect();
     let statement = bind_entities(sqlx::query(include_str!("sql/write_changes.sql")).bind(source.0), new)

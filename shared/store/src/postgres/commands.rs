@@ -68,7 +68,7 @@ async fn command_once(
         _ => {}
     }
     act.lock_sources(&[found.id]).await?;
-    // As it is now that nobody else changes it.
+    // Its current state, now that the row is locked.
     let source = find(act, name).await?;
     if let Some(why) = source.refusal(command) {
         return Ok(Some(why));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::StoreError;
 
-/// An act is begun so many times at most. Those in its way are short, so this is more than two of them ever need.
+/// Maximum number of tries of an act. Conflicting acts are short, so two of them never need this many.
 const MOST: u32 = 8;
 /// Before the second try; twice as long before each further one.
 const PAUSE: Duration = Duration::from_millis(2);

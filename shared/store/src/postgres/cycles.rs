@@ -210,7 +210,7 @@ impl Act {
             .transpose()
     }
 
-    /// Cancels the unfinished partitions of a cycle; whoever runs one is fenced off.
+    /// Cancels the unfinished partitions of a cycle; workers that run one are fenced off.
     pub(super) async fn cancel_partitions(
         &mut self,
         source: i64,

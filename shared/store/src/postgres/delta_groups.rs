@@ -62,7 +62,7 @@ type Waiting = (Written, oneshot::Sender<Answer>);
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeltaGroups(Arc<Mutex<HashMap<SourceId, VecDeque<Waiting>>>>);
 
-/// Of the one who writes: if it ends before its time, those who wait are told.
+/// Held by the writer: if it is dropped early, the waiting callers are notified.
 struct Writer {
     groups: DeltaGroups,
     source: SourceId,
@@ -78,7 +78,7 @@ impl Drop for Writer {
 }
 
 impl DeltaGroups {
-    /// Queues deltas; true: nobody writes for this source yet.
+    /// Queues deltas; returns true if no other caller is writing for this source.
     fn queue(&self, source: SourceId, waiting: Waiting) -> bool {
         let mut lines = self.0.lock();
         let is_first = !lines.contains_key(&source);
@@ -86,7 +86,8 @@ impl DeltaGroups {
         is_first
     }
 
-    /// The next to be written together, in order, no key twice. None: nobody waits, and nobody writes from now on.
+    /// The next deltas to be written together, in order, with no key twice. `None`: the queue is empty, and the writer
+    /// has stepped down.
     fn next(&self, source: SourceId) -> Option<Vec<Waiting>> {
         let mut lines = self.0.lock();
         let line = lines.get_mut(&source)?;

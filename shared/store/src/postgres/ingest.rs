@@ -108,8 +108,8 @@ impl PostgresStore {
         Ok(true)
     }
 
-    /// Why did the fence let nothing through? Either the lease is gone, or the same pages were committed by a call whose
-    /// answer was lost: then this is the answer. None: the source may have deltas, and nobody looked for them.
+    /// Why did the fence match no row? Either the lease was lost, or the same pages were committed by a call whose
+    /// answer was lost: then this is that answer. `None`: the source may have deltas that were not read.
     async fn explain_fence(
         &self,
         batch: &PageBatch,

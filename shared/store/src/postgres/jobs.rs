@@ -16,7 +16,7 @@ use tideline_core::words::{
     Token, WorkerId,
 };
 
-/// A dead worker's row is kept for so long, in milliseconds.
+/// How long a dead worker's row is kept, in milliseconds.
 const FORGET_WORKER_MS: i64 = 60_000;
 
 #[async_trait]
@@ -268,7 +268,7 @@ fn due_job(row: &PgRow) -> Result<DueJob, StoreError> {
     })
 }
 
-/// Whoever ends cycles need not look through all partitions for one that was given up.
+/// Spares the scheduler a search of all partitions for one that was given up when it ends a cycle.
 async fn note_given_up(act: &mut Act, settled: &[&SettleRequest]) -> Result<(), StoreError> {
     let cancelled: Vec<i64> = settled
         .iter()

@@ -17,7 +17,7 @@ pub(super) struct Manifests<'b> {
     kept: Vec<i32>,
     told: Vec<bool>,
     hashes: Vec<i64>,
-    /// The item that made each key, 0 where the page does not tell.
+    /// The item that made each key; 0 if the page does not record makers.
     makers: Vec<i64>,
 }
 

@@ -64,7 +64,7 @@ pub struct PostgresOptions {
     pub acquire_timeout: Duration,
     /// How long one statement may take before the server ends it and its connection is given up. Migrations have no limit.
     pub statement_timeout: Duration,
-    /// The server ends a transaction whose process says nothing for so long: a stopped process must not hold locks.
+    /// The server ends a transaction that is idle for this long: a stopped process must not hold locks.
     pub idle_in_transaction: Duration,
 }
 

@@ -96,7 +96,7 @@ async fn starts(act: &mut Act, start: EventStart, changes: bool) -> Result<(Even
     Ok((start_at(act, start).await?, feed))
 }
 
-/// Takes dead letters out. Says how many.
+/// Takes dead letters out. Returns how many.
 async fn take_letters(
     act: &mut Act,
     row: &mut Row,

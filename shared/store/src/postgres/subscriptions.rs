@@ -64,7 +64,7 @@ impl SubscriptionStore for PostgresStore {
         now: Timestamp,
     ) -> Result<Exchanged, StoreError> {
         let mut act = self.writing("exchange events").await?;
-        // Who comes for events alone leaves them to whoever has the subscription at this moment.
+        // A consumer that only wants events leaves them to the one that has locked the subscription.
         let may_wait = !settlements.is_empty() || request.is_none_or(|request| request.in_flight.is_none());
         let mut row = if may_wait {
             lock(&mut act, name).await?
@@ -130,7 +130,7 @@ impl SubscriptionStore for PostgresStore {
     }
 }
 
-/// Hands out events of a subscription that this transaction has to itself. Says whether its row is another one now.
+/// Hands out events of a subscription that this transaction has locked. Returns true if its row was changed.
 async fn take(act: &mut Act, row: &mut Row, request: &TakeEvents, now: Timestamp) -> Result<(Taken, bool), StoreError> {
     let mut looking = row.look(request);
     let mut pruned_to = EventSequence(0);
@@ -202,7 +202,7 @@ pub(super) async fn lock_in(act: &mut Act, name: &str) -> Result<Row, StoreError
     subscription(&row.ok_or_else(|| no_subscription(name))?)
 }
 
-/// The same, unless somebody else has it at this moment. A subscription that is not there is nobody's.
+/// Like [`lock`], but `None` if another transaction holds the lock or the subscription does not exist.
 async fn try_lock(act: &mut Act, name: &str) -> Result<Option<Row>, StoreError> {
     act.begin().await?;
     let statement = sqlx::query(include_str!("sql/try_lock_subscription.sql"));

@@ -150,7 +150,8 @@ async fn step(
 }
 
 impl Act {
-    /// Makes tombstones of the live entities among these; says how many. The change feed waits for this transaction.
+    /// Turns the live entities among these into tombstones; returns how many. The change feed waits for this
+    /// transaction.
     pub(super) async fn remove_entities(
         &mut self,
         source: i64,

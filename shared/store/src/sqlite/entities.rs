@@ -128,7 +128,7 @@ impl Doomed {
     }
 }
 
-/// Makes tombstones of entities and forgets their misses; says how many the source owns then.
+/// Turns entities into tombstones and deletes their misses; returns how many the source owns afterwards.
 pub(super) async fn remove_entities(
     connection: &mut SqliteConnection,
     source: i64,

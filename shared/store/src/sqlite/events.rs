@@ -26,7 +26,7 @@ impl EventStore for SqliteStore {
             return Ok(vec![]);
         }
         let mut writer = self.writer().await;
-        // Whoever sent them is told that they are kept: that holds when the power fails too, not only when the process dies.
+        // The sender is told that they are stored: that must survive a power failure, not only a crash of the process.
         writer.execute("PRAGMA synchronous = FULL").await.map_err(failed(ACT))?;
         let appended = append(&mut writer, events, now, ACT).await;
         writer

@@ -17,7 +17,7 @@ use crate::StoreError;
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Rows that are read ahead of whoever wants them: with few, both threads wake each other all the time.
+/// Rows that are read ahead of their consumer: with few, both threads wake each other all the time.
 const ROWS_AHEAD: usize = 1_000;
 /// The pause before a file that others are just making is opened again.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);

@@ -77,7 +77,7 @@ fn totals(row: &SqliteRow) -> Result<CycleTotals, sqlx::Error> {
     })
 }
 
-/// Ends the running cycle of a source, if there is one, as cancelled: whoever reads it commits nothing more.
+/// Ends the running cycle of a source, if there is one, as cancelled: workers that read it commit nothing more.
 pub(super) async fn cancel_running_cycle(
     connection: &mut SqliteConnection,
     source: i64,

@@ -105,7 +105,7 @@ pub(super) fn check(schema: Schema) -> Result<(), StoreError> {
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     const ACT: &str = "migrate";
     let mut tx = begin(connection, ACT).await?;
-    // Again, now that nobody else can change it.
+    // Again, now that no other process can change it.
     let schema = inspect(&mut tx).await.map_err(failed(ACT))?;
     check(schema)?;
     let from = match schema {

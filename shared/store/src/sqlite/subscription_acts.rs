@@ -113,7 +113,7 @@ async fn starts(
     Ok((start_at(tx, start).await.map_err(failed(ACT))?, feed))
 }
 
-/// Takes dead letters out. Says how many.
+/// Takes dead letters out. Returns how many.
 async fn take_letters(
     tx: &mut SqliteConnection,
     row: &mut Row,

@@ -157,7 +157,7 @@ impl SubscriptionStore for SqliteStore {
     }
 }
 
-/// Hands out events of a subscription. Says whether its row is another one now.
+/// Hands out events of a subscription. Returns true if its row was changed.
 async fn take(
     tx: &mut SqliteConnection,
     row: &mut Row,

@@ -1,2 +1,2 @@
--- Up to where every live subscription is done with; none: nobody follows.
+-- Position up to which every live subscription has finished; none: there is no live subscription.
 SELECT min(seen) AS seen FROM subscriptions WHERE state = 'active' AND changes IS NULL

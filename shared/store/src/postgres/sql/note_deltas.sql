@@ -1,7 +1,7 @@
--- Notes what deltas write, and takes $8 sequence numbers for it as take_sequences does ($9: live entities more; the last number
--- is returned). A version stays if none follows it. What two origins make is made by several (0). What a delta saw ($6) is a
--- candidate of the next complete cycle's sweep, and of none that began before: no page need have it. What is gone ($7) is no
--- longer missed.
+-- Records what deltas write, and takes $8 sequence numbers for it as take_sequences does ($9: increase of live
+-- entities; returns the last number). A version is kept unless a new one replaces it. What two origins make has several
+-- makers (0). What a delta saw ($6) is a candidate of the next complete cycle's sweep, but not of a cycle already
+-- running: it need not be on any page. What is gone ($7) is no longer missed.
 WITH noted AS (
     INSERT INTO deltas AS d (source_id, key_hash, read_at, version, origin)
     SELECT $1, n.key_hash, n.read_at, n.version, n.origin

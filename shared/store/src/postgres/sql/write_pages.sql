@@ -1,7 +1,7 @@
--- As touch_pages for the remembered pages ($9), and the manifests of the others ($11 …): one row per page, replaced as a
--- whole. Keys that a page had before and none of these pages has now become misses; keys that it gained although the catalog
--- had them ($29), and those that several of the pages have ($30), are suspected to be on other pages too. $26: the item that
--- made each key, for the pages that tell ($24).
+-- Like touch_pages for the unchanged pages ($9); also writes the manifests of the others ($11 …): one row per page,
+-- replaced as a whole. Keys that a page used to have and that none of these pages has now become misses; keys that it
+-- gained although the catalog had them ($29), and those on several of the pages ($30), are suspected to be on other
+-- pages too. $26: the item that made each key, for pages that record makers ($24).
 WITH fence AS (
     UPDATE jobs j SET cursor = $5, progress = $6, rung = 0, rescues = 0, updated_at = $7
     FROM sources s, cycles c
