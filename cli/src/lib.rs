@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(code.number())
 }
 
-/// Errors of the configuration are lines of their own already; others are one line. Nobody may be listening.
+/// Configuration errors already consist of lines; other errors are one line. Standard error may be closed.
 fn complain(error: &anyhow::Error) {
     let mut to = io::stderr().lock();
     let _ = match error.downcast_ref::<ConfigErrors>() {

@@ -139,8 +139,8 @@ impl Producer {
             .collect()
     }
 
-    /// Does what an operator asks, writes it down, and wakes whoever must know: in one transaction of the store, then by
-    /// hints and wake-ups.
+    /// Performs an operator's act and records it, in one transaction of the store; then sends hints and wake-ups to the
+    /// affected roles.
     ///
     /// # Errors
     /// The store refused or failed.
@@ -178,7 +178,7 @@ impl Producer {
         self.command(source, SourceCommand::Refresh(trigger)).await
     }
 
-    /// Does what a person asks of a source, and wakes whoever must know.
+    /// Executes a command on a source, and wakes the affected roles.
     ///
     /// # Errors
     /// There is no such source, its state does not allow it, or the store failed.

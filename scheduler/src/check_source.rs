@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::scheduler::Task;
 
-/// A check belongs to a scheduler so long after its last sign of life.
+/// A scheduler holds a check for this long after its last sign of life.
 const LEASE: Duration = Duration::from_secs(60);
 
 /// Between two signs of life. The source is looked at, too: it may have been paused.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
-/// While the process makes as many checks as it may, the next one waits so long.
+/// How long the next check waits while the process is running its maximum number of checks.
 const OTHERS: Duration = Duration::from_secs(5);
 
 /// How long a check that is given up may take to tidy up.

@@ -1,4 +1,4 @@
-//! Sends hints for jobs that became due, and again for those that nobody claimed. A hint that is lost costs only time.
+//! Sends hints for jobs that became due, and resends them for jobs that no worker claimed. A lost hint costs only time.
 
 use std::sync::Arc;
 

@@ -156,7 +156,7 @@ impl FollowTargets {
             known.len() < BATCH as usize,
         );
         let mut requests = Vec::new();
-        // Most of them are as they should be, which is found out for many at once.
+        // Most of them are in sync, which is checked for many at once.
         let (apart, together): (Vec<_>, Vec<_>) =
             (known.into_iter()).partition(|entity| !can_be_looked_at_together(target, look) || entity.error.is_some());
         for entity in apart {
@@ -266,8 +266,8 @@ impl FollowTargets {
         Ok(self.store.find_originals(&sequences).await?.into_iter().collect())
     }
 
-    /// Enqueues what is new, then notes it: in the other order a crash between the two would lose it. What an endpoint has is
-    /// kept by whoever sends it.
+    /// Enqueues what is new, then notes it: in the other order a crash between the two would lose it. What an endpoint
+    /// has is recorded by the worker that sends it.
     async fn apply(
         &self,
         target: &TargetSettings,

@@ -29,9 +29,9 @@ const TURN: &str = "nats-turn";
 const CHANGES: &str = "nats-changes";
 /// Messages at a time.
 const BATCH: u32 = 500;
-/// Who has published for the last time so long ago is taken for dead.
+/// A publisher that has not published for this long is presumed dead.
 const TURN_LASTS: Duration = Duration::from_secs(10);
-/// The wait if NATS is not there.
+/// The wait if NATS cannot be reached.
 const UNAVAILABLE: Duration = Duration::from_secs(1);
 
 /// Publishes events.
@@ -81,7 +81,7 @@ impl Task for PublishEvents {
         }
         let from = self.store.find_position(EVENTS).await?;
         let Some(after) = from else {
-            // What was stored before it was switched on is nobody's surprise.
+            // Events stored before publishing was enabled are skipped.
             let last = self.store.event_bounds().await?.last;
             self.store.move_position(EVENTS, None, last).await?;
             return Ok(Pace::Again);

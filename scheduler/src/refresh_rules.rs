@@ -8,7 +8,7 @@ use tideline_expression::{CompileError, EvaluateError, Evaluator, Expression};
 
 /// Things to read that one rule makes of one event at most.
 const MAX_THINGS: usize = 1_000;
-/// An expression that takes too long is evaluated so often: on a busy machine nothing may be wrong with it.
+/// Maximum number of evaluations of an expression that times out: on a busy machine nothing may be wrong with it.
 const TRIES: u32 = 3;
 
 /// One rule of one source.

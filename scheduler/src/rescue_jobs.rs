@@ -21,11 +21,11 @@ const BATCH: u32 = 1_000;
 /// How often it looks while there are no leases: the first one may come at any time.
 const NO_LEASES: Duration = Duration::from_secs(1);
 
-/// It looks at least so often, so that it notices when the store is away.
+/// Maximum interval between looks, so that it notices a store outage.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A store that answers later than this was away.
+/// A store that takes longer than this to answer counts as having been away.
 const SLOW: Duration = Duration::from_secs(1);
-/// After the store was away nobody is dead for so long: workers try again every half second, and connect anew.
+/// After a store outage no worker is presumed dead for this long: workers retry every half second, and reconnect.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// See the module.
@@ -38,11 +38,11 @@ pub struct RescueJobs {
     pub clock: Arc<dyn Clock>,
     /// What happens to the jobs of dead workers.
     pub policy: RescuePolicy,
-    /// Whether workers could say that they live.
+    /// Whether workers could send heartbeats.
     pub absence: Absence,
 }
 
-/// Remembers that the store was away: then no worker could say that it lives, and each gets the time to say so.
+/// Remembers a store outage: no worker could send a heartbeat during it, so each gets the time to send one.
 #[derive(Debug, Default)]
 pub struct Absence(Mutex<State>);
 
@@ -60,7 +60,7 @@ impl Absence {
         *self.0.lock() = State::Away;
     }
 
-    /// Until when nobody is taken for dead, if the store answers now.
+    /// Until when no worker is presumed dead, given that the store answers now.
     fn grace(&self, now: Timestamp) -> Option<Timestamp> {
         let mut state = self.0.lock();
         if matches!(*state, State::Away) {

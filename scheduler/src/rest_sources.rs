@@ -1,5 +1,6 @@
-//! Keeps the rests of sources as the configuration wants them: a changed `rest` or `schedule` moves the next cycle of a
-//! source that rests already, and a cycle that a person cancelled is followed by a rest, which nobody else would set.
+//! Keeps the rests of sources in line with the configuration: a changed `rest` or `schedule` moves the next cycle of a
+//! source that is already resting, and a cycle that a person cancelled is followed by a rest, which no other task would
+//! set.
 //!
 //! Everything follows from what is stored (when the newest cycle ended, when the next one starts), so a scheduler that
 //! starts again with the same configuration moves nothing, and of several schedulers one does it. While two configurations
@@ -27,7 +28,7 @@ const CLOCK_WAS_AHEAD: Duration = Duration::from_secs(60);
 pub struct RestSources {
     /// Knows which sources rest.
     pub store: Arc<dyn Store>,
-    /// Wakes whoever waits for the next cycle.
+    /// Wakes the tasks that wait for the next cycle.
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -60,8 +61,8 @@ impl Task for RestSources {
     }
 }
 
-/// Where the next cycle of a source belongs, if it is not there. One that is due already starts when it can, and one that
-/// was due with the end of the cycle before (given up after the last rung) knows no rest.
+/// Where the next cycle of a source should be, if it has to move. One that is already due starts when it can, and one
+/// that became due with the end of the previous cycle (given up after the last rung) has no rest.
 fn moved(source: &SourceRecord, settings: &SourceSettings, now: Timestamp) -> Option<Option<Timestamp>> {
     if matches!(settings.kind, SourceKind::Push) {
         return None;

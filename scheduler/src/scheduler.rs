@@ -23,10 +23,10 @@ use crate::{
     TakeSamples,
 };
 
-/// Tombstones are looked at so often.
+/// How often tombstones are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
-/// Events are looked at so often: they may come fast.
+/// How often events are pruned: they may arrive fast.
 const PRUNE_EVENTS_EVERY: Duration = Duration::from_secs(30);
 
 /// One periodic task. A run looks at what is due now, acts, and says when to look again.
@@ -36,13 +36,13 @@ pub trait Task: Send + Sync {
     async fn run_once(&self) -> Result<Pace, StoreError>;
 }
 
-/// While no wake-up of another process can come, the tasks that wait for one look so often.
+/// Polling interval of tasks that wait for wake-ups, while wake-ups of other processes cannot arrive.
 const UNREACHED: Duration = Duration::from_secs(1);
 
-/// Sources that stand still are looked for so often at most.
+/// Minimum interval between searches for idle sources.
 const REST_EVERY: Duration = Duration::from_secs(5);
 
-/// Checks that are due are looked for so often at least: a source may have been resumed.
+/// Maximum interval between searches for due checks: a source may have been resumed.
 const CHECK_LOOK: Duration = Duration::from_secs(30);
 
 /// What a scheduler is made of.
@@ -110,7 +110,7 @@ impl Scheduler {
         self
     }
 
-    /// Checks sources that want it (`check`) too, so many at a time.
+    /// Also checks sources that have `check` enabled, with limited concurrency.
     #[must_use]
     pub fn checking(mut self, checker: Arc<dyn SourceChecker>, concurrency: u32) -> Self {
         self.checker = Some((checker, concurrency));

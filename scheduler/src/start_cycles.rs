@@ -60,7 +60,7 @@ impl Task for StartCycles {
 }
 
 impl StartCycles {
-    /// Keeps the traces for the bursts to come, before anybody hears of these. Best effort: no cycle waits for its trace.
+    /// Stores the traces for the coming bursts, before their hints go out. Best effort: no cycle waits for its trace.
     async fn keep(&self, started: &[StartedCycle], traces: &[Option<String>]) {
         let traces: Vec<_> = (started.iter().zip(traces))
             .filter_map(|(cycle, trace)| {

@@ -29,7 +29,7 @@ pub struct SweepCycles {
     pub store: Arc<dyn CycleStore>,
     /// Notes what no event had told of.
     pub drifts: Arc<dyn DriftStore>,
-    /// Wakes whoever waits for the next cycle.
+    /// Wakes the tasks that wait for the next cycle.
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -67,7 +67,7 @@ impl Task for SweepCycles {
 }
 
 impl SweepCycles {
-    /// Says whether more is to be done.
+    /// Returns true if there is more to do.
     async fn step(&self, cycle: &FinishedCycle, settings: &SourceSettings) -> Result<bool, StoreError> {
         let (source, number, confirm) = (cycle.source, cycle.number, settings.confirm_cycles);
         let Some(plan) = self.store.plan_sweep(source, number, confirm).await? else {

@@ -1,5 +1,5 @@
-//! Writes figures down, for charts: the store's once a minute, and how far subscriptions and targets have come every few minutes.
-//! However many schedulers run, a minute has one sample.
+//! Records statistics for charts: the store's once a minute, and the positions of subscriptions and targets every few
+//! minutes. No matter how many schedulers run, there is one sample per minute.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Calls of the store that are made at the same time share one: while one batch runs, the next gathers, so nobody waits for a timer.
+//! Concurrent store calls share one: while one batch runs, the next gathers, so no caller waits for a timer.
 
 use std::future::Future;
 use std::pin::pin;
@@ -73,7 +73,7 @@ impl<I: Clone, O> Batches<I, O> {
         match run(items).await {
             Ok(outputs) => {
                 for (answer, output) in answers.into_iter().zip(outputs) {
-                    // Whoever stopped waiting wants no answer.
+                    // The receiver is gone if its caller stopped waiting.
                     let _ = answer.send(Ok(output));
                 }
             }

@@ -30,9 +30,9 @@ use crate::settling::{Ended, Settlements};
 const DEGRADED_POLL: Duration = Duration::from_millis(50);
 /// The pause after the store or the queue failed.
 const FAILED_WAIT: Duration = Duration::from_millis(250);
-/// While more is due and fewer than one in so many slots are free, a claim waits for company …
+/// While more is due and fewer than one in this many slots are free, a claim waits for more slots …
 const FEW: usize = 2;
-/// … for so long.
+/// … for up to this long.
 const GATHER: Duration = Duration::from_millis(2);
 /// By so much the clocks of two processes may differ after they were measured against the store's.
 const CLOCKS_DIFFER: Duration = Duration::from_millis(5);
@@ -103,7 +103,7 @@ impl Claims {
     }
 
     async fn claim_until_stopped(&self, kinds: &[String], slots: &Slots) {
-        // At the start there may be work that nobody will hint at again.
+        // At startup there may be work whose hints were already sent.
         let mut more = true;
         while !self.stop.is_cancelled() {
             self.status.starts_a_run(self.clock.now());
@@ -160,7 +160,7 @@ impl Claims {
         }
     }
 
-    /// Claims what the hints name, if there is room for all of it; says whether more may be due.
+    /// Claims the jobs that the hints name, if there is room for all; returns true if more may be due.
     async fn claim_hinted(&self, kinds: &[String], hints: Vec<Box<dyn Delivery>>, slots: &Slots) -> bool {
         let hinted: Vec<(JobId, Token)> = hints.iter().flat_map(|hint| hint.hint().jobs.iter().copied()).collect();
         let free = slots.free();
@@ -176,8 +176,8 @@ impl Claims {
         more
     }
 
-    /// Claims whatever is due; says whether more may be due. A claim may leave out what somebody else just touched, so only
-    /// one that finds nothing says that nothing is left. One that failed says nothing.
+    /// Claims due jobs; returns true if more may be due. A claim skips rows that another transaction has just locked or
+    /// updated, so only an empty claim shows that nothing is left. A failed claim shows nothing.
     async fn claim_due(&self, kinds: &[String], slots: &Slots) -> bool {
         self.claim(kinds, None, slots.free(), slots).await != Some(0)
     }
@@ -196,7 +196,7 @@ impl Claims {
             hinted,
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
         };
-        // Whoever hinted found the job due: by a clock that may be a little ahead of ours.
+        // The sender of the hint found the job due, by a clock that may be slightly ahead of ours.
         let ahead = if request.hinted.is_some() {
             CLOCKS_DIFFER
         } else {
@@ -222,8 +222,8 @@ impl Claims {
         }
     }
 
-    /// After a claim whose answer was lost; says whether something is due again. Claims are made by this loop alone, so none
-    /// is under way.
+    /// Cleans up after a claim whose answer was lost; returns true if something is due again. Only this loop claims, so
+    /// no claim is in flight.
     async fn hand_back_unknown(&self) -> bool {
         let now = self.clock.now();
         if !self.holding.wants_a_look(now) {
@@ -268,7 +268,7 @@ impl Claims {
         let settlement = Settlement::Postponed { due_at, reason };
         let request = SettleRequest { lease, settlement };
         let of_source = job.source.is_some();
-        // The claim loop waits for nobody.
+        // The claim loop never waits.
         self.attempts
             .spawn(async move { settlements.send(Ended { request, of_source }).await });
     }

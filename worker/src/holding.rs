@@ -1,7 +1,7 @@
-//! What this worker holds. The answer to a claim may be lost after the store did it: jobs are then leased to a worker that
-//! does not know of them, and since it is alive, nobody rescues them. So after such a claim it looks for a while whether the
-//! store gave it more than it knows, and hands that back. The other way round, what it holds may have been given to another
-//! worker: such attempts are cancelled.
+//! What this worker holds. The answer to a claim may be lost after the store did it: jobs are then leased to a worker
+//! that does not know of them, and since it is alive, no scheduler rescues them. So after such a claim it checks for a
+//! while whether the store has leased it more than it knows of, and hands that back. Conversely, a job that it holds
+//! may have been leased to another worker: such attempts are cancelled.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tideline_core::words::{Lease, Settlement, Timestamp, WorkerId};
 use tideline_store::{SettleRequest, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-/// The server may still be at a claim whose connection is gone; after so long it is not.
+/// The server may still be executing a claim after its connection was lost, but not for longer than this.
 const DOUBT: Duration = Duration::from_secs(90);
 
 /// The store looks for what was due by its clock; ours may be a little behind.
@@ -43,7 +43,7 @@ impl Holding {
         lost
     }
 
-    /// As [`Holding::take`], of a partition that is read in the place of another one: whoever has that one has this one.
+    /// Like [`Holding::take`], for a partition that is read in the place of another: both belong to the same worker.
     pub(crate) fn take_along(&self, sibling: Lease) {
         self.siblings.lock().insert(sibling);
     }
@@ -58,7 +58,7 @@ impl Holding {
         self.held.lock().contains_key(lease) || self.siblings.lock().contains(lease)
     }
 
-    /// Cancels the attempts whose jobs the store says are no longer ours; says how many.
+    /// Cancels the attempts whose jobs are no longer ours according to the store; returns how many.
     pub(crate) async fn cancel_lost(
         &self,
         store: &dyn Store,
@@ -97,7 +97,8 @@ impl Holding {
         self.doubt.lock().is_some_and(|doubt| doubt.next_look <= now)
     }
 
-    /// Hands back what the store says is ours and we do not know; says how many. No claim of ours may be under way.
+    /// Hands back jobs that the store has leased to us without our knowledge; returns how many. No claim of ours may be
+    /// in flight.
     pub(crate) async fn hand_back_unknown(
         &self,
         store: &dyn Store,

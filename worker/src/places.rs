@@ -14,21 +14,21 @@ use tideline_core::clock::Clock;
 use tideline_core::words::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many jobs wait as will have a place within this time …
+/// Only jobs that will get a place within this time may wait …
 const SOON: Duration = Duration::from_secs(2);
 /// … and not more.
 const MOST: usize = 1_000;
-/// What is given back comes again after this at the earliest …
+/// A returned job comes back after this at the earliest …
 const SOONEST: Duration = Duration::from_millis(50);
 /// … and after this at the latest: by then the system may be fast again.
 const LATEST: Duration = Duration::from_secs(60);
-/// What is given back is in the store by then.
+/// By then a returned job has been written to the store.
 const WRITTEN: Duration = Duration::from_secs(1);
-/// How long a job is taken to last before one has ended.
+/// Assumed duration of a job until one has ended.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
-/// Jobs come back so many times as fast as places become free, or a few quick ones would leave places empty.
+/// Jobs come back this many times faster than places become free, or a few quick ones would leave places empty.
 const HURRY: u32 = 2;
-/// The newest job's part in what is usual: one in so many.
+/// Weight of the newest job in the moving average: one in this many.
 const SMOOTHING: u32 = 4;
 
 /// Where a claimed job runs.
@@ -37,7 +37,7 @@ pub enum Admission {
     Shared,
     /// In a place of its handler's own, beside the slots.
     Own(Place),
-    /// Nowhere now: it is given back until then, for this reason. No attempt is spent.
+    /// Nowhere for now: it is returned until this time, for this reason. No attempt is spent.
     Later(Timestamp, String),
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Placed {
 }
 
 impl Places {
-    /// So many places; none would be no use, so at least one.
+    /// Creates this many places, at least one.
     #[must_use]
     pub fn new(count: u32, clock: Arc<dyn Clock>) -> Self {
         let all = count.max(1) as usize;
@@ -108,7 +108,7 @@ impl Places {
                 turn: Turn::Now(permit),
             });
         }
-        // Only the claim loop admits, so nobody counts beside it.
+        // Only the claim loop admits jobs, so the count cannot race.
         if places.waiting.load(Ordering::Relaxed) < places.pace.lock().room(places.all, now) {
             places.waiting.fetch_add(1, Ordering::Relaxed);
             return Admission::Own(Place {
@@ -223,13 +223,13 @@ impl Pace {
         self.moved_at = now;
     }
 
-    /// How long jobs last now: if nothing moves for long, at least so long.
+    /// How long jobs last now; at least as long as no job has ended.
     fn lasts(&self, now: Timestamp) -> Duration {
         let usual = self.usual.unwrap_or(FIRST_GUESS);
         usual.max(now.since(self.moved_at)).min(LATEST)
     }
 
-    /// Jobs that may wait for one of so many places.
+    /// How many jobs may wait for one of these places.
     fn room(&self, places: usize, now: Timestamp) -> usize {
         if self.usual.is_none() {
             return places;
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(due.last().copied(), Some(later.plus(LATEST)));
     }
 
-    /// Places whose jobs last so long.
+    /// Places whose jobs last this long.
     fn places(count: u32, lasts: Duration, clock: &Arc<ManualClock>) -> Places {
         let places = Places::new(count, Arc::clone(clock) as Arc<dyn Clock>);
         places.0.pace.lock().usual = Some(lasts);

@@ -36,7 +36,7 @@ use crate::places::{Admission, Places};
 use crate::sources::http::client::{Call, HttpClient, Reply};
 use crate::standard_webhooks::signature;
 
-/// Past the time of its request an attempt may take so long.
+/// How long an attempt may take beyond the timeout of its request.
 const MARGIN: Duration = Duration::from_secs(30);
 /// Longest answer; a cursor is in it.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;

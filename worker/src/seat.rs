@@ -14,7 +14,7 @@ pub(crate) enum Seat {
     Place(Place),
 }
 
-/// One of `worker.concurrency`; whoever waits for one is told when this is dropped.
+/// One of `worker.concurrency` slots; dropping it notifies the waiting tasks.
 pub(crate) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     freed: Arc<Notify>,

@@ -21,7 +21,7 @@ use crate::holding::Holding;
 
 /// Most settlements in one statement, and most that wait for one.
 const BATCH: usize = 1_000;
-/// So many settlements do not wait until the statement under way is done: one runs while the other is made durable.
+/// This many settlements do not wait for the statement in flight: one executes while the other becomes durable.
 const MANY: usize = 200;
 /// Most statements under way.
 const STATEMENTS: usize = 2;

@@ -1,6 +1,6 @@
-//! Divides the request limits of sources by the workers that share them: nobody counts requests, so that a request costs no
-//! look at the store. For some seconds after a worker came, the fleet may send a little more than the limit; a source that
-//! says so holds back all of them.
+//! Divides the request limits of sources among the workers that share them: requests are not counted fleet-wide, so a
+//! request costs no store access. For a few seconds after a worker joins, the fleet may slightly exceed the limit; a
+//! source that objects holds back all workers.
 
 use std::sync::Arc;
 use std::time::Duration;

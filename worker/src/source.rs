@@ -66,7 +66,7 @@ pub trait Source: Send + Sync {
         false
     }
 
-    /// So many workers read the source.
+    /// The number of workers that read the source.
     fn share(&self, _workers: u32) {}
 
     /// Hands over what the catalog has, before the first reading, for a source that compares what it reads with it. A source
@@ -155,10 +155,10 @@ pub struct Page {
     pub children: Vec<ChildPartition>,
     /// For the next conditional request.
     pub validators: Validators,
-    /// No further request to this source for so long (its own limits).
+    /// How long no further requests may be sent to this source (its own limits).
     pub hold: Option<Duration>,
-    /// Why nobody can tell what follows this page, although it is not the last one. The page is stored first; `next` is of no
-    /// meaning then.
+    /// Why the next page cannot be determined, although this is not the last one. The page is stored first; `next` is
+    /// ignored then.
     pub failure: Option<SourceError>,
 }
 
@@ -183,15 +183,16 @@ pub enum Item {
     },
     /// Not an entity; reported, the page goes on.
     Malformed(MalformedItem),
-    /// The entities that follow were made by this item (none: nobody knows), until the next of these. A source that can read an
-    /// item again says so, for a reading of the item to know what it no longer makes.
+    /// The entities that follow, up to the next marker, were made by this item (none: unknown). Set by sources that can
+    /// reread an item, so that such a reading knows what the item no longer makes.
     MadeBy(Option<KeyHash>),
 }
 
 /// The class of a failed read, which decides what happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// May work later: climbs the ladder. Waits at least so long, if the source said so; then the whole source is held.
+    /// May work later: climbs the ladder. Waits at least `retry_after`, if the source gave one; then the whole source
+    /// is held back.
     Transient {
         /// From `Retry-After` or rate-limit headers.
         retry_after: Option<Duration>,

@@ -58,14 +58,14 @@ impl Handler for Nothing {
     }
 
     async fn run(&self, _: &Attempt) -> Result<Outcome, HandlerError> {
-        // Nobody listens any more when the benchmark has what it wants.
+        // The receiver is gone once the benchmark has its result.
         let _ = self.started.send(Instant::now());
         Ok(Outcome::Done)
     }
 }
 
 impl Jobs {
-    /// Enqueues so many jobs, calls `full`, then starts a worker and waits until all of them are settled.
+    /// Enqueues the jobs, calls `full`, then starts a worker and waits until all of them are settled.
     ///
     /// # Errors
     /// Those of the store.

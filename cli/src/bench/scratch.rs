@@ -82,7 +82,7 @@ impl Scratch {
     }
 }
 
-/// A store of a benchmark that was killed may be in the way; it belongs to nobody.
+/// A killed benchmark may have left its store behind; nothing uses it any more.
 fn remove_files(path: &Path) {
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let mut name = path.as_os_str().to_owned();

@@ -11,7 +11,7 @@ pub(crate) enum ClientError {
     /// The API said no.
     #[error("{0}")]
     Problem(Box<Refusal>),
-    /// Nobody answered.
+    /// The server did not answer.
     #[error("the server {server} cannot be reached; check --server (or TIDELINE_SERVER), and that it is running")]
     Unreachable {
         /// Its URL.

@@ -93,7 +93,7 @@ impl Remote {
     /// # Errors
     /// This machine has no certificates to trust.
     pub(crate) fn open(server: Server) -> anyhow::Result<Self> {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))

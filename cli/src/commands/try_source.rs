@@ -51,7 +51,7 @@ struct TriedPage {
     malformed: Vec<MalformedItem>,
     children: Vec<ChildPartition>,
     next: Option<String>,
-    /// Why nobody can tell what follows the page.
+    /// Why the next page cannot be determined.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
 }

@@ -3,13 +3,13 @@
 
 use serde::Serialize;
 
-/// So many in a thousand components are away in each generation.
+/// How many of a thousand components are absent in each generation.
 const AWAY_PER_MILLE: u64 = 4;
-/// Each component is away, or back again, for so many generations.
+/// Number of generations for which a component is absent, or back again.
 const AWAY_GENERATIONS: u64 = 3;
-/// One component in so many has a second home and moves between the two.
+/// One component in this many has a second home and moves between the two.
 const MOVERS: u64 = 1_000;
-/// Each component gets a new version every so many generations (at a time of its own).
+/// Number of generations between new versions of a component (each at a time of its own).
 const VERSION_GENERATIONS: u64 = 300;
 /// Components of a project, on average.
 const COMPONENTS_PER_PROJECT: u64 = 98;

@@ -70,7 +70,7 @@ pub(crate) struct Guess {
     pub(crate) size: Option<(String, u32)>,
     /// The other query parameters that every page is requested with.
     pub(crate) query: Vec<(String, Vec<String>)>,
-    /// What says that there is more, if nothing says how to get it.
+    /// Fields that indicate more pages, if no field says how to request them.
     pub(crate) more: Vec<String>,
     /// The path that next URLs leave out, as in Confluence.
     pub(crate) context: Option<String>,

@@ -9,7 +9,7 @@ use tideline_store::{CatalogStore, EntityFilter, EntityRecord, StoreError};
 /// Entities read at a time, per side, unless they are large.
 const PAGE: u32 = 500;
 
-/// Entities read first, when nobody knows how large they are.
+/// Entities read first, while their size is unknown.
 const FIRST_PAGE: u32 = 8;
 
 /// Bytes that a page should not exceed. This bounds memory.

@@ -1,5 +1,5 @@
-//! Follows a plan to its end, whoever makes it: the gateway that `--server` names, or this process, where not even a store is
-//! needed before the first cycle.
+//! Follows a plan to its end, whether the gateway that `--server` names makes it or this process, which does not even
+//! need a store before the first cycle.
 
 use std::future::pending;
 use std::path::Path;

@@ -26,11 +26,11 @@ use crate::output::count;
 /// Cycles that are looked at for what they added.
 const CYCLES: u32 = 100;
 
-/// Progress is sent so often if there is some.
+/// Interval between progress messages while there is progress.
 const PROGRESS: Duration = Duration::from_millis(500);
 
-/// Progress is sent so often in any case: a connection that says nothing is cut by proxies, and a reader that is gone is
-/// noticed by it.
+/// Interval between progress messages in any case: proxies cut silent connections, and this is how a disconnected
+/// client is noticed.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Plans the sources of a configuration.

@@ -81,7 +81,7 @@ fn console_is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Shows until `stop`, or until every cycle of `once` has ended: then says how.
+/// Shows progress until `stop`, or until every cycle of `once` has ended; then reports the outcome.
 ///
 /// # Errors
 /// Output fails, or, with `once`, the store does in a way that will not pass.

@@ -36,7 +36,7 @@ pub(super) fn columns() -> u16 {
     Term::stderr().size().1
 }
 
-/// Standard error, drawn so many times a second at most.
+/// Standard error, with at most `draws` draws per second.
 pub(super) fn target(draws: u8) -> ProgressDrawTarget {
     ProgressDrawTarget::term_like_with_hz(Box::new(Screen::new(Term::stderr())), draws)
 }

@@ -12,7 +12,7 @@ use tideline_producer::api::reason_of_source;
 
 /// Cycles looked at per source: more cannot end between two looks.
 const CYCLES: u32 = 5;
-/// The speed is the mean of so long.
+/// The speed is averaged over this window.
 const SPEED_WINDOW: Duration = Duration::from_secs(2);
 
 /// What one look saw.

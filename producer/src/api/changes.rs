@@ -81,8 +81,8 @@ async fn list(
     respond(&api, feed, limit).await
 }
 
-/// Returns when there is something after the position, at once if there is, or when the time is over. With it comes what is there,
-/// if that is little: all who are woken by one change answer with the same reading of it.
+/// Returns once there is something after the position, or when the time is over. Includes the changes if they are few:
+/// all requests woken by one change share a single reading of it.
 async fn wait(
     api: &Arc<ApiState>,
     mut from: FeedPosition,

@@ -1,6 +1,6 @@
-//! What every route has in common, by what the OpenAPI document says of it: parameters that it does not declare and a body that
-//! nobody reads are refused, a client that has the newest record gets 304, and a refusal that no act has recorded goes into the
-//! audit log. A layer, so that no route can forget it.
+//! What all routes have in common, driven by the OpenAPI document: undeclared parameters and unexpected bodies are
+//! refused, a client that has the newest record gets 304, and refusals that no act has recorded go into the audit log.
+//! A layer, so that no route can forget it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -97,7 +97,7 @@ impl Route {
         }
     }
 
-    /// Whoever may not use the route is told that, and not what it takes.
+    /// A client without access to the route is told so, and not what the route expects.
     fn admits(&self, request: &Request) -> bool {
         let principal = request.extensions().get::<Principal>();
         principal.is_some_and(|principal| self.role.is_none_or(|needed| principal.role.allows(needed)))
@@ -201,7 +201,7 @@ where
     }
 }
 
-/// Refuses a body that is encoded, or that nobody reads.
+/// Refuses a body that is encoded, or that the route does not read.
 async fn read_no_more(request: Request, takes_body: bool) -> Result<Request, Problem> {
     if request.body().is_end_stream() {
         return Ok(request);
@@ -233,7 +233,7 @@ async fn read_no_more(request: Request, takes_body: bool) -> Result<Request, Pro
     Ok(Request::from_parts(parts, Body::empty()))
 }
 
-/// 304 to whoever has this record already.
+/// Responds 304 to a client that already has this record.
 fn unless_known(asked: &HeaderMap, response: Response) -> Response {
     let Some(tag) = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()) else {
         return response;
@@ -252,7 +252,7 @@ struct About {
 }
 
 impl About {
-    /// None: nobody is known to ask.
+    /// None: the client is not authenticated.
     fn of(request: &Request) -> Option<Self> {
         let template = request.extensions().get::<MatchedPath>()?.as_str();
         let parts = template.split('/').zip(request.uri().path().split('/'));
@@ -267,7 +267,7 @@ impl About {
         })
     }
 
-    /// Records a refusal that nobody recorded yet.
+    /// Records a refusal that was not recorded yet.
     async fn write_down(self, api: &ApiState, act: &str, problem: &Problem) {
         if problem.recorded || !matches!(problem.status, 403 | 404 | 409 | 412 | 422) {
             return;

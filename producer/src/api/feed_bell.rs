@@ -1,6 +1,6 @@
-//! Wakes everyone who waits for a change, however many they are, with one look at the store, and reads once what many of them read
-//! at the same place at the same time. A wake-up of the queue rings at once; commits of other processes are noticed within
-//! [`LOOK`]. While nobody waits, nobody looks.
+//! Wakes all requests that wait for a change with a single read of the store, and shares one reading among those that
+//! read at the same position at the same time. A wake-up of the queue rings at once; commits of other processes are
+//! noticed within [`LOOK`]. The store is polled only while a request waits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -32,7 +32,7 @@ type Place = (u64, FeedPosition, u32);
 type Reading = OnceCell<Result<Arc<FeedReading>, StoreError>>;
 
 impl FeedBell {
-    /// A waiter. Somebody looks from now on, until nobody waits any more.
+    /// Registers a waiter. From now on the store is polled, until no waiter is left.
     pub(crate) fn listen(api: &Arc<ApiState>, from: FeedPosition) -> watch::Receiver<u64> {
         let mut watching = api.bell.watching.lock();
         let waiter = api.bell.rung.subscribe();
@@ -94,7 +94,7 @@ async fn watch(api: &ApiState, mut seen: Sequence) {
                 tracing::debug!(error = full_text(&error), "cannot watch the change feed");
                 continue;
             }
-            // Something is there, or the feed is not what it was: whoever waits finds out.
+            // There is a change, or the feed started over: the waiting requests find out which.
             Ok(_) | Err(_) => {}
         }
         if let Ok(stats) = api.store.stats(api.clock.now()).await {

@@ -82,7 +82,7 @@ pub(super) async fn progress(
     Ok(Json(Page::whole(steps)))
 }
 
-/// The moment so many hours ago; 6 unless said otherwise.
+/// The time `hours` ago, 6 by default.
 fn since(api: &ApiState, hours: Option<u32>) -> Result<Timestamp, Problem> {
     let hours = hours.unwrap_or(6);
     if !(1..=MAX_HOURS).contains(&hours) {

@@ -156,7 +156,7 @@ impl Making {
             Ok(summary) => PlanLine::Summary { summary },
             Err(problem) => PlanLine::Problem { problem },
         };
-        // Whoever does not read does not hold the place any longer.
+        // A client that does not read must not hold the place any longer.
         let _ = lines.send_timeout(last, TIDY_UP).await;
     }
 }

@@ -45,7 +45,7 @@ impl Refusals {
 }
 
 impl ApiState {
-    /// Records a refusal, at most once a minute. Whoever is refused is told so even if the store cannot be written.
+    /// Records a refusal, at most once a minute. The client gets the refusal even if the store cannot be written.
     pub(super) async fn note_refusal(&self, actor: Actor, act: &str, target: String, problem: &Problem) {
         let target: String = target.chars().take(MAX_NAME).collect();
         if !self.refusals.is_new(&actor, act, &target, self.clock.now()) {

@@ -167,8 +167,8 @@ pub(super) const MAX_KEY: usize = 255;
 /// Longest `Tideline-Reason`, in characters.
 pub(super) const MAX_REASON: usize = 500;
 
-/// The principal of a request that has the role `R`, with what it said of how its act is to be done. A handler that takes this
-/// is reached by nobody else.
+/// The principal of a request, which has the role `R`, with the options of its act. A handler that takes this is not
+/// reached by requests without the role.
 #[derive(Clone, Debug)]
 pub struct By<R> {
     /// Who asks.

@@ -1,5 +1,6 @@
-//! Lists whose records may be large: written to the client while they are read from the store, a chunk at a time. An answer is
-//! bounded by records and by bytes, a chunk by the largest record seen so far, and only so many answers are made at a time.
+//! Lists whose records may be large: streamed to the client while they are read from the store, a chunk at a time. A
+//! response is limited in records and in bytes, a chunk by the largest record seen so far, and the number of concurrent
+//! responses is limited too.
 
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use super::ApiState;
 use super::page::MAX_PAGE_BYTES;
 use super::problem::{Code, Problem};
 
-/// Records of the first chunk, when nobody knows how large they are.
+/// Records in the first chunk, while their size is unknown.
 const FIRST_CHUNK: u32 = 8;
 
-/// A chunk has at most so many times the records of the one before.
+/// Maximum growth factor from one chunk to the next, in records.
 const GROWTH: u32 = 4;
 
 /// Bytes that a chunk should not exceed.
@@ -124,8 +125,8 @@ impl<L: List> Writing<L> {
     }
 }
 
-/// Answers with up to `limit` records of the list. What fails before the first of them is a problem; what fails later breaks
-/// the answer off, so that nobody takes it for a whole one.
+/// Responds with up to `limit` records of the list. A failure before the first record is a problem document; a later
+/// one aborts the response, so that it cannot pass for a complete one.
 pub(super) async fn respond<L: List>(api: &ApiState, list: L, limit: u32) -> Result<Response, Problem> {
     let permit = Arc::clone(&api.readers)
         .acquire_owned()

@@ -34,7 +34,7 @@ use crate::api::{Api, ApiState, Code, Problem};
 const HOLD_HEADER: &str = "backstage-events-notify-timeout";
 /// As long as Backstage holds it: just below a minute, which is a common limit of proxies.
 const HOLD: Duration = Duration::from_secs(55);
-/// What was read is handed out again after so long, unless its reader came back.
+/// Events that were read are redelivered after this time, unless their reader came back.
 const LEASE: Duration = Duration::from_secs(300);
 /// Events of one answer, as of Backstage.
 const BATCH: u32 = 10;

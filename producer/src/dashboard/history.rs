@@ -25,7 +25,7 @@ pub(super) async fn read(viewer: &Viewer) -> Result<Vec<Figures>, Problem> {
     Ok(list.items)
 }
 
-/// Without a sample for so long, no scheduler is at work: one takes a sample each minute.
+/// Without a sample for this long, no scheduler is running: each takes one per minute.
 const IDLE: i64 = 3 * MINUTE;
 
 /// When a scheduler was last at work, by the newest sample.
@@ -170,7 +170,7 @@ fn panel(name: &str, figure: &str, bad: bool, chart: Markup) -> Markup {
     }
 }
 
-/// Bars of so many samples, a value of which so much is bad, and what they say.
+/// Bars, each of a number of samples, a value, the bad part of it, and a label.
 fn chart(of: impl ExactSizeIterator<Item = (u64, u64, u64, String)>, label: &str) -> Markup {
     let last = i64::try_from(of.len()).unwrap_or(0) - 1;
     let drawn: Vec<Bar> = of

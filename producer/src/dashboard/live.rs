@@ -1,6 +1,6 @@
-//! Live updates: a stream of server-sent events per open page. However many pages are open, one task looks at the store, and only
-//! while somebody is there; and each address is made once for all who look at it with the same rights. What it shows in its live
-//! fragments is compared with what was sent before, and those that differ are sent.
+//! Live updates: a stream of server-sent events per open page. No matter how many pages are open, one task polls the
+//! store, and only while a page is open; each address is rendered once for all viewers with the same rights. Its live
+//! fragments are compared with those sent before, and the changed ones are sent.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -33,10 +33,10 @@ use crate::api::{Api, Code, Principal, Problem, SourceScope};
 /// Shortest time between two looks at the store.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Looks while nothing wakes anybody: what another process writes is seen after so many.
+/// Polling interval without wake-ups: writes of another process are seen after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Making a page takes at most one part in so many of the time.
+/// Rendering a page takes at most one part in this many of the time.
 const SHARE: u32 = 20;
 
 /// Streams at a time.
@@ -64,7 +64,7 @@ pub(super) const END: &str = "-->";
 /// What comes after a fragment.
 pub(super) const CLOSE: &str = "<!--/live-->";
 
-/// An address with the rights of whoever looks.
+/// An address and the rights of the viewer.
 type Key = (String, String);
 
 /// Fragments by id.
@@ -106,7 +106,8 @@ impl Live {
         self.api.state.stop.clone()
     }
 
-    /// Somebody who is told when the store has changed. Somebody looks from now on, until nobody listens any more.
+    /// Registers a listener that is notified when the store has changed. From now on the store is polled, until no
+    /// listener is left.
     fn listen(self: &Arc<Self>) -> watch::Receiver<u64> {
         let mut watching = self.watching.lock();
         let listener = self.rung.subscribe();
@@ -182,7 +183,7 @@ impl Live {
         Ok(ended)
     }
 
-    /// The channel of an address; one that nobody looked at is opened.
+    /// The channel of an address; opened for its first viewer.
     fn join(self: &Arc<Self>, pages: &Router, key: Key, principal: Principal) -> Result<Joined, Problem> {
         let mut channels = self.channels.lock();
         let full = channels.len() >= MAX_CHANNELS;
@@ -241,7 +242,7 @@ impl Making {
                     same.is_none_or(|same| steady(&same.html) != steady(&fragment.html))
                 };
                 let changed: Vec<Fragment> = fragments.iter().filter(differs).cloned().collect();
-                // Whoever is there when the first ones are made waits for the whole.
+                // Viewers that are present when the first fragments are made wait for all of them.
                 let first = newest.send_replace(Arc::new(fragments)).is_empty();
                 if !first && !changed.is_empty() {
                     let _ = self.changed.send(Arc::new(changed));
@@ -262,7 +263,7 @@ impl Making {
         }
     }
 
-    /// Whether nobody looks any more: then the channel is closed.
+    /// Returns true if no viewer is left: then the channel is closed.
     fn is_left(&self) -> bool {
         let mut channels = self.live.channels.lock();
         let left = self.changed.receiver_count() == 0 || self.live.stop().is_cancelled();

@@ -18,7 +18,7 @@ pub(super) fn live(id: &'static str, content: impl Render) -> Markup {
     }
 }
 
-/// Says whether the page is live; the script fills it in.
+/// Shows whether the page is live; filled in by the script.
 pub(super) fn live_state() -> Markup {
     html! { span.live #live aria-live="polite" {} }
 }
@@ -103,8 +103,8 @@ impl Render for Question<'_> {
 /// Finished cycles in a row that fail until a source counts as failing.
 const FAILURES: usize = 3;
 
-/// How many of the last finished cycles failed, and the newest of them, if those are so many that a person should look. `cycles`:
-/// newest first.
+/// How many of the last finished cycles failed, and the newest of them, if there are enough to need a person's
+/// attention. `cycles`: newest first.
 pub(super) fn failing(cycles: &[Cycle]) -> Option<(usize, &Cycle)> {
     let ended = || cycles.iter().filter(|cycle| cycle.ended_at.is_some());
     let failures = ended().take_while(|cycle| cycle.failed()).count();

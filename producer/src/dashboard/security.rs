@@ -1,5 +1,5 @@
-//! What browsers may do with the pages: load nothing from elsewhere, run no script and apply no style that is not a file of ours,
-//! be framed by nobody. Acts are taken from our own pages only.
+//! What browsers may do with the pages: load nothing from other origins, run only our own script files, apply only our
+//! own style sheets, and never be framed. Acts are accepted from our own pages only.
 
 use axum::extract::Request;
 use axum::http::header::{

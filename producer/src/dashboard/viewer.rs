@@ -84,7 +84,7 @@ impl Viewer {
         }
     }
 
-    /// Whether nobody wrote the configuration: commands that need the file find none.
+    /// Returns true if there is no configuration file: commands that need it find none.
     pub(super) fn is_demo(&self) -> bool {
         let settings = self.api().state.settings.as_ref();
         settings.is_some_and(|settings| settings.is_demo())

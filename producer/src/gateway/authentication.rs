@@ -1,6 +1,6 @@
-//! Who asks: the layer that puts a [`Principal`] into a request or refuses it. With a bearer token configured, whoever has it is
-//! the first administrator; without one, only programs of this machine that ask a loopback address, and no web page (a browser
-//! tells by `Origin` where a request comes from). Health and metrics are outside of this.
+//! Authentication: the layer that puts a [`Principal`] into a request or refuses it. If a bearer token is configured,
+//! its bearer is the first administrator; without one, only programs on this machine that use a loopback address, and
+//! no web page (browsers send `Origin`). Health and metrics are exempt.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,11 +26,11 @@ pub const TOKEN_VARIABLE: &str = "TIDELINE_API_TOKEN";
 /// Who may use `/v1`.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Whoever sends this bearer token.
+    /// Requests with this bearer token.
     Token(Secret),
     /// Programs of this machine.
     Local,
-    /// Nobody: the address can be reached from outside, and there is no token.
+    /// No requests: the address can be reached from outside, and there is no token.
     Closed,
 }
 
@@ -60,7 +60,7 @@ impl Access {
         }
     }
 
-    /// What to say to whoever shows nothing.
+    /// The problem for a request without credentials.
     fn refusal(&self, tokens: bool) -> Problem {
         match self {
             Self::Local if !tokens => Problem::new(
@@ -98,12 +98,12 @@ pub(super) async fn principal(
     }
 }
 
-/// Whoever has the token of [`TOKEN_VARIABLE`].
+/// The bearer of the token in [`TOKEN_VARIABLE`].
 pub(super) fn configured_administrator() -> Principal {
     administrator(ActorKind::Token, TOKEN_VARIABLE)
 }
 
-/// Whoever may do everything.
+/// A principal with all rights.
 fn administrator(kind: ActorKind, name: &str) -> Principal {
     Principal {
         actor: Actor {

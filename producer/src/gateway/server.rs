@@ -1,7 +1,7 @@
 //! Serves connections: HTTP/1.1 with limits that hold against slow and greedy clients. `axum::serve` has none of them.
 //!
-//! A connection has so long for the head of a request, also between two requests, and a request so long for its body; an
-//! address has so many connections. What is above the limit of connections is still told of health, since a busy gateway is
+//! Limits apply to the time for the head of a request (also between requests), the time for its body, and the
+//! connections per address. Connections above the total limit still get health responses, since a busy gateway is
 //! alive. After the soft stop, requests that have arrived are answered; a half one is not waited for.
 
 use std::collections::HashMap;
@@ -253,7 +253,7 @@ fn log(served: Result<(), hyper::Error>) {
     }
 }
 
-/// The body of a request, with a limit of time, and what tells whether it has arrived.
+/// The body of a request, with a time limit, and a handle that shows whether it has arrived.
 fn arriving(body: Incoming, progress: Arc<Progress>, longest: Duration) -> Body {
     use hyper::body::Body as _;
     let waits = !body.is_end_stream();
@@ -292,7 +292,7 @@ mod tests {
         if allowed.trim().parse().unwrap_or(0) < BACKLOG {
             return eprintln!("left out: this system lets fewer than {BACKLOG} connections wait");
         }
-        // Nothing is accepted: whoever connects waits for that.
+        // Nothing is accepted: clients connect and wait.
         let listener = listen("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connecting = (0..400).map(|_| TcpStream::connect(address));

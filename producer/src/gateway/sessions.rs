@@ -33,7 +33,7 @@ use crate::secrets::is_same;
 /// How long a session lasts.
 pub(super) const LIFE: Duration = Duration::from_secs(12 * 3_600);
 
-/// How long what the store said of a session counts. One that was ended by another process opens for so long at most.
+/// How long a session is cached. One that another process ended stays usable for this long at most.
 const REMEMBER: Duration = Duration::from_secs(5);
 
 /// Sessions remembered.
@@ -146,7 +146,7 @@ async fn viewer(
         return Ok((principal, true));
     }
     match authentication::principal(state, headers, address).await {
-        // There is a way in for everybody, so nobody is let in without a name.
+        // Everybody can sign in, so anonymous local access is refused.
         Ok(principal) if state.oidc.is_some() && principal.actor.kind == ActorKind::Local => {
             Err(Problem::new(Code::Unauthenticated, "sign in first"))
         }
@@ -208,7 +208,7 @@ async fn sign_in(State(state): State<Arc<GatewayState>>, request: Request) -> Re
     }
 }
 
-/// Opens a session for whoever has this token; returns its id.
+/// Opens a session for the bearer of this token; returns its id.
 async fn open(state: &GatewayState, token: &str, address: Option<IpAddr>) -> Result<String, Problem> {
     let token_hash = hash_of(token);
     let token_id = match state.access.holder(token_hash) {
@@ -231,7 +231,7 @@ async fn open(state: &GatewayState, token: &str, address: Option<IpAddr>) -> Res
     begin(state, holder).await
 }
 
-/// Opens a session; returns its id, which is new: one that a browser had before stands for nobody.
+/// Opens a session; returns its id, which is always new: an id that the browser had before is never adopted.
 pub(super) async fn begin(state: &GatewayState, holder: Holder) -> Result<String, Problem> {
     let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     let now = state.clock.now();

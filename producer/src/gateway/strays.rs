@@ -17,7 +17,7 @@ pub(super) fn shown(response: Response, opened: bool) -> Response {
     }
 }
 
-/// Whether a person opens this address in a browser. What is below `/v1` is for programs, whoever asks.
+/// Returns true if a person opens this address in a browser. Addresses below `/v1` are always for programs.
 pub(super) fn is_opened(request: &Request) -> bool {
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     let path = request.uri().path();

@@ -18,7 +18,7 @@ use crate::api::role::{Principal, SourceScope};
 use crate::api::tokens::{hash_of, id_of};
 use crate::api::{Code, Problem};
 
-/// How long what the store said of a token counts. A token revoked elsewhere opens for so long at most.
+/// How long a token is cached. One that was revoked elsewhere stays usable for this long at most.
 const REMEMBER: Duration = Duration::from_secs(5);
 
 /// Tokens remembered.
@@ -119,7 +119,7 @@ impl Tokens {
         }
     }
 
-    /// Whether the store has a token that was not revoked: then nobody gets in without one.
+    /// Whether the store has a token that was not revoked: then every request needs one.
     pub(super) async fn exist(&self) -> Result<bool, Problem> {
         if let Some((read_at, exist)) = *self.exist.lock()
             && read_at.elapsed() < REMEMBER
@@ -223,7 +223,7 @@ impl Tokens {
         Ok(known)
     }
 
-    /// Once a minute, and nobody waits for it.
+    /// At most once a minute, in the background.
     fn note_use(&self, id: &str, known: &Known) {
         if known.noted_at.is_some_and(|noted| noted.elapsed() < NOTE_USE) {
             return;

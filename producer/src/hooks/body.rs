@@ -1,5 +1,6 @@
-//! Receives bodies in bounded memory: all of them together have `events.max_bytes_in_flight`, each has a length, a pace and a time,
-//! and one address has at most half. Memory is counted as bytes arrive, never because a sender says how many will.
+//! Receives bodies in bounded memory: `events.max_bytes_in_flight` in total, at most half of it for one address, and
+//! with limits on the length, rate and duration of each body. Memory is counted as bytes arrive, never by an announced
+//! length.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,15 +13,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::memory::{Part, Pool};
 
-/// A sender that sends nothing for so long is cut off.
+/// A sender that sends nothing for this long is cut off.
 const IDLE: Duration = Duration::from_secs(5);
-/// So is one that, after a first such time, sends less than [`LEAST`] bytes in so long.
+/// So is one that, after a first such period, sends less than [`LEAST`] bytes in this time.
 const WINDOW: Duration = Duration::from_secs(5);
 /// See [`WINDOW`].
 const LEAST: usize = 8 * 1024;
 /// So is one that takes longer than this for all of it.
 const WHOLE: Duration = Duration::from_secs(60);
-/// A body waits for memory for so long: others are written meanwhile, and providers wait for an answer for 10 s.
+/// How long a body waits for memory: others are stored meanwhile, and providers wait 10 s for a response.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why a body was not received.
@@ -62,7 +63,7 @@ struct Pace {
     deadline: Instant,
     /// When it was heard of last.
     heard: Instant,
-    /// By then there must be so many bytes.
+    /// The number of bytes that must have arrived by this deadline.
     due: (Instant, usize),
 }
 
@@ -76,7 +77,7 @@ impl Pace {
         }
     }
 
-    /// What comes next, after so many bytes; none: that was all.
+    /// The next chunk, after `received` bytes; none: the end.
     async fn next(&mut self, body: &mut BodyDataStream, received: usize) -> Result<Option<Bytes>, NotReceived> {
         loop {
             let idle = self.deadline.min(self.heard + IDLE);
@@ -109,7 +110,7 @@ impl Memory {
         }
     }
 
-    /// Where a body of so many bytes is counted; its length may not be known.
+    /// The pool that a body of this length, if known, is counted in.
     fn pool(&self, bytes: Option<usize>) -> &Arc<Pool> {
         match bytes {
             Some(bytes) if bytes <= self.small.size() / 8 => &self.small,
@@ -168,7 +169,7 @@ mod tests {
         memory.receive(Body::from(body), (length, most), None).await
     }
 
-    /// A body that begins with so many bytes, and then has one more each time.
+    /// A body that starts with `first` bytes, then sends one more at each interval.
     fn dribbling(first: usize, every: Duration) -> Body {
         let dribble = futures::stream::unfold(first, move |count| async move {
             if count != first || first == 0 {

@@ -1,6 +1,6 @@
-//! Group commit: requests that wait at the same time share one transaction. While one commits, the next batch gathers, so nobody
-//! waits for a timer. While the store is down, requests are refused at once instead of waiting for it, and so are those that wait
-//! when it is found to be.
+//! Group commit: requests that wait at the same time share one transaction. While one commits, the next batch gathers,
+//! so no request waits for a timer. While the store is down, requests are refused at once instead of waiting for it,
+//! and so are those already waiting when the outage is noticed.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ const WAITING: usize = 2_048;
 const MAX_EVENTS: usize = 500;
 /// Most bytes of bodies in one transaction, unless its first event alone has more.
 const MAX_BYTES: usize = 8 << 20;
-/// Longest a transaction may take. A request that comes while one begins waits for so long, and its sender waits for 10 s.
+/// Maximum duration of a transaction. A request that arrives while one begins waits this long, and its sender waits for
+/// 10 s.
 const LONGEST: Duration = Duration::from_secs(4);
 /// How often a store that is down is tried.
 const TRY_EVERY: Duration = Duration::from_millis(200);

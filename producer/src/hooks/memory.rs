@@ -26,7 +26,7 @@ pub(super) struct Part {
 #[derive(Debug, Default)]
 struct Ledger {
     next_id: u64,
-    /// By age: whoever came first has the lowest number.
+    /// By age: the oldest part has the lowest number.
     parts: BTreeMap<u64, Entry>,
     waiting: BTreeSet<u64>,
     given: usize,
@@ -38,19 +38,19 @@ struct Ledger {
 #[derive(Debug)]
 struct Entry {
     network: Option<IpAddr>,
-    /// It will want more than half of what its address may have.
+    /// It will need more than half of its address's share.
     is_large: bool,
     has: usize,
-    /// How much it waits to have in all, and who is told whether it got that.
+    /// The total that it waits for, and the channel for the outcome.
     wants: Option<(usize, oneshot::Sender<bool>)>,
 }
 
-/// Of what there is too little.
+/// Which resource is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scarce {
-    /// Of the memory.
+    /// The memory.
     All,
-    /// Of the share of the address.
+    /// The share of the address.
     Share,
 }
 
@@ -66,12 +66,12 @@ impl Pool {
         self.size
     }
 
-    /// What one address may have.
+    /// The share of one address, in bytes.
     fn share(&self) -> usize {
         self.size.div_ceil(2)
     }
 
-    /// What keeps a part from having so many bytes. Whoever wants more than there is takes all of it.
+    /// What keeps a part from having this many bytes. A part that wants more than the total takes all of it.
     fn scarce(&self, ledger: &Ledger, id: u64, wants: usize) -> Option<Scarce> {
         let part = &ledger.parts[&id];
         let others = ledger.given - part.has.min(self.size);
@@ -105,7 +105,7 @@ impl Pool {
         }
     }
 
-    /// Gives what is free to those who wait.
+    /// Grants free memory to the waiting parts.
     fn settle(&self, ledger: &mut Ledger) {
         let mut scarce = Vec::new();
         for id in ledger.waiting.clone() {
@@ -137,7 +137,7 @@ impl Ledger {
     fn answer(&mut self, id: u64, granted: bool) {
         self.waiting.remove(&id);
         if let Some((_, answer)) = self.parts.get_mut(&id).and_then(|part| part.wants.take()) {
-            // Whoever stopped waiting gives everything back in a moment.
+            // A part that stopped waiting is about to give everything back.
             let _ = answer.send(granted);
         }
     }
@@ -171,7 +171,7 @@ impl Part {
         }
     }
 
-    /// Waits until it has so many bytes in all. `false`: it will not get them, and others wait for what it has.
+    /// Waits until it has this many bytes in total. `false`: it will not get them, and others wait for what it has.
     pub(super) async fn grow(&mut self, bytes: usize) -> bool {
         let granted = {
             let mut ledger = self.pool.ledger.lock();
@@ -197,7 +197,7 @@ impl Drop for Part {
     }
 }
 
-/// Whoever has an IPv6 address has all of its network (/64).
+/// A client with an IPv6 address controls its whole network (/64).
 fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

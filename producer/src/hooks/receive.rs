@@ -27,16 +27,16 @@ use super::{Hook, Hooks, topic};
 use crate::gateway::address_of;
 use crate::secrets::is_same;
 
-/// A webhook that has arrived is answered within this time: what is not stored by then is answered 503, and its sender tries
-/// again. GitHub waits for 10 s, and the body may have waited for memory before.
+/// Time limit for responding to a webhook that has arrived: if it is not stored by then, the response is 503, and its
+/// sender retries. GitHub waits for 10 s, and the body may have waited for memory before.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Lines about refused webhooks of one hook are so far apart, in milliseconds.
+/// Minimum interval between log lines about refused webhooks of one hook, in milliseconds.
 const LOG_EVERY_MS: u64 = 10_000;
-/// That a webhook of one hook was too large is told so often at most, in milliseconds.
+/// Minimum interval between reports of oversized webhooks of one hook, in milliseconds.
 const TELL_EVERY_MS: u64 = 60_000;
-/// Longest header that is kept, in bytes.
+/// Maximum length of a stored header, in bytes.
 const MAX_HEADER_BYTES: usize = 500;
-/// Headers that are kept; a name that ends with `-` stands for all that begin with it. Never signatures, tokens or cookies.
+/// Headers that are stored; a name that ends with `-` is a prefix. Never signatures, tokens or cookies.
 const KEPT_HEADERS: [&str; 18] = [
     "content-type",
     "user-agent",
@@ -373,7 +373,7 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// At most so many bytes of a text.
+/// Truncates a text to at most `most` bytes.
 fn cut(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
 }

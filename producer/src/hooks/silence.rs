@@ -13,9 +13,9 @@ use tideline_store::{HookHour, Store, StoreError};
 
 /// How often the hooks are looked at.
 const LOOK: Duration = Duration::from_secs(300);
-/// With fewer deliveries nobody knows what is usual.
+/// With fewer deliveries there is no usual interval.
 const LEAST: u64 = 10;
-/// So many times the longest distance is much longer than usual.
+/// A silence this many times the longest interval is unusual.
 const FACTOR: u32 = 3;
 /// A shorter silence is never told of.
 const SHORTEST: Duration = Duration::from_secs(3_600);
@@ -100,7 +100,7 @@ impl Silence {
         Ok(())
     }
 
-    /// Once for each silence, however many gateways look.
+    /// Reports each silence once, no matter how many gateways check.
     async fn tell(&self, hook: &str, silent: Silent, now: Timestamp) -> Result<(), StoreError> {
         let name = format!("silent:{hook}");
         // Of the last silence that was told of, the moment when it began.

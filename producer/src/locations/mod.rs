@@ -109,7 +109,7 @@ impl Pages {
         is_ours.then_some(()).ok_or_else(not_found)
     }
 
-    /// A source that has not been read to its end once has entities that nobody knows yet.
+    /// A source that has not completed a cycle yet may have unknown entities.
     async fn check_sources(&self) -> Result<(), Problem> {
         for source in self.api.store.list_sources().await? {
             let is_there = source.state == SourceState::Orphaned || source.source_type == "push";

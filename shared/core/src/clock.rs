@@ -62,7 +62,7 @@ impl ManualClock {
         }
     }
 
-    /// Advances the time and wakes all sleepers whose time has come.
+    /// Advances the time and wakes all sleepers.
     pub fn advance(&self, by: Duration) {
         {
             let mut now = self.now.lock();

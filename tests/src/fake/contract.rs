@@ -64,7 +64,7 @@ impl Contract {
         let responses = &operation["responses"];
         let response = match &responses[&status] {
             Value::Null if !responses["default"].is_null() => self.resolve(&responses["default"]),
-            // Nobody documents what a proxy on the way answers.
+            // Responses of proxies on the way are undocumented.
             Value::Null if matches!(reply.status, 429 | 500 | 502 | 503) => return Ok(()),
             Value::Null => bail!("the status {status} is not in the document"),
             found => self.resolve(found),

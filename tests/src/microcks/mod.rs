@@ -73,7 +73,7 @@ pub struct State {
     pub services: Mutex<BTreeMap<String, Service>>,
     /// What is wrong.
     pub trouble: Mutex<Trouble>,
-    /// Tokens that are good, and their roles. None: nobody needs one.
+    /// Valid tokens and their roles. None: no token is needed.
     pub tokens: Mutex<Option<HashMap<String, Vec<String>>>>,
     /// Roles that new tokens get.
     pub roles: Mutex<Vec<String>>,

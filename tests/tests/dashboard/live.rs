@@ -85,7 +85,7 @@ async fn a_plan_under_way_says_how_far_it_is() -> Result<()> {
     };
     let stage = Stage::prepare().await?.run().await?;
     stage.sign_in(&browser).await?;
-    // Nobody answers for this source: its plan waits until the page is left.
+    // This source does not answer: its plan waits until the page is left.
     browser.open(&format!("{}/sources/wiki/plan", stage.address)).await?;
     browser.click("main form button").await?;
     browser.wait(&shows("Read 0 entities")).await?;

@@ -35,7 +35,7 @@ impl Stage {
             .collect()
     }
 
-    /// For the time of an outage nobody uses more than a fifth of a processor.
+    /// During an outage no process uses more than a fifth of a CPU.
     async fn nobody_spins(&mut self) -> Result<()> {
         // What was under way has failed by then.
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! Partitions that fail hold up nobody else, and keep only what is theirs.
+//! Failing partitions hold up no other partition, and keep only what they own.
 
 use anyhow::Result;
 use tideline_core::words::{CycleState, JobRecord, JobState};

@@ -212,8 +212,9 @@ fn conclude(
                 "the source asked to wait (rate limit)".to_owned(),
             )),
         ),
-        // After the last rung of a root that is alone the cycle is given up without a sweep, and a fresh one starts. Any other
-        // partition that fails for so long is parked: those beside it are read all the same, and what it owns is kept.
+        // After the last rung of a root that is alone the cycle is given up without a sweep, and a fresh one starts.
+        // Any other partition that exhausts its ladder is parked: its siblings are still read, and what it owns is
+        // kept.
         Err(HandlerError::Transient { message, .. }) if is_alone && rung >= settings.backoff.rungs() => (
             "given_up",
             Err(HandlerError::GivenUp(format!("failed on the last rung: {message}"))),

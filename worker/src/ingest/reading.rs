@@ -35,7 +35,7 @@ pub(crate) struct ReadPage {
     pub(crate) write: PageWrite,
     /// Where the next page starts; none: this was the last one.
     pub(crate) next: Option<Value>,
-    /// The source wants no further request for so long.
+    /// How long the source wants no further requests.
     pub(crate) hold: Option<Duration>,
     /// Why reading does not go on behind it.
     pub(crate) failure: Option<SourceError>,
@@ -142,7 +142,7 @@ impl Reader {
         let hold = page.hold;
         let mut failure = page.failure.take();
         let next = match (&page.content, &memory) {
-            // Not finished: whoever tries again reads this page again.
+            // Not finished: a retry reads this page again.
             _ if failure.is_some() => Some(self.cursor.clone().unwrap_or(Value::Null)),
             (PageContent::Unchanged, Some(memory)) => match &memory.next {
                 Some(text) => Some(serde_json::from_str(text).map_err(|error| broken_memory(&error))?),

@@ -1,5 +1,6 @@
-//! Small partitions in the place of one that was read to its end: claimed, committed and ended many at a time. What turns out
-//! not to be a single good page is left to a burst of its own, or goes back to wait for a place.
+//! Small partitions that are read in the place of a finished one: claimed, committed and ended many at a time. A
+//! partition that turns out not to be a single good page is left to a burst of its own, or goes back to wait for a
+//! place.
 
 use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -21,18 +22,18 @@ use crate::handler::{Attempt, HandlerError, Outcome};
 use crate::settling::Ended;
 use crate::source::ErrorClass;
 
-/// Most siblings claimed at once.
+/// Maximum number of siblings claimed at once.
 const MOST: u32 = 64;
-/// A claim is of as many siblings as are read in about this time.
+/// The size of a claim is adjusted so that reading it takes about this long.
 const GROUP: Duration = Duration::from_millis(500);
-/// A claim has at most so many times the siblings of the one before.
+/// Maximum growth factor from one claim to the next.
 const GROWTH: u128 = 8;
-/// What was read is committed when it has so many entities. They share one statement, whoever they belong to.
+/// Pages are committed once they have this many entities, in one statement for all partitions.
 const COMMIT_SIBLINGS: usize = 2 * COMMIT_ENTITIES;
-/// What was read is committed after this time, although more is to be read.
+/// Pages are committed after this time, even if there is more to read.
 const COMMIT_AFTER: Duration = Duration::from_millis(200);
 
-/// How many siblings of a source are claimed at once: none while its partitions have several pages.
+/// How many siblings of a source are claimed at once: 0 while its partitions have several pages.
 #[derive(Debug)]
 pub(super) struct ClaimSize(AtomicU32);
 
@@ -69,23 +70,23 @@ pub(super) struct Siblings<'a> {
     pub(super) handler: &'a IngestHandler,
     pub(super) lead: &'a Attempt,
     pub(super) readable: &'a Arc<Readable>,
-    /// The progress of the lead; siblings take its trace over.
+    /// The progress of the lead; siblings inherit its trace.
     pub(super) progress: &'a Progress,
     pub(super) ends_at: Timestamp,
 }
 
 /// What the first page of a sibling is.
 enum First {
-    /// All there is, good as it is; and how long the source wants no further request.
+    /// The whole partition, without problems; and how long the source wants no further requests.
     Whole(Box<PageBatch>, Option<Duration>),
-    /// Something that a burst knows how to deal with.
+    /// More than a single good page; left to a burst.
     More,
-    /// It could not be read, and whether the source may be asked for others.
+    /// Reading failed; and whether reading from the source may continue.
     Failed(HandlerError, bool),
 }
 
 impl Siblings<'_> {
-    /// Reads siblings until there are none, the burst's time is up, or the source wants a rest.
+    /// Reads siblings until there are none, the burst's time is up, or the source wants a pause.
     pub(super) async fn read(&self) {
         while self.may_go_on() {
             let claim_size = self.readable.claim_size.now();
@@ -124,7 +125,7 @@ impl Siblings<'_> {
         !self.lead.stop.is_cancelled() && self.now() < self.ends_at
     }
 
-    /// Reads what was claimed; says whether more may be.
+    /// Reads the claimed siblings; returns true if more may be claimed.
     async fn read_group(&self, held: &mut Held<'_>) -> bool {
         let mut group = Group::default();
         while self.may_go_on()
@@ -140,7 +141,7 @@ impl Siblings<'_> {
                     }
                 }
                 First::More => {
-                    // The others do not wait for the end of a long one.
+                    // The others must not wait for a long one.
                     self.commit(held, &mut group).await;
                     held.hand_back_others(sibling.job.lease()).await;
                     self.read_alone(held, &sibling.job).await;
@@ -180,7 +181,7 @@ impl Siblings<'_> {
             stop: self.lead.stop.clone(),
             ends_at: self.ends_at,
         };
-        // A panic over one of them is its own failure, not the lead's.
+        // A panic fails this sibling, not the lead.
         let read = match AssertUnwindSafe(reader.read_page(memory)).catch_unwind().await {
             Ok(read) => read,
             Err(panic) => {
@@ -225,7 +226,7 @@ impl Siblings<'_> {
         }
     }
 
-    /// The source wants no further request for so long; so no more may be read.
+    /// The source wants no further requests for this long, so reading stops.
     async fn hold_back(&self, hold: Duration) -> bool {
         if let Some(source) = self.lead.job.source {
             let until = self.now().plus(hold);
@@ -236,8 +237,8 @@ impl Siblings<'_> {
         false
     }
 
-    /// Commits what was read; says whether the source may be asked for more. What cannot be committed together has a burst of
-    /// its own, which finds out why.
+    /// Commits the pages that were read; returns true if reading may continue. Siblings that cannot be committed
+    /// together get bursts of their own, which find out why.
     async fn commit(&self, held: &mut Held<'_>, group: &mut Group) -> bool {
         let group = std::mem::take(group);
         if group.batches.is_empty() {
@@ -259,7 +260,7 @@ impl Siblings<'_> {
                     metrics::attempts(&job.kind, "done", 1);
                 }
             }
-            // Done or not: what is not done is handed back.
+            // Possibly committed; whatever was not is handed back.
             Err(error) if error.may_retry() => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -333,7 +334,7 @@ impl Siblings<'_> {
     }
 }
 
-/// Pages that are read and not committed yet, with whose they are and when their reading began.
+/// Pages that are read but not committed yet, with their jobs and when reading began.
 #[derive(Default)]
 struct Group {
     batches: Vec<PageBatch>,
@@ -357,7 +358,7 @@ impl Group {
     }
 }
 
-/// Siblings that are this worker's. What is left when it is dropped on the way is handed back by whoever claims next.
+/// Siblings leased to this worker. What is left if this is dropped early is handed back by the claim loop.
 struct Held<'a> {
     lead: &'a Attempt,
     waiting: VecDeque<Sibling>,
@@ -377,7 +378,7 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// It is done, or somebody else's.
+    /// It is done, or another worker has leased it.
     fn let_go(&mut self, lease: Lease) {
         self.leases.remove(&lease);
         self.lead.context.holding.let_go(lease);
@@ -385,7 +386,7 @@ impl<'a> Held<'a> {
 
     async fn settle(&mut self, lease: Lease, settlement: Settlement) {
         let request = SettleRequest { lease, settlement };
-        // Whoever settles lets it go.
+        // The settler removes it from the holding.
         self.leases.remove(&lease);
         let ended = Ended {
             request,
@@ -394,7 +395,7 @@ impl<'a> Held<'a> {
         self.lead.context.settlements.send(ended).await;
     }
 
-    /// All but the one that is being read waits for a place again.
+    /// All except the one being read wait for a place again.
     async fn hand_back_others(&mut self, reading: Lease) {
         self.waiting.clear();
         let others: Vec<Lease> = self.leases.iter().copied().filter(|lease| *lease != reading).collect();
@@ -403,7 +404,7 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// All that is left waits for a place again.
+    /// All that are left wait for a place again.
     async fn hand_back(mut self) {
         for lease in self.leases.clone() {
             self.settle(lease, Settlement::HandedBack).await;

@@ -26,7 +26,7 @@ use super::{Pusher, ignore_missing, sentence};
 
 /// A lease is so much longer than a request: two of one key fit into it, and the settlement.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// Before the end of the lease nothing is being sent any more for so long: clocks differ a little.
+/// Sending stops this long before the lease ends, since clocks differ slightly.
 const CLOCK_MARGIN: Duration = Duration::from_secs(2);
 /// How long it waits if the store cannot be asked, or expressions cannot be evaluated.
 pub(super) const UNAVAILABLE: Duration = Duration::from_secs(1);
@@ -270,8 +270,8 @@ impl Sending {
         self.pusher.parts.clock.now()
     }
 
-    /// Sends events of one key one after the other. After a failure the others are as if nobody had taken them, and so are
-    /// those that could not be sent to their end before `until`.
+    /// Sends events of one key one after the other. After a failure the others count as not taken, and so do those
+    /// whose delivery could not finish before `until`.
     async fn send_all(
         &self,
         group: Vec<TakenEvent>,

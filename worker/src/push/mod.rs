@@ -32,9 +32,9 @@ use self::sending::Sender;
 
 /// How often the subscriptions are looked at without a wake-up.
 const LOOK: Duration = Duration::from_secs(10);
-/// So many new events are not looked at one by one: everybody may be meant.
+/// Above this many new events they are not examined one by one: any subscription may follow them.
 const MANY: i64 = 10_000;
-/// How often one row is read that says whether the log has grown: own events come without a wake-up.
+/// How often the end of the log is read, a single row: Tideline's own events come without a wake-up.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// What a pusher is made of.
@@ -216,13 +216,13 @@ impl Pusher {
 enum News {
     /// Events on these topics.
     Topics(Vec<String>),
-    /// Nobody knows, or too much to say.
+    /// Unknown, or too many to list.
     Much,
 }
 
 impl Running {
-    /// Whether it is worth taking. To take locks the subscription, so nobody does it for what they do not follow; that is passed
-    /// by now and then, so that the log can be pruned.
+    /// Whether taking is worthwhile. Taking locks the subscription, so a pusher does not take for events that the
+    /// subscription does not follow; those are skipped now and then, so that the log can be pruned.
     fn has_work(&mut self, record: &SubscriptionRecord, last: EventSequence, news: &News) -> bool {
         if record.outstanding > 0 || record.changes.is_some() {
             return true;

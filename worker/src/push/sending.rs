@@ -52,7 +52,7 @@ impl Sender {
     /// # Errors
     /// TLS cannot be set up.
     pub(super) fn new(settings: &SubscriptionSettings, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::message::Message;
 
-/// Of a thing that goes on, people are told once; again after it was quiet for so long.
+/// People are notified once of an ongoing problem, and again only after it was quiet for this long.
 const QUIET: Duration = Duration::from_secs(3_600);
 /// Longest sentence, in bytes.
 const MAX_BYTES: usize = 1_000;
@@ -186,7 +186,7 @@ impl Sentence {
         }
     }
 
-    /// Mattermost's Markdown; an `@` pings nobody.
+    /// Mattermost's Markdown; an `@` notifies no one.
     fn markdown(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for c in self.text.chars() {

@@ -32,7 +32,7 @@ use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::ingest::Readable;
 use crate::source::{ItemRequest, Source};
 
-/// Past the time of its pages an attempt may take so long: its commits, a slow store.
+/// How long an attempt may take beyond the time for its pages: for its commits and a slow store.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long a job waits while its source stands still or is not in this worker's configuration.
 const STILL: Duration = Duration::from_secs(5);

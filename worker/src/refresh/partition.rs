@@ -74,7 +74,7 @@ impl RefreshHandler {
                 Err(error) => return Err(failed(&*self.store, &*self.clock, ready.source, error).await),
             };
             let rest = self.write_page(ready, &origin, &mut place, (page, began)).await?;
-            // The page is written; nobody can tell what follows it.
+            // The page is written, but the next one cannot be determined.
             if let Some(failure) = rest.failure {
                 return Err(failed(&*self.store, &*self.clock, ready.source, failure).await);
             }
@@ -157,9 +157,9 @@ impl RefreshHandler {
     }
 }
 
-/// Whether what the reading did not show is not there. A partition that shows nothing at all may be one whose rights were lost,
-/// unless the event said that it is gone. Where items may move between pages while they are read (`confirm_cycles` above 1), only
-/// one page shows everything at once.
+/// Whether items that the reading did not show no longer exist. An empty partition may be one to which access was lost,
+/// unless the event said that it is gone. Where items may move between pages during the reading (`confirm_cycles` above
+/// 1), only a single page is complete.
 fn is_complete(place: &Place, removed: bool, confirm_cycles: u32) -> bool {
     !place.doubtful && (place.shown || removed) && (place.page == 0 || confirm_cycles <= 1)
 }

@@ -30,7 +30,7 @@ impl RefreshHandler {
             }
         }
         if outcomes.iter().any(|outcome| outcome.is_change()) {
-            // Whoever follows the feed looks now.
+            // Followers of the change feed look now.
             self.queue.wake().await;
         }
         Ok(!outcomes.contains(&DeltaOutcome::Overtaken))

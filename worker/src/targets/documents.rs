@@ -37,7 +37,7 @@ pub(super) struct Documents {
 /// Why a document cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DocumentError {
-    /// Nobody knows what is there.
+    /// It is unknown whether the document exists.
     #[error("{message}")]
     Unreadable {
         message: String,

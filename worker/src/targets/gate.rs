@@ -120,7 +120,7 @@ impl Gate {
         Ok(Outcome::Postpone(until, format!("its target is held back: {reason}")))
     }
 
-    /// Keeps what came of an attempt for an entity; without an error it is as it should be.
+    /// Records the outcome of an attempt for an entity; without an error it is in sync.
     pub(super) async fn settle(&self, reference: &EntityRef, error: Option<String>) -> Result<(), StoreError> {
         let settled = TargetSettled {
             reference: reference.clone(),
@@ -156,7 +156,7 @@ impl Gate {
         Ok(is_replaced)
     }
 
-    /// Keeps that these entities, which had no error, are as they should be.
+    /// Records that these entities, which had no error, are in sync.
     pub(super) async fn confirm(&self, references: &[EntityRef]) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store

@@ -27,7 +27,7 @@ use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::places::Admission;
 use crate::sources::http::client::{Call, CallError, HttpClient};
 
-/// Past the time of its request an attempt may take so long.
+/// How long an attempt may take beyond the timeout of its request.
 const MARGIN: Duration = Duration::from_secs(60);
 /// Longest answer; only its beginning is shown, if it is an error.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;

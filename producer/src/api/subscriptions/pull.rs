@@ -167,7 +167,7 @@ impl<'a> Puller<'a> {
         })
     }
 
-    /// What is there now and wanted.
+    /// Takes the wanted events that are available now.
     async fn take(&self) -> Result<Taken, Problem> {
         let now = self.api.clock.now();
         let request = TakeEvents {
@@ -319,7 +319,7 @@ pub(super) async fn nack(
         error: wanted.error,
     };
     let settled = settle(&api, &name, wanted.ack_ids, &again).await;
-    // Whoever waits learns when they are due.
+    // Waiting requests learn when they are due.
     api.queue.wake().await;
     settled
 }

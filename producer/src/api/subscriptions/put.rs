@@ -208,8 +208,8 @@ pub(super) async fn put(
     }))
 }
 
-/// What a request says of where events are sent that its deed does not show, secrets and all: a digest that nobody can guess
-/// them from who has no key.
+/// A digest of those parts of a request's destination that its audit record does not show, including secrets; keyed, so
+/// that they cannot be guessed.
 fn asked_target(api: &ApiState, push: Option<&Push>, notify: Option<&Notify>) -> String {
     let push = push.map(|push| (&push.url, &push.secret, &push.headers));
     let asked = json!({ "push": push, "notify": notify.map(|notify| &notify.url) });

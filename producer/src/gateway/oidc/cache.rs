@@ -11,7 +11,7 @@ use super::issuer::CallError;
 
 /// How long a document counts.
 const KEPT: Duration = Duration::from_secs(3_600);
-/// A document that lacks what is looked for is read again after so long at the earliest.
+/// Minimum interval between readings of a document that lacks the wanted key.
 const AGAIN: Duration = Duration::from_secs(60);
 /// After a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);

@@ -79,7 +79,7 @@ pub(super) struct Issuer {
 
 impl Issuer {
     pub(super) fn new(settings: &OidcSettings, clock: Arc<dyn Clock>) -> Self {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))

@@ -202,7 +202,7 @@ impl Oidc {
         }
     }
 
-    /// What the provider says of whoever has this code.
+    /// The provider's claims about the person behind this code.
     async fn claims(&self, code: &str, pending: &Pending) -> Result<Claims, SignInError> {
         let metadata = self.issuer.metadata().await?;
         let tokens: Tokens = self

@@ -51,8 +51,8 @@ async fn leave(State(state): State<Arc<GatewayState>>, request: Request) -> Resp
     }
 }
 
-/// Opens a session for whoever comes back from the provider. The browser comes from another site and so sends no strict cookie
-/// yet: it is led on by a page of ours.
+/// Opens a session for a person who returns from the provider. The browser comes from another site and so sends no
+/// strict cookie yet: a page of ours redirects it.
 async fn come_back(State(state): State<Arc<GatewayState>>, request: Request) -> Response {
     let Some(oidc) = &state.oidc else {
         return Problem::new(Code::NotFound, "").into_response();

@@ -148,7 +148,7 @@ impl Github {
 }
 
 fn client() -> Result<reqwest::Client, NotListed> {
-    // Whoever installed one before chose well enough.
+    // A provider that is already installed is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .timeout(TIMEOUT)

@@ -1,6 +1,6 @@
-//! Deliveries that never arrived: a provider that lists what it sent is asked now and then, and what is not in the log is taken
-//! from there, over the same path as a webhook that was received. The provider's own id keeps it to once. One gateway at a time
-//! asks, however many there are.
+//! Repairs missed deliveries: providers that list what they sent are polled, and deliveries that are not in the log are
+//! fetched and take the same path as a received webhook. The provider's delivery id removes duplicates. Only one
+//! gateway polls at a time.
 
 mod github;
 
@@ -152,7 +152,7 @@ impl Repair {
             taken,
             "the provider's list of deliveries was compared with the log"
         );
-        // Whoever was faster has listed as much.
+        // If another gateway was faster, it has listed as much.
         self.store.move_position(&done, last, EventSequence(now.0)).await?;
         Ok(Some(repaired))
     }

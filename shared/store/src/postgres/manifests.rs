@@ -15,7 +15,7 @@ pub(super) struct Manifests<'b> {
     first: Vec<i32>,
     last: Vec<i32>,
     kept: Vec<i32>,
-    told: Vec<bool>,
+    has_makers: Vec<bool>,
     hashes: Vec<i64>,
     /// The item that made each key; 0 if the page does not record makers.
     makers: Vec<i64>,
@@ -38,7 +38,7 @@ impl<'b> Manifests<'b> {
                 self.hashes.extend(kept.iter().map(|hash| hash.0));
                 self.makers.extend(makers.iter().map(|hash| hash.0));
                 self.makers.resize(self.hashes.len(), 0);
-                self.told.push(!makers.is_empty());
+                self.has_makers.push(!makers.is_empty());
                 self.last.push(subscript(self.hashes.len()));
                 self.kept.push(subscript(kept.len()));
                 self.pages.push((batch.lease.job.0, memory));
@@ -56,7 +56,7 @@ impl<'b> Manifests<'b> {
     }
 
     /// Binds sixteen parameters: page, fingerprint, entities, unidentified, next, children, request, etag, last modified,
-    /// content, first, last, kept, told, and for all pages together hashes and makers.
+    /// content, first, last, kept, has_makers, and for all pages together hashes and makers.
     pub(super) fn bind(self, statement: Statement<'b>) -> Result<Statement<'b>, StoreError> {
         let children = (self.pages.iter())
             .map(|(_, memory)| children_text(memory))
@@ -76,7 +76,7 @@ impl<'b> Manifests<'b> {
             .bind(self.first)
             .bind(self.last)
             .bind(self.kept)
-            .bind(self.told);
+            .bind(self.has_makers);
         Ok(statement.bind(self.hashes).bind(self.makers))
     }
 

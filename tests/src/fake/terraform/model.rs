@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-/// What every state holds in secret places and nobody may see.
+/// The secret in every state, which must never appear anywhere.
 pub const SECRET: &str = "hunter2-s3cret";
 
 /// An organisation.

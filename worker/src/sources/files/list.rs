@@ -48,7 +48,7 @@ pub(super) struct Listing {
 /// The files after `after` whose names none of the patterns in `exclude` matches, at most `count`, together at most `bytes` (but at least one).
 ///
 /// # Errors
-/// The folder is not there, cannot be read whole or changed meanwhile: a part of it must not pass for all of it.
+/// The folder is missing, cannot be read in full, or changed meanwhile: a part of it must not pass for the whole.
 pub(super) fn list(
     folder: &Path,
     exclude: &[String],

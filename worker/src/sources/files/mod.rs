@@ -1,7 +1,8 @@
-//! The `files` source: entities in YAML (many documents), JSON and NDJSON files below a folder, in pages of files in sorted
-//! order; the cursor is the last file's path. Names, sizes and times of its files are a page's validators: an unchanged page
-//! is not read. A document whose `apiVersion` says that it configures mocks is none of its entities. Of a broken document nobody knows which entity it had, so it counts as a malformed item without a name; the other
-//! documents of its file are read.
+//! The `files` source: entities in YAML (many documents), JSON and NDJSON files below a folder, in pages of files in
+//! sorted order; the cursor is the last file's path. The names, sizes and times of its files are a page's validators:
+//! an unchanged page is not read. A document whose `apiVersion` marks it as mock configuration is not an entity. It is
+//! unknown which entity a broken document held, so it counts as a malformed item without a name; the other documents of
+//! its file are read.
 
 mod document;
 mod list;

@@ -1,5 +1,5 @@
-//! Credentials: bearer, basic (RFC 7617), a header of the API's own; and tokens that are fetched, once however many requests wait
-//! for one: OAuth 2.0 client credentials (RFC 6749, section 4.4), a GitHub App's installation, a file.
+//! Credentials: bearer, basic (RFC 7617), a header of the API's own; and tokens that are fetched, only once for all
+//! waiting requests: OAuth 2.0 client credentials (RFC 6749, section 4.4), a GitHub App's installation, a file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use url::Url;
 use super::super::redact::Redactor;
 use super::github_app::GithubApp;
 
-/// A token is renewed so long before it expires (but at the latest at half its life).
+/// How long before its expiry a token is renewed (but not before half its lifetime).
 pub(super) const MARGIN: Duration = Duration::from_secs(30);
 
 /// Life of a token whose answer does not tell (RFC 6749, section 5.1, leaves it open).
 const DEFAULT_LIFE: Duration = Duration::from_secs(300);
 
-/// A token from a file is used for so long before the file is read again.
+/// How long a token from a file is used before the file is read again.
 const FILE_LIFE: Duration = Duration::from_secs(30);
 
 /// Proves who asks.
@@ -40,7 +40,7 @@ pub(super) enum Credential {
 /// Where tokens come from, and the one there is.
 pub(super) struct Tokens {
     pub(super) origin: Origin,
-    /// Held while a token is fetched: whoever comes meanwhile waits for that one.
+    /// Locked while a token is fetched: concurrent requests wait for that token.
     pub(super) token: Mutex<Slot>,
 }
 

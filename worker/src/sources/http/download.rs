@@ -1,5 +1,5 @@
-//! Downloads from addresses that an answer names: without credentials, only from allowed hosts, and without the address in
-//! any text, because whoever has it can read what is there.
+//! Downloads from addresses that an answer names: without credentials, only from allowed hosts, and without the address
+//! in any text, because the address alone grants access.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -40,7 +40,7 @@ pub(super) struct Position {
 /// What came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Came {
-    /// Items in the answer, before any was left out; none if nobody can count them.
+    /// Items in the response, before any were left out; none if they cannot be counted.
     pub(super) count: Option<u64>,
     /// Of the items; none if there are none.
     pub(super) digest: Option<String>,
@@ -120,7 +120,7 @@ impl Position {
 }
 
 impl Came {
-    /// Nothing came. Where nobody counts, it is nothing if nothing was picked.
+    /// Whether the page is empty. If items cannot be counted, it is empty if none were picked.
     fn is_empty(&self) -> bool {
         self.count.map_or(self.digest.is_none(), |count| count == 0)
     }
@@ -158,12 +158,12 @@ impl Counting<'_> {
         }
     }
 
-    /// What follows if the API says by its status that there is no page at `here`.
+    /// The next step if the API's status says that there is no page at `here`.
     pub(super) fn after_refusal(&self, here: &Position) -> Step {
         self.missing(here).map_or(Step::End, Step::Failed)
     }
 
-    /// Without a count, nothing but the answer's own word can end the list, and no offset can be told.
+    /// Without a count, only the response itself can end the list, and no offset can be computed.
     fn after_uncounted(&self, here: &Position, came: &Came) -> Step {
         if self.end.when.is_some() && !self.by_offset {
             return self.next(here, came);
@@ -210,7 +210,7 @@ impl Counting<'_> {
         })
     }
 
-    /// What the pages before told of the page at `here`, if there is none. Transient: what is there now may be an outage, and
+    /// The failure if earlier pages announced a page at `here` that does not exist. Transient: it may be an outage, and
     /// what is missing must not be swept.
     fn missing(&self, here: &Position) -> Option<Failure> {
         let why = if let Some(pages) = here.pages.filter(|pages| *pages >= self.number(here)) {
@@ -247,7 +247,7 @@ impl Counting<'_> {
     }
 }
 
-/// Tells whether two pages have the same items; none if there are no items.
+/// A digest that shows whether two pages have the same items; none if there are no items.
 pub(super) fn digest<T: AsRef<str>>(items: impl Iterator<Item = T>) -> Option<String> {
     let mut hasher = Sha256::new();
     let mut any = false;

@@ -136,7 +136,7 @@ fn url(url: &Url, redactor: &Redactor) -> String {
     text
 }
 
-/// A value that was marked sensitive is one of the configuration's own: which of them are secrets nobody says.
+/// A value that was marked sensitive comes from the configuration, which does not declare which of them are secrets.
 fn header(name: &HeaderName, value: &http::HeaderValue, redactor: &Redactor) -> String {
     if value.is_sensitive() || sounds_secret(name.as_str()) {
         return REDACTED.to_owned();

@@ -29,7 +29,7 @@ pub(in crate::sources) struct HttpRequest {
     /// Those of the resource.
     pub(in crate::sources) headers: HeaderMap,
     pub(in crate::sources) body: Option<Vec<u8>>,
-    /// The answer names an address that nobody may see: a person who tries the source is not shown it.
+    /// The response contains a secret address: a person who tries the source is not shown the response.
     pub(in crate::sources) hides_answer: bool,
 }
 
@@ -37,11 +37,11 @@ pub(in crate::sources) struct HttpRequest {
 pub(super) struct PageFacts<'a> {
     /// The cursor of this page.
     pub(super) cursor: Option<&'a Value>,
-    /// Items that the answer had, before any was left out; none if nobody can count them.
+    /// Items in the response, before any were left out; none if they cannot be counted.
     pub(super) count: Option<u64>,
     /// Items that were picked.
     pub(super) picked: u64,
-    /// Of the items; none if there are none, or nobody compares them.
+    /// Digest of the items; none if there are none, or if it is not needed.
     pub(super) digest: Option<String>,
     pub(super) headers: &'a HeaderMap,
     /// Where the answer came from.

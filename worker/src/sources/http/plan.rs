@@ -44,7 +44,7 @@ pub(super) struct Plan {
     pub(super) has_lookup: bool,
     /// Its partitions may have versions.
     pub(super) has_version: bool,
-    /// Makes an address of an answer: what is there is read instead.
+    /// Computes an address from a response: the document at that address is read instead.
     pub(super) download: Option<Expression>,
     pub(super) children: Vec<ChildPlan>,
     /// Other resources that are read from the root partition; only of the root's plan.
@@ -74,7 +74,7 @@ pub(super) enum ItemsAt {
     /// What a program makes of the answer.
     Jq {
         program: usize,
-        /// The list that it picks from; none: nobody knows.
+        /// The list that it picks from; none: unknown.
         records: Option<Records>,
     },
 }

@@ -34,7 +34,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Redirects that are followed, all of them within one origin.
 const MAX_REDIRECTS: usize = 5;
 
-/// Of an answer that is an error, and of a token endpoint's answer, so many bytes are read.
+/// Maximum size that is read of an error response and of a token endpoint's response, in bytes.
 pub(super) const MAX_SMALL_BODY: u64 = 64 * 1024;
 
 /// What is shown of a body in an error, in bytes.
@@ -88,7 +88,7 @@ impl Transport {
         page_timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Vec<Problem>> {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let redactor = Arc::new(Redactor::default());
         let mut problems = Vec::new();
@@ -222,7 +222,7 @@ impl Transport {
         let (headers, url) = (response.headers().clone(), response.url().clone());
         let expected = response.content_length().unwrap_or(0).min(limit);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        // One more than allowed tells whether there is more.
+        // One byte more than allowed shows whether there is more.
         let most = limit.saturating_add(1);
         match unpacked(response).take(most).read_to_end(&mut body).await {
             Ok(_) => {}
@@ -401,7 +401,7 @@ fn fixed_headers(settings: &HttpSettings, redactor: &Redactor, problems: &mut Ve
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br, zstd"));
     for (name, value) in &settings.headers {
         let at = format!("headers.{name}");
-        // Which headers hold secrets nobody says; these hold none.
+        // Nothing declares which headers hold secrets; these hold none.
         let lower = name.to_ascii_lowercase();
         let harmless = ["accept", "user-agent", "content-type", "x-github-api-version"];
         if !harmless.iter().any(|known| lower.starts_with(known)) && value.reveal().len() >= MIN_SECRET_BYTES {

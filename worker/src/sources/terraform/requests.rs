@@ -285,7 +285,7 @@ impl Requests {
     }
 }
 
-/// Reads a state, in a thread that may block; also says whether it was too large.
+/// Reads a state, in a thread that may block; also returns whether it was too large.
 fn parse(mut chunks: Chunks, form: &Form, workspace: &Workspace) -> (Result<StateRead, StateError>, bool) {
     let mut catalog = Catalog::new(form, workspace);
     let read = read_state(

@@ -51,7 +51,7 @@ pub(super) fn strip(attributes: &mut Map<String, Value>, marks: Option<&Value>, 
                 strip_path(attributes, path);
             }
         }
-        // A mark of a form that nobody knows: it may mean any of them.
+        // A mark of unknown form: it may mean any attribute.
         Some(_) => attributes.clear(),
     }
     strip_names(attributes, denied);

@@ -24,7 +24,7 @@ use crate::batches::Batches;
 /// Most mocks that one entity can own.
 const MAX_OBJECTS: u32 = 1_000;
 
-/// Why a mock is not as it should be.
+/// Why a mock could not be brought in sync.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApplyError {
     /// Microcks said so.

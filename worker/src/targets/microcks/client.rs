@@ -150,7 +150,7 @@ impl Microcks {
     }
 
     async fn send(&self, call: Call) -> Result<Reply, MicrocksError> {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let _turn = self.calls.acquire().await;
         meter::request(&*self.clock, &self.target, self.ask(call), MicrocksError::class).await
     }
@@ -189,7 +189,7 @@ impl Microcks {
         })
     }
 
-    /// The role that the service account lacks, in words. None: it has all of them, or nobody tells.
+    /// The role that the service account lacks, in words. None: it has all of them, or Microcks does not say.
     pub(super) async fn missing_role(&self) -> Option<String> {
         self.missing_of_token().await?;
         // It may have got the role since the token was made.
@@ -324,7 +324,7 @@ impl Microcks {
         self.send(call).await.map(drop)
     }
 
-    /// Deletes a service with all that belongs to it. One that is not there is deleted.
+    /// Deletes a service with everything that belongs to it. A missing service counts as deleted.
     pub(super) async fn delete(&self, id: &str) -> Result<(), MicrocksError> {
         let url = self.url(&format!("services/{}", utf8_percent_encode(id, SEGMENT)));
         self.send(Call::new(Method::DELETE, url)).await.map(drop)

@@ -43,7 +43,7 @@ pub(super) struct Desired {
     pub(super) definition: Definition,
 }
 
-/// Which mocks stay although nobody wants them now.
+/// Mocks that are kept although they are not currently desired.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Keep {
     /// Those with these ids.
@@ -55,7 +55,7 @@ pub(super) enum Keep {
     None,
 }
 
-/// A mock as it should be.
+/// The desired state of a mock.
 #[derive(Debug)]
 pub(super) struct Mock {
     pub(super) mock_id: String,
@@ -158,7 +158,7 @@ pub(super) async fn desired(
 enum Named {
     /// There is none.
     Nothing,
-    /// A file that is not there.
+    /// The file does not exist.
     Missing(DocumentPlace),
     File(DocumentPlace, SyncFile),
 }
@@ -238,7 +238,7 @@ impl<'r> Reader<'r> {
         location(self.entity.body).or_else(|| self.documents.has_folder(self.entity.source).then(in_folder))
     }
 
-    /// A file that is not there. Over HTTP that may be a lost right, so it counts only if what lies beside it can be read.
+    /// A missing file. Over HTTP that may be a lost right, so it counts only if the document beside it can be read.
     async fn missing(
         &self,
         place: DocumentPlace,
@@ -446,7 +446,8 @@ impl<'r> Reader<'r> {
         String::from_utf8(bytes).map_err(|_| wrong(format!("{} is not UTF-8", shown(&place))))
     }
 
-    /// Whether the document that names a file beside it can be read now. Then the file is not hidden from whoever reads.
+    /// Whether the document that refers to a file beside it is readable now. Then the file is missing, not hidden by
+    /// lost rights.
     async fn is_beside(&self, base: &DocumentPlace, reference: &str) -> Result<bool, DocumentError> {
         let is_relative = !reference.starts_with("http://") && !reference.starts_with("https://");
         if !is_relative {

@@ -18,7 +18,7 @@ use super::servers::with_servers;
 
 /// What stands before the hash of a definition from another file, among the addresses that are added.
 const PRINT: &str = "definition:";
-/// So often it is tried again when the entity changes meanwhile. Another job is due then anyway.
+/// Maximum number of tries when the entity changes meanwhile. Then another job is due anyway.
 const TRIES: usize = 3;
 
 /// Whose mocks they are.

@@ -12,13 +12,13 @@ use tokio::sync::Mutex;
 
 use super::client::{Microcks, MicrocksError, Service};
 
-/// For so long what Microcks said is taken for true.
+/// How long Microcks' response is considered fresh.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// The newest listing.
 #[derive(Default)]
 pub(super) struct Listing {
-    /// Held while it is asked for: whoever comes meanwhile waits for that answer.
+    /// Locked during a request: concurrent callers wait for its response.
     cached: Mutex<Option<Cached>>,
 }
 
@@ -28,7 +28,7 @@ struct Cached {
 }
 
 impl Listing {
-    /// The digest of the service of this id; none: it is not there.
+    /// The digest of the service with this id; none: it does not exist.
     pub(super) async fn digest(
         &self,
         microcks: &Microcks,
