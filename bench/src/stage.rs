@@ -100,7 +100,7 @@ pub(crate) struct CycleRun {
     pub(crate) seconds: f64,
     /// Of these, from the last page to the end.
     pub(crate) sweep_seconds: f64,
-    /// Most memory that the process had at once (`VmHWM` of proc(5)).
+    /// Peak memory of the process (`VmHWM` of proc(5)).
     pub(crate) peak_mib: f64,
     pub(crate) written: Option<Written>,
 }

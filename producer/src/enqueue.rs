@@ -93,7 +93,7 @@ impl Producer {
     /// Jobs in one statement.
     pub const BATCH: usize = 1_000;
 
-    /// Longest key in bytes.
+    /// Maximum length of a key in bytes.
     pub const MAX_KEY_BYTES: usize = 512;
 
     /// On these backends.

@@ -1,5 +1,5 @@
-//! Ends the bursting of cycles on which no partition is active any more: on to the sweep, which keeps what partitions that failed
-//! may own; without one if the cycle was given up or nothing was read to its end.
+//! Ends the bursting of cycles that have no active partition left: on to the sweep, which keeps what partitions that
+//! failed may own; without one if the cycle was given up or nothing was read to its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Starts the cycles whose rest is over, whose schedule's tick came, or that somebody asked for.
+//! Starts the cycles whose rest is over, whose schedule's tick came, or that were requested.
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use tideline_store::{JobFilter, Store, StoreError};
 /// Sources whose bursts are looked for, and partitions of each.
 const SOURCES: usize = 5;
 const PARTITIONS: u32 = 100;
-/// Most bursts that one span is linked to.
+/// Maximum number of bursts that one span is linked to.
 const LINKS: usize = 20;
 
 /// The `traceparent`s of the newest bursts of the partitions that were written to since these changes. A change does not say which

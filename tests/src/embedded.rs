@@ -190,7 +190,7 @@ impl Embedded {
         Self::with(parts, Beyond::default()).await
     }
 
-    /// As [`Embedded::of`], with what is beyond the catalog.
+    /// Like [`Embedded::of`], with what is beyond the catalog.
     ///
     /// # Errors
     /// The store's, or a target that cannot work.

@@ -1,4 +1,4 @@
-//! One attempt: run the handler within its deadline, turn what came of it into a settlement.
+//! One attempt: run the handler within its deadline, turn its outcome into a settlement.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tideline_store::StoreError;
 use tokio::sync::oneshot;
 
-/// Most calls of a batch.
+/// Maximum number of calls of a batch.
 const MOST: usize = 500;
 
 type Answer<O> = Result<O, StoreError>;

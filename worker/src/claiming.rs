@@ -36,7 +36,7 @@ const FEW: usize = 2;
 const GATHER: Duration = Duration::from_millis(2);
 /// By so much the clocks of two processes may differ after they were measured against the store's.
 const CLOCKS_DIFFER: Duration = Duration::from_millis(5);
-/// Most hints taken from the queue at once.
+/// Maximum number of hints taken from the queue at once.
 const HINTS: usize = 8;
 
 /// What ended a wait.

@@ -1,5 +1,5 @@
-//! Handlers that are programs elsewhere: each attempt is a signed POST, its answer says what came of it. So the queue is useful
-//! to any language.
+//! Handlers that are programs elsewhere: each attempt is a signed POST, its response carries the outcome. So the queue
+//! is useful to any language.
 //!
 //! The request has the headers of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) and this body:
 //!
@@ -38,9 +38,9 @@ use crate::standard_webhooks::signature;
 
 /// How long an attempt may take beyond the timeout of its request.
 const MARGIN: Duration = Duration::from_secs(30);
-/// Longest answer; a cursor is in it.
+/// Maximum size of a response; a cursor is in it.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
-/// Longest wait between two parts of a job.
+/// Maximum wait between two parts of a job.
 const LONGEST_WAIT_MS: u64 = 30 * 86_400_000;
 
 /// A program elsewhere that works on one kind of job.

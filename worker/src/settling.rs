@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::holding::Holding;
 
-/// Most settlements in one statement, and most that wait for one.
+/// Maximum number of settlements in one statement, and of those that wait for one.
 const BATCH: usize = 1_000;
 /// This many settlements do not wait for the statement in flight: one executes while the other becomes durable.
 const MANY: usize = 200;
-/// Most statements under way.
+/// Maximum number of statements under way.
 const STATEMENTS: usize = 2;
 /// Between two tries while the store is away.
 const RETRY: Duration = Duration::from_millis(200);

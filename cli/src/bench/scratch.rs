@@ -82,7 +82,7 @@ impl Scratch {
     }
 }
 
-/// A killed benchmark may have left its store behind; nothing uses it any more.
+/// A killed benchmark may have left its store behind; nothing uses it now.
 fn remove_files(path: &Path) {
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let mut name = path.as_os_str().to_owned();

@@ -10,7 +10,7 @@ use crate::output::{Out, Tone};
 /// First wait before a request is sent again; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// Longest wait.
+/// Maximum wait.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// A command that goes on asking.

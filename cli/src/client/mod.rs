@@ -23,7 +23,7 @@ pub(crate) use request::Request;
 use self::local::Local;
 use crate::context::Context;
 
-/// Longest answer that is read, in bytes. A page has at most 4 MiB, or one record.
+/// Maximum size of a response that is read, in bytes. A page has at most 4 MiB, or one record.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
 
 /// Asks the API.

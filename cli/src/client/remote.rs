@@ -13,10 +13,10 @@ use super::lines::Lines;
 use super::request::Request;
 use super::{Answer, MAX_ANSWER};
 
-/// Longest wait for a connection.
+/// Maximum wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Longest wait for an answer: longer than the gateway lets a request take.
+/// Maximum wait for an answer: longer than the gateway lets a request take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits before a request is sent again whose answer was lost.
@@ -25,7 +25,7 @@ const REPEATS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(
 /// An answer that was lost after this time is not asked for again.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Longest wait for the end of an answer that comes line by line: longer than a gateway lets a plan take.
+/// Maximum wait for the end of an answer that comes line by line: longer than a gateway lets a plan take.
 const LINES_TIMEOUT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// A gateway: where it is, and the token that opens it.

@@ -22,7 +22,7 @@ use super::unseen::Unseen;
 /// Differences that are kept by name.
 const SHOWN: usize = 100;
 
-/// Most catalog changes of one reference: one for each source that owns it.
+/// Maximum number of catalog changes of one reference: one for each source that owns it.
 const CHANGES: u32 = 1_000;
 
 /// Checks the sources of a configuration.

@@ -28,7 +28,7 @@ const REST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(150);
 
-/// How long the roles may take to stop: nothing of theirs is needed any more.
+/// How long the roles may take to stop: nothing of theirs is needed now.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What became of a reading.

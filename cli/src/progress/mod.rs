@@ -32,7 +32,7 @@ trait Show: Send {
     /// What is new. Called a few times per second.
     fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()>;
 
-    /// Nothing comes any more.
+    /// No more progress will come.
     fn close(&mut self) {}
 }
 

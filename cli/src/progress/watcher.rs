@@ -154,7 +154,7 @@ impl Watcher {
     }
 }
 
-/// Whether nothing of the cycle comes any more but a person's decision.
+/// Whether only a person's decision is left of the cycle.
 pub(crate) fn has_ended(cycle: &CycleRecord) -> bool {
     !matches!(cycle.state, CycleState::Bursting | CycleState::Sweeping)
 }

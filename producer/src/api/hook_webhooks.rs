@@ -1,6 +1,6 @@
-//! `/v1/hooks/NAME/verify` and `/v1/hooks/NAME/register`: what `tideline hooks` does, for hooks whose webhooks the configuration
-//! knows: a GitHub hook with `repair`, a Terraform hook beside the only source of that type. Requests go where the configuration
-//! says, with its token; the answer has what came of each webhook.
+//! `/v1/hooks/NAME/verify` and `/v1/hooks/NAME/register`: what `tideline hooks` does, for hooks whose webhooks the
+//! configuration knows: a GitHub hook with `repair`, a Terraform hook beside the only source of that type. Requests go
+//! where the configuration says, with its token; the response has the outcome for each webhook.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use tideline_core::rules::fingerprint;
 
 use super::problem::{Code, Problem};
 
-/// Most records of one answer.
+/// Maximum number of records per response.
 pub const MAX_LIMIT: u32 = 1_000;
 
 /// Records of one answer unless asked otherwise.

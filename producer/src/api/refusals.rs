@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Refusals of one actor that are recorded in that time.
 const MAX_OF_ACTOR: usize = 30;
 
-/// Longest name that is recorded, in characters.
+/// Maximum length of a name that is recorded, in characters.
 const MAX_NAME: usize = 200;
 
 /// Routes that change something and are no acts: what a subscriber does all the time.

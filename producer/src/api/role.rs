@@ -161,10 +161,10 @@ role!(
     Admin
 );
 
-/// Longest `Idempotency-Key`.
+/// Maximum length of `Idempotency-Key`.
 pub(super) const MAX_KEY: usize = 255;
 
-/// Longest `Tideline-Reason`, in characters.
+/// Maximum length of `Tideline-Reason`, in characters.
 pub(super) const MAX_REASON: usize = 500;
 
 /// The principal of a request, which has the role `R`, with the options of its act. A handler that takes this is not

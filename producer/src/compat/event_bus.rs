@@ -42,9 +42,9 @@ const BATCH: u32 = 10;
 const MAX_READERS: usize = 10_000;
 /// Keeps who has been told of an event by its publisher.
 const NOTIFIED: &str = "backstage-notified-subscribers";
-/// Longest id of a subscription, in bytes.
+/// Maximum length of a subscription id, in bytes.
 const MAX_ID: usize = 200;
-/// Most topics of a subscription, and most subscribers that an event names.
+/// Maximum number of topics of a subscription, and of subscribers that an event names.
 const MAX_NAMES: usize = 100;
 
 /// Who has read what last.
@@ -265,7 +265,7 @@ struct Reading {
 }
 
 impl Bus {
-    /// What the reader had last is done with: it reads on only when it has handled that.
+    /// The reader's previous events are finished: it reads on only when it has handled that.
     async fn confirm(&self, reader: &str, name: &str) -> Result<(), Problem> {
         let Some(batch) = self.readers.lock().remove(reader) else {
             return Ok(());

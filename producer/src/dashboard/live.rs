@@ -30,7 +30,7 @@ use super::viewer::{Query, SignedIn};
 use crate::api::place::Place;
 use crate::api::{Api, Code, Principal, Problem, SourceScope};
 
-/// Shortest time between two looks at the store.
+/// Minimum interval between two reads of the store.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Polling interval without wake-ups: writes of another process are seen after this time.
@@ -54,7 +54,7 @@ const BEHIND: usize = 4;
 /// An hour, in milliseconds.
 const HOUR: i64 = 3_600_000;
 
-/// Largest page, in bytes.
+/// Maximum size of a page, in bytes.
 const MAX_PAGE: usize = 4 * 1024 * 1024;
 
 /// What comes before a live fragment, followed by its id and [`END`] of the comment.
@@ -76,7 +76,7 @@ struct Fragment {
     html: String,
 }
 
-/// One address that somebody looks at.
+/// One address that has viewers.
 struct Channel {
     newest: watch::Receiver<Fragments>,
     changed: broadcast::Sender<Fragments>,
@@ -221,7 +221,7 @@ struct Joined {
     changed: broadcast::Receiver<Fragments>,
 }
 
-/// Makes one address again and again while somebody looks at it.
+/// Makes one address again and again while it has viewers.
 struct Making {
     live: Arc<Live>,
     pages: Router,

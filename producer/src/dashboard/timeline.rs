@@ -102,7 +102,7 @@ pub(super) fn section(viewer: &Viewer, source: &str, happened: &Happened<'_>) ->
     entries.extend(events.own.iter().filter(|event| !checked(event)).map(of_own));
     entries.extend(events.webhooks.iter().map(of_webhook));
     let told = happened.checks.iter().enumerate();
-    // What found nothing is no news, but for the newest one.
+    // What found nothing is no news, except the newest one.
     let told = told.filter(|(place, check)| *place == 0 || check.total() > 0 || check.failure.is_some());
     entries.extend(told.map(|(_, check)| of_check(check)));
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));

@@ -16,10 +16,10 @@ use super::{Dashboard, shell};
 use crate::api::types::{Page as List, Source};
 use crate::api::{Api, Code, PlanRequest, PlanStream, Principal, Problem};
 
-/// Largest answer of the API that a page is made of, in bytes: a page of a list and its margin.
+/// Maximum size of a response of the API that a page is made of, in bytes: a page of a list and its margin.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Longest reason, in characters.
+/// Maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
 
 /// Whether the person signed in (and so can sign out); in the extensions of a request.

@@ -51,10 +51,10 @@ use crate::locations;
 /// Requests at a time, besides those that wait for changes.
 const MAX_REQUESTS: usize = 256;
 
-/// Largest body of a request, in bytes.
+/// Maximum size of a request body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// Longest a request may take: the longest `wait` and what the store needs.
+/// Time limit of a request: the longest `wait` and what the store needs.
 const TIMEOUT: Duration = Duration::from_secs(MAX_WAIT + 10);
 
 /// What the gateway stands on.

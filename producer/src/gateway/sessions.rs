@@ -44,7 +44,7 @@ const SECURE_COOKIE: &str = "__Host-tideline_session";
 /// The cookie elsewhere.
 const COOKIE_NAME: &str = "tideline_session";
 
-/// Longest form.
+/// Maximum length of a form.
 const MAX_FORM: usize = 16 * 1024;
 
 /// Whom a session is of.

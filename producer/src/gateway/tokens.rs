@@ -30,7 +30,7 @@ const NOTE_USE: Duration = Duration::from_secs(60);
 /// Wrong tokens that an address may show before it has to wait.
 const FREE_ATTEMPTS: u32 = 5;
 
-/// Longest wait of an address.
+/// Maximum wait of an address.
 const MAX_PENALTY: Duration = Duration::from_secs(60);
 
 /// Unknown tokens of an address that has to wait which are looked up all the same, each second.
@@ -161,7 +161,7 @@ impl Tokens {
         Ok(known.principal)
     }
 
-    /// Who holds the token of this id and hash, which was shown before; none: it opens nothing any more.
+    /// Who holds the token of this id and hash, which was shown before; none: it is no longer valid.
     pub(super) async fn holder(&self, id: &str, hash: Fingerprint) -> Result<Option<Principal>, Problem> {
         let known = match self.fresh(id, hash) {
             Some(known) => Some(known),

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Requests that may wait for a commit.
 const WAITING: usize = 2_048;
-/// Most events in one transaction.
+/// Maximum number of events in one transaction.
 const MAX_EVENTS: usize = 500;
-/// Most bytes of bodies in one transaction, unless its first event alone has more.
+/// Maximum size of the bodies in one transaction, in bytes, unless its first event alone has more.
 const MAX_BYTES: usize = 8 << 20;
 /// Maximum duration of a transaction. A request that arrives while one begins waits this long, and its sender waits for
 /// 10 s.

@@ -16,7 +16,7 @@ pub(super) struct Pool {
     ledger: Mutex<Ledger>,
 }
 
-/// What somebody has of a pool, until it is dropped.
+/// A share of a pool, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Part {
     pool: Arc<Pool>,

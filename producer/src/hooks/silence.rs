@@ -82,7 +82,7 @@ impl Silence {
         });
     }
 
-    /// Looks at all hooks.
+    /// Checks all hooks.
     async fn run_once(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let kept = i64::try_from(HookHour::KEPT.as_millis()).unwrap_or(i64::MAX);
@@ -206,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn a_hook_that_is_silent_for_much_longer_than_usual_is_told_of_once() {
         let bench = bench().await;
-        // Every hour, but for a night of ten hours.
+        // Every hour, except a night of ten hours.
         for number in 0..12 {
             bench
                 .deliver("ci", (number + if number > 5 { 10 } else { 0 }) * HOUR)

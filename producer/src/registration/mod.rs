@@ -63,7 +63,7 @@ struct Remote {
     enabled: bool,
     events: Vec<String>,
     last: Option<String>,
-    /// What a registration would change about it, but for whether it is enabled.
+    /// What a registration would change about it, except whether it is enabled.
     problems: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ pub trait Provider: Send + Sync {
     /// Makes one what [`Provider::create`] would.
     #[doc(hidden)]
     async fn update(&self, place: &Place, id: &str, endpoint: &Endpoint) -> Result<Remotes, RegistrationError>;
-    /// Has the provider send something to it, and says what came of it.
+    /// Has the provider send a test to it, and returns the outcome.
     #[doc(hidden)]
     async fn verify(&self, place: &Place, id: &str) -> Result<String, RegistrationError>;
     /// Removes one.

@@ -3,7 +3,7 @@
 use super::program::{self};
 use super::wire::{Call, Take};
 
-/// Longest expression in bytes.
+/// Maximum length of an expression in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Deepest nesting of brackets: the compiler recurses.
@@ -45,7 +45,7 @@ impl Expression {
         }
     }
 
-    /// As [`Expression::compile`], but a text of letters, digits, `-` and `_` alone stands for itself.
+    /// Like [`Expression::compile`], but a text of letters, digits, `-` and `_` alone stands for itself.
     ///
     /// # Errors
     /// As [`Expression::compile`].

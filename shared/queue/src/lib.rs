@@ -31,7 +31,7 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// Most jobs in one hint.
+    /// Maximum number of jobs in one hint.
     pub const MAX_JOBS: usize = 500;
     /// Number of hints among which jobs that become due together are divided, so that as many workers hear of them at
     /// once.

@@ -16,7 +16,7 @@ use super::sealing::{Sealer, SealingError};
 const SECRET_PREFIX: &str = "whsec_";
 /// Bytes of a secret, as Standard Webhooks says.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-/// Longest URL.
+/// Maximum length of a URL.
 const MAX_URL_BYTES: usize = 2_000;
 
 /// A URL and what requests to it show.

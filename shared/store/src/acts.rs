@@ -66,7 +66,7 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// What came of the act that was done under the key before.
+    /// The outcome of the earlier act under this key.
     pub(super) fn repeat(&self, kept: Fingerprint, outcome: &str) -> Result<Performed, StoreError> {
         if kept != self.fingerprint {
             return Err(StoreError::KeyReused);
@@ -108,13 +108,14 @@ pub enum Deed {
     },
     /// Puts an event into the log once more, as if it had come again.
     ReplayEvent(EventSequence),
-    /// Puts events of a program of Backstage's event bus into the log. Only noted, and not for each event.
+    /// Puts events of a program of Backstage's event bus into the log. Recorded only, and not for each event.
     PublishEvents {
         /// The topic of the event that is noted.
         topic: String,
     },
-    /// Writes entities of a push source. Only noted: the entities are written by
-    /// [`DeltaStore::write_deltas`](super::DeltaStore::write_deltas), because one record for each of them would be a second log.
+    /// Writes entities of a push source. Recorded only: the entities are written by
+    /// [`DeltaStore::write_deltas`](super::DeltaStore::write_deltas), because one record for each of them would be a
+    /// second log.
     PushEntities {
         /// Its name.
         source: String,
@@ -139,7 +140,7 @@ pub enum Deed {
     Enqueue(Vec<NewJob>),
     /// A new API token.
     CreateToken(NewToken),
-    /// The token of this id opens nothing any more.
+    /// Revokes the token of this id.
     RevokeToken(String),
     /// Another secret for a hook, sealed; the one before still verifies.
     SaveHookSecret {
@@ -148,17 +149,17 @@ pub enum Deed {
         /// The secret.
         sealed: String,
     },
-    /// Has a provider send tests to the webhooks of a hook. Only noted.
+    /// Has a provider send tests to the webhooks of a hook. Recorded only.
     VerifyHook {
         /// The hook's name.
         hook: String,
     },
-    /// Makes or updates the webhooks of a hook at their provider. Only noted.
+    /// Makes or updates the webhooks of a hook at their provider. Recorded only.
     RegisterHook {
         /// The hook's name.
         hook: String,
     },
-    /// Somebody signed in at the OpenID provider. Only noted: the audit log tells who had which name then.
+    /// A person signed in at the OpenID provider. Recorded only: the audit log shows who had which name at the time.
     SignIn {
         /// The provider.
         issuer: String,
@@ -169,7 +170,7 @@ pub enum Deed {
         /// Why: those of their groups that have a role.
         groups: Vec<String>,
     },
-    /// Something that was refused before it came to the store. Only noted, as refused.
+    /// Something that was refused before it came to the store. Recorded only, as refused.
     Refused {
         /// Its name.
         act: String,
@@ -180,7 +181,7 @@ pub enum Deed {
         /// Why.
         why: String,
     },
-    /// Somebody is shown the secret of a hook once more. Only noted.
+    /// A person is shown the secret of a hook once more. Recorded only.
     RevealHookSecret {
         /// The hook's name.
         hook: String,
@@ -316,7 +317,7 @@ impl Deed {
     }
 }
 
-/// What came of a deed. Kept with its idempotency key.
+/// The outcome of a deed. Kept with its idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
@@ -377,7 +378,7 @@ impl From<EnqueuedJob> for Enqueued {
 /// An act that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Performed {
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// It was done before, under the same idempotency key; nothing was done now.
     pub repeated: bool,

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::StoreError;
 use tideline_core::words::{ChildPartition, NewJob};
 
-/// Most jobs in one batch.
+/// Maximum number of jobs in one batch.
 const MAX_JOBS: usize = 1_000;
-/// Longest key of a job.
+/// Maximum length of a job's key.
 const MAX_KEY_BYTES: usize = 512;
 
 /// Refuses jobs that cannot be enqueued together.

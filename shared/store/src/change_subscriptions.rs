@@ -7,7 +7,7 @@ use tideline_core::words::{
     EventOutcome, FeedPosition, Sequence, SubscriptionState, TakeEvents, TakenChanges, Timestamp,
 };
 
-/// Most changes of one batch.
+/// Maximum number of changes of one batch.
 pub(super) const MAX_CHANGES: u32 = 1_000;
 
 impl Row {
@@ -30,7 +30,7 @@ impl Row {
         }
     }
 
-    /// Hands out what is wanted of a reading that began there. None: somebody else was faster.
+    /// Hands out what is wanted of a reading that began there. None: another consumer was faster.
     pub(super) fn hand_out_changes(
         &mut self,
         from: FeedPosition,

@@ -19,10 +19,10 @@ pub trait CheckStore: Send + Sync {
     /// When the next check of a source is due; `None`: not set yet. It does not move while the check runs.
     async fn next_check(&self, source: SourceId) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Moves the next check of a source from one moment to another. `false`: it is not at that moment any more.
+    /// Moves the next check of a source from one moment to another. `false`: it is no longer at that moment.
     async fn move_check(&self, source: SourceId, from: Option<Timestamp>, to: Timestamp) -> Result<bool, StoreError>;
 
-    /// Begins the check of a source. None: it is not due, or somebody else is making it.
+    /// Begins the check of a source. None: it is not due, or another scheduler is running it.
     async fn begin_check(
         &self,
         source: SourceId,
@@ -30,11 +30,12 @@ pub trait CheckStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<CheckToken>, StoreError>;
 
-    /// Keeps a check until then; a moment that is over gives it back. `false`: it is not this scheduler's any more.
+    /// Keeps a check until then; a moment that is over gives it back. `false`: the scheduler has lost it.
     async fn extend_check(&self, source: SourceId, token: CheckToken, until: Timestamp) -> Result<bool, StoreError>;
 
-    /// Ends a check: keeps what it found, writes the event `drift.found` if it found anything, says when the next one is due, and
-    /// forgets all but the newest [`KEPT_CHECKS`]. `false`: it is not this scheduler's any more, and nothing was written.
+    /// Ends a check: keeps what it found, writes the event `drift.found` if it found anything, says when the next one
+    /// is due, and forgets all but the newest [`KEPT_CHECKS`]. `false`: the scheduler has lost it, and nothing was
+    /// written.
     async fn end_check(
         &self,
         source: SourceId,

@@ -89,7 +89,8 @@ pub trait SubscriptionStore: Send + Sync {
         Ok(exchanged.taken)
     }
 
-    /// Only ends hand-outs, and answers in their order. `false`: the event is somebody else's by now, or done with.
+    /// Only ends hand-outs, and answers in their order. `false`: the event has since been leased to another consumer,
+    /// or is finished.
     async fn settle_events(&self, name: &str, settlements: &[SettleEvent], now: Timestamp) -> Answer<Vec<bool>> {
         let exchanged = self.exchange_events(name, settlements, None, now).await?;
         Ok(exchanged.settled)
@@ -113,7 +114,8 @@ pub trait ChangeSubscriptionStore: Send + Sync {
     /// waits for its retry, and nothing if the subscription is paused or blocked. `Refused` if it follows events.
     async fn take_changes(&self, name: &str, request: &TakeEvents, now: Timestamp) -> Answer<TakenChanges>;
 
-    /// Ends the hand-out of a batch; done with, the subscription moves on. `false`: it is somebody else's by now, or done with.
+    /// Ends the hand-out of a batch; once it is finished, the subscription moves on. `false`: it has since been leased
+    /// to another consumer, or is finished.
     async fn settle_changes(&self, name: &str, token: i64, outcome: &EventOutcome, now: Timestamp) -> Answer<bool>;
 
     /// When the oldest removal was committed that a live subscription has yet to be told of.

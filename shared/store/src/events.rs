@@ -10,7 +10,7 @@ use tideline_core::words::{EventGap, EventHead, EventRecord, EventSequence, NewE
 
 /// Heads that one reading looks at.
 pub(super) const SCAN: u32 = 5_000;
-/// Most bytes of bodies that one reading returns, unless its first event alone has more.
+/// Maximum size of the bodies that one reading returns, in bytes, unless its first event alone is larger.
 pub(super) const MAX_READING_BYTES: u64 = 8 << 20;
 /// What a row takes beside its body and headers, about.
 const ROW_BYTES: usize = 200;

@@ -154,13 +154,14 @@ pub struct OriginPage {
 /// Figures over time, and what the store takes.
 #[async_trait]
 pub trait ObservationStore: Send + Sync {
-    /// Writes the figures of this minute down, unless somebody was first, and forgets those older than [`Sample::KEPT`].
+    /// Records the statistics of this minute, unless another process already has, and deletes those older than
+    /// [`Sample::KEPT`].
     async fn take_sample(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// The figures since a moment, oldest first.
     async fn list_samples(&self, since: Timestamp) -> Result<Vec<Sample>, StoreError>;
 
-    /// Writes down how far followers had come, each once a minute, and forgets what is older than [`FollowerSample::KEPT`].
+    /// Records the positions of followers, each once a minute, and deletes those older than [`FollowerSample::KEPT`].
     async fn add_follower_samples(
         &self,
         samples: &[(Follower, FollowerSample)],

@@ -192,7 +192,7 @@ pub struct StartedCycle {
     pub number: CycleNumber,
     /// Why.
     pub trigger: Trigger,
-    /// When its rest was over or its tick came; none if somebody asked for it.
+    /// When its rest was over or its tick came; none if it was requested.
     pub due_at: Option<Timestamp>,
     /// The root partition's job.
     pub root: JobId,

@@ -257,7 +257,7 @@ pub trait DeltaStore: Send + Sync {
         self.write_reading(source, None, deltas, now).await
     }
 
-    /// As [`write_deltas`](Self::write_deltas); what is upserted is noted as made by `origin` ([`Origin::hash`]).
+    /// Like [`write_deltas`](Self::write_deltas); what is upserted is noted as made by `origin` ([`Origin::hash`]).
     async fn write_reading(
         &self,
         source: SourceId,
@@ -359,9 +359,9 @@ pub trait OperatorStore: Send + Sync {
 /// Acts of people and programs, and the log of them.
 #[async_trait]
 pub trait AuditStore: Send + Sync {
-    /// Does what an operator asks and writes down who did it, in one transaction. An act that is refused (`NotFound`, `Refused`,
-    /// `Changed`, `KeyReused`) is written down too. An act whose idempotency key was used by its actor before is not done
-    /// again: the answer is that of the first time.
+    /// Performs an operator's act and records who did it, in one transaction. An act that is refused (`NotFound`,
+    /// `Refused`, `Changed`, `KeyReused`) is written down too. An act whose idempotency key was used by its actor
+    /// before is not done again: the answer is that of the first time.
     async fn perform(&self, act: &OperatorAct, now: Timestamp) -> Answer<Performed>;
 
     /// What was done and refused, newest first.

@@ -105,7 +105,7 @@ pub struct NameSearch<'a> {
     pub after: &'a str,
     /// How many names are looked at, about; 1 to 100,000.
     pub look: u32,
-    /// Most names of the answer, 1 to 10,000.
+    /// Maximum number of names in the response, 1 to 10,000.
     pub limit: u32,
 }
 
@@ -131,7 +131,7 @@ pub struct ChangeSearch<'a> {
     pub before: Option<Sequence>,
     /// How many changes are looked at, 1 to 100,000.
     pub look: u32,
-    /// Most changes of the answer, 1 to 10,000.
+    /// Maximum number of changes in the response, 1 to 10,000.
     pub limit: u32,
 }
 

@@ -6,7 +6,7 @@ use tideline_core::words::{Fingerprint, Timestamp};
 
 use super::StoreError;
 
-/// Somebody who is signed in. A session opens nothing by itself: it stands for the token it was opened with, and ends with it.
+/// A signed-in person. A session opens nothing by itself: it stands for the token it was opened with, and ends with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// SHA-256 of the session's id, which only the browser has.
@@ -23,12 +23,12 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
-/// Somebody who signed in at an OpenID provider, as it told of them then.
+/// A person who signed in at an OpenID provider, as it told of them then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The provider.
     pub issuer: String,
-    /// Who they are there: unique and never given to somebody else.
+    /// Who they are there: unique and never reassigned.
     pub subject: String,
     /// For people, and for the audit log.
     pub name: String,

@@ -10,14 +10,14 @@ use tideline_core::words::{
     SubscriptionRecord, SubscriptionState, TakeEvents, Taken, TakenEvent, Timestamp,
 };
 
-/// Most events of one taking.
+/// Maximum number of events of one taking.
 pub(super) const MAX_TAKEN: u32 = 1_000;
 /// Number of heads that are first read beyond those that may be handed out: some are not wanted, or wait for an earlier
 /// one.
 const FEW_MORE: u32 = 36;
 /// Events that may wait behind one of their key, besides `max_outstanding`.
 const MAX_WAITING: usize = 2_000;
-/// Longest error that is kept, in bytes.
+/// Maximum length of an error that is kept, in bytes.
 const MAX_ERROR_BYTES: usize = 2_000;
 
 /// What a person, or the role that pushes, wants of a subscription.
@@ -44,10 +44,10 @@ pub struct Notice {
     pub created_at: Timestamp,
 }
 
-/// What came of ending hand-outs and of handing out.
+/// The outcomes of ending hand-outs and of handing out.
 #[derive(Clone, Debug, Default)]
 pub struct Exchanged {
-    /// For each settlement: `false` if the event is somebody else's by now, or done with.
+    /// For each settlement: `false` if the event has since been leased to another consumer, or is finished.
     pub settled: Vec<bool>,
     /// What was handed out.
     pub taken: Taken,
@@ -403,7 +403,7 @@ impl Row {
         self.book.put_back(sequence, key, self.record.position);
     }
 
-    /// Up to where everything is done with.
+    /// Position up to which everything is finished.
     pub(super) fn seen(&self) -> EventSequence {
         self.book.seen(self.record.position)
     }

@@ -77,7 +77,7 @@ pub(super) fn no_target(name: &str) -> StoreError {
     }
 }
 
-/// What came of an attempt for an entity.
+/// The outcome of an attempt for an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetSettled {
     /// Which entity.
@@ -168,8 +168,9 @@ pub trait TargetStore: Send + Sync {
     /// Entities that a target knows.
     async fn list_target_entities(&self, filter: &TargetEntityFilter) -> Answer<Vec<TargetEntity>>;
 
-    /// Keeps what came of the newest attempts for entities; at most 1,000, of one entity the last. Answers those of which the
-    /// target had something else before: a follower may have passed over a change back to that while this was sent.
+    /// Records the outcomes of the newest attempts for entities; at most 1,000, of one entity the last. Answers those
+    /// of which the target had something else before: a follower may have passed over a change back to that while this
+    /// was sent.
     async fn settle_target_entities(
         &self,
         target: &str,

@@ -26,8 +26,8 @@ impl Version {
     pub const MAX_KEPT: u32 = 200_000;
     /// Longer bodies are not kept, in bytes.
     pub const MAX_BYTES: u32 = 64 * 1024;
-    /// A commit that modifies more entities keeps none: that is no edit that somebody looks at, and keeping them all would double
-    /// what it writes.
+    /// A commit that modifies more entities keeps none: that is not an edit that a person would review, and keeping
+    /// them all would double what it writes.
     pub const MAX_TOGETHER: usize = 1_000;
 }
 

@@ -180,7 +180,7 @@ impl FakeMicrocks {
         self.state.tokens_given.load(Ordering::SeqCst)
     }
 
-    /// No token is good any more.
+    /// Invalidates all tokens.
     pub fn forget_tokens(&self) {
         if let Some(tokens) = self.state.tokens.lock().as_mut() {
             tokens.clear();

@@ -51,7 +51,7 @@ impl Postgres {
         Self::start_with(&["shared_buffers=128MB"]).await
     }
 
-    /// As [`Postgres::start`], with further settings as in `shared_buffers=1GB`.
+    /// Like [`Postgres::start`], with further settings as in `shared_buffers=1GB`.
     ///
     /// # Errors
     /// What the server said.

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::{Postgres, Restart};
 
-/// Somebody who signs certificates. The files go when this is dropped.
+/// A certificate authority. The files go when this is dropped.
 pub struct Authority {
     folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,

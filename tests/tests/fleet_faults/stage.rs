@@ -13,7 +13,7 @@ use tideline_tests::servers::{Nats, Postgres, own_nats, own_postgres};
 use tideline_tests::{books, wait_until};
 use tokio::time::Instant;
 
-/// Longest wait for anything that should take a moment; the machine may be busy with other tests.
+/// Maximum wait for anything that should take a moment; the machine may be busy with other tests.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// What changes when a test says so.

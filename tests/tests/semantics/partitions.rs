@@ -18,7 +18,7 @@ fn family(request: &Asked) -> Answer {
     Ok(page(&[name, &format!("gone-{name}")], None))
 }
 
-/// As [`family`] without the `gone-…` ones; `bad` answers with an error.
+/// Like [`family`] without the `gone-…` ones; `bad` answers with an error.
 async fn second_cycle(stage: &Stage, error: fn() -> SourceError) -> Result<()> {
     stage.rewrite(move |request| match request.partition.as_str() {
         "bad" => Err(error()),
@@ -84,7 +84,7 @@ fn two_lists(request: &Asked) -> Answer {
     })
 }
 
-/// As [`two_lists`] without the `gone-…` one of `second`; the root answers with an error.
+/// Like [`two_lists`] without the `gone-…` one of `second`; the root answers with an error.
 fn first_fails(stage: &Stage, error: fn() -> SourceError) {
     stage.rewrite(move |request| match request.partition.as_str() {
         NAME => Err(error()),

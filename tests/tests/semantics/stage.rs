@@ -129,7 +129,7 @@ impl Stage {
         Self::start_beside(&[], change, script).await
     }
 
-    /// As [`Stage::start`]; these partitions are read beside the root partition.
+    /// Like [`Stage::start`]; these partitions are read beside the root partition.
     pub(crate) async fn start_beside(
         roots: &[&str],
         change: impl FnOnce(&mut SourceSettings),

@@ -8,7 +8,7 @@ use tideline_core::words::{Entity, KeyHash, MalformedItem, PageMemory, PageWrite
 
 use crate::source::{Item, Page, PageContent};
 
-/// Longest sample of a malformed item, in bytes.
+/// Maximum length of a sample of a malformed item, in bytes.
 const SAMPLE: usize = 500;
 
 /// Turns page number `number`, whose reading began at `read_at`, into its write. `None`: the source said "unchanged" of a page that is not remembered.

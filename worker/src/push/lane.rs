@@ -1,5 +1,5 @@
 //! The sending of one subscription by one worker: takes events, sends those of one key one after the other and those of
-//! different keys side by side, and settles what came of it.
+//! different keys side by side, and settles the outcomes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,12 +49,12 @@ pub(super) struct Sending {
     filter: Option<EventFilter>,
 }
 
-/// What came of one event.
+/// The outcome of one event.
 struct Done {
     sequence: EventSequence,
     token: i64,
     outcome: EventOutcome,
-    /// The URL wants nothing any more.
+    /// The URL no longer wants events.
     gone: bool,
 }
 
@@ -78,7 +78,7 @@ impl Lane {
     pub(super) async fn run(self, wake: Arc<Notify>, stop: CancellationToken, cancel: CancellationToken) {
         let (results, mut done) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        // Taken and not yet done with, with the token.
+        // Taken and unfinished, with the token.
         let mut held: HashMap<EventSequence, i64> = HashMap::new();
         let mut ended: Vec<Done> = Vec::new();
         let (mut look, mut next_due) = (true, None);
@@ -215,7 +215,7 @@ impl Lane {
         }
     }
 
-    /// Switches the subscription off: its URL wants nothing any more.
+    /// Switches the subscription off: its URL no longer wants events.
     async fn block(&self) {
         let block = SubscriptionCommand::Block("the URL answered 410 Gone".to_owned());
         let parts = &self.sending.pusher.parts;

@@ -104,7 +104,7 @@ impl Pusher {
         Ok(())
     }
 
-    /// Looks at all subscriptions: starts lanes, ends lanes, wakes those that have something to do.
+    /// Checks all subscriptions: starts lanes, ends lanes, wakes those that have something to do.
     async fn look(self: &Arc<Self>) -> Result<Pace, StoreError> {
         let last = self.parts.store.event_bounds().await?.last;
         let mut found = self.parts.store.list_subscriptions().await?;
@@ -142,7 +142,7 @@ impl Pusher {
         Ok(Pace::Idle)
     }
 
-    /// Looks if the log has grown.
+    /// Checks whether the log has grown.
     async fn glance(self: &Arc<Self>) -> Result<Pace, StoreError> {
         if self.lanes.lock().is_empty() {
             return Ok(Pace::Idle);

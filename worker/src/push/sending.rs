@@ -26,7 +26,7 @@ const SHOWN_BYTES: usize = 300;
 /// No `Retry-After` is longer.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// 2xx.
@@ -36,7 +36,7 @@ pub(super) enum Answer {
         error: String,
         not_before: Option<Timestamp>,
     },
-    /// 410: nothing is wanted there any more.
+    /// 410: the URL no longer wants events.
     Gone,
 }
 

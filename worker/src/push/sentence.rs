@@ -14,7 +14,7 @@ use super::message::Message;
 
 /// People are notified once of an ongoing problem, and again only after it was quiet for this long.
 const QUIET: Duration = Duration::from_secs(3_600);
-/// Longest sentence, in bytes.
+/// Maximum length of a sentence, in bytes.
 const MAX_BYTES: usize = 1_000;
 
 /// A sentence and where it leads.

@@ -146,7 +146,7 @@ impl RefreshHandler {
         let basis = DeltaBasis::Read(began);
         let upserts = entities.into_iter().map(DeltaChange::Upsert);
         let deltas: Vec<Delta> = upserts.map(|change| Delta { change, basis }).collect();
-        // What was overtaken has been read by somebody who began later: it is as new as it can be.
+        // What was overtaken was read by a reading that began later, so it is up to date.
         self.write(ready, Some(origin), &deltas).await?;
         Ok(Rest {
             next: page.next,

@@ -48,7 +48,7 @@ const PARTS: [&str; 37] = [
 /// Or if one of its words is one of these.
 const WORDS: [&str; 8] = ["pwd", "pw", "psk", "dsn", "otp", "pem", "pfx", "bearer"];
 
-/// Or if its last word, but for a number, is one of these: `db_pass`, but not `pass_through`.
+/// Or if its last word, except for a number, is one of these: `db_pass`, but not `pass_through`.
 const LAST_WORDS: [&str; 3] = ["pass", "auth", "pin"];
 
 /// Whether a name sounds like that of a secret.

@@ -29,7 +29,7 @@ use crate::sources::http::client::{Call, CallError, HttpClient};
 
 /// How long an attempt may take beyond the timeout of its request.
 const MARGIN: Duration = Duration::from_secs(60);
-/// Longest answer; only its beginning is shown, if it is an error.
+/// Maximum size of a response; only its beginning is shown, if it is an error.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// How long a job waits whose target is not in this worker's configuration.
 const UNKNOWN: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// After a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// What came of the last reading, and when it ended.
+/// The outcome of the last reading, and when it ended.
 type Reading<T> = (Result<Arc<T>, CallError>, Instant);
 
 pub(super) struct Cache<T>(Mutex<Option<Reading<T>>>);

@@ -18,7 +18,7 @@ use super::verify::{self, Expected};
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer, in bytes.
+/// Maximum size of a response, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// What is read of the provider's metadata.

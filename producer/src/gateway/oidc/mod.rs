@@ -31,7 +31,7 @@ use self::pending::Pending;
 use crate::api::{Principal, SourceScope};
 use crate::secrets::is_same;
 
-/// Longest name, and longest text of the provider's that is shown, in characters.
+/// Maximum length of a name, and of a text of the provider that is shown, in characters.
 const MAX_NAME: usize = 100;
 const MAX_TEXT: usize = 300;
 /// Longest subject (OpenID Connect Core 1.0, section 2), in characters.
@@ -39,7 +39,7 @@ const MAX_SUBJECT: usize = 255;
 /// Sign-ins that ask the provider something at a time.
 const MAX_AT_A_TIME: usize = 16;
 
-/// Why somebody could not sign in.
+/// Why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignInError {
     /// The provider does not answer, or not as one.
@@ -95,7 +95,7 @@ struct Claims {
     others: serde_json::Map<String, Value>,
 }
 
-/// Somebody who signed in, and what they may do.
+/// A person who signed in, and what they may do.
 struct SignedIn {
     person: Person,
     principal: Principal,

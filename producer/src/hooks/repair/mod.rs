@@ -129,7 +129,7 @@ impl Hook {
 }
 
 impl Repair {
-    /// Asks the provider, unless somebody has asked within this time.
+    /// Polls the provider, unless a gateway has done so within this time.
     pub(super) async fn run_once(&self, every: Duration) -> Result<Option<Repaired>, LoopError> {
         let now = self.hooks.clock.now();
         let (asked, done) = (

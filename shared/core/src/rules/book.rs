@@ -167,7 +167,7 @@ const TRIES_BEFORE_PARKING: u32 = 3;
 pub struct BookLimits {
     /// Events of one taking.
     pub max: usize,
-    /// Events that somebody has or that wait for another try.
+    /// Events that are leased or wait for a retry.
     pub most: usize,
     /// All events, with those that wait behind one of their key.
     pub room: usize,
@@ -198,7 +198,7 @@ pub enum BookEnd {
 }
 
 impl Book {
-    /// Events that are not done with.
+    /// Unfinished events.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -210,7 +210,7 @@ impl Book {
         self.entries.is_empty()
     }
 
-    /// Up to where everything is done with, for a subscription that has looked at everything up to `position`.
+    /// Position up to which everything is finished, for a subscription that has looked at everything up to `position`.
     #[must_use]
     pub fn seen(&self, position: EventSequence) -> EventSequence {
         self.entries.first().map_or(position, |first| {
@@ -307,7 +307,7 @@ impl Book {
         self.entries.get_mut(place)
     }
 
-    /// Events that somebody has or that wait for another try, without those that wait behind one of their key.
+    /// Events that are leased or wait for a retry, without those that wait behind one of their key.
     fn in_play(&self, now: Timestamp) -> usize {
         let mut keys = HashSet::new();
         let counts = |entry: &&Entry| {
@@ -317,7 +317,7 @@ impl Book {
         self.entries.iter().filter(counts).count()
     }
 
-    /// What a failure of a hand-out leads to now; none: somebody else has it by now, or it is done with.
+    /// What a failure of a hand-out leads to now; none: another consumer has leased it since, or it is finished.
     #[must_use]
     pub fn after_failure(
         &self,
@@ -434,7 +434,7 @@ impl Book {
         !entry.is_leased(now) && entry.attempt >= TRIES_BEFORE_PARKING && was_overtaken
     }
 
-    /// Events that somebody has now.
+    /// Events that are leased now.
     #[must_use]
     pub fn leased(&self, now: Timestamp) -> usize {
         self.entries.iter().filter(|entry| entry.is_leased(now)).count()
@@ -450,7 +450,7 @@ impl Book {
         tried.map(|entry| Timestamp(entry.until)).min()
     }
 
-    /// Puts an event back that was done with; it is due at once, and counts from the start. One after `position` comes by itself.
+    /// Puts a finished event back; it is due at once, and counts from the start. One after `position` comes by itself.
     pub fn put_back(&mut self, sequence: EventSequence, key: &str, position: EventSequence) {
         if sequence <= position {
             self.insert(sequence, key_of(key));

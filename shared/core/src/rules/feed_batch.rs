@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::{FeedPosition, Timestamp};
 
-/// Where a subscription to the change feed stands: it has one batch at a time, and moves on when that is done with.
+/// Where a subscription to the change feed stands: it has one batch at a time, and moves on when that is finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedProgress {
     /// Everything up to here is done with.
@@ -25,7 +25,7 @@ struct Batch {
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchEnd {
-    /// It is done with.
+    /// It is finished.
     Done,
     /// It comes again at this moment.
     Again(Timestamp),
@@ -90,7 +90,7 @@ impl FeedProgress {
         self.batch = None;
     }
 
-    /// Ends a hand-out. `false`: somebody else has it by now, or it is done with.
+    /// Ends a hand-out. `false`: another consumer has leased it since, or it is finished.
     pub fn settle(&mut self, token: i64, end: BatchEnd) -> bool {
         let Some(batch) = self.batch.as_mut().filter(|batch| batch.token == token && token != 0) else {
             return false;
@@ -127,7 +127,7 @@ mod tests {
         let mut progress = FeedProgress::at(at(5));
         assert_eq!(progress.hand_out(at(9), 7, Timestamp(100)), 1);
         assert_eq!(progress.busy_until(Timestamp(50)), Some(Timestamp(100)));
-        // Its lease is over: somebody else gets it, and the first one is too late.
+        // Its lease has expired: another consumer gets it, and the first one is too late.
         assert_eq!(progress.busy_until(Timestamp(100)), None);
         assert_eq!(progress.hand_out(at(12), 8, Timestamp(200)), 2);
         assert!(!progress.settle(7, BatchEnd::Done));

@@ -75,7 +75,7 @@ pub enum ActorKind {
     Local,
     /// Tideline itself: a hook, a schedule.
     System,
-    /// Somebody who signed in at an OpenID provider.
+    /// A person who signed in at an OpenID provider.
     Person,
 }
 

@@ -8,9 +8,9 @@ use super::{CycleNumber, EntityRef, SourceId, Timestamp, Trigger};
 pub enum CycleState {
     /// Partitions are being read.
     Bursting,
-    /// No partition works any more; what is gone is being deleted.
+    /// No partition is active; what is gone is being deleted.
     Sweeping,
-    /// No partition works any more; the sweep waits for a person.
+    /// No partition is active; the sweep waits for a person.
     Held,
     /// Ended, swept (or there was nothing to sweep, or a person rejected the sweep). What failed partitions may own was kept.
     Complete,
@@ -82,7 +82,7 @@ pub struct CycleTotals {
     pub partitions_cancelled: u64,
     /// Pages committed.
     pub pages: u64,
-    /// Pages that were as remembered.
+    /// Unchanged pages.
     pub pages_unchanged: u64,
     /// Entities marked, besides those that only a malformed item names.
     pub entities: u64,
@@ -141,7 +141,7 @@ pub struct UnseenEntity {
     pub rejected: bool,
 }
 
-/// A bursting cycle that no partition works on any more, or that a partition gave up.
+/// A bursting cycle that has no active partition left, or that a partition gave up.
 #[derive(Clone, Debug)]
 pub struct FinishedCycle {
     /// Its source.

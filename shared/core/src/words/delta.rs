@@ -14,7 +14,7 @@ pub struct Delta {
 pub enum DeltaChange {
     /// The entity is this.
     Upsert(Entity),
-    /// There is no such entity any more.
+    /// The entity no longer exists.
     Remove(EntityRef),
 }
 

@@ -49,13 +49,13 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// Longest topic, in bytes.
+    /// Maximum length of a topic, in bytes.
     pub const MAX_TOPIC_BYTES: usize = 200;
-    /// Longest key, in bytes.
+    /// Maximum length of a key, in bytes.
     pub const MAX_KEY_BYTES: usize = 512;
-    /// Longest id of a delivery, in bytes.
+    /// Maximum length of a delivery id, in bytes.
     pub const MAX_ID_BYTES: usize = 200;
-    /// Most events in one batch.
+    /// Maximum number of events in one batch.
     pub const MAX_BATCH: usize = 1_000;
 }
 

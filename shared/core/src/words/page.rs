@@ -134,7 +134,7 @@ impl PageWrite {
         }
     }
 
-    /// The entities that are written from it; none if it is as remembered.
+    /// The entities that are written from it; none if it is unchanged.
     #[must_use]
     pub fn entities(&self) -> &[Entity] {
         match self {
@@ -204,7 +204,7 @@ pub struct Progress {
     pub kept_cursor: Option<Fingerprint>,
     /// Pages committed, and those of them that were touched only.
     pub pages: u64,
-    /// Pages that were as remembered.
+    /// Unchanged pages.
     pub pages_unchanged: u64,
     /// Entities marked, besides those that only a malformed item names.
     pub entities: u64,

@@ -72,7 +72,7 @@ pub struct HeldSweep {
     pub owned: u64,
     /// Since when, whatever cycles have taken each other's place since.
     pub held_at: Timestamp,
-    /// The cycle whose sweep was held then; none: it is not kept any more.
+    /// The cycle whose sweep was held then; none: it is no longer kept.
     #[serde(default)]
     pub since_cycle: Option<CycleNumber>,
     /// It was approved and will be done at the end of the cycle that runs now.

@@ -95,7 +95,7 @@ pub struct TakenChanges {
     pub attempt: u32,
     /// More may be available now.
     pub more: bool,
-    /// When the batch that somebody has, or that failed, is due.
+    /// When the batch that is leased, or that failed, is due.
     pub next_due: Option<Timestamp>,
 }
 
@@ -182,7 +182,7 @@ impl SubscriptionRecord {
         }
     }
 
-    /// What it is not done with of its log: what it has not looked at, and what is outstanding.
+    /// Its backlog: events not examined yet, and outstanding ones.
     #[must_use]
     pub fn behind(&self, ends: LogEnds) -> u64 {
         // The position in the change feed is behind what is outstanding.

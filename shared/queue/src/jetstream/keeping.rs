@@ -204,7 +204,7 @@ impl Inner {
         stuck
     }
 
-    /// Deletes a broken stream, unless somebody else has done it. Nothing is lost that the store does not know.
+    /// Deletes a broken stream, unless another process has done so. Nothing is lost that the store does not know.
     async fn give_up(&self, broken: &StreamInfo) -> Result<(), QueueError> {
         const ACT: &str = "delete the broken stream";
         let now = self.find_stream().await?;

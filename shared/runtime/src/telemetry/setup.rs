@@ -97,7 +97,7 @@ pub fn init(settings: &TelemetrySettings, role: &str) -> Result<Guard, Telemetry
     init_with(settings, role, DEFAULT_FILTER)
 }
 
-/// As [`init`], with another filter of logs for when `RUST_LOG` is not set (a terminal that shows progress instead).
+/// Like [`init`], with another filter of logs for when `RUST_LOG` is not set (a terminal that shows progress instead).
 ///
 /// # Errors
 /// As [`init`].

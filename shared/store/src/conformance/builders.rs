@@ -272,7 +272,7 @@ pub fn read_at(mut page: PageWrite, moment: Timestamp) -> PageWrite {
     page
 }
 
-/// A page that is as remembered.
+/// An unchanged page.
 pub fn touched(memory: PageMemory) -> PageWrite {
     PageWrite::Touched {
         memory,

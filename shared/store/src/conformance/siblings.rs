@@ -152,7 +152,7 @@ pub async fn the_next_cycle_marks_siblings_that_are_as_remembered(store: Arc<dyn
     revealed(&store, &mut root, 9, t(20)).await;
     let leading = Reader::new(only(claim_ingest(&store, "w", 10, t(21)).await));
     let mut group = siblings(&store, &leading, 4, 22).await;
-    // One of them differs; the others are as remembered.
+    // One of them differs; the others are unchanged.
     let changed = whole(&group.remove(1), 10, 3, 2);
     let mut batches: Vec<PageBatch> = group.iter().map(|sibling| as_remembered(sibling, t(22))).collect();
     batches.push(changed);

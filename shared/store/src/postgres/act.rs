@@ -83,8 +83,8 @@ impl Act {
         self.say(begin, false).await
     }
 
-    /// As [`Act::begin`], with a statement (without parameters) in the same round trip. What follows sees what was committed
-    /// before that statement ended, so it may be a lock.
+    /// Like [`Act::begin`], with a statement (without parameters) in the same round trip. What follows sees what was
+    /// committed before that statement ended, so it may be a lock.
     pub(super) async fn begin_with(&mut self, statement: &str) -> Result<(), StoreError> {
         let begin = format!("{}; {statement}", self.begin);
         self.open = true;

@@ -87,7 +87,7 @@ async fn perform_once(act: &mut Act, request: &OperatorAct, now: Timestamp) -> R
     })
 }
 
-/// What came of the act when it was done before under its key; else the key is taken.
+/// The outcome of the act if it was done before under its key; otherwise reserves the key.
 async fn take_key(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result<Option<Performed>, StoreError> {
     let Some(idempotency) = &request.idempotency else {
         return Ok(None);

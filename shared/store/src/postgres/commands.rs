@@ -34,7 +34,7 @@ pub(super) async fn command_source(
     }
 }
 
-/// The same as a part of a transaction.
+/// The same, within a transaction.
 pub(super) async fn command_in(
     act: &mut Act,
     name: &str,

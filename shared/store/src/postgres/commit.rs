@@ -1,4 +1,4 @@
-//! The page commit: one statement for pages that are as remembered, one transaction for others.
+//! The page commit: one statement for unchanged pages, one transaction for others.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ pub(super) enum Attempt {
     Fenced,
 }
 
-/// Commits pages that are all as remembered and revealed no partition: one round trip.
+/// Commits pages that are all unchanged and revealed no partition: one round trip.
 pub(super) async fn commit_touched(
     store: &PostgresStore,
     batch: &PageBatch,

@@ -58,7 +58,7 @@ fn bytes_of(delta: &Delta) -> usize {
 type Answer = Result<Vec<DeltaOutcome>, StoreError>;
 type Waiting = (Written, oneshot::Sender<Answer>);
 
-/// Who waits to be written, by source. A source with a line has somebody who writes.
+/// Who waits to be written, by source. A source with a queue has a writer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeltaGroups(Arc<Mutex<HashMap<SourceId, VecDeque<Waiting>>>>);
 

@@ -31,7 +31,7 @@ pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) 
             "store: the user of the URL lacks a right in Postgres ({act}: {}); grant it the rights on Tideline's tables",
             message(&error)
         )),
-        // The server let us in before: somebody is changing its passwords, its rules or its databases.
+        // The server accepted us before: an administrator is changing its passwords, its rules or its databases.
         Some(code) if code.starts_with("28") || code == "3D000" => unavailable(false, error),
         // connection exceptions, insufficient resources, operator intervention, idle in transaction, object not ready
         Some(code)

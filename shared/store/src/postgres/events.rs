@@ -14,9 +14,9 @@ use crate::{EventBounds, EventFilter, EventPage, EventReading, EventStart, Event
 use tideline_core::rules::{EventRetention, OldEvent};
 use tideline_core::words::{Appended, DeliveryId, EventHead, EventRecord, EventSequence, NewEvent, Timestamp};
 
-/// Most events in one answer.
+/// Maximum number of events per response.
 const MAX_EVENTS: u32 = 10_000;
-/// Most heads in one answer.
+/// Maximum number of heads per response.
 const MAX_HEADS: u32 = 1_000;
 /// How often a reading begins anew because what it wanted was dropped meanwhile.
 const TRIES: u32 = 5;

@@ -22,7 +22,7 @@ pub(super) struct Manifests<'b> {
 }
 
 impl<'b> Manifests<'b> {
-    /// Adds the written pages of a batch; those that are as remembered have no rows.
+    /// Adds the written pages of a batch; unchanged ones have no rows.
     pub(super) fn add(&mut self, batch: &'b PageBatch) {
         for page in &batch.pages {
             if let PageWrite::Written {

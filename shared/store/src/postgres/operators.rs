@@ -179,7 +179,7 @@ impl OperatorStore for PostgresStore {
     }
 }
 
-/// A job becomes due now, as a part of a transaction.
+/// A job becomes due now, within a transaction.
 pub(super) async fn retry_in(act: &mut Act, job: JobId, now: Timestamp) -> Result<(), StoreError> {
     let found = act
         .row(sqlx::query(include_str!("sql/find_job_standing.sql")).bind(job.0))

@@ -1,5 +1,5 @@
-//! Many small partitions with one statement each for claiming them, remembering their pages, and ending those that are as
-//! remembered; those that differ share one transaction.
+//! Many small partitions with one statement each for claiming them, remembering their pages, and ending the unchanged
+//! ones; those that differ share one transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -115,7 +115,7 @@ fn entities(batch: &PageBatch) -> impl Iterator<Item = &Entity> {
     batch.pages.iter().flat_map(|page| page.entities())
 }
 
-/// Ends the partitions whose page is as remembered; says which, with their progress.
+/// Ends the partitions whose page is unchanged; returns them with their progress.
 async fn touch(
     store: &PostgresStore,
     batches: &[&PageBatch],

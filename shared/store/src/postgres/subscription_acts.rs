@@ -1,4 +1,4 @@
-//! What operators do to subscriptions, to what these gave up, and to events, as a part of a transaction.
+//! What operators do to subscriptions, to what these gave up, and to events, within a transaction.
 
 use super::act::Act;
 use super::error::broken;

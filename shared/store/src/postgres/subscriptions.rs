@@ -195,7 +195,7 @@ pub(super) async fn lock(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     lock_in(act, name).await
 }
 
-/// The same within a transaction that has begun.
+/// The same, within a transaction that has begun.
 pub(super) async fn lock_in(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     let statement = sqlx::query(include_str!("sql/lock_subscription.sql"));
     let row = act.row(statement.bind(name)).await?;

@@ -20,7 +20,7 @@ use tideline_core::words::{
     TargetPlace, TargetRecord, TargetSpec, TargetState, Timestamp,
 };
 
-/// Most rows in one answer.
+/// Maximum number of rows per response.
 const MAX_ROWS: u32 = 1_000;
 
 #[async_trait]

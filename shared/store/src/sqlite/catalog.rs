@@ -9,9 +9,9 @@ use crate::{CatalogStore, EntityFilter, EntityRecord, FeedReading, StoreError};
 use tideline_core::rules::FeedBounds;
 use tideline_core::words::{Change, EntityRef, FeedPosition, Sequence, Timestamp};
 
-/// Most entities in one answer.
+/// Maximum number of entities per response.
 const MAX_ENTITIES: u32 = 1_000;
-/// Most changes in one answer.
+/// Maximum number of changes per response.
 const MAX_CHANGES: u32 = 10_000;
 
 #[async_trait]

@@ -39,7 +39,7 @@ pub(super) async fn command_source(
     commit(tx, ACT).await
 }
 
-/// The same as a part of a transaction.
+/// The same, within a transaction.
 pub(super) async fn command_in(
     tx: &mut SqliteConnection,
     name: &str,

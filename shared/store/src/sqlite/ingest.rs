@@ -185,8 +185,8 @@ impl Fence {
     }
 }
 
-/// Writes what differs from the catalog, the manifests and the malformed items of pages that are not as remembered; the
-/// progress after that.
+/// Writes what differs from the catalog, the manifests and the malformed items of changed pages; the progress after
+/// that.
 pub(super) async fn commit_written(
     connection: &mut SqliteConnection,
     batch: &PageBatch,

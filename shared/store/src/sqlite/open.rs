@@ -40,8 +40,8 @@ impl SqliteStore {
         Self::open_path(path, None).await
     }
 
-    /// As [`open`](Self::open), for a process that runs roles: no second one can, until this store is dropped or the process
-    /// ends in whatever way. `command` tells the second one who it is.
+    /// Like [`open`](Self::open), for a process that runs roles: no second one can, until this store is dropped or the
+    /// process ends in whatever way. `command` tells the second one who it is.
     ///
     /// # Errors
     /// As [`open`](Self::open); `Config` also if another process has it, and which.
@@ -160,7 +160,7 @@ fn path_of(location: &str) -> Result<PathBuf, StoreError> {
     Ok(PathBuf::from(path))
 }
 
-/// Looks what is at the path, and touches nothing.
+/// Inspects the path without touching anything.
 async fn inspect(path: &Path) -> Result<Schema, StoreError> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| StoreError::Config(format!("cannot read the store {shown}: {error}"));

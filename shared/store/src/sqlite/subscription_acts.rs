@@ -1,4 +1,4 @@
-//! What operators do to subscriptions, to what these gave up, and to events, as a part of a transaction.
+//! What operators do to subscriptions, to what these gave up, and to events, within a transaction.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row as _, query, query_scalar};

@@ -18,7 +18,7 @@ use tideline_core::words::{
     Timestamp,
 };
 
-/// Most dead letters in one answer.
+/// Maximum number of dead letters per response.
 const MAX_LETTERS: u32 = 1_000;
 
 #[async_trait]

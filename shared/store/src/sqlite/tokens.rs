@@ -10,7 +10,7 @@ use super::{SqliteStore, sql};
 use crate::{NewToken, StoreError, TokenRecord, TokenStore};
 use tideline_core::words::Timestamp;
 
-/// Most tokens in one answer.
+/// Maximum number of tokens per response.
 const MAX_TOKENS: u32 = 10_000;
 
 #[async_trait]

@@ -76,7 +76,7 @@ impl GitHub {
         self.issued.load(Ordering::SeqCst)
     }
 
-    /// No token that was given out or configured is good any more, but this one.
+    /// Invalidates all issued and configured tokens except this one.
     pub fn only_token(&self, token: &str) {
         *self.tokens.lock() = BTreeSet::from([token.to_owned()]);
     }

@@ -8,7 +8,7 @@ use super::HttpSource;
 use super::paging::HttpRequest;
 use crate::source::{Document, SourceError};
 
-/// Most parts of a branch's name, as in `release/2026/q4`.
+/// Maximum number of parts of a branch's name, as in `release/2026/q4`.
 const MAX_BRANCH_PARTS: usize = 4;
 
 impl HttpSource {

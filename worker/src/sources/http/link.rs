@@ -6,7 +6,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::limits::split_outside_quotes;
 
-/// Bytes of a header that no URL has: all that are not ASCII, and control characters but for the tab, which is white space.
+/// Bytes of a header that no URL has: all that are not ASCII, and control characters except the tab, which is white
+/// space.
 const NO_URL: &AsciiSet = &CONTROLS.remove(b'\t');
 
 /// What the header says of the next page.

@@ -1,4 +1,4 @@
-//! What is remembered of a request from page to page and cycle to cycle, and the pages that are as remembered.
+//! What is remembered of a request from page to page and cycle to cycle, and the unchanged pages.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -109,7 +109,7 @@ pub(super) fn believable(plan: &Plan, print: Fingerprint, nameless: bool) -> Fin
     }
 }
 
-/// The page of a partition whose version says that it is as remembered.
+/// The page of a partition whose version shows that it is unchanged.
 pub(super) fn not_requested(memory: &PageMemory) -> Page {
     Page {
         content: PageContent::Unchanged,

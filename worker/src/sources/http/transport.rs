@@ -150,7 +150,7 @@ impl Transport {
         self.call(asked, &extra).await
     }
 
-    /// As [`Transport::fetch`], with headers of this request alone.
+    /// Like [`Transport::fetch`], with headers of this request alone.
     pub(super) async fn call(&self, asked: &HttpRequest, extra: &HeaderMap) -> Result<Answer, SourceError> {
         let (answer, used) = self.send(asked, extra).await?;
         if answer.status == StatusCode::UNAUTHORIZED

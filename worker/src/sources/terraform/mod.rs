@@ -311,7 +311,7 @@ impl TerraformSource {
             && self.selection.takes(&listed.workspace)
     }
 
-    /// Over all that a workspace's page is made of, but for its state.
+    /// Over all that a workspace's page is made of, except its state.
     fn print(&self, workspace: &Workspace) -> Fingerprint {
         let mut hasher = Sha256::new();
         let accepted = self.accepted.matches(&workspace.name);

@@ -21,7 +21,7 @@ use super::verify::{doubled, given, verify};
 use super::{events_url, mock_url};
 use crate::batches::Batches;
 
-/// Most mocks that one entity can own.
+/// Maximum number of mocks that one entity can own.
 const MAX_OBJECTS: u32 = 1_000;
 
 /// Why a mock could not be brought in sync.
@@ -253,7 +253,7 @@ impl Turn<'_> {
         self.read_back(mock).await
     }
 
-    /// Records what came of it: the mock is whole if Microcks skipped nothing.
+    /// Records the outcome: the mock is whole if Microcks skipped nothing.
     async fn finish(
         &self,
         mock: &Mock,
@@ -386,7 +386,7 @@ impl Turn<'_> {
         named.filter_map(|(place, _, detail)| address(*place, detail)).collect()
     }
 
-    /// What is owned and not wanted any more.
+    /// Objects that are owned but no longer desired.
     pub(super) fn unwanted<'o>(&self, desired: &Desired, owned: &'o [TargetObject]) -> Vec<&'o TargetObject> {
         let is_kept = |object: &TargetObject| match &desired.keep {
             Keep::All => true,

@@ -19,9 +19,9 @@ use crate::sources::http::client::{Call, CallError, HttpClient, Reply};
 
 /// Services of one page of the listing.
 const PAGE: usize = 100;
-/// Most pages.
+/// Maximum number of pages.
 const MAX_PAGES: usize = 10_000;
-/// Longest answer.
+/// Maximum size of a response.
 const MAX_ANSWER_BYTES: u64 = 64 << 20;
 /// The client whose roles Microcks looks at.
 const ROLES_OF: &str = "microcks-app";

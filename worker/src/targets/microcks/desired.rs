@@ -21,7 +21,7 @@ use super::{
 use crate::source::DocumentPlace;
 use crate::sources::files::yaml;
 
-/// Longest `microcks.yaml`.
+/// Maximum size of `microcks.yaml`.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const FILE_LIMIT: Limit = Limit {
     bytes: MAX_FILE_BYTES,

@@ -233,7 +233,7 @@ impl MicrocksHandler {
         enricher.show(source, &servers, &desired.definition).await
     }
 
-    /// Keeps at the entity what came of the attempt, and ends it.
+    /// Records the attempt's outcome at the entity, and ends it.
     async fn settle(
         &self,
         target: &Target,

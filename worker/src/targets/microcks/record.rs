@@ -25,7 +25,7 @@ pub(super) struct Detail {
     pub(super) artifacts: BTreeMap<String, String>,
     /// What they, and those before them, set.
     pub(super) given: Given,
-    /// Somebody else changed it; a new import alone may not undo that.
+    /// A person changed it; a new import alone may not undo that.
     pub(super) touched: bool,
     /// What Microcks had after that.
     pub(super) digest: String,

@@ -8,9 +8,9 @@ use serde_json::Value;
 const API_VERSION: &str = "bcgov.dev/v1alpha1";
 const KIND: &str = "MicrocksSync";
 
-/// Longest `mockId`, in characters.
+/// Maximum length of `mockId`, in characters.
 const MAX_ID: usize = 128;
-/// Most mocks of one file, and artifacts of one mock.
+/// Maximum number of mocks of one file, and artifacts of one mock.
 const MAX_LIST: usize = 200;
 /// Keys of a mock.
 const MOCK_KEYS: [&str; 4] = ["mockId", "includeInSwagger", "openapi", "artifacts"];

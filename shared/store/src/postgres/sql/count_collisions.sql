@@ -1,6 +1,6 @@
--- Counts the places that show each suspected reference, and lets the lowest one win (by partition, then page). A place that
--- wins now, or loses something else than before, is compared with the catalog again when it is next read, whatever it says. A
--- reference that one place shows is no collision any more.
+-- Counts the places that show each suspected reference, and lets the lowest one win (by partition, then page). A place
+-- that wins now, or loses something else than before, is compared with the catalog again when it is next read, whatever
+-- it says. A reference that only one place shows is no longer a collision.
 WITH places AS MATERIALIZED (
     SELECT h.key_hash, p.partition_id, p.page, j.key
     FROM pages p

@@ -1,5 +1,5 @@
--- The whole commit of pages that are as remembered, in one statement: the fence, the cursor, the marks. No row: the lease is
--- gone, the cycle does not burst, these pages were committed before, or the source has deltas that were not looked at ($12).
+-- The whole commit of unchanged pages, in one statement: the fence, the cursor, the marks. No row: the lease is gone,
+-- the cycle does not burst, these pages were committed before, or the source has deltas that were not looked at ($12).
 -- A page that is not remembered fails the statement.
 WITH fence AS (
     UPDATE jobs j SET cursor = $5, progress = $6, rung = 0, rescues = 0, updated_at = $7
