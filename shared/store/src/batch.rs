@@ -1,4 +1,4 @@
-//! What is true of jobs whatever store they go to.
+//! Rules for jobs, shared by all stores.
 
 use std::collections::HashSet;
 
@@ -42,7 +42,7 @@ pub(super) fn check_jobs(jobs: &[NewJob]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What [`partition_args`] was made of, with the partition's key. None: another release wrote it.
+/// The inverse of [`partition_args`], with the partition's key. None: another release wrote it.
 pub(super) fn read_partition(key: String, args: &str) -> Option<ChildPartition> {
     let mut args: Value = serde_json::from_str(args).ok()?;
     Some(ChildPartition {

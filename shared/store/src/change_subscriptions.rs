@@ -1,4 +1,4 @@
-//! What is true of subscriptions to the change feed whatever store they are in.
+//! Rules for subscriptions to the change feed, shared by all stores.
 
 use super::subscriptions::Row;
 use super::{EventStart, FeedReading, StoreError};
@@ -11,7 +11,7 @@ use tideline_core::words::{
 pub(super) const MAX_CHANGES: u32 = 1_000;
 
 impl Row {
-    /// From where the next batch begins; else what is answered instead.
+    /// Where the next batch begins; otherwise the response to return instead.
     pub(super) fn next_batch_from(&self, now: Timestamp) -> Result<FeedPosition, TakenChanges> {
         let none = |next_due| TakenChanges {
             next_due,
@@ -80,10 +80,10 @@ impl Row {
     }
 }
 
-/// Up to which change a follower needs no removals, for those who prune the feed.
+/// The change up to which a follower needs no removals, for pruning the feed.
 pub(super) fn feed_seen(feed: FeedProgress) -> i64 {
     match feed.position {
-        // Who knows of nothing needs none.
+        // A follower that has seen nothing needs none.
         FeedPosition::START => i64::MAX,
         position => position.complete_to().0,
     }

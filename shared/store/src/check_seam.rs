@@ -12,8 +12,8 @@ pub const KEPT_CHECKS: u32 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckToken(pub i64);
 
-/// When sources are checked, by whom, and what that found. Of several schedulers the one that begins a due check makes it; if it
-/// dies, its lease runs out and another one begins the same check.
+/// When sources are checked, by which scheduler, and the results. The scheduler that begins a due check runs it; if it
+/// dies, its lease expires and another one begins the same check.
 #[async_trait]
 pub trait CheckStore: Send + Sync {
     /// When the next check of a source is due; `None`: not set yet. It does not move while the check runs.
@@ -30,11 +30,11 @@ pub trait CheckStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<CheckToken>, StoreError>;
 
-    /// Keeps a check until then; a moment that is over gives it back. `false`: the scheduler has lost it.
+    /// Extends the lease of a check until then; a time in the past gives it back. `false`: the scheduler has lost it.
     async fn extend_check(&self, source: SourceId, token: CheckToken, until: Timestamp) -> Result<bool, StoreError>;
 
-    /// Ends a check: keeps what it found, writes the event `drift.found` if it found anything, says when the next one
-    /// is due, and forgets all but the newest [`KEPT_CHECKS`]. `false`: the scheduler has lost it, and nothing was
+    /// Ends a check: keeps what it found, writes the event `drift.found` if it found anything, sets when the next one
+    /// is due, and deletes all but the newest [`KEPT_CHECKS`]. `false`: the scheduler has lost it, and nothing was
     /// written.
     async fn end_check(
         &self,

@@ -5,7 +5,7 @@ use tideline_core::words::{
     Token, Trigger, WorkerId,
 };
 
-/// Which jobs a worker wants.
+/// A worker's request for jobs.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
     /// Who claims.
@@ -103,7 +103,7 @@ pub struct EntityRecord {
     pub body: String,
 }
 
-/// What one reading of the change feed found.
+/// The result of one reading of the change feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedReading {
     /// In commit order.
@@ -113,7 +113,7 @@ pub struct FeedReading {
 }
 
 impl FeedReading {
-    /// The changes, each with where a reader goes on that has taken it, and nothing after it, of this reading from `from`.
+    /// The changes, each with the position of a reader that has processed this reading from `from` up to it.
     pub fn each(&self, from: FeedPosition) -> impl Iterator<Item = (&Change, FeedPosition)> {
         let began_at = if from == FeedPosition::START {
             self.next.complete_to()
@@ -132,29 +132,29 @@ impl FeedReading {
     }
 }
 
-/// What a look for dead workers found.
+/// The result of a search for dead workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rescue {
     /// The jobs taken back.
     pub jobs: Vec<Rescued>,
-    /// When the next lease ends, unless its worker prolongs it.
+    /// When the next lease expires, unless its worker extends it.
     pub next_end: Option<Timestamp>,
 }
 
-/// What a synchronisation with the configuration did to the sources.
+/// The result of syncing the sources with the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceSync {
-    /// Every source of the configuration, in its order.
+    /// Every configured source, in order.
     pub ids: Vec<(String, SourceId)>,
     /// New ones.
     pub added: Vec<String>,
-    /// Ones whose identity changed: the running cycle was cancelled, a fresh one is asked for.
+    /// Sources whose identity changed: the running cycle was cancelled, a fresh one is requested.
     pub restarted: Vec<String>,
-    /// Ones no longer in the configuration.
+    /// Sources that are no longer configured.
     pub orphaned: Vec<String>,
 }
 
-/// What a person asks of a source.
+/// An operator's command on a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceCommand {
     /// Start a cycle as soon as none is running; unblocks a blocked source and lifts a hold.
@@ -170,7 +170,7 @@ pub enum SourceCommand {
     /// As `Reset`, and delete every entity it owns (in steps, see [`SourceStore::delete_source_entities`]
     /// (super::SourceStore::delete_source_entities)). An orphaned source is forgotten with its last entity.
     ResetAndDelete,
-    /// Do the held sweep, if it still is the one that the person saw.
+    /// Perform the held sweep, if it is still the one that the person saw.
     ApproveSweep {
         /// The cycle whose sweep is held.
         cycle: CycleNumber,
@@ -224,7 +224,7 @@ pub struct WorkerRecord {
     pub running: u64,
 }
 
-/// Numbers of the whole store, for status and metrics.
+/// Statistics of the whole store, for status and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStats {
     /// Waiting jobs that are due.

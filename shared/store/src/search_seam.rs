@@ -34,7 +34,8 @@ enum Rest {
 }
 
 impl NamePattern {
-    /// What holds for all names that a glob matches. Others may pass, too: of classes and alternatives nothing is understood.
+    /// A pattern that all names matching a glob satisfy. Others may pass, too: classes and alternatives are not
+    /// interpreted.
     #[must_use]
     pub fn of_glob(glob: &str) -> Self {
         let mut pattern = Self {
@@ -101,9 +102,9 @@ pub struct NameSearch<'a> {
     pub namespace: Option<&'a str>,
     /// Like this; none: any.
     pub name: Option<&'a NamePattern>,
-    /// After this place of the order: empty, a reference, or where another act stopped.
+    /// After this position in the order: empty, a reference, or where another act stopped.
     pub after: &'a str,
-    /// How many names are looked at, about; 1 to 100,000.
+    /// Approximate number of names to examine, 1 to 100,000.
     pub look: u32,
     /// Maximum number of names in the response, 1 to 10,000.
     pub limit: u32,
@@ -114,7 +115,7 @@ pub struct NameSearch<'a> {
 pub struct FoundNames {
     /// In order. Some of them may be removed entities.
     pub names: Vec<EntityRef>,
-    /// Where the search goes on; none: it has seen all names of the source.
+    /// Where the search continues; none: it has examined all names of the source.
     pub next: Option<String>,
 }
 
@@ -129,7 +130,7 @@ pub struct ChangeSearch<'a> {
     pub text: Option<&'a str>,
     /// Before this place; none: from the end.
     pub before: Option<Sequence>,
-    /// How many changes are looked at, 1 to 100,000.
+    /// Number of changes to examine, 1 to 100,000.
     pub look: u32,
     /// Maximum number of changes in the response, 1 to 10,000.
     pub limit: u32,
@@ -150,8 +151,8 @@ pub trait SearchStore: Send + Sync {
     /// Names of a source that may be what a search looks for, in order.
     async fn find_names(&self, source: SourceId, search: &NameSearch<'_>) -> Result<FoundNames, StoreError>;
 
-    /// Of these entities of a source the live ones, in order. If there are `texts`, only those whose body contains one of them. At
-    /// most `limit` (1 to 1,000).
+    /// The live ones of these entities of a source, in order. With `texts`, only those whose body contains one of them.
+    /// At most `limit` (1 to 1,000).
     async fn read_entities(
         &self,
         source: SourceId,
@@ -160,15 +161,15 @@ pub trait SearchStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<EntityRecord>, StoreError>;
 
-    /// Jobs of a kind whose args contain a text, by number; at most `limit` (1 to 1,000). Looks at all jobs of the kind: it is for
-    /// kinds of which there are few.
+    /// Jobs of a kind whose args contain a text, by number; at most `limit` (1 to 1,000). Scans all jobs of the kind,
+    /// so it is meant for kinds with few jobs.
     async fn find_jobs(&self, kind: &str, text: &str, limit: u32) -> Result<Vec<JobRecord>, StoreError>;
 
     /// Changes of the feed, newest first.
     async fn find_changes(&self, search: &ChangeSearch<'_>) -> Result<FoundChanges, StoreError>;
 }
 
-/// How a search goes through the order of references.
+/// How a search walks through the order of references.
 pub(crate) enum Walk {
     /// From name to name: those like this, within these bounds.
     Names { like: String },
@@ -287,7 +288,7 @@ pub(crate) fn stepped(
             next = names.last().map(ToString::to_string);
             break;
         }
-        // Behind everything in the group.
+        // After everything in the group.
         let mut behind = group;
         behind.pop();
         next = Some(behind + following);

@@ -6,7 +6,8 @@ use tideline_core::words::{Fingerprint, Timestamp};
 
 use super::StoreError;
 
-/// A signed-in person. A session opens nothing by itself: it stands for the token it was opened with, and ends with it.
+/// A signed-in person. A session grants nothing by itself: it stands for the token it was opened with, and ends with
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// SHA-256 of the session's id, which only the browser has.
@@ -23,7 +24,7 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
-/// A person who signed in at an OpenID provider, as it told of them then.
+/// A person who signed in at an OpenID provider, as the provider described them at the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The provider.
@@ -42,7 +43,7 @@ pub trait SessionStore: Send + Sync {
     /// Somebody signed in. Sessions that are over go, and so do all but the newest [`Session::MAX_PER_TOKEN`] of the token.
     async fn open_session(&self, session: &Session) -> Result<(), StoreError>;
 
-    /// The session, if it is not over.
+    /// The session, if it has not expired.
     async fn find_session(&self, hash: Fingerprint, now: Timestamp) -> Result<Option<Session>, StoreError>;
 
     /// Ends a session on sign-out; does nothing if it does not exist.

@@ -19,10 +19,10 @@ pub struct Sibling {
 /// What a commit of siblings did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiblingsCommitted {
-    /// For each batch, the partition's progress as stored, now that it is done. One without was not committed: it has to be read
-    /// and committed by itself ([`IngestStore`](super::IngestStore)), which also tells why.
+    /// For each batch, the partition's progress as stored, now that it is done. A batch without one was not committed:
+    /// it has to be read and committed separately ([`IngestStore`](super::IngestStore)), which also shows why.
     pub done: Vec<Option<Progress>>,
-    /// Whether the source may be asked for more.
+    /// Whether requests to the source may continue.
     pub go_on: bool,
 }
 
@@ -38,12 +38,12 @@ pub trait SiblingStore: Send + Sync {
     /// A sibling that ends without being done (handed back, failed, its worker died) waits for a place again.
     async fn claim_siblings(&self, lead: Lease, limit: u32, now: Timestamp) -> Result<Vec<Sibling>, StoreError>;
 
-    /// Commits the only page of each of these siblings of one source, and ends them, in one transaction. Conditional on each
-    /// one's lease. A page that reveals partitions or has a next one does not belong here: it is not done.
+    /// Commits the only page of each of these siblings of one source, and ends them, in one transaction, conditional on
+    /// each one's lease. A page that reveals partitions or has a next page does not belong here: it is not committed.
     async fn commit_siblings(&self, batches: &[PageBatch], now: Timestamp) -> Result<SiblingsCommitted, StoreError>;
 }
 
-/// Whether the batch is all there is of its partition, of which nothing was read before in this cycle.
+/// Whether the batch is the whole of its partition, which was not read before in this cycle.
 pub(super) fn is_whole(batch: &PageBatch) -> bool {
     let fresh = Progress {
         trace: batch.progress.trace,

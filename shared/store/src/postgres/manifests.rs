@@ -6,7 +6,7 @@ use super::error::broken;
 use crate::StoreError;
 use tideline_core::words::{PageBatch, PageMemory, PageWrite};
 
-/// What is stored of written pages: one row per page, and one list of keys for all of them.
+/// The stored form of written pages: one row per page, and one list of keys for all of them.
 #[derive(Default)]
 pub(super) struct Manifests<'b> {
     /// Partition and memory of each page.

@@ -12,7 +12,7 @@ use crate::{EventStart, Outcome, StoreError, SubscriptionAct, SubscriptionComman
 use tideline_core::rules::FeedProgress;
 use tideline_core::words::{EventSequence, FeedPosition, Sequence, SubscriptionRecord, SubscriptionSpec, Timestamp};
 
-/// Does what an operator wants.
+/// Performs an operator's act.
 pub(super) async fn act_in(
     act: &mut Act,
     name: &str,
@@ -45,7 +45,7 @@ pub(super) async fn act_in(
     Ok(Outcome::Done)
 }
 
-/// Makes a subscription, or changes what it follows.
+/// Creates a subscription, or changes what it follows.
 pub(super) async fn put_in(
     act: &mut Act,
     spec: &SubscriptionSpec,
@@ -74,7 +74,7 @@ pub(super) async fn put_in(
     Ok(row.record)
 }
 
-/// Does what is wanted of a subscription that this transaction has to itself.
+/// Executes a command on a subscription that this transaction has locked.
 pub(super) async fn command_in(act: &mut Act, row: &mut Row, command: &SubscriptionCommand) -> Result<(), StoreError> {
     let start = match command {
         SubscriptionCommand::Replay(start) => starts(act, *start, row.record.changes.is_some()).await?,

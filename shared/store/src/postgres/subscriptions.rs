@@ -1,4 +1,4 @@
-//! Who follows the log of events.
+//! Subscriptions to the log of events.
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -153,7 +153,7 @@ async fn take(act: &mut Act, row: &mut Row, request: &TakeEvents, now: Timestamp
     let mut events = vec![];
     if !picked.taken.is_empty() {
         let (read, unread) = Row::heads_of(&picked, looking.heads);
-        // Those that were handed out before are older.
+        // Events that were handed out before are older.
         let mut heads = vec![];
         if !unread.is_empty() {
             heads = heads_of(act, unread.into_iter().map(|sequence| sequence.0).collect()).await?;
@@ -189,7 +189,7 @@ pub(super) async fn list(act: &mut Act, name: Option<&str>) -> Result<Vec<Row>, 
     act.rows(statement.bind(name)).await?.iter().map(subscription).collect()
 }
 
-/// Begins a transaction that has the subscription to itself.
+/// Begins a transaction and locks the subscription.
 pub(super) async fn lock(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     act.begin().await?;
     lock_in(act, name).await
@@ -237,7 +237,7 @@ async fn heads_of(act: &mut Act, sequences: Vec<i64>) -> Result<Vec<EventHead>, 
     act.rows(statement).await?.iter().map(head).collect()
 }
 
-/// The events of these heads. Those that were dropped in this moment are left out.
+/// The events of these heads. Those that were dropped meanwhile are left out.
 async fn bodies(act: &mut Act, heads: Vec<EventHead>) -> Result<Vec<EventRecord>, StoreError> {
     let sequences: Vec<i64> = heads.iter().map(|head| head.sequence.0).collect();
     if let Some(events) = with_bodies(act, heads).await? {

@@ -230,7 +230,7 @@ fn source_version(row: &SqliteRow) -> Result<SourceVersion, sqlx::Error> {
     })
 }
 
-/// Where the job stands, and whether it is a partition.
+/// The state of the job, and whether it is a partition.
 async fn check_job(
     tx: &mut SqliteConnection,
     job: JobId,

@@ -82,7 +82,7 @@ impl CatalogStore for SqliteStore {
         const ACT: &str = "list changes";
         let limit = limit.clamp(1, MAX_CHANGES);
         let read = async {
-            // One snapshot: nothing is pruned or added between the two.
+            // One snapshot: nothing is pruned or added between the two reads.
             let mut tx = self.readers.begin().await?;
             let found = query(sql!("find_feed_bounds")).fetch_one(&mut *tx).await?;
             let bounds = FeedBounds {

@@ -12,22 +12,22 @@ use super::rows::{count, to_json};
 use super::sql;
 use tideline_core::words::KeyHash;
 
-/// Suspects that are counted with one plan; the others wait for the next one.
+/// Maximum number of suspects counted per plan; the others wait for the next one.
 const SUSPECTS: u32 = 100_000;
 
-/// Where a reference is shown: partition and page.
+/// Where a reference occurs: partition and page.
 type Place = (i64, i64);
 
 /// A suspected reference.
 struct Suspect {
-    /// The place that won when it was counted last.
+    /// The place that won at the last count.
     before: Place,
     places: i64,
     /// The lowest place so far, with the key of its partition.
     lowest: Option<(String, Place)>,
 }
 
-/// What a page shows: all of it that is an entity, whether it is written from there or not.
+/// The entities that a page shows, whether they are written from there or not.
 struct Shown {
     place: Place,
     partition: String,
@@ -149,7 +149,7 @@ fn count_page(suspects: &mut HashMap<i64, Suspect>, shown: &Shown) {
     }
 }
 
-/// What the page loses, and whether it wins something that it did not win before.
+/// The references that the page loses, and whether it wins one that it did not win before.
 fn decide_page(suspects: &HashMap<i64, Suspect>, shown: &Shown) -> (Vec<i64>, bool) {
     let (mut lost, mut wins) = (Vec::new(), false);
     for hash in &shown.entities {

@@ -30,7 +30,7 @@ fn upsert_statement(rows: usize) -> Arc<str> {
     ))
 }
 
-/// An entity to write, and what that does to it.
+/// An entity to write, and what kind of change that is.
 pub(super) struct Written<'a> {
     pub entity: &'a Entity,
     pub change: ChangeKind,

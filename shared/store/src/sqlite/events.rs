@@ -46,7 +46,7 @@ impl EventStore for SqliteStore {
         let limit = limit.clamp(1, MAX_EVENTS);
         let looked = SCAN.max(limit);
         let read = async {
-            // One snapshot: nothing is pruned or added between the looks.
+            // One snapshot: nothing is pruned or added between the reads.
             let mut tx = self.readers.begin().await?;
             let bounds = bounds(&mut tx).await?;
             let rows = query(sql!("list_event_heads"))
@@ -170,7 +170,7 @@ impl EventStore for SqliteStore {
     }
 }
 
-/// The event at a place, within a transaction.
+/// The event at a position, within a transaction.
 pub(super) async fn at(
     connection: &mut SqliteConnection,
     sequence: EventSequence,
@@ -186,7 +186,7 @@ pub(super) async fn at(
     Ok(events.into_iter().next())
 }
 
-/// After which place a reader begins.
+/// The position after which a reader begins.
 pub(super) async fn start_at(
     connection: &mut SqliteConnection,
     start: EventStart,
@@ -230,7 +230,7 @@ async fn append(
     Ok(appended)
 }
 
-/// Appends an event. None: it is a delivery that is in the log.
+/// Appends an event. None: it is a delivery that is already in the log.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     event: &NewEvent,
@@ -257,7 +257,7 @@ pub(super) async fn insert(
     Ok(sequence.map(EventSequence))
 }
 
-/// Where the delivery is that was not written again.
+/// The position of the delivery that was not written again.
 pub(super) async fn known(
     connection: &mut SqliteConnection,
     event: &NewEvent,

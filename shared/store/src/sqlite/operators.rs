@@ -20,7 +20,7 @@ impl OperatorStore for SqliteStore {
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
         const ACT: &str = "list jobs";
         let state = filter.state.map(word_of).transpose().map_err(failed(ACT))?;
-        // Jobs that are done are many, and these have indexes.
+        // There are many finished jobs, and the others have indexes.
         let statement = match filter.state {
             Some(JobState::Parked) => sql!("list_parked_jobs"),
             Some(JobState::Running) => sql!("list_running_jobs"),

@@ -46,12 +46,12 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// "TIDE".
 const APPLICATION: i64 = 0x5449_4445;
 
-/// What a database file is.
+/// The kind of a database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Schema {
     /// Nothing in it yet.
     Empty,
-    /// Ours, in this version, which this program knows.
+    /// Ours, in this known version.
     Version(i64),
 }
 
@@ -73,7 +73,7 @@ pub(super) fn read_header(header: &[u8]) -> Option<Schema> {
     Some(decide(version, application, schema_cookie))
 }
 
-/// Looks, and changes no content (but may leave files for a write-ahead log).
+/// Inspects the file and changes no content (but may leave files for a write-ahead log).
 pub(super) async fn inspect(connection: &mut SqliteConnection) -> Result<Schema, sqlx::Error> {
     let row = query(sql!("find_schema")).fetch_one(connection).await?;
     let (version, application, tables): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -88,7 +88,7 @@ fn decide(version: i64, application: i64, tables: i64) -> Schema {
     }
 }
 
-/// Says what is wrong with a schema that this program cannot bring up to date.
+/// Describes what is wrong with a schema that this program cannot migrate.
 pub(super) fn check(schema: Schema) -> Result<(), StoreError> {
     match schema {
         Schema::Version(version) if version > VERSION => Err(StoreError::Schema(format!(

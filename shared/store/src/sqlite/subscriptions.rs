@@ -1,4 +1,4 @@
-//! Who follows the log of events.
+//! Subscriptions to the log of events.
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -178,7 +178,7 @@ async fn take(
     let mut events = vec![];
     if !picked.taken.is_empty() {
         let (read, unread) = Row::heads_of(&picked, looking.heads);
-        // Those that were handed out before are older.
+        // Events that were handed out before are older.
         let mut heads = vec![];
         if !unread.is_empty() {
             let statement = query(sql!("list_heads_of_events")).bind(to_json(&unread)?);

@@ -1,4 +1,4 @@
-//! What is known of targets.
+//! The state of targets.
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -276,7 +276,7 @@ impl TargetStore for SqliteStore {
     }
 }
 
-/// Does what a person wants.
+/// Executes an operator's command.
 pub(super) async fn command_in(
     tx: &mut SqliteConnection,
     name: &str,

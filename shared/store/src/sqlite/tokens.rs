@@ -75,7 +75,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// A token that is revoked already stays so.
+/// Revoking a token twice changes nothing.
 pub(super) async fn revoke(tx: &mut SqliteConnection, id: &str, now: Timestamp) -> Result<(), StoreError> {
     const ACT: &str = "revoke a token";
     let found = query(sql!("find_token")).bind(id).fetch_optional(&mut *tx).await;

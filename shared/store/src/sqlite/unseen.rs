@@ -1,5 +1,5 @@
-//! What an item or a partition made and a reading of it outside of cycles no longer shows. There is one writer, so nothing
-//! else is written meanwhile.
+//! Entities that an item or a partition made and that a reading outside of cycles no longer shows. There is one writer,
+//! so nothing else is written meanwhile.
 
 use std::collections::HashSet;
 

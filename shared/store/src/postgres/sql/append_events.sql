@@ -1,5 +1,5 @@
--- Appends a batch; deliveries that are in the log are left out. The row of the log stays locked until the commit, so numbers
--- are in commit order. Says where each one is that was written.
+-- Appends a batch; deliveries that are already in the log are skipped. The log's row stays locked until the commit, so
+-- numbers are in commit order. Returns the position of each event that was written.
 WITH given AS MATERIALIZED (
     SELECT g.* FROM unnest(
         $1::TEXT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BOOLEAN[], $7::BIGINT[], $8::BIGINT[], $9::TEXT[],

@@ -1,2 +1,2 @@
--- Misses without a live entity mean nothing.
+-- Deletes misses that have no live entity.
 DELETE FROM misses WHERE source_id = $1 AND ref IS NULL

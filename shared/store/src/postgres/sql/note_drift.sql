@@ -1,6 +1,6 @@
--- What the planned cycle $2 changed or would remove although no delta since it began tells of it; once per cycle, and not
--- for the first one that came to its end. The first hundred differences are kept by name, extra ones first. The odd
--- comparison keeps the plan to the index of sequences: a source may be large, and what changed is little.
+-- Records what the planned cycle $2 changed or would remove without a delta since it began; once per cycle, and not for
+-- the first one that reached its end. The first hundred differences are kept by name, extra ones first. The odd
+-- comparison keeps the plan on the index of sequences: a source may be large, but few entities changed.
 WITH began AS MATERIALIZED (
     SELECT c.first_sequence, c.started_at FROM cycles c
     WHERE c.source_id = $1 AND c.number = $2 AND c.state = 'sweeping' AND c.planned AND c.first_sequence IS NOT NULL
