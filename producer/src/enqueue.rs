@@ -11,7 +11,7 @@ use tideline_runtime::telemetry::{context, metrics, spans};
 use tideline_store::{Deed, OperatorAct, Outcome, Performed, SourceCommand, Store, StoreError};
 use tracing::Instrument;
 
-/// A job as its producer wants it. (kind, key) names it; the same args again are nothing to do.
+/// A job to enqueue, identified by (kind, key); enqueueing the same args again does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSpec {
     /// Which handler runs it.
@@ -27,7 +27,7 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// A job that is due now, asked for by a program.
+    /// A job that is due now, requested by a program.
     ///
     /// # Errors
     /// The args are not JSON.
@@ -46,7 +46,7 @@ impl JobSpec {
     }
 }
 
-/// Why jobs were not, or not all, enqueued. Enqueueing all of them again is harmless.
+/// Why some or all jobs were not enqueued. Enqueueing all of them again is harmless.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
     /// Kind or key are not allowed; nothing was enqueued.
@@ -73,7 +73,7 @@ pub enum EnqueueError {
     /// The store failed after the first `done` jobs.
     #[error("the store failed after {done} jobs were enqueued")]
     Store {
-        /// Jobs that are enqueued for sure.
+        /// Number of jobs that are certainly enqueued.
         done: usize,
         /// Why.
         #[source]
@@ -102,8 +102,8 @@ impl Producer {
         Self { store, queue, clock }
     }
 
-    /// Inserts or supersedes the jobs, in their order, and hints at those that are due. A hint that cannot be sent is logged
-    /// and measured; the job runs all the same, later. Answers in the order of `specs`.
+    /// Inserts or supersedes the jobs, in their order, and hints at those that are due. A hint that cannot be sent is
+    /// logged and counted; the job still runs, later. Returns results in the order of `specs`.
     ///
     /// # Errors
     /// Nothing was enqueued, or (`Store`) only a part.
@@ -127,7 +127,7 @@ impl Producer {
         Ok(enqueued)
     }
 
-    /// The jobs as the store takes them, with canonical args and their fingerprints.
+    /// The jobs in the store's form, with canonical args and their fingerprints.
     ///
     /// # Errors
     /// Kind, key or args of one are not allowed.
@@ -170,7 +170,7 @@ impl Producer {
         Ok(performed)
     }
 
-    /// Asks for a cycle of the source as soon as none is running.
+    /// Requests a cycle of the source as soon as none is running.
     ///
     /// # Errors
     /// There is no such source, its state does not allow it, or the store failed.

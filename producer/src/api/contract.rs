@@ -25,7 +25,7 @@ use super::role::Principal;
 use super::{ApiState, docs};
 use crate::etag::is_known;
 
-/// Longest body that a route without one looks at.
+/// Maximum size of the body that a route without one reads.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// The layer.
@@ -35,19 +35,19 @@ pub(super) struct Contract {
     routes: Arc<HashMap<(Method, String), Route>>,
 }
 
-/// What the document says of an operation.
+/// An operation of the document.
 struct Route {
     role: Option<Role>,
     parameters: Vec<Parameter>,
     takes_body: bool,
-    /// Its name in the audit log; none: it is no act.
+    /// Its name in the audit log; none: it is not an act.
     act: Option<String>,
 }
 
 /// A query parameter.
 struct Parameter {
     name: String,
-    /// What it takes, if that is a number.
+    /// Its range, if it is a number.
     number: Option<String>,
 }
 
@@ -120,7 +120,7 @@ impl Route {
     }
 }
 
-/// What a number must be.
+/// The range of a number.
 fn number_of(schema: &serde_json::Value) -> Option<String> {
     let kind = &schema["type"];
     let mut kinds = kind.as_array().into_iter().flatten();
@@ -144,7 +144,7 @@ impl<S> Layer<S> for Contract {
     }
 }
 
-/// A route whose contract is kept.
+/// A route whose contract is enforced.
 #[derive(Clone)]
 pub(super) struct Kept<S> {
     contract: Contract,
@@ -158,7 +158,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    // A request that only looks passes as it is: thousands may wait for changes, and each box takes memory as long as they do.
+    // A read passes unboxed: thousands may wait for changes, and each box would take memory as long as they do.
     type Future = Either<S::Future, BoxFuture<'static, Result<Response, Infallible>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -244,7 +244,7 @@ fn unless_known(asked: &HeaderMap, response: Response) -> Response {
     (StatusCode::NOT_MODIFIED, [(ETAG, tag.to_owned())]).into_response()
 }
 
-/// Who asks, and of what.
+/// The principal, and the target of the request.
 struct About {
     principal: Principal,
     /// Values of the path, by name.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::ApiState;
 
-/// How often one task looks on behalf of all who wait.
+/// How often a single task polls on behalf of all waiters.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Rings when the log of events has grown.

@@ -14,7 +14,7 @@ use tokio::sync::{OnceCell, watch};
 
 use super::ApiState;
 
-/// How often one task looks on behalf of all who wait.
+/// How often a single task polls on behalf of all waiters.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Rings when the change feed has grown.
@@ -25,10 +25,10 @@ pub(crate) struct FeedBell {
     readings: Mutex<HashMap<Place, Weak<Reading>>>,
 }
 
-/// What is read: how often the bell had rung, from where, and how many.
+/// What is read: the bell's counter, the position, and the number of changes.
 type Place = (u64, FeedPosition, u32);
 
-/// A reading of some readers.
+/// A reading that several readers share.
 type Reading = OnceCell<Result<Arc<FeedReading>, StoreError>>;
 
 impl FeedBell {
@@ -44,8 +44,9 @@ impl FeedBell {
         waiter
     }
 
-    /// The changes after a position, as [`CatalogStore::list_changes`](tideline_store::CatalogStore::list_changes) has them. Concurrent
-    /// readers of the same position share one query, unless the bell rang in between: it began after the change that rang.
+    /// The changes after a position, as in [`CatalogStore::list_changes`](tideline_store::CatalogStore::list_changes).
+    /// Concurrent readers of the same position share one query, unless the bell rang in between: it began after the
+    /// change that rang.
     pub(crate) async fn read(
         &self,
         store: &dyn Store,
@@ -67,7 +68,7 @@ impl FeedBell {
         match reading.get_or_init(read).await {
             Ok(reading) => Ok(Arc::clone(reading)),
             Err(error) if error.may_retry() => Err(error.shared()),
-            // What the reader asks for is wrong, and it is told what.
+            // The reader's request is invalid, and it gets the reason.
             Err(_) => read().await,
         }
     }

@@ -1,4 +1,4 @@
-//! Who asks, and what a route lets them do.
+//! Principals, and the roles that routes need.
 
 use std::marker::PhantomData;
 
@@ -10,14 +10,14 @@ use tideline_core::words::{Actor, Role};
 
 use super::problem::{Code, Problem};
 
-/// Who makes a request: the authentication puts it into the request's extensions, and routes ask it.
+/// The client of a request: the authentication layer puts it into the request's extensions, and routes consult it.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// For the audit log.
     pub actor: Actor,
     /// What it may do.
     pub role: Role,
-    /// To which sources.
+    /// The sources it may access.
     pub sources: SourceScope,
 }
 
@@ -46,7 +46,7 @@ impl Principal {
         self.sources.covers(source)
     }
 
-    /// Refuses what needs another role.
+    /// Refuses a request that needs another role.
     ///
     /// # Errors
     /// `forbidden`, which names the role that is needed.
@@ -58,7 +58,7 @@ impl Principal {
         Err(Problem::new(Code::Forbidden, detail))
     }
 
-    /// Refuses what concerns more than the sources of a limited token.
+    /// Refuses a request that concerns more than the sources of a limited token.
     ///
     /// # Errors
     /// `forbidden`.
@@ -100,7 +100,7 @@ impl SourceScope {
     /// From the globs of a token; none at all: every source.
     ///
     /// # Errors
-    /// The glob that is none, and why.
+    /// The invalid glob, and why.
     pub fn new(globs: &[String]) -> Result<Self, String> {
         if globs.is_empty() {
             return Ok(Self::All);
@@ -145,7 +145,7 @@ macro_rules! role {
 }
 
 role!(
-    /// For routes that look.
+    /// For routes that read.
     Read
 );
 role!(

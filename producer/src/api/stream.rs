@@ -22,17 +22,17 @@ const FIRST_CHUNK: u32 = 8;
 /// Maximum growth factor from one chunk to the next, in records.
 const GROWTH: u32 = 4;
 
-/// Bytes that a chunk should not exceed.
+/// Target size of a chunk, in bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// Records that one answer looks at, of which a principal may see few.
+/// Maximum number of records that one response examines, of which a principal may see few.
 const MAX_LOOKED: usize = 20_000;
 
 /// Records of one reading.
 pub(super) struct Chunk<T> {
     /// Those that pass the filters.
     pub(super) records: Vec<T>,
-    /// The largest body among those that were read, in bytes.
+    /// The size of the largest body read so far, in bytes.
     pub(super) largest: usize,
     /// What comes after them.
     pub(super) rest: Rest,
@@ -43,13 +43,13 @@ pub(super) struct Chunk<T> {
 pub(super) enum Rest {
     /// More, perhaps.
     More,
-    /// More, perhaps, and this answer has looked at enough.
+    /// More, perhaps, but this response has examined enough.
     Later,
     /// Nothing: the list is at its end.
     Nothing,
 }
 
-/// How much one answer has looked at, of a list of which a principal may see only a part.
+/// How many records one response has examined, of a list of which a principal may see only a part.
 #[derive(Default)]
 pub(super) struct Looked(usize);
 

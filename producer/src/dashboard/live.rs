@@ -42,13 +42,13 @@ const SHARE: u32 = 20;
 /// Streams at a time.
 const MAX_STREAMS: usize = 2_000;
 
-/// Addresses, with different rights, that are made at a time.
+/// Maximum number of addresses, by rights, that are rendered at a time.
 const MAX_CHANNELS: usize = 256;
 
-/// Longest stream: then the browser asks again, and is let in again or not.
+/// Maximum duration of a stream: then the browser reconnects, and is authenticated again.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Messages that a slow reader may be behind, before it gets the whole again.
+/// How many messages a slow reader may lag behind before it gets the whole page again.
 const BEHIND: usize = 4;
 
 /// An hour, in milliseconds.
@@ -57,11 +57,11 @@ const HOUR: i64 = 3_600_000;
 /// Maximum size of a page, in bytes.
 const MAX_PAGE: usize = 4 * 1024 * 1024;
 
-/// What comes before a live fragment, followed by its id and [`END`] of the comment.
+/// The comment before a live fragment, followed by its id and [`END`].
 pub(super) const BEGIN: &str = "<!--live ";
-/// What ends that comment.
+/// The end of that comment.
 pub(super) const END: &str = "-->";
-/// What comes after a fragment.
+/// The comment after a fragment.
 pub(super) const CLOSE: &str = "<!--/live-->";
 
 /// An address and the rights of the viewer.
@@ -139,7 +139,7 @@ impl Live {
                     return;
                 }
             }
-            // A store that does not answer is looked at again; pages say what they know.
+            // An unavailable store is polled again; pages show what is known.
             if let Ok((state, busy)) = self.look().await
                 && (busy || seen != Some(state))
             {
@@ -149,7 +149,7 @@ impl Live {
         }
     }
 
-    /// What tells one state of the store from another, and whether jobs run, whose progress it does not tell.
+    /// What distinguishes states of the store, and whether jobs are running, whose progress it does not reflect.
     async fn look(&self) -> Result<(Fingerprint, bool), Problem> {
         let state = &self.api.state;
         let stats = state.store.stats(state.clock.now()).await?;
@@ -170,7 +170,7 @@ impl Live {
         Ok((fingerprint(text.as_bytes()), stats.running > 0))
     }
 
-    /// When each of the sources that the configuration has checked was last checked.
+    /// When each source with a configured check was last checked.
     async fn checks(&self, sources: &[SourceRecord]) -> Result<Vec<Timestamp>, Problem> {
         let (state, mut ended) = (&self.api.state, Vec::new());
         let settings = state.settings.iter().flat_map(|settings| &settings.sources);
@@ -221,7 +221,7 @@ struct Joined {
     changed: broadcast::Receiver<Fragments>,
 }
 
-/// Makes one address again and again while it has viewers.
+/// Renders one address repeatedly while it has viewers.
 struct Making {
     live: Arc<Live>,
     pages: Router,
@@ -290,7 +290,7 @@ impl Making {
     }
 }
 
-/// The live fragments of a page. What users wrote cannot look like their marks: `<` is escaped there.
+/// The live fragments of a page. User content cannot imitate their markers, since `<` is escaped there.
 fn fragments(page: &str) -> Vec<Fragment> {
     let marked = page.split(BEGIN).skip(1);
     let fragment = |marked: &str| {
@@ -304,7 +304,7 @@ fn fragments(page: &str) -> Vec<Fragment> {
     marked.filter_map(fragment).collect()
 }
 
-/// A fragment without the texts of its moments, which change by themselves.
+/// A fragment without its relative times, which change by themselves.
 fn steady(html: &str) -> String {
     let mut parts = html.split("<time");
     let mut steady = parts.next().unwrap_or_default().to_owned();
@@ -318,7 +318,7 @@ fn steady(html: &str) -> String {
     steady
 }
 
-/// What a stream holds while it lasts.
+/// The state of a stream.
 struct Streaming {
     joined: Joined,
     whole: bool,
@@ -330,7 +330,7 @@ struct Streaming {
 impl Streaming {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         let fragments = if std::mem::take(&mut self.whole) {
-            // What changed between the page and the stream is in here.
+            // Changes between the page and the stream are included here.
             let ready = self.joined.newest.wait_for(|fragments| !fragments.is_empty());
             tokio::select! {
                 ready = ready => ready.ok()?.clone(),

@@ -1,4 +1,4 @@
-//! The door: a form that takes an API token.
+//! The sign-in page: a form that takes an API token.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;

@@ -47,7 +47,7 @@ pub(super) fn show_id(response: &mut Response, RequestId(id): RequestId) {
     }
 }
 
-/// Answers in the request's [`span`].
+/// Handles the request in its [`span`].
 pub(super) async fn trace(request: Request, next: Next) -> Response {
     let span = span(&request);
     next.run(request).instrument(span).await

@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(5);
 /// See [`WINDOW`].
 const LEAST: usize = 8 * 1024;
-/// So is one that takes longer than this for all of it.
+/// So is one that takes longer than this in total.
 const WHOLE: Duration = Duration::from_secs(60);
 /// How long a body waits for memory: others are stored meanwhile, and providers wait 10 s for a response.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -37,7 +37,7 @@ pub(super) enum NotReceived {
     Broken,
 }
 
-/// A body, and its part of the memory for as long as it is here.
+/// A body, with its share of the memory pool until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
@@ -45,23 +45,23 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// The bytes, and what they take until it is dropped.
+    /// The bytes, with their share of the memory pool until dropped.
     pub(super) fn into_parts(self) -> (Vec<u8>, Part) {
         (self.bytes, self.memory)
     }
 }
 
-/// The memory that bodies may take. A part of it is for small ones alone, which are not to wait for large ones.
+/// The memory pools for bodies. One is reserved for small bodies, which must not wait for large ones.
 #[derive(Debug)]
 pub(super) struct Memory {
     large: Arc<Pool>,
     small: Arc<Pool>,
 }
 
-/// How fast a sender is.
+/// The pace of a sender.
 struct Pace {
     deadline: Instant,
-    /// When it was heard of last.
+    /// When it last sent anything.
     heard: Instant,
     /// The number of bytes that must have arrived by this deadline.
     due: (Instant, usize),
@@ -93,7 +93,7 @@ impl Pace {
         }
     }
 
-    /// The sender had to wait since then.
+    /// Excludes the time since then, during which the sender had to wait.
     fn excuse(&mut self, since: Instant) {
         self.heard = Instant::now();
         self.due.0 += since.elapsed();
@@ -141,7 +141,7 @@ impl Memory {
             }
             if length > counted {
                 let since = Instant::now();
-                // A part of it at first, and as much again each time: what was announced is not believed.
+                // A part of it at first, then doubled each time: the announced length is not trusted.
                 counted = length.max(2 * bytes.len()).min(most);
                 let granted = timeout(PATIENCE, memory.grow(counted)).await;
                 if granted != Ok(true) {
@@ -149,8 +149,8 @@ impl Memory {
                 }
                 pace.excuse(since);
                 if bytes.capacity() == 0 {
-                    // In one piece, to be copied nowhere later: what is not written to takes no memory. If that is refused, it
-                    // grows.
+                    // Allocated in one piece, to avoid copies later: untouched pages take no memory. If that fails, it
+                    // grows instead.
                     let _ = bytes.try_reserve_exact(said.unwrap_or(counted));
                 }
                 bytes.reserve_exact(counted - bytes.len());

@@ -1,6 +1,6 @@
-//! Memory that is shared by all who receive something, counted in bytes. It is given to the oldest first, and one address has at
-//! most half; of what would take most of that, an address has one at a time. If those who have some all wait for each other, the
-//! youngest of them gives way, so that the oldest goes on.
+//! A memory pool shared by all receivers, counted in bytes. The oldest receivers are served first, and one address has
+//! at most half; of bodies that would take most of that half, an address has one at a time. If all holders wait for
+//! each other, the youngest gives way, so that the oldest can continue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// So much memory, and who has it.
+/// The memory, and its holders.
 #[derive(Debug)]
 pub(super) struct Pool {
     size: usize,
@@ -31,7 +31,7 @@ struct Ledger {
     waiting: BTreeSet<u64>,
     given: usize,
     given_to: HashMap<IpAddr, usize>,
-    /// Of each address the large part that has some.
+    /// The large part of each address that holds memory.
     large: HashMap<IpAddr, u64>,
 }
 
@@ -117,7 +117,7 @@ impl Pool {
                     ledger.answer(id, true);
                 }
                 Some(Scarce::Share) => scarce.push(part.network),
-                // What is left is for the oldest.
+                // The rest is for the oldest.
                 Some(Scarce::All) => {
                     scarce.push(None);
                     break;
@@ -142,8 +142,8 @@ impl Ledger {
         }
     }
 
-    /// The youngest of those who have memory, of one address or at all, if every one of them waits for more: none of them would
-    /// ever give any back.
+    /// The youngest holder, of one address or overall, if all holders wait for more: otherwise none would ever give any
+    /// back.
     fn youngest_of_stuck(&self, network: Option<IpAddr>) -> Option<u64> {
         let concerned = |part: &Entry| part.has > 0 && (network.is_none() || part.network == network);
         let mut holders = self.parts.iter().filter(|(_, part)| concerned(part));

@@ -1,4 +1,4 @@
-//! Events that were given up: listed, sent again, dropped.
+//! Dead letters: list, resend, drop.
 
 use std::sync::Arc;
 

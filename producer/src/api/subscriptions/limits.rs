@@ -1,6 +1,6 @@
-//! Limits of what a request says of a subscription. The OpenAPI document shows the same numbers.
+//! Limits on the fields of a subscription. The OpenAPI document shows the same numbers.
 
-/// Longest lease and delay, in seconds.
+/// Maximum lease and delay, in seconds.
 pub(crate) const MAX_SECONDS: u64 = 43_200;
 /// Maximum number of `ack_id`s of one request.
 pub(crate) const MAX_ACK_IDS: usize = 1_000;

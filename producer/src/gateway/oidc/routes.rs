@@ -88,7 +88,8 @@ async fn come_back(State(state): State<Arc<GatewayState>>, request: Request) -> 
     }
 }
 
-/// A new session, after the audit log has who it is for: names may change at the provider, the subject does not.
+/// Opens a session, after recording the person in the audit log: names may change at the provider, the subject does
+/// not.
 async fn open(state: &GatewayState, person: Person, principal: Principal) -> Result<String, Problem> {
     let deed = Deed::SignIn {
         issuer: person.issuer.clone(),

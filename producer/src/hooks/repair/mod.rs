@@ -20,17 +20,17 @@ use tokio::sync::Notify;
 use self::github::Github;
 use super::{Hook, Hooks, topic};
 
-/// What is listed overlaps with what was listed before by so much: deliveries are listed late, or sent again.
+/// Overlap of consecutive listings: deliveries may be listed late, or be redelivered.
 const OVERLAP: Duration = Duration::from_secs(3_600);
-/// Nothing older is asked for: GitHub keeps deliveries for three days.
+/// Maximum age of requested deliveries: GitHub keeps them for three days.
 const OLDEST: Duration = Duration::from_secs(3 * 86_400);
-/// A delivery that was refused is asked for no sooner, and no more often.
+/// Minimum wait before a refused delivery is requested again, and between further requests.
 const URGENT_EVERY: Duration = Duration::from_secs(60);
 
 /// A delivery as its provider lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Listed {
-    /// What the provider's API calls it.
+    /// Its id in the provider's API.
     number: u64,
     /// The id that the webhook carries.
     id: String,
