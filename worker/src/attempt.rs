@@ -22,7 +22,7 @@ use crate::settling::Settlements;
 /// How long a job waits when the store failed under it: not the job's fault, so no attempt is spent.
 const STORE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// What an attempt is made in.
+/// The environment of an attempt.
 pub(crate) struct Circumstances {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -95,7 +95,7 @@ pub(crate) async fn run(
 /// Jobs that read partitions.
 pub(crate) const INGEST_KIND: &str = "ingest";
 
-/// Tells of a failed attempt. One that lost its lease says nothing of its partition.
+/// Reports a failed attempt. A lost lease says nothing about the partition.
 pub(crate) fn failed(job: &ClaimedJob, rung: u32, error: &HandlerError) {
     let cause = error as &dyn std::error::Error;
     tracing::warn!(job = %job.id, kind = job.kind, key = job.key, rung, error = cause, "attempt failed");
@@ -116,7 +116,7 @@ async fn within_deadline(handler: &dyn Handler, attempt: &Attempt) -> Result<Out
     })
 }
 
-/// The handler's ladder; the default one if it panics over the question.
+/// The handler's ladder; the default one if computing it panics.
 fn ladder_of(handler: &dyn Handler, job: &ClaimedJob) -> Ladder {
     std::panic::catch_unwind(AssertUnwindSafe(|| handler.ladder(job))).unwrap_or_else(|panic| {
         tracing::error!(job = %job.id, kind = job.kind, error = panicked(panic.as_ref()), "no back-off ladder found; \
@@ -132,8 +132,8 @@ fn of_panic(panic: &(dyn Any + Send)) -> HandlerError {
     }
 }
 
-/// The span of an attempt. A burst is linked to the one that committed the partition's newest page, and leaves its own trace
-/// for the next one: it goes into the progress, which each commit writes anyway.
+/// The span of an attempt. A burst is linked to the one that committed the partition's newest page, and leaves its own
+/// trace for the next one in the progress, which each commit writes anyway.
 fn begin(job: &mut ClaimedJob) -> Span {
     let progress = job.source.and_then(|_| match &job.progress {
         Some(text) => serde_json::from_str::<Progress>(text).ok(),
@@ -175,7 +175,7 @@ pub(crate) fn outcome(settlement: &Settlement) -> &'static str {
     }
 }
 
-/// What an ended attempt settles as.
+/// The settlement of an ended attempt.
 pub(crate) fn settlement(
     ended: Result<Outcome, HandlerError>,
     ladder: impl FnOnce() -> Ladder,

@@ -28,9 +28,9 @@ impl<I, O> Default for Batches<I, O> {
 }
 
 impl<I: Clone, O> Batches<I, O> {
-    /// Waits until `run` was called with this item and those of others, no earlier than now, and returns its answer: `run` gives one for each item, in order.
-    /// If it fails, all of them fail. The item of a caller that stopped waiting is left out; if it was running a batch for
-    /// others, they call again.
+    /// Waits until `run` was called, no earlier than now, with this item and those of others, and returns its result:
+    /// `run` returns one per item, in order. If it fails, all of them fail. The item of a caller that stopped waiting
+    /// is left out; if it was running a batch for others, they retry.
     pub(crate) async fn call<F, R>(&self, item: I, run: F) -> Answer<O>
     where
         F: Fn(Vec<I>) -> R,

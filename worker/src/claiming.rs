@@ -1,5 +1,5 @@
-//! The claim loop: turns hints (or the passing of time) into attempts, never more than `worker.concurrency` at a time, besides
-//! those that have places of their handler's own.
+//! The claim loop: turns hints (or elapsed time) into attempts, at most `worker.concurrency` at a time, not counting
+//! jobs whose handlers have their own places.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +26,7 @@ use crate::places::Admission;
 use crate::seat::{Seat, Slot};
 use crate::settling::{Ended, Settlements};
 
-/// How often a worker looks into the store by itself while no hints can come.
+/// How often a worker polls the store while hints cannot arrive.
 const DEGRADED_POLL: Duration = Duration::from_millis(50);
 /// The pause after the store or the queue failed.
 const FAILED_WAIT: Duration = Duration::from_millis(250);
@@ -34,15 +34,15 @@ const FAILED_WAIT: Duration = Duration::from_millis(250);
 const FEW: usize = 2;
 /// … for up to this long.
 const GATHER: Duration = Duration::from_millis(2);
-/// By so much the clocks of two processes may differ after they were measured against the store's.
+/// How far the clocks of two processes may differ after both were synchronized with the store's.
 const CLOCKS_DIFFER: Duration = Duration::from_millis(5);
 /// Maximum number of hints taken from the queue at once.
 const HINTS: usize = 8;
 
-/// What ended a wait.
+/// The reason why a wait ended.
 enum Woken {
     Hints(Vec<Box<dyn Delivery>>),
-    /// Something may be due: look into the store.
+    /// Something may be due: poll the store.
     Look,
     /// A slot is free.
     Freed,
@@ -64,7 +64,7 @@ pub(crate) struct Claims {
     pub(crate) status: Arc<LoopStatus>,
 }
 
-/// The hands: how many are free, and who is told when one becomes free.
+/// The worker's slots: how many are free, and the notification when one becomes free.
 struct Slots {
     all: usize,
     free: Arc<Semaphore>,
@@ -86,7 +86,8 @@ impl Slots {
 }
 
 impl Claims {
-    /// Claims until it is stopped. A panic ends nothing: what a claim may have brought is handed back, and it goes on.
+    /// Claims until it is stopped. A panic does not end it: the jobs of an interrupted claim are handed back, and the
+    /// loop continues.
     pub(crate) async fn run(self) {
         let kinds: Vec<String> = self.handlers.keys().cloned().collect();
         let slots = Slots::new(self.settings.concurrency.max(1) as usize);
@@ -111,7 +112,7 @@ impl Claims {
             let free = slots.free();
             if more && free > 0 {
                 if free < slots.all.div_ceil(FEW) {
-                    // Few slots: a moment later there may be more, and one statement fills them all.
+                    // Few slots are free: a moment later there may be more, and one statement can fill them all.
                     let _ = tokio::time::timeout(GATHER, slots.freed.notified()).await;
                     if slots.free() > free {
                         continue;
@@ -154,7 +155,7 @@ impl Claims {
                     Woken::Look
                 }
             },
-            // What would have been hinted at from now on has to be looked for.
+            // From now on, jobs without hints have to be polled for.
             () = self.queue.degraded(), if free > 0 && hints_flow => Woken::Look,
             () = self.clock.sleep_until(now.plus(poll)), if free > 0 => Woken::Look,
         }
@@ -167,7 +168,7 @@ impl Claims {
         let more = hinted.len() > free;
         let hinted = (!more).then_some(hinted);
         if self.claim(kinds, hinted, free, slots).await.is_none() {
-            // The hints told of work; it is still there.
+            // The hinted work is still there.
             return true;
         }
         for hint in &hints {
@@ -243,7 +244,7 @@ impl Claims {
         }
     }
 
-    /// Runs a job where its handler says.
+    /// Runs a job in the slot or place that its handler chooses.
     fn admit(&self, job: ClaimedJob, slots: &Slots) {
         let Some(handler) = self.handlers.get(&job.kind).map(Arc::clone) else {
             return;

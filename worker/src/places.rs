@@ -1,9 +1,10 @@
-//! Places of a handler's own: how many of its jobs run at a time, whatever `worker.concurrency` says. A system that answers
-//! slowly fills its own places and no other ones, so jobs of sources go on beside it.
+//! A handler's own places: how many of its jobs run at a time, independent of `worker.concurrency`. A slow system fills
+//! only its own places, so jobs of sources continue.
 //!
-//! A job that finds no place waits for one, if there will be one soon; it is leased but takes none of the worker's slots. Any further
-//! one is given back to the store, spread over the time in which places will become free: no job is turned over again and again,
-//! and no worker hoards what another one could do. If places become free sooner than was thought, [`Places::wanted`] says so.
+//! A job that finds no place waits for one, if there will be one soon; it is leased but takes none of the worker's
+//! slots. Any further job is returned to the store, spread over the time in which places will become free: no job is
+//! claimed and returned over and over, and no worker hoards jobs that another one could run. If places become free
+//! sooner than expected, [`Places::wanted`] reports it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,16 +54,16 @@ struct Inner {
     pace: Mutex<Pace>,
 }
 
-/// Jobs that were given back and that there would be places for now.
+/// Returned jobs for which there would be places now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// How many.
     pub(crate) count: u32,
-    /// They are due by then.
+    /// Their latest due time.
     pub(crate) until: Timestamp,
 }
 
-/// A place, or the wait for one.
+/// A place, or a wait for one.
 pub struct Place {
     places: Arc<Inner>,
     turn: Turn,
@@ -73,7 +74,7 @@ enum Turn {
     Waits(Waits),
 }
 
-/// A job has its place until this is dropped.
+/// Holds a job's place until dropped.
 pub(crate) struct Placed {
     places: Arc<Inner>,
     _permit: OwnedSemaphorePermit,
@@ -96,7 +97,7 @@ impl Places {
         }))
     }
 
-    /// Where the next job runs. `whose`: the system, for people.
+    /// Where the next job runs. `whose`: the name of the system, for people.
     #[must_use]
     pub fn admit(&self, whose: &str) -> Admission {
         let Self(places) = self;
@@ -120,7 +121,7 @@ impl Places {
         Admission::Later(due_at, format!("{whose} is busy with {} other jobs", places.all))
     }
 
-    /// What should come back now of what was given back, if fewer jobs wait here than there are places. Told every
+    /// The returned jobs that should come back now, if fewer jobs wait here than there are places. Reported every
     /// [`SOONEST`] at most.
     pub(crate) fn wanted(&self) -> Option<Wanted> {
         let Self(places) = self;
@@ -136,7 +137,7 @@ impl Places {
         Some(Wanted { count, until })
     }
 
-    /// There was less than that.
+    /// Fewer jobs than that were left.
     pub(crate) fn had_less(&self, wanted: &Wanted) {
         let Self(places) = self;
         places.pace.lock().none_is_put_off(wanted.until, places.clock.now());
@@ -166,7 +167,7 @@ impl Place {
     }
 }
 
-/// Counted among those who wait, until it is dropped.
+/// Counts as a waiting job until dropped.
 struct Waits(Arc<Inner>);
 
 impl Drop for Waits {
@@ -176,7 +177,7 @@ impl Drop for Waits {
 }
 
 impl Placed {
-    /// The job was put off before it did anything: how long that took says nothing about others.
+    /// The job was postponed before it did anything, so its duration says nothing about others.
     pub(crate) fn put_off(&mut self) {
         self.counts = false;
     }
@@ -191,18 +192,18 @@ impl Drop for Placed {
     }
 }
 
-/// When places will be free for those who got none.
+/// Estimates when places will be free for the jobs that got none.
 #[derive(Debug)]
 struct Pace {
     /// How long jobs last; none: no job has ended yet.
     usual: Option<Duration>,
     /// When the newest job began or ended.
     moved_at: Timestamp,
-    /// Up to when those who got none were put off.
+    /// The latest time to which such jobs were postponed.
     put_off_to: Timestamp,
-    /// When the newest of them was.
+    /// When the newest of them was postponed.
     put_off_at: Timestamp,
-    /// When they were last asked for.
+    /// When they were last requested.
     asked_at: Timestamp,
 }
 
@@ -239,7 +240,7 @@ impl Pace {
         soon.saturating_mul(places).min(MOST).max(places)
     }
 
-    /// Whether those who were put off are asked for now, and up to when they are due.
+    /// Whether postponed jobs are requested now, and their latest due time.
     fn asks(&mut self, now: Timestamp) -> Option<Timestamp> {
         if self.put_off_to <= now.plus(SOONEST) || now.since(self.asked_at) < SOONEST {
             return None;
@@ -248,7 +249,7 @@ impl Pace {
         Some(self.put_off_to)
     }
 
-    /// None is left of those who were due by then. One that was put off a moment ago may not be in the store yet.
+    /// No postponed job due by then is left. One that was postponed a moment ago may not be in the store yet.
     fn none_is_put_off(&mut self, until: Timestamp, now: Timestamp) {
         if self.put_off_to == until && now.since(self.put_off_at) >= WRITTEN {
             self.put_off_to = now;
@@ -286,7 +287,7 @@ mod tests {
                 .all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(49)),
             "{due:?}"
         );
-        // A system that hangs: everybody comes back within a minute, and hardly anybody before it could answer.
+        // A system that hangs: all jobs come back within a minute, and hardly any before it could respond.
         let later = NOW.plus(Duration::from_secs(40));
         let due: Vec<Timestamp> = (0..1_000).map(|_| pace.next(4, later)).collect();
         assert!(due[1].since(later) > Duration::from_secs(5), "{:?}", due[1]);
@@ -300,7 +301,7 @@ mod tests {
         places
     }
 
-    /// Jobs that get a place or may wait for one.
+    /// Number of jobs that get a place or may wait for one.
     fn let_in(places: &Places) -> Vec<Place> {
         let admit = |_| match places.admit("x") {
             Admission::Own(place) => Some(place),

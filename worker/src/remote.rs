@@ -1,5 +1,5 @@
-//! Handlers that are programs elsewhere: each attempt is a signed POST, its response carries the outcome. So the queue
-//! is useful to any language.
+//! Handlers that are programs elsewhere: each attempt is a signed POST, its response carries the outcome. This opens
+//! the queue to programs in any language.
 //!
 //! The request has the headers of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) and this body:
 //!
@@ -104,7 +104,7 @@ impl RemoteHandler {
             "deadline": now.plus(self.settings.timeout).to_string(),
         })
         .to_string();
-        // Of one claim; a request that is sent again after a lost answer has the same.
+        // Identifies one claim; a request that is resent after a lost response has the same id.
         let id = format!("job_{}_{}", job.id, job.token);
         let seconds = now.0.div_euclid(1_000);
         let signature = signature(&self.key, &id, seconds, body.as_bytes());

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::source::Source;
 
-/// Between two looks at the workers.
+/// Interval between two readings of the workers.
 const EVERY: Duration = Duration::from_secs(3);
 
-/// Tells sources how many workers there are.
+/// Keeps sources informed about the number of workers.
 pub struct ShareLimits {
     /// Knows the workers.
     pub store: Arc<dyn Store>,
@@ -26,7 +26,7 @@ pub struct ShareLimits {
 }
 
 impl ShareLimits {
-    /// Until `stop`.
+    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             self.run_once().await;
@@ -38,7 +38,7 @@ impl ShareLimits {
         }
     }
 
-    /// Looks once. If the store does not answer, the shares stay as they are.
+    /// Reads the workers once. If the store does not respond, the shares stay as they are.
     pub async fn run_once(&self) {
         let now = self.clock.now();
         match self.store.list_workers().await {

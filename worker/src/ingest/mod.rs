@@ -31,7 +31,7 @@ use crate::attempt::INGEST_KIND;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::source::Source;
 
-/// How long past its length a burst may take: the last page, its commit, a slow store.
+/// How long a burst may exceed its length: for the last page, its commit, and a slow store.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long a partition waits for a worker that knows its source, while configurations differ in the fleet.
 const UNKNOWN_SOURCE_WAIT: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ pub struct IngestHandler {
 pub(crate) struct PartitionArgs {
     /// The child partition's key, or the name of the source for its root.
     pub(crate) partition: String,
-    /// What the parent handed down.
+    /// The values passed on by the parent.
     pub(crate) args: Value,
 }
 
@@ -194,7 +194,7 @@ impl IngestHandler {
     }
 }
 
-/// What the end of a burst means for its job, and its name in metrics.
+/// The outcome of a burst for its job, and its name in metrics.
 fn conclude(
     rung: u32,
     is_alone: bool,

@@ -9,10 +9,10 @@ use super::{Ready, RefreshHandler};
 use crate::handler::{Attempt, HandlerError, Outcome};
 use crate::sources::http::is_same_value;
 
-/// Partitions that one request may have read again; more wait for the next cycle.
+/// Maximum number of partitions that one request rereads; more wait for the next cycle.
 const MOST: u32 = 1_000;
 
-/// Which partitions are to be read again, and how.
+/// Which partitions to reread, and how.
 pub(super) struct Wanted<'a> {
     pub(super) resource: Option<&'a str>,
     /// Values that they have.
@@ -22,7 +22,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl RefreshHandler {
-    /// Has every partition read that cycles have found and that has these values.
+    /// Requests a reading of every partition that cycles have found and that has these values.
     pub(super) async fn known(
         &self,
         attempt: &Attempt,
@@ -59,7 +59,7 @@ impl RefreshHandler {
         Ok(Outcome::Done)
     }
 
-    /// Has partitions read that a page reveals: all of them, or those that no cycle has found yet.
+    /// Requests a reading of the partitions that a page reveals: all of them, or those that no cycle has found yet.
     pub(super) async fn reveal(
         &self,
         attempt: &Attempt,

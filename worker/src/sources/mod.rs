@@ -1,5 +1,5 @@
-//! What is read: the `http` source for any JSON API, the `files` source for a folder, the `terraform` source for states.
-//! [`open`] chooses by the settings.
+//! The sources: `http` for any JSON API, `files` for a folder, `terraform` for states. [`open`] chooses by the
+//! settings.
 
 mod backstage;
 pub mod files;

@@ -1,5 +1,5 @@
-//! Reading what lies beside an entity, or at an address that it names. Only from where the configuration says: the entity's own
-//! source, with that source's credentials, or a host that the target allows, without any.
+//! Reads documents beside an entity, or at an address that it names. Only from configured locations: the entity's own
+//! source, with that source's credentials, or a host that the target allows, without credentials.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -45,16 +45,16 @@ pub(super) enum DocumentError {
         transient: bool,
         retry_after: Option<Duration>,
     },
-    /// It is not where it should be, or may not be read.
+    /// Its location is wrong or not allowed.
     #[error("{0}")]
     Wrong(String),
 }
 
-/// How long a document may be.
+/// Limit on the size of a document.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
     pub(super) bytes: u64,
-    /// The key of the configuration that says so.
+    /// The configuration key of the limit.
     pub(super) key: &'static str,
 }
 

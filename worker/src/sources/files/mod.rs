@@ -24,7 +24,7 @@ use super::backstage;
 use super::redact::Redactor;
 use crate::source::{Document, DocumentPlace, ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};
 
-/// A file that changed so short ago may change again within the same tick of the file system's clock; its page is read
+/// A file that changed this recently may change again within the same tick of the file system's clock; its page is read
 /// again next time.
 const SETTLED_MS: i64 = 2_000;
 
@@ -108,7 +108,7 @@ impl Source for FilesSource {
             .map(|file| Value::from(file.name.as_str()));
         let (items, whole) = blocking(move || read_all(&listing.files, max_bytes)).await?;
         let validators = Validators {
-            // What kept a file from being read may end without a trace on the file.
+            // The reason why a file could not be read may disappear without changing the file.
             content: validators.content.filter(|_| whole),
             ..validators
         };
@@ -142,7 +142,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     })
 }
 
-/// What is in the files, and whether all of them could be read.
+/// The content of the files, and whether all of them could be read.
 fn read_all(files: &[Listed], max_bytes: u64) -> (Vec<Item>, bool) {
     let redactor = Redactor::default();
     let mut items = Vec::new();
@@ -179,7 +179,7 @@ fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Of YAML each document stands for itself, of NDJSON each line; a JSON file is read whole or not at all.
+/// YAML documents and NDJSON lines are read independently; a JSON file is read as a whole or not at all.
 fn read_items(file: &Listed, bytes: &[u8], max_bytes: u64, redactor: &Redactor, items: &mut Vec<Item>) {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let documents: Vec<Result<String, String>> = match file.format {

@@ -1,4 +1,4 @@
-//! Settings that compile, and yet cannot be read without losing something: they are refused before anything is asked.
+//! Refuses settings that compile but could not be read without losing data, before any request.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Reading a document that lies on the source's own host, with the source's credentials.
+//! Reads a document on the source's own host, with the source's credentials.
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};

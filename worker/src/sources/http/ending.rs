@@ -1,9 +1,9 @@
-//! Whether another page follows, where pages are counted. Pure: what was asked for, what came and what the answer said go in;
-//! the next page, the end or an error come out.
+//! Decides whether another page follows, for counted pages. Pure: the request, the result and the response's own
+//! statements go in; the next page, the end or an error come out.
 //!
-//! Only an empty page, the answer's own word or a total that is reached ends a list. A page with fewer items than asked for
-//! does not: a server may give less than that, or leave out what it filtered; the page after it is asked for once more. This
-//! costs a request per partition where the answer tells neither a total nor the end.
+//! Only an empty page, an explicit end in the response or a reached total ends a list. A page with fewer items than
+//! asked for does not: a server may give less than that, or leave out what it filtered; the page after it is asked for
+//! once more. This costs a request per partition where the answer tells neither a total nor the end.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use tideline_config::settings::PageEnd;
 
 use crate::source::ErrorClass;
 
-/// What the configuration says of the pages.
+/// The configuration of the pages.
 pub(super) struct Counting<'a> {
     /// Number of the first page, or offset of the first item.
     pub(super) first: u64,
@@ -37,7 +37,7 @@ pub(super) struct Position {
     pub(super) pages: Option<u64>,
 }
 
-/// What came.
+/// The result of a page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Came {
     /// Items in the response, before any were left out; none if they cannot be counted.
@@ -50,7 +50,7 @@ pub(super) struct Came {
     pub(super) total_pages: Option<u64>,
 }
 
-/// What follows.
+/// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Next(Position),
@@ -58,7 +58,7 @@ pub(super) enum Step {
     Failed(Failure),
 }
 
-/// Why what follows cannot be told.
+/// Why the next page cannot be determined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) class: ErrorClass,
@@ -127,7 +127,7 @@ impl Came {
 }
 
 impl Counting<'_> {
-    /// What follows the page at `here`.
+    /// The step after the page at `here`.
     pub(super) fn after(&self, here: &Position, came: &Came) -> Step {
         if came.digest.is_some() && came.digest == here.digest {
             return self.repeated(here);

@@ -1,4 +1,4 @@
-//! Answers that say that they failed, although their status does not.
+//! Failed responses with a success status.
 
 use std::collections::BTreeMap;
 

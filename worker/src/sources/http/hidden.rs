@@ -1,4 +1,4 @@
-//! What of the requests' queries and bodies is not shown: an API that echoes a request may echo a key in it.
+//! Parts of queries and bodies that are not shown: an API that echoes a request may echo a key in it.
 
 use serde_json::Value;
 use tideline_config::settings::HttpSettings;

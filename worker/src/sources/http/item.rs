@@ -1,4 +1,4 @@
-//! Reading one item again, and finding the partition that an event names.
+//! Rereads one item, and finds the partition that an event names.
 
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl HttpSource {
 }
 
 impl Inner {
-    /// The item that these values name, as pages name it.
+    /// The item with these values, as pages name it.
     pub(super) fn maker(&self, request: ItemRequest<'_>) -> Option<KeyHash> {
         let resource = self.resource(request.resource)?;
         let plan = self.plans.iter().find(|plan| plan.name == resource.name)?;

@@ -1,4 +1,4 @@
-//! What is remembered of a request from page to page and cycle to cycle, and the unchanged pages.
+//! Memories of requests from page to page and cycle to cycle, and unchanged pages.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -112,7 +112,7 @@ struct Inner {
 }
 
 impl HttpSource {
-    /// Compiles the settings; asks nothing yet.
+    /// Compiles the settings; sends no requests.
     ///
     /// # Errors
     /// All problems of the settings at once.
@@ -186,7 +186,7 @@ impl HttpSource {
             let why = format!("{url} answered 204 No Content, although the page before announced this one");
             return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, why));
         }
-        // Gone while it was read: its first page will tell, so it starts over.
+        // Gone while it was being read: starts over, since its first page will show that.
         let gone = cursor.is_some() && plan.absent.contains(&answer.status.as_u16());
         let mut with_cursor = cursor.is_some();
         if with_cursor && self.rules.may_be_expired(&answer) {
@@ -311,7 +311,7 @@ impl Inner {
 }
 
 impl HttpSource {
-    /// A path may hold a secret, and any text of an error may hold the path: no error leaves without a look at it.
+    /// A path may contain a secret, and any error text may contain the path: every error is redacted before it leaves.
     fn redacted(&self, error: SourceError) -> SourceError {
         SourceError {
             message: self.transport.redactor.text(&error.message),
@@ -402,7 +402,7 @@ impl HttpSource {
             // Its items are kept: they were read, whatever follows.
             Some(failure) if failure.class == ErrorClass::Permanent => Ok(Page {
                 next: None,
-                // Whatever was wrong may be mended: the page is read again next time.
+                // The cause may be fixed by then: the page is read again next time.
                 validators: Validators::default(),
                 failure: Some(failed(failure)),
                 ..page
@@ -472,7 +472,7 @@ impl HttpSource {
         }
     }
 
-    /// What a body that makes no page means.
+    /// The meaning of a body that is not a page.
     fn unreadable(&self, error: NoPage, asked: &HttpRequest, answer: &Answer) -> SourceError {
         let (class, text) = match error {
             NoPage::Cut(why) => (

@@ -16,7 +16,7 @@ use super::partition::Place;
 use super::plan::Plan;
 use super::template::{fill_body, scalar_text, set_member};
 
-/// A cursor with more bytes is refused: it would not be one, but a page.
+/// Maximum size of a cursor, in bytes; a larger one is refused.
 const MAX_CURSOR_BYTES: usize = 8 * 1024;
 
 const FOREIGN: &str = "the cursor was made by another kind of pagination";
@@ -33,7 +33,7 @@ pub(in crate::sources) struct HttpRequest {
     pub(in crate::sources) hides_answer: bool,
 }
 
-/// What an answer says about the next page.
+/// A response's information about the next page.
 pub(super) struct PageFacts<'a> {
     /// The cursor of this page.
     pub(super) cursor: Option<&'a Value>,
@@ -171,7 +171,7 @@ impl Plan {
     /// The cursor of the next page; none if this was the last one.
     ///
     /// # Errors
-    /// What follows cannot be told, or not be used: another host, not a text, too long, the page itself.
+    /// The next page cannot be determined or used: another host, not a text, too long, the page itself.
     pub(super) fn next(&self, facts: &PageFacts<'_>, base: &Url, place: &Place) -> Result<Option<Value>, Failure> {
         let next = match self.counting() {
             Some(counting) => counted(&counting, facts)?,
@@ -404,7 +404,7 @@ fn same_host(base: &Url, other: &Url) -> bool {
         || (web(other) && base.host() == other.host() && base.port().is_none() && other.port().is_none())
 }
 
-/// Whether the configuration names the host of a next URL. What is asked is the configured origin in any case.
+/// Whether the host of a next URL is configured. Requests go to the configured origin in any case.
 fn allows(next_urls: &NextUrls, url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let host = match url.port() {

@@ -1,5 +1,5 @@
-//! Sends requests and reads answers: one pool of connections per source, credentials, bounded bodies, redirects within the
-//! origin only.
+//! Sends requests and reads responses: one connection pool per source, credentials, bounded bodies, redirects within
+//! the origin only.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ use crate::source::{ErrorClass, SourceError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Redirects that are followed, all of them within one origin.
+/// Maximum number of redirects, all within one origin.
 const MAX_REDIRECTS: usize = 5;
 
 /// Maximum size that is read of an error response and of a token endpoint's response, in bytes.
 pub(super) const MAX_SMALL_BODY: u64 = 64 * 1024;
 
-/// What is shown of a body in an error, in bytes.
+/// Maximum number of bytes of a body shown in an error.
 const SHOWN_BYTES: usize = 200;
 
 /// Why no request of any kind can succeed now.
@@ -251,8 +251,9 @@ impl Transport {
         })
     }
 
-    /// Sends the request when it is its turn. A kept connection that the server closed just before is no failure of the
-    /// server's: the request goes out again, once, at once (RFC 9110, section 9.2.2; a source is only read, by POST too).
+    /// Sends the request when it is its turn. A kept-alive connection that the server closed just before does not count
+    /// as a failure: the request is resent once, immediately (RFC 9110, section 9.2.2; a source is only read, by POST
+    /// too).
     pub(super) async fn first_byte(&self, request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
         if let Some(pace) = &self.pace {
             pace.turn().await;

@@ -1,4 +1,4 @@
-//! What an answer's status means.
+//! Classifies responses by status.
 //!
 //! | Answer | Class |
 //! |---|---|

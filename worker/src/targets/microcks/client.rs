@@ -31,7 +31,7 @@ const ROLES: [&str; 2] = ["manager", "user"];
 /// In a path, everything else is escaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Why a call did not do what it should.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MicrocksError {
     /// Nothing can be sent to Microcks now.
@@ -43,7 +43,7 @@ pub(super) enum MicrocksError {
         message: String,
         retry_after: Option<Duration>,
     },
-    /// Microcks does not want it, and will not.
+    /// Microcks refuses it, permanently.
     #[error("{0}")]
     Refused(String),
 }
@@ -251,7 +251,7 @@ impl Microcks {
         })
     }
 
-    /// The service of this name and version, exactly. None: there is none.
+    /// The service with exactly this name and version. None: it does not exist.
     pub(super) async fn find(&self, name: &str, version: &str) -> Result<Option<Service>, MicrocksError> {
         let is_it = |service: &Service| service.name == name && service.version == version;
         // In this path Microcks takes `+` for a blank, however it is written.
@@ -286,7 +286,7 @@ impl Microcks {
         }))
     }
 
-    /// Uploads an artifact; says which service it is of. None: Microcks found nothing in it.
+    /// Uploads an artifact; returns the service that it belongs to. None: Microcks found nothing in it.
     pub(super) async fn upload(&self, artifact: &Artifact, is_main: bool) -> Result<Option<String>, MicrocksError> {
         let mut url = self.url("artifact/upload");
         url.query_pairs_mut()

@@ -1,5 +1,5 @@
-//! What an entity wants of Microcks: its `microcks.yaml` and artifacts read, stamped and fingerprinted. What could not be read
-//! is told apart from what is wrong and from what is gone: only what is gone takes mocks with it.
+//! The desired state of an entity in Microcks: its `microcks.yaml` and artifacts are read, stamped and fingerprinted.
+//! Unreadable, invalid and missing content are distinguished: only missing content removes mocks.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -28,14 +28,14 @@ const FILE_LIMIT: Limit = Limit {
     key: "",
 };
 
-/// What an entity wants.
+/// The desired state of an entity.
 #[derive(Debug, Default)]
 pub(super) struct Desired {
     /// The entity is there and names a file, which may be one that does not exist yet.
     pub(super) is_annotated: bool,
     /// Mocks that can be made.
     pub(super) mocks: Vec<Mock>,
-    /// Parts that stay as they are, because it is not known, or wrong, what they should be; none: all of them do.
+    /// Parts that stay as they are, because their desired state is unknown or invalid; none: all of them do.
     pub(super) keep: Keep,
     /// What is wrong.
     pub(super) problems: Vec<DocumentError>,
@@ -101,11 +101,11 @@ pub(super) struct Owned<'e> {
     pub(super) body: &'e Value,
 }
 
-/// Files that were read for other entities of the same job: many entities may name one.
+/// Files already read for other entities of the same job: many entities may name the same file.
 #[derive(Default)]
 pub(super) struct SyncFiles(Mutex<HashMap<(String, DocumentPlace), SyncFile>>);
 
-/// Reads what an entity wants. `delete_invalid`: what is wrong keeps nothing.
+/// Reads the desired state of an entity. `delete_invalid`: invalid parts are not kept.
 pub(super) async fn desired(
     (documents, files): (&Documents, &SyncFiles),
     settings: &MicrocksSettings,
