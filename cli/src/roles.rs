@@ -33,18 +33,18 @@ use crate::plan::{PlanChecker, SourcePlanner};
 /// A part of Tideline that can be a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The front door.
+    /// The API, the dashboard, and webhooks.
     Producer,
-    /// The hands.
+    /// Runs jobs.
     Worker,
-    /// The clock.
+    /// Runs periodic tasks.
     Scheduler,
 }
 
 impl Role {
     /// All of them, for one process.
     pub(crate) const ALL: &[Self] = &[Self::Producer, Self::Worker, Self::Scheduler];
-    /// What ingests, without a door.
+    /// The roles that ingest, without the gateway's API.
     pub(crate) const INGESTING: &[Self] = &[Self::Worker, Self::Scheduler];
 
     /// Its name, as on the command line.
@@ -70,7 +70,7 @@ pub(crate) struct RoleContext {
 }
 
 impl RoleContext {
-    /// Makes the store's sources and targets those of the configuration.
+    /// Syncs the store's sources and targets with the configuration.
     ///
     /// # Errors
     /// The store's.
@@ -106,7 +106,7 @@ impl RoleContext {
     }
 }
 
-/// Roles at work in this process.
+/// The roles running in this process.
 pub(crate) struct Running {
     runtime: Runtime,
     grace: Duration,
@@ -125,7 +125,7 @@ impl Running {
         start_gateway(role_context, roles, &runtime).await?;
         for role in roles {
             match role {
-                // All that it does, it does when the gateway is asked.
+                // It only acts on requests to the gateway.
                 Role::Producer => {}
                 Role::Worker => start_worker(role_context, &runtime)?,
                 Role::Scheduler => start_scheduler(role_context, &runtime).await?,
@@ -143,12 +143,12 @@ impl Running {
         self.runtime.stop()
     }
 
-    /// Cancelled by the second signal, and not by a grace that is over.
+    /// Cancelled by the second signal, but not by the end of the grace period.
     pub(crate) fn second_signal(&self) -> CancellationToken {
         self.second_signal.clone()
     }
 
-    /// Stops in good order: what is held is finished or handed back within `shutdown.grace`; a second signal stops at once.
+    /// Shuts down gracefully: jobs are finished or handed back within `shutdown.grace`; a second signal stops at once.
     pub(crate) async fn shut_down(self) -> Code {
         match self.runtime.shut_down(self.grace).await {
             ShutdownOutcome::Finished => Code::Done,
@@ -157,7 +157,8 @@ impl Running {
     }
 }
 
-/// The first signal stops softly, the second one hard and cancels what this returns. Watches from the moment this returns.
+/// The first signal stops softly, the second one hard and cancels what this returns. Signals are watched from the
+/// moment this returns.
 async fn watch_signals(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
     let (second, hard) = (CancellationToken::new(), runtime.hard_stop());
     let mut signals = Box::pin(stop_signals(runtime.stop(), second.clone()));
@@ -178,7 +179,7 @@ async fn watch_signals(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
     Ok(second)
 }
 
-/// Starts what reads sources, for a plan.
+/// Starts the roles that read sources, for a plan.
 ///
 /// # Errors
 /// A source's expressions do not compile.
@@ -249,7 +250,7 @@ fn start_pusher(role_context: &RoleContext, evaluator: Arc<Evaluator>, runtime: 
     Pusher::start(parts, runtime).map_err(|error| anyhow::anyhow!(error).context("start pushing events"))
 }
 
-/// Those of targets, and of programs elsewhere.
+/// The handlers of targets and of remote programs.
 fn handlers_beyond(
     role_context: &RoleContext,
     evaluator: &Arc<Evaluator>,
@@ -313,8 +314,8 @@ async fn start_scheduler(role_context: &RoleContext, runtime: &Runtime) -> anyho
     Ok(())
 }
 
-/// Every process answers health and metrics; the producer is the gateway with all it offers. A worker or scheduler does
-/// its work without it: several on one machine may share a configuration, and only one of them gets the address.
+/// Every process serves health and metrics; a producer serves the whole gateway. Workers and schedulers can do without
+/// it: several on one machine may share a configuration, and only one of them gets the address.
 async fn start_gateway(role_context: &RoleContext, roles: &[Role], runtime: &Runtime) -> anyhow::Result<()> {
     let Some(listen) = &role_context.settings.listen else {
         return Ok(());
@@ -360,7 +361,7 @@ fn start_hooks(role_context: &RoleContext, runtime: &Runtime) -> Arc<Hooks> {
         clock: Arc::clone(&role_context.clock),
         hooks: role_context.settings.hooks.clone(),
         events: role_context.settings.events.clone(),
-        // A key that is none was refused when the roles started.
+        // An invalid key was refused when the roles started.
         sealer: Arc::new(Sealer::new(role_context.settings.secret_key.as_ref()).unwrap_or_default()),
         expressions: role_context.settings.expressions,
     };

@@ -1,5 +1,5 @@
-//! Publishes every event and every change on NATS (`publish: true`), in order and at least once. One scheduler at a time does so;
-//! when it stops, another one goes on from what is stored.
+//! Publishes every event and every change on NATS (`publish: true`), in order and at least once. One scheduler at a
+//! time does so; when it stops, another one continues from the stored position.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +21,9 @@ use tideline_store::{EventFilter, EventStart, Store, StoreError};
 
 use crate::scheduler::Task;
 
-/// Under this name the position in the log of events is stored.
+/// The name of the stored position in the log of events.
 const EVENTS: &str = "nats";
-/// Under this name it is stored who publishes events.
+/// The name under which the current publisher of events is stored.
 const TURN: &str = "nats-turn";
 /// The subscription that holds the position in the change feed.
 const CHANGES: &str = "nats-changes";
@@ -57,7 +57,7 @@ impl PublishEvents {
         }
     }
 
-    /// Whether it is this one that publishes: two would mix up the order.
+    /// Whether this scheduler is the publisher: two would mix up the order.
     async fn has_turn(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let held = self.store.find_position(TURN).await?;

@@ -1,4 +1,4 @@
-//! Takes back the jobs of workers that stopped saying that they live.
+//! Rescues the jobs of workers that stopped sending heartbeats.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ impl Absence {
 
 #[async_trait]
 impl Task for RescueJobs {
-    /// Rescues what can be rescued now, then waits for the end of the nearest lease (which a live worker prolongs before).
+    /// Rescues jobs of expired leases, then waits for the end of the next lease (which a live worker extends before).
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let now = self.clock.now();
         if let Some(until) = self.absence.grace(now) {
@@ -99,7 +99,7 @@ impl Task for RescueJobs {
         if rescued.len() >= BATCH as usize {
             return Ok(Pace::Again);
         }
-        // A worker that comes later has a later end, unless there was none at all.
+        // A later worker's lease ends later, unless there was none at all.
         Ok(match rescue.next_end {
             Some(end) => Pace::Until(end.plus(Duration::from_millis(1))),
             None => Pace::After(NO_LEASES),

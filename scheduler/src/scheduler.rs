@@ -29,7 +29,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// How often events are pruned: they may arrive fast.
 const PRUNE_EVENTS_EVERY: Duration = Duration::from_secs(30);
 
-/// One periodic task. A run looks at what is due now, acts, and says when to look again.
+/// One periodic task. A run checks what is due now, acts, and returns when to run again.
 #[async_trait]
 pub trait Task: Send + Sync {
     /// One run. Errors are the store's; the driver tries again.
@@ -45,7 +45,7 @@ const REST_EVERY: Duration = Duration::from_secs(5);
 /// Maximum interval between searches for due checks: a source may have been resumed.
 const CHECK_LOOK: Duration = Duration::from_secs(30);
 
-/// What a scheduler is made of.
+/// Dependencies and settings of a scheduler.
 pub struct SchedulerParts {
     /// The truth.
     pub store: Arc<dyn Store>,
@@ -61,13 +61,13 @@ pub struct SchedulerParts {
     pub rescue: RescuePolicy,
     /// `changes.retention`.
     pub changes_retention: Duration,
-    /// What is forgotten when it is old.
+    /// Retention of old records.
     pub retention: RetentionSettings,
     /// `events`.
     pub events: EventSettings,
 }
 
-/// Makes time pass. Any number of them may run at once.
+/// Runs all periodic tasks. Any number of schedulers may run at once.
 pub struct Scheduler {
     parts: SchedulerParts,
     sources: Arc<HashMap<String, SourceSettings>>,
@@ -130,7 +130,7 @@ impl Scheduler {
         self.start_paced(runtime);
     }
 
-    /// What wake-ups call.
+    /// Starts the tasks that are triggered by wake-ups.
     fn start_woken(&self, runtime: &Runtime) {
         let SchedulerParts {
             store,
@@ -225,7 +225,7 @@ impl Scheduler {
         }
     }
 
-    /// Own events come without a wake-up, so these look once a second, too.
+    /// Tideline's own events come without a wake-up, so these also poll once a second.
     fn start_publishing(&self, runtime: &Runtime, outlet: &Arc<Outlet>) {
         let SchedulerParts {
             store, queue, clock, ..
@@ -243,7 +243,7 @@ impl Scheduler {
         spawn(runtime, "publish changes", UNREACHED, wake, Arc::new(changes));
     }
 
-    /// What has a pace of its own: sources that stand still, the end of the nearest lease, and old tombstones.
+    /// Starts the tasks with their own pace: idle sources, the end of the next lease, and old tombstones.
     fn start_paced(self, runtime: &Runtime) {
         let SchedulerParts {
             store,
@@ -315,7 +315,7 @@ impl Scheduler {
     }
 }
 
-/// What people look at: figures of each minute, and what entities were.
+/// Starts the tasks for people's views: statistics per minute, and earlier states of entities.
 fn start_watching(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, runtime: &Runtime) {
     let versions = PruneVersions {
         store: store.clone(),
@@ -329,7 +329,7 @@ fn start_watching(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, runtime: &Runt
     spawn(runtime, "take samples", Sample::EVERY, Wake::Never, Arc::new(samples));
 }
 
-/// A task that wake-ups call, and that looks more often while they cannot come from everywhere.
+/// A task that is triggered by wake-ups, and polls more often while they cannot arrive from all processes.
 struct Woken {
     task: Arc<dyn Task>,
     queue: Arc<dyn Queue>,

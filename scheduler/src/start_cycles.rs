@@ -82,7 +82,7 @@ impl StartCycles {
         }
     }
 
-    /// The nearest due time is exact, whether it is that of a cycle or of a job.
+    /// The next due time is exact, whether of a cycle or of a job.
     async fn wait_for_next(&self, now: Timestamp) -> Result<Pace, StoreError> {
         Ok(match self.due.next_due(now).await? {
             Some(moment) => Pace::Until(moment),
@@ -91,7 +91,7 @@ impl StartCycles {
     }
 }
 
-/// The first hints: one for each trace, and one for all that has none.
+/// The first hints: one per trace, and one for all cycles without a trace.
 fn hints(started: &[StartedCycle], traces: &[Option<String>]) -> Vec<Hint> {
     let mut hints: Vec<Hint> = Vec::new();
     for (cycle, trace) in started.iter().zip(traces) {

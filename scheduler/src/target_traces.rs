@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tideline_core::words::{Change, Progress, Timestamp, TraceParent};
 use tideline_store::{JobFilter, Store, StoreError};
 
-/// Sources whose bursts are looked for, and partitions of each.
+/// Maximum number of sources whose bursts are searched, and of partitions of each.
 const SOURCES: usize = 5;
 const PARTITIONS: u32 = 100;
 /// Maximum number of bursts that one span is linked to.

@@ -1,5 +1,5 @@
-//! What the benchmark's source holds: the same entities on every machine, 600 bytes each, in the shape of Backstage's
-//! components ("Descriptor Format of Catalog Entities", Kind: Component).
+//! The content of the benchmark's source: the same entities on every machine, 600 bytes each, in the shape of
+//! Backstage's components ("Descriptor Format of Catalog Entities", Kind: Component).
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Jobs that do nothing: what the queue itself costs, from the producer to the settlement.
+//! No-op jobs: the cost of the queue itself, from the producer to the settlement.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ pub struct BurnDown {
     pub seconds: f64,
 }
 
-/// Says when it starts, and does nothing.
+/// Reports its start, and does nothing.
 struct Nothing {
     started: mpsc::UnboundedSender<Instant>,
 }

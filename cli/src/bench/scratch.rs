@@ -1,4 +1,4 @@
-//! A place for a benchmark beside what a store holds: on the same disk or the same server, and gone afterwards.
+//! A scratch store for a benchmark: on the same disk or server as the configured store, and removed afterwards.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(crate) enum Scratch {
 }
 
 impl Scratch {
-    /// Makes it, for the store of this URL.
+    /// Creates it, for the store with this URL.
     ///
     /// # Errors
     /// The server cannot be reached, does not let this user make a schema, or another benchmark runs there.

@@ -19,16 +19,16 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Maximum wait for an answer: longer than the gateway lets a request take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Waits before a request is sent again whose answer was lost.
+/// Waits before a request whose response was lost is resent.
 const REPEATS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// An answer that was lost after this time is not asked for again.
+/// A request whose response was lost after this time is not resent.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Maximum wait for the end of an answer that comes line by line: longer than a gateway lets a plan take.
 const LINES_TIMEOUT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
-/// A gateway: where it is, and the token that opens it.
+/// A gateway: its address, and the token.
 #[derive(Clone)]
 pub(crate) struct Server {
     url: Url,
@@ -64,7 +64,7 @@ impl Server {
         Self { token, ..self }
     }
 
-    /// Whether others on the way can read what is sent.
+    /// Whether the connection is unencrypted and leaves this machine.
     pub(crate) fn is_open_to_eavesdroppers(&self) -> bool {
         let loopback = match self.url.host() {
             Some(Host::Domain(name)) => name == "localhost",

@@ -1,4 +1,4 @@
-//! Reads a source into a store that is thrown away: the roles of one process, without anything that others could notice.
+//! Reads a source into a temporary store: the roles of one process, without side effects outside.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -25,13 +25,13 @@ pub(crate) const MALFORMED_KEPT: u32 = 10_000;
 /// The next cycle comes long after the plan is shown.
 const REST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often progress is looked at.
+/// How often progress is polled.
 const LOOK: Duration = Duration::from_millis(150);
 
 /// How long the roles may take to stop: nothing of theirs is needed now.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What became of a reading.
+/// The outcome of a reading.
 pub(super) struct Read {
     /// The cycle that read the source.
     pub(super) cycle: CycleRecord,
@@ -123,7 +123,7 @@ async fn watch(
     }
 }
 
-/// What the source asked of the fleet holds here, and the other way round.
+/// Holds requested by the source for the fleet apply here, and vice versa.
 async fn hold(store: &dyn Store, source: &SourceRecord, limits: &Limits) -> Result<(), StoreError> {
     let (here, fleet) = (source.hold_until, *limits.holds.borrow());
     if here > fleet {

@@ -1,4 +1,4 @@
-//! What complete cycles have missed of a source, for a walk in the order of references.
+//! Entities of a source that complete cycles have missed, for a walk in the order of references.
 
 use std::collections::VecDeque;
 

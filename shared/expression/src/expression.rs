@@ -1,4 +1,4 @@
-//! Expressions as the configuration has them, checked when it is read.
+//! Expressions of the configuration, checked when it is read.
 
 use super::program::{self};
 use super::wire::{Call, Take};
@@ -6,13 +6,13 @@ use super::wire::{Call, Take};
 /// Maximum length of an expression in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Deepest nesting of brackets: the compiler recurses.
+/// Maximum nesting of brackets: the compiler recurses.
 const MAX_DEPTH: usize = 100;
 
 /// Member names from the outside in; empty: the whole value.
 pub type Path = Vec<String>;
 
-/// Why a text is no expression.
+/// Why a text is not an expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CompileError(pub(crate) String);

@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use super::expression::plain_path;
 use super::wire::{Batch, Call, Outcome, Reply, Take};
 
-/// Programs that a child keeps compiled.
+/// Maximum number of compiled programs that a child caches.
 const MAX_KEPT: usize = 1_000;
 
 /// Functions that reach out of the expression: the environment, the log, the process.

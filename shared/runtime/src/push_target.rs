@@ -1,4 +1,4 @@
-//! Where a subscription's events are sent: what is checked when it is made, and what of it is stored sealed.
+//! The target of a push subscription: its validation, and its sealed form in the store.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,14 +12,14 @@ use url::{Host, Url};
 
 use super::sealing::{Sealer, SealingError};
 
-/// What a secret of Standard Webhooks begins with.
+/// The prefix of Standard Webhooks secrets.
 const SECRET_PREFIX: &str = "whsec_";
 /// Bytes of a secret, as Standard Webhooks says.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// Maximum length of a URL.
 const MAX_URL_BYTES: usize = 2_000;
 
-/// A URL and what requests to it show.
+/// A URL, with the secrets of requests to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushTarget {
     /// Where events are sent.
@@ -132,7 +132,7 @@ pub fn literal_address(url: &Url) -> Option<IpAddr> {
     }
 }
 
-/// Says that no request goes to an address.
+/// The error for an address that requests may not go to.
 #[must_use]
 pub fn forbidden(address: IpAddr) -> String {
     format!("{address} is a private or special address, which subscriptions.allow_networks does not allow")

@@ -24,7 +24,7 @@ use crate::standard_webhooks::signature;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum size that is read of an error response.
 const SHOWN_BYTES: usize = 300;
-/// Cap on `Retry-After`.
+/// Cap on the wait that `Retry-After` asks for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
 /// The outcome of a request.

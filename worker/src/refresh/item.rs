@@ -1,4 +1,4 @@
-//! Reading one item again.
+//! Rereads one item.
 
 use tideline_core::rules::key_hash;
 use tideline_core::words::{Delta, DeltaBasis, DeltaChange, Origin, Timestamp};

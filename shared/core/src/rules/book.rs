@@ -80,13 +80,13 @@ impl Entry {
         LADDER.after_failure(self.attempt.saturating_sub(1), failed_at, not_before, self.spread())
     }
 
-    /// It was handed out for the first time by this taking: those of its key that follow may come along.
+    /// Whether this hand-out is its first attempt: later events of its key may then come along.
     fn is_first_of(&self, lease: BookLease) -> bool {
         self.token == lease.token && self.attempt == 1
     }
 
-    /// From 0 to 1, another one for each attempt: events that failed together do not come again together for ever, and those that
-    /// suffer for a single one among them come without it.
+    /// Jitter from 0 to 1, different for each attempt: events that failed together are not retried together forever,
+    /// and those that failed only because of another one in their batch come without it.
     fn spread(&self) -> f64 {
         let mixed = self.sequence.0.wrapping_mul(31).wrapping_add(self.attempt.into());
         let [first, ..] = mixed.wrapping_mul(-0x61c8_8646_80b5_83eb).to_be_bytes();
@@ -94,7 +94,7 @@ impl Entry {
     }
 }
 
-/// What a subscription was handed and has not acknowledged, and what waits behind that because it is about the same.
+/// A subscription's unacknowledged events, and later events that wait behind them because they have the same key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Book {
@@ -102,13 +102,14 @@ pub struct Book {
     entries: Vec<Entry>,
     /// The last event that was acknowledged.
     acked: EventSequence,
-    /// Entries that failed after a later event had been acknowledged: it is them, and not the subscriber as a whole.
+    /// Entries that failed after a later event had been acknowledged: these events fail, and not the subscriber as a
+    /// whole.
     stubborn: BTreeSet<EventSequence>,
-    /// The last taking handed out nothing but what had failed before: the next one begins with the others.
+    /// The last hand-out contained only retries: the next one begins with the other events.
     only_repeats: bool,
 }
 
-/// How a book is stored, and how it was before it noted what was acknowledged.
+/// The stored form of a book, and the form before acknowledgments were recorded.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -148,7 +149,7 @@ impl From<Stored> for Book {
     }
 }
 
-/// An event that is given up so that others find room.
+/// An event that is given up to make room for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// The event.
@@ -162,21 +163,21 @@ pub struct Parked {
 /// Minimum number of attempts before an event may be given up for lack of room.
 const TRIES_BEFORE_PARKING: u32 = 3;
 
-/// How much a taking may hand out, and a book hold.
+/// Limits of a hand-out and of a book.
 #[derive(Clone, Copy, Debug)]
 pub struct BookLimits {
-    /// Events of one taking.
+    /// Maximum number of events in one hand-out.
     pub max: usize,
     /// Events that are leased or wait for a retry.
     pub most: usize,
-    /// All events, with those that wait behind one of their key.
+    /// All events, including those that wait behind one of their key.
     pub room: usize,
 }
 
 /// The lease of a taking.
 #[derive(Clone, Copy, Debug)]
 pub struct BookLease {
-    /// Names it; not 0.
+    /// Identifies it; not 0.
     pub token: i64,
     /// When it ends.
     pub until: Timestamp,
@@ -189,7 +190,7 @@ pub enum BookEnd {
     Acked,
     /// Finished without an acknowledgment.
     Gone,
-    /// It comes again at this moment.
+    /// It is retried at this time.
     Again(Timestamp),
     /// The same, because it failed.
     Failed(Timestamp),
@@ -210,7 +211,7 @@ impl Book {
         self.entries.is_empty()
     }
 
-    /// Position up to which everything is finished, for a subscription that has looked at everything up to `position`.
+    /// Position up to which everything is finished, for a subscription that has examined everything up to `position`.
     #[must_use]
     pub fn seen(&self, position: EventSequence) -> EventSequence {
         self.entries.first().map_or(position, |first| {
@@ -219,10 +220,10 @@ impl Book {
         })
     }
 
-    /// Takes events that are due: what failed before has half of them, unless nothing else is there, and the others are those that
-    /// were not tried yet, of the book first and then of `heads`, which follow `position`. An event whose key is outstanding
-    /// elsewhere waits behind that, and nothing of a key comes along with an event of it that failed before. Returns what was
-    /// taken, in order, with the attempt; `position` moves past what was looked at.
+    /// Takes due events: retries get half of the room, unless there is nothing else; the rest are untried events, first
+    /// of the book and then of `heads`, which follow `position`. An event whose key is outstanding elsewhere waits
+    /// behind it, and nothing of a key comes along with a retried event of it. Returns the taken events, in order, with
+    /// the attempt; `position` moves past the examined ones.
     pub fn take(
         &mut self,
         heads: &[EventHead],
@@ -254,7 +255,7 @@ impl Book {
         taken
     }
 
-    /// Hands out up to `most` events of the book that are due: those that failed before, or those that were not tried.
+    /// Hands out up to `most` due events of the book: either retries, or untried ones.
     fn hand_out(&mut self, most: usize, tried: bool, lease: BookLease, now: Timestamp) -> Vec<(EventSequence, u32)> {
         let mut taken = Vec::new();
         let mut busy: HashSet<i64> = HashSet::new();
@@ -299,7 +300,7 @@ impl Book {
         taken
     }
 
-    /// Adds an event that was not tried; none: it is there already.
+    /// Adds an untried event; none: it is already in the book.
     fn insert(&mut self, sequence: EventSequence, key: i64) -> Option<&mut Entry> {
         let place = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence);
         let place = place.err()?;
@@ -331,7 +332,7 @@ impl Book {
         (entry.token == token && token != 0).then(|| entry.after_failure(now, Some(not_before)))
     }
 
-    /// Gives up what was handed out as often as the ladder allows, and whose lease ended without a word.
+    /// Gives up events that were handed out as often as the ladder allows, and whose lease expired.
     pub fn give_up_expired(&mut self, now: Timestamp) -> Vec<Parked> {
         let is_over = |entry: &&Entry| {
             let is_expired = entry.token != 0 && !entry.is_leased(now);
@@ -383,9 +384,10 @@ impl Book {
         Some(attempt)
     }
 
-    /// Gives up keys that keep failing although later events are acknowledged, with what waits behind them, if the book is full:
-    /// they would hold up everybody else for as long as their ladder is. Those that take most room go first, until a
-    /// quarter of the room is free. If the subscriber fails as a whole nothing is given up, and what is new waits in the log.
+    /// If the book is full, gives up keys that keep failing although later events are acknowledged, with the events
+    /// waiting behind them: they would hold up all others for the length of their ladder. Those that take most room go
+    /// first, until a quarter of the room is free. If the subscriber fails as a whole, nothing is given up, and new
+    /// events wait in the log.
     pub fn park(&mut self, limits: BookLimits, now: Timestamp) -> Vec<Parked> {
         let (mut in_play, mut left) = (self.in_play(now), self.entries.len());
         if in_play < limits.most && left < limits.room {
@@ -450,7 +452,8 @@ impl Book {
         tried.map(|entry| Timestamp(entry.until)).min()
     }
 
-    /// Puts a finished event back; it is due at once, and counts from the start. One after `position` comes by itself.
+    /// Puts a finished event back; it is due at once, and counts from the start. An event after `position` will come by
+    /// itself.
     pub fn put_back(&mut self, sequence: EventSequence, key: &str, position: EventSequence) {
         if sequence <= position {
             self.insert(sequence, key_of(key));
@@ -463,7 +466,7 @@ impl Book {
         self.stubborn.retain(|sequence| !gone.contains(sequence));
     }
 
-    /// When the next event is due, or its lease over, that cannot be taken now.
+    /// When the next event that cannot be taken now becomes due, or its lease expires.
     #[must_use]
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let later = self.entries.iter().map(Entry::due).filter(|due| *due > now.0);

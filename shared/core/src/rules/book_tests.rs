@@ -73,7 +73,7 @@ fn events_of_one_key_wait_for_each_other_and_hold_up_no_other() {
     assert_eq!(follower.take(1, 1, 0), [1]);
     assert_eq!(follower.take(10, 2, 0), [3, 4]);
     assert_eq!(follower.settle(1, 1, BookEnd::Again(Timestamp(5))), Some(1));
-    // Its time has not come, and what is behind it waits.
+    // It is not due yet, and the events behind it wait.
     assert_eq!(follower.take(10, 3, 4), Vec::<i64>::new());
     assert_eq!(follower.book.next_due(Timestamp(4)), Some(Timestamp(5)));
     // It failed before, so it comes alone: what is behind it is not to fail with it.
@@ -206,7 +206,7 @@ fn nothing_is_parked_when_everything_fails() {
     assert_eq!((follower.book.len(), follower.park(now)), (5, vec![]));
 }
 
-/// Of what was taken, `is_poison` is never settled, and the rest acknowledged. Says what was acknowledged.
+/// Never settles `is_poison` events and acknowledges the rest. Returns the acknowledged ones.
 fn acknowledge_all_but(
     follower: &mut Follower,
     is_poison: fn(i64) -> bool,
@@ -227,7 +227,7 @@ fn events_whose_leases_end_again_and_again_leave_the_others_their_part() {
         let mut follower = Follower::new(&[""; 40]);
         follower.limits = (100, 100);
         let mut acked = Vec::new();
-        // As often as leases end: the worst that there is.
+        // As often as leases expire: the worst case.
         for (token, now) in (1..=200).zip((0..).step_by(20)) {
             acked.extend(acknowledge_all_but(
                 &mut follower,

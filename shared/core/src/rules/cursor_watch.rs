@@ -1,7 +1,7 @@
 use super::fingerprint;
 use crate::words::Fingerprint;
 
-/// Whether a cursor (JSON text) is the kept one: it leads in a circle.
+/// Whether a cursor (JSON text) is the kept one: then the cursors form a cycle.
 #[must_use]
 pub fn came_twice(kept: Option<Fingerprint>, cursor: &str) -> bool {
     kept == Some(fingerprint(cursor.as_bytes()))

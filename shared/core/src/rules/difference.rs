@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 pub struct Difference {
     /// A jq path: `.metadata.labels["tier"]`, `.spec.tags[2]`; `.` is the whole document.
     pub path: String,
-    /// What was there; none: nothing.
+    /// The old value; none: added.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before: Option<Value>,
     /// The new value; none: removed.

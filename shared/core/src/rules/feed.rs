@@ -1,6 +1,6 @@
 use crate::words::{Change, FeedGap, FeedPosition, Sequence};
 
-/// What a store knows of its change feed, in the snapshot in which it reads changes.
+/// The bounds of the change feed, from the same snapshot as the changes read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedBounds {
     /// The last number given to a change; 0: none.
@@ -10,8 +10,8 @@ pub struct FeedBounds {
 }
 
 impl FeedBounds {
-    /// May a reader go on from here? The start is always right: the feed holds the newest state of each entity, and who knows
-    /// of none needs no tombstones.
+    /// Whether a reader may continue from here. The start is always valid: the feed holds the newest state of each
+    /// entity, and a reader that knows none needs no tombstones.
     ///
     /// # Errors
     /// It would miss changes.
@@ -31,8 +31,8 @@ impl FeedBounds {
         }
     }
 
-    /// Where a reader stands that got these changes from there, of at most `limit`. Fewer are all there are: it is at the end
-    /// then, whatever the last of them is.
+    /// The position of a reader that got these changes from there, with at most `limit`. Fewer than `limit` means that
+    /// it has reached the end, whatever the last change is.
     #[must_use]
     pub fn next_position(self, position: FeedPosition, changes: &[Change], limit: u32) -> FeedPosition {
         let full = changes.len() >= usize::try_from(limit).unwrap_or(usize::MAX);

@@ -2,12 +2,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::{FeedPosition, Timestamp};
 
-/// Where a subscription to the change feed stands: it has one batch at a time, and moves on when that is finished.
+/// The progress of a subscription to the change feed: it has one batch at a time, and moves on when that is finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedProgress {
     /// Everything up to here is done with.
     pub position: FeedPosition,
-    /// It would have missed changes, and is sent everything anew; not yet told.
+    /// It would have missed changes, and is sent everything again, but was not told so yet.
     pub starts_over: bool,
     batch: Option<Batch>,
 }
@@ -17,7 +17,7 @@ struct Batch {
     end: FeedPosition,
     /// Token of the lease holder; 0: not leased.
     token: i64,
-    /// Until when it is leased, or when it is due.
+    /// When the lease expires, or when the batch is due.
     until: Timestamp,
     attempt: u32,
 }
@@ -27,7 +27,7 @@ struct Batch {
 pub enum BatchEnd {
     /// It is finished.
     Done,
-    /// It comes again at this moment.
+    /// It is retried at this time.
     Again(Timestamp),
     /// As if it had not been handed out.
     Untried,
@@ -84,7 +84,7 @@ impl FeedProgress {
         attempt
     }
 
-    /// Moves past changes of which none is wanted.
+    /// Skips changes if none of them is wanted.
     pub fn skip_to(&mut self, end: FeedPosition) {
         self.position = end;
         self.batch = None;

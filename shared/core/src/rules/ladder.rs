@@ -8,7 +8,7 @@ pub struct Ladder {
     waits: Vec<Duration>,
 }
 
-/// What a failure leads to.
+/// The step after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LadderStep {
     /// Try again.
@@ -23,7 +23,7 @@ pub enum LadderStep {
 }
 
 impl Ladder {
-    /// Each wait is varied by up to this share, so that a fleet does not come back all at once.
+    /// Maximum jitter of a wait, as a share of it, so that a fleet does not retry all at once.
     pub const JITTER: f64 = 0.1;
 
     /// Maximum number of times that an event of a pulled subscription is handed out before it is given up.
@@ -52,7 +52,7 @@ impl Ladder {
     }
 
     /// The step after a failure on `rung` (0: the job had not failed before). `random` is uniform in 0.0 ..= 1.0.
-    /// `not_before` is what the source asked for (`Retry-After`): the wait is never shorter than that.
+    /// `not_before` is the time requested by the source (`Retry-After`): the wait never ends before it.
     #[must_use]
     pub fn after_failure(&self, rung: u32, now: Timestamp, not_before: Option<Timestamp>, random: f64) -> LadderStep {
         let Some(wait) = usize::try_from(rung).ok().and_then(|index| self.waits.get(index)) else {

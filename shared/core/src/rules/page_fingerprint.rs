@@ -2,8 +2,8 @@ use sha2::{Digest, Sha256};
 
 use crate::words::{Entity, Fingerprint, KeyHash, MalformedItem};
 
-/// Fingerprint of a page: over what it marks and what it would write, in order. Equal to the remembered one, the page needs
-/// no look-up of its entities.
+/// Fingerprint of a page: over what it marks and what it would write, in order. If it equals the remembered one, the
+/// page's entities need not be looked up.
 #[must_use]
 pub fn page_fingerprint(entities: &[Entity], kept: &[KeyHash], malformed: &[MalformedItem]) -> Fingerprint {
     let mut hasher = Sha256::new();

@@ -14,7 +14,8 @@ pub struct RescuePolicy {
 }
 
 impl Default for RescuePolicy {
-    /// Three times at once, then after ten seconds each; the tenth time in a row it is taken to be the reason.
+    /// Three times at once, then after ten seconds each; after the tenth time in a row the job itself is considered the
+    /// cause.
     fn default() -> Self {
         Self {
             free: 3,

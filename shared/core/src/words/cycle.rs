@@ -26,7 +26,7 @@ pub mod cancellation {
     pub const BY_PERSON: &str = "cancelled by a person";
     /// A person reset the source.
     pub const RESET: &str = "reset by a person";
-    /// The source identifies other data now.
+    /// The source's identity changed.
     pub const CHANGED: &str = "the source's configuration changed";
     /// The source is gone.
     pub const ORPHANED: &str = "the source is no longer in the configuration";
@@ -101,14 +101,15 @@ pub struct CycleTotals {
     /// Entities that the sweep kept although the cycle did not see them, because a partition that failed, or that had an item
     /// without a name, may own them. An upper bound: some of them may have been seen elsewhere.
     pub kept: u64,
-    /// Entities that the cycle did not see, and that go if another complete cycle does not see them either.
+    /// Entities that the cycle did not see, and that will be deleted if another complete cycle does not see them
+    /// either.
     pub unconfirmed: u64,
     /// References that more than one page shows; see [`Collision`].
     pub collisions: u64,
 }
 
 impl CycleTotals {
-    /// Whether something of the source could not be read: the sweep then keeps what that may own.
+    /// Whether a part of the source could not be read: the sweep then keeps what it may own.
     #[must_use]
     pub fn has_gaps(&self) -> bool {
         self.partitions_parked > 0 || self.unidentified > 0
@@ -173,7 +174,8 @@ pub struct SweepPlan {
     pub unconfirmed: u64,
     /// See [`CycleTotals::collisions`].
     pub collisions: u64,
-    /// Entities that cycles added since the candidates were last seen. They say nothing about how much of what was there is gone.
+    /// Entities that cycles added since the candidates were last seen. They say nothing about the share of existing
+    /// entities that is gone.
     pub fresh: u64,
 }
 

@@ -3,9 +3,9 @@ use super::{Entity, EntityRef, Timestamp};
 /// One entity written outside a cycle's pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
-    /// What becomes of the entity.
+    /// The change of the entity.
     pub change: DeltaChange,
-    /// What the change rests on, which decides whether it still counts.
+    /// The basis of the change, which decides whether it still applies.
     pub basis: DeltaBasis,
 }
 
@@ -29,7 +29,7 @@ impl DeltaChange {
     }
 }
 
-/// What a delta rests on.
+/// The basis of a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeltaBasis {
     /// A reading of the source that began at this time. The later reading wins, whether delta or page.
@@ -38,7 +38,7 @@ pub enum DeltaBasis {
     Pushed(Option<i64>),
 }
 
-/// What became of a delta.
+/// The outcome of a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeltaOutcome {
     /// The entity is new.
@@ -47,7 +47,7 @@ pub enum DeltaOutcome {
     Modified,
     /// It is gone.
     Removed,
-    /// The catalog had it so already.
+    /// The catalog already had this state.
     Unchanged,
     /// Nothing was written: a reading that began later has written the entity. Read again to be sure.
     Overtaken,
@@ -56,7 +56,7 @@ pub enum DeltaOutcome {
 }
 
 impl DeltaOutcome {
-    /// Whether the change feed has something new.
+    /// Whether it added a change to the feed.
     #[must_use]
     pub fn is_change(self) -> bool {
         matches!(self, Self::Added | Self::Modified | Self::Removed)

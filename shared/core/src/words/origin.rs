@@ -53,7 +53,7 @@ fn hash_of<'a>(parts: impl Iterator<Item = &'a str>) -> KeyHash {
     KeyHash(i64::from_be_bytes(first) | 1)
 }
 
-/// What became of the entities that a complete reading of their origin no longer showed.
+/// The outcome for the entities that a complete reading of their origin no longer showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Entities that were removed.

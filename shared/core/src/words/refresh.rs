@@ -2,24 +2,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// The kind of jobs that read again what an event named.
+/// The kind of jobs that reread what an event named.
 pub const REFRESH_KIND: &str = "refresh";
 
-/// What is to be read again: the args of a refresh job.
+/// What to reread: the args of a refresh job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshRequest {
     /// Name of the source.
     pub source: String,
     /// What of it.
     pub target: RefreshTarget,
-    /// The event that asked for it last. Another event is another request, so that the last reading comes after the last event.
+    /// The last event that requested it. Another event is another request, so that the last reading comes after the
+    /// last event.
     pub event: i64,
     /// Delay of a second reading after the first, in milliseconds: the sender may hold back later events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_again_ms: Option<u64>,
 }
 
-/// What of a source is read again.
+/// The part of a source to reread.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "refresh", rename_all = "snake_case")]
 pub enum RefreshTarget {
@@ -49,7 +50,7 @@ pub enum RefreshTarget {
         #[serde(default, skip_serializing_if = "is_false")]
         deep: bool,
     },
-    /// All of it: a cycle is asked for.
+    /// All of it: a cycle is requested.
     Source,
     /// Nothing: the source's API is asked for more, and another event is published.
     Event {

@@ -1,5 +1,6 @@
-//! Receiving: for every call of `receive` one set of pulls, kept for the next call. A pull asks for one hint, so a worker
-//! never holds hints that it has no hands for; a hint that arrives after its call was cancelled is returned by the next one.
+//! Receiving: every call of `receive` uses one set of pulls, kept for the next call. A pull requests one hint, so a
+//! worker never holds hints without free slots; a hint that arrives after its call was cancelled is returned by the
+//! next one.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -113,7 +114,7 @@ impl PullSet {
         Ok(())
     }
 
-    /// The pulls are broken: they are made anew next time.
+    /// Marks the pulls as broken, so that the next call reopens them.
     pub(super) fn discard(&mut self) {
         self.pulls.clear();
         self.connection = None;
@@ -161,22 +162,22 @@ impl PullSet {
     }
 }
 
-/// Asks one consumer for one hint after the other. The client's own stream of messages (async-nats 0.51) counts what it asked
-/// for in a task beside the messages: a hint that overtakes the count leaves it waiting, for an answer that it already had,
-/// until it misses the heartbeats.
+/// Requests hints from one consumer, one at a time. The client's own message stream (async-nats 0.51) counts its
+/// requests in a separate task: a hint that overtakes the count leaves the stream waiting for a response that it
+/// already had, until it misses the heartbeats.
 struct Pull {
     consumer: PullConsumer,
     context: jetstream::Context,
     inbox: Subject,
     answers: Subscriber,
-    /// The server was asked and has not answered yet.
+    /// Whether a request is pending.
     asked: bool,
-    /// Ends when the server has not been heard for too long.
+    /// Fires when the server was silent for too long.
     silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl Pull {
-    /// Asks for the next hint, if it was not yet. Cancel-safe.
+    /// Requests the next hint, unless a request is pending. Cancel-safe.
     async fn ask(&mut self) -> Result<(), QueueError> {
         if !self.asked {
             let one = BatchConfig {

@@ -127,7 +127,7 @@ thread_local! {
     static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What this thread does is not counted from now on: it rehearses.
+/// Disables metrics for this thread from now on: it only rehearses.
 pub fn silence_thread() {
     SILENT.set(true);
 }
@@ -320,7 +320,7 @@ pub fn hook_request(hook: &str, outcome: &'static str, took: Duration) {
     });
 }
 
-/// A source as it is now: its live entities, and how long its newest complete cycle is ago.
+/// The current state of a source: its live entities, and the time since its newest complete cycle.
 pub fn source(name: &str, entities: u64, cycle_age: Duration, blocked: bool) {
     with(|i| {
         let attributes = [text(attribute::SOURCE, name)];
@@ -330,7 +330,7 @@ pub fn source(name: &str, entities: u64, cycle_age: Duration, blocked: bool) {
     });
 }
 
-/// A subscription as it is now: events that it has not looked at, and events that it gave up.
+/// The current state of a subscription: events that it has not examined, and events that it gave up.
 pub fn subscription(name: &str, lag: u64, dead_letters: u64) {
     with(|i| {
         let attributes = [text(attribute::SUBSCRIPTION, name)];
@@ -360,8 +360,8 @@ pub fn target_request(target: &str, class: &'static str, took: Duration) {
     });
 }
 
-/// A target as it is now: changes that it has not followed, entities that it is not in step with, what it owns, and whether it
-/// is held back.
+/// The current state of a target: changes not followed yet, entities out of sync, objects it owns, and whether it is
+/// held back.
 pub fn target(name: &str, lag: u64, failing: u64, objects: u64, held: bool) {
     with(|i| {
         let attributes = [text(attribute::TARGET, name)];
@@ -372,7 +372,7 @@ pub fn target(name: &str, lag: u64, failing: u64, objects: u64, held: bool) {
     });
 }
 
-/// Events of a subscription were handed out that had been handed out before: the subscriber may have seen them.
+/// Counts redelivered events of a subscription: the subscriber may have seen them before.
 pub fn redelivered(name: &str, events: u64) {
     if events > 0 {
         with(|i| i.redelivered.add(events, &[text(attribute::SUBSCRIPTION, name)]));

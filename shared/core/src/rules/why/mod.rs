@@ -11,7 +11,7 @@ use crate::words::{CycleRecord, JobRecord, SourceRecord, Timestamp};
 
 pub use sentence::Why;
 
-/// What is known of the thing that was asked about.
+/// The known facts about the subject.
 #[derive(Clone, Copy, Debug)]
 pub enum Facts<'a> {
     /// A source.
@@ -32,7 +32,7 @@ pub enum Facts<'a> {
     },
 }
 
-/// The sentence that holds now.
+/// The sentence that applies now.
 pub fn why(facts: Facts<'_>, now: Timestamp) -> Why {
     match facts {
         Facts::Source {
