@@ -1,4 +1,4 @@
-//! What the benchmarks stand on: servers of their own, and `tideline` as a process that is watched.
+//! The environment of the benchmarks: servers of their own, and `tideline` as a process that is watched.
 
 use std::path::Path;
 use std::time::Duration;

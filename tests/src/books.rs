@@ -1,5 +1,5 @@
-//! The books of a store: what its cycles say they did against what is there. Proves that nothing was lost, nothing applied
-//! twice, no sequence number skipped, and nothing deleted that the source still had.
+//! The books of a store: what its cycles claim to have done, compared with what it holds. Proves that nothing was lost,
+//! nothing applied twice, no sequence number skipped, and nothing deleted that the source still had.
 
 use std::fmt::Write;
 

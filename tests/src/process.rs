@@ -132,7 +132,7 @@ impl Tideline {
         }
     }
 
-    /// All that it said so far.
+    /// Its complete log so far.
     ///
     /// # Errors
     /// The log cannot be read.

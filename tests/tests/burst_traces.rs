@@ -1,4 +1,5 @@
-//! What a collector sees of the bursts of a partition. A process of its own, since there is one subscriber per process.
+//! What a collector sees of the bursts of a partition. In a separate process, since there is one subscriber per
+//! process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 

@@ -26,7 +26,7 @@ const PAGE_TIME: Duration = Duration::from_secs(1);
 /// Pages of one partition that a kill makes be fetched again, at most: one in its commit, one read ahead, one on its way.
 /// The first two are there only for the milliseconds of a commit.
 const MOST_AGAIN: u64 = 3;
-/// Of all kills on a machine that is not overloaded, so many at most meet such a moment.
+/// Of all kills on a machine that is not overloaded, at most this many hit such a moment.
 const FEW: f64 = 5.0;
 
 /// A fleet with one partition to read, whose pages take their time; hints are not needed for this.

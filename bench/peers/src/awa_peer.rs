@@ -155,7 +155,7 @@ async fn prepare(given: &BurnDownArgs) -> Result<f64> {
     Ok(enqueue_seconds)
 }
 
-/// Connected before the clock runs: a client at work uses about so many connections.
+/// Connected before the clock runs: a client at work uses about this many connections.
 async fn pool(url: &str) -> Result<PgPool> {
     Ok(PgPoolOptions::new()
         .min_connections(8)

@@ -1,4 +1,4 @@
-//! What a burn-down cost, as the database tells it.
+//! The cost of a burn-down, according to the database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

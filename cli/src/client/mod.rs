@@ -47,7 +47,7 @@ impl Answer {
     /// Its parsed body.
     ///
     /// # Errors
-    /// It is no JSON of this kind: the server is of another version.
+    /// It is not JSON of this kind: the server is of another version.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.body).map_err(|source| ClientError::Unreadable { source })
     }

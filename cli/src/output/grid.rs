@@ -11,7 +11,7 @@ const GAP: usize = 2;
 /// Width that a wrapped text needs to be readable.
 const READABLE: usize = 24;
 
-/// What a piece of text means; decides its colour.
+/// What a piece of text means; decides its color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// Nothing special.

@@ -10,7 +10,7 @@ const PAGE: u32 = 10_000;
 
 /// What cycles have missed, read as the walk goes on.
 pub(crate) struct Unseen<'a> {
-    /// None: there is no more.
+    /// None: there are no more.
     store: Option<(&'a dyn OperatorStore, SourceId)>,
     /// The walk is past it.
     after: Option<EntityRef>,

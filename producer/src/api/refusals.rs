@@ -70,7 +70,7 @@ impl ApiState {
     }
 }
 
-/// The name of an operation in the audit log, as [`Deed::name`] has it; none: it is no act.
+/// The name of an operation in the audit log, as [`Deed::name`] has it; none: it is not an act.
 pub(super) fn act_of(path: &str, operation: &str) -> Option<String> {
     if NO_ACTS.iter().any(|end| path.ends_with(end)) {
         return None;

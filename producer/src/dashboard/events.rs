@@ -23,7 +23,7 @@ use crate::api::types::{Event, Page as List, WholeEvent};
 /// Events of one page.
 const ROWS: &str = "50";
 
-/// Bytes shown of a body that is no JSON.
+/// Bytes shown of a body that is not JSON.
 const MAX_TEXT: usize = 20_000;
 
 const FILTERS: &[Filter] = &[

@@ -51,7 +51,7 @@ pub enum TerraformTarget {
     Workspaces(Vec<String>),
     /// Projects by name or id; all of their workspaces.
     Projects(Vec<String>),
-    /// All projects of the organisation.
+    /// All projects of the organization.
     Organization,
 }
 

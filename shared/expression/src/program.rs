@@ -202,7 +202,7 @@ impl Compiled {
     }
 }
 
-/// The values as JSON. jaq knows more than JSON does: numbers that are none, bytes, keys that are no strings.
+/// The values as JSON. jaq knows more than JSON does: numbers that are none, bytes, keys that are not strings.
 fn texts(values: &[Val], budget: &mut u64) -> Result<Vec<String>, Stop> {
     let mut texts = Vec::with_capacity(values.len());
     for value in values {

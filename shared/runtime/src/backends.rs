@@ -146,8 +146,8 @@ async fn open_postgres(url: &str, database: DatabaseSettings, mode: &Mode) -> Re
     })
 }
 
-/// Opens the queue that the setting `queue` names. A NATS server that cannot be reached is no error: the queue is degraded
-/// then and goes on trying.
+/// Opens the queue that the setting `queue` names. An unreachable NATS server is not an error: the queue is then
+/// degraded and keeps trying.
 ///
 /// # Errors
 /// The URL is wrong, or the server refuses us for good; the text says what to do.

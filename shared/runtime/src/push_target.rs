@@ -138,7 +138,7 @@ pub fn forbidden(address: IpAddr) -> String {
     format!("{address} is a private or special address, which subscriptions.allow_networks does not allow")
 }
 
-/// The key that a secret of Standard Webhooks stands for; none: it is no such secret.
+/// The key that a secret of Standard Webhooks stands for; none: it is not such a secret.
 #[must_use]
 pub fn signing_key(secret: &Secret) -> Option<Vec<u8>> {
     let bytes = STANDARD.decode(secret.reveal().strip_prefix(SECRET_PREFIX)?).ok()?;

@@ -291,7 +291,8 @@ pub trait CatalogStore: Send + Sync {
     async fn find_entities(&self, references: &[EntityRef]) -> Answer<Vec<EntityRecord>>;
 
     /// Changes after `position` in commit order: the newest state of each entity, and tombstones. At most `limit` (1 to
-    /// 10,000). `StartOver`: tombstones that the reader has not seen were pruned, or the feed has yet to come so far.
+    /// 10,000). `StartOver`: tombstones that the reader has not seen were pruned, or the feed has not reached that
+    /// position yet.
     async fn list_changes(&self, position: FeedPosition, limit: u32) -> Answer<FeedReading>;
 
     /// The newest change of a reference in each source that owns it or owned it (as long as its tombstone is kept), newest

@@ -83,7 +83,7 @@ impl Contract {
             .and_then(|kinds| kinds.iter().find(|(kind, _)| kind.contains("json")))
             .map(|(_, media)| &media["schema"]);
         let Some(schema) = schema else { return Ok(()) };
-        // What is no JSON was broken on purpose: the fakes make their answers of values.
+        // What is not JSON was broken on purpose: the fakes make their answers of values.
         match serde_json::from_slice::<Value>(&reply.body) {
             Ok(body) => self.validate(schema, &body),
             Err(_) => Ok(()),

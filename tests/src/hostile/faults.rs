@@ -15,7 +15,7 @@ pub struct FaultRates {
     pub internal: f64,
     /// The connection closes in the middle of the body.
     pub cut: f64,
-    /// 200 with a body that is no JSON.
+    /// 200 with a body that is not JSON.
     pub wrong_json: f64,
     /// 410 for a request with a cursor.
     pub expired: f64,

@@ -58,7 +58,7 @@ pub struct Trouble {
     pub status: Option<(u16, String)>,
     /// The token endpoint refuses.
     pub no_tokens: bool,
-    /// Each call takes so long.
+    /// Duration of each call.
     pub latency: Duration,
     /// So many calls are answered; the one after them never is …
     pub answers: Option<u64>,

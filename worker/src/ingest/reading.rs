@@ -56,7 +56,7 @@ pub(crate) struct Reader {
     pub(crate) partition: Arc<PartitionArgs>,
     pub(crate) cursor: Option<Value>,
     pub(crate) next_page: u32,
-    /// As in [`Progress`](tideline_core::words::Progress), but of the pages read, which may not be committed yet.
+    /// Like in [`Progress`](tideline_core::words::Progress), but of the pages read, which may not be committed yet.
     pub(crate) kept_cursor: Option<Fingerprint>,
     pub(crate) stop: CancellationToken,
     pub(crate) ends_at: Timestamp,

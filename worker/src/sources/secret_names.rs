@@ -1,7 +1,7 @@
 //! Whether a name is that of a secret: `db_password`, `primaryConnectionString`, `STORAGE-KEY`. Names are compared by their
 //! words, so that no spelling makes a difference.
 //!
-//! What a name refers to, or is about, is no secret, however close its name is to that of one: `key_name`, `key_id`,
+//! What a name refers to, or is about, is not a secret, however close its name is to that of one: `key_name`, `key_id`,
 //! `kms_key_arn`, `public_key`, `auth_type`, `author`, `pinned`.
 
 /// A name is that of a secret if its words, run together, contain one of these.

@@ -15,7 +15,7 @@ use url::Url;
 use crate::source::{Document, DocumentPlace, ErrorClass, Source, SourceError};
 use crate::sources::http::client::{Call, HttpClient};
 
-/// Annotations that say where an entity was read from, the first that is there counts. Source: Backstage, "Well-known
+/// Annotations that say where an entity was read from, the first one present counts. Source: Backstage, "Well-known
 /// Annotations".
 const LOCATIONS: [&str; 3] = [
     "backstage.io/managed-by-location",

@@ -1,5 +1,6 @@
-//! ID tokens (OpenID Connect Core 1.0, section 3.1.3.7). `jsonwebtoken` checks the claims; the signatures are checked by `ring`,
-//! the one crypto provider of this program. HMAC is refused: the client's secret is no key of the provider.
+//! ID tokens (OpenID Connect Core 1.0, section 3.1.3.7). `jsonwebtoken` checks the claims; the signatures are checked
+//! by `ring`, the one crypto provider of this program. HMAC is refused: the client's secret is not a key of the
+//! provider.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};

@@ -1,4 +1,4 @@
-//! GitHub's list of deliveries, of a repository's or an organisation's webhook
+//! GitHub's list of deliveries, of a repository's or an organization's webhook
 //! (<https://docs.github.com/en/rest/repos/webhooks#list-deliveries-for-a-repository-webhook>).
 
 use std::collections::BTreeMap;

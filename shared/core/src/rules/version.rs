@@ -8,7 +8,7 @@ use crate::words::{CycleNumber, JobState, SourceState, SubscriptionRecord, Targe
 /// The state that acts on a source depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceVersion {
-    /// Where it stands.
+    /// Its state.
     pub state: SourceState,
     /// Its newest cycle.
     pub cycle: CycleNumber,
@@ -29,7 +29,7 @@ impl SourceVersion {
 /// The state that acts on a job depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobVersion {
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
     /// Claims so far.
     pub token: Token,

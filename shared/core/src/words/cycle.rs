@@ -54,7 +54,7 @@ pub struct CycleRecord {
     pub source: SourceId,
     /// Its number.
     pub number: CycleNumber,
-    /// Where it stands.
+    /// Its state.
     pub state: CycleState,
     /// Why it started.
     pub trigger: Trigger,

@@ -13,7 +13,7 @@ use super::{Sequence, Timestamp};
 #[serde(transparent)]
 pub struct EntityRef(String);
 
-/// Why a text is no entity reference.
+/// Why a text is not an entity reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "\"{text}\" is not an entity reference: {reason}; write kind:namespace/name, and percent-encode `:`, `/`, `%`, blanks and \
@@ -171,7 +171,7 @@ impl Fingerprint {
         this.map(|this| this.to_string()).serialize(to)
     }
 
-    /// For `deserialize_with`: what is no fingerprint is none.
+    /// For `deserialize_with`: an invalid fingerprint becomes none.
     pub(super) fn of_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
         let text = Option::<String>::deserialize(from)?;
         Ok(text.and_then(|text| Self::from_hex(&text)))

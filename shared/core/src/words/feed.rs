@@ -71,7 +71,7 @@ impl From<FeedPosition> for String {
     }
 }
 
-/// A text that is no position.
+/// A text that is not a position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a position in the change feed is 0 or a `next` value that the feed returned")]
 pub struct FeedPositionError;

@@ -207,7 +207,7 @@ pub struct JobRecord {
     pub kind: String,
     /// Its name within the kind.
     pub key: String,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
     /// When it runs next (waiting jobs); none: waits for a place.
     pub due_at: Option<Timestamp>,

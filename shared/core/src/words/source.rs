@@ -39,7 +39,7 @@ pub struct SourceRecord {
     /// `rest`, `files`, …
     #[serde(rename = "type")]
     pub source_type: String,
-    /// Where it stands.
+    /// Its state.
     pub state: SourceState,
     /// Why it is blocked.
     pub blocked_reason: Option<String>,

@@ -127,7 +127,7 @@ pub struct SubscriptionRecord {
     pub kind: SubscriptionKind,
     /// What it follows; empty: every topic.
     pub topics: Vec<TopicGlob>,
-    /// Where it stands.
+    /// Its state.
     pub state: SubscriptionState,
     /// Why it is blocked.
     pub blocked_reason: Option<String>,

@@ -102,7 +102,7 @@ pub fn init(settings: &TelemetrySettings, role: &str) -> Result<Guard, Telemetry
 /// # Errors
 /// As [`init`].
 pub fn init_with(settings: &TelemetrySettings, role: &str, default_filter: &str) -> Result<Guard, TelemetryError> {
-    // The exporter's HTTP client takes the process's provider of cryptography; another one that is there already is as good.
+    // The exporter's HTTP client takes the process's provider of cryptography; an existing one is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let resource = Resource::builder()
         .with_service_name(format!("{}-{role}", names::SCOPE))

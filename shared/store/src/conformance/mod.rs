@@ -1,4 +1,4 @@
-//! What every store must do, written once and run on each backend and through wrappers that inject faults.
+//! The contract of every store, written once and run on each backend and through wrappers that inject faults.
 //!
 //! A case is `pub async fn a_sentence_that_must_hold(store: Arc<dyn Store>)` in the file of its subject; the moments it
 //! passes in are explicit. Each file lists its cases in a macro at its end (a test sees to it that none is forgotten), and

@@ -1,4 +1,4 @@
-//! Cases: what is handed out and not acknowledged comes again, without holding up anything else.
+//! Cases: redelivery of unacknowledged events, without holding up anything else.
 
 use std::sync::Arc;
 

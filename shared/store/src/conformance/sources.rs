@@ -1,4 +1,4 @@
-//! Cases: sources and what is asked of them.
+//! Cases: sources and commands on them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Cases: who follows the log of events.
+//! Cases: subscriptions to the log of events.
 
 use std::sync::Arc;
 

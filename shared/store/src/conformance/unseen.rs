@@ -1,4 +1,4 @@
-//! Cases: what an item or a partition made and a reading of it outside of cycles no longer shows; and what must stay.
+//! Cases: removal of entities that a reading outside of cycles no longer shows; and what must stay.
 
 use std::sync::Arc;
 

@@ -35,7 +35,7 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// An organization with so many repositories; the same for the same seed.
+    /// An organization with this many repositories; deterministic for a seed.
     #[must_use]
     pub fn new(seed: u64, repositories: u32) -> Self {
         Self {
@@ -230,7 +230,7 @@ impl FakeApi for GitHub {
         }
         let token = request
             .header("authorization")
-            // GitHub's own clients write the other scheme for tokens that are no JSON Web Tokens.
+            // GitHub's own clients write the other scheme for tokens that are not JSON Web Tokens.
             .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("token ")));
         if !token.is_some_and(|token| self.tokens.lock().contains(token)) {
             return error(401, "Bad credentials");

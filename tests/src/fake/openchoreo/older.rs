@@ -26,7 +26,7 @@ pub struct OlderOpenChoreo {
 }
 
 impl OlderOpenChoreo {
-    /// So many organizations of two projects with so many components.
+    /// Organizations of two projects, with the given numbers of organizations and components.
     #[must_use]
     pub fn new(organizations: u32, components: u32) -> Self {
         let mut all = BTreeMap::new();

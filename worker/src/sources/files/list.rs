@@ -140,7 +140,7 @@ fn compare(a: &Path, b: &Path) -> Ordering {
     names(a).cmp(&names(b))
 }
 
-/// The file of an entry; none if the entry is no file of the source.
+/// The file of an entry; none if the entry is not a file of the source.
 fn listed(root: &Path, entry: &DirEntry) -> Result<Option<Listed>, SourceError> {
     let Some(format) = entry.path().extension().and_then(format_of) else {
         return Ok(None);

@@ -218,7 +218,7 @@ fn read_items(file: &Listed, bytes: &[u8], max_bytes: u64, redactor: &Redactor, 
     }
 }
 
-/// Whether a document says that it is no entity, but configures mocks: it lies beside the entity whose API it mocks.
+/// Whether a document says that it is not an entity but configures mocks: it lies beside the entity whose API it mocks.
 fn configures_mocks(body: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Head {

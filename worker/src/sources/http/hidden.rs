@@ -6,7 +6,7 @@ use tideline_core::words::Secret;
 
 use super::super::redact::{Redactor, sounds_secret};
 
-/// A shorter text is no secret, and taken out of every text it would leave holes in harmless words.
+/// A shorter text is not treated as a secret: removing it from every text would leave holes in harmless words.
 pub(super) const MIN_SECRET_BYTES: usize = 6;
 
 /// Learns what came from variables, and what has a name that sounds secret; both at once is a credential, which may not be

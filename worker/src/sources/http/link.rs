@@ -18,7 +18,7 @@ pub(super) enum NextLink {
     None,
     /// There is no such header at all.
     NoHeader,
-    /// There is something in it that is no link, and no link to a next page.
+    /// It contains something other than a link, and no link to a next page.
     Unreadable,
 }
 

@@ -146,7 +146,7 @@ impl Reader<'_> {
         self.finish(picked, read).await
     }
 
-    /// Reads one item per line. A line that is no JSON is a malformed item; only a last one may have been cut.
+    /// Reads one item per line. A line that is not JSON is a malformed item; only a last one may have been cut.
     async fn read_lines(&self, text: &str) -> Result<Read, ReadError> {
         let lines: Vec<&str> = text
             .split('\n')

@@ -137,7 +137,7 @@ impl Transport {
     /// Sends the request and reads the answer whole. A token that is refused is fetched anew, once.
     ///
     /// # Errors
-    /// Transient: no answer, or one that was cut. Answers of any status are no errors here.
+    /// Transient: no answer, or one that was cut. Answers of any status are not errors here.
     pub(in crate::sources) async fn fetch(
         &self,
         asked: &HttpRequest,

@@ -80,7 +80,7 @@ pub(super) enum StateError {
         /// Where.
         column: usize,
     },
-    /// It is no state of version 4.
+    /// It is not a state of version 4.
     #[error("the state cannot be read: {why} (line {line}, column {column})")]
     Wrong {
         /// What of it.

@@ -135,7 +135,7 @@ struct Links {
 pub(super) struct Listed {
     pub(super) workspace: Workspace,
     pub(super) state_version: Option<String>,
-    /// Name of the organisation, where it is told.
+    /// Name of the organization, where it is told.
     pub(super) organization: Option<String>,
 }
 

@@ -357,8 +357,8 @@ impl Turn<'_> {
         self.objects.call(object, put).await
     }
 
-    /// The addresses of the mocks that are there and shall be named in the API's definition, in the order of the file. Those that
-    /// only stay because it is not known what they should be are named as before.
+    /// The addresses of the existing mocks that should be named in the API's definition, in the order of the file.
+    /// Mocks that are only kept because their desired state is unknown are named as before.
     pub(super) fn servers(&self, at: &EnrichSettings, desired: &Desired, owned: &[TargetObject]) -> Vec<String> {
         let place = |object: &TargetObject| desired.mocks.iter().position(|mock| mock.object() == object.object);
         let unwanted: BTreeSet<&str> = self

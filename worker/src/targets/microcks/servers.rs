@@ -40,7 +40,7 @@ pub(super) fn with_servers(definition: &str, urls: &[String]) -> Option<String> 
         if wanted.get("schemes").is_none() {
             added.push(("schemes", json!([url.scheme()])));
         }
-        // A base path of the real API is no path of the mock's.
+        // A base path of the real API is not a path of the mock.
         let text = outline.without("basePath");
         let document = wanted.as_object_mut()?;
         document.extend(added.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
@@ -120,7 +120,7 @@ struct List {
 }
 
 impl<'t> Outline<'t> {
-    /// None: it is no mapping, or one of another kind.
+    /// None: it is not a mapping, or one of another kind.
     fn read(text: &'t str) -> Option<Self> {
         // Places of the parser count characters.
         let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();

@@ -58,7 +58,7 @@ pub(super) struct MockProblem {
     pub(super) problem: String,
 }
 
-/// The file is no description of mocks at all.
+/// The file does not describe mocks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("microcks.yaml: {0}")]
 pub(super) struct SyncFileError(String);
@@ -128,7 +128,7 @@ fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Result<T, Wro
     Err((key.into(), problem.into()))
 }
 
-/// Keys that are none, but nearly are: the mock is made without what they say. Keys of other programs are no mistakes.
+/// Keys that are none, but nearly are: the mock is made without what they say. Keys of other programs are not errors.
 fn misspelled(mock: &Value, mock_id: &str, place: &str) -> Vec<MockProblem> {
     let keys = |value: &Value| -> Vec<String> {
         value
