@@ -70,7 +70,7 @@ pub async fn ingest_everything(store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> 
     compared
 }
 
-/// What one scheduler and one worker are made of.
+/// Dependencies of one scheduler and one worker.
 pub struct Parts {
     /// The truth.
     pub store: Arc<dyn Store>,
@@ -254,7 +254,7 @@ impl Embedded {
         self.runtime.loops()
     }
 
-    /// Stops in good order.
+    /// Shuts down gracefully.
     pub async fn stop(self) {
         self.runtime.shut_down(Duration::from_secs(20)).await;
     }

@@ -1,4 +1,4 @@
-//! The commented file that a guess leads to.
+//! Generates the commented file for a guess.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! How a response leads to the next page, where it names that page: by a URL or a cursor, in its body or a header.
+//! Detects pagination that names the next page: by a URL or a cursor, in the body or a header.
 
 use reqwest::header::LINK;
 use serde_json::Value;

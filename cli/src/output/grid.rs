@@ -2,7 +2,7 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
-/// Columns of a terminal below which its width counts as unknown.
+/// Below this number of columns, a terminal's width counts as unknown.
 const NARROWEST: u16 = 20;
 
 /// Columns between two columns of a table.

@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::progress::Watcher;
 use crate::roles::{RoleContext, start_ingesting};
 
-/// Malformed items that are remembered by name, so that what the catalog has of them is not shown as removed.
+/// Maximum number of malformed items remembered by name, so that their catalog entries are not shown as removed.
 pub(crate) const MALFORMED_KEPT: u32 = 10_000;
 
-/// The next cycle comes long after the plan is shown.
+/// Postpones the next cycle until long after the plan is shown.
 const REST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often progress is polled.
@@ -39,9 +39,9 @@ pub(super) struct Read {
     pub(super) kept: HashSet<EntityRef>,
 }
 
-/// What the source asked for: no request before a moment.
+/// The time before which the source wants no requests.
 pub(super) struct Limits {
-    /// Of the fleet; it holds here, too.
+    /// Set for the fleet; it also applies here.
     pub(super) holds: watch::Receiver<Option<Timestamp>>,
     /// Of this reading.
     pub(super) asks: watch::Sender<Option<Timestamp>>,

@@ -223,8 +223,8 @@ pub async fn two_siblings_that_give_one_reference_leave_one_entity(store: Arc<dy
     assert_eq!(in_state(&store, JobState::Done).await.len(), 3);
 }
 
-/// A cycle that is read to its end: four siblings show these entities, all others nothing. Says which of them were committed
-/// together.
+/// A cycle that is read to its end: four siblings show these entities, all others nothing. Returns which of them were
+/// committed together.
 async fn cycle(store: &Arc<dyn Store>, root: &mut Reader, pages: [Vec<u32>; 4], at: i64) -> Vec<bool> {
     revealed(store, root, 9, t(at)).await;
     let mut lead = Reader::new(only(claim_ingest(store, "w", 1, t(at)).await));
