@@ -27,8 +27,8 @@ const POSTGRES: [&str; 4] = [
     "checkpoint_timeout=15min",
 ];
 
-/// Files of the log (16 MiB each) that are made before anything is measured: a server that has run for a while writes over
-/// old ones, and only a new one pays for making them.
+/// Files of the log (16 MiB each) that are made before anything is measured: a server that has run for a while writes
+/// over old ones, and only a new one pays for making them.
 const LOG_FILES: u32 = 200;
 
 /// A Postgres, given by `TIDELINE_TEST_POSTGRES_URL` or our own.

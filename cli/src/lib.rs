@@ -1,9 +1,8 @@
 //! The `tideline` command: every role in one process, each role alone, and the tools of operators.
 //!
-//! `args` has the command line, `commands/` one file per command, `client/` their way to the API, `output/` what they print, `exit` the exit codes.
-//! `plan/` says what the next
-//! cycle would change; `bench/` measures; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle while it runs; `roles` starts
-//! and stops the roles.
+//! `args` has the command line, `commands/` one file per command, `client/` their way to the API, `output/` what they
+//! print, `exit` the exit codes. `plan/` says what the next cycle would change; `bench/` measures; `demo/` is the world
+//! that `tideline demo` reads; `progress/` shows a cycle while it runs; `roles` starts and stops the roles.
 
 mod args;
 pub mod bench;

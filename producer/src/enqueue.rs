@@ -269,8 +269,8 @@ fn job_of(spec: JobSpec, now: Timestamp, trace: Option<&str>) -> Result<NewJob, 
     })
 }
 
-/// Batches of at most [`Producer::BATCH`] in which no (kind, key) occurs twice: a second one supersedes the first, in its own
-/// batch.
+/// Batches of at most [`Producer::BATCH`] in which no (kind, key) occurs twice: a second one supersedes the first, in
+/// its own batch.
 fn batches(jobs: &[NewJob]) -> Vec<&[NewJob]> {
     let mut batches = Vec::new();
     let mut names = HashSet::new();

@@ -34,8 +34,8 @@ pub async fn totals(store: &dyn Store) -> Result<CycleTotals> {
     Ok(totals)
 }
 
-/// Checks the books of a store whose only source is the hostile one, and in which nothing runs just now. The server never
-/// uses a name twice, so an entity that was added twice had been deleted wrongly before.
+/// Checks the books of a store whose only source is the hostile one, and in which nothing runs just now. The server
+/// never uses a name twice, so an entity that was added twice had been deleted wrongly before.
 ///
 /// # Errors
 /// The books do not balance.

@@ -29,8 +29,8 @@ use crate::oracle::compare_catalog;
 /// How long [`ingest_everything`] may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Reads a source of some two hundred entities that behaves well, cycle after cycle while it changes, until the catalog is
-/// as the source.
+/// Reads a source of some two hundred entities that behaves well, cycle after cycle while it changes, until the catalog
+/// is as the source.
 ///
 /// # Errors
 /// It does not get there.

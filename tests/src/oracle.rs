@@ -1,5 +1,5 @@
-//! Compares what Tideline has with what the source has: the catalog exactly, and the change feed as a subscriber that was
-//! there from the start would see it.
+//! Compares what Tideline has with what the source has: the catalog exactly, and the change feed as a subscriber that
+//! was there from the start would see it.
 
 use std::collections::BTreeMap;
 

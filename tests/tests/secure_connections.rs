@@ -1,5 +1,5 @@
-//! TLS and credentials, on servers that demand them: what is right works from end to end, what is wrong is one error that
-//! names the setting.
+//! TLS and credentials, on servers that demand them: what is right works from end to end, what is wrong is one error
+//! that names the setting.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 

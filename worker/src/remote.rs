@@ -1,7 +1,8 @@
 //! Handlers that are programs elsewhere: each attempt is a signed POST, its response carries the outcome. This opens
 //! the queue to programs in any language.
 //!
-//! The request has the headers of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) and this body:
+//! The request has the headers of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) and this
+//! body:
 //!
 //! ```json
 //! {"job": {"id": "7", "kind": "send-mail", "key": "order-1", "attempt": 1, "trigger": "manual"},

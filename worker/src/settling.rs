@@ -146,7 +146,8 @@ impl Writer {
                     if lost > 0 {
                         tracing::warn!(lost, "settlements arrived after their lease was lost and were rejected");
                     }
-                    // The next partition, the next burst, the end of a cycle. A plain job that is done makes nothing due.
+                    // The next partition, the next burst, the end of a cycle. A plain job that is done makes nothing
+                    // due.
                     let plain = requests.iter().all(|request| request.settlement == Settlement::Done)
                         && !outcomes.contains(&Settled::RunsAgain);
                     if of_source || !plain {

@@ -41,12 +41,14 @@ pub trait Source: Send + Sync {
         Ok(Document::Elsewhere)
     }
 
-    /// Partitions that are read beside the root partition, whether or not its first page can be read. That page reveals them too.
+    /// Partitions that are read beside the root partition, whether or not its first page can be read. That page reveals
+    /// them too.
     fn roots(&self) -> Vec<ChildPartition> {
         Vec::new()
     }
 
-    /// The partition of a resource (none: the root) with these values of its parents, as the page that reveals it names it.
+    /// The partition of a resource (none: the root) with these values of its parents, as the page that reveals it names
+    /// it.
     fn partition(&self, _resource: Option<&str>, _values: &Map<String, Value>) -> Option<ChildPartition> {
         None
     }

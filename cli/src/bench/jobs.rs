@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 
 const KIND: &str = "bench";
 const GRACE: Duration = Duration::from_secs(20);
-/// Jobs that may run at once: enough for claims and settlements of a thousand. graphile_worker fetches as many ahead in its
-/// own benchmark.
+/// Jobs that may run at once: enough for claims and settlements of a thousand. graphile_worker fetches as many ahead in
+/// its own benchmark.
 const CONCURRENCY: u32 = 5_000;
 
 /// Where jobs are enqueued and run, with all leases, fences and hints.
@@ -103,8 +103,8 @@ impl Jobs {
         })
     }
 
-    /// Milliseconds from the call that enqueues a job until its handler starts, on roles that have nothing else to do; one
-    /// value per job, `pause` between them.
+    /// Milliseconds from the call that enqueues a job until its handler starts, on roles that have nothing else to do;
+    /// one value per job, `pause` between them.
     ///
     /// # Errors
     /// Those of the store.

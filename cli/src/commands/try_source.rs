@@ -1,4 +1,5 @@
-//! `tideline try`: read a page of a source and show what becomes of it. For people who write a configuration; needs no store.
+//! `tideline try`: read a page of a source and show what becomes of it. For people who write a configuration; needs no
+//! store.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;

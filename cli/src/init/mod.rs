@@ -1,7 +1,7 @@
 //! Guesses from one response of an API how to read it. Pure; the command fetches the response and writes the file.
 //!
-//! A guess that is wrong must show: a cursor that the API ignores is an error when it is read. What would lose items without a
-//! word is not guessed at: where nothing is sure, nothing is written but a warning.
+//! A guess that is wrong must show: a cursor that the API ignores is an error when it is read. What would lose items
+//! without a word is not guessed at: where nothing is sure, nothing is written but a warning.
 
 mod counted;
 mod format;

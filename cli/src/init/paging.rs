@@ -61,7 +61,8 @@ const HEADERS: [(&str, &str); 3] = [
     ("X-Next-Cursor", "cursor"),
 ];
 
-/// How to get to the next page. What names it is better than what counts pages; what would name it if there were one comes last.
+/// How to get to the next page. What names it is better than what counts pages; what would name it if there were one
+/// comes last.
 pub(super) fn paging(sample: &Sample<'_>) -> Paging {
     if sample.query.begins_with_a_star() {
         return Paging::Unknown;

@@ -127,8 +127,8 @@ impl Grid {
         self.rows.is_empty()
     }
 
-    /// As text. On a terminal long cells are wrapped to its width; a table with too many columns for it becomes a block of
-    /// names and values per row.
+    /// As text. On a terminal long cells are wrapped to its width; a table with too many columns for it becomes a block
+    /// of names and values per row.
     pub(crate) fn render(&self, colour: bool, terminal: bool) -> String {
         let width = if terminal { Table::new().width() } else { None };
         self.render_within(colour, terminal, width.filter(|width| *width >= NARROWEST))
@@ -229,8 +229,8 @@ impl Grid {
     }
 }
 
-/// Wraps to the width of a terminal. One that says it is nearly nothing (the terminals of some CI systems say 0) does not
-/// know it, and no table would be readable that narrow.
+/// Wraps to the width of a terminal. One that says it is nearly nothing (the terminals of some CI systems say 0) does
+/// not know it, and no table would be readable that narrow.
 fn arrangement(width: Option<u16>) -> ContentArrangement {
     match width {
         Some(width) if width >= NARROWEST => ContentArrangement::Dynamic,

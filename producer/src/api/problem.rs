@@ -1,4 +1,5 @@
-//! Errors as `application/problem+json`, RFC 9457. [`Code`] is the closed list of them; docs/problems.md is made from it.
+//! Errors as `application/problem+json`, RFC 9457. [`Code`] is the closed list of them; docs/problems.md is made from
+//! it.
 
 use std::borrow::Cow;
 

@@ -221,8 +221,8 @@ impl<S: Sync, R: Needs> FromRequestParts<S> for By<R> {
     }
 }
 
-/// The tags of `If-Match`, without their quotes. Weak ones never match (RFC 9110 section 13.1.1). A single tag may come without
-/// quotes.
+/// The tags of `If-Match`, without their quotes. Weak ones never match (RFC 9110 section 13.1.1). A single tag may come
+/// without quotes.
 fn strong_tags(text: &str) -> Result<Vec<String>, Problem> {
     let wrong = || {
         let detail = "If-Match takes ETags in quotes, divided by commas";

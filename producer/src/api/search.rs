@@ -1,5 +1,6 @@
-//! Lists of entities that are chosen by namespace, name or label. The store gives what may be meant, here it is decided. No index
-//! knows labels or the middle of names, so an answer looks for them for a moment only and says where the next one goes on.
+//! Lists of entities that are chosen by namespace, name or label. The store gives what may be meant, here it is
+//! decided. No index knows labels or the middle of names, so an answer looks for them for a moment only and says where
+//! the next one goes on.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -42,8 +42,9 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Waits until another look is worth it. `false`: there is none, since something was found or the time is over. `ring` returns
-    /// when there may be something; it listens since before the first look, so that nothing falls between look and ring.
+    /// Waits until another look is worth it. `false`: there is none, since something was found or the time is over.
+    /// `ring` returns when there may be something; it listens since before the first look, so that nothing falls
+    /// between look and ring.
     ///
     /// # Errors
     /// `overloaded`: too many requests wait.

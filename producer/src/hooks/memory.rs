@@ -153,7 +153,8 @@ impl Ledger {
 }
 
 impl Part {
-    /// Nothing yet. The address is whose share it counts for, and `expected` the bytes that it may come to, if that is known.
+    /// Nothing yet. The address is whose share it counts for, and `expected` the bytes that it may come to, if that is
+    /// known.
     pub(super) fn of(pool: &Arc<Pool>, address: Option<IpAddr>, expected: Option<usize>) -> Self {
         let mut ledger = pool.ledger.lock();
         let id = ledger.next_id;

@@ -1,6 +1,6 @@
-//! The endpoints that take webhooks, `/hooks/NAME`. A webhook is received in bounded memory (`body.rs`), verified over the bytes
-//! received (`scheme.rs`), understood (`providers/`), stored with others in one transaction (`intake.rs`), and only then
-//! answered 2xx; what cannot be stored is answered 503, so that its sender tries again.
+//! The endpoints that take webhooks, `/hooks/NAME`. A webhook is received in bounded memory (`body.rs`), verified over
+//! the bytes received (`scheme.rs`), understood (`providers/`), stored with others in one transaction (`intake.rs`),
+//! and only then answered 2xx; what cannot be stored is answered 503, so that its sender tries again.
 
 mod body;
 mod document;

@@ -1,5 +1,6 @@
-//! Tells when a hook has received nothing for much longer than usual: the webhook may have been deleted, or its URL changed. What is
-//! usual the figures of the last week say, hour by hour: in the log, other hooks' deliveries may be all that a look reaches.
+//! Tells when a hook has received nothing for much longer than usual: the webhook may have been deleted, or its URL
+//! changed. What is usual the figures of the last week say, hour by hour: in the log, other hooks' deliveries may be
+//! all that a look reaches.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Secrets of hooks that `tideline hooks register` made: sealed in the store, opened here. A webhook that none of the known
-//! secrets proves may be signed with one that was made a moment ago (HCP Terraform verifies while it creates a
+//! Secrets of hooks that `tideline hooks register` made: sealed in the store, opened here. A webhook that none of the
+//! known secrets proves may be signed with one that was made a moment ago (HCP Terraform verifies while it creates a
 //! configuration), so they are read again, at most five times a second.
 
 use std::sync::Arc;

@@ -1,8 +1,9 @@
-//! The catalog as a `Location` of YAML pages, for a Backstage without the package: `/backstage/KEY/locations.yaml` names the pages,
-//! which Backstage reads again at its own pace, with ETags. The key is all that opens them: Backstage sends nothing else.
+//! The catalog as a `Location` of YAML pages, for a Backstage without the package: `/backstage/KEY/locations.yaml`
+//! names the pages, which Backstage reads again at its own pace, with ETags. The key is all that opens them: Backstage
+//! sends nothing else.
 //!
-//! An entity is on the page that the hash of its reference names, so one change alters one page. The pages are served only while
-//! each source has been read completely once: what Backstage does not find on a page, it deletes.
+//! An entity is on the page that the hash of its reference names, so one change alters one page. The pages are served
+//! only while each source has been read completely once: what Backstage does not find on a page, it deletes.
 
 mod cut;
 

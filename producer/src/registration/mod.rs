@@ -1,8 +1,8 @@
-//! Registers hooks at the providers that send webhooks: makes or mends the webhook there, lists, verifies and removes it. A
-//! webhook is Tideline's own if it has the hook's URL, so that registering twice is registering once.
+//! Registers hooks at the providers that send webhooks: makes or mends the webhook there, lists, verifies and removes
+//! it. A webhook is Tideline's own if it has the hook's URL, so that registering twice is registering once.
 //!
-//! The secret must be known to the running gateway before: HCP Terraform sends a signed verification while a configuration
-//! is created, and creates it only if that is answered with success.
+//! The secret must be known to the running gateway before: HCP Terraform sends a signed verification while a
+//! configuration is created, and creates it only if that is answered with success.
 
 mod client;
 mod github;

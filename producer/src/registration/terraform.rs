@@ -12,8 +12,8 @@ use super::{Endpoint, Place, Provider, Remote, Remotes};
 const NAME: &str = "tideline";
 /// A workspace takes no more.
 const MAX_CONFIGURATIONS: usize = 20;
-/// What is subscribed to, of workspaces and of projects alike, the newest names first. What is refused as unknown (422) is tried
-/// with the next ones.
+/// What is subscribed to, of workspaces and of projects alike, the newest names first. What is refused as unknown (422)
+/// is tried with the next ones.
 const TRIGGERS: [&[&str]; 4] = [
     &[
         "run:completed",

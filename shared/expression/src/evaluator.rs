@@ -176,8 +176,9 @@ impl Evaluator {
         }
     }
 
-    /// Runs programs on many inputs, in one round trip: for each input an outcome per program, in their order. The texts must
-    /// be JSON. An input on which a program exceeds memory or stack fails alone; the others are evaluated all the same.
+    /// Runs programs on many inputs, in one round trip: for each input an outcome per program, in their order. The
+    /// texts must be JSON. An input on which a program exceeds memory or stack fails alone; the others are evaluated
+    /// all the same.
     ///
     /// # Errors
     /// The whole batch took longer than `timeout`, its outputs are too large, or no child is available.

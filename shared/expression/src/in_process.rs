@@ -1,6 +1,6 @@
-//! Evaluation on threads of this process, for programs that cannot be their own child. Nothing can stop such a thread, so
-//! after one that took too long no more is evaluated until it has ended. Not on the runtime's threads: those are waited for
-//! when the process ends.
+//! Evaluation on threads of this process, for programs that cannot be their own child. Nothing can stop such a thread,
+//! so after one that took too long no more is evaluated until it has ended. Not on the runtime's threads: those are
+//! waited for when the process ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};

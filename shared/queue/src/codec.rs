@@ -1,5 +1,5 @@
-//! Hints as bytes: one byte of version, then bincode. This is the only place that knows bincode, so that a later version may
-//! use something else: a reader ignores versions it does not know, which costs time and nothing else.
+//! Hints as bytes: one byte of version, then bincode. This is the only place that knows bincode, so that a later
+//! version may use something else: a reader ignores versions it does not know, which costs time and nothing else.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{Decode, Encode};

@@ -1,5 +1,5 @@
-//! What every queue must do. A backend's test module calls [`queue_conformance!`](crate::queue_conformance) with a function
-//! that opens a fresh queue, or says in one line that it cannot and returns `None`.
+//! What every queue must do. A backend's test module calls [`queue_conformance!`](crate::queue_conformance) with a
+//! function that opens a fresh queue, or says in one line that it cannot and returns `None`.
 
 #![allow(missing_docs, reason = "the names of the cases are the sentences that hold")]
 #![allow(

@@ -1,5 +1,5 @@
-//! The seam to the queue: it carries hints, never truth. Losing, doubling, delaying or reordering what it carries changes
-//! no result, only time. Backends: [`in_process`] and [`jetstream`].
+//! The seam to the queue: it carries hints, never truth. Losing, doubling, delaying or reordering what it carries
+//! changes no result, only time. Backends: [`in_process`] and [`jetstream`].
 
 mod announce;
 pub mod codec;
@@ -99,8 +99,8 @@ pub trait Queue: Send + Sync {
     /// Sends hints; returns when the queue has them all. On an error, some may have been sent.
     async fn publish(&self, hints: &[Hint]) -> Result<(), QueueError>;
 
-    /// Waits for hints of any of the kinds: at least one, at most `max`. Cancel-safe. While the queue is down it waits for
-    /// its return (the caller has its own timeout).
+    /// Waits for hints of any of the kinds: at least one, at most `max`. Cancel-safe. While the queue is down it waits
+    /// for its return (the caller has its own timeout).
     async fn receive(&self, kinds: &[String], max: usize) -> Result<Vec<Box<dyn Delivery>>, QueueError>;
 
     /// Wakes all holders of [`Wakeups`]: the store has something to do. Best effort.

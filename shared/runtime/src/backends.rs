@@ -158,8 +158,8 @@ pub async fn open_queue(settings: &Settings) -> Result<Arc<dyn Queue>, QueueErro
     }
 }
 
-/// Wakes the roles that share the queue of the setting `queue`, for a command that changed the store. Roles of one process
-/// cannot be reached: they look at the store by themselves.
+/// Wakes the roles that share the queue of the setting `queue`, for a command that changed the store. Roles of one
+/// process cannot be reached: they look at the store by themselves.
 ///
 /// # Errors
 /// The URL is wrong, or the server cannot be reached or refuses us.

@@ -38,8 +38,8 @@ struct Content {
 }
 
 impl PushTarget {
-    /// Says what is wrong with it: a URL that is not `https`, carries a password or leads to an address that is not allowed, or
-    /// a secret that is none. Names are looked up only when a request is sent.
+    /// Says what is wrong with it: a URL that is not `https`, carries a password or leads to an address that is not
+    /// allowed, or a secret that is none. Names are looked up only when a request is sent.
     ///
     /// # Errors
     /// The reason.

@@ -74,7 +74,8 @@ fn series() -> &'static BTreeMap<String, BTreeSet<String>> {
     })
 }
 
-/// The words of an expression, without what stands between quotes; a name that is followed by `{` comes with what is in there.
+/// The words of an expression, without what stands between quotes; a name that is followed by `{` comes with what is in
+/// there.
 fn words(expression: &str) -> Vec<(String, String)> {
     let outside: Vec<&str> = expression.split('"').step_by(2).collect();
     let outside = outside.join("\"\"");

@@ -8,7 +8,8 @@ use tideline_core::words::{CheckRecord, DriftTotals, SourceId, Timestamp};
 /// Checks that are kept of a source.
 pub const KEPT_CHECKS: u32 = 100;
 
-/// The right to a check that was begun. It rises with every beginning, so that a scheduler whose lease ran out writes nothing.
+/// The right to a check that was begun. It rises with every beginning, so that a scheduler whose lease ran out writes
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckToken(pub i64);
 

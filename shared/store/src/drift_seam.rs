@@ -8,11 +8,11 @@ use tideline_core::words::{CycleNumber, DriftRecord, DriftTotals, SourceId, Time
 /// Drift: changes that a complete cycle found without an event.
 #[async_trait]
 pub trait DriftStore: Send + Sync {
-    /// Notes, once per cycle, what the cycle changed or would remove although no delta since it began tells of it. Call it when
-    /// the sweep is planned and before anything is deleted. The event `drift.found` is written with the end of the cycle, or
-    /// when its sweep is held. Costs as much as there were changes since the cycle began. What a cancelled cycle had changed
-    /// is not counted again. None: it is the first cycle that came to its end, an older release began it, or it does not
-    /// sweep.
+    /// Notes, once per cycle, what the cycle changed or would remove although no delta since it began tells of it. Call
+    /// it when the sweep is planned and before anything is deleted. The event `drift.found` is written with the end of
+    /// the cycle, or when its sweep is held. Costs as much as there were changes since the cycle began. What a
+    /// cancelled cycle had changed is not counted again. None: it is the first cycle that came to its end, an older
+    /// release began it, or it does not sweep.
     async fn note_drift(
         &self,
         source: SourceId,

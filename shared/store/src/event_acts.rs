@@ -122,7 +122,8 @@ pub(super) fn no_event(event: EventSequence) -> StoreError {
     }
 }
 
-/// The copy of an event that is appended when it is replayed. The log has a delivery once, so the copy's has an id of its own.
+/// The copy of an event that is appended when it is replayed. The log has a delivery once, so the copy's has an id of
+/// its own.
 pub(super) fn copy_of(event: EventRecord, now: Timestamp) -> Result<NewEvent, StoreError> {
     let head = event.head;
     if head.verdict == Verdict::Own {

@@ -7,7 +7,8 @@ use super::StoreError;
 /// Number of secrets kept per hook: the newest one, and the previous one, for webhooks in flight.
 pub const KEPT_HOOK_SECRETS: u32 = 2;
 
-/// Sealed secrets of hooks. They are saved by an operator's act ([`Deed::SaveHookSecret`](super::Deed::SaveHookSecret)).
+/// Sealed secrets of hooks. They are saved by an operator's act
+/// ([`Deed::SaveHookSecret`](super::Deed::SaveHookSecret)).
 #[async_trait]
 pub trait HookSecretStore: Send + Sync {
     /// The sealed secrets of a hook, newest first; at most [`KEPT_HOOK_SECRETS`].

@@ -165,7 +165,8 @@ pub enum SourceCommand {
     Resume,
     /// Cancel the running cycle, without a sweep.
     Cancel,
-    /// Cancel the running cycle and forget cursors, manifests and misses; the entities stay. Next cycle reads everything.
+    /// Cancel the running cycle and forget cursors, manifests and misses; the entities stay. Next cycle reads
+    /// everything.
     Reset,
     /// As `Reset`, and delete every entity it owns (in steps, see [`SourceStore::delete_source_entities`]
     /// (super::SourceStore::delete_source_entities)). An orphaned source is forgotten with its last entity.

@@ -192,7 +192,8 @@ pub trait CycleStore: Send + Sync {
         now: Timestamp,
     ) -> Answer<u64>;
 
-    /// A guard holds the sweep: sweeping → held, in place of an older held cycle; the source rests until `next_cycle_at`.
+    /// A guard holds the sweep: sweeping → held, in place of an older held cycle; the source rests until
+    /// `next_cycle_at`.
     async fn hold_sweep(
         &self,
         source: SourceId,
@@ -203,8 +204,9 @@ pub trait CycleStore: Send + Sync {
         now: Timestamp,
     ) -> Answer<bool>;
 
-    /// Moves the start of the next cycle of a source that rests since `cycle`, its newest one, from one moment to another.
-    /// `false`: the next cycle is not the one it was, or no longer at that moment (another scheduler was first).
+    /// Moves the start of the next cycle of a source that rests since `cycle`, its newest one, from one moment to
+    /// another. `false`: the next cycle is not the one it was, or no longer at that moment (another scheduler was
+    /// first).
     async fn move_next_cycle(
         &self,
         source: SourceId,
@@ -220,8 +222,8 @@ pub trait IngestStore: Send + Sync {
     /// What the store remembers of pages `from`, `from + 1`, … of a partition; at most `limit`, gaps left out.
     async fn list_page_memories(&self, partition: JobId, from: u32, limit: u32) -> Answer<Vec<PageMemory>>;
 
-    /// Partitions of a source that its cycles have found, whose keys begin with `prefix`, in the order of their keys, from the one
-    /// behind `after` on; at most `limit` (1–1,000).
+    /// Partitions of a source that its cycles have found, whose keys begin with `prefix`, in the order of their keys,
+    /// from the one behind `after` on; at most `limit` (1–1,000).
     async fn list_partitions(
         &self,
         source: SourceId,
@@ -295,8 +297,8 @@ pub trait CatalogStore: Send + Sync {
     /// position yet.
     async fn list_changes(&self, position: FeedPosition, limit: u32) -> Answer<FeedReading>;
 
-    /// The newest change of a reference in each source that owns it or owned it (as long as its tombstone is kept), newest
-    /// first; at most `limit`.
+    /// The newest change of a reference in each source that owns it or owned it (as long as its tombstone is kept),
+    /// newest first; at most `limit`.
     async fn list_entity_changes(&self, reference: &EntityRef, limit: u32) -> Answer<Vec<Change>>;
 
     /// Deletes up to `limit` tombstones from before `before`; returns how many. From then on, readers that may have
@@ -327,7 +329,8 @@ pub trait OperatorStore: Send + Sync {
     /// Jobs.
     async fn list_jobs(&self, filter: &JobFilter) -> Answer<Vec<JobRecord>>;
 
-    /// A parked, cancelled or waiting job becomes due now, on rung 0. A cycle that already ended is not reopened: `Refused`.
+    /// A parked, cancelled or waiting job becomes due now, on rung 0. A cycle that already ended is not reopened:
+    /// `Refused`.
     async fn retry_job(&self, job: JobId, now: Timestamp) -> Answer<()>;
 
     /// Cycles of a source, newest first.

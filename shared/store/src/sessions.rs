@@ -40,7 +40,8 @@ pub struct Person {
 /// Sessions of the dashboard.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Somebody signed in. Sessions that are over go, and so do all but the newest [`Session::MAX_PER_TOKEN`] of the token.
+    /// Somebody signed in. Sessions that are over go, and so do all but the newest [`Session::MAX_PER_TOKEN`] of the
+    /// token.
     async fn open_session(&self, session: &Session) -> Result<(), StoreError>;
 
     /// The session, if it has not expired.

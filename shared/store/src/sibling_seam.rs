@@ -1,6 +1,6 @@
-//! The seam to many small partitions: a worker that has read its partition to the end reads siblings in the same place, and
-//! commits many of them together. A partition that is one page, as most children of a large source are, then costs a share of
-//! a statement instead of a dozen statements.
+//! The seam to many small partitions: a worker that has read its partition to the end reads siblings in the same place,
+//! and commits many of them together. A partition that is one page, as most children of a large source are, then costs
+//! a share of a statement instead of a dozen statements.
 
 use async_trait::async_trait;
 

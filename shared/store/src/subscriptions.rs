@@ -230,8 +230,8 @@ impl Row {
         }
     }
 
-    /// Of what was picked: the heads that were just read, and the events whose heads are still to be read, because they were
-    /// handed out before.
+    /// Of what was picked: the heads that were just read, and the events whose heads are still to be read, because they
+    /// were handed out before.
     pub(super) fn heads_of(picked: &Picked, heads: Vec<EventHead>) -> (Vec<EventHead>, Vec<EventSequence>) {
         let mut wanted: HashSet<EventSequence> = picked.taken.iter().map(|(sequence, _)| *sequence).collect();
         let read = heads.into_iter().filter(|head| wanted.remove(&head.sequence));

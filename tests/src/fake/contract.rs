@@ -17,8 +17,8 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Reads a document of the folder of kept documents, such as `openchoreo/openchoreo-api.yaml`. None if the folder is not
-    /// there: it is `shared/data` beside the repository (or what `TIDELINE_API_DOCUMENTS` names).
+    /// Reads a document of the folder of kept documents, such as `openchoreo/openchoreo-api.yaml`. None if the folder
+    /// is not there: it is `shared/data` beside the repository (or what `TIDELINE_API_DOCUMENTS` names).
     ///
     /// # Errors
     /// The document cannot be read.
@@ -41,7 +41,8 @@ impl Contract {
         }))
     }
 
-    /// For an API whose paths are below `base`, which the document leaves out. What is elsewhere is not in the document.
+    /// For an API whose paths are below `base`, which the document leaves out. What is elsewhere is not in the
+    /// document.
     #[must_use]
     pub fn below(self, base: &str) -> Self {
         Self {

@@ -57,7 +57,8 @@ pub enum Fault {
 }
 
 impl FaultRates {
-    /// Decides from the seed, what is asked, and how often it was asked before: the same whatever the order of requests.
+    /// Decides from the seed, what is asked, and how often it was asked before: the same whatever the order of
+    /// requests.
     #[must_use]
     pub fn decide(&self, seed: u64, asked: &str, times: u64, has_cursor: bool) -> (Duration, Option<Fault>) {
         let mut hasher = DefaultHasher::new();

@@ -50,7 +50,8 @@ pub struct Model {
 const KINDS: [&str; 3] = ["Organisation", "Project", "Component"];
 /// Places are far apart, so that new items land between old ones.
 const PLACES: u64 = 1 << 40;
-/// How many of the new items land behind all others, as in lists by time of creation: there full last pages get a successor.
+/// How many of the new items land behind all others, as in lists by time of creation: there full last pages get a
+/// successor.
 const APPENDED: f64 = 0.5;
 
 impl Model {

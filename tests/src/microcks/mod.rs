@@ -1,5 +1,5 @@
-//! A Microcks that keeps its services in memory and refuses what Microcks refuses, with a Keycloak beside it. Written from WIRE.md
-//! section 1 and 2; what it does not know, it does not do.
+//! A Microcks that keeps its services in memory and refuses what Microcks refuses, with a Keycloak beside it. Written
+//! from WIRE.md section 1 and 2; what it does not know, it does not do.
 //!
 //! - A secondary artifact of a service that is not there is skipped, and answered 201 all the same.
 //! - Messages are kept by the file that they came in; a new import replaces those of the same file only.

@@ -240,7 +240,8 @@ impl Drop for Postgres {
     }
 }
 
-/// A database of one test. On a server of our own it goes with the server; on a given one it is dropped by [`Self::remove`].
+/// A database of one test. On a server of our own it goes with the server; on a given one it is dropped by
+/// [`Self::remove`].
 pub struct TestDatabase {
     url: Url,
     server: Option<Arc<Postgres>>,

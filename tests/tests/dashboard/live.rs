@@ -6,7 +6,8 @@ use tideline_tests::browser::Browser;
 
 use crate::stage::{Stage, shows};
 
-/// Where the person is on the page: what they typed, whether the cursor is there, what they opened, how far they scrolled.
+/// Where the person is on the page: what they typed, whether the cursor is there, what they opened, how far they
+/// scrolled.
 const PERSON: &str = r#"(() => {
   const field = document.querySelector("form[action$='/delete'] [name=reason]");
   return [field.value, document.activeElement === field, field.closest("details").open, window.scrollY, window.mark];

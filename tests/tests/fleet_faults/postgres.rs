@@ -19,7 +19,8 @@ fn outage() -> Duration {
     Duration::from_secs(given.unwrap_or(10))
 }
 
-/// Processor time that a process has used, from `/proc` (`proc(5)`: fields 14 and 15 of `stat`, in hundredths of a second).
+/// Processor time that a process has used, from `/proc` (`proc(5)`: fields 14 and 15 of `stat`, in hundredths of a
+/// second).
 fn processor_time(id: u32) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
     let fields = stat.rsplit_once(')').context("stat")?.1;

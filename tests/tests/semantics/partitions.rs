@@ -74,7 +74,8 @@ async fn a_child_that_is_refused_keeps_its_entities_and_no_others() -> Result<()
     Ok(())
 }
 
-/// The root and `second` beside it, which the root's first page reveals, each with an entity of its name and a `gone-…` one.
+/// The root and `second` beside it, which the root's first page reveals, each with an entity of its name and a `gone-…`
+/// one.
 fn two_lists(request: &Asked) -> Answer {
     let name = request.partition.as_str();
     let children = (name == NAME).then(|| child("second"));

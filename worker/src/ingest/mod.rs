@@ -1,5 +1,5 @@
-//! The handler of kind `ingest`: an attempt is a burst. Pages are read in [`reading`] while earlier ones are committed in
-//! [`burst`]; between the two only a few pages wait, so memory does not grow with the source.
+//! The handler of kind `ingest`: an attempt is a burst. Pages are read in [`reading`] while earlier ones are committed
+//! in [`burst`]; between the two only a few pages wait, so memory does not grow with the source.
 
 mod burst;
 mod failing;

@@ -1,5 +1,5 @@
-//! Reads pages one after the other, ahead of their commits. Runs in a task of its own, so that parsing and committing use
-//! different cores.
+//! Reads pages one after the other, ahead of their commits. Runs in a task of its own, so that parsing and committing
+//! use different cores.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -63,8 +63,8 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads until the partition is finished, the burst's time is up, it is stopped, or something fails. The first page is
-    /// read in any case: a burst always makes progress.
+    /// Reads until the partition is finished, the burst's time is up, it is stopped, or something fails. The first page
+    /// is read in any case: a burst always makes progress.
     pub(crate) async fn run(mut self, pages: mpsc::Sender<Result<ReadPage, ReadError>>) {
         let mut memories = Memories {
             known: VecDeque::new(),

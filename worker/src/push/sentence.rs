@@ -173,7 +173,8 @@ impl Sentence {
         }
     }
 
-    /// <https://docs.slack.dev/messaging/formatting-message-text>: `&`, `<` and `>` are escaped, so that no text pings a channel.
+    /// <https://docs.slack.dev/messaging/formatting-message-text>: `&`, `<` and `>` are escaped, so that no text pings
+    /// a channel.
     fn slack(&self) -> String {
         let text = self
             .text

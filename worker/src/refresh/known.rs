@@ -1,4 +1,5 @@
-//! Partitions that cycles have found, and those that a refresh finds before the next cycle does: each is a request of its own.
+//! Partitions that cycles have found, and those that a refresh finds before the next cycle does: each is a request of
+//! its own.
 
 use serde_json::{Map, Value};
 use tideline_core::rules::{canonical_json, fingerprint};
@@ -110,8 +111,8 @@ impl RefreshHandler {
     }
 }
 
-/// The request that reads a partition with these arguments, for the event of this attempt. None: its source does not name
-/// partitions by resource and values.
+/// The request that reads a partition with these arguments, for the event of this attempt. None: its source does not
+/// name partitions by resource and values.
 fn request_of(
     attempt: &Attempt,
     ready: &Ready<'_>,

@@ -1,5 +1,5 @@
-//! Whether a name is that of a secret: `db_password`, `primaryConnectionString`, `STORAGE-KEY`. Names are compared by their
-//! words, so that no spelling makes a difference.
+//! Whether a name is that of a secret: `db_password`, `primaryConnectionString`, `STORAGE-KEY`. Names are compared by
+//! their words, so that no spelling makes a difference.
 //!
 //! What a name refers to, or is about, is not a secret, however close its name is to that of one: `key_name`, `key_id`,
 //! `kms_key_arn`, `public_key`, `auth_type`, `author`, `pinned`.
@@ -64,7 +64,8 @@ pub(super) fn sounds_secret(name: &str) -> bool {
         || last.is_some_and(|word| LAST_WORDS.contains(&word.as_str()))
 }
 
-/// The words of a name, in lower case: it is divided at signs, at digits, and where its case changes (`primaryKey`, `SSHKey`).
+/// The words of a name, in lower case: it is divided at signs, at digits, and where its case changes (`primaryKey`,
+/// `SSHKey`).
 pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = Kind::Sign;

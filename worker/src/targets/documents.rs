@@ -204,7 +204,8 @@ pub(super) fn location(entity: &Value) -> Option<DocumentPlace> {
         .map(|path| DocumentPlace::File(path.to_owned()))
 }
 
-/// What a reference in a document at `base` names: an address, or a path that does not lead out of the document's folder.
+/// What a reference in a document at `base` names: an address, or a path that does not lead out of the document's
+/// folder.
 pub(super) fn resolve(base: &DocumentPlace, reference: &str) -> Result<DocumentPlace, DocumentError> {
     if reference.starts_with("http://") || reference.starts_with("https://") {
         let url = Url::parse(reference).map_err(|error| {

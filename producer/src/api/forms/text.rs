@@ -103,7 +103,8 @@ pub(crate) static START: Form = form!(
     "now, beginning, or an RFC 3339 time"
 );
 
-/// Topics or patterns of topics. [`TopicGlob`](tideline_core::rules::TopicGlob) checks them: other scripts have letters, too.
+/// Topics or patterns of topics. [`TopicGlob`](tideline_core::rules::TopicGlob) checks them: other scripts have
+/// letters, too.
 pub(crate) static TOPIC: Form = form!(
     r"^[^\u0000-\u0029\u002B\u002C\u003B-\u0040\u005B-\u005E\u0060\u007B-\u00A0]{1,200}$",
     "a topic or a pattern of topics"

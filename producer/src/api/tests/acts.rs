@@ -1,5 +1,5 @@
-//! Every route that writes, each with a request that is done: the audit log has it, and what the OpenAPI document forbids is
-//! refused. The routes come from the document, so that a new one without a case here fails.
+//! Every route that writes, each with a request that is done: the audit log has it, and what the OpenAPI document
+//! forbids is refused. The routes come from the document, so that a new one without a case here fails.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -5,8 +5,8 @@ use jsonschema::Validator;
 use super::acts::{Case, bench_for_acts};
 use super::*;
 
-/// Texts of a request that may be anything, by the names of their properties: what people write, names that are looked up, and
-/// values for others.
+/// Texts of a request that may be anything, by the names of their properties: what people write, names that are looked
+/// up, and values for others.
 const FREE: [&str; 17] = [
     "error",
     "args",

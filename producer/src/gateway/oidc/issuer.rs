@@ -1,5 +1,5 @@
-//! The provider's documents: its metadata (OpenID Connect Discovery 1.0) and its keys (RFC 7517), and the requests to it. Each
-//! has a time limit and a size limit, and follows no redirect.
+//! The provider's documents: its metadata (OpenID Connect Discovery 1.0) and its keys (RFC 7517), and the requests to
+//! it. Each has a time limit and a size limit, and follows no redirect.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +33,8 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// The client's secret goes into the body: the provider does not take it in a header (which is the default of RFC 8414).
+    /// The client's secret goes into the body: the provider does not take it in a header (which is the default of RFC
+    /// 8414).
     pub(super) fn wants_secret_in_body(&self) -> bool {
         let methods = self
             .token_endpoint_auth_methods_supported

@@ -21,7 +21,8 @@ use crate::gateway::requests::RequestId;
 use crate::gateway::sessions::{self, Holder, address_of, cookie_of, inside, next_of, to};
 
 impl Oidc {
-    /// The button leads to `public_url`: the provider sends people back there, where their browser must have the cookie.
+    /// The button leads to `public_url`: the provider sends people back there, where their browser must have the
+    /// cookie.
     pub(in crate::gateway) fn door(&self) -> Door {
         let address = format!("{}/sign-in/provider?next=", self.base);
         Door {

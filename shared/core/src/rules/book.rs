@@ -274,7 +274,8 @@ impl Book {
         taken
     }
 
-    /// Appends heads, within `limits` beside what the book has, and hands them out, if they do not wait behind one of their key.
+    /// Appends heads, within `limits` beside what the book has, and hands them out, if they do not wait behind one of
+    /// their key.
     fn append(
         &mut self,
         heads: &[EventHead],

@@ -25,8 +25,8 @@ pub fn page_fingerprint(entities: &[Entity], kept: &[KeyHash], malformed: &[Malf
     Fingerprint(hasher.finalize().into())
 }
 
-/// The fingerprint of a page whose entities are known to be made by these items: another item that makes the same entity is a
-/// change of the page.
+/// The fingerprint of a page whose entities are known to be made by these items: another item that makes the same
+/// entity is a change of the page.
 #[must_use]
 pub fn made_fingerprint(page: Fingerprint, makers: &[KeyHash]) -> Fingerprint {
     if makers.is_empty() {

@@ -1,11 +1,11 @@
 //! Cron schedules in a time zone, as pure functions.
 //!
 //! Where the clocks of the zone change (the rules of Vixie cron, as croner follows them):
-//! - **Gap** (clocks go forward, 02:00 → 03:00): a tick at one fixed time of day inside the gap comes at its end (03:00). A
-//!   tick that repeats within the day (`*`, steps, lists, ranges in seconds, minutes or hours) has no place in the gap and
-//!   is left out; the next one counts.
-//! - **Overlap** (clocks go back, 03:00 → 02:00): a tick at one fixed time of day comes once, the first time. A repeating
-//!   one comes in both passes, so `*/15 * * * *` stays at every 15 minutes of real time.
+//! - **Gap** (clocks go forward, 02:00 → 03:00): a tick at one fixed time of day inside the gap comes at its end
+//!   (03:00). A tick that repeats within the day (`*`, steps, lists, ranges in seconds, minutes or hours) has no place
+//!   in the gap and is left out; the next one counts.
+//! - **Overlap** (clocks go back, 03:00 → 02:00): a tick at one fixed time of day comes once, the first time. A
+//!   repeating one comes in both passes, so `*/15 * * * *` stays at every 15 minutes of real time.
 
 use std::fmt;
 use std::time::Duration;
@@ -59,9 +59,9 @@ fn reason(error: &CronError) -> String {
 }
 
 impl Schedule {
-    /// Cron in an IANA time zone: five fields (minute, hour, day of month, month, day of week), or six with seconds first,
-    /// or a nickname (`@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`). If both day fields are restricted, either
-    /// may match, as in crontab(5).
+    /// Cron in an IANA time zone: five fields (minute, hour, day of month, month, day of week), or six with seconds
+    /// first, or a nickname (`@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`). If both day fields are restricted,
+    /// either may match, as in crontab(5).
     ///
     /// # Errors
     /// The expression or the zone is wrong; the text says what.
@@ -127,8 +127,9 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// When the next cycle starts after one that ended at `ended_at`: after the rest or at the schedule's next tick, whichever
-/// comes first. Ticks that came while the cycle ran are missed and not made up for. Without both: never by itself.
+/// When the next cycle starts after one that ended at `ended_at`: after the rest or at the schedule's next tick,
+/// whichever comes first. Ticks that came while the cycle ran are missed and not made up for. Without both: never by
+/// itself.
 #[must_use]
 pub fn next_cycle_at(ended_at: Timestamp, rest: Option<Duration>, schedule: Option<&Schedule>) -> Option<Timestamp> {
     resting_until(ended_at, ended_at, rest, schedule)

@@ -112,8 +112,8 @@ fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`')
 }
 
-/// Where the word that starts the text ends. A backslash goes on with it in `\u0026` and `\/`, as JSON may have `&` and `/`,
-/// and ends it before anything else.
+/// Where the word that starts the text ends. A backslash goes on with it in `\u0026` and `\/`, as JSON may have `&` and
+/// `/`, and ends it before anything else.
 fn word_end(text: &str) -> usize {
     let ends = |at: usize, c: char| ends_word(c) || (c == '\\' && !text[at + 1..].starts_with(['u', '/']));
     let end = text.char_indices().find(|(at, c)| ends(*at, *c));

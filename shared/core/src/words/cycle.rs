@@ -12,7 +12,8 @@ pub enum CycleState {
     Sweeping,
     /// No partition is active; the sweep waits for a person.
     Held,
-    /// Ended, swept (or there was nothing to sweep, or a person rejected the sweep). What failed partitions may own was kept.
+    /// Ended, swept (or there was nothing to sweep, or a person rejected the sweep). What failed partitions may own was
+    /// kept.
     Complete,
     /// Ended without a sweep: nothing of the source could be read to its end.
     Incomplete,
@@ -20,7 +21,8 @@ pub enum CycleState {
     Cancelled,
 }
 
-/// Reasons of cycles that were cancelled although they could have gone on. One that was given up has its last error instead.
+/// Reasons of cycles that were cancelled although they could have gone on. One that was given up has its last error
+/// instead.
 pub mod cancellation {
     /// A person cancelled it.
     pub const BY_PERSON: &str = "cancelled by a person";
@@ -98,8 +100,8 @@ pub struct CycleTotals {
     pub malformed: u64,
     /// Malformed items without a name.
     pub unidentified: u64,
-    /// Entities that the sweep kept although the cycle did not see them, because a partition that failed, or that had an item
-    /// without a name, may own them. An upper bound: some of them may have been seen elsewhere.
+    /// Entities that the sweep kept although the cycle did not see them, because a partition that failed, or that had
+    /// an item without a name, may own them. An upper bound: some of them may have been seen elsewhere.
     pub kept: u64,
     /// Entities that the cycle did not see, and that will be deleted if another complete cycle does not see them
     /// either.
@@ -136,7 +138,8 @@ pub struct UnseenEntity {
     /// Its reference.
     #[serde(rename = "ref")]
     pub reference: EntityRef,
-    /// Complete cycles in a row that did not see it. 0: kept so far, because what dropped it could not be read as a whole.
+    /// Complete cycles in a row that did not see it. 0: kept so far, because what dropped it could not be read as a
+    /// whole.
     pub cycles: u32,
     /// A person rejected its removal: it stays until the source shows it again.
     pub rejected: bool,

@@ -28,9 +28,9 @@ impl EntityRef {
     /// The longest reference in bytes; longer ones are malformed (an index row of either store must hold it).
     pub const MAX_BYTES: usize = 1024;
 
-    /// Joins the three parts as a source has them: any text may be part of a reference. What is not allowed in one (`:`, `/`,
-    /// white space, control characters, and `%` itself) is percent-encoded, so that `@babel/core` becomes `@babel%2fcore` and
-    /// different texts stay different.
+    /// Joins the three parts as a source has them: any text may be part of a reference. What is not allowed in one
+    /// (`:`, `/`, white space, control characters, and `%` itself) is percent-encoded, so that `@babel/core` becomes
+    /// `@babel%2fcore` and different texts stay different.
     ///
     /// # Errors
     /// A part is empty, or the whole is too long.
@@ -82,7 +82,8 @@ impl EntityRef {
         }))
     }
 
-    /// This reference with namespace and name as a source has them; none: they are of another one, or have no upper case.
+    /// This reference with namespace and name as a source has them; none: they are of another one, or have no upper
+    /// case.
     pub(crate) fn as_written(&self, kind: &str, namespace: &str, name: &str) -> Option<String> {
         let [kind, namespace, name] = [kind, namespace, name].map(encode_part);
         let written = format!("{}:{namespace}/{name}", kind.to_lowercase());
@@ -190,8 +191,8 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// The first 64 bits of the SHA-256 of an entity reference: what a page's manifest keeps per entity. A collision can only
-/// make an orphan stay, never delete a live entity.
+/// The first 64 bits of the SHA-256 of an entity reference: what a page's manifest keeps per entity. A collision can
+/// only make an orphan stay, never delete a live entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyHash(pub i64);

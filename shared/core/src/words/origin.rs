@@ -10,8 +10,8 @@ pub struct Origin {
     pub partition: Option<String>,
     /// The item ([`item_hash`]); none: the whole partition.
     pub item: Option<KeyHash>,
-    /// The key of the item's entity, where the values that name the item tell it: known whether or not pages tell what the item
-    /// made.
+    /// The key of the item's entity, where the values that name the item tell it: known whether or not pages tell what
+    /// the item made.
     pub entity: Option<KeyHash>,
 }
 
@@ -34,7 +34,8 @@ impl Origin {
     }
 }
 
-/// Names an item of a resource by the values that tell it apart, in the order of their names. Never 0, which means none.
+/// Names an item of a resource by the values that tell it apart, in the order of their names. Never 0, which means
+/// none.
 pub fn item_hash<'a>(resource: &'a str, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> KeyHash {
     let values = values.into_iter().flat_map(|(name, value)| [name, value]);
     hash_of(["item", resource].into_iter().chain(values))

@@ -35,7 +35,8 @@ pub struct PageMemory {
     pub fingerprint: Fingerprint,
     /// How many entities are marked by it.
     pub entities: u32,
-    /// Of these, how many are not written from it: malformed items that have a name, and what another place wins (`lost`).
+    /// Of these, how many are not written from it: malformed items that have a name, and what another place wins
+    /// (`lost`).
     pub kept: u32,
     /// Items on it that were malformed and could not be named.
     pub unidentified: u32,
@@ -45,10 +46,11 @@ pub struct PageMemory {
     pub children: Vec<ChildPartition>,
     /// For the next conditional request.
     pub validators: Validators,
-    /// When its newest reading began, or a little later (the store keeps one moment for pages that are committed together).
+    /// When its newest reading began, or a little later (the store keeps one moment for pages that are committed
+    /// together).
     pub read_at: Timestamp,
-    /// Entities on it that are marked and not written from it, because another place of the source shows the same reference
-    /// and wins; as the newest complete cycle found it.
+    /// Entities on it that are marked and not written from it, because another place of the source shows the same
+    /// reference and wins; as the newest complete cycle found it.
     pub lost: Vec<KeyHash>,
 }
 
@@ -122,8 +124,8 @@ pub enum PageWrite {
         kept: Vec<KeyHash>,
         /// The malformed items.
         malformed: Vec<MalformedItem>,
-        /// Which item made each of the entities ([`item_hash`](super::item_hash)), in their order; empty if the source does not
-        /// tell.
+        /// Which item made each of the entities ([`item_hash`](super::item_hash)), in their order; empty if the source
+        /// does not tell.
         makers: Vec<KeyHash>,
     },
 }

@@ -42,8 +42,8 @@ pub enum RefreshTarget {
         /// The event said that it is gone: if the source shows nothing there, its entities are removed at once.
         #[serde(default, skip_serializing_if = "is_false")]
         removed: bool,
-        /// Every partition that a cycle has found and that has these values, and none that no cycle has found. The values need
-        /// not be complete.
+        /// Every partition that a cycle has found and that has these values, and none that no cycle has found. The
+        /// values need not be complete.
         #[serde(default, skip_serializing_if = "is_false")]
         only_known: bool,
         /// The partitions that it reveals too.
@@ -77,9 +77,9 @@ impl RefreshRequest {
     /// Longer keys end in a hash of the rest.
     const MAX_KEY_BYTES: usize = 400;
 
-    /// The key of its job. Requests for the same thing have the same key, so that of many only the newest is done. Whether an event
-    /// said that it is gone is a part of the key: another event that follows must not take the place of that. So is the event on
-    /// which a rule failed, since nothing else tells of it.
+    /// The key of its job. Requests for the same thing have the same key, so that of many only the newest is done.
+    /// Whether an event said that it is gone is a part of the key: another event that follows must not take the place
+    /// of that. So is the event on which a rule failed, since nothing else tells of it.
     #[must_use]
     pub fn key(&self) -> String {
         let named = |word: &str, resource: &Option<String>, values: &Map<String, Value>| {

@@ -23,7 +23,8 @@ pub struct SourceSpec {
     pub name: String,
     /// `http`, `files`, …; one of type `push` has no cycles: others write its entities.
     pub source_type: String,
-    /// Over what identifies its data (base URL, resources): another one cancels the running cycle and starts a fresh one.
+    /// Over what identifies its data (base URL, resources): another one cancels the running cycle and starts a fresh
+    /// one.
     pub identity: Fingerprint,
     /// Open partitions at a time, in the whole fleet.
     pub parallel_partitions: u32,

@@ -9,7 +9,8 @@ pub const MICROCKS_KIND: &str = "microcks";
 /// The kind of jobs that send one entity to an endpoint.
 pub const HTTP_TARGET_KIND: &str = "http-target";
 
-/// Kinds of the jobs that Tideline makes itself, of what a source, an event or a change says, and that every worker runs.
+/// Kinds of the jobs that Tideline makes itself, of what a source, an event or a change says, and that every worker
+/// runs.
 pub const OWN_KINDS: [&str; 4] = ["ingest", REFRESH_KIND, MICROCKS_KIND, HTTP_TARGET_KIND];
 
 /// A target as it is configured.
@@ -45,7 +46,8 @@ pub struct TargetPlace {
     /// How often the feed started over.
     #[serde(default)]
     pub starts: u32,
-    /// How often the target began at the start of the feed again, because the feed did or since it is to follow something else.
+    /// How often the target began at the start of the feed again, because the feed did or since it is to follow
+    /// something else.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rounds: u32,
     /// What the target follows, and to where, as a fingerprint of its configuration.
@@ -167,7 +169,8 @@ pub struct TargetRequest {
     /// The entity.
     #[serde(rename = "ref")]
     pub reference: EntityRef,
-    /// The change, or the look, that asked for it last. Another one is another request, so that the last run comes after it.
+    /// The change, or the look, that asked for it last. Another one is another request, so that the last run comes
+    /// after it.
     pub cause: i64,
     /// [`TargetPlace::rounds`] at that time: the same change may ask for something else than before.
     #[serde(default, skip_serializing_if = "is_zero")]

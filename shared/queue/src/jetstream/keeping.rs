@@ -18,9 +18,9 @@ use super::options::refuse;
 use super::status::Part;
 use super::{Inner, RETRY};
 
-/// A stream that is gone is made again after this time, not at once: nats-server forgets a stream's name before it deletes
-/// its folder, and would delete the files of a new stream of that name as well (seen with 2.9.10). Such a stream takes no
-/// message, or takes them and delivers none.
+/// A stream that is gone is made again after this time, not at once: nats-server forgets a stream's name before it
+/// deletes its folder, and would delete the files of a new stream of that name as well (seen with 2.9.10). Such a
+/// stream takes no message, or takes them and delivers none.
 const FOLDER_IS_GONE: Duration = Duration::from_secs(1);
 
 /// How often a sender looks at the stream although nothing failed.

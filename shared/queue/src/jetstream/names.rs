@@ -65,8 +65,8 @@ impl Names {
         }
     }
 
-    /// One durable consumer per kind: nats-server 2.9 knows one filter per consumer, and the consumers of a work queue must
-    /// not overlap.
+    /// One durable consumer per kind: nats-server 2.9 knows one filter per consumer, and the consumers of a work queue
+    /// must not overlap.
     pub(super) fn consumer_config(&self, kind: &str) -> pull::Config {
         pull::Config {
             durable_name: Some(consumer_name(kind)),
@@ -87,8 +87,8 @@ pub(super) fn consumer_name(kind: &str) -> String {
     token(kind)
 }
 
-/// A kind as one token of a subject, and as a consumer's name: other bytes than letters, digits, `-` and `_` as `=` and two
-/// hex digits; a long one as its hash.
+/// A kind as one token of a subject, and as a consumer's name: other bytes than letters, digits, `-` and `_` as `=` and
+/// two hex digits; a long one as its hash.
 pub(super) fn token(kind: &str) -> String {
     let mut token = String::with_capacity(kind.len());
     for byte in kind.bytes() {

@@ -246,8 +246,8 @@ pub fn source_request(source: &str, class: &'static str, took: Duration) {
     });
 }
 
-/// Reading a partition failed: a workspace, a repository, …; `partition` is its key, empty for the source's own list. Only what
-/// fails is counted, and the SDK counts together what exceeds 2,000 of them.
+/// Reading a partition failed: a workspace, a repository, …; `partition` is its key, empty for the source's own list.
+/// Only what fails is counted, and the SDK counts together what exceeds 2,000 of them.
 pub fn partition_failed(source: &str, partition: &str) {
     with(|i| {
         let attributes = [text(attribute::SOURCE, source), text(attribute::PARTITION, partition)];
@@ -311,8 +311,8 @@ pub fn jobs(running: u64, parked: u64) {
     });
 }
 
-/// A webhook for a hook of the configuration was answered; `outcome` is `stored`, `duplicate`, `unproven`, `refused` (by its
-/// method, type or body) or `unavailable` (the sender has to try again).
+/// A webhook for a hook of the configuration was answered; `outcome` is `stored`, `duplicate`, `unproven`, `refused`
+/// (by its method, type or body) or `unavailable` (the sender has to try again).
 pub fn hook_request(hook: &str, outcome: &'static str, took: Duration) {
     with(|i| {
         let attributes = [text(attribute::HOOK, hook), KeyValue::new(attribute::OUTCOME, outcome)];
@@ -351,8 +351,8 @@ pub fn target_job(target: &str, outcome: &'static str, took: Duration) {
     });
 }
 
-/// A target was sent a request; `class` is `ok`, `transient` (tried again), `refused` (not tried again) or `outage` (the target
-/// is held back).
+/// A target was sent a request; `class` is `ok`, `transient` (tried again), `refused` (not tried again) or `outage`
+/// (the target is held back).
 pub fn target_request(target: &str, class: &'static str, took: Duration) {
     with(|i| {
         let attributes = [text(attribute::TARGET, target), KeyValue::new(attribute::CLASS, class)];

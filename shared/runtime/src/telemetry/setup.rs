@@ -88,8 +88,8 @@ impl MetricsPage {
     }
 }
 
-/// Starts logs on stderr, and traces and metrics over OTLP if an endpoint is configured. Once per process; `role` becomes
-/// the `service.name` `tideline-<role>`.
+/// Starts logs on stderr, and traces and metrics over OTLP if an endpoint is configured. Once per process; `role`
+/// becomes the `service.name` `tideline-<role>`.
 ///
 /// # Errors
 /// A setting cannot be used, or it was called twice.

@@ -1,4 +1,5 @@
-//! The spans, made in one place so that names and attributes stay the same everywhere. They are inert without telemetry.
+//! The spans, made in one place so that names and attributes stay the same everywhere. They are inert without
+//! telemetry.
 
 use tracing::{Span, field, info_span};
 
@@ -39,8 +40,8 @@ pub fn start_cycle(cycle: &StartedCycle) -> Span {
     )
 }
 
-/// One attempt of a job (a burst): a trace of its own, linked to the job's creation (of a partition, the start of its cycle)
-/// and to the burst before it, since bursts of one partition may be days apart.
+/// One attempt of a job (a burst): a trace of its own, linked to the job's creation (of a partition, the start of its
+/// cycle) and to the burst before it, since bursts of one partition may be days apart.
 #[must_use]
 pub fn process(job: &ClaimedJob, previous: Option<&str>) -> Span {
     let process = info_span!(

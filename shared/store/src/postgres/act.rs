@@ -132,8 +132,8 @@ impl Act {
         Ok(self.end_alone(alone, answer).await?.rows_affected())
     }
 
-    /// Copies rows in binary form (PostgreSQL manual, COPY, "Binary Format"): `put` appends a row. They are sent as they are
-    /// made, so that neither side waits for all of them, and memory stays small.
+    /// Copies rows in binary form (PostgreSQL manual, COPY, "Binary Format"): `put` appends a row. They are sent as
+    /// they are made, so that neither side waits for all of them, and memory stays small.
     pub(super) async fn copy<R>(
         &mut self,
         statement: &'static str,

@@ -55,8 +55,8 @@ impl<'b> Manifests<'b> {
         self.pages.iter().map(|(partition, _)| *partition).collect()
     }
 
-    /// Binds sixteen parameters: page, fingerprint, entities, unidentified, next, children, request, etag, last modified,
-    /// content, first, last, kept, has_makers, and for all pages together hashes and makers.
+    /// Binds sixteen parameters: page, fingerprint, entities, unidentified, next, children, request, etag, last
+    /// modified, content, first, last, kept, has_makers, and for all pages together hashes and makers.
     pub(super) fn bind(self, statement: Statement<'b>) -> Result<Statement<'b>, StoreError> {
         let children = (self.pages.iter())
             .map(|(_, memory)| children_text(memory))

@@ -1,5 +1,5 @@
-//! Places of partitions: at most `sources.parallel` partitions of a source's cycle are open (running, or waiting with a due
-//! time).
+//! Places of partitions: at most `sources.parallel` partitions of a source's cycle are open (running, or waiting with a
+//! due time).
 
 use super::act::Act;
 use super::rows::NO_PLACE;

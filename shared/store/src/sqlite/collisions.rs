@@ -1,5 +1,5 @@
-//! References that more than one place of a source shows. Pages note suspects when they are committed; they are counted when
-//! the cycle ends, so that an unchanged page costs nothing for them.
+//! References that more than one place of a source shows. Pages note suspects when they are committed; they are counted
+//! when the cycle ends, so that an unchanged page costs nothing for them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -74,8 +74,8 @@ pub(super) async fn add_suspects(
         .map(drop)
 }
 
-/// Counts the places of suspected references and lets the lowest one win (by partition, then page). A place that wins now, or
-/// loses something else than before, is compared with the catalog again when it is next read, whatever it says.
+/// Counts the places of suspected references and lets the lowest one win (by partition, then page). A place that wins
+/// now, or loses something else than before, is compared with the catalog again when it is next read, whatever it says.
 pub(super) async fn count_collisions(connection: &mut SqliteConnection, source: i64) -> Result<(), sqlx::Error> {
     let mut suspects = list_suspects(connection, source).await?;
     if suspects.is_empty() {

@@ -38,8 +38,8 @@ pub(super) struct Written<'a> {
     pub replaces: Option<i64>,
 }
 
-/// Writes entities with the next sequence numbers, in order, and returns the first of them, or 0. The caller holds the write
-/// lock until it commits, so the order of sequences is the order of commits.
+/// Writes entities with the next sequence numbers, in order, and returns the first of them, or 0. The caller holds the
+/// write lock until it commits, so the order of sequences is the order of commits.
 pub(super) async fn write_entities(
     connection: &mut SqliteConnection,
     source: i64,

@@ -46,7 +46,8 @@ fn classify(act: &'static str, committing: bool, error: sqlx::Error) -> StoreErr
         },
         None if matches!(
             *source,
-            // The last two: a connection whose transaction could not be ended, which is replaced as soon as one can be made.
+            // The last two: a connection whose transaction could not be ended, which is replaced as soon as one can be
+            // made.
             sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed

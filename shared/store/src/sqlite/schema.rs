@@ -1,5 +1,5 @@
-//! Migrations: forward only, numbered, all of them in one transaction or none. `PRAGMA user_version` is the number of the
-//! last one; `PRAGMA application_id` tells our files from other programs' databases.
+//! Migrations: forward only, numbered, all of them in one transaction or none. `PRAGMA user_version` is the number of
+//! the last one; `PRAGMA application_id` tells our files from other programs' databases.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Executor, Row, query, raw_sql};

@@ -1,5 +1,5 @@
-//! A fake of GitHub's REST API: repositories with Link headers, files, trees, and tokens of a GitHub App, whose JSON Web Tokens it
-//! verifies.
+//! A fake of GitHub's REST API: repositories with Link headers, files, trees, and tokens of a GitHub App, whose JSON
+//! Web Tokens it verifies.
 
 mod app;
 mod compare;

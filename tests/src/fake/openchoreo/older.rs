@@ -1,5 +1,5 @@
-//! OpenChoreo's organization API, of releases before namespaces: an envelope around every answer, `continue` tokens that expire
-//! with 410, and the endpoints of a service only in its details. There is no OpenAPI document of it.
+//! OpenChoreo's organization API, of releases before namespaces: an envelope around every answer, `continue` tokens
+//! that expire with 410, and the endpoints of a service only in its details. There is no OpenAPI document of it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};

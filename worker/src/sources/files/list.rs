@@ -45,7 +45,8 @@ pub(super) struct Listing {
     pub(super) print: [u8; 32],
 }
 
-/// The files after `after` whose names none of the patterns in `exclude` matches, at most `count`, together at most `bytes` (but at least one).
+/// The files after `after` whose names none of the patterns in `exclude` matches, at most `count`, together at most
+/// `bytes` (but at least one).
 ///
 /// # Errors
 /// The folder is missing, cannot be read in full, or changed meanwhile: a part of it must not pass for the whole.

@@ -28,7 +28,8 @@ use crate::source::{Document, DocumentPlace, ErrorClass, Item, Page, PageContent
 /// again next time.
 const SETTLED_MS: i64 = 2_000;
 
-/// Documents that configure mocks, by the group of their `apiVersion` and their kind: `microcks.yaml`, and Microcks' artifacts.
+/// Documents that configure mocks, by the group of their `apiVersion` and their kind: `microcks.yaml`, and Microcks'
+/// artifacts.
 const MOCKS: [(&str, &str); 3] = [
     ("bcgov.dev", "MicrocksSync"),
     ("mocks.microcks.io", "APIMetadata"),

@@ -30,8 +30,8 @@ pub(crate) fn documents(bytes: &[u8], max_bytes: u64) -> Vec<Result<String, Stri
     documents
 }
 
-/// The file cut before each `---`, which YAML allows nowhere else at the start of a line (YAML 1.2.2, section 9.1.2), with the
-/// number of lines before each part. A file with directives stays whole: they belong to what follows.
+/// The file cut before each `---`, which YAML allows nowhere else at the start of a line (YAML 1.2.2, section 9.1.2),
+/// with the number of lines before each part. A file with directives stays whole: they belong to what follows.
 fn parts(bytes: &[u8]) -> Vec<(usize, &[u8])> {
     let mut parts = Vec::new();
     let (mut start, mut start_line, mut at) = (0, 0, 0);

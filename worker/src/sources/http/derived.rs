@@ -25,8 +25,8 @@ pub(super) fn event_plan(rule: usize) -> String {
     format!("\0on\0{rule}")
 }
 
-/// How a rule asks for what an event lacks: the answer, with the event, is the one item, and the body of the other event its one
-/// entry. What is wrong with the expression, the rules say that are compiled from it.
+/// How a rule asks for what an event lacks: the answer, with the event, is the one item, and the body of the other
+/// event its one entry. What is wrong with the expression, the rules say that are compiled from it.
 pub(super) fn compile_event(settings: &HttpSettings, place: usize, rule: &RefreshRule) -> Option<Plan> {
     let fetch = rule.fetch.as_ref()?;
     let like = settings.resources.first()?;

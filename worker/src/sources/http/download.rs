@@ -126,7 +126,8 @@ impl HttpSource {
     }
 }
 
-/// Whether a source may download from there: from its own host, or one that it names, and not in the clear unless its API is.
+/// Whether a source may download from there: from its own host, or one that it names, and not in the clear unless its
+/// API is.
 pub(in crate::sources) fn is_allowed(url: &Url, base: &Url, hosts: &[String]) -> bool {
     if url.scheme() != base.scheme() && url.scheme() != "https" {
         return false;

@@ -76,7 +76,8 @@ impl Failure {
 }
 
 impl Position {
-    /// Reads a cursor; none: the first page. Cursors of earlier versions are numbers, or have no digest or number of pages.
+    /// Reads a cursor; none: the first page. Cursors of earlier versions are numbers, or have no digest or number of
+    /// pages.
     pub(super) fn of(cursor: Option<&Value>, counting: &Counting<'_>) -> Option<Self> {
         let Some(cursor) = cursor else {
             return Some(Self {
@@ -188,8 +189,8 @@ impl Counting<'_> {
         !self.by_offset && self.size.is_some_and(|size| pages.saturating_mul(size) >= total)
     }
 
-    /// The page behind `here`. What an answer does not tell, or what is less than what came, takes back nothing of what the pages
-    /// before told.
+    /// The page behind `here`. What an answer does not tell, or what is less than what came, takes back nothing of what
+    /// the pages before told.
     fn next(&self, here: &Position, came: &Came) -> Step {
         let count = came.count.unwrap_or(0);
         let Some(at) = here.at.checked_add(if self.by_offset { count } else { 1 }) else {

@@ -1,5 +1,6 @@
-//! Authentication as a GitHub App: a JSON Web Token signed with the App's private key (RS256, RFC 7518 section 3.3) buys a token
-//! of the installation, which lives an hour. GitHub's documentation: "Generating a JSON Web Token (JWT) for a GitHub App".
+//! Authentication as a GitHub App: a JSON Web Token signed with the App's private key (RS256, RFC 7518 section 3.3)
+//! buys a token of the installation, which lives an hour. GitHub's documentation: "Generating a JSON Web Token (JWT)
+//! for a GitHub App".
 
 use std::time::Duration;
 

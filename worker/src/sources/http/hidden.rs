@@ -9,8 +9,8 @@ use super::super::redact::{Redactor, sounds_secret};
 /// A shorter text is not treated as a secret: removing it from every text would leave holes in harmless words.
 pub(super) const MIN_SECRET_BYTES: usize = 6;
 
-/// Learns what came from variables, and what has a name that sounds secret; both at once is a credential, which may not be
-/// stored in a cursor either.
+/// Learns what came from variables, and what has a name that sounds secret; both at once is a credential, which may not
+/// be stored in a cursor either.
 pub(super) fn learn(settings: &HttpSettings, redactor: &Redactor) {
     let long = |text: &str| text.len() >= MIN_SECRET_BYTES;
     let variables: Vec<&str> = settings

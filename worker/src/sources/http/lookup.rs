@@ -51,8 +51,8 @@ impl Looked {
 #[derive(Default)]
 pub(super) struct Lookups(Mutex<VecDeque<Kept>>);
 
-/// What was looked up for a pass over a partition. Another worker may have gone on with the pass, and nothing here tells when it
-/// ended.
+/// What was looked up for a pass over a partition. Another worker may have gone on with the pass, and nothing here
+/// tells when it ended.
 struct Kept {
     partition: String,
     pass: Pass,

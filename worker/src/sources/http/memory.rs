@@ -89,8 +89,8 @@ fn asked_with(args: &Value) -> String {
     }
 }
 
-/// What is remembered of a page that is absent. Its version is believed only if there was nothing to lose: else the page is asked
-/// for again in the next cycle, so that one answer does not count for several cycles.
+/// What is remembered of a page that is absent. Its version is believed only if there was nothing to lose: else the
+/// page is asked for again in the next cycle, so that one answer does not count for several cycles.
 pub(super) fn absent_print(print: Fingerprint, memory: Option<&PageMemory>) -> Fingerprint {
     let had_nothing = memory.is_none_or(|memory| {
         // What a delta wrote is on no page, but takes away what is remembered of the request.
@@ -99,8 +99,8 @@ pub(super) fn absent_print(print: Fingerprint, memory: Option<&PageMemory>) -> F
     if had_nothing { print } else { without_version(print) }
 }
 
-/// What is remembered of a page. With an item without a name its version is not believed: a server that could not show the item may
-/// show it next time.
+/// What is remembered of a page. With an item without a name its version is not believed: a server that could not show
+/// the item may show it next time.
 pub(super) fn believable(plan: &Plan, print: Fingerprint, nameless: bool) -> Fingerprint {
     if plan.has_version && nameless {
         without_version(print)

@@ -1,8 +1,9 @@
 //! The `http` source: any JSON API, described by configuration alone.
 //!
-//! [`plan`] compiles the settings once; [`paging`] makes a request of a cursor and a cursor of an answer, [`ending`] says when
-//! counted pages end; [`transport`] sends it with its credentials; [`verdict`] says what the status means; [`reading`] makes items and child partitions of the body,
-//! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
+//! [`plan`] compiles the settings once; [`paging`] makes a request of a cursor and a cursor of an answer, [`ending`]
+//! says when counted pages end; [`transport`] sends it with its credentials; [`verdict`] says what the status means;
+//! [`reading`] makes items and child partitions of the body, without jq where plain paths do ([`extract`]). A page
+//! whose answer is byte for byte the remembered one is not read at all.
 
 mod auth;
 mod bodies;
@@ -80,7 +81,8 @@ use crate::source::{
     SourceError,
 };
 
-/// Problems of the settings that only compiling shows, each with its place within the source, such as `resources[0].items`.
+/// Problems of the settings that only compiling shows, each with its place within the source, such as
+/// `resources[0].items`.
 #[must_use]
 pub fn check(settings: &HttpSettings) -> Vec<(String, String)> {
     let mut problems = plan::compile(settings, "").err().unwrap_or_default();
@@ -209,8 +211,8 @@ impl HttpSource {
         again.is_ok_and(|answer| self.rules.may_be_expired(&answer))
     }
 
-    /// Whether the status is one by which the resource says that there is no such page, or nothing to read at all. 204 (RFC 9110,
-    /// section 15.3.5) is one, unless the page before announced this one.
+    /// Whether the status is one by which the resource says that there is no such page, or nothing to read at all. 204
+    /// (RFC 9110, section 15.3.5) is one, unless the page before announced this one.
     fn says_nothing(&self, plan: &Plan, answer: &Answer, cursor: Option<&Value>) -> bool {
         let status = answer.status.as_u16();
         let is_empty = answer.status == StatusCode::NO_CONTENT;
@@ -493,9 +495,9 @@ impl HttpSource {
     }
 
     /// A 304 speaks of the body. Where headers tell the next page, they may tell another one now (the last page got a
-    /// successor); then the answer must be read. A 304 may leave such headers out (RFC 9110, section 15.4.5, demands only a
-    /// few others), so one without them does not say that the last page still is the last one. With every other pagination
-    /// what tells the next page is in the body.
+    /// successor); then the answer must be read. A 304 may leave such headers out (RFC 9110, section 15.4.5, demands
+    /// only a few others), so one without them does not say that the last page still is the last one. With every other
+    /// pagination what tells the next page is in the body.
     fn next_is_as_remembered(&self, plan: &Plan, place: &Place, answer: &Answer, memory: &PageMemory) -> bool {
         let Some(telling) = telling_header(&plan.pagination) else {
             return true;

@@ -1,8 +1,8 @@
 //! From a cursor to a request, and from an answer to the next cursor. What ends counted pages is decided in
 //! [`ending`](super::ending).
 //!
-//! Cursors: of `cursor` and `header` pagination what the API gave; of next URLs path and query of the next one (never a host,
-//! and without the query parameters of the configuration, which may be secret); of `page` and `offset` a
+//! Cursors: of `cursor` and `header` pagination what the API gave; of next URLs path and query of the next one (never a
+//! host, and without the query parameters of the configuration, which may be secret); of `page` and `offset` a
 //! [`Position`].
 
 use http::{HeaderMap, HeaderValue, Method};
@@ -396,8 +396,8 @@ fn path_and_query(url: &Url) -> String {
     }
 }
 
-/// The same origin; or the same host on default ports with another scheme, as servers behind a TLS proxy say it. What is asked
-/// is the configured origin in any case.
+/// The same origin; or the same host on default ports with another scheme, as servers behind a TLS proxy say it. What
+/// is asked is the configured origin in any case.
 fn same_host(base: &Url, other: &Url) -> bool {
     let web = |url: &Url| matches!(url.scheme(), "http" | "https");
     base.origin() == other.origin()

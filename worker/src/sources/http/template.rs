@@ -66,8 +66,8 @@ impl Template {
         self.fill_with(values, |text| Ok(text.to_owned()))
     }
 
-    /// With the values percent-encoded for a path (RFC 3986, section 3.3). A value of only dots is refused: it would climb
-    /// to another path.
+    /// With the values percent-encoded for a path (RFC 3986, section 3.3). A value of only dots is refused: it would
+    /// climb to another path.
     ///
     /// # Errors
     /// Names a value that is missing or refused.

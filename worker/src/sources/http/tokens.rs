@@ -97,7 +97,8 @@ impl Transport {
         self.token(tokens).await.map(|_| true).map_err(no_token)
     }
 
-    /// What the token says of its bearer, if it is a JSON web token (RFC 7519). It is not verified: whom it is for verifies it.
+    /// What the token says of its bearer, if it is a JSON web token (RFC 7519). It is not verified: whom it is for
+    /// verifies it.
     pub(super) async fn claims(&self) -> Option<serde_json::Value> {
         let slot = self.tokens()?.token.lock().await;
         let claims = slot.token.as_ref()?.text.reveal().split('.').nth(1)?;

@@ -65,7 +65,8 @@ pub(in crate::sources) struct Answer {
 /// Sends requests of one source.
 pub(in crate::sources) struct Transport {
     pub(super) client: reqwest::Client,
-    /// For resources that are read by POST, if there are some: a redirect that would make it a GET is not followed (RFC 9110, section 15.4).
+    /// For resources that are read by POST, if there are some: a redirect that would make it a GET is not followed (RFC
+    /// 9110, section 15.4).
     posting: Option<reqwest::Client>,
     base: Url,
     headers: HeaderMap,

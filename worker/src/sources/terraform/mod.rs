@@ -2,9 +2,9 @@
 //! states hold. Its root partition is the list of workspaces; each workspace is a child partition of one page: its
 //! newest state, so that a workspace is written as one serial of its state or not at all.
 //!
-//! A workspace whose state version is the remembered one costs no request at all. A state that must not take the place of
-//! what the catalog has (`accept.rs`) is reported, and the workspace keeps its entities. Nothing that Terraform marks as
-//! sensitive, or that sounds so, leaves `state.rs`.
+//! A workspace whose state version is the remembered one costs no request at all. A state that must not take the place
+//! of what the catalog has (`accept.rs`) is reported, and the workspace keeps its entities. Nothing that Terraform
+//! marks as sensitive, or that sounds so, leaves `state.rs`.
 
 mod accept;
 mod catalog;

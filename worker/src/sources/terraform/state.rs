@@ -1,5 +1,5 @@
-//! Reads a Terraform state (version 4) as a stream: one resource is in memory at a time, and of its instances only what is
-//! wanted and may be shown. What Terraform adds to the format is skipped. No error shows anything of the content.
+//! Reads a Terraform state (version 4) as a stream: one resource is in memory at a time, and of its instances only what
+//! is wanted and may be shown. What Terraform adds to the format is skipped. No error shows anything of the content.
 //!
 //! The format: `internal/states/statefile/version4.go` in Terraform's sources.
 

@@ -1,5 +1,5 @@
-//! The handler of kind `microcks`: one job is one entity of one target. What is to be done it finds in the catalog when it runs,
-//! so the newest wish wins, however often it changed meanwhile.
+//! The handler of kind `microcks`: one job is one entity of one target. What is to be done it finds in the catalog when
+//! it runs, so the newest wish wins, however often it changed meanwhile.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What Microcks has, asked once for many jobs. What this process changes itself is noted at once; a job that would act on
-//! something missing asks again.
+//! What Microcks has, asked once for many jobs. What this process changes itself is noted at once; a job that would act
+//! on something missing asks again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -65,7 +65,8 @@ impl Listing {
     }
 }
 
-/// Over what people change by hand: how operations answer, and labels. Not over examples, which the listing does not have.
+/// Over what people change by hand: how operations answer, and labels. Not over examples, which the listing does not
+/// have.
 pub(super) fn digest(service: &Service) -> String {
     let mut operations: Vec<_> = (service.operations.iter())
         .map(|operation| {

@@ -1,5 +1,5 @@
-//! Names mocks in an API's definition, as servers, in place: lines are added and nothing else is changed. The result is read
-//! again and compared with what it should be; a definition that cannot be changed so is left alone.
+//! Names mocks in an API's definition, as servers, in place: lines are added and nothing else is changed. The result is
+//! read again and compared with what it should be; a definition that cannot be changed so is left alone.
 
 use saphyr_parser::{Event, Parser};
 use serde_json::{Value, json};
@@ -10,9 +10,9 @@ use crate::sources::files::yaml;
 /// The parsed form of a definition may be longer than its text, by aliases.
 const MAX_GROWTH: u64 = 4;
 
-/// The definition with these addresses: as further `servers` of OpenAPI 3; the first one as `host`, `basePath` and `schemes` of
-/// Swagger 2, if it names no host; those of WebSockets as further `servers` of AsyncAPI. None: it is none of these, has nothing to
-/// gain, or is written in a way that cannot be changed.
+/// The definition with these addresses: as further `servers` of OpenAPI 3; the first one as `host`, `basePath` and
+/// `schemes` of Swagger 2, if it names no host; those of WebSockets as further `servers` of AsyncAPI. None: it is none
+/// of these, has nothing to gain, or is written in a way that cannot be changed.
 pub(super) fn with_servers(definition: &str, urls: &[String]) -> Option<String> {
     let mut wanted = parse(definition)?;
     let outline = Outline::read(definition)?;
@@ -238,8 +238,8 @@ impl<'t> Outline<'t> {
             };
             return Some(insert(self.text, before.len(), &format!("{comma}{}", items.join(","))));
         }
-        // A block: its dashes stand in one column, and its end is where the next key begins. One that is not indented begins,
-        // for the parser, behind its first dash.
+        // A block: its dashes stand in one column, and its end is where the next key begins. One that is not indented
+        // begins, for the parser, behind its first dash.
         let is_dash = self.text[list.start..].starts_with('-');
         let first = if is_dash {
             list.start

@@ -57,8 +57,8 @@ pub(super) fn verify(mock: &Mock, view: &ServiceView) -> Verdict {
     verdict
 }
 
-/// What the artifacts set that outlives a new import: labels, and how operations answer. Of the extensions of OpenAPI also to what,
-/// as a new import does not change what they set before.
+/// What the artifacts set that outlives a new import: labels, and how operations answer. Of the extensions of OpenAPI
+/// also to what, as a new import does not change what they set before.
 pub(super) fn given(mock: &Mock) -> Given {
     let mut given = Given::new();
     for artifact in &mock.artifacts {

@@ -1,5 +1,5 @@
-//! Why a source or a job does what it does, or does nothing: one sentence from a closed list, the same in the API, the dashboard
-//! and the command. Pure: facts and now come in. Not here: reading the facts from the store.
+//! Why a source or a job does what it does, or does nothing: one sentence from a closed list, the same in the API, the
+//! dashboard and the command. Pure: facts and now come in. Not here: reading the facts from the store.
 
 mod job;
 mod sentence;
