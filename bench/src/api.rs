@@ -63,7 +63,7 @@ pub(crate) async fn measure(entities: u32, waiting: u32, rounds: u32) -> Result<
         values.add("polls memory", polled.memory_mib);
         values.add("polls woken", polled.woken.as_secs_f64());
     }
-    // At the end: with the first token, nobody gets in without one.
+    // Last, because from the first token on every request needs one.
     let open = client.whoami(CHECKS).await?;
     let token = client.token().await?;
     let checked = Client { token, ..client }.whoami(CHECKS).await?;

@@ -1,5 +1,5 @@
-//! The dashboard on a large store: each page's time at the server and its size, and what a hundred open pages cost while a cycle
-//! runs.
+//! The dashboard on a large store: each page's time at the server and its size, and what a hundred open pages cost
+//! while a cycle runs.
 
 use std::time::Duration;
 

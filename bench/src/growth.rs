@@ -7,7 +7,7 @@ use crate::figure::{Figure, Goal};
 use crate::ingest::{OPTIONS, PAGE, wal_per_entity};
 use crate::stage::{CycleRun, Place, SOURCE, Stage};
 
-/// Divided among so many partitions each.
+/// Each divided among this many partitions.
 const PARTITIONS: [u32; 4] = [1, 10, 100, 1_000];
 /// Entities of the figures by partitions.
 const DIVIDED: u32 = 100_000;

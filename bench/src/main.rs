@@ -1,5 +1,6 @@
-//! Benchmarks of the whole pipeline: HTTP fetch, parse, fingerprint, commit; and of the queue, against its peers and limits.
-//! Each command prints a table, or with `--json` one line per figure. Run them with `make bench` (see docs/performance.md).
+//! Benchmarks of the whole pipeline: HTTP fetch, parse, fingerprint, commit; and of the queue, against its peers and
+//! limits. Each command prints a table, or with `--json` one line per figure. Run them with `make bench` (see
+//! docs/performance.md).
 
 mod api;
 mod client;

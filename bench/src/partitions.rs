@@ -1,5 +1,5 @@
-//! Many small partitions, as an organisation with thousands of repositories is: each is one page, and most of them are as they
-//! were.
+//! Many small partitions, as an organization with thousands of repositories is: each is one page, and most of them are
+//! as they were.
 
 use anyhow::Result;
 use tideline_cli::bench::{Paging, Shape, StaticSource};

@@ -1,5 +1,5 @@
-//! Sends webhooks, and says how fast they are acknowledged: `tideline-bench send --url …`. It signs as GitHub does, so that it
-//! measures whatever takes GitHub's webhooks.
+//! Sends webhooks, and reports how fast they are acknowledged: `tideline-bench send --url …`. It signs as GitHub does,
+//! so that it measures whatever takes GitHub's webhooks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What the benchmarks stand on: servers of their own, and `tideline` as a process that is watched.
+//! The environment of the benchmarks: servers of their own, and `tideline` as a process that is watched.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,8 +27,8 @@ const POSTGRES: [&str; 4] = [
     "checkpoint_timeout=15min",
 ];
 
-/// Files of the log (16 MiB each) that are made before anything is measured: a server that has run for a while writes over
-/// old ones, and only a new one pays for making them.
+/// Files of the log (16 MiB each) that are made before anything is measured: a server that has run for a while writes
+/// over old ones, and only a new one pays for making them.
 const LOG_FILES: u32 = 200;
 
 /// A Postgres, given by `TIDELINE_TEST_POSTGRES_URL` or our own.
@@ -100,7 +100,7 @@ pub(crate) struct CycleRun {
     pub(crate) seconds: f64,
     /// Of these, from the last page to the end.
     pub(crate) sweep_seconds: f64,
-    /// Most memory that the process had at once (`VmHWM` of proc(5)).
+    /// Peak memory of the process (`VmHWM` of proc(5)).
     pub(crate) peak_mib: f64,
     pub(crate) written: Option<Written>,
 }

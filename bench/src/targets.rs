@@ -1,5 +1,5 @@
-//! Targets: mocks of 1,000 APIs from nothing, again without a change, and after a change, against a Microcks that answers in 20 ms; and
-//! an HTTP endpoint that is told of every entity.
+//! Targets: mocks of 1,000 APIs from nothing, again without a change, and after a change, against a Microcks that
+//! answers in 20 ms; and an HTTP endpoint that is told of every entity.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -170,8 +170,8 @@ async fn jobs(store: &dyn Store) -> Result<Vec<JobRecord>> {
     }
 }
 
-/// A look at everything that finds nothing to do, with a listing that an earlier look asked for: entities per second, from its first
-/// job's enqueueing to its last one's end.
+/// A look at everything that finds nothing to do, with a listing that an earlier look asked for: entities per second,
+/// from its first job's enqueueing to its last one's end.
 async fn look(microcks: &FakeMicrocks, store: &dyn Store, apis: u32) -> Result<f64> {
     let before = microcks.calls().len();
     let known = store.list_target_entities(&all("mocks")).await?;

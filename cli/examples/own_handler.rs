@@ -1,5 +1,5 @@
-//! A job handler of your own: the queue is useful by itself. Jobs are named by kind and key and carry a fingerprint: the
-//! same one again is not run again. Run it: `cargo run -p tideline-cli --example own_handler`.
+//! A job handler of your own: the queue is useful by itself. Jobs are named by kind and key and carry a fingerprint:
+//! the same one again is not run again. Run it: `cargo run -p tideline-cli --example own_handler`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -22,7 +22,7 @@ use crate::args::Global;
 use crate::client::credentials::Credentials;
 use crate::client::{Client, Server};
 use crate::exit::{Code, Failure};
-use crate::roles::Ground;
+use crate::roles::RoleContext;
 
 /// The configuration file, if nothing else is said.
 const DEFAULT_CONFIG: &str = "tideline.yaml";
@@ -166,7 +166,12 @@ impl Context {
     ///
     /// # Errors
     /// The configuration is wrong, or store or queue cannot be used.
-    pub(crate) async fn ground(&self, settings: Settings, command: &str, logs: Logs) -> anyhow::Result<Ground> {
+    pub(crate) async fn role_context(
+        &self,
+        settings: Settings,
+        command: &str,
+        logs: Logs,
+    ) -> anyhow::Result<RoleContext> {
         let telemetry = match logs {
             Logs::All => init(&settings.telemetry, command)?,
             Logs::OnlyErrors => init_with(&settings.telemetry, command, "error")?,
@@ -178,7 +183,7 @@ impl Context {
             Logs::All => self.open(&settings, &mode).await?,
             Logs::OnlyErrors => told_if_slow(&settings, self.open(&settings, &mode)).await?,
         };
-        Ok(Ground {
+        Ok(RoleContext {
             queue: open_queue(&settings).await?,
             settings: Arc::new(settings),
             store: Arc::clone(&opened.store),
@@ -219,8 +224,8 @@ impl Context {
         Ok(opened)
     }
 
-    /// Makes what a command changed in the store happen now: the rests that follow from it are set, as a scheduler does at
-    /// its next look, and the roles are woken. Without a configuration, or without NATS, the roles notice later.
+    /// Makes what a command changed in the store happen now: the rests that follow from it are set, as a scheduler does
+    /// at its next look, and the roles are woken. Without a configuration, or without NATS, the roles notice later.
     pub(crate) async fn follow_up(&self, store: Arc<dyn Store>) -> anyhow::Result<()> {
         let Ok(settings) = load(&self.config_path(), &environment) else {
             return Ok(());
@@ -287,8 +292,8 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// What only workers can tell: whether the expressions of a source can be compiled. That resources fit together the reader
-/// knows itself, and what follows from a wrong parent need not be told again.
+/// What only workers can tell: whether the expressions of a source can be compiled. That resources fit together the
+/// reader knows itself, and what follows from a wrong parent need not be told again.
 fn examine(read: Examined<'_>) -> Vec<(String, String)> {
     match read {
         Examined::Source(source) => examine_source(source),
@@ -308,7 +313,8 @@ fn examine_source(source: &SourceSettings) -> Vec<(String, String)> {
     problems
 }
 
-/// A plain path is a SQLite file. What begins like a URL must be one of a store, or a slip would become the name of a file.
+/// A plain path is a SQLite file. What begins like a URL must be one of a store, or a slip would become the name of a
+/// file.
 fn store_url(text: &str) -> Result<String, String> {
     let is_scheme = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -87,7 +87,7 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// The code of an error. A broken pipe (`tideline jobs | head`) is no error.
+/// The code of an error. A broken pipe (`tideline jobs | head`) is not an error.
 pub(crate) fn code_of(error: &anyhow::Error) -> Code {
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {

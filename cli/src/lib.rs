@@ -1,9 +1,8 @@
 //! The `tideline` command: every role in one process, each role alone, and the tools of operators.
 //!
-//! `args` has the command line, `commands/` one file per command, `client/` their way to the API, `output/` what they print, `exit` the exit codes.
-//! `plan/` says what the next
-//! cycle would change; `bench/` measures; `demo/` is the world that `tideline demo` reads; `progress/` shows a cycle while it runs; `roles` starts
-//! and stops the roles.
+//! `args` has the command line, `commands/` one file per command, `client/` their way to the API, `output/` what they
+//! print, `exit` the exit codes. `plan/` says what the next cycle would change; `bench/` measures; `demo/` is the world
+//! that `tideline demo` reads; `progress/` shows a cycle while it runs; `roles` starts and stops the roles.
 
 mod args;
 pub mod bench;
@@ -46,7 +45,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(code.number())
 }
 
-/// Errors of the configuration are lines of their own already; others are one line. Nobody may be listening.
+/// Configuration errors already consist of lines; other errors are one line. Standard error may be closed.
 fn complain(error: &anyhow::Error) {
     let mut to = io::stderr().lock();
     let _ = match error.downcast_ref::<ConfigErrors>() {

@@ -33,18 +33,18 @@ use crate::plan::{PlanChecker, SourcePlanner};
 /// A part of Tideline that can be a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The front door.
+    /// The API, the dashboard, and webhooks.
     Producer,
-    /// The hands.
+    /// Runs jobs.
     Worker,
-    /// The clock.
+    /// Runs periodic tasks.
     Scheduler,
 }
 
 impl Role {
     /// All of them, for one process.
     pub(crate) const ALL: &[Self] = &[Self::Producer, Self::Worker, Self::Scheduler];
-    /// What ingests, without a door.
+    /// The roles that ingest, without the gateway's API.
     pub(crate) const INGESTING: &[Self] = &[Self::Worker, Self::Scheduler];
 
     /// Its name, as on the command line.
@@ -57,20 +57,20 @@ impl Role {
     }
 }
 
-/// What roles stand on.
+/// Shared dependencies of all roles.
 #[derive(Clone)]
-pub(crate) struct Ground {
+pub(crate) struct RoleContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) opened: Arc<Opened>,
-    /// None: roles that nobody watches.
+    /// None in roles without telemetry.
     pub(crate) telemetry: Option<Arc<Guard>>,
 }
 
-impl Ground {
-    /// Makes the store's sources and targets those of the configuration.
+impl RoleContext {
+    /// Syncs the store's sources and targets with the configuration.
     ///
     /// # Errors
     /// The store's.
@@ -98,7 +98,7 @@ impl Ground {
     }
 }
 
-impl Ground {
+impl RoleContext {
     /// Sends the telemetry that is not sent yet.
     pub(crate) async fn close(self) {
         // Sending blocks its thread.
@@ -106,7 +106,7 @@ impl Ground {
     }
 }
 
-/// Roles at work in this process.
+/// The roles running in this process.
 pub(crate) struct Running {
     runtime: Runtime,
     grace: Duration,
@@ -118,22 +118,22 @@ impl Running {
     ///
     /// # Errors
     /// A source's expressions do not compile.
-    pub(crate) async fn start(ground: &Ground, roles: &[Role]) -> anyhow::Result<Self> {
-        let runtime = Runtime::new(Arc::clone(&ground.clock));
+    pub(crate) async fn start(role_context: &RoleContext, roles: &[Role]) -> anyhow::Result<Self> {
+        let runtime = Runtime::new(Arc::clone(&role_context.clock));
         let second_signal = watch_signals(&runtime).await?;
-        ground.opened.keep_time(&runtime);
-        start_gateway(ground, roles, &runtime).await?;
+        role_context.opened.keep_time(&runtime);
+        start_gateway(role_context, roles, &runtime).await?;
         for role in roles {
             match role {
-                // All that it does, it does when the gateway is asked.
+                // It only acts on requests to the gateway.
                 Role::Producer => {}
-                Role::Worker => start_worker(ground, &runtime)?,
-                Role::Scheduler => start_scheduler(ground, &runtime).await?,
+                Role::Worker => start_worker(role_context, &runtime)?,
+                Role::Scheduler => start_scheduler(role_context, &runtime).await?,
             }
         }
         Ok(Self {
             runtime,
-            grace: ground.settings.shutdown_grace,
+            grace: role_context.settings.shutdown_grace,
             second_signal,
         })
     }
@@ -143,12 +143,12 @@ impl Running {
         self.runtime.stop()
     }
 
-    /// Cancelled by the second signal, and not by a grace that is over.
+    /// Cancelled by the second signal, but not by the end of the grace period.
     pub(crate) fn second_signal(&self) -> CancellationToken {
         self.second_signal.clone()
     }
 
-    /// Stops in good order: what is held is finished or handed back within `shutdown.grace`; a second signal stops at once.
+    /// Shuts down gracefully: jobs are finished or handed back within `shutdown.grace`; a second signal stops at once.
     pub(crate) async fn shut_down(self) -> Code {
         match self.runtime.shut_down(self.grace).await {
             ShutdownOutcome::Finished => Code::Done,
@@ -157,7 +157,8 @@ impl Running {
     }
 }
 
-/// The first signal stops softly, the second one hard and cancels what this returns. Watches from the moment this returns.
+/// The first signal stops softly, the second one hard and cancels what this returns. Signals are watched from the
+/// moment this returns.
 async fn watch_signals(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
     let (second, hard) = (CancellationToken::new(), runtime.hard_stop());
     let mut signals = Box::pin(stop_signals(runtime.stop(), second.clone()));
@@ -178,17 +179,17 @@ async fn watch_signals(runtime: &Runtime) -> anyhow::Result<CancellationToken> {
     Ok(second)
 }
 
-/// Starts what reads sources, for a plan.
+/// Starts the roles that read sources, for a plan.
 ///
 /// # Errors
 /// A source's expressions do not compile.
-pub(crate) async fn start_ingesting(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
-    start_worker(ground, runtime)?;
-    start_scheduler(ground, runtime).await
+pub(crate) async fn start_ingesting(role_context: &RoleContext, runtime: &Runtime) -> anyhow::Result<()> {
+    start_worker(role_context, runtime)?;
+    start_scheduler(role_context, runtime).await
 }
 
-fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
-    let limits = ground.settings.expressions;
+fn start_worker(role_context: &RoleContext, runtime: &Runtime) -> anyhow::Result<()> {
+    let limits = role_context.settings.expressions;
     let evaluator = Arc::new(Evaluator::new(Limits {
         processes: limits.processes,
         memory_bytes: limits.memory_bytes,
@@ -197,62 +198,66 @@ fn start_worker(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
         ..Limits::default()
     }));
     let mut sources = Vec::new();
-    for settings in &ground.settings.sources {
-        let source = tideline_worker::sources::open_with(settings, Arc::clone(&ground.clock), &evaluator)?;
+    for settings in &role_context.settings.sources {
+        let source = tideline_worker::sources::open_with(settings, Arc::clone(&role_context.clock), &evaluator)?;
         sources.push((settings.clone(), source));
     }
     let refresh = RefreshHandler::new(
-        Arc::clone(&ground.store),
-        Arc::clone(&ground.queue),
-        Arc::clone(&ground.clock),
+        Arc::clone(&role_context.store),
+        Arc::clone(&role_context.queue),
+        Arc::clone(&role_context.clock),
         sources.clone(),
     );
     let limited = sources.iter().filter(|(_, source)| source.has_shared_limit());
     let limits = ShareLimits {
-        store: Arc::clone(&ground.store),
-        clock: Arc::clone(&ground.clock),
+        store: Arc::clone(&role_context.store),
+        clock: Arc::clone(&role_context.clock),
         sources: limited.map(|(_, source)| Arc::clone(source)).collect(),
     };
     if !limits.sources.is_empty() {
         runtime.spawn(limits.run(runtime.stop()));
     }
-    let mut handlers = handlers_beyond(ground, &evaluator, &sources).map_err(anyhow::Error::msg)?;
+    let mut handlers = handlers_beyond(role_context, &evaluator, &sources).map_err(anyhow::Error::msg)?;
     handlers.push(Arc::new(refresh));
-    let ingest = IngestHandler::new(Arc::clone(&ground.store), Arc::clone(&ground.clock), sources);
+    let ingest = IngestHandler::new(
+        Arc::clone(&role_context.store),
+        Arc::clone(&role_context.clock),
+        sources,
+    );
     handlers.push(Arc::new(ingest));
     let worker = Worker::new(WorkerParts {
-        store: Arc::clone(&ground.store),
-        queue: Arc::clone(&ground.queue),
-        clock: Arc::clone(&ground.clock),
-        settings: ground.settings.worker.clone(),
+        store: Arc::clone(&role_context.store),
+        queue: Arc::clone(&role_context.queue),
+        clock: Arc::clone(&role_context.clock),
+        settings: role_context.settings.worker.clone(),
         handlers,
     })
     .watched_by(runtime);
     runtime.spawn(worker.run(runtime.stop(), runtime.hard_stop()));
-    start_pusher(ground, evaluator, runtime)
+    start_pusher(role_context, evaluator, runtime)
 }
 
-fn start_pusher(ground: &Ground, evaluator: Arc<Evaluator>, runtime: &Runtime) -> anyhow::Result<()> {
+fn start_pusher(role_context: &RoleContext, evaluator: Arc<Evaluator>, runtime: &Runtime) -> anyhow::Result<()> {
     let parts = PusherParts {
-        store: Arc::clone(&ground.store),
-        queue: Arc::clone(&ground.queue),
-        clock: Arc::clone(&ground.clock),
-        settings: ground.settings.subscriptions.clone(),
-        sealer: Arc::new(Sealer::new(ground.settings.secret_key.as_ref())?),
+        store: Arc::clone(&role_context.store),
+        queue: Arc::clone(&role_context.queue),
+        clock: Arc::clone(&role_context.clock),
+        settings: role_context.settings.subscriptions.clone(),
+        sealer: Arc::new(Sealer::new(role_context.settings.secret_key.as_ref())?),
         evaluator,
-        public_url: ground.settings.public_url.clone(),
+        public_url: role_context.settings.public_url.clone(),
     };
     Pusher::start(parts, runtime).map_err(|error| anyhow::anyhow!(error).context("start pushing events"))
 }
 
-/// Those of targets, and of programs elsewhere.
+/// The handlers of targets and of remote programs.
 fn handlers_beyond(
-    ground: &Ground,
+    role_context: &RoleContext,
     evaluator: &Arc<Evaluator>,
     sources: &[(SourceSettings, Arc<dyn Source>)],
 ) -> Result<Vec<Arc<dyn Handler>>, String> {
-    let (targets, queue) = (&ground.settings.targets, &ground.queue);
-    let (store, clock) = (|| Arc::clone(&ground.store), || Arc::clone(&ground.clock));
+    let (targets, queue) = (&role_context.settings.targets, &role_context.queue);
+    let (store, clock) = (|| Arc::clone(&role_context.store), || Arc::clone(&role_context.clock));
     let mut handlers: Vec<Arc<dyn Handler>> = Vec::new();
     if !targets.is_empty() {
         handlers.push(Arc::new(MicrocksHandler::new(
@@ -265,7 +270,7 @@ fn handlers_beyond(
         let http = HttpTargetHandler::new(store(), queue, clock(), Arc::clone(evaluator), targets)?;
         handlers.push(Arc::new(http));
     }
-    for settings in &ground.settings.handlers {
+    for settings in &role_context.settings.handlers {
         handlers.push(Arc::new(RemoteHandler::new(settings.clone(), clock())?));
     }
     Ok(handlers)
@@ -281,55 +286,61 @@ fn evaluator(settings: &ExpressionSettings) -> Arc<Evaluator> {
     }))
 }
 
-fn checker(ground: &Ground) -> Arc<PlanChecker> {
-    let (settings, store) = (Arc::clone(&ground.settings), Arc::clone(&ground.store));
-    Arc::new(PlanChecker::new(settings, store, Arc::clone(&ground.clock)))
+fn checker(role_context: &RoleContext) -> Arc<PlanChecker> {
+    let (settings, store) = (Arc::clone(&role_context.settings), Arc::clone(&role_context.store));
+    Arc::new(PlanChecker::new(settings, store, Arc::clone(&role_context.clock)))
 }
 
-async fn start_scheduler(ground: &Ground, runtime: &Runtime) -> anyhow::Result<()> {
+async fn start_scheduler(role_context: &RoleContext, runtime: &Runtime) -> anyhow::Result<()> {
     let mut scheduler = Scheduler::new(SchedulerParts {
-        store: Arc::clone(&ground.store),
-        queue: Arc::clone(&ground.queue),
-        clock: Arc::clone(&ground.clock),
-        settings: ground.settings.scheduler.clone(),
-        sources: ground.settings.sources.clone(),
-        rescue: ground.settings.rescue,
-        changes_retention: ground.settings.changes_retention,
-        retention: ground.settings.retention,
-        events: ground.settings.events.clone(),
+        store: Arc::clone(&role_context.store),
+        queue: Arc::clone(&role_context.queue),
+        clock: Arc::clone(&role_context.clock),
+        settings: role_context.settings.scheduler.clone(),
+        sources: role_context.settings.sources.clone(),
+        rescue: role_context.settings.rescue,
+        changes_retention: role_context.settings.changes_retention,
+        retention: role_context.settings.retention,
+        events: role_context.settings.events.clone(),
     })
-    .following_events(evaluator(&ground.settings.expressions))
-    .following_targets(ground.settings.targets.clone())
-    .checking(checker(ground), ground.settings.plan.concurrency);
-    if ground.settings.publish {
-        let address = NatsAddress::parse(ground.settings.queue.reveal())?;
+    .following_events(evaluator(&role_context.settings.expressions))
+    .following_targets(role_context.settings.targets.clone())
+    .checking(checker(role_context), role_context.settings.plan.concurrency);
+    if role_context.settings.publish {
+        let address = NatsAddress::parse(role_context.settings.queue.reveal())?;
         scheduler = scheduler.publishing(Arc::new(Outlet::open(&address).await?));
     }
     scheduler.start(runtime);
     Ok(())
 }
 
-/// Every process answers health and metrics; the producer is the gateway with all it offers. A worker or scheduler does
-/// its work without it: several on one machine may share a configuration, and only one of them gets the address.
-async fn start_gateway(ground: &Ground, roles: &[Role], runtime: &Runtime) -> anyhow::Result<()> {
-    let Some(listen) = &ground.settings.listen else {
+/// Every process serves health and metrics; a producer serves the whole gateway. Workers and schedulers can do without
+/// it: several on one machine may share a configuration, and only one of them gets the address.
+async fn start_gateway(role_context: &RoleContext, roles: &[Role], runtime: &Runtime) -> anyhow::Result<()> {
+    let Some(listen) = &role_context.settings.listen else {
         return Ok(());
     };
     let is_producer = roles.contains(&Role::Producer);
-    let metrics = ground.telemetry.as_ref().map(|telemetry| telemetry.metrics_page());
-    let planner = SourcePlanner::new(Arc::clone(&ground.settings), Some(Arc::clone(&ground.store)));
+    let metrics = role_context
+        .telemetry
+        .as_ref()
+        .map(|telemetry| telemetry.metrics_page());
+    let planner = SourcePlanner::new(
+        Arc::clone(&role_context.settings),
+        Some(Arc::clone(&role_context.store)),
+    );
     let parts = GatewayParts {
-        store: Arc::clone(&ground.store),
-        queue: Arc::clone(&ground.queue),
-        clock: Arc::clone(&ground.clock),
+        store: Arc::clone(&role_context.store),
+        queue: Arc::clone(&role_context.queue),
+        clock: Arc::clone(&role_context.clock),
         runtime: runtime.clone(),
         metrics: metrics.unwrap_or_default(),
         api: is_producer,
-        hooks: is_producer.then(|| start_hooks(ground, runtime)),
+        hooks: is_producer.then(|| start_hooks(role_context, runtime)),
         token: environment(TOKEN_VARIABLE)
             .filter(|token| !token.is_empty())
             .map(Secret::new),
-        settings: Some(Arc::clone(&ground.settings)),
+        settings: Some(Arc::clone(&role_context.settings)),
         planner: Some(Arc::new(planner)),
     };
     match Gateway::bind(listen, parts).await {
@@ -343,16 +354,16 @@ async fn start_gateway(ground: &Ground, roles: &[Role], runtime: &Runtime) -> an
     Ok(())
 }
 
-fn start_hooks(ground: &Ground, runtime: &Runtime) -> Arc<Hooks> {
+fn start_hooks(role_context: &RoleContext, runtime: &Runtime) -> Arc<Hooks> {
     let parts = HooksParts {
-        store: Arc::clone(&ground.store),
-        queue: Arc::clone(&ground.queue),
-        clock: Arc::clone(&ground.clock),
-        hooks: ground.settings.hooks.clone(),
-        events: ground.settings.events.clone(),
-        // A key that is none was refused when the roles started.
-        sealer: Arc::new(Sealer::new(ground.settings.secret_key.as_ref()).unwrap_or_default()),
-        expressions: ground.settings.expressions,
+        store: Arc::clone(&role_context.store),
+        queue: Arc::clone(&role_context.queue),
+        clock: Arc::clone(&role_context.clock),
+        hooks: role_context.settings.hooks.clone(),
+        events: role_context.settings.events.clone(),
+        // An invalid key was refused when the roles started.
+        sealer: Arc::new(Sealer::new(role_context.settings.secret_key.as_ref()).unwrap_or_default()),
+        expressions: role_context.settings.expressions,
     };
     Hooks::start(parts, runtime)
 }

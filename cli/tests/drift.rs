@@ -7,8 +7,8 @@ mod support;
 use serde_json::{Value, json};
 use support::{FILES, Home};
 
-/// A source with this policy, whose first cycle is over and whose folder has changed since: one record is new, one is gone, one
-/// differs.
+/// A source with this policy, whose first cycle is over and whose folder has changed since: one record is new, one is
+/// gone, one differs.
 fn changed_home(policy: &str) -> Home {
     let home = Home::with(&format!("{FILES}    drift: {policy}\n"));
     for number in 0..10 {

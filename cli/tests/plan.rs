@@ -137,7 +137,7 @@ fn a_plan_and_a_cycle_agree_that_what_is_new_makes_no_removal_smaller() {
     assert_eq!(source["source"]["entities"], 70, "{source}");
     let held = source.to_string();
     assert!(held.contains("100.0 % (10 of 10, besides 60 new ones)"), "{held}");
-    // As long as nobody decides, it stays held, and the plan says so.
+    // Until a person decides, it stays held, and the plan says so.
     for number in 160..163 {
         home.record(number, "third");
         let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(8).json();

@@ -294,7 +294,7 @@ fn an_entity_is_compared_by_the_server_which_knows_the_source() {
             assert!(arguments.len() == 3 || remote.out == local.out, "{remote:?} {local:?}");
         }
     }
-    // Whoever asks needs neither the configuration nor the folder.
+    // The client needs neither the configuration nor the folder.
     let elsewhere = Home::empty();
     let diff = ["entities", "diff", "component:default/c3", "--server", &fleet.url];
     let said = elsewhere.run(&diff).with_code(8);

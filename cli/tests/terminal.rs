@@ -82,7 +82,8 @@ impl Terminal {
         text_of(screen.screen().visible_lines())
     }
 
-    /// The same with what was scrolled off the screen. This terminal keeps the empty rows at its bottom when it is resized.
+    /// The same with what was scrolled off the screen. This terminal keeps the empty rows at its bottom when it is
+    /// resized.
     fn all_rows(&self) -> Vec<String> {
         let screen = self.screen.lock().unwrap();
         text_of(screen.screen().all_lines())

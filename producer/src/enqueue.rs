@@ -11,7 +11,7 @@ use tideline_runtime::telemetry::{context, metrics, spans};
 use tideline_store::{Deed, OperatorAct, Outcome, Performed, SourceCommand, Store, StoreError};
 use tracing::Instrument;
 
-/// A job as its producer wants it. (kind, key) names it; the same args again are nothing to do.
+/// A job to enqueue, identified by (kind, key); enqueueing the same args again does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSpec {
     /// Which handler runs it.
@@ -27,7 +27,7 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// A job that is due now, asked for by a program.
+    /// A job that is due now, requested by a program.
     ///
     /// # Errors
     /// The args are not JSON.
@@ -46,7 +46,7 @@ impl JobSpec {
     }
 }
 
-/// Why jobs were not, or not all, enqueued. Enqueueing all of them again is harmless.
+/// Why some or all jobs were not enqueued. Enqueueing all of them again is harmless.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
     /// Kind or key are not allowed; nothing was enqueued.
@@ -73,7 +73,7 @@ pub enum EnqueueError {
     /// The store failed after the first `done` jobs.
     #[error("the store failed after {done} jobs were enqueued")]
     Store {
-        /// Jobs that are enqueued for sure.
+        /// Number of jobs that are certainly enqueued.
         done: usize,
         /// Why.
         #[source]
@@ -93,7 +93,7 @@ impl Producer {
     /// Jobs in one statement.
     pub const BATCH: usize = 1_000;
 
-    /// Longest key in bytes.
+    /// Maximum length of a key in bytes.
     pub const MAX_KEY_BYTES: usize = 512;
 
     /// On these backends.
@@ -102,8 +102,8 @@ impl Producer {
         Self { store, queue, clock }
     }
 
-    /// Inserts or supersedes the jobs, in their order, and hints at those that are due. A hint that cannot be sent is logged
-    /// and measured; the job runs all the same, later. Answers in the order of `specs`.
+    /// Inserts or supersedes the jobs, in their order, and hints at those that are due. A hint that cannot be sent is
+    /// logged and counted; the job still runs, later. Returns results in the order of `specs`.
     ///
     /// # Errors
     /// Nothing was enqueued, or (`Store`) only a part.
@@ -127,7 +127,7 @@ impl Producer {
         Ok(enqueued)
     }
 
-    /// The jobs as the store takes them, with canonical args and their fingerprints.
+    /// The jobs in the store's form, with canonical args and their fingerprints.
     ///
     /// # Errors
     /// Kind, key or args of one are not allowed.
@@ -139,8 +139,8 @@ impl Producer {
             .collect()
     }
 
-    /// Does what an operator asks, writes it down, and wakes whoever must know: in one transaction of the store, then by
-    /// hints and wake-ups.
+    /// Performs an operator's act and records it, in one transaction of the store; then sends hints and wake-ups to the
+    /// affected roles.
     ///
     /// # Errors
     /// The store refused or failed.
@@ -170,7 +170,7 @@ impl Producer {
         Ok(performed)
     }
 
-    /// Asks for a cycle of the source as soon as none is running.
+    /// Requests a cycle of the source as soon as none is running.
     ///
     /// # Errors
     /// There is no such source, its state does not allow it, or the store failed.
@@ -178,7 +178,7 @@ impl Producer {
         self.command(source, SourceCommand::Refresh(trigger)).await
     }
 
-    /// Does what a person asks of a source, and wakes whoever must know.
+    /// Executes a command on a source, and wakes the affected roles.
     ///
     /// # Errors
     /// There is no such source, its state does not allow it, or the store failed.
@@ -269,8 +269,8 @@ fn job_of(spec: JobSpec, now: Timestamp, trace: Option<&str>) -> Result<NewJob, 
     })
 }
 
-/// Batches of at most [`Producer::BATCH`] in which no (kind, key) occurs twice: a second one supersedes the first, in its own
-/// batch.
+/// Batches of at most [`Producer::BATCH`] in which no (kind, key) occurs twice: a second one supersedes the first, in
+/// its own batch.
 fn batches(jobs: &[NewJob]) -> Vec<&[NewJob]> {
     let mut batches = Vec::new();
     let mut names = HashSet::new();

@@ -1,5 +1,6 @@
-//! The front door. [`Producer`] enqueues jobs and passes on what is asked of sources; [`api`] is what people and programs may
-//! ask and do, and [`gateway`] offers it over HTTP, with health, metrics and the dashboard. It decides nothing: the store does.
+//! The front door. [`Producer`] enqueues jobs and passes on what is asked of sources; [`api`] is what people and
+//! programs may ask and do, and [`gateway`] offers it over HTTP, with health, metrics and the dashboard. It decides
+//! nothing: the store does.
 
 pub mod api;
 mod compat;

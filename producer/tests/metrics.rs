@@ -1,4 +1,5 @@
-//! What `/metrics` tells of the whole store and of hooks. A process of its own, since instruments are made once per process.
+//! What `/metrics` tells of the whole store and of hooks. In a separate process, since instruments are made once per
+//! process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 

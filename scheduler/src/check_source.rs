@@ -1,7 +1,7 @@
-//! Checks a source: reads it only to compare it with the catalog, on a schedule of its own (`check`). How a source is read and
-//! compared, a [`SourceChecker`] knows; this decides when, and keeps what was found. A check waits for the end of a running
-//! cycle, which reads the same source. It belongs to the scheduler that began it while that keeps its lease: if it dies, another
-//! one begins the check anew.
+//! Checks a source: reads it only to compare it with the catalog, on its own schedule (`check`). A [`SourceChecker`]
+//! knows how to read and compare a source; this module decides when, and stores the results. A check waits for the end
+//! of a running cycle, which reads the same source. It belongs to the scheduler that began it as long as that extends
+//! its lease: if it dies, another one restarts the check.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,26 +22,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::scheduler::Task;
 
-/// A check belongs to a scheduler so long after its last sign of life.
+/// A scheduler holds a check for this long after its last sign of life.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Between two signs of life. The source is looked at, too: it may have been paused.
+/// Interval between two signs of life. The source is read, too: it may have been paused.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
-/// While the process makes as many checks as it may, the next one waits so long.
+/// How long the next check waits while the process is running its maximum number of checks.
 const OTHERS: Duration = Duration::from_secs(5);
 
-/// How long a check that is given up may take to tidy up.
+/// How long an abandoned check may take to clean up.
 const TIDY_UP: Duration = Duration::from_secs(10);
 
-/// How often what was found is written anew if the store is away: reading the source again would cost more.
+/// How often writing the results is retried if the store is away: reading the source again would cost more.
 const WRITES: u32 = 20;
 
-/// Reads a source and compares it with the catalog. Writes nothing to the store but what the source says of its limits.
+/// Reads a source and compares it with the catalog. Writes nothing to the store except holds requested by the source.
 #[async_trait]
 pub trait SourceChecker: Send + Sync {
-    /// What differs; what could not be read is in the record's `failure`. None: it was stopped. After `stop` it returns soon and
-    /// leaves nothing behind.
+    /// The differences; what could not be read is in the record's `failure`. None: it was stopped. After `stop` it
+    /// returns soon and leaves nothing behind.
     async fn check(&self, source: &SourceRecord, stop: &CancellationToken) -> Option<CheckRecord>;
 }
 
@@ -57,24 +57,24 @@ pub struct CheckSource {
     pub check: CheckSettings,
     /// Makes the check.
     pub checker: Arc<dyn SourceChecker>,
-    /// Checks that this process makes at a time.
+    /// Limits the number of concurrent checks of this process.
     pub places: Arc<Semaphore>,
     /// Ends them.
     pub stop: CancellationToken,
 }
 
-/// How a check came to its end.
+/// How a check ended.
 enum Ended {
     Found(CheckRecord),
-    /// It is to be begun again: by another scheduler, or when the source is active again.
+    /// It has to be restarted: by another scheduler, or when the source is active again.
     GivenBack,
-    /// Another scheduler has it.
+    /// Another scheduler has taken it over.
     Lost,
 }
 
 #[async_trait]
 impl Task for CheckSource {
-    /// Makes the check if it is due.
+    /// Runs the check if it is due.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let Some(source) = self.store.find_source(&self.name).await? else {
             return Ok(Pace::Idle);
@@ -109,7 +109,7 @@ impl Task for CheckSource {
 
 /// What the check waits for.
 fn obstacle(source: &SourceRecord, now: Timestamp) -> Option<Pace> {
-    // Before the first cycle everything would be missing.
+    // Before the first cycle everything would count as missing.
     if source.state != SourceState::Active || source.cycle_ended_at.is_none() {
         return Some(Pace::Idle);
     }
@@ -123,7 +123,7 @@ impl CheckSource {
         resting_until(now, now, self.check.every, self.check.schedule.as_ref())
     }
 
-    /// Makes the check, and keeps it meanwhile.
+    /// Runs the check, and extends its lease meanwhile.
     async fn make(&self, source: &SourceRecord, token: CheckToken, began_at: Timestamp) -> Ended {
         let stop = self.stop.child_token();
         let mut checking = pin!(self.checker.check(source, &stop));
@@ -144,8 +144,8 @@ impl CheckSource {
         ended
     }
 
-    /// Keeps the check; some: it is at its end. While the store is away it goes on: whether it is lost is known when the store
-    /// is back.
+    /// Extends the check's lease; some: the check has ended. During a store outage it continues: whether it was lost
+    /// shows when the store is back.
     async fn keep(&self, source: &SourceRecord, token: CheckToken) -> Option<Ended> {
         let until = self.clock.now().plus(LEASE);
         match self.store.extend_check(source.id, token, until).await {

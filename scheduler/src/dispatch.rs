@@ -1,4 +1,4 @@
-//! Sends hints for jobs that became due, and again for those that nobody claimed. A hint that is lost costs only time.
+//! Sends hints for jobs that became due, and resends them for jobs that no worker claimed. A lost hint costs only time.
 
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ pub struct Dispatch {
 
 #[async_trait]
 impl Task for Dispatch {
-    /// Hints at everything that is due now, then waits for the nearest due time, or until these hints should be answered.
-    /// A queue that fails is no error: the hints go out again after `scheduler.resend_after`, and workers look into the store
-    /// by themselves meanwhile.
+    /// Sends hints for everything that is due now, then waits for the next due time, or until these hints should have
+    /// been answered. A queue failure is not an error: the hints are resent after `scheduler.resend_after`, and workers
+    /// poll the store meanwhile.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let now = self.clock.now();
         let resend_after = i64::try_from(self.settings.resend_after.as_millis()).unwrap_or(i64::MAX);
@@ -67,7 +67,7 @@ impl Task for Dispatch {
     }
 }
 
-/// Hints for these jobs, as few as possible.
+/// Hints for these jobs, in as few messages as possible.
 fn hints(mut due: Vec<DueJob>) -> Vec<Hint> {
     due.sort_by(|a, b| a.kind.cmp(&b.kind));
     due.chunk_by(|a, b| a.kind == b.kind)

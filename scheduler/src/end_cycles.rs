@@ -1,5 +1,5 @@
-//! Ends the bursting of cycles on which no partition is active any more: on to the sweep, which keeps what partitions that failed
-//! may own; without one if the cycle was given up or nothing was read to its end.
+//! Ends the bursting of cycles that have no active partition left: moves them on to the sweep, which keeps what failed
+//! partitions may own, or ends them without one if the cycle was given up or nothing was read to its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub struct EndCycles {
 
 #[async_trait]
 impl Task for EndCycles {
-    /// Moves every finished cycle on. One that fails does not hold up the others.
+    /// Moves every finished cycle on. A failure of one does not hold up the others.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let finished = self.store.list_finished_cycles(BATCH).await?;
         let (mut moved, mut failed) = (0, None);
@@ -71,8 +71,8 @@ impl Task for EndCycles {
     }
 }
 
-/// When a source that ends a cycle at `now` starts its next one. A source that this scheduler does not know rests until a
-/// scheduler that knows it says otherwise.
+/// When a source that ends a cycle at `now` starts its next one. A source unknown to this scheduler rests until a
+/// scheduler that knows it decides otherwise.
 pub(crate) fn next_cycle_of(
     sources: &HashMap<String, SourceSettings>,
     name: &str,
@@ -82,7 +82,7 @@ pub(crate) fn next_cycle_of(
     next_cycle_at(now, settings.rest, settings.schedule.as_ref())
 }
 
-/// How a cycle ends whose partitions have all ended, or one of which was given up.
+/// The end of a cycle whose partitions have all ended, or one of which was given up.
 fn decide(cycle: &FinishedCycle, next_cycle_at: Option<Timestamp>, now: Timestamp) -> CycleEnd {
     let error = || cycle.error.clone().unwrap_or_else(|| "no error was kept".to_owned());
     let totals = &cycle.totals;

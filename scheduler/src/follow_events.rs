@@ -1,8 +1,9 @@
 //! Turns events into refresh jobs, as the rules of sources (`on`) say.
 //!
-//! The follower goes on from its own stored position, which moves only when the jobs of all events up to there are in the
-//! store: each event is applied at least once, and applying it twice asks for the same reading. Any number of schedulers may
-//! follow at once. A rule that fails on an event is shown as a parked job of its own and holds up no other.
+//! The follower continues from its own stored position, which moves only when the jobs of all events up to there are in
+//! the store: each event is applied at least once, and applying it twice requests the same reading. Any number of
+//! schedulers may follow at once. A rule that fails on an event is shown as a parked job of its own and holds up no
+//! other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::scheduler::Task;
 
 /// Events that are applied at a time.
 const BATCH: u32 = 1_000;
-/// Things whose newest reading is remembered, for `refresh_spacing`.
+/// Maximum number of things whose newest reading is remembered, for `refresh_spacing`.
 const REMEMBERED: usize = 10_000;
 /// How long the follower waits if expressions cannot be evaluated now.
 const UNAVAILABLE: Duration = Duration::from_secs(1);
@@ -40,7 +41,7 @@ pub struct FollowEvents {
     evaluator: Arc<Evaluator>,
     rules: Vec<Rule>,
     spacing: HashMap<String, Duration>,
-    /// When what was asked for last is due.
+    /// When the last requested readings are due.
     asked: Mutex<HashMap<String, Timestamp>>,
 }
 
@@ -71,7 +72,8 @@ impl FollowEvents {
         }
     }
 
-    /// What the events ask for, the newest request for each thing. None: expressions cannot be evaluated now.
+    /// The readings that the events request, the newest request for each thing. None: expressions cannot be evaluated
+    /// now.
     async fn requests(&self, events: &[EventRecord]) -> Option<BTreeMap<String, (RefreshRequest, Option<String>)>> {
         let mut requests = BTreeMap::new();
         for event in events {
@@ -116,8 +118,8 @@ impl FollowEvents {
         Some(requests)
     }
 
-    /// When a request is due: at once, unless the same thing was asked for a moment ago. One that waits already stays where
-    /// it is, so that a burst is one reading at once and one after its last event.
+    /// When a request is due: at once, unless the same thing was just requested. A waiting request keeps its due time,
+    /// so that a burst of events leads to one reading at once and one after its last event.
     fn due(&self, key: &str, source: &str, now: Timestamp) -> Timestamp {
         let spacing = self.spacing.get(source).copied().unwrap_or_default();
         let mut asked = self.asked.lock();

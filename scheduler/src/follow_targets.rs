@@ -1,10 +1,10 @@
 //! Turns changes of the catalog into jobs of targets.
 //!
-//! Each target goes on from its own stored place, which moves only when the jobs of all changes up to there are in the store:
-//! every change is applied at least once, and applying it twice asks for the same. A job's key is the target and the entity, so
-//! that of many changes of one entity only the newest is worked on. Besides the feed there are *looks*, which walk through
-//! everything that a target knows: when the feed started over (what went meanwhile is found that way), at intervals (drift),
-//! and when a person wants one. Any number of schedulers may follow at once.
+//! Each target continues from its own stored position, which moves only when the jobs of all changes up to there are in
+//! the store: every change is applied at least once, and applying it twice enqueues the same job. A job's key is the
+//! target and the entity, so that only the newest of many changes of one entity is processed. Besides the feed there
+//! are *looks*, which walk through everything that a target knows: when the feed started over (to find removals in the
+//! meantime), at intervals (drift), and on request. Any number of schedulers may follow at once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -28,11 +28,11 @@ use crate::scheduler::Task;
 use crate::target_traces;
 use crate::target_wishes::{Wish, scope, wish};
 
-/// Changes that are applied, and entities that are looked at, at a time.
+/// Number of changes applied, and of entities checked, at a time.
 const BATCH: u32 = 1_000;
-/// Entities that one job looks at.
+/// Number of entities that one job checks.
 const LOOKED_AT_TOGETHER: usize = 100;
-/// How often the feed is looked at while nothing tells of changes: pages are committed without a wake-up.
+/// How often the feed is polled without a wake-up: page commits send none.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// See the module.
@@ -45,7 +45,8 @@ pub struct FollowTargets {
 
 struct Followed {
     settings: TargetSettings,
-    /// Its place was compared with the configuration. Only once: processes whose configurations differ would start over for ever.
+    /// Whether its position was compared with the configuration. Only once: processes with different configurations
+    /// would start over forever.
     is_compared: AtomicBool,
 }
 
@@ -70,7 +71,7 @@ impl FollowTargets {
         }
     }
 
-    /// One step of one target: of its look, if there is one, else of the feed. `true`: there may be more to do.
+    /// One step of one target: of its look, if there is one, otherwise of the feed. `true`: there may be more to do.
     async fn step(&self, followed: &Followed) -> Result<bool, StoreError> {
         let target = &followed.settings;
         let Some(record) = self.store.find_target(&target.name).await? else {
@@ -94,8 +95,8 @@ impl FollowTargets {
         self.follow(target, &place).await
     }
 
-    /// The place from which a target goes on that is to follow other entities than before, or is in another place: from the start,
-    /// with a look for those that it shall no longer have.
+    /// The position of a target that now follows other entities, or has moved to another address: the start, with a
+    /// look for entities that it should no longer have.
     fn rescoped(&self, followed: &Followed, place: &TargetPlace) -> Option<TargetPlace> {
         let scope = scope(&followed.settings);
         let before = place.scope.as_ref();
@@ -122,14 +123,14 @@ impl FollowTargets {
         Some(looking(&from_start, self.clock.now(), trigger))
     }
 
-    /// The place with a look, if one is due.
+    /// The position with a look, if one is due.
     fn due_look(&self, target: &TargetSettings, place: &TargetPlace) -> Option<TargetPlace> {
         let TargetKind::Microcks(microcks) = &target.kind else {
             return None;
         };
         let (every, now) = (microcks.drift_interval?, self.clock.now());
         let began = match place.looked_at {
-            // There is nothing to look at yet.
+            // There is nothing to check yet.
             None => {
                 return Some(TargetPlace {
                     looked_at: Some(now),
@@ -142,7 +143,7 @@ impl FollowTargets {
         Some(looking(place, began, Trigger::Drift))
     }
 
-    /// Gives the next known entities their jobs.
+    /// Enqueues jobs for the next known entities.
     async fn look(&self, target: &TargetSettings, place: &TargetPlace, look: &TargetLook) -> Result<bool, StoreError> {
         let filter = TargetEntityFilter {
             target: target.name.clone(),
@@ -156,7 +157,7 @@ impl FollowTargets {
             known.len() < BATCH as usize,
         );
         let mut requests = Vec::new();
-        // Most of them are as they should be, which is found out for many at once.
+        // Most of them are in sync, which is checked for many at once.
         let (apart, together): (Vec<_>, Vec<_>) =
             (known.into_iter()).partition(|entity| !can_be_looked_at_together(target, look) || entity.error.is_some());
         for entity in apart {
@@ -190,7 +191,7 @@ impl FollowTargets {
         Ok(true)
     }
 
-    /// Whether a look concerns an entity. An endpoint is not sent again what it has only because the feed started over.
+    /// Whether a look concerns an entity. An endpoint is not resent what it has just because the feed started over.
     async fn is_wanted(
         &self,
         target: &TargetSettings,
@@ -247,7 +248,7 @@ impl FollowTargets {
         Ok(reading.more || !moved)
     }
 
-    /// What the sources gave, where the feed shows more. Only mocks are made of that.
+    /// The sources' original bodies, where the feed shows enriched ones. Only needed for mocks.
     async fn originals(
         &self,
         target: &TargetSettings,
@@ -265,8 +266,8 @@ impl FollowTargets {
         Ok(self.store.find_originals(&sequences).await?.into_iter().collect())
     }
 
-    /// Enqueues what is new, then notes it: in the other order a crash between the two would lose it. What an endpoint has is
-    /// kept by whoever sends it.
+    /// Enqueues what is new, then notes it: in the other order a crash between the two would lose it. What an endpoint
+    /// has is recorded by the worker that sends it.
     async fn apply(
         &self,
         target: &TargetSettings,
@@ -288,7 +289,8 @@ impl FollowTargets {
                 Wish::Make(print) => Some(print),
                 Wish::Remove | Wish::Nothing => None,
             };
-            // A removal is news as long as the target knows the entity: an earlier one may have left it as another source has it.
+            // A removal is relevant as long as the target knows the entity: an earlier one may have left it in place,
+            // because another source has it.
             let is_news = match known.get(&reference) {
                 None => print.is_some(),
                 Some(before) => print.is_none() || *before != print,
@@ -335,7 +337,7 @@ impl FollowTargets {
 }
 
 impl FollowTargets {
-    /// What the attempts of jobs for these changes are linked to; none without telemetry.
+    /// The trace that the attempts of jobs for these changes are linked to; none without telemetry.
     async fn trace(
         &self,
         target: &TargetSettings,
@@ -376,7 +378,7 @@ fn looking(place: &TargetPlace, now: Timestamp, trigger: Trigger) -> TargetPlace
     }
 }
 
-/// Whether one job may look at many entities: it compares, and what a person wants to be done again is done.
+/// Whether one job may check many entities: such a job only compares, while a person's request forces the work.
 fn can_be_looked_at_together(target: &TargetSettings, look: &TargetLook) -> bool {
     matches!(target.kind, TargetKind::Microcks(_)) && look.trigger != Trigger::Manual
 }

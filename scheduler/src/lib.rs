@@ -1,6 +1,6 @@
 //! The clock: makes time pass. One file per periodic task; each is a `run_once` that reads what is due from the store,
-//! decides by pure rules, and acts with statements that are conditional in the store, so any number of schedulers may run
-//! at once without a leader. Start reading at [`Scheduler`].
+//! decides by pure rules, and acts with statements that are conditional in the store, so any number of schedulers may
+//! run at once without a leader. Start reading at [`Scheduler`].
 
 mod check_source;
 mod dispatch;

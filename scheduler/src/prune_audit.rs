@@ -1,4 +1,4 @@
-//! Forgets old acts of the audit log, and idempotency keys that nobody will repeat any more.
+//! Prunes old acts of the audit log, and idempotency keys that are too old to be repeated.
 
 use std::sync::Arc;
 use std::time::Duration;

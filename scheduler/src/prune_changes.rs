@@ -1,4 +1,4 @@
-//! Forgets tombstones that every subscriber has had time to see (`changes.retention`).
+//! Prunes tombstones that every subscriber has had time to see (`changes.retention`).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Drops events that are old, or more than the log may hold (`events.retention`, `events.max_bytes`).
+//! Drops events that are too old, or that exceed the size of the log (`events.retention`, `events.max_bytes`).
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Forgets jobs and cycles that ended long ago (`jobs.retention`, `cycles.retention`), and what a clock wrote that ran ahead.
+//! Prunes jobs and cycles that ended long ago (`jobs.retention`, `cycles.retention`), and repairs timestamps written by
+//! a clock that ran ahead.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub struct PruneHistory {
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
     retention: RetentionSettings,
-    /// Where the pass over the jobs is.
+    /// The position of the pass over the jobs.
     after: Mutex<JobId>,
 }
 
@@ -59,7 +60,7 @@ impl PruneHistory {
 
 #[async_trait]
 impl Task for PruneHistory {
-    /// One step; the pass over the jobs goes on with the next one.
+    /// One step; the next one continues the pass over the jobs.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let after = *self.after.lock();
         if after == JobId(0) {

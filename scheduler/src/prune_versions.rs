@@ -1,4 +1,4 @@
-//! Forgets what entities were, when nobody looks at it any more.
+//! Prunes old versions of entities.
 
 use std::sync::Arc;
 

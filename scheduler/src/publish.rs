@@ -1,5 +1,5 @@
-//! Publishes every event and every change on NATS (`publish: true`), in order and at least once. One scheduler at a time does so;
-//! when it stops, another one goes on from what is stored.
+//! Publishes every event and every change on NATS (`publish: true`), in order and at least once. One scheduler at a
+//! time does so; when it stops, another one continues from the stored position.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +27,9 @@ const TURN: &str = "nats-turn";
 const CHANGES: &str = "nats-changes";
 /// Messages at a time.
 const BATCH: u32 = 500;
-/// Who has published for the last time so long ago is taken for dead.
+/// A publisher that has not published for this long is presumed dead.
 const TURN_LASTS: Duration = Duration::from_secs(10);
-/// The wait if NATS is not there.
+/// The wait if NATS cannot be reached.
 const UNAVAILABLE: Duration = Duration::from_secs(1);
 
 /// Publishes events.
@@ -58,7 +58,7 @@ impl PublishEvents {
         }
     }
 
-    /// Whether it is this one that publishes: two would mix up the order.
+    /// Whether this scheduler is the publisher: two would mix up the order.
     async fn has_turn(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let held = self.store.find_position(TURN).await?;
@@ -82,7 +82,7 @@ impl Task for PublishEvents {
         }
         let from = self.store.find_position(Self::NAME).await?;
         let Some(after) = from else {
-            // What was stored before it was switched on is nobody's surprise.
+            // Events stored before publishing was enabled are skipped.
             let last = self.store.event_bounds().await?.last;
             self.store.move_position(Self::NAME, None, last).await?;
             return Ok(Pace::Again);

@@ -1,4 +1,4 @@
-//! The rules of sources (`on`), compiled: what an event makes a source read again.
+//! The compiled rules of sources (`on`): what an event makes a source reread.
 
 use serde_json::{Map, Value};
 use tideline_config::settings::{RefreshRule, RefreshScope, SourceKind, SourceSettings};
@@ -6,15 +6,15 @@ use tideline_core::rules::TopicGlob;
 use tideline_core::words::RefreshTarget;
 use tideline_expression::{CompileError, EvaluateError, Evaluator, Expression};
 
-/// Things to read that one rule makes of one event at most.
+/// Maximum number of things to read that one rule makes of one event.
 const MAX_THINGS: usize = 1_000;
-/// An expression that takes too long is evaluated so often: on a busy machine nothing may be wrong with it.
+/// Maximum number of evaluations of an expression that times out: on a busy machine nothing may be wrong with it.
 const TRIES: u32 = 3;
 
 /// One rule of one source.
 pub(crate) struct Rule {
     pub(crate) source: String,
-    /// Its place in the source's `on`.
+    /// Its index in the source's `on`.
     pub(crate) place: usize,
     pub(crate) topics: Vec<TopicGlob>,
     refresh: RefreshScope,
@@ -29,15 +29,15 @@ pub(crate) struct Rule {
     pub(crate) look_again_ms: Option<u64>,
 }
 
-/// Why a rule says nothing of an event.
+/// Why a rule cannot be applied to an event.
 pub(crate) enum RuleError {
-    /// Another time it may.
+    /// It may work later.
     Unavailable(EvaluateError),
-    /// It never will.
+    /// It will never work.
     Failed(String),
 }
 
-/// What of the rules of a source cannot be compiled, each with its place within the source, such as `on[0].when`.
+/// The errors of a source's rules, each with its place within the source, such as `on[0].when`.
 #[must_use]
 pub fn check_rules(source: &SourceSettings) -> Vec<(String, String)> {
     let rules = source.on.iter().enumerate();
@@ -46,7 +46,7 @@ pub fn check_rules(source: &SourceSettings) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The rules of a source. What cannot be compiled was refused with the configuration.
+/// The rules of a source. Rules that do not compile were refused with the configuration.
 pub(crate) fn rules_of(source: &SourceSettings) -> impl Iterator<Item = Rule> {
     let rules = source.on.iter().enumerate();
     rules.filter_map(|(place, rule)| compile(source, place, rule).ok())
@@ -104,7 +104,7 @@ fn compile(source: &SourceSettings, place: usize, rule: &RefreshRule) -> Result<
 }
 
 impl Rule {
-    /// What the event makes the source read again.
+    /// What the event makes the source reread.
     pub(crate) async fn apply(&self, evaluator: &Evaluator, event: &str) -> Result<Vec<RefreshTarget>, RuleError> {
         if let Some(when) = &self.when
             && !is_true(&first(evaluator, "when", when, event).await?)
@@ -215,7 +215,7 @@ mod tests {
             ..Limits::default()
         };
         let slow = Expression::compile("reduce range(5000000) as $i (0; . + $i)").unwrap();
-        // On threads, the second try finds the first one still at work.
+        // On threads, the second try finds the first one still running.
         let said = all(&Evaluator::new(limits), "when", &slow, "1").await;
         assert!(matches!(said, Err(RuleError::Unavailable(_))));
     }

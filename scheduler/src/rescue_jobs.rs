@@ -1,4 +1,4 @@
-//! Takes back the jobs of workers that stopped saying that they live.
+//! Rescues the jobs of workers that stopped sending heartbeats.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,11 @@ const BATCH: u32 = 1_000;
 /// How often it looks while there are no leases: the first one may come at any time.
 const NO_LEASES: Duration = Duration::from_secs(1);
 
-/// It looks at least so often, so that it notices when the store is away.
+/// Maximum interval between looks, so that it notices a store outage.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A store that answers later than this was away.
+/// A store that takes longer than this to answer counts as having been away.
 const SLOW: Duration = Duration::from_secs(1);
-/// After the store was away nobody is dead for so long: workers try again every half second, and connect anew.
+/// After a store outage no worker is presumed dead for this long: workers retry every half second, and reconnect.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// See the module.
@@ -38,11 +38,11 @@ pub struct RescueJobs {
     pub clock: Arc<dyn Clock>,
     /// What happens to the jobs of dead workers.
     pub policy: RescuePolicy,
-    /// Whether workers could say that they live.
+    /// Whether workers could send heartbeats.
     pub absence: Absence,
 }
 
-/// Remembers that the store was away: then no worker could say that it lives, and each gets the time to say so.
+/// Remembers a store outage: no worker could send a heartbeat during it, so each gets the time to send one.
 #[derive(Debug, Default)]
 pub struct Absence(Mutex<State>);
 
@@ -60,7 +60,7 @@ impl Absence {
         *self.0.lock() = State::Away;
     }
 
-    /// Until when nobody is taken for dead, if the store answers now.
+    /// Until when no worker is presumed dead, given that the store answers now.
     fn grace(&self, now: Timestamp) -> Option<Timestamp> {
         let mut state = self.0.lock();
         if matches!(*state, State::Away) {
@@ -75,7 +75,7 @@ impl Absence {
 
 #[async_trait]
 impl Task for RescueJobs {
-    /// Rescues what can be rescued now, then waits for the end of the nearest lease (which a live worker prolongs before).
+    /// Rescues jobs of expired leases, then waits for the end of the next lease (which a live worker extends before).
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let now = self.clock.now();
         if let Some(until) = self.absence.grace(now) {
@@ -99,7 +99,7 @@ impl Task for RescueJobs {
         if rescued.len() >= BATCH as usize {
             return Ok(Pace::Again);
         }
-        // A worker that comes later has a later end, unless there was none at all.
+        // A later worker's lease ends later, unless there was none at all.
         Ok(match rescue.next_end {
             Some(end) => Pace::Until(end.plus(Duration::from_millis(1))),
             None => Pace::After(NO_LEASES),

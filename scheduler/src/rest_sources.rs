@@ -1,9 +1,10 @@
-//! Keeps the rests of sources as the configuration wants them: a changed `rest` or `schedule` moves the next cycle of a
-//! source that rests already, and a cycle that a person cancelled is followed by a rest, which nobody else would set.
+//! Keeps the rests of sources in line with the configuration: a changed `rest` or `schedule` moves the next cycle of a
+//! source that is already resting, and a cycle that a person cancelled is followed by a rest, which no other task would
+//! set.
 //!
-//! Everything follows from what is stored (when the newest cycle ended, when the next one starts), so a scheduler that
-//! starts again with the same configuration moves nothing, and of several schedulers one does it. While two configurations
-//! are in use at once, each scheduler sets its own; what stays is what the schedulers that stay want.
+//! Everything is derived from stored state (when the newest cycle ended, when the next one starts), so a scheduler that
+//! restarts with the same configuration moves nothing, and only one of several schedulers makes a move. While two
+//! configurations are in use, each scheduler applies its own; the schedulers that stay win.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,14 +21,14 @@ use tideline_store::{Store, StoreError};
 
 use crate::scheduler::Task;
 
-/// A cycle that ended so far in the future ended by a clock that has been set since.
+/// A cycle that ended this far in the future ended by a clock that has since been set back.
 const CLOCK_WAS_AHEAD: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct RestSources {
     /// Knows which sources rest.
     pub store: Arc<dyn Store>,
-    /// Wakes whoever waits for the next cycle.
+    /// Wakes the tasks that wait for the next cycle.
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -37,7 +38,7 @@ pub struct RestSources {
 
 #[async_trait]
 impl Task for RestSources {
-    /// Moves the next cycle of every resting source to where it belongs.
+    /// Moves the next cycle of every resting source to its proper time.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let mut changed = false;
         for source in self.store.list_sources().await? {
@@ -60,15 +61,15 @@ impl Task for RestSources {
     }
 }
 
-/// Where the next cycle of a source belongs, if it is not there. One that is due already starts when it can, and one that
-/// was due with the end of the cycle before (given up after the last rung) knows no rest.
+/// Where the next cycle of a source should be, if it has to move. One that is already due starts when it can, and one
+/// that became due with the end of the previous cycle (given up after the last rung) has no rest.
 fn moved(source: &SourceRecord, settings: &SourceSettings, now: Timestamp) -> Option<Option<Timestamp>> {
     if matches!(settings.kind, SourceKind::Push) {
         return None;
     }
     let ended_at = source.cycle_ended_at?;
     if ended_at > now.plus(CLOCK_WAS_AHEAD) {
-        // By a clock that was set back since. The rest counts from now, once.
+        // Ended by a clock that has since been set back. The rest counts from now, once.
         let latest = resting_until(now, now, settings.rest, settings.schedule.as_ref());
         let too_late = source.next_cycle_at.is_none() || source.next_cycle_at > latest;
         let rests = source.state == SourceState::Active && source.requested.is_none();
@@ -116,7 +117,7 @@ mod tests {
         let rest = settings.rest.unwrap();
         let moved_to = moved(&rests(ahead.plus(rest)), settings, now);
         assert_eq!(moved_to, Some(Some(now.plus(rest))));
-        // Later looks do not move it on and on.
+        // Later runs must not keep moving it.
         assert_eq!(moved(&rests(now.plus(rest)), settings, now.plus(rest / 2)), None);
         assert_eq!(moved(&rests(now.plus(rest)), settings, now.plus(2 * rest)), None);
     }

@@ -23,29 +23,29 @@ use crate::{
     TakeSamples,
 };
 
-/// Tombstones are looked at so often.
+/// How often tombstones are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
-/// Events are looked at so often: they may come fast.
+/// How often events are pruned: they may arrive fast.
 const PRUNE_EVENTS_EVERY: Duration = Duration::from_secs(30);
 
-/// One periodic task. A run looks at what is due now, acts, and says when to look again.
+/// One periodic task. A run checks what is due now, acts, and returns when to run again.
 #[async_trait]
 pub trait Task: Send + Sync {
     /// One run. Errors are the store's; the driver tries again.
     async fn run_once(&self) -> Result<Pace, StoreError>;
 }
 
-/// While no wake-up of another process can come, the tasks that wait for one look so often.
+/// Polling interval of tasks that wait for wake-ups, while wake-ups of other processes cannot arrive.
 const UNREACHED: Duration = Duration::from_secs(1);
 
-/// Sources that stand still are looked for so often at most.
+/// Minimum interval between searches for idle sources.
 const REST_EVERY: Duration = Duration::from_secs(5);
 
-/// Checks that are due are looked for so often at least: a source may have been resumed.
+/// Maximum interval between searches for due checks: a source may have been resumed.
 const CHECK_LOOK: Duration = Duration::from_secs(30);
 
-/// What a scheduler is made of.
+/// Dependencies and settings of a scheduler.
 pub struct SchedulerParts {
     /// The truth.
     pub store: Arc<dyn Store>,
@@ -61,13 +61,13 @@ pub struct SchedulerParts {
     pub rescue: RescuePolicy,
     /// `changes.retention`.
     pub changes_retention: Duration,
-    /// What is forgotten when it is old.
+    /// Retention of old records.
     pub retention: RetentionSettings,
     /// `events`.
     pub events: EventSettings,
 }
 
-/// Makes time pass. Any number of them may run at once.
+/// Runs all periodic tasks. Any number of schedulers may run at once.
 pub struct Scheduler {
     parts: SchedulerParts,
     sources: Arc<HashMap<String, SourceSettings>>,
@@ -110,7 +110,7 @@ impl Scheduler {
         self
     }
 
-    /// Checks sources that want it (`check`) too, so many at a time.
+    /// Also checks sources that have `check` enabled, with limited concurrency.
     #[must_use]
     pub fn checking(mut self, checker: Arc<dyn SourceChecker>, concurrency: u32) -> Self {
         self.checker = Some((checker, concurrency));
@@ -130,7 +130,7 @@ impl Scheduler {
         self.start_paced(runtime);
     }
 
-    /// What wake-ups call.
+    /// Starts the tasks that are triggered by wake-ups.
     fn start_woken(&self, runtime: &Runtime) {
         let SchedulerParts {
             store,
@@ -225,7 +225,7 @@ impl Scheduler {
         }
     }
 
-    /// Own events come without a wake-up, so these look once a second, too.
+    /// Tideline's own events come without a wake-up, so these also poll once a second.
     fn start_publishing(&self, runtime: &Runtime, outlet: &Arc<Outlet>) {
         let SchedulerParts {
             store, queue, clock, ..
@@ -325,7 +325,7 @@ impl Scheduler {
     }
 }
 
-/// What people look at: figures of each minute, and what entities were.
+/// Starts the tasks for people's views: statistics per minute, and earlier states of entities.
 fn start_watching(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, runtime: &Runtime) {
     let versions = PruneVersions {
         store: store.clone(),
@@ -339,7 +339,7 @@ fn start_watching(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, runtime: &Runt
     spawn(runtime, "take samples", Sample::EVERY, Wake::Never, Arc::new(samples));
 }
 
-/// A task that wake-ups call, and that looks more often while they cannot come from everywhere.
+/// A task that is triggered by wake-ups, and polls more often while they cannot arrive from all processes.
 struct Woken {
     task: Arc<dyn Task>,
     queue: Arc<dyn Queue>,

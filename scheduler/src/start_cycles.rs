@@ -1,4 +1,4 @@
-//! Starts the cycles whose rest is over, whose schedule's tick came, or that somebody asked for.
+//! Starts the cycles whose rest is over, whose schedule's tick came, or that were requested.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl Task for StartCycles {
 }
 
 impl StartCycles {
-    /// Keeps the traces for the bursts to come, before anybody hears of these. Best effort: no cycle waits for its trace.
+    /// Stores the traces for the coming bursts, before their hints go out. Best effort: no cycle waits for its trace.
     async fn keep(&self, started: &[StartedCycle], traces: &[Option<String>]) {
         let traces: Vec<_> = (started.iter().zip(traces))
             .filter_map(|(cycle, trace)| {
@@ -82,7 +82,7 @@ impl StartCycles {
         }
     }
 
-    /// The nearest due time is exact, whether it is that of a cycle or of a job.
+    /// The next due time is exact, whether of a cycle or of a job.
     async fn wait_for_next(&self, now: Timestamp) -> Result<Pace, StoreError> {
         Ok(match self.due.next_due(now).await? {
             Some(moment) => Pace::Until(moment),
@@ -91,7 +91,7 @@ impl StartCycles {
     }
 }
 
-/// The first hints: one for each trace, and one for all that has none.
+/// The first hints: one per trace, and one for all cycles without a trace.
 fn hints(started: &[StartedCycle], traces: &[Option<String>]) -> Vec<Hint> {
     let mut hints: Vec<Hint> = Vec::new();
     for (cycle, trace) in started.iter().zip(traces) {

@@ -20,16 +20,17 @@ use crate::scheduler::Task;
 /// Sweeping cycles looked at with one statement.
 const BATCH: u32 = 20;
 
-/// Batches deleted of one source before the others have their turn: each turn plans again, which looks at every page.
+/// Number of batches deleted of one source before the others get their turn: each turn plans again, which reads every
+/// page.
 const STEPS: u32 = 20;
 
 /// See the module.
 pub struct SweepCycles {
-    /// Knows what is gone.
+    /// Knows which entities are gone.
     pub store: Arc<dyn CycleStore>,
-    /// Notes what no event had told of.
+    /// Records drift.
     pub drifts: Arc<dyn DriftStore>,
-    /// Wakes whoever waits for the next cycle.
+    /// Wakes the tasks that wait for the next cycle.
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -41,7 +42,7 @@ pub struct SweepCycles {
 
 #[async_trait]
 impl Task for SweepCycles {
-    /// Takes every sweeping cycle some steps further. One that fails does not hold up the others.
+    /// Advances every sweeping cycle by some steps. A failure of one does not hold up the others.
     async fn run_once(&self) -> Result<Pace, StoreError> {
         let (mut unfinished, mut failed) = (false, None);
         for cycle in self.store.list_sweeping_cycles(BATCH).await? {
@@ -67,7 +68,7 @@ impl Task for SweepCycles {
 }
 
 impl SweepCycles {
-    /// Says whether more is to be done.
+    /// Returns true if there is more to do.
     async fn step(&self, cycle: &FinishedCycle, settings: &SourceSettings) -> Result<bool, StoreError> {
         let (source, number, confirm) = (cycle.source, cycle.number, settings.confirm_cycles);
         let Some(plan) = self.store.plan_sweep(source, number, confirm).await? else {
@@ -128,18 +129,19 @@ impl SweepCycles {
     }
 }
 
-/// What becomes of a planned sweep.
+/// The decision on a planned sweep.
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
-    /// The candidates go.
+    /// Delete the candidates.
     Sweep,
-    /// They stay.
+    /// Keep them.
     Keep,
-    /// A person decides.
+    /// Hold the sweep for a person.
     Hold(String),
 }
 
-/// As guards and drift policy say. Once deleting has begun they have spoken: what is left is the rest of the same sweep.
+/// Applies guards and drift policy. Once deletion has begun the decision stands: what is left belongs to the same
+/// sweep.
 fn decide(settings: &SourceSettings, cycle: &FinishedCycle, plan: SweepPlan, drift: Option<DriftTotals>) -> Decision {
     if cycle.totals.removed > 0 {
         return Decision::Sweep;
@@ -162,7 +164,7 @@ fn note_found(source: &str, drift: Option<DriftTotals>) {
     metrics::drift(source, "diverged", drift.diverged);
 }
 
-/// What of the source could not be read, and so kept entities from the sweep; none: everything was.
+/// What could not be read of the source, and so exempted entities from the sweep; none: everything was read.
 fn gaps(cycle: &FinishedCycle, kept: u64) -> Option<String> {
     let totals = &cycle.totals;
     if !totals.has_gaps() {

@@ -1,5 +1,5 @@
-//! Writes figures down, for charts: the store's once a minute, and how far subscriptions and targets have come every few minutes.
-//! However many schedulers run, a minute has one sample.
+//! Records statistics for charts: the store's once a minute, and the positions of subscriptions and targets every few
+//! minutes. No matter how many schedulers run, there is one sample per minute.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::scheduler::Task;
 
 /// See the module.
 pub struct TakeSamples {
-    /// Whose figures, and where they go.
+    /// The measured store, which also keeps the samples.
     pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -29,7 +29,7 @@ impl Task for TakeSamples {
         if minute.rem_euclid(every(FollowerSample::EVERY)) == 0 {
             self.sample_followers(Timestamp(minute)).await?;
         }
-        // At the full minute, so that samples are as far apart as they say.
+        // At the full minute, so that samples are exactly one minute apart.
         Ok(Pace::Until(Timestamp(minute + every(Sample::EVERY))))
     }
 }

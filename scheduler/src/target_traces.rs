@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use tideline_core::words::{Change, Progress, Timestamp, TraceParent};
 use tideline_store::{JobFilter, Store, StoreError};
 
-/// Sources whose bursts are looked for, and partitions of each.
+/// Maximum number of sources whose bursts are searched, and of partitions of each.
 const SOURCES: usize = 5;
 const PARTITIONS: u32 = 100;
-/// Most bursts that one span is linked to.
+/// Maximum number of bursts that one span is linked to.
 const LINKS: usize = 20;
 
-/// The `traceparent`s of the newest bursts of the partitions that were written to since these changes. A change does not say which
-/// partition it came from, so there may be more than one for it.
+/// The `traceparent`s of the newest bursts of the partitions that were written to since these changes. A change does
+/// not say which partition it came from, so there may be more than one for it.
 pub(crate) async fn bursts(store: &dyn Store, changes: &[&Change]) -> Result<Vec<String>, StoreError> {
     let mut since: BTreeMap<&str, Timestamp> = BTreeMap::new();
     for change in changes {

@@ -1,4 +1,4 @@
-//! What a change of the catalog means for a target, found without asking anybody.
+//! What a change of the catalog means for a target. Pure.
 
 use serde_json::{Value, json};
 use tideline_config::settings::{TargetKind, TargetSettings};
@@ -12,18 +12,18 @@ const LOCATIONS: [&str; 3] = [
     "backstage.io/source-location",
 ];
 
-/// What a target shall do about a change.
+/// What a target has to do about a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Nothing: it does not concern the target.
     Nothing,
-    /// Make the entity what it is now, unless it has this fingerprint already.
+    /// Bring the entity to its current state, unless it already has this fingerprint.
     Make(Fingerprint),
-    /// Remove what there is of the entity.
+    /// Remove everything of the entity.
     Remove,
 }
 
-/// Over what of the configuration decides which entities a target has, and where.
+/// Digest of the settings that determine which entities a target has, and where.
 pub(crate) fn scope(target: &TargetSettings) -> String {
     let follow = &target.follow;
     let mut text = json!([follow.sources, follow.kinds, follow.namespaces]).to_string();
@@ -33,8 +33,8 @@ pub(crate) fn scope(target: &TargetSettings) -> String {
     fingerprint(text.as_bytes()).to_string()
 }
 
-/// What the target shall do about the change. `original`: the body as its source gave it, if the change shows more. `starts`: how
-/// often the target's feed started over.
+/// What the target has to do about the change. `original`: the body as its source gave it, if the change shows more.
+/// `starts`: how often the target's feed started over.
 pub(crate) fn wish(target: &TargetSettings, change: &Change, original: Option<&str>, starts: u32) -> Wish {
     if !target.follow.allows_source(&change.source) || !target.follow.allows(&change.reference) {
         return Wish::Nothing;
@@ -45,7 +45,7 @@ pub(crate) fn wish(target: &TargetSettings, change: &Change, original: Option<&s
     match &target.kind {
         TargetKind::Http(http) => Wish::Make(sent_fingerprint(&change.source, body, http.repeats(starts))),
         TargetKind::Microcks(microcks) => {
-            // Servers that were added say nothing about the mocks that they name.
+            // Added servers are irrelevant to the mocks that they name.
             let body = original.unwrap_or(body);
             let Ok(entity) = serde_json::from_str::<Value>(body) else {
                 return Wish::Remove;
@@ -64,7 +64,7 @@ pub(crate) fn wish(target: &TargetSettings, change: &Change, original: Option<&s
                 entity["spec"]["definition"]
             ]);
             if let (Some(_), Some(relevant)) = (&microcks.enrich, relevant.as_array_mut()) {
-                // Whatever the source writes replaces what was added, which is to be added again.
+                // The source's write replaces the enrichment, which has to be added again.
                 relevant.push(json!(body));
             }
             let text = relevant.to_string();

@@ -1,4 +1,4 @@
-//! A process of its own, since instruments are made once per process.
+//! In a separate process, since instruments are made once per process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 

@@ -1,5 +1,5 @@
-//! axe-core (<https://github.com/dequelabs/axe-core>), which finds what people with disabilities cannot use. It is no part of
-//! Tideline (its licence is MPL-2.0): npm fetches it when a test wants it, or `TIDELINE_TEST_AXE` names the file.
+//! axe-core (<https://github.com/dequelabs/axe-core>), which finds accessibility problems. It is not part of Tideline
+//! (its license is MPL-2.0): npm fetches it when a test wants it, or `TIDELINE_TEST_AXE` names the file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

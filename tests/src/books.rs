@@ -1,5 +1,5 @@
-//! The books of a store: what its cycles say they did against what is there. Proves that nothing was lost, nothing applied
-//! twice, no sequence number skipped, and nothing deleted that the source still had.
+//! The books of a store: what its cycles claim to have done, compared with what it holds. Proves that nothing was lost,
+//! nothing applied twice, no sequence number skipped, and nothing deleted that the source still had.
 
 use std::fmt::Write;
 
@@ -34,8 +34,8 @@ pub async fn totals(store: &dyn Store) -> Result<CycleTotals> {
     Ok(totals)
 }
 
-/// Checks the books of a store whose only source is the hostile one, and in which nothing runs just now. The server never
-/// uses a name twice, so an entity that was added twice had been deleted wrongly before.
+/// Checks the books of a store whose only source is the hostile one, and in which nothing runs just now. The server
+/// never uses a name twice, so an entity that was added twice had been deleted wrongly before.
 ///
 /// # Errors
 /// The books do not balance.

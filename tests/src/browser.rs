@@ -100,7 +100,8 @@ impl Browser {
         self.wait("document.readyState === 'complete'").await
     }
 
-    /// The value of an expression. One that throws is asked for again for a moment: the page may just be left for another one.
+    /// The value of an expression. One that throws is asked for again for a moment: the page may just be left for
+    /// another one.
     ///
     /// # Errors
     /// It throws all the same.

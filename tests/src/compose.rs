@@ -1,5 +1,5 @@
-//! `docker-compose.yml` as tests read it: services with commands, environment and mounts, merge keys and variables filled in.
-//! Only what our own file uses of the compose format.
+//! `docker-compose.yml` as tests read it: services with commands, environment and mounts, merge keys and variables
+//! filled in. Only what our own file uses of the compose format.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -29,8 +29,8 @@ use crate::oracle::compare_catalog;
 /// How long [`ingest_everything`] may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Reads a source of some two hundred entities that behaves well, cycle after cycle while it changes, until the catalog is
-/// as the source.
+/// Reads a source of some two hundred entities that behaves well, cycle after cycle while it changes, until the catalog
+/// is as the source.
 ///
 /// # Errors
 /// It does not get there.
@@ -70,7 +70,7 @@ pub async fn ingest_everything(store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> 
     compared
 }
 
-/// What one scheduler and one worker are made of.
+/// Dependencies of one scheduler and one worker.
 pub struct Parts {
     /// The truth.
     pub store: Arc<dyn Store>,
@@ -190,7 +190,7 @@ impl Embedded {
         Self::with(parts, Beyond::default()).await
     }
 
-    /// As [`Embedded::of`], with what is beyond the catalog.
+    /// Like [`Embedded::of`], with what is beyond the catalog.
     ///
     /// # Errors
     /// The store's, or a target that cannot work.
@@ -254,7 +254,7 @@ impl Embedded {
         self.runtime.loops()
     }
 
-    /// Stops in good order.
+    /// Shuts down gracefully.
     pub async fn stop(self) {
         self.runtime.shut_down(Duration::from_secs(20)).await;
     }

@@ -24,7 +24,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts so many processes of each role. In `yaml`, `${TIDELINE_LISTEN}` is an address of each process' own.
+    /// Starts this many processes of each role. In `yaml`, `${TIDELINE_LISTEN}` is an address of each process' own.
     ///
     /// # Errors
     /// The program cannot be built or started.

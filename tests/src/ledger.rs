@@ -1,5 +1,5 @@
-//! A second book, kept by Postgres itself: triggers of the test write down, within the product's own transactions, every
-//! page applied, every change and every claim. What happened is counted in the store, not inferred from logs.
+//! A second book, kept by Postgres itself: triggers of the test write down, within the product's own transactions,
+//! every page applied, every change and every claim. What happened is counted in the store, not inferred from logs.
 
 use anyhow::{Context, Result, ensure};
 use sqlx::{Executor, PgPool, Row};
@@ -8,8 +8,8 @@ use tideline_store::postgres::{PostgresOptions, PostgresStore};
 
 use crate::hostile::HostileServer;
 
-/// A page may be written more than once by its own transaction (its validators come after it), never by two. Applying a page
-/// writes its cycle; settling a collision writes only what is remembered of it.
+/// A page may be written more than once by its own transaction (its validators come after it), never by two. Applying a
+/// page writes its cycle; settling a collision writes only what is remembered of it.
 const TRIGGERS: &str = "
 CREATE TABLE ledger_pages (partition_id BIGINT, page INTEGER, cycle BIGINT, act BIGINT,
     PRIMARY KEY (partition_id, page, cycle, act));
@@ -101,8 +101,8 @@ impl Ledger {
         })
     }
 
-    /// Checks that every page was applied once and none is missing, that the change feed's numbers have neither a gap nor a
-    /// double, and that nothing was ever deleted that the source still had.
+    /// Checks that every page was applied once and none is missing, that the change feed's numbers have neither a gap
+    /// nor a double, and that nothing was ever deleted that the source still had.
     ///
     /// # Errors
     /// What is wrong, or the server's error.

@@ -1,5 +1,5 @@
-//! The harness of Tideline's end-to-end, chaos and simulation tests: a hostile source with an oracle, real servers that the
-//! tests start and kill themselves, a TCP proxy in front of them, and the `tideline` program as a process.
+//! The harness of Tideline's end-to-end, chaos and simulation tests: a hostile source with an oracle, real servers that
+//! the tests start and kill themselves, a TCP proxy in front of them, and the `tideline` program as a process.
 //!
 //! Nothing here is part of the product. The tests are in `tests/tests/`.
 
@@ -23,8 +23,8 @@ mod wait;
 pub use crowd::{crowd, crowded};
 pub use wait::wait_until;
 
-/// The seed of a randomised test: `TIDELINE_TEST_SEED` if it is set, else a fresh one. Printed, so that a failed run can be
-/// repeated.
+/// The seed of a randomised test: `TIDELINE_TEST_SEED` if it is set, else a fresh one. Printed, so that a failed run
+/// can be repeated.
 #[must_use]
 pub fn seed(test: &str) -> u64 {
     seed_or(test, rand::random())

@@ -1,5 +1,5 @@
-//! Compares what Tideline has with what the source has: the catalog exactly, and the change feed as a subscriber that was
-//! there from the start would see it.
+//! Compares what Tideline has with what the source has: the catalog exactly, and the change feed as a subscriber that
+//! was there from the start would see it.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub type Expected = BTreeMap<EntityRef, Value>;
 /// Reads a source's part of the catalog through paging, `page` entities at a time.
 ///
 /// # Errors
-/// The store's error, a page out of order, or a body that is no JSON.
+/// The store's error, a page out of order, or a body that is not JSON.
 pub async fn read_catalog(store: &dyn CatalogStore, source: &str, page: u32) -> Result<Expected> {
     let mut filter = EntityFilter {
         source: Some(source.to_owned()),

@@ -28,8 +28,8 @@ fn build() -> Result<PathBuf> {
         .parent()
         .context("the workspace")?;
     let mut command = Command::new(env!("CARGO"));
-    // The same features as `cargo test --workspace --all-features`, and none of the variables that cargo gives to tests: with
-    // either one different, half of the dependencies would be compiled again.
+    // The same features as `cargo test --workspace --all-features`, and none of the variables that cargo gives to
+    // tests: with either one different, half of the dependencies would be compiled again.
     command.args(["build", "--quiet", "--workspace", "--all-features", "--bins"]);
     let given =
         |name: &str| name == "CARGO_MANIFEST_DIR" || name == "CARGO_MANIFEST_PATH" || name.starts_with("CARGO_PKG_");
@@ -132,7 +132,7 @@ impl Tideline {
         }
     }
 
-    /// All that it said so far.
+    /// Its complete log so far.
     ///
     /// # Errors
     /// The log cannot be read.

@@ -23,8 +23,8 @@ pub enum Mode {
     HalfOpen,
     /// Resets new connections; older ones stay (see [`Proxy::cut`]).
     Refuse,
-    /// What the client says arrives; every so manieth answer is lost, and its connection with it. The client cannot know
-    /// whether the server did what it was asked.
+    /// What the client says arrives; every so manieth answer is lost, and its connection with it. The client cannot
+    /// know whether the server did what it was asked.
     LoseAnswers(u32),
 }
 

@@ -5,7 +5,8 @@ use anyhow::{Result, bail};
 
 use crate::crowded;
 
-/// Looks every few milliseconds until `look` answers `Ok`, at most for `limit`, which is [longer](crowded) on a crowded machine.
+/// Looks every few milliseconds until `look` answers `Ok`, at most for `limit`, which is [longer](crowded) on a crowded
+/// machine.
 ///
 /// # Errors
 /// After that: what was waited for, and the last answer that was not yet good.

@@ -1,4 +1,5 @@
-//! What a collector sees of the bursts of a partition. A process of its own, since there is one subscriber per process.
+//! What a collector sees of the bursts of a partition. In a separate process, since there is one subscriber per
+//! process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -54,8 +55,8 @@ impl Kept {
     }
 }
 
-/// Six pages, each of which takes as long as a burst may. The cursor of the second is no longer known at first, and the fourth
-/// cannot be read at first.
+/// Six pages, each of which takes as long as a burst may. The cursor of the second is no longer known at first, and the
+/// fourth cannot be read at first.
 struct Slow {
     clock: ManualClock,
     expiries: Mutex<u32>,
@@ -134,8 +135,8 @@ fn is(link: &SpanContext, span: &SpanData) -> bool {
     (link.trace_id(), link.span_id()) == (span.span_context.trace_id(), span.span_context.span_id())
 }
 
-/// Starts the cycle before anybody else looks, since a burst that comes before its trace does has no link to it; answers with
-/// the trace of the hint.
+/// Starts the cycle before anybody else looks, since a burst that comes before its trace does has no link to it;
+/// answers with the trace of the hint.
 async fn start_cycle(store: &Arc<dyn Store>, clock: &ManualClock) -> Result<Option<String>> {
     let queue = Arc::new(InProcessQueue::default());
     let start = StartCycles {
@@ -149,8 +150,8 @@ async fn start_cycle(store: &Arc<dyn Store>, clock: &ManualClock) -> Result<Opti
     Ok(hints[0].hint().trace.clone())
 }
 
-/// Each burst is linked to the start of the cycle and to the one before, even if that one started the partition over; after
-/// the failed one, to the burst that committed the newest page.
+/// Each burst is linked to the start of the cycle and to the one before, even if that one started the partition over;
+/// after the failed one, to the burst that committed the newest page.
 fn assert_links(bursts: &[SpanData], start: &SpanData) {
     for (burst, before) in [
         (0, None),

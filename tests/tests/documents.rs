@@ -1,4 +1,5 @@
-//! What documents say of the code: the tests they name exist, and the crates depend on each other as ARCHITECTURE.md shows.
+//! Claims of the documents about the code: the tests they name exist, and the crates depend on each other as
+//! ARCHITECTURE.md shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What a person sees who sets a fleet up wrongly: one clear error, which names the setting and never a password.
+//! What a person sees who misconfigures a fleet: one clear error, which names the setting and never a password.
 
 use std::path::Path;
 use std::time::Duration;

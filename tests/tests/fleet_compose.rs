@@ -1,5 +1,5 @@
-//! docker-compose.yml without containers: every command in it runs as a plain process, with the same arguments and the same
-//! environment, on a nats-server with deploy/nats.conf. Only addresses and the places of files are this machine's.
+//! docker-compose.yml without containers: every command in it runs as a plain process, with the same arguments and the
+//! same environment, on a nats-server with deploy/nats.conf. Only addresses and the places of files are this machine's.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -66,7 +66,8 @@ fn hostile(seed: u64, paging: Paging) -> HostileConfig {
     }
 }
 
-/// Lets faults happen for `cycles` cycles; then they stop, and catalog and feed must become what the source has. One set of roles for each queue.
+/// Lets faults happen for `cycles` cycles; then they stop, and catalog and feed must become what the source has. One
+/// set of roles for each queue.
 async fn survive(
     store: Arc<dyn Store>,
     queues: Vec<Arc<dyn Queue>>,

@@ -1,5 +1,5 @@
-//! The Postgres store through a PgBouncer that pools transactions: one statement here, the next one on another connection.
-//! The suites are those with the hot statements; every statement of the store takes the same way.
+//! The Postgres store through a PgBouncer that pools transactions: one statement here, the next one on another
+//! connection. The suites are those with the hot statements; every statement of the store takes the same way.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 

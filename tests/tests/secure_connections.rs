@@ -1,5 +1,5 @@
-//! TLS and credentials, on servers that demand them: what is right works from end to end, what is wrong is one error that
-//! names the setting.
+//! TLS and credentials, on servers that demand them: what is right works from end to end, what is wrong is one error
+//! that names the setting.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -222,7 +222,7 @@ async fn tls_that_is_demanded_is_not_given_up_for_a_server_without_it() -> Resul
         told.contains("NATS does not use it") && told.contains("nats:// instead of tls://"),
         "{told}"
     );
-    // Whoever tried has not said who it is.
+    // The client that tried has not introduced itself.
     let introduced = |connection: &Value| connection["lang"].is_string();
     let connected = connections(&nats).await?;
     assert!(!connected.iter().any(introduced), "{connected:?}");

@@ -23,10 +23,10 @@ const LANES: u64 = 10;
 const KILLS_PER_LANE: u64 = 5;
 /// How long the source takes for a page: much longer than a commit, also on a busy machine.
 const PAGE_TIME: Duration = Duration::from_secs(1);
-/// Pages of one partition that a kill makes be fetched again, at most: one in its commit, one read ahead, one on its way.
-/// The first two are there only for the milliseconds of a commit.
+/// Pages of one partition that a kill makes be fetched again, at most: one in its commit, one read ahead, one on its
+/// way. The first two are there only for the milliseconds of a commit.
 const MOST_AGAIN: u64 = 3;
-/// Of all kills on a machine that is not overloaded, so many at most meet such a moment.
+/// Of all kills on a machine that is not overloaded, at most this many hit such a moment.
 const FEW: f64 = 5.0;
 
 /// A fleet with one partition to read, whose pages take their time; hints are not needed for this.
@@ -84,7 +84,8 @@ impl Lane {
         }))
     }
 
-    /// The partition of components (the others have one page), while a worker reads it: its job and the number of that worker's process.
+    /// The partition of components (the others have one page), while a worker reads it: its job and the number of that
+    /// worker's process.
     async fn running(&self) -> Result<(JobRecord, usize)> {
         let filter = JobFilter {
             state: Some(JobState::Running),

@@ -1,4 +1,5 @@
-//! What a collector sees of a change on its way to a target. A process of its own, since there is one subscriber per process.
+//! What a collector sees of a change on its way to a target. In a separate process, since there is one subscriber per
+//! process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 

@@ -1,4 +1,4 @@
-//! One attempt: run the handler within its deadline, turn what came of it into a settlement.
+//! One attempt: run the handler within its deadline, turn its outcome into a settlement.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -22,19 +22,19 @@ use crate::settling::Settlements;
 /// How long a job waits when the store failed under it: not the job's fault, so no attempt is spent.
 const STORE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// What an attempt is made in.
+/// The environment of an attempt.
 pub(crate) struct Circumstances {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stop: CancellationToken,
     /// Cancelled when another worker has the job: the handler is dropped where it waits.
     pub(crate) lost: CancellationToken,
-    pub(crate) crew: Crew,
+    pub(crate) context: AttemptContext,
 }
 
 /// What an attempt needs to work on further jobs in its own slot.
 #[derive(Clone)]
-pub(crate) struct Crew {
+pub(crate) struct AttemptContext {
     pub(crate) holding: Arc<Holding>,
     pub(crate) settlements: Settlements,
 }
@@ -50,7 +50,7 @@ pub(crate) async fn run(
         clock,
         stop,
         lost,
-        crew,
+        context,
     } = circumstances;
     let kind = job.kind.clone();
     metrics::due_lag(&kind, clock.now().since(job.due_at));
@@ -62,7 +62,7 @@ pub(crate) async fn run(
         store,
         progressed: Arc::default(),
         held_at: Mutex::default(),
-        crew,
+        context,
     };
     // A panic ends this attempt and nothing else.
     let running = AssertUnwindSafe(within_deadline(&*handler, &attempt)).catch_unwind();
@@ -95,7 +95,7 @@ pub(crate) async fn run(
 /// Jobs that read partitions.
 pub(crate) const INGEST_KIND: &str = "ingest";
 
-/// Tells of a failed attempt. One that lost its lease says nothing of its partition.
+/// Reports a failed attempt. A lost lease says nothing about the partition.
 pub(crate) fn failed(job: &ClaimedJob, rung: u32, error: &HandlerError) {
     let cause = error as &dyn std::error::Error;
     tracing::warn!(job = %job.id, kind = job.kind, key = job.key, rung, error = cause, "attempt failed");
@@ -116,7 +116,7 @@ async fn within_deadline(handler: &dyn Handler, attempt: &Attempt) -> Result<Out
     })
 }
 
-/// The handler's ladder; the default one if it panics over the question.
+/// The handler's ladder; the default one if computing it panics.
 fn ladder_of(handler: &dyn Handler, job: &ClaimedJob) -> Ladder {
     std::panic::catch_unwind(AssertUnwindSafe(|| handler.ladder(job))).unwrap_or_else(|panic| {
         tracing::error!(job = %job.id, kind = job.kind, error = panicked(panic.as_ref()), "no back-off ladder found; \
@@ -132,8 +132,8 @@ fn of_panic(panic: &(dyn Any + Send)) -> HandlerError {
     }
 }
 
-/// The span of an attempt. A burst is linked to the one that committed the partition's newest page, and leaves its own trace
-/// for the next one: it goes into the progress, which each commit writes anyway.
+/// The span of an attempt. A burst is linked to the one that committed the partition's newest page, and leaves its own
+/// trace for the next one in the progress, which each commit writes anyway.
 fn begin(job: &mut ClaimedJob) -> Span {
     let progress = job.source.and_then(|_| match &job.progress {
         Some(text) => serde_json::from_str::<Progress>(text).ok(),
@@ -175,7 +175,7 @@ pub(crate) fn outcome(settlement: &Settlement) -> &'static str {
     }
 }
 
-/// What an ended attempt settles as.
+/// The settlement of an ended attempt.
 pub(crate) fn settlement(
     ended: Result<Outcome, HandlerError>,
     ladder: impl FnOnce() -> Ladder,
@@ -341,7 +341,7 @@ mod tests {
             clock: Arc::new(SystemClock),
             stop: CancellationToken::new(),
             lost,
-            crew: Crew {
+            context: AttemptContext {
                 holding: Arc::default(),
                 settlements,
             },

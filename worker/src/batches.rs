@@ -1,4 +1,4 @@
-//! Calls of the store that are made at the same time share one: while one batch runs, the next gathers, so nobody waits for a timer.
+//! Concurrent store calls share one: while one batch runs, the next gathers, so no caller waits for a timer.
 
 use std::future::Future;
 use std::pin::pin;
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tideline_store::StoreError;
 use tokio::sync::oneshot;
 
-/// Most calls of a batch.
+/// Maximum number of calls of a batch.
 const MOST: usize = 500;
 
 type Answer<O> = Result<O, StoreError>;
@@ -28,9 +28,9 @@ impl<I, O> Default for Batches<I, O> {
 }
 
 impl<I: Clone, O> Batches<I, O> {
-    /// Waits until `run` was called with this item and those of others, no earlier than now, and returns its answer: `run` gives one for each item, in order.
-    /// If it fails, all of them fail. The item of a caller that stopped waiting is left out; if it was running a batch for
-    /// others, they call again.
+    /// Waits until `run` was called, no earlier than now, with this item and those of others, and returns its result:
+    /// `run` returns one per item, in order. If it fails, all of them fail. The item of a caller that stopped waiting
+    /// is left out; if it was running a batch for others, they retry.
     pub(crate) async fn call<F, R>(&self, item: I, run: F) -> Answer<O>
     where
         F: Fn(Vec<I>) -> R,
@@ -73,7 +73,7 @@ impl<I: Clone, O> Batches<I, O> {
         match run(items).await {
             Ok(outputs) => {
                 for (answer, output) in answers.into_iter().zip(outputs) {
-                    // Whoever stopped waiting wants no answer.
+                    // The receiver is gone if its caller stopped waiting.
                     let _ = answer.send(Ok(output));
                 }
             }

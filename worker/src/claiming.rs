@@ -1,5 +1,5 @@
-//! The claim loop: turns hints (or the passing of time) into attempts, never more than `worker.concurrency` at a time, besides
-//! those that have places of their handler's own.
+//! The claim loop: turns hints (or elapsed time) into attempts, at most `worker.concurrency` at a time, not counting
+//! jobs whose handlers have their own places.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -19,30 +19,30 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attempt::{self, Circumstances, Crew};
+use crate::attempt::{self, AttemptContext, Circumstances};
 use crate::handler::Handler;
 use crate::holding::Holding;
 use crate::places::Admission;
 use crate::seat::{Seat, Slot};
 use crate::settling::{Ended, Settlements};
 
-/// How often a worker looks into the store by itself while no hints can come.
+/// How often a worker polls the store while hints cannot arrive.
 const DEGRADED_POLL: Duration = Duration::from_millis(50);
 /// The pause after the store or the queue failed.
 const FAILED_WAIT: Duration = Duration::from_millis(250);
-/// While more is due and fewer than one in so many slots are free, a claim waits for company …
+/// While more is due and fewer than one in this many slots are free, a claim waits for more slots …
 const FEW: usize = 2;
-/// … for so long.
+/// … for up to this long.
 const GATHER: Duration = Duration::from_millis(2);
-/// By so much the clocks of two processes may differ after they were measured against the store's.
+/// How far the clocks of two processes may differ after both were synchronized with the store's.
 const CLOCKS_DIFFER: Duration = Duration::from_millis(5);
-/// Most hints taken from the queue at once.
+/// Maximum number of hints taken from the queue at once.
 const HINTS: usize = 8;
 
-/// What ended a wait.
+/// The reason why a wait ended.
 enum Woken {
     Hints(Vec<Box<dyn Delivery>>),
-    /// Something may be due: look into the store.
+    /// Something may be due: poll the store.
     Look,
     /// A slot is free.
     Freed,
@@ -64,7 +64,7 @@ pub(crate) struct Claims {
     pub(crate) status: Arc<LoopStatus>,
 }
 
-/// The hands: how many are free, and who is told when one becomes free.
+/// The worker's slots: how many are free, and the notification when one becomes free.
 struct Slots {
     all: usize,
     free: Arc<Semaphore>,
@@ -86,7 +86,8 @@ impl Slots {
 }
 
 impl Claims {
-    /// Claims until it is stopped. A panic ends nothing: what a claim may have brought is handed back, and it goes on.
+    /// Claims until it is stopped. A panic does not end it: the jobs of an interrupted claim are handed back, and the
+    /// loop continues.
     pub(crate) async fn run(self) {
         let kinds: Vec<String> = self.handlers.keys().cloned().collect();
         let slots = Slots::new(self.settings.concurrency.max(1) as usize);
@@ -103,7 +104,7 @@ impl Claims {
     }
 
     async fn claim_until_stopped(&self, kinds: &[String], slots: &Slots) {
-        // At the start there may be work that nobody will hint at again.
+        // At startup there may be work whose hints were already sent.
         let mut more = true;
         while !self.stop.is_cancelled() {
             self.status.starts_a_run(self.clock.now());
@@ -111,7 +112,7 @@ impl Claims {
             let free = slots.free();
             if more && free > 0 {
                 if free < slots.all.div_ceil(FEW) {
-                    // Few slots: a moment later there may be more, and one statement fills them all.
+                    // Few slots are free: a moment later there may be more, and one statement can fill them all.
                     let _ = tokio::time::timeout(GATHER, slots.freed.notified()).await;
                     if slots.free() > free {
                         continue;
@@ -154,20 +155,20 @@ impl Claims {
                     Woken::Look
                 }
             },
-            // What would have been hinted at from now on has to be looked for.
+            // From now on, jobs without hints have to be polled for.
             () = self.queue.degraded(), if free > 0 && hints_flow => Woken::Look,
             () = self.clock.sleep_until(now.plus(poll)), if free > 0 => Woken::Look,
         }
     }
 
-    /// Claims what the hints name, if there is room for all of it; says whether more may be due.
+    /// Claims the jobs that the hints name, if there is room for all; returns true if more may be due.
     async fn claim_hinted(&self, kinds: &[String], hints: Vec<Box<dyn Delivery>>, slots: &Slots) -> bool {
         let hinted: Vec<(JobId, Token)> = hints.iter().flat_map(|hint| hint.hint().jobs.iter().copied()).collect();
         let free = slots.free();
         let more = hinted.len() > free;
         let hinted = (!more).then_some(hinted);
         if self.claim(kinds, hinted, free, slots).await.is_none() {
-            // The hints told of work; it is still there.
+            // The hinted work is still there.
             return true;
         }
         for hint in &hints {
@@ -176,8 +177,8 @@ impl Claims {
         more
     }
 
-    /// Claims whatever is due; says whether more may be due. A claim may leave out what somebody else just touched, so only
-    /// one that finds nothing says that nothing is left. One that failed says nothing.
+    /// Claims due jobs; returns true if more may be due. A claim skips rows that another transaction has just locked or
+    /// updated, so only an empty claim shows that nothing is left. A failed claim shows nothing.
     async fn claim_due(&self, kinds: &[String], slots: &Slots) -> bool {
         self.claim(kinds, None, slots.free(), slots).await != Some(0)
     }
@@ -196,7 +197,7 @@ impl Claims {
             hinted,
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
         };
-        // Whoever hinted found the job due: by a clock that may be a little ahead of ours.
+        // The sender of the hint found the job due, by a clock that may be slightly ahead of ours.
         let ahead = if request.hinted.is_some() {
             CLOCKS_DIFFER
         } else {
@@ -222,8 +223,8 @@ impl Claims {
         }
     }
 
-    /// After a claim whose answer was lost; says whether something is due again. Claims are made by this loop alone, so none
-    /// is under way.
+    /// Cleans up after a claim whose answer was lost; returns true if something is due again. Only this loop claims, so
+    /// no claim is in flight.
     async fn hand_back_unknown(&self) -> bool {
         let now = self.clock.now();
         if !self.holding.wants_a_look(now) {
@@ -243,7 +244,7 @@ impl Claims {
         }
     }
 
-    /// Runs a job where its handler says.
+    /// Runs a job in the slot or place that its handler chooses.
     fn admit(&self, job: ClaimedJob, slots: &Slots) {
         let Some(handler) = self.handlers.get(&job.kind).map(Arc::clone) else {
             return;
@@ -268,7 +269,7 @@ impl Claims {
         let settlement = Settlement::Postponed { due_at, reason };
         let request = SettleRequest { lease, settlement };
         let of_source = job.source.is_some();
-        // The claim loop waits for nobody.
+        // The claim loop never waits.
         self.attempts
             .spawn(async move { settlements.send(Ended { request, of_source }).await });
     }
@@ -281,7 +282,7 @@ impl Claims {
             clock: Arc::clone(&self.clock),
             stop: self.stop.child_token(),
             lost: self.holding.take(job.lease()),
-            crew: Crew {
+            context: AttemptContext {
                 holding: Arc::clone(&self.holding),
                 settlements: self.settlements.clone(),
             },

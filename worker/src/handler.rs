@@ -13,7 +13,7 @@ use tideline_core::words::{ClaimedJob, Timestamp};
 use tideline_store::{JobStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::Crew;
+use crate::attempt::AttemptContext;
 use crate::places::Admission;
 
 /// Runs jobs of one kind.
@@ -22,7 +22,7 @@ pub trait Handler: Send + Sync {
     /// The kind.
     fn kind(&self) -> &str;
 
-    /// The waits between failed attempts of this job; after the last one it is parked.
+    /// The waits between failed attempts of this job; after the last wait it is parked.
     fn ladder(&self, _job: &ClaimedJob) -> Ladder {
         Ladder::default()
     }
@@ -32,18 +32,18 @@ pub trait Handler: Send + Sync {
         Duration::from_secs(60)
     }
 
-    /// Where this job runs: in the worker's slots, unless the handler has [`Places`](crate::Places) of its own, so that what it
-    /// waits for holds up no other kind of job. Called where jobs are claimed: it must not wait.
+    /// Where this job runs: in the worker's slots, unless the handler has [`Places`](crate::Places) of its own, so that
+    /// a slow system holds up no other kind of job. Called from the claim loop: it must not block.
     fn admit(&self, _job: &ClaimedJob) -> Admission {
         Admission::Shared
     }
 
-    /// Makes one attempt. May be dropped at any await (deadline, lost lease, second signal): what must not be done twice
-    /// belongs behind [`Attempt::checkpoint`].
+    /// Makes one attempt. May be dropped at any await (deadline, lost lease, second signal): effects that must not
+    /// happen twice belong after [`Attempt::checkpoint`].
     async fn run(&self, attempt: &Attempt) -> Result<Outcome, HandlerError>;
 }
 
-/// One try of a job by this worker.
+/// One attempt at a job by this worker.
 pub struct Attempt {
     /// The job.
     pub job: ClaimedJob,
@@ -52,18 +52,18 @@ pub struct Attempt {
     /// Time.
     pub clock: Arc<dyn Clock>,
     pub(crate) store: Arc<dyn JobStore>,
-    /// Pages were committed: a failure that ends this attempt is the first in a row.
+    /// Whether pages were committed: then a failure of this attempt is the first in a row.
     pub(crate) progressed: Arc<AtomicBool>,
-    /// When the store said last that no other worker has the job.
+    /// When the store last confirmed that no other worker has the job.
     pub(crate) held_at: Mutex<Option<Instant>>,
-    pub(crate) crew: Crew,
+    pub(crate) context: AttemptContext,
 }
 
-/// How long an answer about who has a job is good for: shorter than any lease.
+/// How long such a confirmation stays valid: shorter than any lease.
 const HELD: Duration = Duration::from_secs(1);
 
 impl Attempt {
-    /// Keeps a cursor (JSON text) for the next attempt.
+    /// Stores a cursor (JSON text) for the next attempt.
     ///
     /// # Errors
     /// [`HandlerError::LeaseLost`]: another worker has the job; return at once. Else the store's error.
@@ -79,8 +79,9 @@ impl Attempt {
         }
     }
 
-    /// Makes sure that no other worker has the job, as between two things that must not happen side by side. Attempts that lose
-    /// their lease are ended anyway; only one whose process stood still has to ask, which it does once a second at most.
+    /// Makes sure that no other worker has the job, for example between two effects that must not overlap. Attempts
+    /// that lose their lease are cancelled anyway; only after its process was suspended does an attempt have to ask the
+    /// store, at most once a second.
     pub(crate) async fn still_held(&self) -> Result<(), HandlerError> {
         let now = Instant::now();
         if self.held_at.lock().is_some_and(|at| now.duration_since(at) < HELD) {
@@ -91,7 +92,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// The rung on which a failure finds this attempt.
+    /// The rung on which a failure of this attempt counts.
     pub(crate) fn rung(&self) -> u32 {
         if self.progressed.load(Ordering::Relaxed) {
             0
@@ -106,9 +107,9 @@ impl Attempt {
 pub enum Outcome {
     /// The job is done.
     Done,
-    /// A part of it is done, the next part comes after this wait. Counts as a success: rung 0.
+    /// A part of it is done, the next part follows after this wait. Counts as a success: rung 0.
     Again(Duration),
-    /// Not now, without a failure, for this reason: no attempt spent, the rung stays.
+    /// Postponed without a failure, for this reason: no attempt is spent, the rung stays.
     Postpone(Timestamp, String),
     /// The worker shuts down: another one goes on at once, no attempt spent.
     HandBack,
@@ -122,7 +123,7 @@ pub enum HandlerError {
     Transient {
         /// Shown to operators.
         message: String,
-        /// From the other side (`Retry-After`).
+        /// Requested by the remote side (`Retry-After`).
         not_before: Option<Timestamp>,
     },
     /// Will not work later: parked.

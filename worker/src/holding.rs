@@ -1,7 +1,7 @@
-//! What this worker holds. The answer to a claim may be lost after the store did it: jobs are then leased to a worker that
-//! does not know of them, and since it is alive, nobody rescues them. So after such a claim it looks for a while whether the
-//! store gave it more than it knows, and hands that back. The other way round, what it holds may have been given to another
-//! worker: such attempts are cancelled.
+//! The leases that this worker holds. The response to a claim may be lost after the store executed it: jobs are then
+//! leased to a worker that does not know of them, and since it is alive, no scheduler rescues them. So after such a
+//! claim it checks for a while whether the store has leased it more than it knows of, and hands that back. Conversely,
+//! a job that it holds may have been leased to another worker: such attempts are cancelled.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -11,16 +11,16 @@ use tideline_core::words::{Lease, Settlement, Timestamp, WorkerId};
 use tideline_store::{SettleRequest, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-/// The server may still be at a claim whose connection is gone; after so long it is not.
+/// The server may still be executing a claim after its connection was lost, but not for longer than this.
 const DOUBT: Duration = Duration::from_secs(90);
 
-/// The store looks for what was due by its clock; ours may be a little behind.
+/// The store selects jobs due by its own clock; ours may be slightly behind.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// Siblings have no due time of their own that is over.
 const EVER: Timestamp = Timestamp(i64::MAX);
 
-/// Leases in use, each with what cancels its attempt, and until when there may be others.
+/// Leases in use, each with the token that cancels its attempt, and until when there may be unknown ones.
 #[derive(Default)]
 pub(crate) struct Holding {
     held: Mutex<HashMap<Lease, CancellationToken>>,
@@ -36,19 +36,19 @@ struct Doubt {
 }
 
 impl Holding {
-    /// What it returns is cancelled when the lease is lost.
+    /// Adds a lease; the returned token is cancelled when the lease is lost.
     pub(crate) fn take(&self, lease: Lease) -> CancellationToken {
         let lost = CancellationToken::new();
         self.held.lock().insert(lease, lost.clone());
         lost
     }
 
-    /// As [`Holding::take`], of a partition that is read in the place of another one: whoever has that one has this one.
+    /// Like [`Holding::take`], for a partition that is read in the place of another: both belong to the same worker.
     pub(crate) fn take_along(&self, sibling: Lease) {
         self.siblings.lock().insert(sibling);
     }
 
-    /// It is settled, or was lost.
+    /// Removes a lease that was settled or lost.
     pub(crate) fn let_go(&self, lease: Lease) {
         self.held.lock().remove(&lease);
         self.siblings.lock().remove(&lease);
@@ -58,14 +58,14 @@ impl Holding {
         self.held.lock().contains_key(lease) || self.siblings.lock().contains(lease)
     }
 
-    /// Cancels the attempts whose jobs the store says are no longer ours; says how many.
+    /// Cancels the attempts whose jobs are no longer ours according to the store; returns how many.
     pub(crate) async fn cancel_lost(
         &self,
         store: &dyn Store,
         worker: &WorkerId,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        // What is claimed from here on is not in the answer.
+        // Later claims are not in the answer.
         let held: Vec<Lease> = self.held.lock().keys().copied().collect();
         if held.is_empty() {
             return Ok(0);
@@ -84,7 +84,7 @@ impl Holding {
         Ok(lost)
     }
 
-    /// The store may have given us something that we do not know of.
+    /// The store may have leased us jobs that we do not know of.
     pub(crate) fn doubt(&self, now: Timestamp) {
         *self.doubt.lock() = Some(Doubt {
             next_look: now,
@@ -92,12 +92,13 @@ impl Holding {
         });
     }
 
-    /// Whether it is time to look.
+    /// Whether it is time to check.
     pub(crate) fn wants_a_look(&self, now: Timestamp) -> bool {
         self.doubt.lock().is_some_and(|doubt| doubt.next_look <= now)
     }
 
-    /// Hands back what the store says is ours and we do not know; says how many. No claim of ours may be under way.
+    /// Hands back jobs that the store has leased to us without our knowledge; returns how many. No claim of ours may be
+    /// in flight.
     pub(crate) async fn hand_back_unknown(
         &self,
         store: &dyn Store,
@@ -105,7 +106,7 @@ impl Holding {
         now: Timestamp,
         every: Duration,
     ) -> Result<usize, StoreError> {
-        // Whatever comes of this look: it is made in the loop that claims.
+        // Whatever the outcome: this runs in the claim loop.
         if let Some(doubt) = &mut *self.doubt.lock() {
             doubt.next_look = now.plus(every);
         }

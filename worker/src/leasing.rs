@@ -1,4 +1,4 @@
-//! Keeps the worker's lease, and cancels the attempts whose jobs went to others meanwhile.
+//! Keeps the worker's lease, and cancels the attempts whose jobs were taken over by other workers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::holding::Holding;
 
-/// Heartbeats within one length of the lease.
+/// Number of heartbeats per lease duration.
 const BEATS: u32 = 3;
 /// The longest wait after a heartbeat that failed: rescuers wait a little longer than this once the store is back.
 const FAILED_WAIT: Duration = Duration::from_millis(500);
@@ -25,13 +25,13 @@ pub(crate) struct LeaseKeeper {
     pub(crate) worker: WorkerId,
     pub(crate) lease: Duration,
     pub(crate) holding: Arc<Holding>,
-    /// Tells of the first success: what is claimed before would be taken for a dead worker's.
+    /// Signals the first success: jobs claimed before it would look like those of a dead worker.
     pub(crate) leased: CancellationToken,
     pub(crate) status: Arc<LoopStatus>,
 }
 
 impl LeaseKeeper {
-    /// Prolongs the lease three times within its length, until `ended`. A panic ends one heartbeat and not the keeper.
+    /// Extends the lease three times per lease duration, until `ended`. A panic ends one heartbeat, not the keeper.
     pub(crate) async fn run(self, ended: CancellationToken) {
         while !ended.is_cancelled() {
             let now = self.clock.now();
@@ -74,7 +74,7 @@ impl LeaseKeeper {
         Ok(())
     }
 
-    /// An answer that comes later than the next heartbeat is due is not waited for.
+    /// Each heartbeat times out when the next one is due.
     async fn in_time<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let limit = self.lease / BEATS;
         tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {

@@ -1,5 +1,5 @@
-//! The hands: the attempt loop, handlers and sources. A worker keeps nothing of its own: what it holds is leased, what it
-//! learns is committed. Start reading at [`Worker`], then [`IngestHandler`].
+//! The hands: the attempt loop, handlers and sources. A worker keeps no state of its own: its jobs are leased, its
+//! results are committed. Start reading at [`Worker`], then [`IngestHandler`].
 
 mod attempt;
 mod batches;

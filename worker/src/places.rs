@@ -1,9 +1,10 @@
-//! Places of a handler's own: how many of its jobs run at a time, whatever `worker.concurrency` says. A system that answers
-//! slowly fills its own places and no other ones, so jobs of sources go on beside it.
+//! A handler's own places: how many of its jobs run at a time, independent of `worker.concurrency`. A slow system fills
+//! only its own places, so jobs of sources continue.
 //!
-//! A job that finds no place waits for one, if there will be one soon; it is leased but takes none of the worker's slots. Any further
-//! one is given back to the store, spread over the time in which places will become free: no job is turned over again and again,
-//! and no worker hoards what another one could do. If places become free sooner than was thought, [`Places::wanted`] says so.
+//! A job that finds no place waits for one, if there will be one soon; it is leased but takes none of the worker's
+//! slots. Any further job is returned to the store, spread over the time in which places will become free: no job is
+//! claimed and returned over and over, and no worker hoards jobs that another one could run. If places become free
+//! sooner than expected, [`Places::wanted`] reports it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,21 +15,21 @@ use tideline_core::clock::Clock;
 use tideline_core::words::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// So many jobs wait as will have a place within this time …
+/// Only jobs that will get a place within this time may wait …
 const SOON: Duration = Duration::from_secs(2);
 /// … and not more.
 const MOST: usize = 1_000;
-/// What is given back comes again after this at the earliest …
+/// A returned job comes back after this at the earliest …
 const SOONEST: Duration = Duration::from_millis(50);
 /// … and after this at the latest: by then the system may be fast again.
 const LATEST: Duration = Duration::from_secs(60);
-/// What is given back is in the store by then.
+/// By then a returned job has been written to the store.
 const WRITTEN: Duration = Duration::from_secs(1);
-/// How long a job is taken to last before one has ended.
+/// Assumed duration of a job until one has ended.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
-/// Jobs come back so many times as fast as places become free, or a few quick ones would leave places empty.
+/// Jobs come back this many times faster than places become free, or a few quick ones would leave places empty.
 const HURRY: u32 = 2;
-/// The newest job's part in what is usual: one in so many.
+/// Weight of the newest job in the moving average: one in this many.
 const SMOOTHING: u32 = 4;
 
 /// Where a claimed job runs.
@@ -37,7 +38,7 @@ pub enum Admission {
     Shared,
     /// In a place of its handler's own, beside the slots.
     Own(Place),
-    /// Nowhere now: it is given back until then, for this reason. No attempt is spent.
+    /// Nowhere for now: it is returned until this time, for this reason. No attempt is spent.
     Later(Timestamp, String),
 }
 
@@ -53,16 +54,16 @@ struct Inner {
     pace: Mutex<Pace>,
 }
 
-/// Jobs that were given back and that there would be places for now.
+/// Returned jobs for which there would be places now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// How many.
     pub(crate) count: u32,
-    /// They are due by then.
+    /// Their latest due time.
     pub(crate) until: Timestamp,
 }
 
-/// A place, or the wait for one.
+/// A place, or a wait for one.
 pub struct Place {
     places: Arc<Inner>,
     turn: Turn,
@@ -73,7 +74,7 @@ enum Turn {
     Waits(Waits),
 }
 
-/// A job has its place until this is dropped.
+/// Holds a job's place until dropped.
 pub(crate) struct Placed {
     places: Arc<Inner>,
     _permit: OwnedSemaphorePermit,
@@ -82,7 +83,7 @@ pub(crate) struct Placed {
 }
 
 impl Places {
-    /// So many places; none would be no use, so at least one.
+    /// Creates this many places, at least one.
     #[must_use]
     pub fn new(count: u32, clock: Arc<dyn Clock>) -> Self {
         let all = count.max(1) as usize;
@@ -96,7 +97,7 @@ impl Places {
         }))
     }
 
-    /// Where the next job runs. `whose`: the system, for people.
+    /// Where the next job runs. `whose`: the name of the system, for people.
     #[must_use]
     pub fn admit(&self, whose: &str) -> Admission {
         let Self(places) = self;
@@ -108,7 +109,7 @@ impl Places {
                 turn: Turn::Now(permit),
             });
         }
-        // Only the claim loop admits, so nobody counts beside it.
+        // Only the claim loop admits jobs, so the count cannot race.
         if places.waiting.load(Ordering::Relaxed) < places.pace.lock().room(places.all, now) {
             places.waiting.fetch_add(1, Ordering::Relaxed);
             return Admission::Own(Place {
@@ -120,7 +121,7 @@ impl Places {
         Admission::Later(due_at, format!("{whose} is busy with {} other jobs", places.all))
     }
 
-    /// What should come back now of what was given back, if fewer jobs wait here than there are places. Told every
+    /// The returned jobs that should come back now, if fewer jobs wait here than there are places. Reported every
     /// [`SOONEST`] at most.
     pub(crate) fn wanted(&self) -> Option<Wanted> {
         let Self(places) = self;
@@ -136,7 +137,7 @@ impl Places {
         Some(Wanted { count, until })
     }
 
-    /// There was less than that.
+    /// Fewer jobs than that were left.
     pub(crate) fn had_less(&self, wanted: &Wanted) {
         let Self(places) = self;
         places.pace.lock().none_is_put_off(wanted.until, places.clock.now());
@@ -166,7 +167,7 @@ impl Place {
     }
 }
 
-/// Counted among those who wait, until it is dropped.
+/// Counts as a waiting job until dropped.
 struct Waits(Arc<Inner>);
 
 impl Drop for Waits {
@@ -176,7 +177,7 @@ impl Drop for Waits {
 }
 
 impl Placed {
-    /// The job was put off before it did anything: how long that took says nothing about others.
+    /// The job was postponed before it did anything, so its duration says nothing about others.
     pub(crate) fn put_off(&mut self) {
         self.counts = false;
     }
@@ -191,18 +192,18 @@ impl Drop for Placed {
     }
 }
 
-/// When places will be free for those who got none.
+/// Estimates when places will be free for the jobs that got none.
 #[derive(Debug)]
 struct Pace {
     /// How long jobs last; none: no job has ended yet.
     usual: Option<Duration>,
     /// When the newest job began or ended.
     moved_at: Timestamp,
-    /// Up to when those who got none were put off.
+    /// The latest time to which such jobs were postponed.
     put_off_to: Timestamp,
-    /// When the newest of them was.
+    /// When the newest of them was postponed.
     put_off_at: Timestamp,
-    /// When they were last asked for.
+    /// When they were last requested.
     asked_at: Timestamp,
 }
 
@@ -223,13 +224,13 @@ impl Pace {
         self.moved_at = now;
     }
 
-    /// How long jobs last now: if nothing moves for long, at least so long.
+    /// How long jobs last now; at least as long as no job has ended.
     fn lasts(&self, now: Timestamp) -> Duration {
         let usual = self.usual.unwrap_or(FIRST_GUESS);
         usual.max(now.since(self.moved_at)).min(LATEST)
     }
 
-    /// Jobs that may wait for one of so many places.
+    /// How many jobs may wait for one of these places.
     fn room(&self, places: usize, now: Timestamp) -> usize {
         if self.usual.is_none() {
             return places;
@@ -239,7 +240,7 @@ impl Pace {
         soon.saturating_mul(places).min(MOST).max(places)
     }
 
-    /// Whether those who were put off are asked for now, and up to when they are due.
+    /// Whether postponed jobs are requested now, and their latest due time.
     fn asks(&mut self, now: Timestamp) -> Option<Timestamp> {
         if self.put_off_to <= now.plus(SOONEST) || now.since(self.asked_at) < SOONEST {
             return None;
@@ -248,7 +249,7 @@ impl Pace {
         Some(self.put_off_to)
     }
 
-    /// None is left of those who were due by then. One that was put off a moment ago may not be in the store yet.
+    /// No postponed job due by then is left. One that was postponed a moment ago may not be in the store yet.
     fn none_is_put_off(&mut self, until: Timestamp, now: Timestamp) {
         if self.put_off_to == until && now.since(self.put_off_at) >= WRITTEN {
             self.put_off_to = now;
@@ -286,21 +287,21 @@ mod tests {
                 .all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(49)),
             "{due:?}"
         );
-        // A system that hangs: everybody comes back within a minute, and hardly anybody before it could answer.
+        // A system that hangs: all jobs come back within a minute, and hardly any before it could respond.
         let later = NOW.plus(Duration::from_secs(40));
         let due: Vec<Timestamp> = (0..1_000).map(|_| pace.next(4, later)).collect();
         assert!(due[1].since(later) > Duration::from_secs(5), "{:?}", due[1]);
         assert_eq!(due.last().copied(), Some(later.plus(LATEST)));
     }
 
-    /// Places whose jobs last so long.
+    /// Places whose jobs last this long.
     fn places(count: u32, lasts: Duration, clock: &Arc<ManualClock>) -> Places {
         let places = Places::new(count, Arc::clone(clock) as Arc<dyn Clock>);
         places.0.pace.lock().usual = Some(lasts);
         places
     }
 
-    /// Jobs that get a place or may wait for one.
+    /// Number of jobs that get a place or may wait for one.
     fn let_in(places: &Places) -> Vec<Place> {
         let admit = |_| match places.admit("x") {
             Admission::Own(place) => Some(place),

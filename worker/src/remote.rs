@@ -1,7 +1,8 @@
-//! Handlers that are programs elsewhere: each attempt is a signed POST, its answer says what came of it. So the queue is useful
-//! to any language.
+//! Handlers that are programs elsewhere: each attempt is a signed POST, its response carries the outcome. This opens
+//! the queue to programs in any language.
 //!
-//! The request has the headers of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) and this body:
+//! The request has the headers of Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`) and this
+//! body:
 //!
 //! ```json
 //! {"job": {"id": "7", "kind": "send-mail", "key": "order-1", "attempt": 1, "trigger": "manual"},
@@ -35,11 +36,11 @@ use crate::places::{Admission, Places};
 use crate::sources::http::client::{Call, HttpClient, Reply};
 use crate::standard_webhooks::signature;
 
-/// Past the time of its request an attempt may take so long.
+/// How long an attempt may take beyond the timeout of its request.
 const MARGIN: Duration = Duration::from_secs(30);
-/// Longest answer; a cursor is in it.
+/// Maximum size of a response; a cursor is in it.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
-/// Longest wait between two parts of a job.
+/// Maximum wait between two parts of a job.
 const LONGEST_WAIT_MS: u64 = 30 * 86_400_000;
 
 /// A program elsewhere that works on one kind of job.

@@ -1,4 +1,4 @@
-//! What an attempt sits on while it runs: one of the worker's slots, or a place of its handler's own.
+//! An attempt's seat while it runs: one of the worker's slots, or one of its handler's own places.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(crate) enum Seat {
     Place(Place),
 }
 
-/// One of `worker.concurrency`; whoever waits for one is told when this is dropped.
+/// One of `worker.concurrency` slots; dropping it notifies the waiting tasks.
 pub(crate) struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     freed: Arc<Notify>,
@@ -27,7 +27,7 @@ pub(crate) enum Seated {
 }
 
 impl Seated {
-    /// The job was put off: how long that took says nothing about how long jobs last.
+    /// The job was postponed, so its duration says nothing about how long jobs last.
     pub(crate) fn put_off(&mut self) {
         if let Self::Place(place) = self {
             place.put_off();
@@ -52,7 +52,7 @@ impl Drop for Slot {
 }
 
 impl Seat {
-    /// Waits for the seat; or says what the job settles as without one. None: another worker has the job.
+    /// Waits for the seat, or returns the settlement of a job that gets none. None: another worker has the job.
     pub(crate) async fn taken(
         self,
         stop: &CancellationToken,

@@ -1,5 +1,5 @@
-//! Ends attempts in the store, many with one statement. What cannot be written now is tried again until it is written or
-//! the worker is stopped hard: the lease then ends by itself and the job is rescued.
+//! Ends attempts in the store, many with one statement. Settlements that cannot be written now are retried until they
+//! are written or the worker is stopped hard: then the lease expires by itself and the job is rescued.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::holding::Holding;
 
-/// Most settlements in one statement, and most that wait for one.
+/// Maximum number of settlements in one statement, and of those that wait for one.
 const BATCH: usize = 1_000;
-/// So many settlements do not wait until the statement under way is done: one runs while the other is made durable.
+/// This many settlements do not wait for the statement in flight: one executes while the other becomes durable.
 const MANY: usize = 200;
-/// Most statements under way.
+/// Maximum number of statements in flight.
 const STATEMENTS: usize = 2;
-/// Between two tries while the store is away.
+/// Interval between retries during a store outage.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// An attempt that ended.
 pub(crate) struct Ended {
     pub(crate) request: SettleRequest,
-    /// It was a burst: its end may let other partitions begin, or end the cycle.
+    /// Whether it was a burst: its end may let other partitions begin, or end the cycle.
     pub(crate) of_source: bool,
 }
 
@@ -40,9 +40,9 @@ pub(crate) struct Ended {
 pub(crate) struct Settlements(mpsc::Sender<Ended>);
 
 impl Settlements {
-    /// Hands a settlement over; waits while too many are on their way.
+    /// Hands a settlement over; waits while too many are pending.
     pub(crate) async fn send(&self, ended: Ended) {
-        // Without a receiver the worker was stopped hard: the lease runs out.
+        // Without a receiver the worker was stopped hard: the lease will expire.
         let _ = self.0.send(ended).await;
     }
 
@@ -127,7 +127,7 @@ impl Writer {
         let writing = self.write(&requests, of_source.contains(&true));
         if let Err(panic) = AssertUnwindSafe(writing).catch_unwind().await {
             self.status.panicked(panic.as_ref());
-            // Whether they are in the store is not known: what is still ours there is handed back.
+            // It is unknown whether they are in the store: those still leased to us there are handed back.
             self.holding.doubt(self.clock.now());
         }
         for request in requests {
@@ -146,7 +146,8 @@ impl Writer {
                     if lost > 0 {
                         tracing::warn!(lost, "settlements arrived after their lease was lost and were rejected");
                     }
-                    // The next partition, the next burst, the end of a cycle. A plain job that is done makes nothing due.
+                    // The next partition, the next burst, the end of a cycle. A plain job that is done makes nothing
+                    // due.
                     let plain = requests.iter().all(|request| request.settlement == Settlement::Done)
                         && !outcomes.contains(&Settled::RunsAgain);
                     if of_source || !plain {
@@ -180,7 +181,7 @@ impl Writer {
                         error = &error as &dyn std::error::Error,
                         "settling failed; handing the job back"
                     );
-                    // They are no longer held, and still ours in the store.
+                    // They are no longer held here, but still leased to us in the store.
                     self.holding.doubt(self.clock.now());
                     return;
                 }

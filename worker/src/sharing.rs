@@ -1,6 +1,6 @@
-//! Divides the request limits of sources by the workers that share them: nobody counts requests, so that a request costs no
-//! look at the store. For some seconds after a worker came, the fleet may send a little more than the limit; a source that
-//! says so holds back all of them.
+//! Divides the request limits of sources among the workers that share them: requests are not counted fleet-wide, so a
+//! request costs no store access. For a few seconds after a worker joins, the fleet may slightly exceed the limit; a
+//! source that objects holds back all workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::source::Source;
 
-/// Between two looks at the workers.
+/// Interval between two readings of the workers.
 const EVERY: Duration = Duration::from_secs(3);
 
-/// Tells sources how many workers there are.
+/// Keeps sources informed about the number of workers.
 pub struct ShareLimits {
     /// Knows the workers.
     pub store: Arc<dyn Store>,
@@ -26,7 +26,7 @@ pub struct ShareLimits {
 }
 
 impl ShareLimits {
-    /// Until `stop`.
+    /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             self.run_once().await;
@@ -38,7 +38,7 @@ impl ShareLimits {
         }
     }
 
-    /// Looks once. If the store does not answer, the shares stay as they are.
+    /// Reads the workers once. If the store does not respond, the shares stay as they are.
     pub async fn run_once(&self) {
         let now = self.clock.now();
         match self.store.list_workers().await {

@@ -1,4 +1,4 @@
-//! The seam to what is read: write one of these for a source that no configuration can describe.
+//! The seam to sources: implement it for a source that no configuration can describe.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use tideline_core::words::{
 use tideline_store::CatalogStore;
 use url::Url;
 
-/// Something paginated to read.
+/// A paginated source.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Reads one page. The caller limits the time and repeats a failed read on the ladder, with the same request.
+    /// Reads one page. The caller limits the time and retries a failed read on the ladder, with the same request.
     async fn read_page(&self, request: PageRequest<'_>) -> Result<Page, SourceError>;
 
-    /// Reads one item again, because an event named it. The caller limits the time.
+    /// Rereads one item, because an event named it. The caller limits the time.
     async fn read_item(&self, _: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
         Err(SourceError::new(
             ErrorClass::Permanent,
@@ -26,8 +26,8 @@ pub trait Source: Send + Sync {
         ))
     }
 
-    /// Asks for what an event lacks, as a rule of the source's `on` says, and makes the body of another event of it. The event is
-    /// JSON with the members that rules see. The caller limits the time.
+    /// Requests the data that an event lacks, according to a rule of the source's `on`, and makes the body of another
+    /// event of it. The event is JSON with the members that rules see. The caller limits the time.
     async fn complete_event(&self, _rule: usize, _: &Map<String, Value>, _event: &str) -> Result<Value, SourceError> {
         Err(SourceError::new(
             ErrorClass::Permanent,
@@ -35,46 +35,48 @@ pub trait Source: Send + Sync {
         ))
     }
 
-    /// Reads a document that lies where the source's entities lie, such as one beside the file of an entity. The caller limits the
-    /// time.
+    /// Reads a document from the same location as the source's entities, such as one beside the file of an entity. The
+    /// caller limits the time.
     async fn read_document(&self, _: &DocumentPlace, _max_bytes: u64) -> Result<Document, SourceError> {
         Ok(Document::Elsewhere)
     }
 
-    /// Partitions that are read beside the root partition, whether or not its first page can be read. That page reveals them too.
+    /// Partitions that are read beside the root partition, whether or not its first page can be read. That page reveals
+    /// them too.
     fn roots(&self) -> Vec<ChildPartition> {
         Vec::new()
     }
 
-    /// The partition of a resource (none: the root) with these values of its parents, as the page that reveals it names it.
+    /// The partition of a resource (none: the root) with these values of its parents, as the page that reveals it names
+    /// it.
     fn partition(&self, _resource: Option<&str>, _values: &Map<String, Value>) -> Option<ChildPartition> {
         None
     }
 
-    /// What the keys of all partitions of a resource begin with that have these values, which need not be complete.
+    /// The common prefix of the keys of all partitions of a resource with these values, which need not be complete.
     fn partition_prefix(&self, _resource: Option<&str>, _values: &Map<String, Value>) -> Option<String> {
         None
     }
 
-    /// The item of a request as pages name it ([`Item::MadeBy`]); none: it cannot be told.
+    /// The item of a request as pages name it ([`Item::MadeBy`]); none: unknown.
     fn item(&self, _: ItemRequest<'_>) -> Option<KeyHash> {
         None
     }
 
-    /// Whether a limit of its requests is divided by the workers that read it.
+    /// Whether its request limit is divided among the workers that read it.
     fn has_shared_limit(&self) -> bool {
         false
     }
 
-    /// So many workers read the source.
+    /// The number of workers that read the source.
     fn share(&self, _workers: u32) {}
 
-    /// Hands over what the catalog has, before the first reading, for a source that compares what it reads with it. A source
-    /// that is only tried has none.
+    /// Provides access to the catalog before the first reading, for a source that compares its readings with it. A
+    /// source that is only tried gets none.
     fn attach(&self, _catalog: Arc<dyn CatalogStore>) {}
 }
 
-/// Where a document is.
+/// The location of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DocumentPlace {
     /// At this URL.
@@ -83,16 +85,16 @@ pub enum DocumentPlace {
     File(String),
 }
 
-/// What there is at a place.
+/// The content at a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Document {
     /// These bytes.
     Found(Vec<u8>),
-    /// Nothing, or nothing that is shown.
+    /// Nothing, or nothing visible.
     Missing,
     /// More bytes than allowed.
     TooLong,
-    /// The place is not one of this source's.
+    /// The location does not belong to this source.
     Elsewhere,
 }
 
@@ -101,18 +103,18 @@ pub enum Document {
 pub struct ItemRequest<'a> {
     /// Its resource; none: the first one.
     pub resource: Option<&'a str>,
-    /// What the event said of it.
+    /// The event's data about it.
     pub values: &'a Map<String, Value>,
 }
 
-/// What the source has of an item.
+/// The source's state of an item.
 #[derive(Debug)]
 pub enum ItemContent {
     /// The entities it makes, and what is malformed.
     Found(Vec<Item>),
-    /// It has no such item, or does not show it (lost rights look the same).
+    /// The source has no such item, or does not show it (lost access looks the same).
     Missing {
-        /// Whose entity it was, if the values tell.
+        /// The reference of its entity, if the values determine it.
         reference: Option<EntityRef>,
     },
 }
@@ -122,25 +124,26 @@ pub enum ItemContent {
 pub struct PageRequest<'a> {
     /// The partition's key: the source's name for the root partition.
     pub partition: &'a str,
-    /// What its parent handed to it; `{}` for the root partition.
+    /// The values passed on by its parent; `{}` for the root partition.
     pub args: &'a Value,
     /// Where the page starts; none: the partition's first page. Never null.
     pub cursor: Option<&'a Value>,
-    /// What is remembered of the page with this number from last time. Its validators are for the same request only.
+    /// The memory of the page with this number from last time. Its validators apply only to the same request.
     pub memory: Option<&'a PageMemory>,
-    /// In which pass over the partition.
+    /// The pass over the partition.
     pub pass: Pass,
 }
 
-/// A pass over the pages of a partition, by whichever workers: what a source keeps from page to page is of one pass only.
+/// A pass over the pages of a partition, possibly by several workers: a source keeps state from page to page only
+/// within one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pass {
-    /// A trial, of which nothing is written.
+    /// A trial, which writes nothing.
     #[default]
     Trial,
-    /// The one of this cycle.
+    /// The pass of this cycle.
     Cycle(CycleNumber),
-    /// A refresh that began then.
+    /// The pass of a refresh that began at this time.
     Refresh(Timestamp),
 }
 
@@ -155,10 +158,10 @@ pub struct Page {
     pub children: Vec<ChildPartition>,
     /// For the next conditional request.
     pub validators: Validators,
-    /// No further request to this source for so long (its own limits).
+    /// How long no further requests may be sent to this source (its own limits).
     pub hold: Option<Duration>,
-    /// Why nobody can tell what follows this page, although it is not the last one. The page is stored first; `next` is of no
-    /// meaning then.
+    /// Why the next page cannot be determined, although this is not the last one. The page is stored first; `next` is
+    /// ignored then.
     pub failure: Option<SourceError>,
 }
 
@@ -167,7 +170,8 @@ pub struct Page {
 pub enum PageContent {
     /// These items.
     Items(Vec<Item>),
-    /// What `memory` says, byte for byte: 304, or the same content again. `next` and `children` are the remembered ones.
+    /// Unchanged since `memory`, byte for byte: 304, or the same content. `next` and `children` are the remembered
+    /// ones.
     Unchanged,
 }
 
@@ -183,22 +187,23 @@ pub enum Item {
     },
     /// Not an entity; reported, the page goes on.
     Malformed(MalformedItem),
-    /// The entities that follow were made by this item (none: nobody knows), until the next of these. A source that can read an
-    /// item again says so, for a reading of the item to know what it no longer makes.
+    /// The entities that follow, up to the next marker, were made by this item (none: unknown). Set by sources that can
+    /// reread an item, so that such a reading knows what the item no longer makes.
     MadeBy(Option<KeyHash>),
 }
 
 /// The class of a failed read, which decides what happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// May work later: climbs the ladder. Waits at least so long, if the source said so; then the whole source is held.
+    /// May work later: climbs the ladder. Waits at least `retry_after`, if the source gave one; then the whole source
+    /// is held back.
     Transient {
         /// From `Retry-After` or rate-limit headers.
         retry_after: Option<Duration>,
     },
     /// Will not work later: the partition is parked.
     Permanent,
-    /// Nothing of the source can work until its configuration is mended: the source is blocked.
+    /// Nothing of the source can work until its configuration is fixed: the source is blocked.
     Config,
     /// The cursor is no longer known: the partition starts over, a bounded number of times per cycle.
     CursorExpired,

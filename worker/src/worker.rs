@@ -84,8 +84,8 @@ impl Worker {
         &self.id
     }
 
-    /// Runs until `stop`, then lets the attempts finish or hand back; `hard` drops what is still running then. Its jobs are
-    /// runnable elsewhere as soon as this returns.
+    /// Runs until `stop`, then lets the attempts finish or hand back; `hard` drops what is still running then. Its jobs
+    /// are runnable elsewhere as soon as this returns.
     pub async fn run(self, stop: CancellationToken, hard: CancellationToken) {
         let Self { id, parts, loops } = self;
         let WorkerParts {

@@ -24,7 +24,7 @@ const BATCH: usize = 1_000;
 /// How often partitions rotate, as documented and as in the peer's benchmark.
 const QUEUE_ROTATION: Duration = Duration::from_secs(1);
 const LEASE_ROTATION: Duration = Duration::from_millis(50);
-/// Longest that stopping may take.
+/// Time limit for shutdown.
 const STOP: Duration = Duration::from_secs(5);
 
 /// The job of the peer's own benchmark.
@@ -155,7 +155,7 @@ async fn prepare(given: &BurnDownArgs) -> Result<f64> {
     Ok(enqueue_seconds)
 }
 
-/// Connected before the clock runs: a client at work uses about so many connections.
+/// Connected before the clock runs: a client at work uses about this many connections.
 async fn pool(url: &str) -> Result<PgPool> {
     Ok(PgPoolOptions::new()
         .min_connections(8)

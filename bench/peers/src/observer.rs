@@ -1,4 +1,4 @@
-//! What a burn-down cost, as the database tells it.
+//! The cost of a burn-down, according to the database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use sqlx::{Connection, PgConnection, Row};
 
-/// Longest that a burn-down may take.
+/// Time limit for a burn-down.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Between two looks, at the handlers' count or at the table.
 const LOOK: Duration = Duration::from_millis(1);

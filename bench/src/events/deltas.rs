@@ -1,4 +1,4 @@
-//! Deltas: how many single entities a second are written by 8 workers at once, each in a transaction of its own.
+//! Deltas: how many single entities per second are written by 8 workers at once, each in its own transaction.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Webhooks: how many are acknowledged a second, each of them durable, and how much memory large ones take.
+//! Webhooks: how many are acknowledged per second, each of them durable, and how much memory large ones take.
 
 use anyhow::{Result, ensure};
 use tideline_cli::bench::percentile;

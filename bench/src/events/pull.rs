@@ -1,4 +1,4 @@
-//! Pulls: how many events a second one or more programs take and acknowledge over HTTP.
+//! Pulls: how many events per second one or more programs take and acknowledge over HTTP.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

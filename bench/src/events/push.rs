@@ -1,4 +1,4 @@
-//! Pushes: how many events a second reach a subscriber of this machine, acknowledged one by one.
+//! Pushes: how many events per second reach a subscriber of this machine, acknowledged one by one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ pub(crate) async fn measure(events: usize, rounds: u32) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Pushed events a second.
+/// Pushed events per second.
 #[allow(clippy::cast_precision_loss, reason = "a figure needs no more than 52 bits")]
 async fn one(stage: &Stage, events: usize, others: usize) -> Result<f64> {
     let got = Arc::new(AtomicUsize::new(0));

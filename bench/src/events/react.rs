@@ -1,4 +1,5 @@
-//! From a webhook to the change in the feed on an idle fleet: verified, stored, a rule applied, the item read again, committed.
+//! From a webhook to the change in the feed on an idle fleet: verified, stored, a rule applied, the item read again,
+//! committed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! What the benchmark's source holds: the same entities on every machine, 600 bytes each, in the shape of Backstage's
-//! components ("Descriptor Format of Catalog Entities", Kind: Component).
+//! The content of the benchmark's source: the same entities on every machine, 600 bytes each, in the shape of
+//! Backstage's components ("Descriptor Format of Catalog Entities", Kind: Component).
 
 use std::fmt::Write as _;
 
@@ -22,11 +22,11 @@ pub struct Shape {
 pub struct Generation {
     /// Written into every changed entity.
     pub number: u32,
-    /// So many of each hundred entities are changed, spread over all pages.
+    /// Percentage of entities that change, spread over all pages.
     pub changed_percent: u32,
-    /// So many entities are gone, spread over all pages.
+    /// Number of entities that are removed, spread over all pages.
     pub removed: u32,
-    /// So many new entities stand before the first one, so that every page begins so many places earlier.
+    /// Number of new entities before the first one, which shift the contents of every page by as many.
     pub shifted: u32,
 }
 

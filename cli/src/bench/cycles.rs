@@ -9,7 +9,7 @@ use tideline_producer::Producer;
 use tideline_store::Store;
 
 use super::meter::{Meter, Written};
-use crate::roles::{Ground, Role, Running};
+use crate::roles::{Role, RoleContext, Running};
 
 /// A cycle that ended well, and what its store wrote.
 pub(crate) struct Measured {
@@ -27,7 +27,7 @@ impl Measured {
 
 /// Worker and scheduler at work on one source.
 pub(crate) struct Cycles<'a> {
-    ground: &'a Ground,
+    role_context: &'a RoleContext,
     source: &'a str,
     meter: Meter,
     running: Running,
@@ -38,12 +38,12 @@ impl<'a> Cycles<'a> {
     ///
     /// # Errors
     /// The store's.
-    pub(crate) async fn start(ground: &'a Ground, source: &'a str) -> anyhow::Result<Self> {
+    pub(crate) async fn start(role_context: &'a RoleContext, source: &'a str) -> anyhow::Result<Self> {
         Ok(Self {
-            ground,
+            role_context,
             source,
-            meter: Meter::new(ground.settings.store.reveal()),
-            running: Running::start(ground, Role::INGESTING).await?,
+            meter: Meter::new(role_context.settings.store.reveal()),
+            running: Running::start(role_context, Role::INGESTING).await?,
         })
     }
 
@@ -53,13 +53,17 @@ impl<'a> Cycles<'a> {
     /// It did not complete, or the store failed.
     pub(crate) async fn run(&self) -> anyhow::Result<Measured> {
         let before = self.meter.read().await?;
-        let (store, clock) = (&self.ground.store, &self.ground.clock);
+        let (store, clock) = (&self.role_context.store, &self.role_context.clock);
         let last = self.newest(&**store).await?.map_or(0, |cycle| cycle.number.0);
         if last == 0 {
-            self.ground.sync_sources().await?;
-            self.ground.queue.wake().await;
+            self.role_context.sync_sources().await?;
+            self.role_context.queue.wake().await;
         } else {
-            let producer = Producer::new(Arc::clone(store), Arc::clone(&self.ground.queue), Arc::clone(clock));
+            let producer = Producer::new(
+                Arc::clone(store),
+                Arc::clone(&self.role_context.queue),
+                Arc::clone(clock),
+            );
             producer.refresh(self.source, Trigger::Manual).await?;
         }
         let stop = self.running.stop();

@@ -1,4 +1,4 @@
-//! Jobs that do nothing: what the queue itself costs, from the producer to the settlement.
+//! No-op jobs: the cost of the queue itself, from the producer to the settlement.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 
 const KIND: &str = "bench";
 const GRACE: Duration = Duration::from_secs(20);
-/// Jobs that may run at once: enough for claims and settlements of a thousand. graphile_worker fetches as many ahead in its
-/// own benchmark.
+/// Jobs that may run at once: enough for claims and settlements of a thousand. graphile_worker fetches as many ahead in
+/// its own benchmark.
 const CONCURRENCY: u32 = 5_000;
 
 /// Where jobs are enqueued and run, with all leases, fences and hints.
@@ -46,7 +46,7 @@ pub struct BurnDown {
     pub seconds: f64,
 }
 
-/// Says when it starts, and does nothing.
+/// Reports its start, and does nothing.
 struct Nothing {
     started: mpsc::UnboundedSender<Instant>,
 }
@@ -58,14 +58,14 @@ impl Handler for Nothing {
     }
 
     async fn run(&self, _: &Attempt) -> Result<Outcome, HandlerError> {
-        // Nobody listens any more when the benchmark has what it wants.
+        // The receiver is gone once the benchmark has its result.
         let _ = self.started.send(Instant::now());
         Ok(Outcome::Done)
     }
 }
 
 impl Jobs {
-    /// Enqueues so many jobs, calls `full`, then starts a worker and waits until all of them are settled.
+    /// Enqueues the jobs, calls `full`, then starts a worker and waits until all of them are settled.
     ///
     /// # Errors
     /// Those of the store.
@@ -103,8 +103,8 @@ impl Jobs {
         })
     }
 
-    /// Milliseconds from the call that enqueues a job until its handler starts, on roles that have nothing else to do; one
-    /// value per job, `pause` between them.
+    /// Milliseconds from the call that enqueues a job until its handler starts, on roles that have nothing else to do;
+    /// one value per job, `pause` between them.
     ///
     /// # Errors
     /// Those of the store.

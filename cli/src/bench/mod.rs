@@ -1,4 +1,5 @@
-//! What `tideline bench` measures, for the benchmarks in `bench/` too: a static HTTP source, cycles over it, and no-op jobs.
+//! What `tideline bench` measures, for the benchmarks in `bench/` too: a static HTTP source, cycles over it, and no-op
+//! jobs.
 
 mod content;
 mod cycles;

@@ -1,4 +1,4 @@
-//! A place for a benchmark beside what a store holds: on the same disk or the same server, and gone afterwards.
+//! A scratch store for a benchmark: on the same disk or server as the configured store, and removed afterwards.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(crate) enum Scratch {
 }
 
 impl Scratch {
-    /// Makes it, for the store of this URL.
+    /// Creates it, for the store with this URL.
     ///
     /// # Errors
     /// The server cannot be reached, does not let this user make a schema, or another benchmark runs there.
@@ -82,7 +82,7 @@ impl Scratch {
     }
 }
 
-/// A store of a benchmark that was killed may be in the way; it belongs to nobody.
+/// A killed benchmark may have left its store behind; nothing uses it now.
 fn remove_files(path: &Path) {
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let mut name = path.as_os_str().to_owned();

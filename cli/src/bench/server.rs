@@ -105,7 +105,7 @@ impl StaticSource {
             .unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(pages);
     }
 
-    /// Waits so long before every answer.
+    /// Delays every response by `latency`.
     pub fn answer_after(&self, latency: Duration) {
         let latency = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
         self.state.latency_ms.store(latency, Ordering::Relaxed);

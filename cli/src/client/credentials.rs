@@ -84,7 +84,7 @@ impl Credentials {
         &self.path
     }
 
-    /// Into a new file that takes the place of the old one: nobody ever reads half of it.
+    /// Writes a new file and renames it over the old one, so that no reader sees half of it.
     fn write(&self) -> anyhow::Result<()> {
         let say = || format!("write {}", self.path.display());
         let folder = self.path.parent().unwrap_or(Path::new("."));

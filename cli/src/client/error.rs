@@ -5,13 +5,13 @@ use tideline_producer::api::Problem;
 
 use crate::exit::Code;
 
-/// Why the API did not do what a command asked.
+/// Why a request to the API failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// The API said no.
+    /// The API refused.
     #[error("{0}")]
     Problem(Box<Refusal>),
-    /// Nobody answered.
+    /// The server did not answer.
     #[error("the server {server} cannot be reached; check --server (or TIDELINE_SERVER), and that it is running")]
     Unreachable {
         /// Its URL.
@@ -31,7 +31,7 @@ pub(crate) enum ClientError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Somebody else answered.
+    /// Something other than Tideline responded.
     #[error(
         "{server} answered {status}, which is not a response of Tideline's API: check --server (or \
          TIDELINE_SERVER){hint}"
@@ -63,7 +63,7 @@ pub(crate) struct Refusal {
     title: String,
     #[serde(default)]
     pub(crate) detail: String,
-    /// Who said so, if it was asked over HTTP.
+    /// The server, if the request went over HTTP.
     #[serde(skip)]
     pub(super) server: Option<String>,
     /// A token was shown.
@@ -107,7 +107,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// The server knows no such path at all: what is missing is told in words.
+    /// The server does not know such a path at all: describes what is missing.
     fn is_no_route(&self) -> bool {
         self.server.is_some() && self.status == 404 && self.detail.is_empty()
     }
@@ -140,7 +140,7 @@ impl ClientError {
         }
     }
 
-    /// Whether the same request may be answered later: the server is away, or cannot answer now.
+    /// Whether the same request may succeed later: the server is unavailable.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Problem(refusal) => matches!(refusal.status, 408 | 429 | 500..),
@@ -150,7 +150,7 @@ impl ClientError {
         }
     }
 
-    /// With which code the program ends.
+    /// The exit code of the program.
     pub(crate) fn exit(&self) -> Code {
         match self {
             Self::Problem(refusal) if refusal.is_no_route() => Code::Error,

@@ -1,4 +1,4 @@
-//! Requests of commands that run until Ctrl-C: a server that goes away for a while does not end them.
+//! Requests of commands that run until Ctrl-C: a temporary outage of the server does not end them.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use serde::de::DeserializeOwned;
 use super::{Answer, Client, ClientError, Request};
 use crate::output::{Out, Tone};
 
-/// First wait before a request is sent again; each further wait is twice as long.
+/// First wait before a retry; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// Longest wait.
+/// Maximum wait.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// A command that goes on asking.
+/// A command that keeps sending requests.
 pub(crate) struct Following<'c> {
     client: &'c Client<'c>,
     /// The server is there: one that never answered is probably the wrong one.
@@ -34,7 +34,7 @@ impl<'c> Following<'c> {
         self.answered
     }
 
-    /// Sends a request until it is answered. The person is told once that the server is away, and once that it is back.
+    /// Sends a request until it is answered. The person is notified once of the outage, and once of its end.
     ///
     /// # Errors
     /// The API refused, or the first request of all was not answered.

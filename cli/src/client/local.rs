@@ -25,7 +25,7 @@ impl Local {
         let (settings, opened) = context.open_operator().await?;
         let api = Api::new(ApiParts {
             store: Arc::clone(&opened.store),
-            // Nobody listens to it: the roles are woken by what follows an act.
+            // It has no listeners: the roles are woken by the effects of an act.
             queue: Arc::new(InProcessQueue::default()),
             clock: opened.clock,
             settings: Some(Arc::new(settings)),

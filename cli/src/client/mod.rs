@@ -1,5 +1,5 @@
-//! The one way of commands to what Tideline knows and does: requests of the API. They are answered by the API inside this
-//! process, on the configured store, or over HTTP by the gateway of a fleet (`--server`). Requests, answers and errors are the
+//! The only access of commands to Tideline: requests to the API. They are handled by the API inside this process, on
+//! the configured store, or over HTTP by the gateway of a fleet (`--server`). Requests, responses and errors are the
 //! same.
 
 pub(crate) mod credentials;
@@ -23,10 +23,10 @@ pub(crate) use request::Request;
 use self::local::Local;
 use crate::context::Context;
 
-/// Longest answer that is read, in bytes. A page has at most 4 MiB, or one record.
+/// Maximum size of a response that is read, in bytes. A page has at most 4 MiB, or one record.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
 
-/// Asks the API.
+/// A client of the API.
 pub(crate) struct Client<'c> {
     context: &'c Context,
     transport: Transport,
@@ -37,17 +37,17 @@ enum Transport {
     Remote(Remote),
 }
 
-/// A good answer.
+/// A successful response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     body: Vec<u8>,
 }
 
 impl Answer {
-    /// What it says.
+    /// Its parsed body.
     ///
     /// # Errors
-    /// It is no JSON of this kind: the server is of another version.
+    /// It is not JSON of this kind: the server is of another version.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.body).map_err(|source| ClientError::Unreadable { source })
     }

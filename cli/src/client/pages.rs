@@ -63,7 +63,7 @@ impl<'c> Pages<'c> {
 pub(crate) struct Listing<'a> {
     /// What is listed.
     pub(crate) request: Request,
-    /// Most records.
+    /// Maximum number of records.
     pub(crate) limit: u64,
     /// `--page-token`.
     pub(crate) page_token: Option<String>,

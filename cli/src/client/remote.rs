@@ -13,22 +13,22 @@ use super::lines::Lines;
 use super::request::Request;
 use super::{Answer, MAX_ANSWER};
 
-/// Longest wait for a connection.
+/// Maximum wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Longest wait for an answer: longer than the gateway lets a request take.
+/// Maximum wait for an answer: longer than the gateway lets a request take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Waits before a request is sent again whose answer was lost.
+/// Waits before a request whose response was lost is resent.
 const REPEATS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// An answer that was lost after this time is not asked for again.
+/// A request whose response was lost after this time is not resent.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Longest wait for the end of an answer that comes line by line: longer than a gateway lets a plan take.
+/// Maximum wait for the end of an answer that comes line by line: longer than a gateway lets a plan take.
 const LINES_TIMEOUT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
-/// A gateway: where it is, and the token that opens it.
+/// A gateway: its address, and the token.
 #[derive(Clone)]
 pub(crate) struct Server {
     url: Url,
@@ -64,7 +64,7 @@ impl Server {
         Self { token, ..self }
     }
 
-    /// Whether others on the way can read what is sent.
+    /// Whether the connection is unencrypted and leaves this machine.
     pub(crate) fn is_open_to_eavesdroppers(&self) -> bool {
         let loopback = match self.url.host() {
             Some(Host::Domain(name)) => name == "localhost",
@@ -93,7 +93,7 @@ impl Remote {
     /// # Errors
     /// This machine has no certificates to trust.
     pub(crate) fn open(server: Server) -> anyhow::Result<Self> {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))

@@ -15,7 +15,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Looks at what is at `/v1/` and these parts.
+    /// A `GET` of `/v1/` and these parts.
     pub(crate) fn get(path: &[&str]) -> Self {
         Self::new(Method::GET, path)
     }
@@ -73,7 +73,7 @@ impl Request {
         Ok(self)
     }
 
-    /// With what the API needs to do it once although it is sent again, and with why it is done, for the audit log.
+    /// With an idempotency key, so that a resent act is performed once, and with a reason for the audit log.
     pub(super) fn for_act(mut self, reason: Option<&str>) -> Self {
         self.headers
             .push(("idempotency-key", format!("{:032x}", rand::random::<u128>())));
@@ -88,7 +88,7 @@ impl Request {
         self.headers.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
-    /// Whether it changes nothing.
+    /// Whether it is read-only.
     pub(crate) fn is_get(&self) -> bool {
         self.method == Method::GET
     }

@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: AuditArgs) -> an
     Ok(Code::Done)
 }
 
-/// A moment, or so long ago.
+/// Parses a point in time, or an age.
 ///
 /// # Errors
 /// The text is neither.

@@ -15,7 +15,7 @@ use crate::bench::{
 use crate::context::{Context, Logs, environment};
 use crate::exit::Code;
 use crate::output::{Out, Tone};
-use crate::roles::{Ground, first_signal};
+use crate::roles::{RoleContext, first_signal};
 
 const SOURCE: &str = "bench";
 
@@ -73,18 +73,18 @@ async fn measure(context: &Context, out: &mut Out, args: &BenchArgs, scratch: &S
     })
     .await?;
     let settings = settings(&source, &scratch.url(), &args.queue)?;
-    let ground = context.ground(settings, "bench", Logs::OnlyErrors).await?;
+    let role_context = context.role_context(settings, "bench", Logs::OnlyErrors).await?;
     let mut report = Report {
         out,
         figures: Vec::new(),
     };
     report.greet(args)?;
-    let cycles = ingest(&ground, &source, args, &mut report).await;
+    let cycles = ingest(&role_context, &source, args, &mut report).await;
     let jobs = match cycles {
-        Ok(()) => jobs(&ground, args, &mut report).await,
+        Ok(()) => jobs(&role_context, args, &mut report).await,
         Err(error) => Err(error),
     };
-    ground.close().await;
+    role_context.close().await;
     jobs?;
     report.end()
 }
@@ -106,12 +106,12 @@ fn settings(source: &StaticSource, store: &str, queue: &str) -> anyhow::Result<S
 }
 
 async fn ingest(
-    ground: &Ground,
+    role_context: &RoleContext,
     source: &StaticSource,
     args: &BenchArgs,
     report: &mut Report<'_>,
 ) -> anyhow::Result<()> {
-    let cycles = Cycles::start(ground, SOURCE).await?;
+    let cycles = Cycles::start(role_context, SOURCE).await?;
     let n = args.entities;
     let run = async |name, report: &mut Report<'_>| report.cycle(name, n, &cycles.run().await?);
     run("first load", report).await?;
@@ -134,13 +134,13 @@ async fn ingest(
     Ok(())
 }
 
-async fn jobs(ground: &Ground, args: &BenchArgs, report: &mut Report<'_>) -> anyhow::Result<()> {
+async fn jobs(role_context: &RoleContext, args: &BenchArgs, report: &mut Report<'_>) -> anyhow::Result<()> {
     let jobs = Jobs {
-        store: Arc::clone(&ground.store),
-        queue: Arc::clone(&ground.queue),
-        clock: Arc::clone(&ground.clock),
+        store: Arc::clone(&role_context.store),
+        queue: Arc::clone(&role_context.queue),
+        clock: Arc::clone(&role_context.clock),
     };
-    let meter = Meter::new(ground.settings.store.reveal());
+    let meter = Meter::new(role_context.settings.store.reveal());
     let mut before = None;
     let burnt = jobs
         .burn_down(args.jobs, async || {

@@ -7,7 +7,7 @@ use crate::exit::{Code, Failure};
 /// Returns if `yes`, or if a person at the terminal says so.
 ///
 /// # Errors
-/// The person said no, or nobody is there to ask.
+/// The person said no, or there is no terminal to ask at.
 pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());

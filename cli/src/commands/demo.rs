@@ -67,13 +67,13 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     let text = yaml(&name, address, &store, dashboard);
     let mut settings = parse(&text, Path::new("demo.yaml"), &environment)?;
     mark(&mut settings);
-    let ground = context.ground(settings, "demo", Logs::OnlyErrors).await?;
-    refuse_foreign(&*ground.store, shown).await?;
-    ground.sync_sources().await?;
-    forget_other_demos(context, &*ground.store, &name).await?;
+    let role_context = context.role_context(settings, "demo", Logs::OnlyErrors).await?;
+    refuse_foreign(&*role_context.store, shown).await?;
+    role_context.sync_sources().await?;
+    forget_other_demos(context, &*role_context.store, &name).await?;
 
     // The world goes on where the stored cycles left it.
-    let cycle = ground
+    let cycle = role_context
         .store
         .find_source(&name)
         .await?
@@ -93,13 +93,13 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: DemoArgs) -> any
     } else {
         Watched::Live
     };
-    let code = run_cycles(&ground, out, watched).await;
+    let code = run_cycles(&role_context, out, watched).await;
     if !out.is_json() && code.is_ok() {
         out.line(format!(
             "\nEverything is in {shown}. Look around with `tideline status{option}`, or continue with `tideline demo{option}`."
         ))?;
     }
-    ground.close().await;
+    role_context.close().await;
     stop.cancel();
     server.abort();
     code

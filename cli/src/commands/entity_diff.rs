@@ -1,5 +1,5 @@
-//! `tideline entities diff`: what a fresh reading of the source says of one entity: the step of a plan that concerns it. The store
-//! keeps only the newest state of an entity, so that there is no older one to compare with.
+//! `tideline entities diff`: what a fresh reading of the source says of one entity: the step of a plan that concerns
+//! it. The store keeps only the newest state of an entity, so that there is no older one to compare with.
 
 use serde_json::json;
 use tideline_core::words::{ChangeKind, EntityRef};
@@ -12,8 +12,8 @@ use crate::exit::{Code, Failure};
 use crate::output::{Out, Tone, count, moment};
 use crate::plan::{difference_line, follow};
 
-/// Reads the sources of the entity anew and compares: each that owns it, or the one that is named. With `--server`, the gateway
-/// reads them.
+/// Reads the sources of the entity anew and compares: each that owns it, or the one that is named. With `--server`, the
+/// gateway reads them.
 pub(super) async fn run(
     context: &Context,
     client: &Client<'_>,

@@ -82,7 +82,8 @@ async fn follow(
             .clone()
             .query(place.0, Some(&place.1))
             .query("limit", Some(left.min(PAGE)))
-            // The first answer says at once where the reader stands, so that it goes on there whatever happens to the server.
+            // The first answer says at once where the reader stands, so that it goes on there whatever happens to the
+            // server.
             .query("wait", following.has_answer().then_some(WAIT));
         let reading: Events = following.ask(&request).await.map_err(told)?;
         left = left.saturating_sub(reading.events.len() as u64);

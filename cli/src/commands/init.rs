@@ -132,7 +132,7 @@ fn question(text: &str) -> anyhow::Result<String> {
 
 async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<Response> {
     let failed = |why: String| Failure::new(Code::Failed, why);
-    // Whoever installed one before chose well enough.
+    // A provider that is already installed is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))

@@ -12,7 +12,7 @@ use crate::output::Out;
 #[derive(Args, Debug)]
 pub(crate) struct MigrateArgs {}
 
-/// However many run at once, each migration runs once.
+/// Even if several run at once, each migration runs once.
 pub(crate) async fn run(context: &Context, out: &mut Out, _args: MigrateArgs) -> anyhow::Result<Code> {
     if context.named_server()?.is_some() {
         let text = "migrate works on the configured store, not through a gateway: run it without --server (and TIDELINE_SERVER)";

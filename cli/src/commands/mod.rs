@@ -48,7 +48,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Code> {
         .build()
         .context("start the runtime")?;
     let code = runtime.block_on(dispatch(cli));
-    // A read of standard input or a look-up of a name may still block a thread; nobody waits for it.
+    // A read of standard input or a DNS lookup may still block a thread; do not wait for it.
     runtime.shutdown_background();
     code
 }

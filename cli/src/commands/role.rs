@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::context::{Context, Logs};
 use crate::exit::Code;
-use crate::roles::{Ground, Role, Running};
+use crate::roles::{Role, RoleContext, Running};
 
 /// No arguments of its own: roles are configured.
 #[derive(Args, Debug)]
@@ -12,18 +12,20 @@ pub(crate) struct RoleArgs {}
 
 /// Runs the role until a signal.
 pub(crate) async fn run(context: &Context, role: Role, _args: RoleArgs) -> anyhow::Result<Code> {
-    let ground = context.ground(context.settings()?, role.name(), Logs::All).await?;
-    let code = serve(&ground, role).await;
-    ground.close().await;
+    let role_context = context
+        .role_context(context.settings()?, role.name(), Logs::All)
+        .await?;
+    let code = serve(&role_context, role).await;
+    role_context.close().await;
     code
 }
 
-async fn serve(ground: &Ground, role: Role) -> anyhow::Result<Code> {
+async fn serve(role_context: &RoleContext, role: Role) -> anyhow::Result<Code> {
     // One role does it, so that a worker with an older file does not bring back what it says.
     if role == Role::Scheduler {
-        ground.sync_sources().await?;
+        role_context.sync_sources().await?;
     }
-    let running = Running::start(ground, &[role]).await?;
+    let running = Running::start(role_context, &[role]).await?;
     tracing::info!(role = role.name(), "started");
     running.stop().cancelled().await;
     Ok(running.shut_down().await)

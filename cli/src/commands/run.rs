@@ -9,7 +9,7 @@ use crate::context::{Context, Logs};
 use crate::exit::{Code, Failure};
 use crate::output::Out;
 use crate::progress::{Once, Watcher, Watching, follow, view};
-use crate::roles::{Ground, Role, Running};
+use crate::roles::{Role, RoleContext, Running};
 
 /// For how long.
 #[derive(Args, Debug)]
@@ -32,11 +32,11 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: RunArgs) -> anyh
     } else {
         Logs::All
     };
-    let ground = context.ground(context.settings()?, "run", logs).await?;
-    ground.sync_sources().await?;
+    let role_context = context.role_context(context.settings()?, "run", logs).await?;
+    role_context.sync_sources().await?;
     // What others write has no cycle to wait for.
     let is_read = |source: &&SourceSettings| !matches!(source.kind, SourceKind::Push);
-    let sources = ground.settings.sources.iter().filter(is_read);
+    let sources = role_context.settings.sources.iter().filter(is_read);
     let names: Vec<String> = sources.map(|source| source.name.clone()).collect();
     let watched = if args.once {
         Watched::Once(&names, args.timeout.map(Duration::from_secs))
@@ -44,10 +44,10 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: RunArgs) -> anyh
         Watched::Service
     };
     if out.is_terminal() && !out.is_json() && !args.once {
-        greet(&ground, out)?;
+        greet(&role_context, out)?;
     }
-    let code = run_cycles(&ground, out, watched).await;
-    ground.close().await;
+    let code = run_cycles(&role_context, out, watched).await;
+    role_context.close().await;
     code
 }
 
@@ -63,8 +63,12 @@ pub(crate) enum Watched<'a> {
 }
 
 /// All roles, shown while they work.
-pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<'_>) -> anyhow::Result<Code> {
-    let mut watcher = Watcher::new(ground.store.clone(), ground.clock.clone()).await?;
+pub(crate) async fn run_cycles(
+    role_context: &RoleContext,
+    out: &mut Out,
+    watched: Watched<'_>,
+) -> anyhow::Result<Code> {
+    let mut watcher = Watcher::new(role_context.store.clone(), role_context.clock.clone()).await?;
     let (watching, cycles) = match watched {
         Watched::Once(names, limit) => (Watching::Once, Some((names, limit))),
         Watched::Live => (Watching::Live, None),
@@ -72,12 +76,12 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<
     };
     let (mut once, limit, roles) = match cycles {
         Some((names, limit)) => {
-            let once = Once::ask(&*ground.store, names, ground.clock.now()).await?;
+            let once = Once::ask(&*role_context.store, names, role_context.clock.now()).await?;
             (Some(once), limit, Role::INGESTING)
         }
         None => (None, None, Role::ALL),
     };
-    let running = Running::start(ground, roles).await?;
+    let running = Running::start(role_context, roles).await?;
     let mut view = view(out, watching);
     let stop = running.stop();
     let following = follow(&mut watcher, &mut view, out, once.as_mut(), &stop);
@@ -98,12 +102,12 @@ pub(crate) async fn run_cycles(ground: &Ground, out: &mut Out, watched: Watched<
     }
 }
 
-fn greet(ground: &Ground, out: &mut Out) -> std::io::Result<()> {
-    let sources = match ground.settings.sources.len() {
+fn greet(role_context: &RoleContext, out: &mut Out) -> std::io::Result<()> {
+    let sources = match role_context.settings.sources.len() {
         1 => "1 source".to_owned(),
         number => format!("{number} sources"),
     };
-    let gateway = match &ground.settings.listen {
+    let gateway = match &role_context.settings.listen {
         Some(address) => format!("dashboard and API on http://{address}/"),
         None => "no dashboard (listen: none)".to_owned(),
     };

@@ -4,7 +4,7 @@ use crate::client::ClientError;
 use crate::exit::Code;
 use crate::output::{Out, Tone};
 
-/// What came of them so far.
+/// The outcomes so far.
 pub(super) struct Several(Code);
 
 impl Several {

@@ -64,8 +64,8 @@ async fn perform(client: &Client<'_>, source: &Source, action: Action) -> anyhow
         _ => request,
     };
     let mut accepted: Accepted = client.ask(&request).await?;
-    // A large source is deleted by several requests. A cycle that starts meanwhile may add entities again: stops when a request
-    // does not get further.
+    // A large source is deleted by several requests. A cycle that starts meanwhile may add entities again: stops when a
+    // request does not get further.
     while accepted.remaining.is_some_and(|remaining| remaining > 0) {
         let next: Accepted = client.ask(&request).await?;
         let stuck = next.remaining >= accepted.remaining;

@@ -153,7 +153,7 @@ async fn create(client: &Client<'_>, out: &mut Out, args: CreateArgs) -> anyhow:
         wanted.insert("push".to_owned(), json!({ "url": url }));
     }
     if let Some(chat) = args.notify {
-        // Whoever knows it can write into the channel.
+        // Knowing the URL is enough to post to the channel.
         let url = read_secret(&format!("Webhook URL of the {} channel", chat.as_str()))?;
         wanted.insert(
             "notify".to_owned(),
@@ -370,7 +370,7 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
     Ok(Code::Done)
 }
 
-/// Takes the named dead letters, or all of them, in lots; says how many.
+/// Takes the named dead letters, or all of them, in batches; returns how many.
 async fn take(client: &Client<'_>, subscription: &str, act: &str, events: &[String]) -> anyhow::Result<(u64, Code)> {
     #[derive(serde::Deserialize)]
     struct Taken {

@@ -1,4 +1,5 @@
-//! `tideline try`: read a page of a source and show what becomes of it. For people who write a configuration; needs no store.
+//! `tideline try`: read a page of a source and show what becomes of it. For people who write a configuration; needs no
+//! store.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ struct TriedPage {
     malformed: Vec<MalformedItem>,
     children: Vec<ChildPartition>,
     next: Option<String>,
-    /// Why nobody can tell what follows the page.
+    /// Why the next page cannot be determined.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
 }

@@ -1,6 +1,6 @@
-//! The demo's HTTP API over a [`World`]: three levels, three kinds of pagination, latency, ETags, and now and then a 500 or
-//! a 429 with Retry-After. It takes a step to the next generation when nobody asked for anything for a while, so a cycle
-//! sees one generation and the next cycle another one.
+//! The demo's HTTP API over a [`World`]: three levels, three kinds of pagination, latency, ETags, and now and then a
+//! 500 or a 429 with Retry-After. It moves to the next generation after a while without requests, so a cycle sees one
+//! generation and the next cycle another one.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use super::world::{Component, World, mix};
 
 /// Silence after which the world takes a step.
 const QUIET: Duration = Duration::from_secs(3);
-/// Every so many requests one is answered with 500 …
+/// One in this many requests is answered with 500 …
 const BROKEN_EVERY: u64 = 89;
-/// … and every so many with 429. Both are larger than any retry ladder is long.
+/// … and one in this many with 429. Both are larger than the length of any retry ladder.
 const BUSY_EVERY: u64 = 151;
 /// `Retry-After` of a 429, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");

@@ -18,8 +18,8 @@ pub(crate) fn source_name(seed: u64, entities: u64) -> String {
     }
 }
 
-/// Makes the settings' sources known as a demo's: the store keeps their type, and one that is merely called `demo` was not made
-/// by a demo.
+/// Makes the settings' sources known as a demo's: the store keeps their type, and one that is merely called `demo` was
+/// not made by a demo.
 pub(crate) fn mark(settings: &mut Settings) {
     for source in &mut settings.sources {
         DEMO.clone_into(&mut source.source_type);

@@ -1,4 +1,5 @@
-//! The world that `tideline demo` reads: a deterministic model, an HTTP API over it, and the configuration that reads it.
+//! The world that `tideline demo` reads: a deterministic model, an HTTP API over it, and the configuration that reads
+//! it.
 
 mod api;
 mod config;

@@ -1,19 +1,20 @@
-//! The demo's little world: organisations own projects, projects own components; from generation to generation some
-//! components appear, vanish, move to another project or get a new version. A pure function of seed, size and generation.
+//! The demo's little world: organizations own projects, projects own components; from generation to generation some
+//! components appear, vanish, move to another project or get a new version. A pure function of seed, size and
+//! generation.
 
 use serde::Serialize;
 
-/// So many in a thousand components are away in each generation.
+/// How many of a thousand components are absent in each generation.
 const AWAY_PER_MILLE: u64 = 4;
-/// Each component is away, or back again, for so many generations.
+/// Number of generations for which a component is absent, or back again.
 const AWAY_GENERATIONS: u64 = 3;
-/// One component in so many has a second home and moves between the two.
+/// One component in this many has a second home and moves between the two.
 const MOVERS: u64 = 1_000;
-/// Each component gets a new version every so many generations (at a time of its own).
+/// Number of generations between new versions of a component (each at a time of its own).
 const VERSION_GENERATIONS: u64 = 300;
 /// Components of a project, on average.
 const COMPONENTS_PER_PROJECT: u64 = 98;
-/// Projects of an organisation.
+/// Projects of an organization.
 const PROJECTS_PER_ORGANISATION: u64 = 34;
 
 const ORGANISATIONS: [&str; 12] = [
@@ -79,7 +80,7 @@ impl World {
         }
     }
 
-    /// All organisations. They never change.
+    /// All organizations. They never change.
     pub(crate) fn organisations(&self) -> Vec<Organisation> {
         (0..self.organisations)
             .map(|number| Organisation {
@@ -90,7 +91,7 @@ impl World {
             .collect()
     }
 
-    /// The projects of an organisation, or none of that name.
+    /// The projects of an organization, or none of that name.
     pub(crate) fn projects(&self, organisation: &str) -> Option<Vec<Project>> {
         let number = (0..self.organisations).find(|number| organisation_name(*number) == organisation)?;
         Some(self.projects_of(number).map(|project| self.project(project)).collect())

@@ -1,5 +1,5 @@
-//! The query parameters that every page is requested with: all that were given, but those that the pagination sets itself, and
-//! positions behind the beginning of the list.
+//! The query parameters that every page is requested with: all that were given, but those that the pagination sets
+//! itself, and positions behind the beginning of the list.
 
 use url::Url;
 

@@ -1,7 +1,7 @@
 //! Guesses from one response of an API how to read it. Pure; the command fetches the response and writes the file.
 //!
-//! A guess that is wrong must show: a cursor that the API ignores is an error when it is read. What would lose items without a
-//! word is not guessed at: where nothing is sure, nothing is written but a warning.
+//! A guess that is wrong must show: a cursor that the API ignores is an error when it is read. What would lose items
+//! without a word is not guessed at: where nothing is sure, nothing is written but a warning.
 
 mod counted;
 mod format;
@@ -70,7 +70,7 @@ pub(crate) struct Guess {
     pub(crate) size: Option<(String, u32)>,
     /// The other query parameters that every page is requested with.
     pub(crate) query: Vec<(String, Vec<String>)>,
-    /// What says that there is more, if nothing says how to get it.
+    /// Fields that indicate more pages, if no field says how to request them.
     pub(crate) more: Vec<String>,
     /// The path that next URLs leave out, as in Confluence.
     pub(crate) context: Option<String>,

@@ -45,7 +45,8 @@ const LAST: [&str; 6] = ["isLast", "is_last", "isLastPage", "last", "done", "las
 const TOTAL_HEADERS: [&str; 4] = ["x-total-count", "x-total", "x-wp-total", "total-count"];
 
 impl Sample<'_> {
-    /// jq path of the total and the total, if it is more than came. What equals the items may as well count those of the page.
+    /// jq path of the total and the total, if it is more than came. What equals the items may as well count those of
+    /// the page.
     pub(super) fn total(&self) -> Option<(String, u64)> {
         self.scopes.iter().find_map(|scope| {
             TOTALS.iter().find_map(|name| {

@@ -1,5 +1,5 @@
-//! What tells items apart. References that are equal would replace each other, so a name must be present and different in every
-//! item of the sample.
+//! Finds the members that identify items. Entities with equal references would replace each other, so a name must be
+//! present and unique in every item of the sample.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The commented file that a guess leads to.
+//! Generates the commented file for a guess.
 
 use std::fmt::Write as _;
 
@@ -171,8 +171,8 @@ fn entity(text: &mut String, resource: &str, guess: &Guess) {
     );
 }
 
-/// The folder of the URL, or what is above the API's own paths, and what is read below it. A final slash stays: servers may
-/// know no path without it.
+/// The folder of the URL, or what is above the API's own paths, and what is read below it. A final slash stays: servers
+/// may know no path without it.
 fn split(url: &Url, context: Option<&str>) -> (String, String) {
     let mut base = url.clone();
     base.set_query(None);

@@ -1,4 +1,4 @@
-//! How a response leads to the next page, where it names that page: by a URL or a cursor, in its body or a header.
+//! Detects pagination that names the next page: by a URL or a cursor, in the body or a header.
 
 use reqwest::header::LINK;
 use serde_json::Value;
@@ -61,7 +61,8 @@ const HEADERS: [(&str, &str); 3] = [
     ("X-Next-Cursor", "cursor"),
 ];
 
-/// How to get to the next page. What names it is better than what counts pages; what would name it if there were one comes last.
+/// How to get to the next page. What names it is better than what counts pages; what would name it if there were one
+/// comes last.
 pub(super) fn paging(sample: &Sample<'_>) -> Paging {
     if sample.query.begins_with_a_star() {
         return Paging::Unknown;

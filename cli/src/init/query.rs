@@ -173,7 +173,7 @@ impl Query {
         pairs.any(|(name, value)| value == "*" && name.to_ascii_lowercase().contains("cursor"))
     }
 
-    /// The parameter that says how long a page is, and how long.
+    /// The page size parameter, and its value.
     pub(super) fn size(&self) -> Option<(String, u32)> {
         let sizes = self.pairs.iter().filter(|(name, _)| SIZES.contains(&name.as_str()));
         let sizes = sizes.filter_map(|(name, value)| Some((name.clone(), value.parse().ok()?)));

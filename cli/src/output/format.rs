@@ -68,8 +68,8 @@ pub(crate) fn short(text: &str, limit: usize) -> String {
     cut
 }
 
-/// A text whose characters that would command the terminal, or turn the direction of writing, are written out: names come from
-/// outside. Sources: ECMA-48; Unicode, UAX #9.
+/// A text whose characters that would command the terminal, or turn the direction of writing, are written out: names
+/// come from outside. Sources: ECMA-48; Unicode, UAX #9.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let commands = |c: char| {
         (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

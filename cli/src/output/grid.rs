@@ -2,7 +2,7 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
-/// Columns of a terminal below which its width counts as unknown.
+/// Below this number of columns, a terminal's width counts as unknown.
 const NARROWEST: u16 = 20;
 
 /// Columns between two columns of a table.
@@ -11,7 +11,7 @@ const GAP: usize = 2;
 /// Width that a wrapped text needs to be readable.
 const READABLE: usize = 24;
 
-/// What a piece of text means; decides its colour.
+/// What a piece of text means; decides its color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// Nothing special.
@@ -127,8 +127,8 @@ impl Grid {
         self.rows.is_empty()
     }
 
-    /// As text. On a terminal long cells are wrapped to its width; a table with too many columns for it becomes a block of
-    /// names and values per row.
+    /// As text. On a terminal long cells are wrapped to its width; a table with too many columns for it becomes a block
+    /// of names and values per row.
     pub(crate) fn render(&self, colour: bool, terminal: bool) -> String {
         let width = if terminal { Table::new().width() } else { None };
         self.render_within(colour, terminal, width.filter(|width| *width >= NARROWEST))
@@ -229,8 +229,8 @@ impl Grid {
     }
 }
 
-/// Wraps to the width of a terminal. One that says it is nearly nothing (the terminals of some CI systems say 0) does not
-/// know it, and no table would be readable that narrow.
+/// Wraps to the width of a terminal. One that says it is nearly nothing (the terminals of some CI systems say 0) does
+/// not know it, and no table would be readable that narrow.
 fn arrangement(width: Option<u16>) -> ContentArrangement {
     match width {
         Some(width) if width >= NARROWEST => ContentArrangement::Dynamic,

@@ -3,7 +3,8 @@
 /// Spaces per level.
 const STEP: usize = 2;
 
-/// A JSON text with line breaks and indents. Order, numbers and escapes stay as they are; what is no JSON stays a text.
+/// A JSON text with line breaks and indents. Order, numbers and escapes stay as they are; what is not JSON stays a
+/// text.
 pub(crate) fn pretty(json: &str) -> String {
     let mut text = String::with_capacity(json.len() * 2);
     let mut depth = 0_usize;

@@ -1,4 +1,4 @@
-//! What commands print: tables for people, JSON for programs. Nothing else writes to standard output.
+//! The output of commands: tables for people, JSON for programs. Nothing else writes to standard output.
 
 mod format;
 mod grid;
@@ -22,7 +22,7 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    /// Tables, or JSON if `json`. Colours only on a terminal, and not if `NO_COLOR` is set (<https://no-color.org>).
+    /// Tables, or JSON if `json`. Colors only on a terminal, and not if `NO_COLOR` is set (<https://no-color.org>).
     pub(crate) fn stdout(json: bool) -> Self {
         let terminal = io::stdout().is_terminal();
         Self {

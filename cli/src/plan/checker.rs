@@ -1,4 +1,4 @@
-//! Checks for the scheduler: a source is read as for a plan, and what differs from the catalog is counted.
+//! Checks for the scheduler: reads a source as for a plan, and counts the differences from the catalog.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use super::rehearsal::{Fleet, Rehearsal, read_apart};
 use super::scratch::stopped;
 use super::unseen::Unseen;
 
-/// Differences that are kept by name.
+/// Maximum number of differences that are kept by name.
 const SHOWN: usize = 100;
 
-/// Most catalog changes of one reference: one for each source that owns it.
+/// Maximum number of catalog changes of one reference: one for each source that owns it.
 const CHANGES: u32 = 1_000;
 
 /// Checks the sources of a configuration.
@@ -33,7 +33,7 @@ pub(crate) struct PlanChecker {
 }
 
 impl PlanChecker {
-    /// Compares with what this store has.
+    /// Compares with this store.
     pub(crate) fn new(settings: Arc<Settings>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self { settings, store, clock }
     }
@@ -74,7 +74,7 @@ impl PlanChecker {
         Ok(found)
     }
 
-    /// How an entity differs; none: not for sure. What was written since the reading began is newer than what was read.
+    /// How an entity differs; none: uncertain. Writes since the reading began are newer than the reading.
     async fn difference(
         &self,
         source: &SourceRecord,
@@ -91,7 +91,7 @@ impl PlanChecker {
             }
             Step::Modified { before, .. } if before.changed_at >= began_at => None,
             Step::Modified { before, .. } => Some((DriftKind::Diverged, before.reference)),
-            // A malformed item that can be named keeps what the catalog has, and what was not read may be there.
+            // A named malformed item keeps what the catalog has, and unread parts may contain the entity.
             Step::Missing(kept) => {
                 let known = kept.changed_at < began_at && rehearsal.is_complete();
                 (known && !rehearsal.kept.contains(&kept.reference)).then_some((DriftKind::Extra, kept.reference))
@@ -136,7 +136,7 @@ fn note(found: &mut CheckRecord, drift: DriftKind, reference: EntityRef) {
     }
 }
 
-/// Why what the source has no more cannot be told.
+/// Why removals cannot be determined.
 fn failure(rehearsal: &Rehearsal) -> Option<String> {
     if rehearsal.is_complete() {
         return None;

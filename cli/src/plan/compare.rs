@@ -1,4 +1,4 @@
-//! Walks through what a source has and what the catalog has of it side by side, in the order of references.
+//! Walks through the entities of a source and its catalog entries side by side, in the order of references.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use tideline_core::words::EntityRef;
 use tideline_store::{CatalogStore, EntityFilter, EntityRecord, StoreError};
 
-/// Entities read at a time, per side, unless they are large.
+/// Number of entities read at a time, per side, unless they are large.
 const PAGE: u32 = 500;
 
-/// Entities read first, when nobody knows how large they are.
+/// Entities read first, while their size is unknown.
 const FIRST_PAGE: u32 = 8;
 
-/// Bytes that a page should not exceed. This bounds memory.
+/// Target size of a page, in bytes. This bounds memory.
 const PAGE_BYTES: usize = 1024 * 1024;
 
 /// One thing that the next cycle would do.
@@ -20,7 +20,7 @@ const PAGE_BYTES: usize = 1024 * 1024;
 pub(crate) enum Step {
     /// Only the source has it.
     Added(EntityRecord),
-    /// Both have it, with other contents.
+    /// Both have it, with different content.
     Modified {
         /// In the catalog.
         before: EntityRecord,

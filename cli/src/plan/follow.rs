@@ -1,5 +1,5 @@
-//! Follows a plan to its end, whoever makes it: the gateway that `--server` names, or this process, where not even a store is
-//! needed before the first cycle.
+//! Follows a plan to its end, whether the gateway that `--server` names makes it or this process, which does not even
+//! need a store before the first cycle.
 
 use std::future::pending;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::progress::Reading;
 
-/// Where no time is given, there is none.
+/// The timeout if none is given: practically unlimited.
 const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The totals, after each step was handed over. Progress is shown meanwhile.
@@ -90,7 +90,7 @@ fn interrupted() -> anyhow::Error {
     Failure::new(Code::NotInTime, message).into()
 }
 
-/// A plan that is made here or by a gateway.
+/// A plan made by this process or by a gateway.
 enum Plan {
     Here(PlanStream),
     There(Lines),
@@ -120,7 +120,7 @@ impl Plan {
         }
     }
 
-    /// Gives up what is left of it.
+    /// Abandons the rest of it.
     async fn close(self) {
         match self {
             Self::Here(plan) => plan.cancel().await,

@@ -1,8 +1,8 @@
-//! What the next cycle of a source would do. [`read_apart`](rehearsal::read_apart) reads the whole source into a store of its own,
-//! a file that is gone afterwards, with the roles that read it in earnest; [`compare`](compare::Comparison) walks through that
-//! store and the catalog side by side. Neither holds more than a page of each, and the real store is only read. [`SourcePlanner`]
-//! puts both together for the API, [`PlanChecker`] for the scheduler; [`follow()`] waits for a plan, [`print`] shows what comes of
-//! it.
+//! What the next cycle of a source would do. [`read_apart`](rehearsal::read_apart) reads the whole source into a
+//! temporary store file, with the roles of a real cycle; [`compare`](compare::Comparison) walks through that store and
+//! the catalog side by side. Neither holds more than a page of each in memory, and the real store is only read.
+//! [`SourcePlanner`] combines both for the API, [`PlanChecker`] for the scheduler; [`follow()`] waits for a plan,
+//! [`print`] shows the result.
 
 mod checker;
 mod compare;

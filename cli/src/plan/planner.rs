@@ -23,14 +23,14 @@ use super::unseen::Unseen;
 use crate::exit::{Code as Exit, Failure};
 use crate::output::count;
 
-/// Cycles that are looked at for what they added.
+/// Number of cycles that are examined for their additions.
 const CYCLES: u32 = 100;
 
-/// Progress is sent so often if there is some.
+/// Interval between progress messages while there is progress.
 const PROGRESS: Duration = Duration::from_millis(500);
 
-/// Progress is sent so often in any case: a connection that says nothing is cut by proxies, and a reader that is gone is
-/// noticed by it.
+/// Interval between progress messages in any case: proxies cut silent connections, and this is how a disconnected
+/// client is noticed.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Plans the sources of a configuration.
@@ -41,7 +41,7 @@ pub(crate) struct SourcePlanner {
 }
 
 impl SourcePlanner {
-    /// Compares with what this store has.
+    /// Compares with this store.
     pub(crate) fn new(settings: Arc<Settings>, store: Option<Arc<dyn Store>>) -> Self {
         Self { settings, store }
     }
@@ -58,7 +58,7 @@ impl SourcePlanner {
         lines: &mpsc::Sender<PlanLine>,
         stop: &CancellationToken,
     ) -> Result<Rehearsal, Problem> {
-        // A plan changes nothing: it does not even tell the fleet of limits.
+        // A plan changes nothing: it does not even share the source's limits with the fleet.
         let fleet = self.store.as_deref().zip(record);
         let fleet = fleet.map(|(store, record)| Fleet::listening(store, record));
         let (sender, mut progress) = watch::channel(PlanProgress::default());
@@ -94,7 +94,7 @@ impl SourcePlanner {
             let mut is_confirmed = true;
             if let Step::Missing(missing) = &step {
                 let known = unseen.find(&missing.reference).await?;
-                // A removal that a person rejected is not asked for again.
+                // A removal that a person rejected is not proposed again.
                 if known.is_some_and(|known| known.rejected) {
                     continue;
                 }
@@ -115,7 +115,7 @@ impl SourcePlanner {
         Ok(totals.summary(source, owned, rehearsal))
     }
 
-    /// What cycles added since the candidates of the next one were last seen, as the next cycle will find it: see
+    /// Additions of cycles since the candidates of the next one were last seen, as the next cycle will count them: see
     /// [`SweepPlan::fresh`].
     async fn fresh(&self, record: Option<&SourceRecord>, confirm_cycles: u32) -> Result<u64, Problem> {
         let (Some(store), Some(record)) = (&self.store, record) else {
@@ -163,7 +163,7 @@ impl Planner for SourcePlanner {
                 () = stop.cancelled() => return Err(stopped()),
             }
             let progress = rehearsal.progress();
-            // No room: the reader has enough to read.
+            // No room: the client is behind.
             let _ = lines.try_send(PlanLine::Progress { progress });
         }
     }
@@ -195,7 +195,7 @@ pub(crate) fn configured<'a>(settings: &'a Settings, name: &str) -> Result<&'a S
     })
 }
 
-/// What the catalog has of the source.
+/// The catalog's entities of the source.
 #[derive(Clone, Copy)]
 struct Owned {
     now: u64,
@@ -212,7 +212,7 @@ struct Totals {
 }
 
 impl Totals {
-    /// Counts a step; none: it is none after all.
+    /// Counts a step; none: it is not a step after all.
     fn take(&mut self, step: Step, rehearsal: &Rehearsal) -> Option<PlanStep> {
         let (change, reference, found) = match step {
             Step::Added(record) => (ChangeKind::Added, record.reference, Vec::new()),
@@ -221,7 +221,7 @@ impl Totals {
                 let found = found.into_iter().map(Difference::from).collect();
                 (ChangeKind::Modified, after.reference, found)
             }
-            // A malformed item that can be named keeps what the catalog has.
+            // A named malformed item keeps what the catalog has.
             Step::Missing(record) if rehearsal.kept.contains(&record.reference) => return None,
             Step::Missing(record) => (ChangeKind::Removed, record.reference, Vec::new()),
         };

@@ -7,7 +7,7 @@ use tideline_producer::api::types::{Difference, PlanStep, PlanSummary, PlannedSw
 use super::scratch::MALFORMED_KEPT;
 use crate::output::{Out, Tone, count};
 
-/// Longest value that is shown of a difference, in characters.
+/// Maximum length of a value that is shown of a difference, in characters.
 const SHOWN: usize = 80;
 /// Differences shown per entity.
 const SHOWN_DIFFERENCES: usize = 20;

@@ -1,5 +1,5 @@
-//! A thread with a runtime of its own for the roles that read a source for a plan: it takes one processor at most, what happens
-//! on it reaches neither logs nor metrics of the process, and it ends as a whole.
+//! A thread with its own runtime for the roles that read a source for a plan: it uses at most one CPU, does not write
+//! to the logs and metrics of the process, and ends as a whole.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::scratch::{self, Limits, Read, file_url, internal, stopped};
 /// Threads for work that blocks: parsing, and files.
 const BLOCKING_THREADS: usize = 4;
 
-/// How long work that blocks may still take when the rest has ended.
+/// How long blocking work may still take after the rest has ended.
 const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// How often limits of the source are shared with the fleet.
@@ -33,11 +33,11 @@ const SHARE: Duration = Duration::from_millis(500);
 /// A source as it was read.
 pub(crate) struct Rehearsal {
     store: Arc<dyn Store>,
-    /// Its files; they go with it.
+    /// Its files, which are deleted with it.
     _folder: TempDir,
     /// The cycle that read it.
     pub(crate) cycle: CycleRecord,
-    /// What of it is malformed and has a name.
+    /// Its named malformed items.
     pub(super) kept: HashSet<EntityRef>,
 }
 
@@ -67,12 +67,12 @@ pub(crate) struct Fleet<'a> {
     store: &'a dyn Store,
     name: String,
     id: SourceId,
-    /// Whether the fleet is told what the source asks of this reading.
+    /// Whether limits that the source sets for this reading are shared with the fleet.
     tells: bool,
 }
 
 impl<'a> Fleet<'a> {
-    /// What the source asks of the fleet holds for the reading. Nothing is written.
+    /// Limits of the fleet apply to the reading. Nothing is written.
     pub(crate) fn listening(store: &'a dyn Store, source: &SourceRecord) -> Self {
         Self {
             store,
@@ -82,7 +82,7 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// The same, and what the source asks of the reading holds for the fleet.
+    /// The same, and limits set for the reading also apply to the fleet.
     pub(crate) fn both_ways(store: &'a dyn Store, source: &SourceRecord) -> Self {
         Self {
             tells: true,
@@ -90,7 +90,8 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Shares what both know now. `told` is what the fleet was told before: a person may have lifted it since.
+    /// Exchanges limits in both directions. `told`: what the fleet was told before, which a person may have lifted
+    /// since.
     async fn share(&self, limits: &FleetSide, told: &mut Option<Timestamp>) -> Result<(), StoreError> {
         let asked = *limits.asked.borrow();
         if self.tells
@@ -111,9 +112,9 @@ impl<'a> Fleet<'a> {
 
 /// Limits of the source, as the fleet sees them.
 struct FleetSide {
-    /// What was asked of the fleet.
+    /// The source's requests to the fleet.
     held: watch::Sender<Option<Timestamp>>,
-    /// What was asked of the reading.
+    /// The source's requests to the reading.
     asked: watch::Receiver<Option<Timestamp>>,
 }
 
@@ -164,7 +165,7 @@ pub(crate) async fn read_apart(
             () = tokio::time::sleep(SHARE) => {}
         }
         if let Some(fleet) = &fleet {
-            // While the store is away, what is known holds.
+            // During a store outage, the known limits apply.
             let _ = fleet.share(&side, &mut told).await;
         }
     };

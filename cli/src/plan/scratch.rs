@@ -1,4 +1,4 @@
-//! Reads a source into a store that is thrown away: the roles of one process, without anything that others could notice.
+//! Reads a source into a temporary store: the roles of one process, without side effects outside.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -17,21 +17,21 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Watcher;
-use crate::roles::{Ground, start_ingesting};
+use crate::roles::{RoleContext, start_ingesting};
 
-/// Malformed items that are remembered by name, so that what the catalog has of them is not shown as removed.
+/// Maximum number of malformed items remembered by name, so that their catalog entries are not shown as removed.
 pub(crate) const MALFORMED_KEPT: u32 = 10_000;
 
-/// The next cycle comes long after the plan is shown.
+/// Postpones the next cycle until long after the plan is shown.
 const REST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often progress is looked at.
+/// How often progress is polled.
 const LOOK: Duration = Duration::from_millis(150);
 
-/// How long the roles may take to stop: nothing of theirs is needed any more.
+/// How long the roles may take to stop: nothing of theirs is needed now.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What became of a reading.
+/// The outcome of a reading.
 pub(super) struct Read {
     /// The cycle that read the source.
     pub(super) cycle: CycleRecord,
@@ -39,9 +39,9 @@ pub(super) struct Read {
     pub(super) kept: HashSet<EntityRef>,
 }
 
-/// What the source asked for: no request before a moment.
+/// The time before which the source wants no requests.
 pub(super) struct Limits {
-    /// Of the fleet; it holds here, too.
+    /// Set for the fleet; it also applies here.
     pub(super) holds: watch::Receiver<Option<Timestamp>>,
     /// Of this reading.
     pub(super) asks: watch::Sender<Option<Timestamp>>,
@@ -60,7 +60,7 @@ pub(super) async fn read(
     let command = "tideline plan".to_owned();
     let opened = open_store(&settings, &Mode::Role { command }).await?;
     let queue = open_queue(&settings).await.map_err(|error| internal(&error))?;
-    let ground = Ground {
+    let role_context = RoleContext {
         settings: Arc::new(settings),
         store: Arc::clone(&opened.store),
         queue,
@@ -68,18 +68,18 @@ pub(super) async fn read(
         opened: Arc::new(opened),
         telemetry: None,
     };
-    ground.sync_sources().await?;
-    let source = the_source(&*ground.store).await?;
-    hold(&*ground.store, &source, limits).await?;
-    let mut watcher = Watcher::new(Arc::clone(&ground.store), Arc::clone(&ground.clock)).await?;
-    let runtime = Runtime::new(Arc::clone(&ground.clock));
-    start_ingesting(&ground, &runtime)
+    role_context.sync_sources().await?;
+    let source = the_source(&*role_context.store).await?;
+    hold(&*role_context.store, &source, limits).await?;
+    let mut watcher = Watcher::new(Arc::clone(&role_context.store), Arc::clone(&role_context.clock)).await?;
+    let runtime = Runtime::new(Arc::clone(&role_context.clock));
+    start_ingesting(&role_context, &runtime)
         .await
         .map_err(|error| internal(error.as_ref()))?;
-    let ended = watch(&mut watcher, &*ground.store, limits, (progress, stop)).await;
+    let ended = watch(&mut watcher, &*role_context.store, limits, (progress, stop)).await;
     runtime.shut_down(GRACE).await;
     let cycle = ended?;
-    let malformed = ground.store.list_malformed(source.id, MALFORMED_KEPT).await?;
+    let malformed = role_context.store.list_malformed(source.id, MALFORMED_KEPT).await?;
     let kept = malformed.into_iter().filter_map(|record| record.item.reference);
     Ok(Read {
         cycle,
@@ -123,7 +123,7 @@ async fn watch(
     }
 }
 
-/// What the source asked of the fleet holds here, and the other way round.
+/// Holds requested by the source for the fleet apply here, and vice versa.
 async fn hold(store: &dyn Store, source: &SourceRecord, limits: &Limits) -> Result<(), StoreError> {
     let (here, fleet) = (source.hold_until, *limits.holds.borrow());
     if here > fleet {

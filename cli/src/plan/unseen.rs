@@ -1,4 +1,4 @@
-//! What complete cycles have missed of a source, for a walk in the order of references.
+//! Entities of a source that complete cycles have missed, for a walk in the order of references.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ const PAGE: u32 = 10_000;
 
 /// What cycles have missed, read as the walk goes on.
 pub(crate) struct Unseen<'a> {
-    /// None: there is no more.
+    /// None: there are no more.
     store: Option<(&'a dyn OperatorStore, SourceId)>,
     /// The walk is past it.
     after: Option<EntityRef>,

@@ -1,4 +1,4 @@
-//! Showing cycles while they run: a watcher reads the store a few times per second, a view shows what it saw.
+//! Shows running cycles: a watcher polls the store a few times per second, a view shows the snapshots.
 
 mod bars;
 mod lines;
@@ -32,7 +32,7 @@ trait Show: Send {
     /// What is new. Called a few times per second.
     fn show(&mut self, snapshot: &Snapshot, out: &mut Out) -> anyhow::Result<()>;
 
-    /// Nothing comes any more.
+    /// No more progress will come.
     fn close(&mut self) {}
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn view(out: &Out, watching: Watching) -> View {
 }
 
 impl View {
-    /// Takes what is shown off the screen.
+    /// Clears the screen.
     pub(crate) fn close(&mut self) {
         self.show.close();
     }
@@ -81,7 +81,7 @@ fn console_is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Shows until `stop`, or until every cycle of `once` has ended: then says how.
+/// Shows progress until `stop`, or until every cycle of `once` has ended; then reports the outcome.
 ///
 /// # Errors
 /// Output fails, or, with `once`, the store does in a way that will not pass.
@@ -104,7 +104,7 @@ pub(crate) async fn follow(
                     }
                 }
             }
-            // A service lives on whatever the store answers, as its roles do; they log it.
+            // A service survives store errors, like its roles, which log them.
             Err(error) if once.is_none() || StoreError::may_retry(&error) => {}
             Err(error) => return Err(error.into()),
         }

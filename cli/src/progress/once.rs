@@ -19,8 +19,8 @@ struct Target {
 }
 
 impl Once {
-    /// Picks the cycle of each source that is being read (an interrupted one goes on), or asks for one. A cycle that only
-    /// sweeps, because its held sweep was approved, read the source before: a fresh one follows it.
+    /// Picks the running cycle of each source (an interrupted one continues), or requests one. A cycle that only
+    /// sweeps, because its held sweep was approved, has read the source before: a fresh one follows it.
     ///
     /// # Errors
     /// The store's.
@@ -49,8 +49,8 @@ impl Once {
         Ok(Self { targets })
     }
 
-    /// Takes note of what a look saw. Of several cycles the last one counts: it is the one that holds a sweep, or made good
-    /// what the one before left.
+    /// Records a snapshot. Of several cycles the last one counts: it is the one that holds a sweep, or completed what
+    /// the previous one left.
     pub(crate) fn observe(&mut self, snapshot: &Snapshot) {
         for ended in &snapshot.ended {
             if let Some(target) = self.targets.get_mut(&ended.source)

@@ -1,8 +1,8 @@
 //! Where bars are drawn: a terminal whose width may change between two drawings.
 //!
-//! indicatif fills each row with blanks up to the margin and counts rows by the width that they were drawn for, so that after a
-//! resize it erases too few of them, or what was printed before. Here a row ends before the margin with a line break of its own,
-//! and what to draw over is counted by the width that the terminal has now.
+//! indicatif fills each row with blanks up to the margin and counts rows by the width that they were drawn for, so that
+//! after a resize it erases too few of them, or what was printed before. Here a row ends before the margin with a line
+//! break of its own, and what to draw over is counted by the width that the terminal has now.
 
 use std::fmt;
 use std::io;
@@ -36,12 +36,13 @@ pub(super) fn columns() -> u16 {
     Term::stderr().size().1
 }
 
-/// Standard error, drawn so many times a second at most.
+/// Standard error, with at most `draws` draws per second.
 pub(super) fn target(draws: u8) -> ProgressDrawTarget {
     ProgressDrawTarget::term_like_with_hz(Box::new(Screen::new(Term::stderr())), draws)
 }
 
-/// See the module. Takes whole frames: whatever moves or clears is left out, because each frame is drawn over the one before.
+/// See the module. Takes whole frames: whatever moves or clears is left out, because each frame is drawn over the one
+/// before.
 #[derive(Debug)]
 pub(super) struct Screen<T> {
     terminal: T,

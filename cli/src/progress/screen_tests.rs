@@ -76,7 +76,8 @@ fn show(bars: &[ProgressBar], position: u64) {
 #[test]
 fn bars_survive_a_resize_and_leave_what_was_printed_before_them() {
     let emulator = Emulator::new(100);
-    // At the bottom: the emulator keeps empty rows below the cursor when it breaks rows anew, and scrolls others away for them.
+    // At the bottom: the emulator keeps empty rows below the cursor when it breaks rows anew, and scrolls others away
+    // for them.
     emulator.write(&"\r\n".repeat(ROWS)).unwrap();
     emulator.write("a table\r\nof what was\r\nprinted before\r\n").unwrap();
     let (all, bars) = bars(&emulator);

@@ -10,12 +10,12 @@ use tideline_store::{Store, StoreError};
 use tideline_core::rules::Why;
 use tideline_producer::api::reason_of_source;
 
-/// Cycles looked at per source: more cannot end between two looks.
+/// Number of cycles read per source: more cannot end between two snapshots.
 const CYCLES: u32 = 5;
-/// The speed is the mean of so long.
+/// The speed is averaged over this window.
 const SPEED_WINDOW: Duration = Duration::from_secs(2);
 
-/// What one look saw.
+/// One snapshot.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     /// When.
@@ -52,7 +52,7 @@ pub(crate) struct EndedCycle {
     pub(crate) held: u64,
 }
 
-/// Reads the store again and again and notes what is new.
+/// Polls the store and reports what is new.
 pub(crate) struct Watcher {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -86,7 +86,7 @@ impl Watcher {
         Ok(watcher)
     }
 
-    /// Looks once.
+    /// Takes one snapshot.
     pub(crate) async fn look(&mut self) -> Result<Snapshot, StoreError> {
         let now = self.clock.now();
         let mut snapshot = Snapshot {
@@ -154,7 +154,7 @@ impl Watcher {
     }
 }
 
-/// Whether nothing of the cycle comes any more but a person's decision.
+/// Whether only a person's decision is left of the cycle.
 pub(crate) fn has_ended(cycle: &CycleRecord) -> bool {
     !matches!(cycle.state, CycleState::Bursting | CycleState::Sweeping)
 }

@@ -47,7 +47,7 @@ impl Said {
     }
 }
 
-/// An address at which nobody listens now.
+/// An address without a listener.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

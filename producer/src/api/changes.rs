@@ -25,10 +25,10 @@ use super::types::{Change, Changes};
 use super::waiting::{Look, Waiting, wait_of};
 use super::{ApiRouter, ApiState};
 
-/// Changes that a request looks for before it answers.
+/// Number of changes that a request collects before it responds.
 const LOOKED_AT: u32 = 4;
 
-/// Bytes of bodies that a request may keep until it is its turn to answer.
+/// Maximum size of the bodies that a request may hold until its turn to respond, in bytes.
 const LITTLE: usize = 8 * 1024;
 
 /// Longest `wait`, in seconds.
@@ -81,8 +81,8 @@ async fn list(
     respond(&api, feed, limit).await
 }
 
-/// Returns when there is something after the position, at once if there is, or when the time is over. With it comes what is there,
-/// if that is little: all who are woken by one change answer with the same reading of it.
+/// Returns once there is something after the position, or when the time is over. Includes the changes if they are few:
+/// all requests woken by one change share a single reading of it.
 async fn wait(
     api: &Arc<ApiState>,
     mut from: FeedPosition,
@@ -104,7 +104,7 @@ async fn wait(
     }
 }
 
-/// Whether a reading is all that there is, and takes so little memory that many may keep one until it is their turn to answer.
+/// Whether a reading is complete, and small enough that many requests may hold one until their turn to respond.
 fn is_little(reading: &FeedReading) -> bool {
     let bodies = reading.changes.iter().filter_map(|change| change.body.as_ref());
     !reading.more && bodies.map(String::len).sum::<usize>() <= LITTLE

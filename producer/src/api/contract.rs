@@ -1,6 +1,6 @@
-//! What every route has in common, by what the OpenAPI document says of it: parameters that it does not declare and a body that
-//! nobody reads are refused, a client that has the newest record gets 304, and a refusal that no act has recorded goes into the
-//! audit log. A layer, so that no route can forget it.
+//! What all routes have in common, driven by the OpenAPI document: undeclared parameters and unexpected bodies are
+//! refused, a client that has the newest record gets 304, and refusals that no act has recorded go into the audit log.
+//! A layer, so that no route can forget it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ use super::role::Principal;
 use super::{ApiState, docs};
 use crate::etag::is_known;
 
-/// Longest body that a route without one looks at.
+/// Maximum size of the body that a route without one reads.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// The layer.
@@ -35,19 +35,19 @@ pub(super) struct Contract {
     routes: Arc<HashMap<(Method, String), Route>>,
 }
 
-/// What the document says of an operation.
+/// An operation of the document.
 struct Route {
     role: Option<Role>,
     parameters: Vec<Parameter>,
     takes_body: bool,
-    /// Its name in the audit log; none: it is no act.
+    /// Its name in the audit log; none: it is not an act.
     act: Option<String>,
 }
 
 /// A query parameter.
 struct Parameter {
     name: String,
-    /// What it takes, if that is a number.
+    /// Its range, if it is a number.
     number: Option<String>,
 }
 
@@ -97,7 +97,7 @@ impl Route {
         }
     }
 
-    /// Whoever may not use the route is told that, and not what it takes.
+    /// A client without access to the route is told so, and not what the route expects.
     fn admits(&self, request: &Request) -> bool {
         let principal = request.extensions().get::<Principal>();
         principal.is_some_and(|principal| self.role.is_none_or(|needed| principal.role.allows(needed)))
@@ -120,7 +120,7 @@ impl Route {
     }
 }
 
-/// What a number must be.
+/// The range of a number.
 fn number_of(schema: &serde_json::Value) -> Option<String> {
     let kind = &schema["type"];
     let mut kinds = kind.as_array().into_iter().flatten();
@@ -144,7 +144,7 @@ impl<S> Layer<S> for Contract {
     }
 }
 
-/// A route whose contract is kept.
+/// A route whose contract is enforced.
 #[derive(Clone)]
 pub(super) struct Kept<S> {
     contract: Contract,
@@ -158,7 +158,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    // A request that only looks passes as it is: thousands may wait for changes, and each box takes memory as long as they do.
+    // A read passes unboxed: thousands may wait for changes, and each box would take memory as long as they do.
     type Future = Either<S::Future, BoxFuture<'static, Result<Response, Infallible>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -201,7 +201,7 @@ where
     }
 }
 
-/// Refuses a body that is encoded, or that nobody reads.
+/// Refuses a body that is encoded, or that the route does not read.
 async fn read_no_more(request: Request, takes_body: bool) -> Result<Request, Problem> {
     if request.body().is_end_stream() {
         return Ok(request);
@@ -233,7 +233,7 @@ async fn read_no_more(request: Request, takes_body: bool) -> Result<Request, Pro
     Ok(Request::from_parts(parts, Body::empty()))
 }
 
-/// 304 to whoever has this record already.
+/// Responds 304 to a client that already has this record.
 fn unless_known(asked: &HeaderMap, response: Response) -> Response {
     let Some(tag) = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()) else {
         return response;
@@ -244,7 +244,7 @@ fn unless_known(asked: &HeaderMap, response: Response) -> Response {
     (StatusCode::NOT_MODIFIED, [(ETAG, tag.to_owned())]).into_response()
 }
 
-/// Who asks, and of what.
+/// The principal, and the target of the request.
 struct About {
     principal: Principal,
     /// Values of the path, by name.
@@ -252,7 +252,7 @@ struct About {
 }
 
 impl About {
-    /// None: nobody is known to ask.
+    /// None: the client is not authenticated.
     fn of(request: &Request) -> Option<Self> {
         let template = request.extensions().get::<MatchedPath>()?.as_str();
         let parts = template.split('/').zip(request.uri().path().split('/'));
@@ -267,7 +267,7 @@ impl About {
         })
     }
 
-    /// Records a refusal that nobody recorded yet.
+    /// Records a refusal that was not recorded yet.
     async fn write_down(self, api: &ApiState, act: &str, problem: &Problem) {
         if problem.recorded || !matches!(problem.status, 403 | 404 | 409 | 412 | 422) {
             return;

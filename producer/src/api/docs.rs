@@ -1,4 +1,4 @@
-//! The OpenAPI document and a page to read it: `/openapi.json` and `/docs`. The page loads nothing from outside.
+//! The OpenAPI document and a page that shows it: `/openapi.json` and `/docs`. The page loads nothing from other hosts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use utoipa::openapi::{Content, OpenApi, PathItem, Ref, RefOr, ResponseBuilder};
 
 use super::problem::Code;
 
-/// Problems that every operation may answer with.
+/// Problems that every operation may respond with.
 const EVERYWHERE: &[Code] = &[
     Code::InvalidRequest,
     Code::Unauthenticated,
@@ -35,7 +35,7 @@ const OF_ACTS: &[Code] = &[
     Code::IdempotencyKeyReused,
 ];
 
-/// Gives every operation an id of its own, `sources_approve`: generated clients name their functions by it.
+/// Gives every operation a unique id, such as `sources_approve`: generated clients name their functions after it.
 pub(super) fn name_operations(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let noun = path
@@ -51,7 +51,7 @@ pub(super) fn name_operations(document: &mut OpenApi) {
     }
 }
 
-/// Adds to every operation the problems it may answer with.
+/// Adds to every operation the problems that it may respond with.
 pub(super) fn describe_problems(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let on_a_record = path.contains('{') || path.ends_with("/why") || path.ends_with("/configuration");
@@ -71,7 +71,7 @@ pub(super) fn describe_problems(document: &mut OpenApi) {
     }
 }
 
-/// Whether it has a filter by source: one that does not exist is no empty list.
+/// Whether it has a filter by source: an unknown source is an error, not an empty list.
 fn names_a_source(operation: &Operation) -> bool {
     let mut parameters = operation.parameters.iter().flatten();
     parameters.any(|parameter| parameter.parameter_in == ParameterIn::Query && parameter.name == "source")

@@ -1,4 +1,4 @@
-//! `/v1/sources/NAME/drift`: what full cycles found changed although no event had told of it.
+//! `/v1/sources/NAME/drift`: changes that full cycles found without an event.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ async fn checks(
     let limit = limit_of(query.limit)?;
     let source = find(&api, &by.principal, &name).await?;
     let found = api.store.list_checks(source.id, limit).await?;
-    // A schedule that never comes again is stored as the last moment there is.
+    // A schedule without another tick is stored as the maximum timestamp.
     let next = api
         .store
         .next_check(source.id)

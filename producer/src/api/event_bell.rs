@@ -1,5 +1,6 @@
-//! Wakes everyone who waits for events, however many they are, with one look at the store. A wake-up of the queue rings at once;
-//! what comes without one, such as own events, is noticed within [`LOOK`]. While nobody waits, nobody looks.
+//! Wakes all requests that wait for events with a single read of the store. A wake-up of the queue rings at once;
+//! events without one, such as Tideline's own, are noticed within [`LOOK`]. The store is polled only while a request
+//! waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use super::ApiState;
 
-/// How often one task looks on behalf of all who wait.
+/// How often a single task polls on behalf of all waiters.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Rings when the log of events has grown.
@@ -22,7 +23,7 @@ pub(crate) struct EventBell {
 }
 
 impl EventBell {
-    /// A waiter. Somebody looks from now on, until nobody waits any more.
+    /// Registers a waiter. From now on the store is polled, until no waiter is left.
     pub(crate) fn listen(api: &Arc<ApiState>) -> watch::Receiver<EventSequence> {
         let mut watching = api.event_bell.watching.lock();
         let waiter = api.event_bell.rung.subscribe();

@@ -108,7 +108,7 @@ async fn list(
         .list_events_before(before, &filter, limit_of(query.limit)?)
         .await?;
     let wanted = |head: &EventHead| head.sequence > start && (!query.deliveries || head.delivery.is_some());
-    // What is older is not looked at.
+    // Older events are not examined.
     let next = page.next.filter(|next| next.0 > start.0.saturating_add(1));
     Ok(Json(Page {
         items: page.events.into_iter().filter(wanted).map(Event::from).collect(),
@@ -179,7 +179,7 @@ async fn follow(
     }))
 }
 
-/// Refuses a position that this log never gave out: its reader would wait for numbers that other events get.
+/// Refuses a position that this log never issued: its reader would wait for numbers that other events will get.
 async fn refuse_beyond_end(api: &ApiState, after: EventSequence) -> Result<(), Problem> {
     let last = api.store.event_bounds().await?.last;
     if after <= last {

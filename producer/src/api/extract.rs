@@ -80,14 +80,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// Whether the body of a request stopped coming.
+/// Whether the body of a request stopped arriving.
 pub(super) fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .filter_map(|error| error.downcast_ref::<std::io::Error>())
         .any(|error| error.kind() == std::io::ErrorKind::TimedOut)
 }
 
-/// Says which field is wrong, and which one was probably meant.
+/// Names the wrong field, and the one that was probably meant.
 fn explain(text: &str) -> Problem {
     let text = text
         .trim_start_matches("Failed to deserialize query string: ")
@@ -100,7 +100,7 @@ fn explain(text: &str) -> Problem {
     }
 }
 
-/// A field or parameter is none of the known ones.
+/// A field or parameter is unknown.
 pub(super) fn unknown_field(field: &str, known: &[&str]) -> Problem {
     let hint = match nearest(field, known.iter().copied()) {
         Some(nearest) => format!("did you mean {nearest}?"),

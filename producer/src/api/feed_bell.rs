@@ -1,6 +1,6 @@
-//! Wakes everyone who waits for a change, however many they are, with one look at the store, and reads once what many of them read
-//! at the same place at the same time. A wake-up of the queue rings at once; commits of other processes are noticed within
-//! [`LOOK`]. While nobody waits, nobody looks.
+//! Wakes all requests that wait for a change with a single read of the store, and shares one reading among those that
+//! read at the same position at the same time. A wake-up of the queue rings at once; commits of other processes are
+//! noticed within [`LOOK`]. The store is polled only while a request waits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -14,7 +14,7 @@ use tokio::sync::{OnceCell, watch};
 
 use super::ApiState;
 
-/// How often one task looks on behalf of all who wait.
+/// How often a single task polls on behalf of all waiters.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Rings when the change feed has grown.
@@ -25,14 +25,14 @@ pub(crate) struct FeedBell {
     readings: Mutex<HashMap<Place, Weak<Reading>>>,
 }
 
-/// What is read: how often the bell had rung, from where, and how many.
+/// What is read: the bell's counter, the position, and the number of changes.
 type Place = (u64, FeedPosition, u32);
 
-/// A reading of some readers.
+/// A reading that several readers share.
 type Reading = OnceCell<Result<Arc<FeedReading>, StoreError>>;
 
 impl FeedBell {
-    /// A waiter. Somebody looks from now on, until nobody waits any more.
+    /// Registers a waiter. From now on the store is polled, until no waiter is left.
     pub(crate) fn listen(api: &Arc<ApiState>, from: FeedPosition) -> watch::Receiver<u64> {
         let mut watching = api.bell.watching.lock();
         let waiter = api.bell.rung.subscribe();
@@ -44,8 +44,9 @@ impl FeedBell {
         waiter
     }
 
-    /// The changes after a position, as [`CatalogStore::list_changes`](tideline_store::CatalogStore::list_changes) has them. Concurrent
-    /// readers of the same position share one query, unless the bell rang in between: it began after the change that rang.
+    /// The changes after a position, as in [`CatalogStore::list_changes`](tideline_store::CatalogStore::list_changes).
+    /// Concurrent readers of the same position share one query, unless the bell rang in between: it began after the
+    /// change that rang.
     pub(crate) async fn read(
         &self,
         store: &dyn Store,
@@ -67,7 +68,7 @@ impl FeedBell {
         match reading.get_or_init(read).await {
             Ok(reading) => Ok(Arc::clone(reading)),
             Err(error) if error.may_retry() => Err(error.shared()),
-            // What the reader asks for is wrong, and it is told what.
+            // The reader's request is invalid, and it gets the reason.
             Err(_) => read().await,
         }
     }
@@ -94,7 +95,7 @@ async fn watch(api: &ApiState, mut seen: Sequence) {
                 tracing::debug!(error = full_text(&error), "cannot watch the change feed");
                 continue;
             }
-            // Something is there, or the feed is not what it was: whoever waits finds out.
+            // There is a change, or the feed started over: the waiting requests find out which.
             Ok(_) | Err(_) => {}
         }
         if let Ok(stats) = api.store.stats(api.clock.now()).await {

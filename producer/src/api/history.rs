@@ -1,4 +1,5 @@
-//! `/v1/history` and `/v1/storage`: figures over time of the store and of who follows its logs, and what it takes.
+//! `/v1/history` and `/v1/storage`: statistics of the store and of the followers of its logs over time, and the store's
+//! size.
 
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ async fn history(
     Ok(Json(Page::whole(samples.into_iter().map(Figures::from).collect())))
 }
 
-/// How far followers of a kind, or the one of a name, had come within the last hour.
+/// Positions of followers of a kind, or of the one with this name, within the last hour.
 pub(super) async fn last_hour(
     api: &ApiState,
     of: Follower,
@@ -57,7 +58,7 @@ pub(super) async fn last_hour(
     Ok(api.store.list_follower_samples(of, name, since).await?)
 }
 
-/// What a follower that was made at a moment, and is at a position now, got past within the last hour.
+/// What a follower with this creation time and current position processed within the last hour.
 pub(super) fn passed_since(samples: &[FollowerSample], name: &str, made_at: Timestamp, position: i64) -> u64 {
     let of_it = samples
         .iter()
@@ -65,7 +66,7 @@ pub(super) fn passed_since(samples: &[FollowerSample], name: &str, made_at: Time
     passed(of_it.map(|sample| sample.position), position)
 }
 
-/// How far a follower that was made at a moment came in the last hours.
+/// The progress of a follower with this creation time in the last hours.
 pub(super) async fn progress(
     api: &ApiState,
     of: Follower,
@@ -73,7 +74,7 @@ pub(super) async fn progress(
     hours: Option<u32>,
 ) -> Result<Json<Page<Progress>>, Problem> {
     let since = since(api, hours)?;
-    // The first step is known by the sample before it.
+    // The first step needs the sample before it.
     let every = i64::try_from(FollowerSample::EVERY.as_millis()).unwrap_or(i64::MAX);
     let from = Timestamp(since.0.saturating_sub(every)).max(made_at);
     let samples = api.store.list_follower_samples(of, Some(name), from).await?;
@@ -82,7 +83,7 @@ pub(super) async fn progress(
     Ok(Json(Page::whole(steps)))
 }
 
-/// The moment so many hours ago; 6 unless said otherwise.
+/// The time `hours` ago, 6 by default.
 fn since(api: &ApiState, hours: Option<u32>) -> Result<Timestamp, Problem> {
     let hours = hours.unwrap_or(6);
     if !(1..=MAX_HOURS).contains(&hours) {

@@ -1,4 +1,4 @@
-//! `/v1/hooks`: the secrets of hooks that Tideline makes itself.
+//! `/v1/hooks`: the secrets of hooks that Tideline generates itself.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ async fn take(
     by.principal.require_all_sources()?;
     let (secret, created) = secret_of(&api, &by, hook_of(&api, &name)?, wanted.rotate).await?;
     if !created && wanted.reveal {
-        // The key of the request may be that of the act which made the secret.
+        // The request's idempotency key may be that of the act that made the secret.
         let mut keyless = by.clone();
         keyless.idempotency_key = None;
         api.perform(&keyless, Deed::RevealHookSecret { hook: name }).await?;
@@ -108,7 +108,7 @@ pub(super) async fn secret_of<R>(
             if !performed.repeated {
                 return Ok((secret, true));
             }
-            // The act was done before under its key: what was made then counts.
+            // The act was done before under its key: the secret made then counts.
             api.store.list_hook_secrets(name).await?.into_iter().next()
         }
     };

@@ -1,6 +1,6 @@
-//! `/v1/hooks/NAME/verify` and `/v1/hooks/NAME/register`: what `tideline hooks` does, for hooks whose webhooks the configuration
-//! knows: a GitHub hook with `repair`, a Terraform hook beside the only source of that type. Requests go where the configuration
-//! says, with its token; the answer has what came of each webhook.
+//! `/v1/hooks/NAME/verify` and `/v1/hooks/NAME/register`: what `tideline hooks` does, for hooks whose webhooks the
+//! configuration knows: a GitHub hook with `repair`, a Terraform hook beside the only source of that type. Requests go
+//! to the configured address, with the configured token; the response has the outcome for each webhook.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,8 @@ use super::role::{Admin, By, Operate};
 use super::{ApiRouter, ApiState};
 use crate::registration::{self, Endpoint, Registered, RegistrationError, Site};
 
-/// How long the provider may take for all of it, which is less than a request may take. What was done by then stays done.
+/// Time limit for all requests to the provider, which is below the limit of our own request. What was done by then
+/// stays done.
 const PATIENCE: Duration = Duration::from_secs(35);
 
 pub(super) fn router() -> ApiRouter {
@@ -117,7 +118,7 @@ async fn register(
 ) -> Result<Answer<HookWebhooks>, Problem> {
     by.principal.require_all_sources()?;
     let hook = hook_of(&api, &name)?;
-    // Before a secret is made: it would be lost on a provider that is not known.
+    // Before a secret is made: for an unknown provider it would be lost.
     let (site, _) = target(&api, hook, Secret::new(String::new()))?;
     let provider = site.provider().map_err(invalid)?;
     let secret = match hook.secrets.first() {
@@ -138,7 +139,7 @@ async fn register(
     Ok(Answer(webhooks(registered)))
 }
 
-/// Where the webhooks of a hook are, and where they go.
+/// Where the webhooks of a hook are registered, and their destination.
 fn target<'s>(api: &'s ApiState, hook: &HookSettings, secret: Secret) -> Result<(Site<'s>, Endpoint), Problem> {
     let settings = api.settings.as_deref();
     let settings = settings.ok_or_else(|| Problem::new(Code::Unavailable, "this process has no configuration"))?;

@@ -1,4 +1,4 @@
-//! `/v1/hooks`: the hooks of the configuration, and what came to them.
+//! `/v1/hooks`: the configured hooks, and their webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -135,7 +135,7 @@ async fn partitions(
     page(&api, &by.principal, query).await
 }
 
-/// A principal that is limited to some sources sees jobs that read them, and no others.
+/// A principal that is limited to some sources sees only jobs that read these.
 fn covers(principal: &Principal, job: &JobRecord) -> bool {
     match job.source_name() {
         Some(source) => principal.covers(source),

@@ -1,6 +1,7 @@
-//! The API of `/v1`: one file per noun, each a function that returns a router. The same router answers the gateway over HTTP
-//! and the command line inside its own process ([`Api::call`]). Who asks is a [`Principal`] in the request's extensions; which
-//! role a route needs is in its handler's signature ([`By`]). The OpenAPI document is made from the routes.
+//! The API of `/v1`: one file per noun, each a function that returns a router. The same router serves the gateway over
+//! HTTP and the command line inside its own process ([`Api::call`]). The client is a [`Principal`] in the request's
+//! extensions; the role that a route needs is in its handler's signature ([`By`]). The OpenAPI document is generated
+//! from the routes.
 
 mod audit;
 mod changes;
@@ -75,19 +76,19 @@ use crate::Producer;
 
 pub(crate) use self::changes::MAX_WAIT;
 
-/// Requests that may wait for changes.
+/// Maximum number of requests that wait for changes.
 pub(crate) const MAX_WAITERS: usize = 16_384;
 
-/// Answers with entities or changes that are made or sent at a time; each holds up to [`page::MAX_PAGE_BYTES`].
+/// Maximum number of concurrent responses with entities or changes; each holds up to [`page::MAX_PAGE_BYTES`].
 const MAX_READERS: usize = 32;
 
-/// How often it is written down that a program goes on doing the same.
+/// How often a program's recurring act is recorded.
 const NOTED_EVERY: Duration = Duration::from_secs(3_600);
 
 /// A router of one noun.
 pub(crate) type ApiRouter = OpenApiRouter<Arc<ApiState>>;
 
-/// What the API stands on.
+/// Dependencies of the API.
 pub struct ApiParts {
     /// Read and commanded.
     pub store: Arc<dyn Store>,
@@ -95,9 +96,9 @@ pub struct ApiParts {
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Shown, without secrets, as the configuration.
+    /// The configuration, shown without secrets.
     pub settings: Option<Arc<Settings>>,
-    /// Reads sources for plans; none: no plans are made here.
+    /// Reads sources for plans; none: this process makes no plans.
     pub planner: Option<Arc<dyn Planner>>,
     /// Ends requests that wait.
     pub stop: CancellationToken,
@@ -115,26 +116,28 @@ pub(crate) struct ApiState {
     pub(crate) plans: Option<Plans>,
     pub(crate) bell: feed_bell::FeedBell,
     pub(crate) event_bell: event_bell::EventBell,
-    /// Seals what subscriptions keep secret.
+    /// Seals the secrets of subscriptions.
     pub(crate) sealer: Sealer,
     /// Evaluates the filters of subscriptions.
     pub(crate) evaluator: Evaluator,
-    /// The id of the token that was revoked last, for those who remember tokens.
+    /// The id of the token that was revoked last, for caches of tokens.
     pub(crate) revoked: watch::Sender<String>,
-    /// Which programs write what (entities to which push source, events), and when that was written down; of the last hour.
+    /// Which programs write what (entities to which push source, events), and when that was recorded; for the last
+    /// hour.
     pub(crate) writers: Mutex<HashMap<(String, String), Timestamp>>,
-    /// What was refused in the last minute.
+    /// Refusals within the last minute.
     pub(crate) refusals: refusals::Refusals,
 }
 
 impl ApiState {
-    /// Does what the principal of a request asks, and writes it down.
+    /// Performs an act for the principal of a request, and records it.
     pub(crate) async fn perform<R>(&self, by: &By<R>, deed: Deed) -> Result<Performed, Problem> {
         let asked = deed.fingerprint();
         self.perform_once(by, deed, asked).await
     }
 
-    /// The same, for a deed that does not show all of what was asked. `asked`: over all of it, for idempotency keys.
+    /// The same, for a deed that does not show the whole request. `asked`: a digest of the whole request, for
+    /// idempotency keys.
     pub(crate) async fn perform_once<R>(
         &self,
         by: &By<R>,
@@ -167,8 +170,8 @@ impl ApiState {
         Ok(performed)
     }
 
-    /// Writes down that a program does something (`about`) that it does all the time: once an hour, before the first time. A
-    /// record of every request would bury what people did.
+    /// Records a program's recurring act (`about`): once an hour, before its first request. A record of every request
+    /// would bury what people did.
     pub(crate) async fn note_hourly(&self, actor: &Actor, about: &str, deed: Deed) -> Result<(), Problem> {
         let now = self.clock.now();
         let writer = (format!("{:?} {}", actor.kind, actor.name), about.to_owned());
@@ -194,7 +197,7 @@ pub(crate) fn etag(version: &str, record: impl Serialize) -> Response {
     response
 }
 
-/// The API, to be asked over HTTP or inside this process.
+/// The API, to be called over HTTP or inside this process.
 #[derive(Clone)]
 pub struct Api {
     router: Router,
@@ -265,7 +268,7 @@ impl Api {
         docs::router(&self.document)
     }
 
-    /// Answers a request inside this process.
+    /// Handles a request inside this process.
     pub async fn call(&self, principal: Principal, mut request: Request<Body>) -> Response {
         request.extensions_mut().insert(principal);
         match self.router().oneshot(request).await {
@@ -290,7 +293,7 @@ fn plans(parts: &ApiParts) -> Option<Plans> {
     ))
 }
 
-/// A key that is none was refused when the roles started.
+/// An invalid key was refused when the roles started.
 fn sealer(settings: Option<&Settings>) -> Sealer {
     let key = settings.and_then(|settings| settings.secret_key.as_ref());
     Sealer::new(key).unwrap_or_default()

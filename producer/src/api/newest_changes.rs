@@ -1,4 +1,4 @@
-//! `/v1/changes/newest`: what happened to the catalog, newest first, for people.
+//! `/v1/changes/newest`: changes of the catalog, newest first, for people.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use super::role::{By, Read};
 use super::types::{Change, Page, words};
 use super::{ApiRouter, ApiState};
 
-/// How long one answer looks for changes that fit.
+/// How long one request searches for matching changes.
 const LOOKS_FOR: Duration = Duration::from_millis(40);
-/// Changes looked at in the first step; each further step looks at twice as many.
+/// Number of changes examined in the first step; doubled in each further step.
 const FIRST_LOOK: u32 = 1_000;
-/// Changes looked at in one step.
+/// Maximum number of changes examined in one step.
 const MAX_LOOK: u32 = 10_000;
 
 pub(super) fn router() -> ApiRouter {

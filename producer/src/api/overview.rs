@@ -1,4 +1,4 @@
-//! `/v1/sources/NAME/overview` and the lists that only it and people read: what is wrong with a source, at a glance.
+//! `/v1/sources/NAME/overview` and the lists that only it and people read: a source's problems at a glance.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Cursor pagination: how many records, of how many bytes, and where the list goes on.
+//! Cursor pagination: how many records, of how many bytes, and where the list continues.
 
 use std::fmt;
 
@@ -10,16 +10,17 @@ use tideline_core::rules::fingerprint;
 
 use super::problem::{Code, Problem};
 
-/// Most records of one answer.
+/// Maximum number of records per response.
 pub const MAX_LIMIT: u32 = 1_000;
 
-/// Records of one answer unless asked otherwise.
+/// Default number of records per response.
 pub const DEFAULT_LIMIT: u32 = 100;
 
-/// Bodies of one answer together, in bytes. One record is always answered, however large it is.
+/// Maximum total size of the bodies of one response, in bytes. At least one record is always returned, however large it
+/// is.
 pub const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Bytes of the digest that tells lists apart.
+/// Size of the digest that distinguishes lists, in bytes.
 const DIGEST_BYTES: usize = 9;
 
 /// The `limit` of a request.
@@ -40,12 +41,12 @@ pub(super) fn records_of(name: &str, limit: Option<u32>) -> Result<u32, Problem>
     Err(Problem::new(Code::InvalidRequest, detail))
 }
 
-/// One list: its name and its filters. A token that another list gave out is none of this one.
+/// One list: its name and its filters. A token issued by another list is invalid for this one.
 #[derive(Clone, Debug)]
 pub(crate) struct ListId(String);
 
 impl ListId {
-    /// `filters`: whatever decides what is in the list and in which order; `()`: nothing.
+    /// `filters`: everything that determines the list's content and order; `()`: nothing.
     pub(crate) fn new(name: &str, filters: impl fmt::Debug) -> Self {
         let digest = fingerprint(format!("{name} {filters:?}").as_bytes());
         Self(URL_SAFE_NO_PAD.encode(&digest.0[..DIGEST_BYTES]))
@@ -56,7 +57,7 @@ impl ListId {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&(&self.0, key)).unwrap_or_default())
     }
 
-    /// What a `page_token` means.
+    /// The content of a `page_token`.
     ///
     /// # Errors
     /// `invalid_page_token`.

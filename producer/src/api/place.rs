@@ -1,4 +1,4 @@
-//! The place that a request takes among those that are answered at a time. A request that waits gives it back meanwhile.
+//! The place of a request among the concurrent ones. A waiting request gives it back meanwhile.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Takes one, if one is free.
+    /// Takes a place, if one is free.
     pub(crate) fn take(places: &Arc<Semaphore>) -> Result<Self, Problem> {
         let permit = Arc::clone(places)
             .try_acquire_owned()
@@ -26,12 +26,12 @@ impl Place {
         })
     }
 
-    /// Leaves it to others while the request waits.
+    /// Releases it while the request waits.
     pub(crate) fn give_back(&self) {
         self.taken.lock().take();
     }
 
-    /// Takes one again; waits for it.
+    /// Takes a place again, waiting for one.
     pub(crate) async fn take_again(&self) {
         if let Ok(permit) = Arc::clone(&self.places).acquire_owned().await {
             *self.taken.lock() = Some(permit);

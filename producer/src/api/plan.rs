@@ -1,5 +1,5 @@
-//! `POST /v1/sources/NAME/plan`: what the next cycle of a source would do, sent line by line while it is found out. The API does
-//! not know how a source is read; a [`Planner`] does. [`Plans`] limits how many are made at a time, and for how long.
+//! `POST /v1/sources/NAME/plan`: what the next cycle of a source would do, streamed line by line. The API does not know
+//! how a source is read; a [`Planner`] does. [`Plans`] limits the number of concurrent plans, and their duration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,18 +30,18 @@ use super::{ApiRouter, ApiState};
 /// Media type of a plan: one JSON value per line.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// Lines that wait for their reader. A planner that is ahead of it waits, so that memory stays flat.
+/// Number of buffered lines. A planner that is ahead of its reader waits, so that memory stays bounded.
 const LINES: usize = 16;
 
-/// How long a plan that is given up may take to tidy up.
+/// How long an abandoned plan may take to clean up.
 const TIDY_UP: Duration = Duration::from_secs(10);
 
-/// Which plan is wanted.
+/// The requested plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanRequest {
     /// Name of the source.
     pub source: String,
-    /// Only the step of this entity is sent; the totals are of all. None: every step.
+    /// Send only the step of this entity; the totals cover all. None: every step.
     pub only: Option<EntityRef>,
 }
 
@@ -71,7 +71,8 @@ pub trait Planner: Send + Sync {
     /// `conflict`: it is not configured here, or there is nothing to read.
     fn check(&self, source: &str) -> Result<(), Problem>;
 
-    /// Sends progress and the steps that are wanted, waits for room, and returns the totals. After `stop` it returns soon and leaves nothing behind.
+    /// Sends progress and the requested steps, waits for room, and returns the totals. After `stop` it returns soon and
+    /// leaves nothing behind.
     ///
     /// # Errors
     /// Why there is no plan.
@@ -131,7 +132,7 @@ impl Plans {
     }
 }
 
-/// One plan that is being made.
+/// A plan in progress.
 struct Making {
     planner: Arc<dyn Planner>,
     wanted: PlanRequest,
@@ -156,12 +157,12 @@ impl Making {
             Ok(summary) => PlanLine::Summary { summary },
             Err(problem) => PlanLine::Problem { problem },
         };
-        // Whoever does not read does not hold the place any longer.
+        // A client that does not read must not hold the place any longer.
         let _ = lines.send_timeout(last, TIDY_UP).await;
     }
 }
 
-/// A plan as it is made. Dropping it gives the plan up.
+/// The lines of a plan in progress. Dropping it abandons the plan.
 #[derive(Debug)]
 pub struct PlanStream {
     lines: mpsc::Receiver<PlanLine>,
@@ -175,7 +176,7 @@ impl PlanStream {
         self.lines.recv().await
     }
 
-    /// Gives the plan up and waits until nothing of it is left.
+    /// Abandons the plan and waits until it is cleaned up.
     pub async fn cancel(self) {
         let Self { lines, making, stop } = self;
         drop((lines, stop));

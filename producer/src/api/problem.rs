@@ -1,4 +1,5 @@
-//! Errors as `application/problem+json`, RFC 9457. [`Code`] is the closed list of them; docs/problems.md is made from it.
+//! Errors as `application/problem+json`, RFC 9457. [`Code`] is the closed list of them; docs/problems.md is made from
+//! it.
 
 use std::borrow::Cow;
 
@@ -197,7 +198,7 @@ impl From<StoreError> for Problem {
             let detail = format!("{gap}; discard what you have and start over with after=0");
             return Self::new(code, detail);
         }
-        // Where the store is, and who may do what in it, is no business of whoever asks.
+        // The client must not learn where the store is or who has which rights in it.
         if let StoreError::Config(_) | StoreError::Schema(_) = error {
             let detail = "the store cannot be used in its current state; see the gateway's log";
             return Self::new(code, detail);

@@ -121,7 +121,7 @@ async fn push(
         .await?;
     let outcomes = api.store.write_deltas(source.id, &deltas, api.clock.now()).await?;
     if outcomes.iter().any(|outcome| outcome.is_change()) {
-        // Whoever follows the feed looks now.
+        // Followers of the change feed look now.
         api.queue.wake().await;
     }
     let mut results: Vec<PushResult> = (deltas.iter().zip(outcomes))

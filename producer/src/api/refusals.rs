@@ -1,6 +1,6 @@
-//! Acts that are refused before they come to the store: the role or the sources of a token do not cover them, or what they name
-//! does not exist. The audit log has them too, but not each repetition: a program that goes on trying must not bury what people
-//! did.
+//! Acts that are refused before they reach the store: the role or the sources of a token do not cover them, or their
+//! target does not exist. The audit log has them too, but not each repetition: a program that keeps trying must not
+//! bury what people did.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use super::problem::Problem;
 /// How often the same refusal is recorded.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Refusals of one actor that are recorded in that time.
+/// Maximum number of refusals of one actor that are recorded in that time.
 const MAX_OF_ACTOR: usize = 30;
 
-/// Longest name that is recorded, in characters.
+/// Maximum length of a name that is recorded, in characters.
 const MAX_NAME: usize = 200;
 
-/// Routes that change something and are no acts: what a subscriber does all the time.
+/// Routes that change something but are not acts: routine requests of subscribers.
 const NO_ACTS: [&str; 4] = ["/plan", "/pull", "/ack", "/nack"];
 
-/// When what was refused to whom, in the last minute: by actor, act and target.
+/// Times of the refusals in the last minute, by actor, act and target.
 #[derive(Default)]
 pub(crate) struct Refusals(Mutex<HashMap<(String, String, String), Timestamp>>);
 
@@ -45,7 +45,7 @@ impl Refusals {
 }
 
 impl ApiState {
-    /// Records a refusal, at most once a minute. Whoever is refused is told so even if the store cannot be written.
+    /// Records a refusal, at most once a minute. The client gets the refusal even if the store cannot be written.
     pub(super) async fn note_refusal(&self, actor: Actor, act: &str, target: String, problem: &Problem) {
         let target: String = target.chars().take(MAX_NAME).collect();
         if !self.refusals.is_new(&actor, act, &target, self.clock.now()) {
@@ -70,7 +70,7 @@ impl ApiState {
     }
 }
 
-/// The name of an operation in the audit log, as [`Deed::name`] has it; none: it is no act.
+/// The name of an operation in the audit log, as [`Deed::name`] has it; none: it is not an act.
 pub(super) fn act_of(path: &str, operation: &str) -> Option<String> {
     if NO_ACTS.iter().any(|end| path.ends_with(end)) {
         return None;

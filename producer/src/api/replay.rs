@@ -1,4 +1,4 @@
-//! `/v1/events/ID/replay`: a delivery once more.
+//! `/v1/events/ID/replay`: replays a delivery.
 
 use std::sync::Arc;
 

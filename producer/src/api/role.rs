@@ -1,4 +1,4 @@
-//! Who asks, and what a route lets them do.
+//! Principals, and the roles that routes need.
 
 use std::marker::PhantomData;
 
@@ -10,14 +10,14 @@ use tideline_core::words::{Actor, Role};
 
 use super::problem::{Code, Problem};
 
-/// Who makes a request: the authentication puts it into the request's extensions, and routes ask it.
+/// The client of a request: the authentication layer puts it into the request's extensions, and routes consult it.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// For the audit log.
     pub actor: Actor,
     /// What it may do.
     pub role: Role,
-    /// To which sources.
+    /// The sources it may access.
     pub sources: SourceScope,
 }
 
@@ -46,7 +46,7 @@ impl Principal {
         self.sources.covers(source)
     }
 
-    /// Refuses what needs another role.
+    /// Refuses a request that needs another role.
     ///
     /// # Errors
     /// `forbidden`, which names the role that is needed.
@@ -58,7 +58,7 @@ impl Principal {
         Err(Problem::new(Code::Forbidden, detail))
     }
 
-    /// Refuses what concerns more than the sources of a limited token.
+    /// Refuses a request that concerns more than the sources of a limited token.
     ///
     /// # Errors
     /// `forbidden`.
@@ -100,7 +100,7 @@ impl SourceScope {
     /// From the globs of a token; none at all: every source.
     ///
     /// # Errors
-    /// The glob that is none, and why.
+    /// The invalid glob, and why.
     pub fn new(globs: &[String]) -> Result<Self, String> {
         if globs.is_empty() {
             return Ok(Self::All);
@@ -145,7 +145,7 @@ macro_rules! role {
 }
 
 role!(
-    /// For routes that look.
+    /// For routes that read.
     Read
 );
 role!(
@@ -161,14 +161,14 @@ role!(
     Admin
 );
 
-/// Longest `Idempotency-Key`.
+/// Maximum length of `Idempotency-Key`.
 pub(super) const MAX_KEY: usize = 255;
 
-/// Longest `Tideline-Reason`, in characters.
+/// Maximum length of `Tideline-Reason`, in characters.
 pub(super) const MAX_REASON: usize = 500;
 
-/// The principal of a request that has the role `R`, with what it said of how its act is to be done. A handler that takes this
-/// is reached by nobody else.
+/// The principal of a request, which has the role `R`, with the options of its act. A handler that takes this is not
+/// reached by requests without the role.
 #[derive(Clone, Debug)]
 pub struct By<R> {
     /// Who asks.
@@ -221,8 +221,8 @@ impl<S: Sync, R: Needs> FromRequestParts<S> for By<R> {
     }
 }
 
-/// The tags of `If-Match`, without their quotes. Weak ones never match (RFC 9110 section 13.1.1). A single tag may come without
-/// quotes.
+/// The tags of `If-Match`, without their quotes. Weak ones never match (RFC 9110 section 13.1.1). A single tag may come
+/// without quotes.
 fn strong_tags(text: &str) -> Result<Vec<String>, Problem> {
     let wrong = || {
         let detail = "If-Match takes ETags in quotes, divided by commas";

@@ -1,5 +1,6 @@
-//! Lists of entities that are chosen by namespace, name or label. The store gives what may be meant, here it is decided. No index
-//! knows labels or the middle of names, so an answer looks for them for a moment only and says where the next one goes on.
+//! Lists of entities that are chosen by namespace, name or label. The store gives what may be meant, here it is
+//! decided. No index knows labels or the middle of names, so an answer looks for them for a moment only and says where
+//! the next one goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +20,16 @@ use super::role::Principal;
 use super::stream::{Chunk, List, Rest};
 use super::types::Entity;
 
-/// How long one answer looks.
+/// How long one request searches.
 const LOOKS_FOR: Duration = Duration::from_millis(40);
-/// Names looked at in the first step; each further step looks at twice as many.
+/// Number of names examined in the first step; doubled in each further step.
 const FIRST_LOOK: u32 = 1_000;
-/// Names looked at in one step.
+/// Maximum number of names examined in one step.
 const MAX_LOOK: u32 = 10_000;
 /// Names that one step finds.
 const NAMES: u32 = 1_000;
 
-/// What is looked for.
+/// The search criteria.
 pub(super) struct Search {
     kind: Option<String>,
     namespace: Option<String>,
@@ -68,7 +69,7 @@ impl Search {
         Ok(Some(search))
     }
 
-    /// Only this reference, if it is what is looked for.
+    /// Only this reference, if it matches.
     fn limit_to(&mut self, reference: &EntityRef) {
         let (kind, namespace, name) = parts(reference.as_str());
         let fits = self.kind.as_deref().is_none_or(|wanted| wanted == kind)
@@ -165,7 +166,7 @@ impl Label {
     }
 }
 
-/// A search under way.
+/// A search in progress.
 struct Searching {
     list: ListId,
     api: Arc<ApiState>,
@@ -180,7 +181,7 @@ struct Searching {
 }
 
 impl Searching {
-    /// Looks at the next part of the names of the first source that is left.
+    /// Examines the next part of the names of the first remaining source.
     async fn step(&mut self, source: &SourceRecord, limit: u32) -> Result<Vec<EntityRecord>, Problem> {
         let search = NameSearch {
             kind: self.search.kind.as_deref(),

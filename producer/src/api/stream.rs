@@ -1,5 +1,6 @@
-//! Lists whose records may be large: written to the client while they are read from the store, a chunk at a time. An answer is
-//! bounded by records and by bytes, a chunk by the largest record seen so far, and only so many answers are made at a time.
+//! Lists whose records may be large: streamed to the client while they are read from the store, a chunk at a time. A
+//! response is limited in records and in bytes, a chunk by the largest record seen so far, and the number of concurrent
+//! responses is limited too.
 
 use std::sync::Arc;
 
@@ -15,23 +16,23 @@ use super::ApiState;
 use super::page::MAX_PAGE_BYTES;
 use super::problem::{Code, Problem};
 
-/// Records of the first chunk, when nobody knows how large they are.
+/// Records in the first chunk, while their size is unknown.
 const FIRST_CHUNK: u32 = 8;
 
-/// A chunk has at most so many times the records of the one before.
+/// Maximum growth factor from one chunk to the next, in records.
 const GROWTH: u32 = 4;
 
-/// Bytes that a chunk should not exceed.
+/// Target size of a chunk, in bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// Records that one answer looks at, of which a principal may see few.
+/// Maximum number of records that one response examines, of which a principal may see few.
 const MAX_LOOKED: usize = 20_000;
 
 /// Records of one reading.
 pub(super) struct Chunk<T> {
     /// Those that pass the filters.
     pub(super) records: Vec<T>,
-    /// The largest body among those that were read, in bytes.
+    /// The size of the largest body read so far, in bytes.
     pub(super) largest: usize,
     /// What comes after them.
     pub(super) rest: Rest,
@@ -42,13 +43,13 @@ pub(super) struct Chunk<T> {
 pub(super) enum Rest {
     /// More, perhaps.
     More,
-    /// More, perhaps, and this answer has looked at enough.
+    /// More, perhaps, but this response has examined enough.
     Later,
     /// Nothing: the list is at its end.
     Nothing,
 }
 
-/// How much one answer has looked at, of a list of which a principal may see only a part.
+/// How many records one response has examined, of a list of which a principal may see only a part.
 #[derive(Default)]
 pub(super) struct Looked(usize);
 
@@ -124,8 +125,8 @@ impl<L: List> Writing<L> {
     }
 }
 
-/// Answers with up to `limit` records of the list. What fails before the first of them is a problem; what fails later breaks
-/// the answer off, so that nobody takes it for a whole one.
+/// Responds with up to `limit` records of the list. A failure before the first record is a problem document; a later
+/// one aborts the response, so that it cannot pass for a complete one.
 pub(super) async fn respond<L: List>(api: &ApiState, list: L, limit: u32) -> Result<Response, Problem> {
     let permit = Arc::clone(&api.readers)
         .acquire_owned()

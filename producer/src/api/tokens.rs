@@ -43,7 +43,7 @@ pub(crate) fn id_of(token: &str) -> Option<&str> {
     (is_id && !secret.is_empty()).then_some(id)
 }
 
-/// What the store keeps of a token.
+/// The stored form of a token.
 pub(crate) fn hash_of(token: &str) -> Fingerprint {
     fingerprint(token.as_bytes())
 }
@@ -88,7 +88,7 @@ async fn create(
         expires_at: new.expires_in().map(|life| api.clock.now().plus(life)),
     };
     let deed = Deed::CreateToken(token);
-    // When it expires differs each time that the same life is asked for.
+    // The expiry differs each time that the same lifetime is requested.
     let asked = format!("{} {:?}", deed.fingerprint(), new.expires_in());
     let performed = api.perform_once(&by, deed, fingerprint(asked.as_bytes())).await?;
     let tokens = api.store.list_tokens().await?;

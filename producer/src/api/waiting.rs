@@ -1,5 +1,5 @@
-//! Requests that wait for something to come: one loop for changes, events, and the pulls of both. Whoever waits has given back
-//! its place among the requests that are answered; the process that stops ends the wait.
+//! Long polls: one loop for changes, events, and the pulls of both. A waiting request gives back its place among the
+//! concurrent requests; shutdown ends the wait.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    /// For so long at most; zero: it looks once. `place` is what it has if it came over HTTP.
+    /// Waits for `wait` at most; zero: it looks once. `place`: the place of the request, if it came over HTTP.
     pub(crate) fn new(api: &'a ApiState, wait: Duration, place: Option<&'a Place>) -> Self {
         Self {
             api,
@@ -42,8 +42,9 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Waits until another look is worth it. `false`: there is none, since something was found or the time is over. `ring` returns
-    /// when there may be something; it listens since before the first look, so that nothing falls between look and ring.
+    /// Waits until another look is worth it. `false`: there is none, since something was found or the time is over.
+    /// `ring` returns when there may be something; it listens since before the first look, so that nothing falls
+    /// between look and ring.
     ///
     /// # Errors
     /// `overloaded`: too many requests wait.

@@ -1,6 +1,7 @@
-//! The routes of Backstage's event bus, below `/api/events/bus/v1`, so that plugins of Backstage publish to the log of events and
-//! follow it without a change. A subscription of the bus is one of ours, `bus.ID`. The wire knows no acknowledgement: what was
-//! read is done with when the same client reads again, and comes again if it does not within [`LEASE`].
+//! The routes of Backstage's event bus, below `/api/events/bus/v1`, so that plugins of Backstage publish to the log of
+//! events and follow it without a change. A subscription of the bus is one of ours, `bus.ID`. The protocol has no
+//! acknowledgment: events that were read count as acknowledged when the same client reads again, and are redelivered if
+//! it does not within [`LEASE`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,24 +31,24 @@ use crate::api::place::Place;
 use crate::api::role::{By, Operate};
 use crate::api::{Api, ApiState, Code, Problem};
 
-/// Says for how long an answer is held that has no events, in milliseconds.
+/// Header with the time for which an empty response is held, in milliseconds.
 const HOLD_HEADER: &str = "backstage-events-notify-timeout";
 /// As long as Backstage holds it: just below a minute, which is a common limit of proxies.
 const HOLD: Duration = Duration::from_secs(55);
-/// What was read is handed out again after so long, unless its reader came back.
+/// Events that were read are redelivered after this time, unless their reader came back.
 const LEASE: Duration = Duration::from_secs(300);
-/// Events of one answer, as of Backstage.
+/// Number of events per response, as in Backstage.
 const BATCH: u32 = 10;
-/// Readers whose last batch is remembered.
+/// Maximum number of readers whose last batch is remembered.
 const MAX_READERS: usize = 10_000;
-/// Keeps who has been told of an event by its publisher.
+/// The header that lists subscribers already notified by the publisher.
 const NOTIFIED: &str = "backstage-notified-subscribers";
-/// Longest id of a subscription, in bytes.
+/// Maximum length of a subscription id, in bytes.
 const MAX_ID: usize = 200;
-/// Most topics of a subscription, and most subscribers that an event names.
+/// Maximum number of topics of a subscription, and of subscribers that an event names.
 const MAX_NAMES: usize = 100;
 
-/// Who has read what last.
+/// The last batch of each reader.
 type Readers = Mutex<HashMap<String, Batch>>;
 
 /// Events that a reader has and has not confirmed by reading again.
@@ -102,7 +103,7 @@ fn name_of(id: &str) -> Result<String, Problem> {
 #[serde(rename_all = "camelCase")]
 struct Publication {
     event: Published,
-    /// Subscribers of the publisher's own process, which have the event already.
+    /// Subscribers in the publisher's own process, which already have the event.
     #[serde(default)]
     notified_subscribers: Vec<String>,
 }
@@ -113,7 +114,7 @@ struct Published {
     payload: Option<Box<RawValue>>,
 }
 
-/// Appends an event; unless everybody who follows its topic has it already: then 204, as Backstage answers.
+/// Appends an event, unless all followers of its topic already have it: then 204, like Backstage.
 async fn publish(State(bus): BusOf, by: By<Operate>, Json(wanted): Json<Publication>) -> Result<StatusCode, Problem> {
     by.principal.require_all_sources()?;
     let topic = wanted.event.topic;
@@ -156,7 +157,7 @@ async fn publish(State(bus): BusOf, by: By<Operate>, Json(wanted): Json<Publicat
     Ok(StatusCode::CREATED)
 }
 
-/// Whether somebody follows a topic who has not been told.
+/// Whether a follower of a topic has not been notified yet.
 async fn is_wanted(api: &ApiState, topic: &str, notified: &[String]) -> Result<bool, Problem> {
     let told: Vec<String> = notified.iter().filter_map(|id| name_of(id).ok()).collect();
     let follows = |record: &SubscriptionRecord| {
@@ -176,7 +177,7 @@ struct Wanted {
     topics: Vec<String>,
 }
 
-/// Makes a subscription that begins now, or changes its topics.
+/// Creates a subscription that begins now, or changes its topics.
 async fn subscribe(
     State(bus): BusOf,
     by: By<Operate>,
@@ -195,7 +196,7 @@ async fn subscribe(
     let topics: Vec<TopicGlob> = topics
         .collect::<Result<_, _>>()
         .map_err(|error| invalid(format!("topics: {error}")))?;
-    // Every start of every process asks for it; only what changes something is an act.
+    // Every process requests it at its start; only a request that changes something is an act.
     let found = bus.api.store.find_subscription(&name).await?;
     if found.is_none_or(|found| found.topics != topics) {
         let spec = SubscriptionSpec {
@@ -220,7 +221,7 @@ async fn subscribe(
     Ok(StatusCode::CREATED)
 }
 
-/// The next events; or 202, and the end of the answer when it is time to read again.
+/// The next events; or 202, with a response that ends when it is time to read again.
 async fn read(
     State(bus): BusOf,
     by: By<Operate>,
@@ -232,7 +233,7 @@ async fn read(
     let actor = &by.principal.actor;
     let reader = format!("{name} {} {}", actor.name, actor.address.as_deref().unwrap_or_default());
     bus.confirm(&reader, &name).await?;
-    // Before the look: what is appended meanwhile rings.
+    // Before the read: events that are appended meanwhile ring the bell.
     let bell = EventBell::listen(&bus.api);
     let taken = bus.take(&id, &name).await?;
     if !taken.events.is_empty() {
@@ -265,7 +266,7 @@ struct Reading {
 }
 
 impl Bus {
-    /// What the reader had last is done with: it reads on only when it has handled that.
+    /// The reader's previous events are finished: it reads on only when it has handled that.
     async fn confirm(&self, reader: &str, name: &str) -> Result<(), Problem> {
         let Some(batch) = self.readers.lock().remove(reader) else {
             return Ok(());
@@ -286,7 +287,7 @@ impl Bus {
         }
     }
 
-    /// Takes events, without those that the publisher has told the subscriber of itself.
+    /// Takes events, except those that the publisher has delivered to the subscriber itself.
     async fn take(&self, id: &str, name: &str) -> Result<Reading, Problem> {
         loop {
             let (now, token) = (self.api.clock.now(), rand::random::<i64>() | 1);
@@ -320,7 +321,7 @@ impl Bus {
         }
     }
 
-    /// A reader that is not remembered reads its batch again when its lease is over.
+    /// A reader that is not remembered gets its batch again when the lease expires.
     fn remember(&self, reader: String, reading: &Reading) {
         let now = self.api.clock.now();
         let mut readers = self.readers.lock();
@@ -338,7 +339,7 @@ impl Bus {
         }
     }
 
-    /// Until there is something to read, or [`HOLD`] is over.
+    /// Waits until there is something to read, or [`HOLD`] is over.
     async fn wait(&self, name: &str, mut bell: tokio::sync::watch::Receiver<EventSequence>, due: Option<Timestamp>) {
         let deadline = Instant::now() + HOLD;
         let due = due.map_or(deadline, |due| Instant::now() + due.since(self.api.clock.now()));
@@ -372,7 +373,7 @@ impl Bus {
     }
 }
 
-/// Whether the publisher has told a subscriber of an event.
+/// Whether the publisher has delivered an event to a subscriber itself.
 fn was_told(event: &TakenEvent, id: &str) -> bool {
     let told = event.event.headers.iter().find(|(name, _)| name == NOTIFIED);
     let told = told.and_then(|(_, ids)| serde_json::from_str::<Vec<String>>(ids).ok());

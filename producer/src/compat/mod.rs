@@ -1,6 +1,6 @@
-//! The routes that scripts for Backstage's incremental ingestion and OpenChoreo's module know, below
-//! `/api/catalog/incremental`: a thin translation onto the API, with the meaning their documents give. docs/migrating.md lists
-//! old and new side by side. Roles, audit and limits are those of `/v1`.
+//! The routes that scripts for Backstage's incremental ingestion and OpenChoreo's module use, below
+//! `/api/catalog/incremental`: a thin translation onto the API, with their documented meaning. docs/migrating.md lists
+//! old and new routes side by side. Roles, audit and limits are those of `/v1`.
 
 mod event_bus;
 
@@ -25,7 +25,7 @@ const MARKS: u32 = 1_000;
 
 type ApiOf = State<Arc<ApiState>>;
 
-/// A problem in the shape those scripts know.
+/// A problem in the format that those scripts expect.
 struct Failure(Problem);
 
 impl<E: Into<Problem>> From<E> for Failure {
@@ -77,7 +77,7 @@ async fn health(State(api): ApiOf, by: By<Read>) -> Answer {
     ))
 }
 
-/// Why a source fails: it is blocked, or its newest cycle that ended was given up.
+/// Why a source fails: it is blocked, or its newest ended cycle was given up.
 async fn failure(api: &ApiState, source: &SourceRecord) -> Result<Option<String>, Problem> {
     let text = |reason: &Option<String>| reason.clone().unwrap_or_default();
     if source.state == SourceState::Blocked {
@@ -89,7 +89,7 @@ async fn failure(api: &ApiState, source: &SourceRecord) -> Result<Option<String>
     Ok(ended.filter(given_up).map(|cycle| text(&cycle.reason)))
 }
 
-/// For one of several acts of a request: each has a key of its own.
+/// For one of several acts of a request, each with its own key.
 fn part_of(by: &By<Operate>, part: &str) -> By<Operate> {
     let mut by = by.clone();
     by.idempotency_key = by.idempotency_key.map(|key| format!("{key} {part}"));
@@ -130,7 +130,7 @@ async fn status(State(api): ApiOf, by: By<Read>, Path(name): Path<String>) -> An
     })))
 }
 
-/// The old name of what a source does.
+/// The old name of a source's status.
 fn action(source: &SourceRecord, cycle: Option<&CycleRecord>) -> &'static str {
     match (source.state, cycle.map(|cycle| cycle.state)) {
         (SourceState::Paused, _) => "paused",
@@ -175,7 +175,7 @@ async fn cancel(State(api): ApiOf, by: By<Operate>, Path(name): Path<String>) ->
     done(format!("{name}: Current ingestion canceled."))
 }
 
-/// Forgets cycles, cursors and marks; entities stay, and the next cycle reads everything.
+/// Deletes cycles, cursors and marks; entities stay, and the next cycle reads everything.
 async fn reset(State(api): ApiOf, by: By<Operate>, Path(name): Path<String>) -> Answer {
     command(&api, &by, &name, SourceCommand::Reset).await?;
     done(format!("{name}: All records of the provider are reset."))

@@ -1,5 +1,5 @@
-//! Style sheet, script and icon, embedded. Their names have a hash of what is in them, so that browsers keep them for good and a
-//! new version is asked for by a new name.
+//! Style sheet, script and icon, embedded. Their names contain a hash of their content, so that browsers cache them
+//! indefinitely and request a new version by its new name.
 
 use std::sync::LazyLock;
 

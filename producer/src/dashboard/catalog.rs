@@ -1,4 +1,4 @@
-//! `/catalog`: entities, found by what they are called and by whom; and one of them, whole.
+//! `/catalog`: entities, found by name and source; and a single entity in full.
 
 use axum::Router;
 use axum::routing::get;
@@ -86,7 +86,7 @@ fn rows(viewer: &Viewer, entities: &List<Entity>, query: &Fields) -> Markup {
     }
 }
 
-/// Addresses of the same list for names that begin with, and that contain, the one that was looked for; none: it was a pattern.
+/// Addresses of the same list for names that begin with, and that contain, the searched one; none: it was a pattern.
 fn wider(query: &Fields) -> Option<[String; 2]> {
     let name = query.get("name");
     if name.is_empty() || name.contains(['*', '?', '[', '{', '\\']) {

@@ -1,4 +1,4 @@
-//! What an event caused: the readings that it asked for, what they changed, and who was told.
+//! The effects of an event: the readings that it requested, their changes, and the notified subscribers.
 
 use maud::{Markup, html};
 use tideline_core::words::{ChangeKind, JobState, Role, Timestamp};
@@ -15,7 +15,7 @@ use crate::api::types::{Change, Event};
 /// Changes shown of one reading.
 const CHANGES: usize = 20;
 
-/// Readings whose changes are looked for.
+/// Maximum number of readings whose changes are searched.
 const READINGS: usize = 5;
 
 /// What an event caused.

@@ -1,4 +1,4 @@
-//! `/changes`: what happened to the catalog, newest first.
+//! `/changes`: changes of the catalog, newest first.
 
 use axum::Router;
 use axum::routing::get;
@@ -19,7 +19,7 @@ use crate::api::types::{Change, Page as List};
 /// Changes of one page.
 const ROWS: &str = "100";
 
-/// Newest changes of a source that are looked at for what an event changed.
+/// Number of a source's newest changes that are searched for the effects of an event.
 const RECENT: &str = "1000";
 
 const FILTERS: &[Filter] = &[
@@ -47,7 +47,7 @@ pub(super) async fn between(
     Ok(found)
 }
 
-/// In a word, what happened.
+/// The kind of change, in one word.
 pub(super) fn badge(change: ChangeKind) -> Markup {
     let class = match change {
         ChangeKind::Added => "busy",

@@ -1,5 +1,5 @@
-//! Charts: SVG with classes, no script and no inline style. Heights follow the square root, so that a cycle of ten changes can
-//! be seen beside one of ten thousand.
+//! Charts: SVG with classes, no script and no inline style. Heights are on a square-root scale, so that a cycle of ten
+//! changes is visible beside one of ten thousand.
 
 use maud::{Markup, html};
 use tideline_core::words::{CycleState, grouped};
@@ -11,7 +11,7 @@ const STEP: u32 = 8;
 /// Width of a bar.
 const BAR: u32 = 6;
 
-/// Changes of cycles, oldest first: what came above the line, what went below it.
+/// Changes of cycles, oldest first: additions above the line, removals below it.
 pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: bool) -> Markup {
     let shown: Vec<&Cycle> = newest_first.iter().take(bars).collect();
     let below = shown.iter().map(|cycle| cycle.totals.removed).max().unwrap_or(0);
@@ -24,7 +24,7 @@ pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: boo
     };
     let width = STEP * u32::try_from(bars).unwrap_or(1);
     let first = bars.saturating_sub(shown.len());
-    // What is an image has nothing in it that can be followed.
+    // An image must not contain links.
     let role = if link { "group" } else { "img" };
     let label = match shown.len() {
         1 => "Changes of the last cycle".to_owned(),
@@ -57,15 +57,15 @@ pub(super) fn cycles(newest_first: &[Cycle], bars: usize, height: u32, link: boo
 /// One bar of a chart over time.
 #[derive(Default)]
 pub(super) struct Bar {
-    /// How high.
+    /// Its height.
     pub(super) value: u64,
-    /// How much of it is bad.
+    /// The bad part of it.
     pub(super) bad: u64,
-    /// What it says when one points at it.
+    /// Its tooltip.
     pub(super) title: String,
 }
 
-/// Bars from left to right, as high as their values, and what the whole says.
+/// Bars from left to right, as high as their values, and a label for the whole.
 pub(super) fn bars(bars: &[Bar], height: u32, label: &str) -> Markup {
     let largest = bars.iter().map(|bar| bar.value).max().unwrap_or(0).max(1);
     let width = STEP * u32::try_from(bars.len().max(1)).unwrap_or(1);
@@ -96,8 +96,8 @@ fn changes(cycle: &Cycle) -> u64 {
     (cycle.totals.added + cycle.totals.modified).max(cycle.totals.removed)
 }
 
-/// The value of a full bar, and whether some bars are cut there: the largest one, unless it is far above the others, as that of a
-/// first cycle is.
+/// The value of a full bar, and whether some bars are cut off there: the largest value, unless it is far above the
+/// others, like that of a first cycle.
 pub(super) fn ceiling(cycles: &[Cycle]) -> (u64, bool) {
     let mut usual: Vec<u64> = cycles.iter().map(changes).filter(|changes| *changes > 0).collect();
     usual.sort_unstable();
@@ -106,7 +106,7 @@ pub(super) fn ceiling(cycles: &[Cycle]) -> (u64, bool) {
     (largest.min(limit).max(1), largest > limit)
 }
 
-/// How much of `room` a value takes; at least one unit if there is anything.
+/// The height of a value within `room`; at least one unit unless it is zero.
 fn part(value: u64, largest: u64, room: u32) -> u32 {
     if value == 0 || room == 0 {
         return 0;
@@ -122,7 +122,7 @@ fn part(value: u64, largest: u64, room: u32) -> u32 {
     units.clamp(1, room)
 }
 
-/// The part of a bar that one of its two values has.
+/// The part of a bar for one of its two values.
 fn share(value: u64, of: u64, bar: u32) -> u32 {
     let units = u128::from(value) * u128::from(bar) / u128::from(of.max(1));
     u32::try_from(units).unwrap_or(bar).min(bar)

@@ -1,4 +1,4 @@
-//! The configuration as the process that answers has it: what the file gives, and the defaults.
+//! The configuration of the process that responds: the keys set in the file, and the defaults.
 
 use maud::{Markup, html};
 
@@ -23,13 +23,13 @@ impl Keys {
         Self(outside.map(|key| (key.key.clone(), key.clone())).collect())
     }
 
-    /// Whether the file gives a key of this section.
+    /// Whether the file sets a key of this section.
     pub(super) fn gives(&self, section: &str) -> bool {
         let below = |name: &str| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
         self.0.iter().any(|(name, key)| key.given && below(name))
     }
 
-    /// The section of a page: what the file gives, and the rest folded.
+    /// The section of a page: the keys set in the file, and the rest folded.
     pub(super) fn section(&self, title: &str) -> Markup {
         let (given, defaults): (Vec<_>, Vec<_>) = self.0.iter().partition(|(_, key)| key.given);
         html! {

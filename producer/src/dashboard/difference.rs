@@ -1,4 +1,4 @@
-//! Differences of two documents, as people read them: where, what was there, what is there now.
+//! Differences of two documents, for people: path, old value, new value.
 
 use crate::api::types::Difference;
 use maud::{Markup, html};

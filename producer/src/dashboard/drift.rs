@@ -1,4 +1,4 @@
-//! What complete cycles found changed although no event had told of it.
+//! Drift: changes that complete cycles found without an event.
 
 use maud::{Markup, html};
 use tideline_core::words::{DriftKind, grouped};

@@ -1,4 +1,4 @@
-//! One entity: where it was read, what changed it, what targets made of it, and its body.
+//! One entity: its origin, its changes, its state in targets, and its body.
 
 use maud::{Markup, html};
 use tideline_core::words::{ChangeKind, Sequence, grouped};
@@ -15,13 +15,13 @@ use crate::api::types::{
     Change, Cycle, Entity, EntityOfTarget, ObjectOfTarget, Origin, Page as List, Revision, Target,
 };
 
-/// Cycles among which the one is looked for that wrote the entity.
+/// Number of cycles that are searched for the one that wrote the entity.
 const CYCLES: &str = "200";
 
-/// Targets asked about an entity.
+/// Maximum number of targets queried about an entity.
 const TARGETS: usize = 10;
 
-/// What is around an entity.
+/// An entity's context.
 pub(super) struct Context {
     origin: Origin,
     cycle: Option<Cycle>,
@@ -31,14 +31,14 @@ pub(super) struct Context {
     is_new: bool,
 }
 
-/// What a target made of the entity.
+/// The state of the entity in a target.
 struct Kept {
     target: String,
     entity: EntityOfTarget,
     objects: Vec<ObjectOfTarget>,
 }
 
-/// Reads what is around an entity.
+/// Reads an entity's context.
 pub(super) async fn read(viewer: &Viewer, entity: &Entity) -> Result<Context, Problem> {
     let asked = [("source", entity.source.as_str()), ("ref", entity.reference.as_str())];
     let origin: Origin = viewer.list("/v1/origin", &asked).await?;

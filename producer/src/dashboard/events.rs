@@ -1,4 +1,4 @@
-//! `/events`: webhooks and what Tideline tells of itself, newest first; and one event with headers and body.
+//! `/events`: webhooks and Tideline's own events, newest first; and one event with headers and body.
 
 use axum::Router;
 use axum::extract::Path;
@@ -23,7 +23,7 @@ use crate::api::types::{Event, Page as List, WholeEvent};
 /// Events of one page.
 const ROWS: &str = "50";
 
-/// Bytes shown of a body that is no JSON.
+/// Bytes shown of a body that is not JSON.
 const MAX_TEXT: usize = 20_000;
 
 const FILTERS: &[Filter] = &[
@@ -101,7 +101,7 @@ fn row(viewer: &Viewer, event: &Event) -> Markup {
     }
 }
 
-/// How much is known of where an event comes from.
+/// How far the origin of an event is verified.
 fn verdict(verdict: Verdict) -> Markup {
     let word = serde_json::to_value(verdict).ok();
     let word = word.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown");

@@ -1,4 +1,4 @@
-//! `/catalog/export`: the entities that a list's filters choose, as a file that is made while it is sent.
+//! `/catalog/export`: the entities that match a list's filters, as a streamed file.
 
 use axum::Router;
 use axum::body::Body;
@@ -75,7 +75,7 @@ async fn export(viewer: Viewer, Query(query): Query) -> Result<Response, Failure
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    // What is wrong with the filters is said as a page; what fails later breaks the file off.
+    // Problems with the filters are shown as a page; a later failure aborts the file.
     let first = read(&viewer, &filters, None).await?;
     let exporting = Exporting {
         viewer,
@@ -96,7 +96,7 @@ async fn export(viewer: Viewer, Query(query): Query) -> Result<Response, Failure
         .into_response())
 }
 
-/// A file under way.
+/// A file being streamed.
 struct Exporting {
     viewer: Viewer,
     filters: Vec<(String, String)>,

@@ -1,4 +1,5 @@
-//! Filters of lists. They are in the address, so that a list can be kept and passed on; and they have the names of the API.
+//! Filters of lists. They are in the address, so that a list can be bookmarked and shared; and they have the names of
+//! the API.
 
 use maud::{Markup, html};
 
@@ -26,7 +27,7 @@ impl Filter {
         }
     }
 
-    /// The text that `/` goes to.
+    /// The text field that `/` focuses.
     pub(super) const fn search(name: &'static str, label: &'static str, hint: &'static str) -> Self {
         Self {
             search: true,
@@ -69,7 +70,7 @@ impl Fields {
     }
 }
 
-/// A word as a shell takes it.
+/// A word, quoted for a shell.
 pub(super) fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=".contains(c);
     if !value.is_empty() && value.chars().all(plain) {
@@ -114,7 +115,7 @@ pub(super) fn filters_with(path: &str, filters: &'static [Filter], query: &Field
     }
 }
 
-/// The way to the next part of a list, and back to its beginning.
+/// Links to the next part of a list, and back to its beginning.
 pub(super) fn pager(path: &str, filters: &'static [Filter], query: &Fields, next: Option<&str>) -> Markup {
     let values = query.values(filters);
     let first = (!query.get("page_token").is_empty()).then(|| address(path, &values));

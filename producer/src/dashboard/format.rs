@@ -1,5 +1,5 @@
-//! Numbers, moments and lengths of time as people read them. A relative time carries the exact one in `title`; the script keeps
-//! it going.
+//! Numbers, times and durations, formatted for people. A relative time carries the exact one in `title`; the script
+//! keeps it going.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A sweep that waits for approval: what would go, by kind and with samples, and the question.
+//! A sweep that waits for approval: what would be deleted, by kind and with samples, and the question.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The last hours as charts: what was read, what changed, how long jobs waited, and what failed, of which the store keeps one
-//! sample of each minute; and how far a subscription or target came.
+//! The last hours as charts: entities read, changes, waiting times of jobs, and failures, of which the store keeps one
+//! sample per minute; and the progress of a subscription or target.
 
 use maud::{Markup, html};
 use tideline_core::words::{Timestamp, grouped};
@@ -25,20 +25,20 @@ pub(super) async fn read(viewer: &Viewer) -> Result<Vec<Figures>, Problem> {
     Ok(list.items)
 }
 
-/// Without a sample for so long, no scheduler is at work: one takes a sample each minute.
+/// Without a sample for this long, no scheduler is running: each takes one per minute.
 const IDLE: i64 = 3 * MINUTE;
 
-/// When a scheduler was last at work, by the newest sample.
+/// When a scheduler last ran, according to the newest sample.
 pub(super) fn at_work(samples: &[Figures]) -> Option<Timestamp> {
     samples.iter().map(|sample| sample.at.0).max()
 }
 
-/// When the last scheduler was at work, if none is now. Not known of a store without samples, which is new.
+/// When the last scheduler ran, if none is running now. Unknown for a new store without samples.
 pub(super) fn idle_since(samples: &[Figures], now: Timestamp) -> Option<Timestamp> {
     at_work(samples).filter(|at| now.0 - at.0 > IDLE)
 }
 
-/// What one bar stands for.
+/// The period of one bar.
 #[derive(Clone, Copy, Default)]
 struct Bucket {
     samples: u64,
@@ -108,7 +108,7 @@ pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
     html! {
         section aria-labelledby="history-title" {
             h2 #history-title { "Last " (HOURS) " hours" }
-            // One sample alone says nothing of what happened since another.
+            // A single sample shows no change over time.
             @if samples.len() < 2 {
                 p.empty { "A scheduler records the first figures within a minute." }
             } @else {
@@ -126,7 +126,7 @@ pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
     }
 }
 
-/// How far a subscription or target came: what it passed, and how much was left to do.
+/// The progress of a subscription or target: what it processed, and its backlog.
 pub(super) fn progress(steps: &[Progress], what: &str, now: Timestamp) -> Markup {
     let mut passed = vec![(0, 0, 0); usize::try_from(BARS).unwrap_or(0)];
     for step in steps {
@@ -170,7 +170,7 @@ fn panel(name: &str, figure: &str, bad: bool, chart: Markup) -> Markup {
     }
 }
 
-/// Bars of so many samples, a value of which so much is bad, and what they say.
+/// Bars, each of a number of samples, a value, the bad part of it, and a label.
 fn chart(of: impl ExactSizeIterator<Item = (u64, u64, u64, String)>, label: &str) -> Markup {
     let last = i64::try_from(of.len()).unwrap_or(0) - 1;
     let drawn: Vec<Bar> = of

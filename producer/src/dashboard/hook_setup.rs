@@ -1,5 +1,5 @@
-//! How a hook is set up, and what a person does about it at the provider: verify, register, another secret. `/hooks/NAME` takes
-//! webhooks, so acts are posted to `/hooks?name=NAME&act=…`.
+//! A hook's setup, and acts on it at the provider: verify, register, replace the secret. `/hooks/NAME` takes webhooks,
+//! so acts are posted to `/hooks?name=NAME&act=…`.
 
 use axum::http::Method;
 use maud::{Markup, html};
@@ -104,7 +104,7 @@ fn acts(viewer: &Viewer, hook: &Hook) -> Markup {
     }
 }
 
-/// Does one of the acts and shows what the provider said.
+/// Performs one of the acts and shows the provider's response.
 pub(super) async fn act(viewer: Viewer, Query(query): Query, form: Fields) -> Result<Page, Failure> {
     let name = query.get("name");
     let path = |act: &str| format!("/v1/hooks/{}/{act}", encoded(name));

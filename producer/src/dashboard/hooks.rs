@@ -1,4 +1,4 @@
-//! `/hooks`: the hooks, what came to them, and what was refused; `/hooks?name=NAME`: one of them (`/hooks/NAME` takes webhooks).
+//! `/hooks`: the hooks, their webhooks, and refusals; `/hooks?name=NAME`: one of them (`/hooks/NAME` takes webhooks).
 
 use axum::Router;
 use axum::routing::get;
@@ -30,7 +30,7 @@ pub(super) fn path_of(name: &str) -> String {
     format!("/hooks?name={}", encoded(name))
 }
 
-/// Webhooks that were sent and are not in the store.
+/// Webhooks that were sent but are not in the store.
 fn lost(counts: HookCounts) -> u64 {
     counts.unproven + counts.refused + counts.unavailable
 }

@@ -1,4 +1,4 @@
-//! `/jobs`: the queue with its filters, and `/jobs/NUMBER`: one job, whole.
+//! `/jobs`: the queue with its filters, and `/jobs/NUMBER`: one job in full.
 
 use axum::Router;
 use axum::extract::Path;
@@ -23,13 +23,13 @@ use crate::api::{Code, Problem};
 /// Jobs of one page.
 const ROWS: usize = 50;
 
-/// Parked jobs that come before the others.
+/// Number of parked jobs that are listed before the others.
 const PARKED: &str = "20";
 
-/// Jobs that one act on many concerns at most.
+/// Maximum number of jobs in one bulk act.
 const MANY: usize = 1_000;
 
-/// Jobs that are looked at for one page of a list by age.
+/// Number of jobs examined for one page of a list by age.
 const LOOKED: usize = 5_000;
 
 /// Filters. All but the last are parameters of the API, too.
@@ -63,7 +63,7 @@ async fn list(viewer: Viewer, Query(query): Query) -> Result<Page, Failure> {
     Ok(page(&viewer, "/jobs", "Jobs", content))
 }
 
-/// What a person has to decide on comes first, on the first page, unless it was asked for by age or another state.
+/// Jobs that need a decision come first, on the first page, unless the list is filtered by age or another state.
 async fn parked(viewer: &Viewer, query: &Fields) -> Result<Vec<Job>, Problem> {
     if ["state", "age", "page_token"]
         .iter()
@@ -77,7 +77,7 @@ async fn parked(viewer: &Viewer, query: &Fields) -> Result<Vec<Job>, Problem> {
     Ok(parked.items)
 }
 
-/// The list that is asked for.
+/// The requested list.
 fn list_of(query: &Fields) -> ListId {
     let set = |name| Some(query.get(name)).filter(|value| !value.is_empty());
     let state = set("state").and_then(|state| serde_json::from_value(state.into()).ok());
@@ -101,7 +101,7 @@ async fn read(viewer: &Viewer, query: &Fields) -> Result<List<Job>, Problem> {
     let mut found = List::whole(Vec::new());
     loop {
         let mut asked = asked.clone();
-        // By age most may be left out, so more are asked for at once.
+        // A filter by age may exclude most jobs, so more are requested at once.
         let limit = if age == 0 { ROWS.to_string() } else { "1000".to_owned() };
         asked.extend([("limit", limit.as_str()), ("page_token", token.as_str())]);
         let part: List<Job> = viewer.list("/v1/jobs", &asked).await?;
@@ -150,7 +150,7 @@ fn rows(viewer: &Viewer, parked: &[Job], jobs: &List<Job>, query: &Fields) -> Ma
     }
 }
 
-/// What can be done to the chosen jobs, and to all parked ones.
+/// Acts on the selected jobs, and on all parked ones.
 fn many(viewer: &Viewer, query: &Fields) -> Markup {
     html! {
         form #many.many method="post" action="/jobs/retry" {
@@ -322,7 +322,7 @@ fn chosen(form: &Fields) -> Result<Vec<i64>, Problem> {
     form.all("job").take(MANY).map(number).collect()
 }
 
-/// The first jobs that the filters of a form choose.
+/// The first jobs that match the filters of a form.
 async fn matching(viewer: &Viewer, form: &Fields) -> Result<Vec<i64>, Problem> {
     let mut asked: Vec<_> = form
         .values(FILTERS)
@@ -339,7 +339,7 @@ async fn matching(viewer: &Viewer, form: &Fields) -> Result<Vec<i64>, Problem> {
         .collect())
 }
 
-/// Does an act to each; one that is refused does not keep the others from it, and the first refusal is shown.
+/// Performs an act on each; a refusal does not stop the others, and the first refusal is shown.
 async fn act_on(viewer: &Viewer, act: &str, jobs: &[i64], reason: &str) -> Result<(), Problem> {
     if jobs.is_empty() {
         return Err(Problem::new(Code::InvalidRequest, "select at least one job"));

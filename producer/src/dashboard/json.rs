@@ -1,5 +1,5 @@
-//! JSON as a tree that folds, without script. Numbers keep their digits: values are taken apart as texts. However large a value
-//! is, the tree is not.
+//! JSON as a collapsible tree, without script. Numbers keep their digits: values are parsed as texts. The tree is
+//! bounded, however large the value.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) fn tree(value: &RawValue) -> Markup {
     }
 }
 
-/// A value with its key, which is part of what folds it.
+/// A value with its key, which is part of the fold's summary.
 fn node(key: Option<&str>, value: &RawValue, depth: usize, left: &mut usize) -> Markup {
     let text = value.get();
     match text.as_bytes().first() {

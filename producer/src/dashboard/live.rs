@@ -1,6 +1,6 @@
-//! Live updates: a stream of server-sent events per open page. However many pages are open, one task looks at the store, and only
-//! while somebody is there; and each address is made once for all who look at it with the same rights. What it shows in its live
-//! fragments is compared with what was sent before, and those that differ are sent.
+//! Live updates: a stream of server-sent events per open page. No matter how many pages are open, one task polls the
+//! store, and only while a page is open; each address is rendered once for all viewers with the same rights. Its live
+//! fragments are compared with those sent before, and the changed ones are sent.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -30,41 +30,41 @@ use super::viewer::{Query, SignedIn};
 use crate::api::place::Place;
 use crate::api::{Api, Code, Principal, Problem, SourceScope};
 
-/// Shortest time between two looks at the store.
+/// Minimum interval between two reads of the store.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Looks while nothing wakes anybody: what another process writes is seen after so many.
+/// Polling interval without wake-ups: writes of another process are seen after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Making a page takes at most one part in so many of the time.
+/// Rendering a page takes at most one part in this many of the time.
 const SHARE: u32 = 20;
 
 /// Streams at a time.
 const MAX_STREAMS: usize = 2_000;
 
-/// Addresses, with different rights, that are made at a time.
+/// Maximum number of addresses, by rights, that are rendered at a time.
 const MAX_CHANNELS: usize = 256;
 
-/// Longest stream: then the browser asks again, and is let in again or not.
+/// Maximum duration of a stream: then the browser reconnects, and is authenticated again.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Messages that a slow reader may be behind, before it gets the whole again.
+/// How many messages a slow reader may lag behind before it gets the whole page again.
 const BEHIND: usize = 4;
 
 /// An hour, in milliseconds.
 const HOUR: i64 = 3_600_000;
 
-/// Largest page, in bytes.
+/// Maximum size of a page, in bytes.
 const MAX_PAGE: usize = 4 * 1024 * 1024;
 
-/// What comes before a live fragment, followed by its id and [`END`] of the comment.
+/// The comment before a live fragment, followed by its id and [`END`].
 pub(super) const BEGIN: &str = "<!--live ";
-/// What ends that comment.
+/// The end of that comment.
 pub(super) const END: &str = "-->";
-/// What comes after a fragment.
+/// The comment after a fragment.
 pub(super) const CLOSE: &str = "<!--/live-->";
 
-/// An address with the rights of whoever looks.
+/// An address and the rights of the viewer.
 type Key = (String, String);
 
 /// Fragments by id.
@@ -76,7 +76,7 @@ struct Fragment {
     html: String,
 }
 
-/// One address that somebody looks at.
+/// One address that has viewers.
 struct Channel {
     newest: watch::Receiver<Fragments>,
     changed: broadcast::Sender<Fragments>,
@@ -106,7 +106,8 @@ impl Live {
         self.api.state.stop.clone()
     }
 
-    /// Somebody who is told when the store has changed. Somebody looks from now on, until nobody listens any more.
+    /// Registers a listener that is notified when the store has changed. From now on the store is polled, until no
+    /// listener is left.
     fn listen(self: &Arc<Self>) -> watch::Receiver<u64> {
         let mut watching = self.watching.lock();
         let listener = self.rung.subscribe();
@@ -138,7 +139,7 @@ impl Live {
                     return;
                 }
             }
-            // A store that does not answer is looked at again; pages say what they know.
+            // An unavailable store is polled again; pages show what is known.
             if let Ok((state, busy)) = self.look().await
                 && (busy || seen != Some(state))
             {
@@ -148,7 +149,7 @@ impl Live {
         }
     }
 
-    /// What tells one state of the store from another, and whether jobs run, whose progress it does not tell.
+    /// What distinguishes states of the store, and whether jobs are running, whose progress it does not reflect.
     async fn look(&self) -> Result<(Fingerprint, bool), Problem> {
         let state = &self.api.state;
         let stats = state.store.stats(state.clock.now()).await?;
@@ -169,7 +170,7 @@ impl Live {
         Ok((fingerprint(text.as_bytes()), stats.running > 0))
     }
 
-    /// When each of the sources that the configuration has checked was last checked.
+    /// When each source with a configured check was last checked.
     async fn checks(&self, sources: &[SourceRecord]) -> Result<Vec<Timestamp>, Problem> {
         let (state, mut ended) = (&self.api.state, Vec::new());
         let settings = state.settings.iter().flat_map(|settings| &settings.sources);
@@ -182,7 +183,7 @@ impl Live {
         Ok(ended)
     }
 
-    /// The channel of an address; one that nobody looked at is opened.
+    /// The channel of an address; opened for its first viewer.
     fn join(self: &Arc<Self>, pages: &Router, key: Key, principal: Principal) -> Result<Joined, Problem> {
         let mut channels = self.channels.lock();
         let full = channels.len() >= MAX_CHANNELS;
@@ -220,7 +221,7 @@ struct Joined {
     changed: broadcast::Receiver<Fragments>,
 }
 
-/// Makes one address again and again while somebody looks at it.
+/// Renders one address repeatedly while it has viewers.
 struct Making {
     live: Arc<Live>,
     pages: Router,
@@ -241,7 +242,7 @@ impl Making {
                     same.is_none_or(|same| steady(&same.html) != steady(&fragment.html))
                 };
                 let changed: Vec<Fragment> = fragments.iter().filter(differs).cloned().collect();
-                // Whoever is there when the first ones are made waits for the whole.
+                // Viewers that are present when the first fragments are made wait for all of them.
                 let first = newest.send_replace(Arc::new(fragments)).is_empty();
                 if !first && !changed.is_empty() {
                     let _ = self.changed.send(Arc::new(changed));
@@ -262,7 +263,7 @@ impl Making {
         }
     }
 
-    /// Whether nobody looks any more: then the channel is closed.
+    /// Returns true if no viewer is left: then the channel is closed.
     fn is_left(&self) -> bool {
         let mut channels = self.live.channels.lock();
         let left = self.changed.receiver_count() == 0 || self.live.stop().is_cancelled();
@@ -289,7 +290,7 @@ impl Making {
     }
 }
 
-/// The live fragments of a page. What users wrote cannot look like their marks: `<` is escaped there.
+/// The live fragments of a page. User content cannot imitate their markers, since `<` is escaped there.
 fn fragments(page: &str) -> Vec<Fragment> {
     let marked = page.split(BEGIN).skip(1);
     let fragment = |marked: &str| {
@@ -303,7 +304,7 @@ fn fragments(page: &str) -> Vec<Fragment> {
     marked.filter_map(fragment).collect()
 }
 
-/// A fragment without the texts of its moments, which change by themselves.
+/// A fragment without its relative times, which change by themselves.
 fn steady(html: &str) -> String {
     let mut parts = html.split("<time");
     let mut steady = parts.next().unwrap_or_default().to_owned();
@@ -317,7 +318,7 @@ fn steady(html: &str) -> String {
     steady
 }
 
-/// What a stream holds while it lasts.
+/// The state of a stream.
 struct Streaming {
     joined: Joined,
     whole: bool,
@@ -329,7 +330,7 @@ struct Streaming {
 impl Streaming {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         let fragments = if std::mem::take(&mut self.whole) {
-            // What changed between the page and the stream is in here.
+            // Changes between the page and the stream are included here.
             let ready = self.joined.newest.wait_for(|fragments| !fragments.is_empty());
             tokio::select! {
                 ready = ready => ready.ok()?.clone(),

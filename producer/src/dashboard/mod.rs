@@ -1,7 +1,7 @@
-//! The dashboard: everything that `/v1` tells and does, as pages. It is a client of the API inside the same process: each page
-//! asks the same routes with the principal of the person who looks ([`viewer::Viewer`]), so that roles, limits to sources and the
-//! audit log are those of the API. Pages are made on the server and work without JavaScript; with it, a stream of server-sent
-//! events swaps what has changed ([`live`]). Not here: signing in ([`crate::gateway`]).
+//! The dashboard: everything that `/v1` offers, as pages. It is a client of the API inside the same process: each page
+//! calls the same routes with the viewer's principal ([`viewer::Viewer`]), so that roles, limits to sources and the
+//! audit log are those of the API. Pages are rendered on the server and work without JavaScript; with it, a stream of
+//! server-sent events swaps what has changed ([`live`]). Not here: signing in ([`crate::gateway`]).
 
 mod assets;
 mod catalog;
@@ -51,7 +51,7 @@ pub(crate) use viewer::SignedIn;
 use self::live::Live;
 use crate::api::{Api, Problem};
 
-/// What pages stand on.
+/// Dependencies of the pages.
 #[derive(Clone)]
 pub(crate) struct Dashboard {
     api: Api,
@@ -88,7 +88,7 @@ impl Dashboard {
     }
 }
 
-/// What a browser shows instead of a problem document.
+/// The page that a browser shows instead of a problem document.
 pub(crate) fn problem_page(problem: &Problem) -> Response {
     let mut response = shell::problem(problem);
     security::protect(&mut response);
@@ -100,7 +100,7 @@ pub(crate) fn assets() -> Router {
     assets::router()
 }
 
-/// Headers of everything that a browser shows, and the refusal of acts that another site asks for.
+/// Headers of all responses to browsers, and the refusal of acts requested by other sites.
 pub(crate) fn secured(routes: Router) -> Router {
     routes.layer(security::same_site()).layer(from_fn(security::headers))
 }

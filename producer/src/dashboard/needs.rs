@@ -1,5 +1,5 @@
-//! What needs a person, in plain words, before anything else: held sweeps, blocked sources, parked jobs, dead letters, targets and
-//! hooks in trouble, and a fleet without workers or schedulers.
+//! What needs a person's attention, in plain words, before anything else: held sweeps, blocked sources, parked jobs,
+//! dead letters, targets and hooks in trouble, and a fleet without workers or schedulers.
 
 use maud::{Markup, html};
 use tideline_core::words::{SourceState, Timestamp};
@@ -148,7 +148,7 @@ fn hook_need(hook: &Hook, now: Timestamp) -> Option<Need> {
     })
 }
 
-/// What keeps everything from running.
+/// Problems that keep everything from running.
 fn fleet_needs(overview: &Overview, now: Timestamp) -> Vec<Need> {
     let status = &overview.status;
     let mut needs = Vec::new();

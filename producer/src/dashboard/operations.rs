@@ -1,4 +1,4 @@
-//! `/operations`: workers, queue, version, configuration, and who did what.
+//! `/operations`: workers, queue, version, configuration, and the audit log.
 
 use axum::Router;
 use axum::routing::get;
@@ -123,7 +123,7 @@ fn workers(viewer: &Viewer, status: &Status) -> Markup {
     }
 }
 
-/// What is odd about the configuration and what the store has of it; none: nothing is.
+/// Warnings about the configuration and its state in the store; none: there are none.
 async fn findings(
     viewer: &Viewer,
     status: &Status,

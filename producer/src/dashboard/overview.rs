@@ -1,4 +1,4 @@
-//! `/`: what needs a person, then every source, then the fleet in a few numbers.
+//! `/`: what needs a person's attention, then every source, then the fleet in a few numbers.
 
 use axum::Router;
 use axum::routing::get;
@@ -149,7 +149,7 @@ fn card(viewer: &Viewer, status: &SourceStatus, cycles: &[Cycle]) -> Markup {
     }
 }
 
-/// What can be done to a source without a question.
+/// Acts on a source that need no confirmation.
 pub(super) fn commands(state: SourceState, path: &str, back: &str) -> Markup {
     html! {
         @if state != SourceState::Orphaned {

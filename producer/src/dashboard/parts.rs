@@ -9,7 +9,7 @@ use super::format::{ago, count, encoded, length, sentence};
 use super::live::{BEGIN, CLOSE, END};
 use crate::api::types::{AuditEntry, Cycle, SourceStatus};
 
-/// What is swapped when it changes. Not to be nested.
+/// A fragment that is swapped when it changes. Must not be nested.
 pub(super) fn live(id: &'static str, content: impl Render) -> Markup {
     html! {
         (PreEscaped(BEGIN)) (PreEscaped(id)) (PreEscaped(END))
@@ -18,12 +18,12 @@ pub(super) fn live(id: &'static str, content: impl Render) -> Markup {
     }
 }
 
-/// Says whether the page is live; the script fills it in.
+/// Shows whether the page is live; filled in by the script.
 pub(super) fn live_state() -> Markup {
     html! { span.live #live aria-live="polite" {} }
 }
 
-/// The command that does what the page does.
+/// The command that is equivalent to the page.
 pub(super) fn command(text: &str) -> Markup {
     labelled("The same in a terminal", text)
 }
@@ -38,7 +38,7 @@ pub(super) fn labelled(label: &str, text: &str) -> Markup {
     }
 }
 
-/// The request that asks the API for what the page shows, where there is no command for it.
+/// The API request for the content of the page, where there is no command for it.
 pub(super) fn request(path: &str) -> Markup {
     let text = format!("curl -H \"Authorization: Bearer $TIDELINE_TOKEN\" \"$TIDELINE_SERVER{path}\"");
     labelled("The same over the API", &text)
@@ -49,7 +49,7 @@ pub(super) fn source_path(name: &str) -> String {
     format!("/sources/{}", encoded(name))
 }
 
-/// A button that does an act at once.
+/// A button that performs an act at once.
 pub(super) fn act(path: &str, label: &str, class: Option<&str>, back: &str) -> Markup {
     html! {
         form method="post" action=(path) {
@@ -59,19 +59,19 @@ pub(super) fn act(path: &str, label: &str, class: Option<&str>, back: &str) -> M
     }
 }
 
-/// A button that opens a question: what will happen, why, and then the act.
+/// A button that opens a confirmation: what will happen, the reason, and then the act.
 pub(super) struct Question<'a> {
     /// Where the form goes.
     pub(super) path: &'a str,
-    /// On the button that opens it.
+    /// Label of the button that opens it.
     pub(super) label: &'a str,
     /// What will happen.
     pub(super) text: Markup,
-    /// On the button that does it.
+    /// Label of the button that confirms it.
     pub(super) yes: &'a str,
     /// It deletes something.
     pub(super) danger: bool,
-    /// A reason must be given; else it may be.
+    /// Whether a reason is required or optional.
     pub(super) reason: bool,
     /// Hidden fields.
     pub(super) fields: &'a [(&'a str, String)],
@@ -100,11 +100,11 @@ impl Render for Question<'_> {
     }
 }
 
-/// Finished cycles in a row that fail until a source counts as failing.
+/// Number of consecutive failed cycles after which a source counts as failing.
 const FAILURES: usize = 3;
 
-/// How many of the last finished cycles failed, and the newest of them, if those are so many that a person should look. `cycles`:
-/// newest first.
+/// How many of the last finished cycles failed, and the newest of them, if there are enough to need a person's
+/// attention. `cycles`: newest first.
 pub(super) fn failing(cycles: &[Cycle]) -> Option<(usize, &Cycle)> {
     let ended = || cycles.iter().filter(|cycle| cycle.ended_at.is_some());
     let failures = ended().take_while(|cycle| cycle.failed()).count();
@@ -112,7 +112,7 @@ pub(super) fn failing(cycles: &[Cycle]) -> Option<(usize, &Cycle)> {
     Some((failures, newest))
 }
 
-/// Where a source is: the class and the word of its badge. `cycles`: its newest ones, newest first.
+/// The status of a source: the class and the word of its badge. `cycles`: its newest ones, newest first.
 fn standing(status: &SourceStatus, cycles: &[Cycle]) -> (&'static str, &'static str) {
     let (source, cycle) = (&status.source, status.newest_cycle.as_ref());
     match (source.state, cycle.map(|cycle| cycle.state)) {
@@ -135,7 +135,7 @@ fn standing(status: &SourceStatus, cycles: &[Cycle]) -> (&'static str, &'static 
     }
 }
 
-/// In a word, where a source is, and in a sentence why, which does not say the word again.
+/// The status of a source in one word, and the reason in a sentence that does not repeat the word.
 pub(super) fn phase(status: &SourceStatus, cycles: &[Cycle], now: Timestamp) -> (Markup, Markup) {
     let (class, word) = standing(status, cycles);
     (
@@ -144,7 +144,7 @@ pub(super) fn phase(status: &SourceStatus, cycles: &[Cycle], now: Timestamp) -> 
     )
 }
 
-/// In a word, how a cycle stands.
+/// The state of a cycle, in one word.
 pub(super) fn cycle_state(cycle: &Cycle) -> Markup {
     let (class, word) = match cycle.state {
         CycleState::Bursting => ("busy", "reading"),
@@ -168,7 +168,7 @@ pub(super) fn last_cycle(cycle: &Cycle, now: Timestamp) -> Markup {
     }
 }
 
-/// How far a cycle that reads has come.
+/// The progress of a reading cycle.
 pub(super) fn progress(cycle: &Cycle, now: Timestamp) -> Markup {
     let totals = cycle.totals;
     let seconds = now.since(cycle.started_at.0).as_millis().max(1);
@@ -183,7 +183,7 @@ pub(super) fn progress(cycle: &Cycle, now: Timestamp) -> Markup {
     }
 }
 
-/// Why a cycle ended as it did, as loud as that is.
+/// Why a cycle ended as it did, with matching severity.
 pub(super) fn cycle_reason(cycle: &Cycle, now: Timestamp) -> Markup {
     let class = match cycle.state {
         CycleState::Held => "error held",
@@ -193,7 +193,7 @@ pub(super) fn cycle_reason(cycle: &Cycle, now: Timestamp) -> Markup {
     html! { @if let Some(reason) = &cycle.reason { p.(class) { (sentence(reason, now)) } } }
 }
 
-/// Bars' colours and heights in words.
+/// The legend of the bars' colors and heights.
 pub(super) fn legend(cycles: &[Cycle]) -> Markup {
     let (largest, cut) = chart::ceiling(cycles);
     html! {
@@ -205,7 +205,7 @@ pub(super) fn legend(cycles: &[Cycle]) -> Markup {
     }
 }
 
-/// In a word, where a job is.
+/// The state of a job, in one word.
 pub(super) fn job_state(state: JobState) -> Markup {
     let (class, word) = job_word(state);
     html! { span.badge.(class) { (word) } }

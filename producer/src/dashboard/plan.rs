@@ -1,5 +1,5 @@
-//! `/sources/NAME/plan`: what the next cycle would do, before it does. The page is sent while the plan is made: first how far the
-//! reading has come, then what it found. Leaving the page gives the plan up.
+//! `/sources/NAME/plan`: what the next cycle would do, before it does. The page is streamed while the plan is made:
+//! first the progress of the reading, then the results. Leaving the page abandons the plan.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ const SHOWN: usize = 100;
 /// Kinds that are counted one by one.
 const KINDS: usize = 50;
 
-/// Stands where the plan goes.
+/// Placeholder for the plan.
 const PLACE: &str = "<!--plan-->";
 
 pub(super) fn router() -> Router<Dashboard> {
@@ -83,7 +83,7 @@ async fn make(viewer: Viewer, Path(name): Path<String>, held: Option<Extension<P
         may_act: viewer.may(Role::Operate),
     };
     let parts = stream::unfold(making, Making::next);
-    // It is not compressed: that would hold back what is to be seen now.
+    // It is not compressed, since compression would buffer content that must appear at once.
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_ENCODING, "identity"),
@@ -91,7 +91,7 @@ async fn make(viewer: Viewer, Path(name): Path<String>, held: Option<Extension<P
     Ok((headers, Body::from_stream(parts)).into_response())
 }
 
-/// A page under way.
+/// A page being streamed.
 struct Making {
     plan: Option<PlanStream>,
     found: Found,
@@ -142,7 +142,7 @@ fn reading(progress: &PlanProgress) -> Markup {
     }
 }
 
-/// What was found so far: counts of everything, and the first of each change.
+/// The results so far: counts of everything, and the first entities of each change.
 #[derive(Default)]
 struct Found {
     kinds: BTreeMap<String, [u64; 3]>,
@@ -253,7 +253,7 @@ fn totals(source: &str, summary: &PlanSummary, may_act: bool) -> Markup {
     }
 }
 
-/// What the removal guard would say.
+/// The removal guard's decision.
 fn guard(summary: &PlanSummary) -> Markup {
     let removed = count(summary.removed, "removal", "removals");
     html! {

@@ -1,5 +1,5 @@
-//! What browsers may do with the pages: load nothing from elsewhere, run no script and apply no style that is not a file of ours,
-//! be framed by nobody. Acts are taken from our own pages only.
+//! What browsers may do with the pages: load nothing from other origins, run only our own script files, apply only our
+//! own style sheets, and never be framed. Acts are accepted from our own pages only.
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -32,13 +32,13 @@ pub(super) fn protect(response: &mut Response) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // What a page shows is for the person who is signed in.
+    // A page's content is only for the signed-in person.
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
 }
 
-/// Refuses acts that a page of another site asks for, by `Sec-Fetch-Site` and `Origin`.
+/// Refuses acts requested by pages of other sites, by `Sec-Fetch-Site` and `Origin`.
 pub(super) fn same_site() -> CsrfLayer {
     CsrfLayer::new()
 }

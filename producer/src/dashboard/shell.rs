@@ -1,4 +1,4 @@
-//! What is around every page: head, navigation, help for the keyboard.
+//! The frame of every page: head, navigation, keyboard help.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -74,7 +74,7 @@ impl IntoResponse for Page {
     }
 }
 
-/// A page for somebody who looks. `part` is the path of the part that it belongs to.
+/// A page for a viewer. `part` is the path of the part that it belongs to.
 pub(super) fn page(viewer: &Viewer, part: &str, title: &str, content: Markup) -> Page {
     let parts = PARTS
         .iter()
@@ -139,7 +139,7 @@ pub(super) fn document(title: &str, now: Timestamp, body: Markup) -> Markup {
     }
 }
 
-/// The name, with the way home.
+/// The name, with a link to the start page.
 pub(super) fn brand() -> Markup {
     html! {
         a.brand href="/" {
@@ -153,7 +153,7 @@ pub(super) fn brand() -> Markup {
     }
 }
 
-/// What `?` shows.
+/// The help that `?` shows.
 fn keys() -> Markup {
     html! {
         dialog #keys aria-labelledby="keys-title" {
@@ -171,7 +171,7 @@ fn keys() -> Markup {
     }
 }
 
-/// A problem as a page, with the way on.
+/// A problem as a page, with next steps.
 pub(super) fn problem(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let markup = document(
@@ -192,7 +192,7 @@ pub(super) fn problem(problem: &Problem) -> Response {
     Page { status, markup }.into_response()
 }
 
-/// The way on, for a person; the API's own words are for programs.
+/// Next steps, for a person; the API's own text is for programs.
 fn what_next(code: Code) -> &'static str {
     match code {
         Code::InvalidRequest | Code::UnknownField | Code::InvalidPageToken => "Go back, correct it and try again.",

@@ -1,4 +1,4 @@
-//! The door: a form that takes an API token.
+//! The sign-in page: a form that takes an API token.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -52,7 +52,8 @@ pub(crate) fn page(door: &Door, next: &str, problem: Option<&Problem>) -> Respon
     (status, html_type(), framed("Sign in", content).into_string()).into_response()
 }
 
-/// A link from another site was followed: browsers then leave the session's cookie out. Asking again from our own page sends it.
+/// A link from another site was followed: browsers then leave the session's cookie out. Asking again from our own page
+/// sends it.
 pub(crate) fn leave_and_return(path: &str) -> Response {
     let content = html! {
         meta http-equiv="refresh" content={ "0; url=" (path) };

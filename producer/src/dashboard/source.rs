@@ -1,4 +1,4 @@
-//! `/sources/NAME`: one source, and everything that can be done to it.
+//! `/sources/NAME`: one source, and all acts on it.
 
 use axum::Router;
 use axum::extract::Path;
@@ -31,7 +31,7 @@ const BARS: usize = 100;
 /// Cycles in the table.
 const ROWS: usize = 20;
 
-/// Cycles in the table of somebody who wants to see them all.
+/// Number of cycles in the full table.
 const ALL: usize = 1_000;
 
 pub(super) fn router() -> Router<Dashboard> {
@@ -118,7 +118,7 @@ impl Source {
     }
 }
 
-/// What this process may not have.
+/// Parts that this process may lack.
 pub(super) fn optional<T>(found: Result<T, Problem>) -> Result<Option<T>, Problem> {
     match found {
         Ok(found) => Ok(Some(found)),

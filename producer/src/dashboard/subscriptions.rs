@@ -1,4 +1,4 @@
-//! `/subscriptions`: who follows the log of events, how far each has come, and what was given up.
+//! `/subscriptions`: followers of the log of events, their positions, and dead letters.
 
 use axum::Router;
 use axum::extract::Path;
@@ -80,7 +80,7 @@ fn rows(viewer: &Viewer, found: &[Subscription]) -> Markup {
     }
 }
 
-/// What it follows, in a few words.
+/// A short description of what it follows.
 fn follows(subscription: &Subscription) -> String {
     let all = |list: &[String], what: &str| {
         if list.is_empty() {

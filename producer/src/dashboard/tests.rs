@@ -168,7 +168,8 @@ impl Bench {
         self.post_as(somebody(Role::Admin, &[]), path, form).await
     }
 
-    /// A source, a job, an event, a subscription and a token whose texts are all markup, wherever a store takes any text.
+    /// A source, a job, an event, a subscription and a token whose texts are all markup, wherever a store takes any
+    /// text.
     pub(super) async fn hostile(&self) -> EventSequence {
         let (store, now) = (&self.store, SystemClock.now());
         store.sync_sources(&[spec(EVIL)], now).await.unwrap();

@@ -1,5 +1,5 @@
-//! Everything that happened to a source, in one list: cycles, guards, configuration, webhooks that it follows, checks, drift, and what
-//! people and programs did.
+//! The history of a source, in one list: cycles, guards, configuration, webhooks that it follows, checks, drift, and
+//! acts of people and programs.
 
 use maud::{Markup, html};
 use tideline_core::words::{CycleState, Timestamp, grouped};
@@ -14,7 +14,7 @@ use crate::api::types::{AuditEntry, Check, Cycle, Event, Page as List};
 /// Entries shown.
 const ENTRIES: usize = 40;
 
-/// What an entry is about.
+/// The subject of an entry.
 #[derive(Clone, Copy)]
 enum About {
     Cycle,
@@ -79,7 +79,7 @@ pub(super) async fn read(viewer: &Viewer, source: &str, topics: &[String]) -> Re
     })
 }
 
-/// What happened to a source.
+/// The history of a source.
 pub(super) struct Happened<'a> {
     pub(super) cycles: &'a [Cycle],
     pub(super) checks: &'a [Check],
@@ -102,7 +102,7 @@ pub(super) fn section(viewer: &Viewer, source: &str, happened: &Happened<'_>) ->
     entries.extend(events.own.iter().filter(|event| !checked(event)).map(of_own));
     entries.extend(events.webhooks.iter().map(of_webhook));
     let told = happened.checks.iter().enumerate();
-    // What found nothing is no news, but for the newest one.
+    // Checks that found nothing are omitted, except the newest one.
     let told = told.filter(|(place, check)| *place == 0 || check.total() > 0 || check.failure.is_some());
     entries.extend(told.map(|(_, check)| of_check(check)));
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));

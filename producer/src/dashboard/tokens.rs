@@ -1,4 +1,4 @@
-//! `/tokens`: who may use the API. A new token is shown once, in the answer to its creation.
+//! `/tokens`: API tokens. A new token is shown once, in the response to its creation.
 
 use axum::Router;
 use axum::extract::Path;

@@ -1,4 +1,4 @@
-//! Who looks at a page, and the API as this person may use it.
+//! The viewer of a page, and the API with this person's rights.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -16,17 +16,17 @@ use super::{Dashboard, shell};
 use crate::api::types::{Page as List, Source};
 use crate::api::{Api, Code, PlanRequest, PlanStream, Principal, Problem};
 
-/// Largest answer of the API that a page is made of, in bytes: a page of a list and its margin.
+/// Maximum size of a response of the API that a page is made of, in bytes: a page of a list and its margin.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Longest reason, in characters.
+/// Maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
 
 /// Whether the person signed in (and so can sign out); in the extensions of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignedIn(pub(crate) bool);
 
-/// Who looks at a page.
+/// The viewer of a page.
 pub(super) struct Viewer {
     /// With which rights.
     pub(super) principal: Principal,
@@ -84,13 +84,13 @@ impl Viewer {
         }
     }
 
-    /// Whether nobody wrote the configuration: commands that need the file find none.
+    /// Returns true if there is no configuration file: commands that need it find none.
     pub(super) fn is_demo(&self) -> bool {
         let settings = self.api().state.settings.as_ref();
         settings.is_some_and(|settings| settings.is_demo())
     }
 
-    /// A command that needs the configuration, for somebody who may not have its file.
+    /// A command that needs the configuration, for a viewer who may not have its file.
     pub(super) fn with_configuration(&self, command: &str) -> String {
         let settings = self.api().state.settings.as_ref();
         match settings
@@ -106,13 +106,13 @@ impl Viewer {
         &self.dashboard.api
     }
 
-    /// Asks a route of the API.
+    /// Calls a route of the API.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
         let answer = self.ask(Method::GET, path, None, None).await?;
         read(&answer)
     }
 
-    /// Asks for a list, with the filters that are set.
+    /// Requests a list, with the filters that are set.
     pub(super) async fn list<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Problem> {
         self.get(&address(path, query)).await
     }
@@ -129,7 +129,7 @@ impl Viewer {
         self.api().state.plan(&self.principal, PlanRequest::whole(source)).await
     }
 
-    /// Does an act.
+    /// Performs an act.
     pub(super) async fn act(&self, method: Method, path: &str, act: Act<'_>) -> Result<Bytes, Problem> {
         self.ask(method, path, act.body, act.reason).await
     }
@@ -167,7 +167,7 @@ impl Viewer {
     }
 }
 
-/// What goes with an act.
+/// The content of an act.
 #[derive(Default)]
 pub(super) struct Act<'a> {
     /// JSON.
@@ -194,7 +194,7 @@ impl<'a> Act<'a> {
     }
 }
 
-/// What the API answered.
+/// The API's response.
 pub(super) fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(answer).map_err(|error| Problem::internal("a page does not understand the API", &error))
 }

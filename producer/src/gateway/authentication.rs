@@ -1,6 +1,6 @@
-//! Who asks: the layer that puts a [`Principal`] into a request or refuses it. With a bearer token configured, whoever has it is
-//! the first administrator; without one, only programs of this machine that ask a loopback address, and no web page (a browser
-//! tells by `Origin` where a request comes from). Health and metrics are outside of this.
+//! Authentication: the layer that puts a [`Principal`] into a request or refuses it. If a bearer token is configured,
+//! its bearer is the first administrator; without one, only programs on this machine that use a loopback address, and
+//! no web page (browsers send `Origin`). Health and metrics are exempt.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use crate::api::role::{Principal, SourceScope};
 use crate::api::{Code, Problem};
 use crate::secrets::is_same;
 
-/// The variable that the token comes from.
+/// The environment variable with the token.
 pub const TOKEN_VARIABLE: &str = "TIDELINE_API_TOKEN";
 
 /// Who may use `/v1`.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Whoever sends this bearer token.
+    /// Requests with this bearer token.
     Token(Secret),
     /// Programs of this machine.
     Local,
-    /// Nobody: the address can be reached from outside, and there is no token.
+    /// No requests: the address can be reached from outside, and there is no token.
     Closed,
 }
 
@@ -43,7 +43,7 @@ impl Access {
         }
     }
 
-    /// Who asks without an API token of the store; none: the token that was given may be one.
+    /// The principal of a request without an API token of the store; none: its token may be one.
     fn check(&self, headers: &HeaderMap) -> Option<Principal> {
         match self {
             Self::Token(token) => bearer(headers)
@@ -60,7 +60,7 @@ impl Access {
         }
     }
 
-    /// What to say to whoever shows nothing.
+    /// The problem for a request without credentials.
     fn refusal(&self, tokens: bool) -> Problem {
         match self {
             Self::Local if !tokens => Problem::new(
@@ -83,7 +83,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .map(|(_, given)| given.trim())
 }
 
-/// Who asks, by the bearer token or by being a program of this machine.
+/// The principal of a request, by bearer token or as a program on this machine.
 pub(super) async fn principal(
     state: &GatewayState,
     headers: &HeaderMap,
@@ -98,12 +98,12 @@ pub(super) async fn principal(
     }
 }
 
-/// Whoever has the token of [`TOKEN_VARIABLE`].
+/// The bearer of the token in [`TOKEN_VARIABLE`].
 pub(super) fn configured_administrator() -> Principal {
     administrator(ActorKind::Token, TOKEN_VARIABLE)
 }
 
-/// Whoever may do everything.
+/// A principal with all rights.
 fn administrator(kind: ActorKind, name: &str) -> Principal {
     Principal {
         actor: Actor {
@@ -117,14 +117,14 @@ fn administrator(kind: ActorKind, name: &str) -> Principal {
     }
 }
 
-/// Finds out who asks, or refuses; what they may ask is answered in its span, and a body has its bound. One layer, as
-/// [`admit`](super::limits::admit) is.
+/// Authenticates a request or refuses it, then handles it in its span with a bounded body. One layer, like
+/// [`admit`](super::limits::admit).
 pub(super) async fn authenticate(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
     let opened = state.serves_api && strays::is_opened(&request);
     let span = span(&request);
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|ConnectInfo(address)| address.ip().to_canonical());
-    // Boxed: it is over when the request begins to wait.
+    // Boxed: it has finished when the request begins to wait.
     let principal = Box::pin(principal(&state, request.headers(), address).instrument(span.clone())).await;
     let bounded = principal.and_then(|principal| {
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
@@ -143,7 +143,7 @@ fn text(headers: &HeaderMap, name: axum::http::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// `Host` of a name that no foreign DNS entry can have.
+/// Whether `Host` is a name that no foreign DNS entry can have.
 fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(rest, |(name, _)| name),

@@ -1,5 +1,5 @@
-//! Gauges of the whole store, taken when `/metrics` is read: of the queue in every process, of each source, subscription and
-//! target only where the API is served, so that a fleet of workers does not read them once per worker.
+//! Gauges of the whole store, measured when `/metrics` is read: of the queue in every process, of each source,
+//! subscription and target only where the API is served, so that a fleet of workers does not read them once per worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,24 +9,24 @@ use tideline_core::words::{CycleState, SourceRecord, SourceState, Timestamp};
 use tideline_runtime::telemetry::metrics;
 use tideline_store::{Store, StoreError};
 
-/// Cycles of a source that are looked through for a complete one.
+/// Number of a source's cycles that are searched for a complete one.
 const CYCLES: u32 = 20;
 /// Sources and subscriptions that are shown, each.
 const MOST: usize = 500;
 
-/// What the gauges remember between two looks.
+/// What the gauges remember between two scrapes.
 #[derive(Default)]
 pub(super) struct Gauges {
-    /// When the newest complete cycle of a source ended; before the first one, since when a complete one is missing.
+    /// When the newest complete cycle of a source ended; before the first one, when the wait for it began.
     complete: Mutex<BTreeMap<String, Timestamp>>,
-    /// Subscriptions that were shown: one that is gone goes to 0, or its last value would stay.
+    /// Subscriptions that were reported: a deleted one is set to 0, or its last value would stay.
     subscriptions: Mutex<BTreeSet<String>>,
     /// The same of targets.
     targets: Mutex<BTreeSet<String>>,
 }
 
 impl Gauges {
-    /// The queue as it is now.
+    /// The current state of the queue.
     pub(super) async fn queue(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
         let stats = store.stats(now).await?;
         let oldest = stats.oldest_due_at.map(|due| now.since(due)).unwrap_or_default();
@@ -36,7 +36,7 @@ impl Gauges {
         Ok(())
     }
 
-    /// Each source, subscription and target as it is now.
+    /// The current state of each source, subscription and target.
     pub(super) async fn each(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
         for source in store.list_sources().await?.iter().take(MOST) {
             let age = self.cycle_age(store, source, now).await?;
@@ -79,8 +79,8 @@ impl Gauges {
         Ok(())
     }
 
-    /// Time since the latest complete cycle; without one, how long at least it is missing. Nothing is expected of a source
-    /// that is paused, left the configuration, or has no cycles.
+    /// Time since the latest complete cycle; without one, the minimum time for which it has been missing. Nothing is
+    /// expected of a source that is paused, no longer configured, or without cycles.
     async fn cycle_age(
         &self,
         store: &dyn Store,

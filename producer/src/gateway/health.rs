@@ -17,7 +17,7 @@ use tideline_store::StoreError;
 
 use super::GatewayState;
 
-/// How long the store may take for an answer that counts as being there.
+/// How long the store may take to respond and still count as reachable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ struct Live {
     loops: Vec<LoopReport>,
 }
 
-/// Whether the loops of this process turn. Not: a restart may help.
+/// Whether the loops of this process make progress. If not, a restart may help.
 pub(super) async fn livez(State(state): State<Arc<GatewayState>>) -> Response {
     let loops = state.runtime.loops();
     let alive = loops.iter().all(|report| report.alive);
@@ -86,7 +86,7 @@ pub(super) async fn metrics(State(state): State<Arc<GatewayState>>) -> Response 
         }
         Ok::<(), StoreError>(())
     };
-    // What cannot be read now keeps its last value; `/readyz` tells of a store that is gone.
+    // Gauges that cannot be read keep their last value; `/readyz` reports an unreachable store.
     match tokio::time::timeout(STORE_TIMEOUT, reading).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(error = full_text(&error), "gauges of the store were not read"),

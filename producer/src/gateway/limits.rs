@@ -1,4 +1,4 @@
-//! How much the gateway takes on at once, and for how long.
+//! Limits on concurrent requests and their duration.
 
 use std::sync::Arc;
 
@@ -15,12 +15,13 @@ use super::{GatewayState, MAX_BODY, TIMEOUT};
 use crate::api::place::Place;
 use crate::api::{Code, Problem};
 
-/// Gives a request its id and a place among those that are answered; refuses what is too much at once, and gives up what takes
-/// too long. One layer for all three: each layer takes memory for as long as a request waits for changes, and thousands may.
+/// Gives a request its id and a place among the concurrent ones; refuses excess requests, and aborts those that take
+/// too long. One layer for all three: each layer takes memory for as long as a request waits for changes, and thousands
+/// may.
 pub(super) async fn admit(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
     let id = give_id(&mut request);
     let mut response = match Place::take(&state.requests) {
-        // No name has one, and Postgres takes no text with one.
+        // No name contains NUL, and Postgres accepts no text with one.
         _ if has_nul(request.uri()) => {
             Problem::new(Code::InvalidRequest, "the URL has a NUL character").into_response()
         }
@@ -51,7 +52,7 @@ pub(super) async fn body(request: Request, next: Next) -> Response {
 /// The request, whose body ends with an error after [`MAX_BODY`].
 ///
 /// # Errors
-/// Its sender says that the body is longer.
+/// The announced length of the body is larger.
 pub(super) fn bounded(request: Request) -> Result<Request, Problem> {
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok());

@@ -1,8 +1,8 @@
-//! The HTTP gateway. A request passes these layers: health and metrics, outside of every limit; the limits; authentication,
-//! which puts a [`Principal`](crate::api::Principal) into the request; then the route, whose signature says which role it needs
-//! (see [`crate::api`]). Errors are `application/problem+json`. The dashboard's pages are beside that: a session stands for the
-//! token there ([`sessions`]). Without a token `/v1` is for programs of this machine only, see
-//! [`Access`].
+//! The HTTP gateway. A request passes these layers: health and metrics, outside of every limit; the limits;
+//! authentication, which puts a [`Principal`](crate::api::Principal) into the request; then the route, whose signature
+//! names the role it needs (see [`crate::api`]). Errors are `application/problem+json`. The dashboard's pages are
+//! separate: there, a session stands for the token ([`sessions`]). Without a token, `/v1` is only for programs on this
+//! machine, see [`Access`].
 
 mod authentication;
 mod gauges;
@@ -48,16 +48,16 @@ use crate::dashboard::{self, Dashboard};
 use crate::hooks::Hooks;
 use crate::locations;
 
-/// Requests at a time, besides those that wait for changes.
+/// Maximum number of concurrent requests, besides those that wait for changes.
 const MAX_REQUESTS: usize = 256;
 
-/// Largest body of a request, in bytes.
+/// Maximum size of a request body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// Longest a request may take: the longest `wait` and what the store needs.
+/// Time limit of a request: the longest `wait` and what the store needs.
 const TIMEOUT: Duration = Duration::from_secs(MAX_WAIT + 10);
 
-/// What the gateway stands on.
+/// Dependencies of the gateway.
 pub struct GatewayParts {
     /// Read and commanded.
     pub store: Arc<dyn Store>,
@@ -73,11 +73,11 @@ pub struct GatewayParts {
     pub api: bool,
     /// Token of the first administrator, from [`TOKEN_VARIABLE`].
     pub token: Option<Secret>,
-    /// Shown, without secrets, as the configuration.
+    /// The configuration, shown without secrets.
     pub settings: Option<Arc<Settings>>,
-    /// Reads sources for plans; none: no plans are made here.
+    /// Reads sources for plans; none: this process makes no plans.
     pub planner: Option<Arc<dyn Planner>>,
-    /// `/hooks`, which has limits of its own.
+    /// `/hooks`, which has its own limits.
     pub hooks: Option<Arc<Hooks>>,
 }
 
@@ -106,7 +106,7 @@ pub struct ListenError {
     source: std::io::Error,
 }
 
-/// A gateway that listens, and does not answer yet.
+/// A gateway that is listening but not serving yet.
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
@@ -178,7 +178,7 @@ impl Gateway {
         self.address
     }
 
-    /// Answers until the soft stop; requests that are being answered then are finished.
+    /// Serves until the soft stop, then finishes the requests in flight.
     pub async fn serve(self) {
         let stop = self.state.runtime.stop();
         let mut revoked = self.state.api.state.revoked.subscribe();
@@ -193,7 +193,8 @@ impl Gateway {
         );
         let mut routes = router(self.state, self.api);
         if let Some(hooks) = &self.hooks {
-            // Behind none of the API's layers: hooks have limits of their own, and a webhook is verified instead of a token.
+            // Outside of the API's layers: hooks have their own limits, and webhooks are verified by signature instead
+            // of a token.
             routes = hooks.router().fallback_service(routes);
         }
         tokio::select! {
@@ -203,7 +204,7 @@ impl Gateway {
     }
 }
 
-/// What is outside of every limit.
+/// Routes without limits.
 fn health(state: Arc<GatewayState>) -> Router {
     Router::new()
         .route("/livez", get(health::livez))
@@ -237,17 +238,17 @@ fn router(state: Arc<GatewayState>, api: bool) -> Router {
         Router::new()
     };
     let lines_pass = DefaultPredicate::new().and(NotForContentType::const_new(NDJSON));
-    // Catalogs compress well at any level, and a list is to be written faster than it is read.
+    // Catalogs compress well at any level, and a list should be written faster than it is read.
     let compression = CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest);
     let limited = open
         .fallback_service(protected)
-        // A plan is read line by line while it is made: a compressor would keep lines back.
+        // A plan is read line by line while it is made: a compressor would hold lines back.
         .layer(compression.compress_when(lines_pass))
         .layer(from_fn_with_state(state, limits::admit));
     health.fallback_service(limited)
 }
 
-/// The dashboard, and the door to it.
+/// The dashboard, and its sign-in.
 fn pages(state: &Arc<GatewayState>) -> Router {
     let pages = Dashboard::new(&state.api)
         .pages()

@@ -10,7 +10,7 @@ use tracing::{Instrument, Span};
 /// Its header, of requests and responses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest id that is taken from a client.
+/// Maximum length of an id that is taken from a client.
 const MAX_ID: usize = 128;
 
 /// The id of a request: that of its client, or a random one. Responses, spans and the audit log have it.
@@ -47,7 +47,7 @@ pub(super) fn show_id(response: &mut Response, RequestId(id): RequestId) {
     }
 }
 
-/// Answers in the request's [`span`].
+/// Handles the request in its [`span`].
 pub(super) async fn trace(request: Request, next: Next) -> Response {
     let span = span(&request);
     next.run(request).instrument(span).await

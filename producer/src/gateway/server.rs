@@ -1,8 +1,8 @@
-//! Serves connections: HTTP/1.1 with limits that hold against slow and greedy clients. `axum::serve` has none of them.
+//! Serves connections: HTTP/1.1 with limits against slow and greedy clients. `axum::serve` has none of them.
 //!
-//! A connection has so long for the head of a request, also between two requests, and a request so long for its body; an
-//! address has so many connections. What is above the limit of connections is still told of health, since a busy gateway is
-//! alive. After the soft stop, requests that have arrived are answered; a half one is not waited for.
+//! Limits apply to the time for the head of a request (also between requests), the time for its body, and the
+//! connections per address. Connections above the total limit still get health responses, since a busy gateway is
+//! alive. After the soft stop, requests that have arrived are answered; incomplete ones are not waited for.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,12 +25,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// What connections may take.
+/// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
-    /// Connections at a time.
+    /// Maximum number of connections.
     pub(super) connections: usize,
-    /// Connections of one address at a time.
+    /// Maximum number of connections per address.
     pub(super) per_address: usize,
     /// How long the head of a request may take, from the end of the request before.
     pub(super) head: Duration,
@@ -49,23 +49,23 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Connections above the limit that are told of health.
+/// Number of connections above the limit that still get health responses.
 const RESERVE: usize = 64;
 
-/// How long what is above the limit may take.
+/// Time limit for connections above the limit.
 const RESERVE_HEAD: Duration = Duration::from_secs(2);
 
-/// How long a half request may still take after the soft stop.
+/// How long an incomplete request may still take after the soft stop.
 const STOP_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Pause after a failed accept: too many open files, as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Connections that may wait to be accepted. The standard library's 128 are fewer than come at once when many clients connect
-/// again, and who finds no place tries again after a whole second.
+/// Connections that may wait to be accepted. The standard library's 128 are too few when many clients reconnect at
+/// once, and a client that finds no place retries only after a second.
 const BACKLOG: u32 = 4_096;
 
-/// Listens on `host:port`, at the first of its addresses that can be had.
+/// Listens on `host:port`, at the first of its addresses that can be bound.
 pub(super) async fn listen(address: &str) -> std::io::Result<TcpListener> {
     let mut failed = None;
     for address in tokio::net::lookup_host(address).await? {
@@ -82,7 +82,7 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // On Windows that would let others take the address.
+    // On Windows that would let other processes take the address.
     if cfg!(unix) {
         socket.set_reuseaddr(true)?;
     }
@@ -90,7 +90,8 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `stop`, then until what has arrived is answered. `health` answers what is above the limits.
+/// Serves until `stop`, then until the requests that have arrived are answered. `health` serves connections above the
+/// limits.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -216,7 +217,7 @@ async fn connection(
         served = serving.as_mut() => return log(served),
         () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
     }
-    // A request that has arrived is answered, however long it takes; a half one is given a moment.
+    // A request that has arrived is answered, however long it takes; an incomplete one gets a short grace period.
     loop {
         tokio::select! {
             served = serving.as_mut() => return log(served),
@@ -253,7 +254,7 @@ fn log(served: Result<(), hyper::Error>) {
     }
 }
 
-/// The body of a request, with a limit of time, and what tells whether it has arrived.
+/// The body of a request, with a time limit, and a handle that shows whether it has arrived.
 fn arriving(body: Incoming, progress: Arc<Progress>, longest: Duration) -> Body {
     use hyper::body::Body as _;
     let waits = !body.is_end_stream();
@@ -292,7 +293,7 @@ mod tests {
         if allowed.trim().parse().unwrap_or(0) < BACKLOG {
             return eprintln!("left out: this system lets fewer than {BACKLOG} connections wait");
         }
-        // Nothing is accepted: whoever connects waits for that.
+        // Nothing is accepted: clients connect and wait.
         let listener = listen("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connecting = (0..400).map(|_| TcpStream::connect(address));

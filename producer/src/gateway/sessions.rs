@@ -1,6 +1,6 @@
-//! Signing in to the dashboard with an API token, and the session that stands for the token afterwards: a random id in a cookie
-//! that no script can read and that no other site sends. The store has its hash. A session opens what its token opens, and ends
-//! with it. The cookie opens pages only, never `/v1`.
+//! Signing in to the dashboard with an API token, and the session that stands for the token afterwards: a random id in
+//! a cookie that no script can read and that no other site sends. The store has its hash. A session grants what its
+//! token grants, and ends with it. The cookie is only valid for pages, never for `/v1`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -33,21 +33,21 @@ use crate::secrets::is_same;
 /// How long a session lasts.
 pub(super) const LIFE: Duration = Duration::from_secs(12 * 3_600);
 
-/// How long what the store said of a session counts. One that was ended by another process opens for so long at most.
+/// How long a session is cached. One that another process ended stays usable for this long at most.
 const REMEMBER: Duration = Duration::from_secs(5);
 
-/// Sessions remembered.
+/// Maximum number of cached sessions.
 const MAX_SESSIONS: usize = 10_000;
 
-/// The cookie where the browser speaks TLS: such a name is taken from secure pages of this very host only.
+/// The cookie if the browser uses TLS: browsers accept such a name only from secure pages of this host.
 const SECURE_COOKIE: &str = "__Host-tideline_session";
 /// The cookie elsewhere.
 const COOKIE_NAME: &str = "tideline_session";
 
-/// Longest form.
+/// Maximum length of a form.
 const MAX_FORM: usize = 16 * 1024;
 
-/// Whom a session is of.
+/// The holder of a session.
 pub(super) struct Holder {
     /// Public part of their API token; none: the token of the process's environment, or a person.
     pub(super) token_id: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct Holder {
     pub(super) person: Option<Person>,
 }
 
-/// What is remembered of sessions.
+/// The cache of sessions.
 #[derive(Default)]
 pub(super) struct Sessions(Mutex<HashMap<Fingerprint, (Session, Instant)>>);
 
@@ -89,7 +89,7 @@ pub(super) fn router(state: &Arc<GatewayState>) -> Router {
         .with_state(Arc::clone(state))
 }
 
-/// Finds out who looks at a page, or shows the door.
+/// Authenticates the viewer of a page, or shows the sign-in page.
 pub(super) async fn admit(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
     let address = address_of(&request);
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
@@ -117,7 +117,7 @@ fn refuse(request: &Request, problem: &Problem) -> Response {
     if fetch("sec-fetch-site") == Some("cross-site") && fetch("sec-fetch-mode") == Some("navigate") {
         return leave_and_return(path);
     }
-    // A form is lost with its session; its page is shown again.
+    // A form is lost when its session has ended; its page is shown again.
     let page = match *request.method() {
         Method::GET | Method::HEAD => path.to_owned(),
         _ => fetch("referer").map_or_else(|| "/".to_owned(), page_of),
@@ -146,7 +146,7 @@ async fn viewer(
         return Ok((principal, true));
     }
     match authentication::principal(state, headers, address).await {
-        // There is a way in for everybody, so nobody is let in without a name.
+        // Everybody can sign in, so anonymous local access is refused.
         Ok(principal) if state.oidc.is_some() && principal.actor.kind == ActorKind::Local => {
             Err(Problem::new(Code::Unauthenticated, "sign in first"))
         }
@@ -158,7 +158,7 @@ async fn viewer(
     }
 }
 
-/// Who is signed in with this session; none: it is over, or its token is.
+/// The holder of this session; none: it or its token has expired.
 async fn holder(state: &GatewayState, hash: Fingerprint) -> Result<Option<Principal>, Problem> {
     let now = state.clock.now();
     let session = match state.sessions.known(hash, now) {
@@ -208,7 +208,7 @@ async fn sign_in(State(state): State<Arc<GatewayState>>, request: Request) -> Re
     }
 }
 
-/// Opens a session for whoever has this token; returns its id.
+/// Opens a session for the bearer of this token; returns its id.
 async fn open(state: &GatewayState, token: &str, address: Option<IpAddr>) -> Result<String, Problem> {
     let token_hash = hash_of(token);
     let token_id = match state.access.holder(token_hash) {
@@ -231,7 +231,7 @@ async fn open(state: &GatewayState, token: &str, address: Option<IpAddr>) -> Res
     begin(state, holder).await
 }
 
-/// Opens a session; returns its id, which is new: one that a browser had before stands for nobody.
+/// Opens a session; returns its id, which is always new: an id that the browser had before is never adopted.
 pub(super) async fn begin(state: &GatewayState, holder: Holder) -> Result<String, Problem> {
     let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     let now = state.clock.now();
@@ -280,7 +280,7 @@ pub(super) fn cookie(id: &str, secure: bool, life: Duration) -> String {
     )
 }
 
-/// What the cookie of a request stands for. The one that only this host can set counts first.
+/// The session of a request's cookie. The one that only this host can set takes precedence.
 fn session_of(headers: &HeaderMap) -> Option<Fingerprint> {
     let id = cookie_of(headers, SECURE_COOKIE).or_else(|| cookie_of(headers, COOKIE_NAME));
     id.map(|id| hash_of(&id))
@@ -305,7 +305,7 @@ pub(super) fn to(path: &str, cookie: Option<&str>) -> Response {
     response
 }
 
-/// Who asks; none: the request did not come over HTTP.
+/// The client's address; none: the request did not come over HTTP.
 pub(crate) fn address_of(request: &Request) -> Option<IpAddr> {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     address.map(|ConnectInfo(address)| address.ip().to_canonical())

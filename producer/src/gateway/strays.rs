@@ -1,4 +1,4 @@
-//! A person whose browser opens an address that is none gets a page, not a problem document.
+//! A person whose browser opens an unknown address gets a page, not a problem document.
 
 use axum::extract::Request;
 use axum::http::header::ACCEPT;
@@ -8,7 +8,7 @@ use axum::response::Response;
 use crate::api::{Code, Problem};
 use crate::dashboard::problem_page;
 
-/// What such a person sees instead of a problem document, if `opened`.
+/// The page that is shown instead of a problem document, if `opened`.
 pub(super) fn shown(response: Response, opened: bool) -> Response {
     match response.status() {
         StatusCode::NOT_FOUND if opened => problem_page(&Problem::new(Code::NotFound, "")),
@@ -17,7 +17,7 @@ pub(super) fn shown(response: Response, opened: bool) -> Response {
     }
 }
 
-/// Whether a person opens this address in a browser. What is below `/v1` is for programs, whoever asks.
+/// Returns true if a person opens this address in a browser. Addresses below `/v1` are always for programs.
 pub(super) fn is_opened(request: &Request) -> bool {
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     let path = request.uri().path();

@@ -1,5 +1,5 @@
-//! Which token a request shows, and what it opens. What the store says of a token is remembered for a few seconds; wrong tokens
-//! are slowed down per address. Behind an ingress everybody has the same address, so a right token opens all the same.
+//! Verifies the API tokens of requests. Tokens are cached for a few seconds; wrong tokens are throttled per address.
+//! Behind an ingress all clients share an address, so a valid token is accepted even then.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,25 +18,25 @@ use crate::api::role::{Principal, SourceScope};
 use crate::api::tokens::{hash_of, id_of};
 use crate::api::{Code, Problem};
 
-/// How long what the store said of a token counts. A token revoked elsewhere opens for so long at most.
+/// How long a token is cached. One that was revoked elsewhere stays usable for this long at most.
 const REMEMBER: Duration = Duration::from_secs(5);
 
-/// Tokens remembered.
+/// Maximum number of cached tokens.
 const MAX_TOKENS: usize = 1_000;
 
-/// How often the use of a token is noted.
+/// How often the use of a token is recorded.
 const NOTE_USE: Duration = Duration::from_secs(60);
 
-/// Wrong tokens that an address may show before it has to wait.
+/// Number of wrong tokens that an address may send before it has to wait.
 const FREE_ATTEMPTS: u32 = 5;
 
-/// Longest wait of an address.
+/// Maximum wait of an address.
 const MAX_PENALTY: Duration = Duration::from_secs(60);
 
-/// Unknown tokens of an address that has to wait which are looked up all the same, each second.
+/// Number of unknown tokens per second that are still looked up for an address that has to wait.
 const LOOKUPS: u32 = 50;
 
-/// Addresses whose wrong tokens are counted.
+/// Maximum number of addresses whose wrong tokens are counted.
 const MAX_ADDRESSES: usize = 10_000;
 
 pub(super) struct Tokens {
@@ -59,7 +59,7 @@ struct Known {
 struct Attempts {
     wrong: u32,
     until: Instant,
-    /// Tokens looked up while it has to wait, and when the second began that they are of.
+    /// Tokens looked up while it has to wait, and the start of their second.
     lookups: u32,
     second: Instant,
 }
@@ -119,7 +119,7 @@ impl Tokens {
         }
     }
 
-    /// Whether the store has a token that was not revoked: then nobody gets in without one.
+    /// Whether the store has a token that was not revoked: then every request needs one.
     pub(super) async fn exist(&self) -> Result<bool, Problem> {
         if let Some((read_at, exist)) = *self.exist.lock()
             && read_at.elapsed() < REMEMBER
@@ -132,7 +132,7 @@ impl Tokens {
         Ok(exist)
     }
 
-    /// Forgets what is remembered: tokens were created or revoked in this process.
+    /// Clears the cache: tokens were created or revoked in this process.
     pub(super) fn forget(&self) {
         self.known.lock().clear();
         *self.exist.lock() = None;
@@ -161,7 +161,7 @@ impl Tokens {
         Ok(known.principal)
     }
 
-    /// Who holds the token of this id and hash, which was shown before; none: it opens nothing any more.
+    /// The holder of the token with this id and hash, which was accepted before; none: it is no longer valid.
     pub(super) async fn holder(&self, id: &str, hash: Fingerprint) -> Result<Option<Principal>, Problem> {
         let known = match self.fresh(id, hash) {
             Some(known) => Some(known),
@@ -179,7 +179,7 @@ impl Tokens {
         known.filter(|known| known.read_at.elapsed() < REMEMBER && is_hash_of(&known.record, hash))
     }
 
-    /// Whether it was right when the store was asked last.
+    /// Whether it was valid at the last lookup in the store.
     fn was_right(&self, id: &str, hash: Fingerprint) -> bool {
         let known = self.known.lock();
         known.get(id).is_some_and(|known| is_hash_of(&known.record, hash))
@@ -223,7 +223,7 @@ impl Tokens {
         Ok(known)
     }
 
-    /// Once a minute, and nobody waits for it.
+    /// At most once a minute, in the background.
     fn note_use(&self, id: &str, known: &Known) {
         if known.noted_at.is_some_and(|noted| noted.elapsed() < NOTE_USE) {
             return;
@@ -239,7 +239,7 @@ impl Tokens {
         });
     }
 
-    /// Refuses an unknown token of an address that has to wait, if too many were looked up for it already.
+    /// Refuses an unknown token of an address that has to wait, if too many were already looked up for it.
     fn admit(&self, address: Option<IpAddr>) -> Result<(), Problem> {
         let Some(address) = address else { return Ok(()) };
         let now = Instant::now();

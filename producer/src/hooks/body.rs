@@ -1,5 +1,6 @@
-//! Receives bodies in bounded memory: all of them together have `events.max_bytes_in_flight`, each has a length, a pace and a time,
-//! and one address has at most half. Memory is counted as bytes arrive, never because a sender says how many will.
+//! Receives bodies in bounded memory: `events.max_bytes_in_flight` in total, at most half of it for one address, and
+//! with limits on the length, rate and duration of each body. Memory is counted as bytes arrive, never by an announced
+//! length.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,15 +13,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::memory::{Part, Pool};
 
-/// A sender that sends nothing for so long is cut off.
+/// A sender that sends nothing for this long is cut off.
 const IDLE: Duration = Duration::from_secs(5);
-/// So is one that, after a first such time, sends less than [`LEAST`] bytes in so long.
+/// So is one that, after a first such period, sends less than [`LEAST`] bytes in this time.
 const WINDOW: Duration = Duration::from_secs(5);
 /// See [`WINDOW`].
 const LEAST: usize = 8 * 1024;
-/// So is one that takes longer than this for all of it.
+/// So is one that takes longer than this in total.
 const WHOLE: Duration = Duration::from_secs(60);
-/// A body waits for memory for so long: others are written meanwhile, and providers wait for an answer for 10 s.
+/// How long a body waits for memory: others are stored meanwhile, and providers wait 10 s for a response.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why a body was not received.
@@ -36,7 +37,7 @@ pub(super) enum NotReceived {
     Broken,
 }
 
-/// A body, and its part of the memory for as long as it is here.
+/// A body, with its share of the memory pool until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
@@ -44,25 +45,25 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// The bytes, and what they take until it is dropped.
+    /// The bytes, with their share of the memory pool until dropped.
     pub(super) fn into_parts(self) -> (Vec<u8>, Part) {
         (self.bytes, self.memory)
     }
 }
 
-/// The memory that bodies may take. A part of it is for small ones alone, which are not to wait for large ones.
+/// The memory pools for bodies. One is reserved for small bodies, which must not wait for large ones.
 #[derive(Debug)]
 pub(super) struct Memory {
     large: Arc<Pool>,
     small: Arc<Pool>,
 }
 
-/// How fast a sender is.
+/// The pace of a sender.
 struct Pace {
     deadline: Instant,
-    /// When it was heard of last.
+    /// When it last sent anything.
     heard: Instant,
-    /// By then there must be so many bytes.
+    /// The number of bytes that must have arrived by this deadline.
     due: (Instant, usize),
 }
 
@@ -76,7 +77,7 @@ impl Pace {
         }
     }
 
-    /// What comes next, after so many bytes; none: that was all.
+    /// The next chunk, after `received` bytes; none: the end.
     async fn next(&mut self, body: &mut BodyDataStream, received: usize) -> Result<Option<Bytes>, NotReceived> {
         loop {
             let idle = self.deadline.min(self.heard + IDLE);
@@ -92,7 +93,7 @@ impl Pace {
         }
     }
 
-    /// The sender had to wait since then.
+    /// Excludes the time since then, during which the sender had to wait.
     fn excuse(&mut self, since: Instant) {
         self.heard = Instant::now();
         self.due.0 += since.elapsed();
@@ -109,7 +110,7 @@ impl Memory {
         }
     }
 
-    /// Where a body of so many bytes is counted; its length may not be known.
+    /// The pool that a body of this length, if known, is counted in.
     fn pool(&self, bytes: Option<usize>) -> &Arc<Pool> {
         match bytes {
             Some(bytes) if bytes <= self.small.size() / 8 => &self.small,
@@ -140,7 +141,7 @@ impl Memory {
             }
             if length > counted {
                 let since = Instant::now();
-                // A part of it at first, and as much again each time: what was announced is not believed.
+                // A part of it at first, then doubled each time: the announced length is not trusted.
                 counted = length.max(2 * bytes.len()).min(most);
                 let granted = timeout(PATIENCE, memory.grow(counted)).await;
                 if granted != Ok(true) {
@@ -148,8 +149,8 @@ impl Memory {
                 }
                 pace.excuse(since);
                 if bytes.capacity() == 0 {
-                    // In one piece, to be copied nowhere later: what is not written to takes no memory. If that is refused, it
-                    // grows.
+                    // Allocated in one piece, to avoid copies later: untouched pages take no memory. If that fails, it
+                    // grows instead.
                     let _ = bytes.try_reserve_exact(said.unwrap_or(counted));
                 }
                 bytes.reserve_exact(counted - bytes.len());
@@ -168,7 +169,7 @@ mod tests {
         memory.receive(Body::from(body), (length, most), None).await
     }
 
-    /// A body that begins with so many bytes, and then has one more each time.
+    /// A body that starts with `first` bytes, then sends one more at each interval.
     fn dribbling(first: usize, every: Duration) -> Body {
         let dribble = futures::stream::unfold(first, move |count| async move {
             if count != first || first == 0 {

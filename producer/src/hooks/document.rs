@@ -1,16 +1,16 @@
-//! Looks into a body without building it: a webhook may have 25 MB, and a few texts of it are wanted.
+//! Extracts a few texts from a body without building a tree: a webhook may have 25 MB.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A body that is JSON. What is no object has no members.
+/// A JSON body. A body that is not an object has no members.
 #[derive(Debug, Default)]
 pub(super) struct Document<'b>(HashMap<String, &'b RawValue>);
 
 impl<'b> Document<'b> {
-    /// None: it is no JSON.
+    /// None: it is not JSON.
     pub(super) fn parse(body: &'b [u8]) -> Option<Self> {
         let raw: &RawValue = serde_json::from_slice(body).ok()?;
         Some(Self::of(raw))

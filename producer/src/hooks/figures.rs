@@ -1,6 +1,6 @@
-//! What came to each hook, by the hour. Counted in memory and added to the store every few seconds, so that a webhook costs
-//! nothing more, and so that all producers' figures are one. What a killed process had counted since is lost: they are for
-//! people.
+//! Statistics of each hook, by the hour. Counted in memory and added to the store every few seconds, so that a webhook
+//! costs nothing extra, and so that the counts of all producers are combined. Counts not yet stored are lost if the
+//! process is killed, which is acceptable: they are for people.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ const EVERY: Duration = Duration::from_secs(2);
 /// An hour, in milliseconds.
 const HOUR: i64 = 3_600_000;
 
-/// Hours of hooks that are held while the store does not answer.
+/// Maximum number of hook hours buffered while the store does not respond.
 const MAX_HELD: usize = 10_000;
 
-/// What became of a webhook.
+/// The outcome of a webhook.
 #[derive(Clone, Copy)]
 pub(super) enum CameOf {
     /// It was stored.
     Stored,
     /// It was stored before.
     Duplicate,
-    /// It did not prove where it comes from: why.
+    /// Its origin could not be verified, for this reason.
     Unproven(&'static str),
     /// It was refused for another reason.
     Refused(&'static str),
-    /// It could not be taken now.
+    /// It could not be accepted now.
     Unavailable(&'static str),
 }
 
-/// Figures that are not in the store yet.
+/// Counts that are not in the store yet.
 #[derive(Default)]
 pub(super) struct Figures(Mutex<HashMap<(String, i64), HookHour>>);
 
@@ -93,7 +93,7 @@ impl Figures {
         });
     }
 
-    /// Adds what was counted since the last time; what the store does not take is added the next time.
+    /// Adds the counts since the last time; what the store does not accept is added the next time.
     async fn flush(&self, store: &dyn Store, now: Timestamp) {
         let hours: Vec<HookHour> = std::mem::take(&mut *self.0.lock()).into_values().collect();
         if hours.is_empty() {
@@ -116,7 +116,7 @@ impl Figures {
     }
 }
 
-/// Adds older figures of the same hour.
+/// Adds older counts of the same hour.
 fn add(newer: &mut HookHour, older: &HookHour) {
     newer.stored += older.stored;
     newer.duplicates += older.duplicates;

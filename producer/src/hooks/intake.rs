@@ -1,6 +1,6 @@
-//! Group commit: requests that wait at the same time share one transaction. While one commits, the next batch gathers, so nobody
-//! waits for a timer. While the store is down, requests are refused at once instead of waiting for it, and so are those that wait
-//! when it is found to be.
+//! Group commit: requests that wait at the same time share one transaction. While one commits, the next batch gathers,
+//! so no request waits for a timer. While the store is down, requests are refused at once instead of waiting for it,
+//! and so are those already waiting when the outage is noticed.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,15 +15,16 @@ use tideline_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Requests that may wait for a commit.
+/// Maximum number of requests that wait for a commit.
 const WAITING: usize = 2_048;
-/// Most events in one transaction.
+/// Maximum number of events in one transaction.
 const MAX_EVENTS: usize = 500;
-/// Most bytes of bodies in one transaction, unless its first event alone has more.
+/// Maximum size of the bodies in one transaction, in bytes, unless its first event alone has more.
 const MAX_BYTES: usize = 8 << 20;
-/// Longest a transaction may take. A request that comes while one begins waits for so long, and its sender waits for 10 s.
+/// Maximum duration of a transaction. A request that arrives while one begins waits this long, and its sender waits for
+/// 10 s.
 const LONGEST: Duration = Duration::from_secs(4);
-/// How often a store that is down is tried.
+/// How often an unavailable store is retried.
 const TRY_EVERY: Duration = Duration::from_millis(200);
 
 /// Why an event was not stored.
@@ -31,15 +32,15 @@ const TRY_EVERY: Duration = Duration::from_millis(200);
 pub(super) enum NotStored {
     /// The store does not respond.
     Down,
-    /// More comes in than is written.
+    /// Webhooks arrive faster than they are written.
     Busy,
-    /// The store does not take this event; the log says why.
+    /// The store does not accept this event; the log says why.
     Refused,
 }
 
 type Waiting = (NewEvent, oneshot::Sender<Result<Appended, NotStored>>);
 
-/// Where requests hand their events in.
+/// The sending side, where requests submit their events.
 #[derive(Clone, Debug)]
 pub(super) struct Intake {
     sender: mpsc::Sender<Waiting>,
@@ -66,7 +67,7 @@ impl Intake {
     }
 }
 
-/// The one that writes.
+/// The writing side.
 pub(super) struct Writer {
     receiver: mpsc::Receiver<Waiting>,
     down: Arc<AtomicBool>,
@@ -94,7 +95,7 @@ pub(super) fn intake(store: Arc<dyn Store>, queue: Arc<dyn Queue>, clock: Arc<dy
 }
 
 impl Writer {
-    /// Writes until the stop, and then what was handed in before.
+    /// Writes until the stop, then everything submitted before it.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut held = None;
         loop {
@@ -117,7 +118,7 @@ impl Writer {
         }
     }
 
-    /// Whatever waits by now, within the limits of a transaction. What is too much is held for the next one.
+    /// The waiting events, within the limits of a transaction. The excess is kept for the next one.
     fn gather(&mut self, first: Waiting, held: &mut Option<Waiting>) -> Vec<Waiting> {
         let mut bytes = first.0.body.len();
         let mut batch = vec![first];
@@ -145,7 +146,7 @@ impl Writer {
         match result {
             Ok(appended) => {
                 for (answer, one) in answers.into_iter().zip(appended) {
-                    // A sender that hung up sends again, and is told that it is a duplicate.
+                    // A sender that hung up resends, and learns that it is a duplicate.
                     let _ = answer.send(Ok(one));
                 }
                 self.queue.wake().await;
@@ -176,7 +177,7 @@ impl Writer {
         }
     }
 
-    /// Refuses what waits, and goes on refusing until the store answers again.
+    /// Refuses waiting events, and keeps refusing until the store responds again.
     async fn refuse(&mut self, held: Option<Waiting>, stop: &CancellationToken) {
         self.down.store(true, Ordering::Relaxed);
         answer_all(held.map(|(_, answer)| answer), NotStored::Down);

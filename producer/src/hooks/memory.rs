@@ -1,6 +1,6 @@
-//! Memory that is shared by all who receive something, counted in bytes. It is given to the oldest first, and one address has at
-//! most half; of what would take most of that, an address has one at a time. If those who have some all wait for each other, the
-//! youngest of them gives way, so that the oldest goes on.
+//! A memory pool shared by all receivers, counted in bytes. The oldest receivers are served first, and one address has
+//! at most half; of bodies that would take most of that half, an address has one at a time. If all holders wait for
+//! each other, the youngest gives way, so that the oldest can continue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// So much memory, and who has it.
+/// The memory, and its holders.
 #[derive(Debug)]
 pub(super) struct Pool {
     size: usize,
     ledger: Mutex<Ledger>,
 }
 
-/// What somebody has of a pool, until it is dropped.
+/// A share of a pool, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Part {
     pool: Arc<Pool>,
@@ -26,31 +26,31 @@ pub(super) struct Part {
 #[derive(Debug, Default)]
 struct Ledger {
     next_id: u64,
-    /// By age: whoever came first has the lowest number.
+    /// By age: the oldest part has the lowest number.
     parts: BTreeMap<u64, Entry>,
     waiting: BTreeSet<u64>,
     given: usize,
     given_to: HashMap<IpAddr, usize>,
-    /// Of each address the large part that has some.
+    /// The large part of each address that holds memory.
     large: HashMap<IpAddr, u64>,
 }
 
 #[derive(Debug)]
 struct Entry {
     network: Option<IpAddr>,
-    /// It will want more than half of what its address may have.
+    /// It will need more than half of its address's share.
     is_large: bool,
     has: usize,
-    /// How much it waits to have in all, and who is told whether it got that.
+    /// The total that it waits for, and the channel for the outcome.
     wants: Option<(usize, oneshot::Sender<bool>)>,
 }
 
-/// Of what there is too little.
+/// Which resource is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scarce {
-    /// Of the memory.
+    /// The memory.
     All,
-    /// Of the share of the address.
+    /// The share of the address.
     Share,
 }
 
@@ -66,12 +66,12 @@ impl Pool {
         self.size
     }
 
-    /// What one address may have.
+    /// The share of one address, in bytes.
     fn share(&self) -> usize {
         self.size.div_ceil(2)
     }
 
-    /// What keeps a part from having so many bytes. Whoever wants more than there is takes all of it.
+    /// What keeps a part from having this many bytes. A part that wants more than the total takes all of it.
     fn scarce(&self, ledger: &Ledger, id: u64, wants: usize) -> Option<Scarce> {
         let part = &ledger.parts[&id];
         let others = ledger.given - part.has.min(self.size);
@@ -105,7 +105,7 @@ impl Pool {
         }
     }
 
-    /// Gives what is free to those who wait.
+    /// Grants free memory to the waiting parts.
     fn settle(&self, ledger: &mut Ledger) {
         let mut scarce = Vec::new();
         for id in ledger.waiting.clone() {
@@ -117,7 +117,7 @@ impl Pool {
                     ledger.answer(id, true);
                 }
                 Some(Scarce::Share) => scarce.push(part.network),
-                // What is left is for the oldest.
+                // The rest is for the oldest.
                 Some(Scarce::All) => {
                     scarce.push(None);
                     break;
@@ -137,13 +137,13 @@ impl Ledger {
     fn answer(&mut self, id: u64, granted: bool) {
         self.waiting.remove(&id);
         if let Some((_, answer)) = self.parts.get_mut(&id).and_then(|part| part.wants.take()) {
-            // Whoever stopped waiting gives everything back in a moment.
+            // A part that stopped waiting is about to give everything back.
             let _ = answer.send(granted);
         }
     }
 
-    /// The youngest of those who have memory, of one address or at all, if every one of them waits for more: none of them would
-    /// ever give any back.
+    /// The youngest holder, of one address or overall, if all holders wait for more: otherwise none would ever give any
+    /// back.
     fn youngest_of_stuck(&self, network: Option<IpAddr>) -> Option<u64> {
         let concerned = |part: &Entry| part.has > 0 && (network.is_none() || part.network == network);
         let mut holders = self.parts.iter().filter(|(_, part)| concerned(part));
@@ -153,7 +153,8 @@ impl Ledger {
 }
 
 impl Part {
-    /// Nothing yet. The address is whose share it counts for, and `expected` the bytes that it may come to, if that is known.
+    /// Nothing yet. The address is whose share it counts for, and `expected` the bytes that it may come to, if that is
+    /// known.
     pub(super) fn of(pool: &Arc<Pool>, address: Option<IpAddr>, expected: Option<usize>) -> Self {
         let mut ledger = pool.ledger.lock();
         let id = ledger.next_id;
@@ -171,7 +172,7 @@ impl Part {
         }
     }
 
-    /// Waits until it has so many bytes in all. `false`: it will not get them, and others wait for what it has.
+    /// Waits until it has this many bytes in total. `false`: it will not get them, and others wait for what it has.
     pub(super) async fn grow(&mut self, bytes: usize) -> bool {
         let granted = {
             let mut ledger = self.pool.ledger.lock();
@@ -197,7 +198,7 @@ impl Drop for Part {
     }
 }
 
-/// Whoever has an IPv6 address has all of its network (/64).
+/// A client with an IPv6 address controls its whole network (/64).
 fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

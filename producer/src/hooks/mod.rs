@@ -1,6 +1,6 @@
-//! The endpoints that take webhooks, `/hooks/NAME`. A webhook is received in bounded memory (`body.rs`), verified over the bytes
-//! received (`scheme.rs`), understood (`providers/`), stored with others in one transaction (`intake.rs`), and only then
-//! answered 2xx; what cannot be stored is answered 503, so that its sender tries again.
+//! The endpoints that take webhooks, `/hooks/NAME`. A webhook is received in bounded memory (`body.rs`), verified over
+//! the bytes received (`scheme.rs`), understood (`providers/`), stored with others in one transaction (`intake.rs`),
+//! and only then answered 2xx; what cannot be stored is answered 503, so that its sender tries again.
 
 mod body;
 mod document;
@@ -42,11 +42,11 @@ use crate::api::evaluator;
 pub use self::stored::purpose;
 pub use self::topic::check_topic;
 
-/// What hooks stand on.
+/// Dependencies of the hooks.
 pub struct HooksParts {
-    /// Webhooks go there.
+    /// Where webhooks are stored.
     pub store: Arc<dyn Store>,
-    /// Wakes who follows events.
+    /// Wakes the followers of events.
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -54,7 +54,7 @@ pub struct HooksParts {
     pub hooks: Vec<HookSettings>,
     /// `events`.
     pub events: EventSettings,
-    /// Opens the secrets that the store has of hooks.
+    /// Opens the stored secrets of hooks.
     pub sealer: Arc<Sealer>,
     /// `expressions`: limits of those that make topics.
     pub expressions: ExpressionSettings,
@@ -71,7 +71,7 @@ struct Hook {
     /// Webhooks refused since the last line about them in the log, and when that was.
     refused: AtomicU64,
     logged_at: AtomicU64,
-    /// A webhook was too large: the provider may still have it. When that was told last.
+    /// A webhook was too large: the provider may still have it. When that was last reported.
     urgent: Arc<Notify>,
     told_at: AtomicU64,
 }
@@ -87,7 +87,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Hooks that store what they get for as long as the runtime runs.
+    /// Starts the hooks, which store webhooks for as long as the runtime runs.
     #[must_use]
     pub fn start(parts: HooksParts, runtime: &Runtime) -> Arc<Self> {
         let store = Arc::clone(&parts.store);
@@ -101,7 +101,7 @@ impl Hooks {
         let (hooks, writer) = Self::new(parts);
         hooks.start_repairs(&store, runtime);
         hooks.figures.start(&store, &hooks.clock, runtime);
-        // What was handed in before the stop is written; a request that still runs then is answered 503.
+        // Events submitted before the stop are written; requests still running then get 503.
         runtime.spawn(writer.run(runtime.stop()));
         hooks
     }
@@ -143,7 +143,7 @@ impl Hooks {
         Router::new()
             .route("/hooks/{name}", any(receive::plain))
             .route("/hooks/{name}/{id}", any(receive::with_id))
-            // Where senders of Backstage's events and of the Terraform sync are pointed at already.
+            // Existing addresses of senders of Backstage's events and of the Terraform sync.
             .route("/api/events/http/{name}", any(receive::plain))
             .route("/api/sync/tfc-webhook", any(receive::terraform))
             .route("/api/sync/github-webhook", any(receive::github))

@@ -27,16 +27,16 @@ use super::{Hook, Hooks, topic};
 use crate::gateway::address_of;
 use crate::secrets::is_same;
 
-/// A webhook that has arrived is answered within this time: what is not stored by then is answered 503, and its sender tries
-/// again. GitHub waits for 10 s, and the body may have waited for memory before.
+/// Time limit for responding to a webhook that has arrived: if it is not stored by then, the response is 503, and its
+/// sender retries. GitHub waits for 10 s, and the body may have waited for memory before.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Lines about refused webhooks of one hook are so far apart, in milliseconds.
+/// Minimum interval between log lines about refused webhooks of one hook, in milliseconds.
 const LOG_EVERY_MS: u64 = 10_000;
-/// That a webhook of one hook was too large is told so often at most, in milliseconds.
+/// Minimum interval between reports of oversized webhooks of one hook, in milliseconds.
 const TELL_EVERY_MS: u64 = 60_000;
-/// Longest header that is kept, in bytes.
+/// Maximum length of a stored header, in bytes.
 const MAX_HEADER_BYTES: usize = 500;
-/// Headers that are kept; a name that ends with `-` stands for all that begin with it. Never signatures, tokens or cookies.
+/// Headers that are stored; a name that ends with `-` is a prefix. Never signatures, tokens or cookies.
 const KEPT_HEADERS: [&str; 18] = [
     "content-type",
     "user-agent",
@@ -57,10 +57,10 @@ const KEPT_HEADERS: [&str; 18] = [
     "webhook-id",
     "webhook-timestamp",
 ];
-/// Headers with the moment of a webhook, for those without an id.
+/// Headers with the time of a webhook, for those without an id.
 const TIMESTAMP_HEADERS: [&str; 3] = ["webhook-timestamp", "x-timestamp", "x-request-timestamp"];
 
-/// Why a request is refused. A sender that does not prove itself learns nothing of it.
+/// Why a request is refused. An unverified sender does not learn the reason.
 enum Refused {
     Unknown,
     Method,
@@ -102,7 +102,7 @@ impl Hooks {
 async fn answer(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Request) -> Response {
     let began = Instant::now();
     let received = receive(hooks, name, path_id, request).await;
-    // Only names of the configuration, and only who knows the whole path: a stranger must not make time series.
+    // Only for configured names, and only for senders that know the whole path: a stranger must not create time series.
     if hooks.hooks.contains_key(name) && !matches!(received, Err(Refused::Unknown)) {
         metrics::hook_request(name, outcome(&received), began.elapsed());
         hooks.figures.note(name, came_of(&received), hooks.clock.now());
@@ -117,7 +117,7 @@ async fn answer(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Reque
     }
 }
 
-/// What became of a webhook, for the figures of its hook.
+/// The outcome of a webhook, for the statistics of its hook.
 fn came_of(received: &Result<Appended, Refused>) -> CameOf {
     match received {
         Ok(stored) if stored.duplicate => CameOf::Duplicate,
@@ -132,7 +132,7 @@ fn came_of(received: &Result<Appended, Refused>) -> CameOf {
     }
 }
 
-/// What became of a webhook, as the metric says it.
+/// The outcome of a webhook, as in the metric.
 fn outcome(received: &Result<Appended, Refused>) -> &'static str {
     match received {
         Ok(stored) if stored.duplicate => "duplicate",
@@ -172,7 +172,7 @@ async fn receive(hooks: &Hooks, name: &str, path_id: Option<&str>, request: Requ
     stored.unwrap_or(Err(Refused::Stored(NotStored::Down)))
 }
 
-/// Verifies what has arrived, understands it, and returns when it is in the store.
+/// Verifies and interprets a webhook, and returns when it is in the store.
 async fn store(hooks: &Hooks, hook: &Hook, headers: &HeaderMap, form: bool, held: Held) -> Result<Appended, Refused> {
     let now = hooks.clock.now();
     if let Err(refusal) = hook.verify(headers, &held.bytes, now).await {
@@ -190,7 +190,7 @@ async fn store(hooks: &Hooks, hook: &Hook, headers: &HeaderMap, form: bool, held
 }
 
 impl Hook {
-    /// Whether a secret of the hook proves it.
+    /// Whether a secret of the hook verifies it.
     async fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
         match &self.stored {
             None => self.verifier.verify(headers, body, now),
@@ -207,7 +207,7 @@ impl Hook {
         }
     }
 
-    /// Whether the content is of a type that the hook takes; true: a form.
+    /// Whether the hook accepts the content type; true: it is a form.
     fn takes(&self, headers: &HeaderMap) -> Result<bool, Refused> {
         let forms = matches!(self.settings.provider, HookProvider::Github | HookProvider::Hmac);
         let Some(given) = header(headers, CONTENT_TYPE.as_str()) else {
@@ -225,7 +225,7 @@ impl Hook {
         }
     }
 
-    /// What is stored of a webhook.
+    /// The stored form of a webhook.
     pub(super) fn event(&self, headers: &HeaderMap, received: Vec<u8>, form: bool, now: Timestamp) -> NewEvent {
         // GitHub's form has the JSON in a field, and so have Slack's.
         let payload = form.then(|| {
@@ -303,8 +303,8 @@ impl Hook {
         }
     }
 
-    /// A webhook that is too large is refused, but not forgotten: the log has a row, and what the provider still has of it is
-    /// asked for. Now and then, so that a stranger cannot fill the log.
+    /// An oversized webhook is refused, but not forgotten: it is recorded in the log of events, and the provider is
+    /// asked for its copy. Rate-limited, so that a stranger cannot fill the log.
     async fn tell_of_large(&self, intake: &Intake, headers: &HeaderMap, now: Timestamp) {
         let moment = u64::try_from(now.0).unwrap_or(0);
         let last = self.told_at.load(Ordering::Relaxed);
@@ -341,7 +341,7 @@ impl Hook {
         self.urgent.notify_one();
     }
 
-    /// One line for many, so that a stranger cannot fill the log.
+    /// One line for many refusals, so that a stranger cannot fill the log.
     fn log_refusal(&self, refusal: Refusal, now: Timestamp) {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         let now = u64::try_from(now.0).unwrap_or(0);
@@ -373,7 +373,7 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// At most so many bytes of a text.
+/// Truncates a text to at most `most` bytes.
 fn cut(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
 }

@@ -1,4 +1,5 @@
-//! How a webhook proves who sent it: one table, by provider. Everything is compared in constant time, over the bytes received.
+//! How a webhook proves who sent it: one table, by provider. Everything is compared in constant time, over the bytes
+//! received.
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -60,8 +61,8 @@ struct Signature {
     timestamp: Option<(HeaderValueOf, i64)>,
 }
 
-/// The table. Sources: docs.github.com "Validating webhook deliveries"; docs.gitlab.com "Webhooks"; support.atlassian.com "Manage
-/// webhooks" (secrets); developer.hashicorp.com "Notification configurations API".
+/// The table. Sources: docs.github.com "Validating webhook deliveries"; docs.gitlab.com "Webhooks";
+/// support.atlassian.com "Manage webhooks" (secrets); developer.hashicorp.com "Notification configurations API".
 fn proof_of(hook: &HookSettings) -> Proof {
     let hex = |header: &str, prefix: &str, algorithm| {
         Proof::Signature(Signature {

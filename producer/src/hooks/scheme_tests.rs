@@ -170,7 +170,8 @@ fn the_vector_of_slacks_documentation_verifies_within_five_minutes_only() {
     assert_eq!(given("", at), Err(Refusal::Missing));
 }
 
-/// As of <https://docs.stripe.com/webhooks#verify-manually>: a list with the time and, while a secret is rotated, two signatures.
+/// As of <https://docs.stripe.com/webhooks#verify-manually>: a list with the time and, while a secret is rotated, two
+/// signatures.
 #[test]
 fn a_signature_in_a_list_with_its_time_verifies() {
     let stripe = "{ name: s, provider: hmac, secret: whsec_test, header: Stripe-Signature, prefix: v1=, \

@@ -1,5 +1,6 @@
-//! Tells when a hook has received nothing for much longer than usual: the webhook may have been deleted, or its URL changed. What is
-//! usual the figures of the last week say, hour by hour: in the log, other hooks' deliveries may be all that a look reaches.
+//! Tells when a hook has received nothing for much longer than usual: the webhook may have been deleted, or its URL
+//! changed. What is usual the figures of the last week say, hour by hour: in the log, other hooks' deliveries may be
+//! all that a look reaches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use tideline_store::{HookHour, Store, StoreError};
 
 /// How often the hooks are looked at.
 const LOOK: Duration = Duration::from_secs(300);
-/// With fewer deliveries nobody knows what is usual.
+/// With fewer deliveries there is no usual interval.
 const LEAST: u64 = 10;
-/// So many times the longest distance is much longer than usual.
+/// A silence this many times the longest interval is unusual.
 const FACTOR: u32 = 3;
 /// A shorter silence is never told of.
 const SHORTEST: Duration = Duration::from_secs(3_600);
@@ -82,7 +83,7 @@ impl Silence {
         });
     }
 
-    /// Looks at all hooks.
+    /// Checks all hooks.
     async fn run_once(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let kept = i64::try_from(HookHour::KEPT.as_millis()).unwrap_or(i64::MAX);
@@ -100,7 +101,7 @@ impl Silence {
         Ok(())
     }
 
-    /// Once for each silence, however many gateways look.
+    /// Reports each silence once, no matter how many gateways check.
     async fn tell(&self, hook: &str, silent: Silent, now: Timestamp) -> Result<(), StoreError> {
         let name = format!("silent:{hook}");
         // Of the last silence that was told of, the moment when it began.
@@ -206,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn a_hook_that_is_silent_for_much_longer_than_usual_is_told_of_once() {
         let bench = bench().await;
-        // Every hour, but for a night of ten hours.
+        // Every hour, except a night of ten hours.
         for number in 0..12 {
             bench
                 .deliver("ci", (number + if number > 5 { 10 } else { 0 }) * HOUR)

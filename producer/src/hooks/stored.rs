@@ -1,5 +1,5 @@
-//! Secrets of hooks that `tideline hooks register` made: sealed in the store, opened here. A webhook that none of the known
-//! secrets proves may be signed with one that was made a moment ago (HCP Terraform verifies while it creates a
+//! Secrets of hooks that `tideline hooks register` made: sealed in the store, opened here. A webhook that none of the
+//! known secrets proves may be signed with one that was made a moment ago (HCP Terraform verifies while it creates a
 //! configuration), so they are read again, at most five times a second.
 
 use std::sync::Arc;
@@ -53,8 +53,8 @@ impl StoredSecrets {
         self.verifier.read().verify(headers, body, now)
     }
 
-    /// Reads the secrets. Whoever comes a moment after the last reading waits for a little: a stranger's webhooks must neither
-    /// cost a look at the store each, nor keep away one that is signed with a new secret.
+    /// Reads the secrets. A request right after the last reading waits briefly: a stranger's webhooks must not cost a
+    /// store access each, nor keep out one that is signed with a new secret.
     async fn read_again(&self, now: Timestamp) -> bool {
         let last = self.read_at.load(Ordering::Relaxed);
         let wait = last

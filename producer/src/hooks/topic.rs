@@ -35,8 +35,9 @@ pub(super) fn expression_of(hook: &HookSettings) -> Option<Expression> {
     }
 }
 
-/// Gives an event the topic that the expression makes of it. If it makes none, the event keeps the one that it has: a signed
-/// webhook is never thrown away. So does one that would be taken for an event of Tideline's own, and it is marked.
+/// Gives an event the topic that the expression makes of it. If it makes none, the event keeps the one that it has: a
+/// signed webhook is never thrown away. So does one that would be taken for an event of Tideline's own, and it is
+/// marked.
 pub(super) async fn apply(expression: &Expression, evaluator: &Evaluator, hook: &str, event: &mut NewEvent) {
     match made_by(expression, evaluator, event).await {
         Ok(topic) if is_own_topic(&topic) => {

@@ -132,7 +132,8 @@ fn is_wanted(settings: &LocationSettings, entity: &EntityRecord) -> bool {
         && serde_json::from_str::<Shape>(&entity.body).is_ok()
 }
 
-/// The page of an entity: the first four bytes of the SHA-256 of its reference in lower case, modulo the number of pages.
+/// The page of an entity: the first four bytes of the SHA-256 of its reference in lower case, modulo the number of
+/// pages.
 fn page_of(reference: &str, pages: u32) -> u32 {
     let digest = Sha256::digest(reference.as_bytes());
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % pages.max(1)

@@ -1,8 +1,9 @@
-//! The catalog as a `Location` of YAML pages, for a Backstage without the package: `/backstage/KEY/locations.yaml` names the pages,
-//! which Backstage reads again at its own pace, with ETags. The key is all that opens them: Backstage sends nothing else.
+//! The catalog as a `Location` of YAML pages, for a Backstage without the package: `/backstage/KEY/locations.yaml`
+//! names the pages, which Backstage reads again at its own pace, with ETags. The key is all that opens them: Backstage
+//! sends nothing else.
 //!
-//! An entity is on the page that the hash of its reference names, so one change alters one page. The pages are served only while
-//! each source has been read completely once: what Backstage does not find on a page, it deletes.
+//! An entity is on the page that the hash of its reference names, so one change alters one page. The pages are served
+//! only while each source has been read completely once: what Backstage does not find on a page, it deletes.
 
 mod cut;
 
@@ -109,7 +110,7 @@ impl Pages {
         is_ours.then_some(()).ok_or_else(not_found)
     }
 
-    /// A source that has not been read to its end once has entities that nobody knows yet.
+    /// A source that has not completed a cycle yet may have unknown entities.
     async fn check_sources(&self) -> Result<(), Problem> {
         for source in self.api.store.list_sources().await? {
             let is_there = source.state == SourceState::Orphaned || source.source_type == "push";

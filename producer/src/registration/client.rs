@@ -17,7 +17,7 @@ const PACE: Duration = Duration::from_millis(50);
 const TRIES: u32 = 5;
 /// The longest wait between two tries.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// Of an error's text so many bytes are shown.
+/// Maximum number of bytes shown of an error's text.
 const SHOWN: usize = 300;
 
 /// Where an API is, and who asks.
@@ -95,7 +95,7 @@ impl Client {
         accept: &'static str,
         more: &[(&'static str, &'static str)],
     ) -> Result<Self, RegistrationError> {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
@@ -215,7 +215,7 @@ impl Client {
     }
 }
 
-/// Texts of a body that nobody may see.
+/// The secret texts of a body.
 fn secrets_in(body: &Value) -> Vec<&str> {
     let places = [&body["config"]["secret"], &body["data"]["attributes"]["token"]];
     places.iter().filter_map(|value| value.as_str()).collect()

@@ -1,4 +1,4 @@
-//! Webhooks of repositories and organisations at GitHub and GitHub Enterprise Server.
+//! Webhooks of repositories and organizations at GitHub and GitHub Enterprise Server.
 //! <https://docs.github.com/en/rest/repos/webhooks>, <https://docs.github.com/en/rest/orgs/webhooks>
 
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ const MAX_PAGES: usize = 100;
 pub enum GithubTarget {
     /// `OWNER/NAME`.
     Repository(String),
-    /// An organisation: all of its repositories.
+    /// An organization: all of its repositories.
     Organization(String),
 }
 

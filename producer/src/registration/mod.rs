@@ -1,8 +1,8 @@
-//! Registers hooks at the providers that send webhooks: makes or mends the webhook there, lists, verifies and removes it. A
-//! webhook is Tideline's own if it has the hook's URL, so that registering twice is registering once.
+//! Registers hooks at the providers that send webhooks: makes or mends the webhook there, lists, verifies and removes
+//! it. A webhook is Tideline's own if it has the hook's URL, so that registering twice is registering once.
 //!
-//! The secret must be known to the running gateway before: HCP Terraform sends a signed verification while a configuration
-//! is created, and creates it only if that is answered with success.
+//! The secret must be known to the running gateway before: HCP Terraform sends a signed verification while a
+//! configuration is created, and creates it only if that is answered with success.
 
 mod client;
 mod github;
@@ -63,7 +63,7 @@ struct Remote {
     enabled: bool,
     events: Vec<String>,
     last: Option<String>,
-    /// What a registration would change about it, but for whether it is enabled.
+    /// What a registration would change about it, except whether it is enabled.
     problems: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ pub trait Provider: Send + Sync {
     /// Makes one what [`Provider::create`] would.
     #[doc(hidden)]
     async fn update(&self, place: &Place, id: &str, endpoint: &Endpoint) -> Result<Remotes, RegistrationError>;
-    /// Has the provider send something to it, and says what came of it.
+    /// Has the provider send a test to it, and returns the outcome.
     #[doc(hidden)]
     async fn verify(&self, place: &Place, id: &str) -> Result<String, RegistrationError>;
     /// Removes one.

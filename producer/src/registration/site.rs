@@ -11,7 +11,8 @@ use super::{Access, Github, GithubTarget, Provider, Terraform, TerraformTarget};
 pub enum Site<'s> {
     /// What `repair` of the hook names.
     Github(&'s RepairSettings),
-    /// The organization of the only source of type `terraform`: its workspaces or its project, if the source names them.
+    /// The organization of the only source of type `terraform`: its workspaces or its project, if the source names
+    /// them.
     Terraform(&'s TerraformSettings),
 }
 

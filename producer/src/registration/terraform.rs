@@ -12,8 +12,8 @@ use super::{Endpoint, Place, Provider, Remote, Remotes};
 const NAME: &str = "tideline";
 /// A workspace takes no more.
 const MAX_CONFIGURATIONS: usize = 20;
-/// What is subscribed to, of workspaces and of projects alike, the newest names first. What is refused as unknown (422) is tried
-/// with the next ones.
+/// What is subscribed to, of workspaces and of projects alike, the newest names first. What is refused as unknown (422)
+/// is tried with the next ones.
 const TRIGGERS: [&[&str]; 4] = [
     &[
         "run:completed",
@@ -51,7 +51,7 @@ pub enum TerraformTarget {
     Workspaces(Vec<String>),
     /// Projects by name or id; all of their workspaces.
     Projects(Vec<String>),
-    /// All projects of the organisation.
+    /// All projects of the organization.
     Organization,
 }
 

@@ -20,7 +20,7 @@ pub(super) fn identity(source_type: &str, kind: &SourceKind) -> Fingerprint {
             if let Some(definitions) = &rest.definitions {
                 what["definitions"] = json!(definitions);
             }
-            // A header may choose the tenant, the version or the page size. Which of them are secrets nobody says.
+            // A header may choose the tenant, the version or the page size. Nothing declares which of them are secrets.
             let headers = rest.headers.iter();
             let headers: BTreeMap<&str, [u8; 32]> = headers
                 .map(|(name, value)| (name.as_str(), fingerprint(value.reveal().as_bytes()).0))

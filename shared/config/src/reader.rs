@@ -161,8 +161,8 @@ impl<'a> Context<'a> {
         self.of_presets.borrow_mut().push((source, problem));
     }
 
-    /// The source and the key, if only a preset gave the key: nobody can find a key that they did not write, so a problem there
-    /// is shown at the user's `type`.
+    /// The source and the key, if only a preset gave the key: users cannot find a key that they did not write, so a
+    /// problem there is shown at their `type`.
     fn of_preset<'p>(&self, path: &'p str) -> Option<(String, &'p str)> {
         for (source, preset) in &*self.expanded.borrow() {
             let Some(key) = path
@@ -258,8 +258,8 @@ impl<'a> Section<'a> {
         self.context.fail(&self.path, message);
     }
 
-    /// Notes what the caller of the reader finds wrong with what was read from it. A key whose value is wrong anyway
-    /// has a default there, which nobody wrote.
+    /// Reports what the caller finds wrong with the values that were read. A key whose value is invalid holds a default
+    /// instead, which the user did not write.
     pub(super) fn examine(&self, read: Examined<'_>) {
         for (key, problem) in (self.context.examine)(read) {
             let path = format!("{}.{key}", self.path);
@@ -434,7 +434,7 @@ impl<'a> Section<'a> {
         (self.context.describing || chosen == Some(name)).then(|| read(&variant))
     }
 
-    /// Notes the keys that nobody declared. To be called when all keys were read.
+    /// Reports keys that no field declares. Call this after all keys were read.
     pub(super) fn finish(&self) {
         let Some(Node {
             kind: Kind::Map(entries),

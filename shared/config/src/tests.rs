@@ -400,7 +400,7 @@ fn what_is_found_on_examination_gets_its_place_among_the_other_errors() {
             (3, "sources[0].type", false),
             (6, "sources[1].base_url", false),
             (10, "sources[1].resources[0].items", true),
-            // It is missing, so the examined value is nobody's.
+            // It is missing, so the examined value does not come from the file.
             (11, "sources[1].resources[0].pagination.next", false),
             (12, "sources[1].resources[1].values.x", true),
         ],

@@ -62,7 +62,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves on and wakes whoever waits.
+    /// Advances the time and wakes all sleepers.
     pub fn advance(&self, by: Duration) {
         {
             let mut now = self.now.lock();

@@ -1,7 +1,7 @@
 use std::error::Error;
 
-/// An error with all its causes, from the outermost to the innermost, separated by `: `. A cause that an error outside of it
-/// has told already is not told again.
+/// An error with all its causes, from the outermost to the innermost, separated by `: `. A cause that an error outside
+/// of it has told already is not told again.
 #[must_use]
 pub fn full_text(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();

@@ -1,5 +1,5 @@
-//! The words and rules that every part of Tideline speaks of: types without I/O, pure functions, the clock's seam. Everything
-//! else depends on this crate and it depends on nothing of ours.
+//! The words and rules that every part of Tideline speaks of: types without I/O, pure functions, the clock's seam.
+//! Everything else depends on this crate and it depends on nothing of ours.
 
 pub mod clock;
 mod full_text;

@@ -23,8 +23,8 @@ pub(crate) fn serves() -> bool {
     SERVES.load(Ordering::Acquire)
 }
 
-/// If this process was started to evaluate expressions, does so until its parent has no more of them. To be called first in
-/// `main`, before any thread is started.
+/// If this process was started to evaluate expressions, does so until its parent has no more of them. To be called
+/// first in `main`, before any thread is started.
 #[must_use]
 pub fn serve_if_child() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);

@@ -1,4 +1,4 @@
-//! A small pool of children, and what to do when one of them ends.
+//! A small pool of children, and the handling of their exits.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,25 +20,25 @@ use super::in_process::{NoReply, Threads};
 use super::process::Process;
 use super::wire::{self, Batch, Input, Outcome, Reply, Request, Take};
 
-/// Children that one batch may cost. More of its inputs cannot be told from good ones.
+/// Maximum number of children that one batch may terminate; beyond it, bad inputs are no longer isolated.
 const MAX_ENDED: u32 = 32;
 
-/// After a larger request a child is not reused: it would keep the memory.
+/// Size of a request after which a child is not reused, since it would keep the memory.
 const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
 
-/// What a reply may need besides its outputs.
+/// Allowance for a reply besides its outputs.
 const REPLY_OVERHEAD_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What expressions may use.
+/// Limits of expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Children at a time.
+    /// Maximum number of concurrent children.
     pub processes: u32,
     /// Address space of a child in bytes.
     pub memory_bytes: u64,
     /// Stack of a child in bytes.
     pub stack_bytes: u64,
-    /// How long [`Evaluator::evaluate`] takes at most once it has a child; for so long it waits for one.
+    /// Time limit of [`Evaluator::evaluate`] once it has a child; it waits for a child equally long.
     pub timeout: Duration,
     /// Outputs of one program.
     pub max_outputs: u32,
@@ -62,7 +62,7 @@ impl Default for Limits {
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// It took too long. On a busy machine it may end another time.
+    /// It took too long. On a less busy machine it may finish.
     #[error("the expressions took longer than {} ms; check for an endless loop", .0.as_millis())]
     TimedOut(Duration),
     /// The outputs together have too many bytes.
@@ -83,7 +83,7 @@ pub enum EvaluateError {
 }
 
 impl EvaluateError {
-    /// Whether it may work another time: perhaps nothing is wrong with the expression and its input.
+    /// Whether a retry may work: the expression and its input may be fine.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::TimedOut(_) | Self::Unavailable(_))
@@ -135,7 +135,7 @@ impl Evaluator {
         Self { limits, place, permits }
     }
 
-    /// How long [`Evaluator::evaluate`] takes at most, the wait for a child and all.
+    /// Time limit of [`Evaluator::evaluate`], including the wait for a child.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.limits.timeout * 2
@@ -144,7 +144,7 @@ impl Evaluator {
     /// All outputs of one expression on one JSON text. The wait for a child does not count as its time.
     ///
     /// # Errors
-    /// The input is not JSON, the expression fails on it, a limit is exceeded, or no child can be had.
+    /// The input is not JSON, the expression fails on it, a limit is exceeded, or no child is available.
     pub async fn evaluate(&self, expression: &Expression, input: &str) -> Result<Vec<Value>, EvaluateError> {
         let texts = self.evaluate_to_texts(expression, input).await?;
         let values = texts.iter().map(|text| serde_json::from_str(text));
@@ -185,11 +185,12 @@ impl Evaluator {
         }
     }
 
-    /// Runs programs on many inputs, in one round trip: for each input an outcome per program, in their order. The texts must
-    /// be JSON. An input on which a program exceeds memory or stack fails alone; the others are evaluated all the same.
+    /// Runs programs on many inputs, in one round trip: for each input an outcome per program, in their order. The
+    /// texts must be JSON. An input on which a program exceeds memory or stack fails alone; the others are evaluated
+    /// all the same.
     ///
     /// # Errors
-    /// The whole batch took longer than `timeout`, its outputs are too large, or no child can be had.
+    /// The whole batch took longer than `timeout`, its outputs are too large, or no child is available.
     pub async fn batch(&self, batch: Batch, timeout: Duration) -> Result<Vec<Vec<Outcome>>, EvaluateError> {
         if batch.inputs.is_empty() {
             return Ok(Vec::new());
@@ -199,7 +200,7 @@ impl Evaluator {
         self.run(permit, batch, deadline, timeout).await
     }
 
-    /// The right to one child. Whoever waits for it in vain knows nothing of its own expressions.
+    /// The permit for one child. Timing out while waiting for it says nothing about the caller's own expression.
     async fn permit(&self, until: Instant) -> Result<SemaphorePermit<'_>, EvaluateError> {
         let unavailable = |why: &str| EvaluateError::Unavailable(io::Error::other(why));
         match tokio::time::timeout_at(until, self.permits.acquire()).await {
@@ -248,7 +249,7 @@ impl Evaluator {
         }
     }
 
-    /// A part whose child ended is halved until the input that ends it is alone.
+    /// A part that terminates its child is halved until the offending input is isolated.
     async fn in_processes(
         &self,
         program: &PathBuf,
@@ -295,8 +296,8 @@ impl Evaluator {
         Ok(outcomes)
     }
 
-    /// The reply of a child; or none, and why the child ended. What an idle child does not answer a fresh one is asked too:
-    /// the idle one may have been ended by something else.
+    /// The reply of a child; or none, and why the child exited. A request that an idle child does not answer is sent to
+    /// a fresh one, too: the idle one may have been terminated by something else.
     async fn exchange(
         &self,
         program: &PathBuf,

@@ -1,18 +1,18 @@
-//! Expressions as the configuration has them, checked when it is read.
+//! Expressions of the configuration, checked when it is read.
 
 use super::program::{self};
 use super::wire::{Call, Take};
 
-/// Longest expression in bytes.
+/// Maximum length of an expression in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Deepest nesting of brackets: the compiler recurses.
+/// Maximum nesting of brackets: the compiler recurses.
 const MAX_DEPTH: usize = 100;
 
 /// Member names from the outside in; empty: the whole value.
 pub type Path = Vec<String>;
 
-/// Why a text is no expression.
+/// Why a text is not an expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CompileError(pub(crate) String);
@@ -45,7 +45,7 @@ impl Expression {
         }
     }
 
-    /// As [`Expression::compile`], but a text of letters, digits, `-` and `_` alone stands for itself.
+    /// Like [`Expression::compile`], but a text of letters, digits, `-` and `_` alone stands for itself.
     ///
     /// # Errors
     /// As [`Expression::compile`].

@@ -1,6 +1,6 @@
-//! Evaluation on threads of this process, for programs that cannot be their own child. Nothing can stop such a thread, so
-//! after one that took too long no more is evaluated until it has ended. Not on the runtime's threads: those are waited for
-//! when the process ends.
+//! Evaluation on threads of this process, for programs that cannot be their own child. Nothing can stop such a thread,
+//! so after one that took too long no more is evaluated until it has ended. Not on the runtime's threads: those are
+//! waited for when the process ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -14,7 +14,7 @@ const RUNNING: u8 = 0;
 const ENDED: u8 = 1;
 const ABANDONED: u8 = 2;
 
-/// Counts the threads that nobody waits for any more.
+/// Counts abandoned threads: their callers have stopped waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
     abandoned: Arc<AtomicI64>,
@@ -29,7 +29,7 @@ pub(crate) enum NoReply {
     Failed,
 }
 
-/// Dropped by whoever waits: early, if the wait was given up.
+/// Held by the waiting caller; dropped early if it gives up.
 struct Waiter {
     state: Arc<AtomicU8>,
     abandoned: Arc<AtomicI64>,
@@ -83,7 +83,7 @@ impl Threads {
             .spawn(move || {
                 let reply = Programs::default().run(&batch);
                 drop(ending);
-                // Nobody listens any more if the wait was given up.
+                // The receiver is gone if the caller gave up waiting.
                 let _ = send.send(reply);
             })
             .map_err(|_| NoReply::Failed)?;

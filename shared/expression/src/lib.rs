@@ -1,9 +1,9 @@
 //! jq expressions, evaluated where nothing that a source sends can harm the process.
 //!
-//! [`Expression::compile`] checks an expression once. Constants and plain paths (`.`, `.a.b`) need no jq; everything else is a
-//! [`Program`], which an [`Evaluator`] runs in a child process of the same executable. A child has a limit of memory, of
-//! stack and of time; it is reused, and killed and replaced when it exceeds one of them. A page of items is one [`Batch`]:
-//! one round trip, however many items it has.
+//! [`Expression::compile`] checks an expression once. Constants and plain paths (`.`, `.a.b`) need no jq; everything
+//! else is a [`Program`], which an [`Evaluator`] runs in a child process of the same executable. A child has a limit of
+//! memory, of stack and of time; it is reused, and killed and replaced when it exceeds one of them. A page of items is
+//! one [`Batch`]: one round trip, however many items it has.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +19,8 @@
 //!
 //! # Programs that embed Tideline
 //!
-//! A child is the program itself, started with one argument that [`serve_if_child`] understands. Call it first in `main`:
+//! A child is the program itself, started with one argument that [`serve_if_child`] understands. Call it first in
+//! `main`:
 //!
 //! ```no_run
 //! fn main() -> std::process::ExitCode {
@@ -31,9 +32,9 @@
 //! }
 //! ```
 //!
-//! A program that does not call it cannot be its own child. [`Evaluator::new`] then evaluates on threads of the program and
-//! logs a warning: time is limited, memory and stack are not, and an endless expression keeps its thread. Or name another
-//! program that serves, such as the `tideline` command, with [`Evaluator::with_command`].
+//! A program that does not call it cannot be its own child. [`Evaluator::new`] then evaluates on threads of the program
+//! and logs a warning: time is limited, memory and stack are not, and an endless expression keeps its thread. Or name
+//! another program that serves, such as the `tideline` command, with [`Evaluator::with_command`].
 
 mod child;
 mod evaluator;

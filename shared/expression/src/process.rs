@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use super::child::{ARGUMENT, HELLO};
 use super::wire::{self, Reply};
 
-/// How long a program may take to say that it is a child.
+/// How long a program may take to report that it is a child.
 const START: Duration = Duration::from_secs(20);
 
 /// What a child that ended may still say of its end.
@@ -34,7 +34,7 @@ impl Process {
         let mut child = Command::new(program)
             .arg(ARGUMENT)
             .args(numbers)
-            // Tokens and passwords are none of its business.
+            // It must not see tokens and passwords.
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -58,7 +58,7 @@ impl Process {
         })
     }
 
-    /// One round trip. After an error the child is of no more use.
+    /// One round trip. After an error the child cannot be used any more.
     pub(crate) async fn exchange(&mut self, frame: &[u8], max_bytes: u64) -> io::Result<Reply> {
         self.input.write_all(frame).await?;
         self.input.flush().await?;

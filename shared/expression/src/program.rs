@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use super::expression::plain_path;
 use super::wire::{Batch, Call, Outcome, Reply, Take};
 
-/// Programs that a child keeps compiled.
+/// Maximum number of compiled programs that a child caches.
 const MAX_KEPT: usize = 1_000;
 
 /// Functions that reach out of the expression: the environment, the log, the process.
@@ -63,7 +63,7 @@ pub(crate) fn compile(text: &str) -> Result<Compiled, String> {
         })
 }
 
-/// `data` is a filter that nobody knows, and `.data` a path.
+/// `data` is an unknown filter, `.data` a path.
 fn hint(text: &str) -> String {
     let mut lines = text.lines().rev().map(str::trim);
     // Definitions stand in front.
@@ -202,7 +202,7 @@ impl Compiled {
     }
 }
 
-/// The values as JSON. jaq knows more than JSON does: numbers that are none, bytes, keys that are no strings.
+/// The values as JSON. jaq knows more than JSON does: numbers that are none, bytes, keys that are not strings.
 fn texts(values: &[Val], budget: &mut u64) -> Result<Vec<String>, Stop> {
     let mut texts = Vec::with_capacity(values.len());
     for value in values {

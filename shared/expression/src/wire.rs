@@ -1,4 +1,4 @@
-//! What parent and child say to each other: a length of eight bytes, then bincode.
+//! The protocol between parent and child: a length of eight bytes, then bincode.
 
 use std::io::{self, Read, Write};
 

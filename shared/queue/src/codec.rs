@@ -1,5 +1,5 @@
-//! Hints as bytes: one byte of version, then bincode. This is the only place that knows bincode, so that a later version may
-//! use something else: a reader ignores versions it does not know, which costs time and nothing else.
+//! Hints as bytes: one byte of version, then bincode. This is the only place that knows bincode, so that a later
+//! version may use something else: a reader ignores versions it does not know, which costs time and nothing else.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{Decode, Encode};
@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 256 * 1024;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_BYTES>> = bincode::config::standard().with_limit();
 
-/// Why bytes are no hint.
+/// Why bytes are not a hint.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// From a newer program.
@@ -54,7 +54,7 @@ pub fn encode(kind: &str, jobs: &[(JobId, Token)]) -> Result<Vec<u8>, CodecError
 /// The hint in the bytes.
 ///
 /// # Errors
-/// They are no hint that this program knows.
+/// They are not a hint that this program knows.
 pub fn decode(bytes: &[u8], trace: Option<String>) -> Result<Hint, CodecError> {
     let (version, rest) = bytes.split_first().ok_or(CodecError::Malformed(None))?;
     if *version != VERSION {

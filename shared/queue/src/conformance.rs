@@ -1,5 +1,5 @@
-//! What every queue must do. A backend's test module calls [`queue_conformance!`](crate::queue_conformance) with a function
-//! that opens a fresh queue, or says in one line that it cannot and returns `None`.
+//! What every queue must do. A backend's test module calls [`queue_conformance!`](crate::queue_conformance) with a
+//! function that opens a fresh queue, or says in one line that it cannot and returns `None`.
 
 #![allow(missing_docs, reason = "the names of the cases are the sentences that hold")]
 #![allow(
@@ -102,7 +102,7 @@ async fn ack_all(deliveries: &[Box<dyn Delivery>]) {
     }
 }
 
-/// Receives until every job was seen; says how many hints that took.
+/// Receives until every job was seen; returns the number of hints that took.
 async fn receive_jobs(queue: &dyn Queue, kinds: &[String], mut missing: BTreeSet<i64>) -> usize {
     let mut hints = 0;
     while !missing.is_empty() {

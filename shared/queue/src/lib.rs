@@ -1,5 +1,5 @@
-//! The seam to the queue: it carries hints, never truth. Losing, doubling, delaying or reordering what it carries changes
-//! no result, only time. Backends: [`in_process`] and [`jetstream`].
+//! The seam to the queue: it carries hints, never truth. Losing, doubling, delaying or reordering what it carries
+//! changes no result, only time. Backends: [`in_process`] and [`jetstream`].
 
 mod announce;
 pub mod codec;
@@ -19,24 +19,25 @@ use serde::{Deserialize, Serialize};
 use tideline_core::Wakeups;
 use tideline_core::words::{JobId, NatsAddressError, Token};
 
-/// Says that jobs of one kind are due: at most [`Hint::MAX_JOBS`] of them.
+/// Announces due jobs of one kind, at most [`Hint::MAX_JOBS`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// Their kind.
     pub kind: String,
-    /// Each with the token it had when the hint was made; another token by now means that the hint is stale.
+    /// Each with its token when the hint was made; a different current token means that the hint is stale.
     pub jobs: Vec<(JobId, Token)>,
     /// W3C `traceparent` of what made the jobs, if all have the same.
     pub trace: Option<String>,
 }
 
 impl Hint {
-    /// Most jobs in one hint.
+    /// Maximum number of jobs in one hint.
     pub const MAX_JOBS: usize = 500;
-    /// Jobs that become due together are divided among so many hints, so that as many workers hear of them at once.
+    /// Number of hints among which jobs that become due together are divided, so that as many workers hear of them at
+    /// once.
     const SPREAD: usize = 16;
 
-    /// Hints at all these jobs of one kind.
+    /// Hints for all these jobs of one kind.
     #[must_use]
     pub fn spread(kind: &str, jobs: &[(JobId, Token)], trace: Option<&str>) -> Vec<Self> {
         jobs.chunks(jobs.len().div_ceil(Self::SPREAD).clamp(1, Self::MAX_JOBS))
@@ -52,10 +53,10 @@ impl Hint {
 /// A hint received. Dropping it without an ack is harmless: it may come again, from the queue or from a scheduler.
 #[async_trait]
 pub trait Delivery: Send + Sync {
-    /// What it says.
+    /// Its content.
     fn hint(&self) -> &Hint;
 
-    /// It was acted on.
+    /// Acknowledges it after it was acted on.
     async fn ack(&self);
 }
 
@@ -82,39 +83,39 @@ impl From<NatsAddressError> for QueueError {
     }
 }
 
-/// How the queue is.
+/// The health of the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "state", content = "reason")]
 pub enum QueueHealth {
     /// Hints flow.
     Healthy,
-    /// They do not; the text says why. Work goes on from the store.
+    /// They do not; the text says why. Work continues from the store.
     Degraded(String),
 }
 
 /// Sends hints and wake-ups.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Sends hints; returns when the queue has them all. In case of an error some may have been sent.
+    /// Sends hints; returns when the queue has them all. On an error, some may have been sent.
     async fn publish(&self, hints: &[Hint]) -> Result<(), QueueError>;
 
-    /// Waits for hints of any of the kinds: at least one, at most `max`. Cancel-safe. While the queue is down it waits for
-    /// its return (the caller has its own timeout).
+    /// Waits for hints of any of the kinds: at least one, at most `max`. Cancel-safe. While the queue is down it waits
+    /// for its return (the caller has its own timeout).
     async fn receive(&self, kinds: &[String], max: usize) -> Result<Vec<Box<dyn Delivery>>, QueueError>;
 
-    /// Wakes everyone who holds [`Wakeups`]: something in the store is worth a look now. Best effort.
+    /// Wakes all holders of [`Wakeups`]: the store has something to do. Best effort.
     async fn wake(&self);
 
-    /// A waiter of its own; wake-ups from now on reach it.
+    /// A new waiter, which receives wake-ups from now on.
     fn wakeups(&self) -> Box<dyn Wakeups>;
 
-    /// How it is.
+    /// Its current health.
     fn health(&self) -> QueueHealth;
 
     /// Returns when hints do not flow; at once if they do not now. Cancel-safe.
     async fn degraded(&self);
 
-    /// Whether wake-ups pass between processes now. Where they do not, whoever waits for one looks into the store more often.
+    /// Whether wake-ups currently pass between processes. While they do not, waiting tasks poll the store more often.
     fn reaches_others(&self) -> bool;
 }
 

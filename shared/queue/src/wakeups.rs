@@ -31,7 +31,7 @@ struct Waiter(watch::Receiver<u64>);
 impl Wakeups for Waiter {
     async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            // The queue is gone: nothing will ever come.
+            // The queue is gone: no more wake-ups will come.
             future::pending::<()>().await;
         }
     }

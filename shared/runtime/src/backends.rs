@@ -15,10 +15,10 @@ use tideline_store::postgres::{PostgresOptions, PostgresStore, StoreClock};
 use tideline_store::sqlite::SqliteStore;
 use tideline_store::{Store, StoreError};
 
-/// A process that runs roles waits so long for a store that is just starting too.
+/// How long a process that runs roles waits for a store that is still starting.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often the difference to the database's clock is measured.
+/// How often the offset to the database's clock is measured.
 const MEASURE_CLOCK: Duration = Duration::from_secs(60);
 
 /// What the store is opened for.
@@ -29,7 +29,7 @@ pub enum Mode {
         /// Tells a second process who has the SQLite file: `tideline run`.
         command: String,
     },
-    /// To look and to command, also while roles run. The schema must be this program's.
+    /// To read and to command, even while roles run. The schema must be this program's.
     Operator,
     /// To bring the schema up to date.
     Migrate,
@@ -71,11 +71,11 @@ pub async fn open_store(settings: &Settings, mode: &Mode) -> Result<Opened, Stor
     try_patiently(settings, patience, async || open_once(settings, mode).await).await
 }
 
-/// Does something to the store whose repetition changes nothing, again and again while the store does not answer, for half a
-/// minute: for what a role does before its loops turn.
+/// Retries an idempotent store operation for up to half a minute while the store does not respond: for what a role does
+/// before its loops start.
 ///
 /// # Errors
-/// The last one, or the first that trying again will not change.
+/// The last error, or the first permanent one.
 pub async fn persist<T>(settings: &Settings, act: impl AsyncFnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
     try_patiently(settings, START_PATIENCE, act).await
 }
@@ -134,7 +134,7 @@ async fn open_postgres(url: &str, database: DatabaseSettings, mode: &Mode) -> Re
         Mode::Operator => store.check_schema().await?,
         Mode::Role { .. } | Mode::Migrate => {
             store.migrate().await?;
-            // A user without the right to create tables may run roles on a schema that is there.
+            // A user without the privilege to create tables may run roles on an existing schema.
             store.check_schema().await?;
         }
     }
@@ -146,8 +146,8 @@ async fn open_postgres(url: &str, database: DatabaseSettings, mode: &Mode) -> Re
     })
 }
 
-/// Opens the queue that the setting `queue` names. A NATS server that cannot be reached is no error: the queue is degraded
-/// then and goes on trying.
+/// Opens the queue that the setting `queue` names. An unreachable NATS server is not an error: the queue is then
+/// degraded and keeps trying.
 ///
 /// # Errors
 /// The URL is wrong, or the server refuses us for good; the text says what to do.
@@ -158,8 +158,8 @@ pub async fn open_queue(settings: &Settings) -> Result<Arc<dyn Queue>, QueueErro
     }
 }
 
-/// Wakes the roles that share the queue of the setting `queue`, for a command that changed the store. Roles of one process
-/// cannot be reached: they look at the store by themselves.
+/// Wakes the roles that share the queue of the setting `queue`, for a command that changed the store. Roles of one
+/// process cannot be reached: they look at the store by themselves.
 ///
 /// # Errors
 /// The URL is wrong, or the server cannot be reached or refuses us.
@@ -170,8 +170,8 @@ pub async fn wake_roles(settings: &Settings) -> Result<(), QueueError> {
     }
 }
 
-/// A URL for people: without user, password, token and parameters. Rather shows too little than a part of a password that
-/// holds a character it should not.
+/// A URL for people: without user, password, token and parameters. In doubt it shows too little, in case a password
+/// contains an unescaped character.
 #[must_use]
 pub fn redact_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {

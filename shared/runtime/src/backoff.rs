@@ -1,5 +1,5 @@
-//! The only file that knows the `backoff` crate. For waits inside a process (a loop whose store is gone); jobs and sources
-//! have their ladder in the store instead ([`tideline_core::rules::Ladder`]).
+//! The only file that knows the `backoff` crate. For waits inside a process (a loop whose store is gone); jobs and
+//! sources have their ladder in the store instead ([`tideline_core::rules::Ladder`]).
 
 use std::time::Duration;
 

@@ -28,7 +28,7 @@ pub struct EventDocument<'e> {
 }
 
 impl<'e> EventDocument<'e> {
-    /// Of an event. A body that is no JSON is in base64.
+    /// Of an event. A body that is not JSON is in base64.
     #[must_use]
     pub fn new(event: &'e EventRecord) -> Self {
         let head = &event.head;

@@ -21,7 +21,7 @@ tokio::task_local! {
     static RUNNING: (Arc<LoopStatus>, Arc<dyn Clock>);
 }
 
-/// Says that a long run of a loop gets on, so that `/livez` does not take it for hung. Outside of a run it does nothing.
+/// Reports progress of a long run, so that `/livez` does not consider the loop hung. Outside of a run it does nothing.
 pub fn note_progress() {
     let _ = RUNNING.try_with(|(status, clock)| status.progresses(clock.now()));
 }
@@ -29,12 +29,12 @@ pub fn note_progress() {
 /// Why a run of a loop failed.
 pub type LoopError = Box<dyn Error + Send + Sync>;
 
-/// What a run wants next.
+/// When a loop runs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// There is more to do: run again at once.
     Again,
-    /// Nothing to do for so long, unless a wake-up comes. Never longer than the interval.
+    /// Nothing to do for this long, unless a wake-up comes. Capped at the interval.
     After(Duration),
     /// Nothing to do before this moment, unless a wake-up comes. Never longer than the interval.
     Until(Timestamp),
@@ -42,7 +42,7 @@ pub enum Pace {
     Idle,
 }
 
-/// What ends a loop's wait early. One wake-up that comes during a run is not lost.
+/// What ends a loop's wait early. A wake-up during a run is not lost.
 pub enum Wake {
     /// Nothing does.
     Never,
@@ -59,10 +59,10 @@ impl Wake {
     }
 }
 
-/// Drives one loop: runs it, waits as the run wanted, runs it again, until it is told to stop. A run that fails or panics is
-/// logged with all its causes and tried again after a wait that grows up to [`Backoff::CAP`]; it never ends the loop. Wake-ups
-/// that never stop get it a tenth of the time, so that what it asks the store does not grow with them. Stop is noticed between
-/// runs: a run is never cut off here.
+/// Drives one loop: runs it, waits as the run wanted, runs it again, until it is told to stop. A run that fails or
+/// panics is logged with all its causes and tried again after a wait that grows up to [`Backoff::CAP`]; it never ends
+/// the loop. Continuous wake-ups get at most a tenth of the time, so that the load on the store does not grow with
+/// them. A stop takes effect between runs: a run is never aborted here.
 pub struct LoopDriver {
     /// For logs and `/livez`.
     pub name: &'static str,
@@ -74,7 +74,7 @@ pub struct LoopDriver {
     pub stop: CancellationToken,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Where it says how it is.
+    /// Where it reports its status.
     pub status: Arc<LoopStatus>,
 }
 
@@ -146,7 +146,7 @@ impl LoopDriver {
         }
     }
 
-    /// Wake-ups do not shorten it: what is down is not asked more often because there is more to do.
+    /// Wake-ups do not shorten it: a failing system is not called more often because there is more to do.
     async fn wait_after_failure(&mut self, wait: Duration) {
         self.status.waits_until(self.clock.now().plus(wait));
         tokio::select! {
@@ -156,19 +156,19 @@ impl LoopDriver {
     }
 }
 
-/// How much of the time wake-ups may give a loop: a tenth, and what was saved of it before (the generic cell rate algorithm,
-/// ITU-T I.371, with a run's time as the size of its cell).
+/// The share of time that wake-ups may give a loop: a tenth, plus unused shares (the generic cell rate algorithm, ITU-T
+/// I.371, with a run's time as the size of its cell).
 struct Share {
-    /// The runs so far have had their tenth of the time up to here.
+    /// The time up to which the runs so far have used their share.
     paid: Instant,
 }
 
 impl Share {
-    /// A run takes its time ten times from the share.
+    /// A run uses up ten times its duration.
     const PER_RUN: u32 = 10;
-    /// What is saved at most: runs of 100 ms altogether may follow each other without a rest.
+    /// Maximum unused share: runs of 100 ms in total may follow each other without a rest.
     const SAVED: Duration = Duration::from_secs(1);
-    /// No rest is longer, however long a run was.
+    /// Maximum rest, however long a run was.
     const LONGEST_REST: Duration = Duration::from_millis(250);
 
     fn full(now: Instant) -> Self {

@@ -1,4 +1,4 @@
-//! The filter of a subscription: a jq expression that says of each event whether it is wanted.
+//! The filter of a subscription: a jq expression that decides for each event whether it is wanted.
 
 use tideline_core::rules::event_view;
 use tideline_core::words::EventRecord;
@@ -8,16 +8,16 @@ use tideline_expression::{CompileError, EvaluateError, Evaluator, Expression};
 #[derive(Clone, Debug)]
 pub struct EventFilter(Expression);
 
-/// Why a filter says nothing of an event.
+/// Why a filter has no result for an event.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// It was not evaluated: nothing can be now.
+    /// It was not evaluated: no expression can be evaluated now.
     #[error("the filter cannot be evaluated right now")]
     Unavailable(#[source] EvaluateError),
-    /// It took too long. On a machine that is less busy it may not.
+    /// It took too long. On a less busy machine it may finish.
     #[error("filter: {0}")]
     TimedOut(EvaluateError),
-    /// It never will.
+    /// It will never have one.
     #[error("filter: {0}")]
     Failed(String),
 }
@@ -26,7 +26,7 @@ impl EventFilter {
     /// Checks an expression.
     ///
     /// # Errors
-    /// It is no jq expression; the text says where.
+    /// It is not a jq expression; the text says where.
     pub fn compile(text: &str) -> Result<Self, CompileError> {
         Expression::compile(text).map(Self)
     }

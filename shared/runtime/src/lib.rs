@@ -1,6 +1,6 @@
-//! What keeps a process turning: one driver for every loop ([`Runtime::spawn_loop`]), the status of each loop for `/livez`,
-//! and a shutdown that is soft first and hard when the grace is over. A loop's own work is a function that runs once and can
-//! be tested alone; waiting, retrying and stopping are done here and nowhere else.
+//! The runtime of a process: one driver for every loop ([`Runtime::spawn_loop`]), the status of each loop for `/livez`,
+//! and a shutdown that is soft first and hard when the grace is over. A loop's own work is a function that runs once
+//! and can be tested alone; waiting, retrying and stopping are done here and nowhere else.
 
 pub mod backends;
 mod backoff;

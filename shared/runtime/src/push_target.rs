@@ -1,4 +1,4 @@
-//! Where a subscription's events are sent: what is checked when it is made, and what of it is stored sealed.
+//! The target of a push subscription: its validation, and its sealed form in the store.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,14 +12,14 @@ use url::{Host, Url};
 
 use super::sealing::{Sealer, SealingError};
 
-/// What a secret of Standard Webhooks begins with.
+/// The prefix of Standard Webhooks secrets.
 const SECRET_PREFIX: &str = "whsec_";
 /// Bytes of a secret, as Standard Webhooks says.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-/// Longest URL.
+/// Maximum length of a URL.
 const MAX_URL_BYTES: usize = 2_000;
 
-/// A URL and what requests to it show.
+/// A URL, with the secrets of requests to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushTarget {
     /// Where events are sent.
@@ -38,8 +38,8 @@ struct Content {
 }
 
 impl PushTarget {
-    /// Says what is wrong with it: a URL that is not `https`, carries a password or leads to an address that is not allowed, or
-    /// a secret that is none. Names are looked up only when a request is sent.
+    /// Says what is wrong with it: a URL that is not `https`, carries a password or leads to an address that is not
+    /// allowed, or a secret that is none. Names are looked up only when a request is sent.
     ///
     /// # Errors
     /// The reason.
@@ -132,13 +132,13 @@ pub fn literal_address(url: &Url) -> Option<IpAddr> {
     }
 }
 
-/// Says that no request goes to an address.
+/// The error for an address that requests may not go to.
 #[must_use]
 pub fn forbidden(address: IpAddr) -> String {
     format!("{address} is a private or special address, which subscriptions.allow_networks does not allow")
 }
 
-/// The key that a secret of Standard Webhooks stands for; none: it is no such secret.
+/// The key that a secret of Standard Webhooks stands for; none: it is not such a secret.
 #[must_use]
 pub fn signing_key(secret: &Secret) -> Option<Vec<u8>> {
     let bytes = STANDARD.decode(secret.reveal().strip_prefix(SECRET_PREFIX)?).ok()?;

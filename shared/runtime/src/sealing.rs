@@ -1,5 +1,5 @@
-//! Sealing secrets that Tideline has to keep: ChaCha20-Poly1305 (RFC 8439) under a key that is in the environment and never in
-//! the store, so that a copy of the database tells nobody what a subscriber or a provider signs with.
+//! Sealing secrets that Tideline has to keep: ChaCha20-Poly1305 (RFC 8439) under a key that is in the environment and
+//! never in the store, so that a copy of the database does not reveal the signing secrets of subscribers and providers.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use tideline_core::words::Secret;
 
-/// The environment's variable with the key: 32 bytes in base64 or hexadecimal digits. Several keys, divided by commas: the
-/// first one seals, all of them open, so that a key can be replaced.
+/// The environment's variable with the key: 32 bytes in base64 or hexadecimal digits. Several keys, separated by
+/// commas: the first one seals, all of them open, so that a key can be replaced.
 pub const KEY_VARIABLE: &str = "TIDELINE_SECRET_KEY";
 
-/// Begins every sealed text; says how it was sealed.
+/// Prefix of every sealed text: the version of the sealing format.
 const VERSION: &str = "v1.";
 const KEY_BYTES: usize = 32;
 
@@ -27,10 +27,10 @@ pub enum SealingError {
          of `openssl rand -base64 32`, the same for every process of the fleet"
     )]
     NoKey,
-    /// The key is none.
+    /// The key is invalid.
     #[error("{KEY_VARIABLE} must be 32 bytes in base64 or in 64 hexadecimal digits; separate several keys with commas")]
     BadKey,
-    /// What is stored was sealed with another key, for something else, or changed since.
+    /// The stored text was sealed with another key or for another purpose, or was changed since.
     #[error(
         "the stored secret cannot be unsealed with {KEY_VARIABLE}; set the key that sealed it, or set the secret again"
     )]
@@ -44,7 +44,7 @@ pub enum SealingError {
 #[derive(Default)]
 pub struct Sealer {
     keys: Vec<LessSafeKey>,
-    /// Made of the first one.
+    /// Derived from the first key.
     digests: Option<hmac::Key>,
 }
 
@@ -100,7 +100,7 @@ impl Sealer {
         Ok(format!("{VERSION}{}", STANDARD.encode([&nonce[..], &sealed].concat())))
     }
 
-    /// Tells a text from another one without telling what it is; none: there is no key.
+    /// A keyed digest that distinguishes texts without revealing them; none: there is no key.
     #[must_use]
     pub fn digest(&self, text: &str) -> Option<String> {
         let digest = hmac::sign(self.digests.as_ref()?, text.as_bytes());

@@ -10,17 +10,18 @@ use super::driver::{LoopDriver, LoopError, Pace, Wake};
 use super::status::{LoopReport, LoopStatus};
 use tideline_core::clock::Clock;
 
-/// How a shutdown went.
+/// The outcome of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownOutcome {
     /// Everything ended by itself.
     Finished,
-    /// The grace was over or a second signal came: what still ran was dropped. Its leases run out and others go on.
+    /// The grace period ended or a second signal came: running tasks were dropped. Their leases expire and other
+    /// workers take over.
     Dropped,
 }
 
-/// The tasks of one process. Soft stop: each task ends at its next good place. Hard stop: tasks are dropped where they wait.
-/// Clones are handles to the same tasks.
+/// The tasks of one process. Soft stop: each task ends at its next safe point. Hard stop: tasks are dropped where they
+/// wait. Clones are handles to the same tasks.
 #[derive(Clone)]
 pub struct Runtime {
     clock: Arc<dyn Clock>,
@@ -49,7 +50,7 @@ impl Runtime {
         self.stop.clone()
     }
 
-    /// Cancelled by the hard stop. Cancelling it ends the grace of a shutdown that is under way.
+    /// Cancelled by the hard stop. Cancelling it ends the grace period of a shutdown in progress.
     #[must_use]
     pub fn hard_stop(&self) -> CancellationToken {
         self.hard.clone()
@@ -87,7 +88,7 @@ impl Runtime {
         self.spawn(driver.drive(run_once));
     }
 
-    /// Shows a loop in `/livez` that is not driven by [`LoopDriver`] and says itself how it is.
+    /// Registers a loop with `/livez` that is not driven by [`LoopDriver`] and reports its own status.
     #[must_use]
     pub fn watch(&self, name: &'static str) -> Arc<LoopStatus> {
         let status = Arc::new(LoopStatus::new(name));
@@ -95,7 +96,7 @@ impl Runtime {
         status
     }
 
-    /// How each loop is, in the order they were started.
+    /// The status of each loop, in start order.
     #[must_use]
     pub fn loops(&self) -> Vec<LoopReport> {
         let now = self.clock.now();
@@ -123,8 +124,8 @@ impl Runtime {
     }
 }
 
-/// A signal that comes so soon after the first is the same one: `timeout` of GNU coreutils sends it to the process and then to
-/// its group.
+/// A signal this soon after the first counts as the same one: `timeout` of GNU coreutils sends it to the process and
+/// then to its group.
 const SAME: Duration = Duration::from_millis(250);
 
 /// The first SIGTERM or SIGINT cancels `stop`, the second one `hard`. Returns after the second.

@@ -16,9 +16,9 @@ pub struct LoopStatus {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the run began, or last said that it gets on.
+    /// When the run began, or last reported progress.
     running_since: Option<Timestamp>,
-    /// When it turns next at the latest; none before the first turn and after the end.
+    /// The latest time of the next run; none before the first run and after the end.
     turns_by: Option<Timestamp>,
     last_success_at: Option<Timestamp>,
     failures_in_a_row: u32,
@@ -31,7 +31,7 @@ struct State {
 pub struct LoopReport {
     /// Which loop.
     pub name: &'static str,
-    /// It turns: it is neither hung nor dead. Failing is turning too, since a restart would not help then.
+    /// It is alive: neither hung nor dead. A failing loop is alive, too, since a restart would not help.
     pub alive: bool,
     /// When it last did its work.
     pub last_success_at: Option<Timestamp>,
@@ -42,7 +42,7 @@ pub struct LoopReport {
 }
 
 impl LoopStatus {
-    /// A run without progress, or the delay of a due one, may last so long before the loop counts as hung.
+    /// How long a run may go without progress, or a due run be late, before the loop counts as hung.
     pub const PATIENCE: Duration = Duration::from_secs(60);
 
     /// Of a loop that does not run yet.
@@ -70,7 +70,7 @@ impl LoopStatus {
         state.last_error = None;
     }
 
-    /// The run failed; returns how many did in a row.
+    /// The run failed; returns the number of consecutive failures.
     pub fn failed(&self, error: String) -> u32 {
         let mut state = self.state.lock();
         state.running_since = None;
@@ -79,7 +79,7 @@ impl LoopStatus {
         state.failures_in_a_row
     }
 
-    /// The run panicked: logged, and counted as failed. Whoever drives the loop begins it again.
+    /// The run panicked: logged, and counted as failed. The driver starts the loop again.
     pub fn panicked(&self, panic: &(dyn Any + Send)) {
         let error = format!("it panicked: {}", panic_text(panic));
         let failures = self.failed(error.clone());
@@ -91,12 +91,12 @@ impl LoopStatus {
         );
     }
 
-    /// The next run begins at this moment at the latest.
+    /// The next run begins at this time at the latest.
     pub fn waits_until(&self, moment: Timestamp) {
         self.state.lock().turns_by = Some(moment);
     }
 
-    /// The run is long and gets on: it is not hung.
+    /// The run is long but makes progress: it is not hung.
     pub fn progresses(&self, now: Timestamp) {
         let mut state = self.state.lock();
         if state.running_since.is_some() {
@@ -104,14 +104,14 @@ impl LoopStatus {
         }
     }
 
-    /// It turns no more.
+    /// The loop has ended.
     pub fn ended(&self) {
         let mut state = self.state.lock();
         state.ended = true;
         state.running_since = None;
     }
 
-    /// As it is now.
+    /// The current status.
     #[must_use]
     pub fn report(&self, now: Timestamp) -> LoopReport {
         let state = self.state.lock();

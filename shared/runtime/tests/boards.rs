@@ -74,7 +74,8 @@ fn series() -> &'static BTreeMap<String, BTreeSet<String>> {
     })
 }
 
-/// The words of an expression, without what stands between quotes; a name that is followed by `{` comes with what is in there.
+/// The words of an expression, without what stands between quotes; a name that is followed by `{` comes with what is in
+/// there.
 fn words(expression: &str) -> Vec<(String, String)> {
     let outside: Vec<&str> = expression.split('"').step_by(2).collect();
     let outside = outside.join("\"\"");
@@ -92,7 +93,7 @@ fn words(expression: &str) -> Vec<(String, String)> {
     words
 }
 
-/// What is wrong with an expression: names of ours that nobody exports.
+/// What is wrong with an expression: `tideline_*` names that no process exports.
 fn unknown(expression: &str) -> Vec<String> {
     let series = series();
     let is_label = |word: &str| OF_PROMETHEUS.contains(&word) || series.values().any(|labels| labels.contains(word));

@@ -1,5 +1,5 @@
-//! What operators do, as one request: the deed, who does it, and under which conditions. The store does it and writes it down
-//! in one transaction ([`AuditStore::perform`](super::AuditStore::perform)).
+//! Operators' acts, each as one request: the deed, the actor, and the conditions. The store performs and records it in
+//! one transaction ([`AuditStore::perform`](super::AuditStore::perform)).
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,7 +10,7 @@ use tideline_core::words::{
 
 use super::{SourceCommand, StoreError, SubscriptionAct, TargetCommand};
 
-/// A deed with who does it.
+/// A deed with its actor.
 #[derive(Clone, Debug)]
 pub struct OperatorAct {
     /// What is done.
@@ -22,7 +22,7 @@ pub struct OperatorAct {
     pub expected: Option<Vec<String>>,
     /// Only once for this key of this actor.
     pub idempotency: Option<Idempotency>,
-    /// Why, in the words of who does it; kept in the audit log.
+    /// The actor's reason; kept in the audit log.
     pub reason: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl OperatorAct {
 }
 
 impl OperatorAct {
-    /// What is kept of it beside deed and target, as JSON text.
+    /// Further details that are recorded besides deed and target, as JSON text.
     pub(super) fn arguments(&self) -> String {
         let arguments = self.deed.arguments();
         let Some(reason) = &self.reason else { return arguments };
@@ -61,12 +61,12 @@ impl OperatorAct {
 pub struct Idempotency {
     /// Chosen by the client.
     pub key: String,
-    /// Over what is asked: another one under the same key is a mistake.
+    /// Digest of the request: a different request under the same key is a mistake.
     pub fingerprint: Fingerprint,
 }
 
 impl Idempotency {
-    /// What came of the act that was done under the key before.
+    /// The outcome of the earlier act under this key.
     pub(super) fn repeat(&self, kept: Fingerprint, outcome: &str) -> Result<Performed, StoreError> {
         if kept != self.fingerprint {
             return Err(StoreError::KeyReused);
@@ -82,39 +82,40 @@ impl Idempotency {
     }
 }
 
-/// What an operator does.
+/// An operator's deed.
 #[derive(Clone, Debug)]
 pub enum Deed {
-    /// Something to a source.
+    /// A command on a source.
     CommandSource {
         /// Its name.
         source: String,
         /// What.
         command: SourceCommand,
     },
-    /// Something to a target.
+    /// A command on a target.
     CommandTarget {
         /// Its name.
         target: String,
         /// What.
         command: TargetCommand,
     },
-    /// Something to a subscription, or to what it gave up.
+    /// A command on a subscription, or on its dead letters.
     ActOnSubscription {
         /// Its name.
         subscription: String,
         /// What.
         act: SubscriptionAct,
     },
-    /// Puts an event into the log once more, as if it had come again.
+    /// Appends an event to the log once more, as if it had been received again.
     ReplayEvent(EventSequence),
-    /// Puts events of a program of Backstage's event bus into the log. Only noted, and not for each event.
+    /// Puts events of a program of Backstage's event bus into the log. Recorded only, and not for each event.
     PublishEvents {
         /// The topic of the event that is noted.
         topic: String,
     },
-    /// Writes entities of a push source. Only noted: the entities are written by
-    /// [`DeltaStore::write_deltas`](super::DeltaStore::write_deltas), because one record for each of them would be a second log.
+    /// Writes entities of a push source. Recorded only: the entities are written by
+    /// [`DeltaStore::write_deltas`](super::DeltaStore::write_deltas), because one record for each of them would be a
+    /// second log.
     PushEntities {
         /// Its name.
         source: String,
@@ -130,7 +131,7 @@ pub enum Deed {
         /// The source whose partition it is.
         source: Option<String>,
     },
-    /// A job that is no partition is given up; whoever runs it writes nothing more.
+    /// Cancels a job that is not a partition; a worker that is running it writes nothing more.
     CancelJob {
         /// The row.
         job: JobId,
@@ -139,26 +140,26 @@ pub enum Deed {
     Enqueue(Vec<NewJob>),
     /// A new API token.
     CreateToken(NewToken),
-    /// The token of this id opens nothing any more.
+    /// Revokes the token of this id.
     RevokeToken(String),
-    /// Another secret for a hook, sealed; the one before still verifies.
+    /// A new secret for a hook, sealed; the previous one still verifies.
     SaveHookSecret {
         /// The hook's name.
         hook: String,
         /// The secret.
         sealed: String,
     },
-    /// Has a provider send tests to the webhooks of a hook. Only noted.
+    /// Has a provider send tests to the webhooks of a hook. Recorded only.
     VerifyHook {
         /// The hook's name.
         hook: String,
     },
-    /// Makes or updates the webhooks of a hook at their provider. Only noted.
+    /// Makes or updates the webhooks of a hook at their provider. Recorded only.
     RegisterHook {
         /// The hook's name.
         hook: String,
     },
-    /// Somebody signed in at the OpenID provider. Only noted: the audit log tells who had which name then.
+    /// A person signed in at the OpenID provider. Recorded only: the audit log shows who had which name at the time.
     SignIn {
         /// The provider.
         issuer: String,
@@ -169,18 +170,18 @@ pub enum Deed {
         /// Why: those of their groups that have a role.
         groups: Vec<String>,
     },
-    /// Something that was refused before it came to the store. Only noted, as refused.
+    /// An act that was refused before it reached the store. Recorded only, as refused.
     Refused {
         /// Its name.
         act: String,
-        /// What it was to be done to.
+        /// Its intended target.
         target: String,
         /// The source it concerns.
         source: Option<String>,
         /// Why.
         why: String,
     },
-    /// Somebody is shown the secret of a hook once more. Only noted.
+    /// A person is shown the secret of a hook once more. Recorded only.
     RevealHookSecret {
         /// The hook's name.
         hook: String,
@@ -221,7 +222,7 @@ impl Deed {
         }
     }
 
-    /// What it is done to.
+    /// Its target.
     #[must_use]
     pub fn target(&self) -> String {
         match self {
@@ -257,7 +258,7 @@ impl Deed {
         }
     }
 
-    /// Whether it is done to a record with a version, so that [`OperatorAct::expected`] can be kept.
+    /// Whether its target is a record with a version, so that [`OperatorAct::expected`] can be checked.
     #[must_use]
     pub fn has_version(&self) -> bool {
         matches!(
@@ -270,7 +271,7 @@ impl Deed {
         )
     }
 
-    /// Over what is asked, for idempotency keys: without what differs when the same is asked again.
+    /// Digest of the request, for idempotency keys: without what differs when the same request is repeated.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let mut text = format!("{} {}", self.name(), self.arguments());
@@ -289,7 +290,7 @@ impl Deed {
         fingerprint(text.as_bytes())
     }
 
-    /// What else was asked, as JSON text. Args of jobs may hold anything, so they are left out.
+    /// Further arguments, as JSON text. Args of jobs may hold anything, so they are left out.
     #[must_use]
     pub fn arguments(&self) -> String {
         let arguments = match self {
@@ -316,7 +317,7 @@ impl Deed {
     }
 }
 
-/// What came of a deed. Kept with its idempotency key.
+/// The outcome of a deed. Kept with its idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
@@ -327,7 +328,7 @@ pub enum Outcome {
         /// What happened to each.
         jobs: Vec<EnqueuedJob>,
     },
-    /// So many dead letters were taken.
+    /// The number of dead letters that were taken.
     DeadLetters {
         /// How many.
         count: u64,
@@ -377,7 +378,7 @@ impl From<EnqueuedJob> for Enqueued {
 /// An act that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Performed {
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// It was done before, under the same idempotency key; nothing was done now.
     pub repeated: bool,

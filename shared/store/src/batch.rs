@@ -1,4 +1,4 @@
-//! What is true of jobs whatever store they go to.
+//! Rules for jobs, shared by all stores.
 
 use std::collections::HashSet;
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::StoreError;
 use tideline_core::words::{ChildPartition, NewJob};
 
-/// Most jobs in one batch.
+/// Maximum number of jobs in one batch.
 const MAX_JOBS: usize = 1_000;
-/// Longest key of a job.
+/// Maximum length of a job's key.
 const MAX_KEY_BYTES: usize = 512;
 
 /// Refuses jobs that cannot be enqueued together.
@@ -42,7 +42,7 @@ pub(super) fn check_jobs(jobs: &[NewJob]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What [`partition_args`] was made of, with the partition's key. None: another release wrote it.
+/// The inverse of [`partition_args`], with the partition's key. None: another release wrote it.
 pub(super) fn read_partition(key: String, args: &str) -> Option<ChildPartition> {
     let mut args: Value = serde_json::from_str(args).ok()?;
     Some(ChildPartition {

@@ -1,4 +1,4 @@
-//! What is true of subscriptions to the change feed whatever store they are in.
+//! Rules for subscriptions to the change feed, shared by all stores.
 
 use super::subscriptions::Row;
 use super::{EventStart, FeedReading, StoreError};
@@ -7,11 +7,11 @@ use tideline_core::words::{
     EventOutcome, FeedPosition, Sequence, SubscriptionState, TakeEvents, TakenChanges, Timestamp,
 };
 
-/// Most changes of one batch.
+/// Maximum number of changes of one batch.
 pub(super) const MAX_CHANGES: u32 = 1_000;
 
 impl Row {
-    /// From where the next batch begins; else what is answered instead.
+    /// Where the next batch begins; otherwise the response to return instead.
     pub(super) fn next_batch_from(&self, now: Timestamp) -> Result<FeedPosition, TakenChanges> {
         let none = |next_due| TakenChanges {
             next_due,
@@ -30,7 +30,7 @@ impl Row {
         }
     }
 
-    /// Hands out what is wanted of a reading that began there. None: somebody else was faster.
+    /// Hands out what is wanted of a reading that began there. None: another consumer was faster.
     pub(super) fn hand_out_changes(
         &mut self,
         from: FeedPosition,
@@ -80,10 +80,10 @@ impl Row {
     }
 }
 
-/// Up to which change a follower needs no removals, for those who prune the feed.
+/// The change up to which a follower needs no removals, for pruning the feed.
 pub(super) fn feed_seen(feed: FeedProgress) -> i64 {
     match feed.position {
-        // Who knows of nothing needs none.
+        // A follower that has seen nothing needs none.
         FeedPosition::START => i64::MAX,
         position => position.complete_to().0,
     }

@@ -8,21 +8,22 @@ use tideline_core::words::{CheckRecord, DriftTotals, SourceId, Timestamp};
 /// Checks that are kept of a source.
 pub const KEPT_CHECKS: u32 = 100;
 
-/// The right to a check that was begun. It rises with every beginning, so that a scheduler whose lease ran out writes nothing.
+/// The right to a check that was begun. It rises with every beginning, so that a scheduler whose lease ran out writes
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckToken(pub i64);
 
-/// When sources are checked, by whom, and what that found. Of several schedulers the one that begins a due check makes it; if it
-/// dies, its lease runs out and another one begins the same check.
+/// When sources are checked, by which scheduler, and the results. The scheduler that begins a due check runs it; if it
+/// dies, its lease expires and another one begins the same check.
 #[async_trait]
 pub trait CheckStore: Send + Sync {
-    /// When the next check of a source is due; none: nobody has set it yet. It does not move while the check is made.
+    /// When the next check of a source is due; `None`: not set yet. It does not move while the check runs.
     async fn next_check(&self, source: SourceId) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Moves the next check of a source from one moment to another. `false`: it is not at that moment any more.
+    /// Moves the next check of a source from one moment to another. `false`: it is no longer at that moment.
     async fn move_check(&self, source: SourceId, from: Option<Timestamp>, to: Timestamp) -> Result<bool, StoreError>;
 
-    /// Begins the check of a source. None: it is not due, or somebody else is making it.
+    /// Begins the check of a source. None: it is not due, or another scheduler is running it.
     async fn begin_check(
         &self,
         source: SourceId,
@@ -30,11 +31,12 @@ pub trait CheckStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<CheckToken>, StoreError>;
 
-    /// Keeps a check until then; a moment that is over gives it back. `false`: it is not this scheduler's any more.
+    /// Extends the lease of a check until then; a time in the past gives it back. `false`: the scheduler has lost it.
     async fn extend_check(&self, source: SourceId, token: CheckToken, until: Timestamp) -> Result<bool, StoreError>;
 
-    /// Ends a check: keeps what it found, writes the event `drift.found` if it found anything, says when the next one is due, and
-    /// forgets all but the newest [`KEPT_CHECKS`]. `false`: it is not this scheduler's any more, and nothing was written.
+    /// Ends a check: keeps what it found, writes the event `drift.found` if it found anything, sets when the next one
+    /// is due, and deletes all but the newest [`KEPT_CHECKS`]. `false`: the scheduler has lost it, and nothing was
+    /// written.
     async fn end_check(
         &self,
         source: SourceId,

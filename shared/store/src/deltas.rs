@@ -1,4 +1,4 @@
-//! What is true of deltas whatever store they go to.
+//! Rules for deltas, shared by all stores.
 
 use super::StoreError;
 use tideline_core::rules::key_hash;
@@ -16,7 +16,7 @@ pub(super) struct DeltaRow {
 }
 
 impl DeltaRow {
-    /// A payload without a version has nothing to be compared with.
+    /// A payload without a version cannot be compared.
     pub(super) fn is_kept(&self) -> bool {
         self.read_at.is_some() || self.version.is_some()
     }

@@ -40,16 +40,18 @@ pub struct Enrichment {
     pub body: Option<String>,
 }
 
-/// What targets add to entities. The catalog and its feed show it; the fingerprint of an entity stays that of what its source
-/// gave, so a source is not noticed to differ because of it. What the source writes next replaces it.
+/// What targets add to entities. The catalog and its feed show it; the fingerprint of an entity stays that of its
+/// source's body, so an enrichment never makes a source look different. The source's next write replaces it.
 #[async_trait]
 pub trait EnrichmentStore: Send + Sync {
-    /// The live entities of these references (at most 1,000) as each of their sources gave them, by source and reference.
+    /// The live entities of these references (at most 1,000) as each of their sources gave them, by source and
+    /// reference.
     async fn list_originals(&self, references: &[EntityRef]) -> Result<Vec<OriginalEntity>, StoreError>;
 
-    /// Of the changes with these sequences (at most 10,000), the bodies as their sources gave them, where the feed shows more.
+    /// Of the changes with these sequences (at most 10,000), the bodies as their sources gave them, where the feed
+    /// shows more.
     async fn find_originals(&self, sequences: &[Sequence]) -> Result<Vec<(Sequence, String)>, StoreError>;
 
-    /// Readers see this from now on, as a change in the feed. `false`: the entity is gone, or was changed since.
+    /// Shows this to readers from now on, as a change in the feed. `false`: the entity is gone, or was changed since.
     async fn enrich_entity(&self, enrichment: &Enrichment, now: Timestamp) -> Result<bool, StoreError>;
 }

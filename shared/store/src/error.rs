@@ -13,13 +13,13 @@ pub enum StoreError {
     Unavailable {
         /// The act that failed.
         act: &'static str,
-        /// The act may have been done although its answer was lost.
+        /// The act may have happened although its response was lost.
         maybe_done: bool,
         /// What happened.
         #[source]
         source: Cause,
     },
-    /// Another transaction got in the way; the same call may work at once.
+    /// Another transaction conflicted; retrying the same call at once may work.
     #[error("conflict with another transaction ({act})")]
     Conflict {
         /// The act that failed.
@@ -42,7 +42,7 @@ pub enum StoreError {
         /// What was asked for.
         name: String,
     },
-    /// The act does not fit the row's state; the text says why.
+    /// The row's state does not allow the act; the text says why.
     #[error("{0}")]
     Refused(String),
     /// The act was to be done only to the record as it was read, and it has changed since.
@@ -56,7 +56,8 @@ pub enum StoreError {
     /// The idempotency key was used for another act.
     #[error("the idempotency key was already used for a different request")]
     KeyReused,
-    /// A reader of the change feed cannot go on where it stands: it forgets what it has and starts over from 0.
+    /// A reader of the change feed cannot continue from its position: it must discard what it has and start over from
+    /// 0.
     #[error("{0}; start over from 0")]
     StartOver(FeedGap),
     /// Anything else: a defect of ours or a broken database.
@@ -71,13 +72,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// May the same call be made again, with hope?
+    /// Whether retrying the same call may succeed.
     #[must_use]
     pub fn may_retry(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Conflict { .. })
     }
 
-    /// The same error for another one who waited for this act.
+    /// The same error, for another caller that waited for this act.
     #[must_use]
     pub fn shared(&self) -> Self {
         match self {
@@ -101,13 +102,13 @@ impl StoreError {
         }
     }
 
-    /// Whether what the store holds refuses the act; then the audit log has the refusal.
+    /// Whether the state of the store refuses the act; then the refusal is in the audit log.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.refusal().is_some()
     }
 
-    /// Why an act was refused by what the store holds; none: it failed for another reason.
+    /// Why the state of the store refuses an act; none: it failed for another reason.
     pub(super) fn refusal(&self) -> Option<String> {
         match self {
             Self::NotFound { .. } | Self::Refused(_) | Self::Changed { .. } | Self::KeyReused => Some(self.to_string()),
@@ -131,7 +132,7 @@ impl StoreError {
         }
     }
 
-    /// Might the act have been done although it failed?
+    /// Whether the act may have happened although it failed.
     #[must_use]
     pub fn might_have_happened(&self) -> bool {
         matches!(self, Self::Unavailable { maybe_done: true, .. })

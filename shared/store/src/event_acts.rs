@@ -1,4 +1,4 @@
-//! What operators do to subscriptions, to what these gave up, and to events.
+//! Operators' acts on subscriptions, dead letters and events.
 
 use serde_json::{Map, Value, json};
 use tideline_core::words::{
@@ -11,7 +11,7 @@ use super::{EventStart, StoreError, SubscriptionCommand};
 /// What an operator does to a subscription.
 #[derive(Clone, Debug)]
 pub enum SubscriptionAct {
-    /// Makes it, beginning at `start`, or changes what it follows and where it is sent.
+    /// Creates it, beginning at `start`, or changes what it follows and where its events are sent.
     Put {
         /// What is wanted.
         spec: Box<SubscriptionSpec>,
@@ -82,7 +82,7 @@ fn put_arguments(spec: &SubscriptionSpec, start: EventStart) -> Value {
     Value::Object(arguments)
 }
 
-/// A subscription stays what it is: what it has outstanding would make no sense otherwise.
+/// A subscription cannot change its kind: its outstanding events would make no sense.
 pub(super) fn other_kind(spec: &SubscriptionSpec) -> StoreError {
     let wanted = match (spec.kind, &spec.changes) {
         (SubscriptionKind::Pull, None) => "pulled, of events",
@@ -97,13 +97,14 @@ pub(super) fn other_kind(spec: &SubscriptionSpec) -> StoreError {
     ))
 }
 
-/// Whether the subscription is the one that was read. Without one, whoever expects one is told that there is none.
+/// Checks that the subscription is the one that the caller read. If it is gone, a caller that expects one gets an
+/// error.
 pub(super) fn expect(record: &SubscriptionRecord, expected: Option<&[String]>) -> Result<(), StoreError> {
     let version = tideline_core::rules::subscription_version(record);
     StoreError::expect("subscription", &record.name, &version, expected)
 }
 
-/// What was asked for is no dead letter.
+/// The requested event is not a dead letter.
 pub(super) fn check_letters(name: &str, event: Option<EventSequence>, found: usize) -> Result<(), StoreError> {
     match event {
         Some(event) if found == 0 => Err(StoreError::NotFound {
@@ -121,7 +122,8 @@ pub(super) fn no_event(event: EventSequence) -> StoreError {
     }
 }
 
-/// The copy of an event that is appended when it is replayed. The log has a delivery once, so the copy's has an id of its own.
+/// The copy of an event that is appended when it is replayed. The log has a delivery once, so the copy's has an id of
+/// its own.
 pub(super) fn copy_of(event: EventRecord, now: Timestamp) -> Result<NewEvent, StoreError> {
     let head = event.head;
     if head.verdict == Verdict::Own {

@@ -1,4 +1,4 @@
-//! What is true of the log of events whatever store it is in.
+//! Rules for the log of events, shared by all stores.
 
 use std::cell::RefCell;
 
@@ -8,11 +8,11 @@ use super::StoreError;
 use tideline_core::rules::{TopicGlob, check_topic};
 use tideline_core::words::{EventGap, EventHead, EventRecord, EventSequence, NewEvent, Timestamp};
 
-/// Heads that one reading looks at.
+/// Number of heads that one reading examines.
 pub(super) const SCAN: u32 = 5_000;
-/// Most bytes of bodies that one reading returns, unless its first event alone has more.
+/// Maximum size of the bodies that one reading returns, in bytes, unless its first event alone is larger.
 pub(super) const MAX_READING_BYTES: u64 = 8 << 20;
-/// What a row takes beside its body and headers, about.
+/// Approximate size of a row besides its body and headers.
 const ROW_BYTES: usize = 200;
 /// Shorter bodies are not worth compressing.
 const PACK_BYTES: usize = 256;
@@ -47,9 +47,9 @@ pub struct EventReading {
     pub events: Vec<EventRecord>,
     /// From where the reader goes on.
     pub next: EventSequence,
-    /// There is more to look at now.
+    /// There may be more now.
     pub more: bool,
-    /// Events that were dropped before the reader came to them.
+    /// Events that were dropped before the reader reached them.
     pub missed: Option<EventGap>,
 }
 
@@ -63,7 +63,8 @@ pub struct EventPage {
 }
 
 impl EventPage {
-    /// The first heads that the reader wants. `last_looked`: where the look ended, if it may not have reached the beginning.
+    /// The first heads that the reader wants. `last_looked`: where the scan ended, if it may not have reached the
+    /// beginning.
     pub(super) fn of(
         heads: Vec<EventHead>,
         filter: &EventFilter,
@@ -85,9 +86,9 @@ impl EventPage {
 pub struct EventBounds {
     /// The last number given to an event.
     pub last: EventSequence,
-    /// Everything up to here was dropped.
+    /// The position up to which events were dropped.
     pub pruned_to: EventSequence,
-    /// Bytes that the log takes, about.
+    /// Approximate size of the log, in bytes.
     pub bytes: u64,
 }
 
@@ -98,7 +99,7 @@ pub(super) struct Chosen {
     pub(super) more: bool,
 }
 
-/// Takes what the reader wants, up to its limits. `looked`: how many heads were asked for.
+/// Takes what the reader wants, up to its limits. `looked`: how many heads were requested.
 pub(super) fn choose(
     heads: Vec<EventHead>,
     filter: &EventFilter,
@@ -129,7 +130,8 @@ pub(super) fn choose(
     chosen
 }
 
-/// What a reader at `after` will never see. Whoever stands before the first event has seen nothing, and so misses nothing.
+/// The gap that a reader at `after` will never see. A reader positioned before the first event has seen nothing, so it
+/// misses nothing.
 pub(super) fn gap(after: EventSequence, pruned_to: EventSequence) -> Option<EventGap> {
     (after > EventSequence(0) && after < pruned_to).then_some(EventGap {
         after,
@@ -164,7 +166,7 @@ pub(super) fn check_events(events: &[NewEvent]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A body of so many bytes is compressed piece by piece.
+/// Bodies of at least this size, in bytes, are compressed in chunks.
 const LARGE_BYTES: usize = 1 << 20;
 
 /// A body as it is stored.
@@ -174,7 +176,7 @@ pub(super) struct Packed {
 }
 
 thread_local! {
-    // Making one for each body would cost more than compressing it.
+    // Creating one for each body would cost more than compressing it.
     static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = RefCell::new(zstd::bulk::Compressor::new(LEVEL).ok());
 }
 
@@ -194,7 +196,7 @@ pub(super) fn pack(body: &[u8]) -> Packed {
 
 fn compress(body: &[u8]) -> Option<Vec<u8>> {
     if body.len() >= LARGE_BYTES {
-        // At once it would take a buffer that is as long as the body.
+        // Compressing it at once would take a buffer as long as the body.
         return zstd::encode_all(body, LEVEL).ok();
     }
     PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(body).ok())
@@ -208,7 +210,7 @@ pub(super) fn unpack(bytes: Vec<u8>, packed: bool, length: u64) -> Result<Vec<u8
     zstd::bulk::decompress(&bytes, usize::try_from(length).unwrap_or(usize::MAX))
 }
 
-/// What an event takes in the store, about.
+/// The approximate size of an event in the store.
 pub(super) fn stored_bytes(packed: &Packed, headers: &str) -> i64 {
     i64::try_from(packed.bytes.len() + headers.len() + ROW_BYTES).unwrap_or(i64::MAX)
 }
@@ -222,7 +224,7 @@ pub(super) fn start_of(first: Option<EventSequence>, last: EventSequence) -> Eve
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventStart {
-    /// With what comes from now on.
+    /// With events from now on.
     Now,
     /// With the oldest event that is kept.
     Beginning,

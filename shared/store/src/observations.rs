@@ -1,4 +1,4 @@
-//! The seam to figures over time, and to what the store takes. They are for charts: nothing is decided by them.
+//! The seam to statistics over time, and to the size of the store. They are for charts: no decision depends on them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tideline_core::words::{CycleNumber, EntityRef, EventSequence, JobId, Sequenc
 
 use super::StoreError;
 
-/// The store's figures at a minute.
+/// The store's statistics at a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// The minute.
@@ -35,11 +35,11 @@ pub struct Sample {
 impl Sample {
     /// How long samples are kept.
     pub const KEPT: Duration = Duration::from_secs(86_400);
-    /// How far apart they are.
+    /// Interval between samples.
     pub const EVERY: Duration = Duration::from_secs(60);
 }
 
-/// What follows a log.
+/// A follower of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follower {
     /// A subscription, to events or changes.
@@ -57,7 +57,7 @@ impl Follower {
     }
 }
 
-/// How far a follower had come at a minute.
+/// The position of a follower at a minute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowerSample {
     /// Its unique name.
@@ -66,7 +66,7 @@ pub struct FollowerSample {
     pub minute: Timestamp,
     /// The number, in the log that it follows, up to which it had looked at everything.
     pub position: i64,
-    /// How much of the log was still to be done.
+    /// The follower's backlog.
     pub behind: u64,
 }
 
@@ -77,7 +77,7 @@ impl FollowerSample {
     pub const EVERY: Duration = Duration::from_secs(300);
 }
 
-/// What came to a hook in an hour.
+/// A hook's webhooks in an hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HookHour {
     /// The hook.
@@ -107,7 +107,7 @@ impl HookHour {
     pub const KEPT: Duration = Duration::from_secs(7 * 86_400);
 }
 
-/// What a table takes.
+/// The size of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableSize {
     /// Its name.
@@ -118,7 +118,7 @@ pub struct TableSize {
     pub rows: Option<u64>,
 }
 
-/// What the store takes.
+/// The size of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreSize {
     /// Total size in bytes.
@@ -151,23 +151,24 @@ pub struct OriginPage {
     pub read_at: Option<Timestamp>,
 }
 
-/// Figures over time, and what the store takes.
+/// Statistics over time, and the size of the store.
 #[async_trait]
 pub trait ObservationStore: Send + Sync {
-    /// Writes the figures of this minute down, unless somebody was first, and forgets those older than [`Sample::KEPT`].
+    /// Records the statistics of this minute, unless another process already has, and deletes those older than
+    /// [`Sample::KEPT`].
     async fn take_sample(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The figures since a moment, oldest first.
+    /// The statistics since a time, oldest first.
     async fn list_samples(&self, since: Timestamp) -> Result<Vec<Sample>, StoreError>;
 
-    /// Writes down how far followers had come, each once a minute, and forgets what is older than [`FollowerSample::KEPT`].
+    /// Records the positions of followers, each once a minute, and deletes those older than [`FollowerSample::KEPT`].
     async fn add_follower_samples(
         &self,
         samples: &[(Follower, FollowerSample)],
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// How far followers of a kind, or the one of a name, had come since a moment; by name, oldest first.
+    /// Positions of followers of a kind, or of the one with this name, since a time; by name, oldest first.
     async fn list_follower_samples(
         &self,
         of: Follower,
@@ -175,20 +176,21 @@ pub trait ObservationStore: Send + Sync {
         since: Timestamp,
     ) -> Result<Vec<FollowerSample>, StoreError>;
 
-    /// Adds what came to hooks to their hours, and forgets those older than [`HookHour::KEPT`].
+    /// Adds to the webhook counts of hooks by hour, and deletes those older than [`HookHour::KEPT`].
     async fn add_hook_hours(&self, hours: &[HookHour], now: Timestamp) -> Result<(), StoreError>;
 
-    /// What came to hooks since a moment, by hook, oldest hour first.
+    /// Webhook counts since a time, by hook, oldest hour first.
     async fn list_hook_hours(&self, since: Timestamp) -> Result<Vec<HookHour>, StoreError>;
 
-    /// Where an entity was read. Looks through the manifest of its source, so it is for one entity that a person looks at.
+    /// Where an entity was read. Scans the manifests of its source, so it is meant for a single entity that a person
+    /// inspects.
     async fn find_origin(&self, source: SourceId, reference: &EntityRef) -> Result<Origin, StoreError>;
 
     /// What the store takes.
     async fn measure(&self) -> Result<StoreSize, StoreError>;
 }
 
-/// The moment so long before another one.
+/// The start of the retention period that ends at `now`.
 pub(super) fn before(now: Timestamp, kept: Duration) -> i64 {
     let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
     now.0.saturating_sub(kept)

@@ -7,7 +7,7 @@ use tideline_core::words::{
     Token, Trigger, WorkerId,
 };
 
-/// Which jobs a worker wants.
+/// A worker's request for jobs.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
     /// Who claims.
@@ -40,7 +40,7 @@ pub struct DueJob {
     pub token: Token,
     /// Since when it is due.
     pub due_at: Timestamp,
-    /// A hint was sent before and nobody claimed it.
+    /// A hint was sent before, and no worker claimed the job.
     pub resent: bool,
 }
 
@@ -105,7 +105,7 @@ pub struct EntityRecord {
     pub body: String,
 }
 
-/// What one reading of the change feed found.
+/// The result of one reading of the change feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedReading {
     /// In commit order.
@@ -147,29 +147,29 @@ impl FeedReading {
     }
 }
 
-/// What a look for dead workers found.
+/// The result of a search for dead workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rescue {
     /// The jobs taken back.
     pub jobs: Vec<Rescued>,
-    /// When the next lease ends, unless its worker prolongs it.
+    /// When the next lease expires, unless its worker extends it.
     pub next_end: Option<Timestamp>,
 }
 
-/// What a synchronisation with the configuration did to the sources.
+/// The result of syncing the sources with the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceSync {
-    /// Every source of the configuration, in its order.
+    /// Every configured source, in order.
     pub ids: Vec<(String, SourceId)>,
     /// New ones.
     pub added: Vec<String>,
-    /// Ones whose identity changed: the running cycle was cancelled, a fresh one is asked for.
+    /// Sources whose identity changed: the running cycle was cancelled, a fresh one is requested.
     pub restarted: Vec<String>,
-    /// Ones no longer in the configuration.
+    /// Sources that are no longer configured.
     pub orphaned: Vec<String>,
 }
 
-/// What a person asks of a source.
+/// An operator's command on a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceCommand {
     /// Start a cycle as soon as none is running; unblocks a blocked source and lifts a hold.
@@ -180,12 +180,13 @@ pub enum SourceCommand {
     Resume,
     /// Cancel the running cycle, without a sweep.
     Cancel,
-    /// Cancel the running cycle and forget cursors, manifests and misses; the entities stay. Next cycle reads everything.
+    /// Cancel the running cycle and forget cursors, manifests and misses; the entities stay. Next cycle reads
+    /// everything.
     Reset,
     /// As `Reset`, and delete every entity it owns (in steps, see [`SourceStore::delete_source_entities`]
     /// (super::SourceStore::delete_source_entities)). An orphaned source is forgotten with its last entity.
     ResetAndDelete,
-    /// Do the held sweep, if it still is the one that the person saw.
+    /// Perform the held sweep, if it is still the one that the person saw.
     ApproveSweep {
         /// The cycle whose sweep is held.
         cycle: CycleNumber,
@@ -207,7 +208,7 @@ pub struct StartedCycle {
     pub number: CycleNumber,
     /// Why.
     pub trigger: Trigger,
-    /// When its rest was over or its tick came; none if somebody asked for it.
+    /// When its rest was over or its tick came; none if it was requested.
     pub due_at: Option<Timestamp>,
     /// The root partition's job.
     pub root: JobId,
@@ -239,7 +240,7 @@ pub struct WorkerRecord {
     pub running: u64,
 }
 
-/// Numbers of the whole store, for status and metrics.
+/// Statistics of the whole store, for status and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStats {
     /// Waiting jobs that are due.

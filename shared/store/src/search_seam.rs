@@ -1,6 +1,6 @@
-//! The seam to searches of the catalog by name and by content. No index is kept for them, so that writing pays nothing for a
-//! search: names that begin with something are found through the order of references, and others by looking at one after the
-//! other. Each act looks at a bounded part and says where it stopped.
+//! The seam to searches of the catalog by name and by content. They have no index of their own, so searches cost
+//! writers nothing: names with a given prefix are found through the order of references, others by a scan. Each act
+//! examines a bounded part and returns where it stopped.
 
 use async_trait::async_trait;
 use tideline_core::words::{Change, ChangeKind, EntityRef, JobRecord, Sequence, SourceId};
@@ -10,15 +10,15 @@ use super::{EntityRecord, StoreError};
 /// A place after all references.
 pub(crate) const END: &str = "\u{10ffff}";
 
-/// A group of references (those of a kind, or of a namespace of a kind) costs as much to step over as so many names to look at.
+/// Cost of stepping over a group of references (those of a kind, or of a namespace of a kind), in names examined.
 const GROUP_NAMES: u32 = 20;
 
 /// What the names of a search look like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamePattern {
-    /// They begin with this.
+    /// The literal prefix.
     beginning: String,
-    /// They are like this, in SQL's words, with `\` before what is meant as it is.
+    /// The SQL `LIKE` pattern, with `\` as the escape character.
     like: String,
     /// What follows the beginning.
     rest: Rest,
@@ -34,7 +34,8 @@ enum Rest {
 }
 
 impl NamePattern {
-    /// What holds for all names that a glob matches. Others may pass, too: of classes and alternatives nothing is understood.
+    /// A pattern that all names matching a glob satisfy. Others may pass, too: classes and alternatives are not
+    /// interpreted.
     #[must_use]
     pub fn of_glob(glob: &str) -> Self {
         let mut pattern = Self {
@@ -101,11 +102,11 @@ pub struct NameSearch<'a> {
     pub namespace: Option<&'a str>,
     /// Like this; none: any.
     pub name: Option<&'a NamePattern>,
-    /// After this place of the order: empty, a reference, or where another act stopped.
+    /// After this position in the order: empty, a reference, or where another act stopped.
     pub after: &'a str,
-    /// How many names are looked at, about; 1 to 100,000.
+    /// Approximate number of names to examine, 1 to 100,000.
     pub look: u32,
-    /// Most names of the answer, 1 to 10,000.
+    /// Maximum number of names in the response, 1 to 10,000.
     pub limit: u32,
 }
 
@@ -114,7 +115,7 @@ pub struct NameSearch<'a> {
 pub struct FoundNames {
     /// In order. Some of them may be removed entities.
     pub names: Vec<EntityRef>,
-    /// Where the search goes on; none: it has seen all names of the source.
+    /// Where the search continues; none: it has examined all names of the source.
     pub next: Option<String>,
 }
 
@@ -129,9 +130,9 @@ pub struct ChangeSearch<'a> {
     pub text: Option<&'a str>,
     /// Before this place; none: from the end.
     pub before: Option<Sequence>,
-    /// How many changes are looked at, 1 to 100,000.
+    /// Number of changes to examine, 1 to 100,000.
     pub look: u32,
-    /// Most changes of the answer, 1 to 10,000.
+    /// Maximum number of changes in the response, 1 to 10,000.
     pub limit: u32,
 }
 
@@ -150,8 +151,8 @@ pub trait SearchStore: Send + Sync {
     /// Names of a source that may be what a search looks for, in order.
     async fn find_names(&self, source: SourceId, search: &NameSearch<'_>) -> Result<FoundNames, StoreError>;
 
-    /// Of these entities of a source the live ones, in order. If there are `texts`, only those whose body contains one of them. At
-    /// most `limit` (1 to 1,000).
+    /// The live ones of these entities of a source, in order. With `texts`, only those whose body contains one of them.
+    /// At most `limit` (1 to 1,000).
     async fn read_entities(
         &self,
         source: SourceId,
@@ -160,15 +161,15 @@ pub trait SearchStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<EntityRecord>, StoreError>;
 
-    /// Jobs of a kind whose args contain a text, by number; at most `limit` (1 to 1,000). Looks at all jobs of the kind: it is for
-    /// kinds of which there are few.
+    /// Jobs of a kind whose args contain a text, by number; at most `limit` (1 to 1,000). Scans all jobs of the kind,
+    /// so it is meant for kinds with few jobs.
     async fn find_jobs(&self, kind: &str, text: &str, limit: u32) -> Result<Vec<JobRecord>, StoreError>;
 
     /// Changes of the feed, newest first.
     async fn find_changes(&self, search: &ChangeSearch<'_>) -> Result<FoundChanges, StoreError>;
 }
 
-/// How a search goes through the order of references.
+/// How a search walks through the order of references.
 pub(crate) enum Walk {
     /// From name to name: those like this, within these bounds.
     Names { like: String },
@@ -287,7 +288,7 @@ pub(crate) fn stepped(
             next = names.last().map(ToString::to_string);
             break;
         }
-        // Behind everything in the group.
+        // After everything in the group.
         let mut behind = group;
         behind.pop();
         next = Some(behind + following);

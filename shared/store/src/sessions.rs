@@ -6,7 +6,8 @@ use tideline_core::words::{Fingerprint, Timestamp};
 
 use super::StoreError;
 
-/// Somebody who is signed in. A session opens nothing by itself: it stands for the token it was opened with, and ends with it.
+/// A signed-in person. A session grants nothing by itself: it stands for the token it was opened with, and ends with
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// SHA-256 of the session's id, which only the browser has.
@@ -23,12 +24,12 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
-/// Somebody who signed in at an OpenID provider, as it told of them then.
+/// A person who signed in at an OpenID provider, as the provider described them at the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The provider.
     pub issuer: String,
-    /// Who they are there: unique and never given to somebody else.
+    /// Who they are there: unique and never reassigned.
     pub subject: String,
     /// For people, and for the audit log.
     pub name: String,
@@ -39,13 +40,14 @@ pub struct Person {
 /// Sessions of the dashboard.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Somebody signed in. Sessions that are over go, and so do all but the newest [`Session::MAX_PER_TOKEN`] of the token.
+    /// Somebody signed in. Sessions that are over go, and so do all but the newest [`Session::MAX_PER_TOKEN`] of the
+    /// token.
     async fn open_session(&self, session: &Session) -> Result<(), StoreError>;
 
-    /// The session, if it is not over.
+    /// The session, if it has not expired.
     async fn find_session(&self, hash: Fingerprint, now: Timestamp) -> Result<Option<Session>, StoreError>;
 
-    /// Somebody signed out; a session that is not there stays so.
+    /// Ends a session on sign-out; does nothing if it does not exist.
     async fn end_session(&self, hash: Fingerprint) -> Result<(), StoreError>;
 }
 

@@ -1,6 +1,6 @@
-//! The seam to many small partitions: a worker that has read its partition to the end reads siblings in the same place, and
-//! commits many of them together. A partition that is one page, as most children of a large source are, then costs a share of
-//! a statement instead of a dozen statements.
+//! The seam to many small partitions: a worker that has read its partition to the end reads siblings in the same place,
+//! and commits many of them together. A partition that is one page, as most children of a large source are, then costs
+//! a share of a statement instead of a dozen statements.
 
 use async_trait::async_trait;
 
@@ -19,31 +19,31 @@ pub struct Sibling {
 /// What a commit of siblings did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiblingsCommitted {
-    /// For each batch, the partition's progress as stored, now that it is done. One without was not committed: it has to be read
-    /// and committed by itself ([`IngestStore`](super::IngestStore)), which also tells why.
+    /// For each batch, the partition's progress as stored, now that it is done. A batch without one was not committed:
+    /// it has to be read and committed separately ([`IngestStore`](super::IngestStore)), which also shows why.
     pub done: Vec<Option<Progress>>,
-    /// Whether the source may be asked for more.
+    /// Whether requests to the source may continue.
     pub go_on: bool,
 }
 
 /// Partitions that are read one after the other in one place.
 #[async_trait]
 pub trait SiblingStore: Send + Sync {
-    /// Leases partitions of the lead's cycle that wait for a place, and that nobody began or was killed by, to the lead's worker,
-    /// in the order in which they would get a place: `limit` (1 to 1,000) at most, and no more than half of what each place
-    /// would get if all that wait were shared out. They take no place of their own: the lead's worker reads one at a time,
-    /// as long as it holds the lead. None: there are none, the lead's lease is lost, its cycle does not burst, or its source
-    /// is paused, blocked or held back.
+    /// Leases waiting partitions of the lead's cycle to the lead's worker, in the order in which they would get a
+    /// place. Partitions that were begun before, or that killed a worker, are left out. At most `limit` (1 to 1,000),
+    /// and no more than half of what each place would get if all waiting partitions were shared out. They take no place
+    /// of their own: the lead's worker reads one at a time, as long as it holds the lead. Empty: no partition is
+    /// waiting, the lead's lease is lost, its cycle is not bursting, or its source is paused, blocked or held back.
     ///
     /// A sibling that ends without being done (handed back, failed, its worker died) waits for a place again.
     async fn claim_siblings(&self, lead: Lease, limit: u32, now: Timestamp) -> Result<Vec<Sibling>, StoreError>;
 
-    /// Commits the only page of each of these siblings of one source, and ends them, in one transaction. Conditional on each
-    /// one's lease. A page that reveals partitions or has a next one does not belong here: it is not done.
+    /// Commits the only page of each of these siblings of one source, and ends them, in one transaction, conditional on
+    /// each one's lease. A page that reveals partitions or has a next page does not belong here: it is not committed.
     async fn commit_siblings(&self, batches: &[PageBatch], now: Timestamp) -> Result<SiblingsCommitted, StoreError>;
 }
 
-/// Whether the batch is all there is of its partition, of which nothing was read before in this cycle.
+/// Whether the batch is the whole of its partition, which was not read before in this cycle.
 pub(super) fn is_whole(batch: &PageBatch) -> bool {
     let fresh = Progress {
         trace: batch.progress.trace,

@@ -1,22 +1,22 @@
-//! Which commands fit a source, whatever store it is in.
+//! Which commands a source's state allows, shared by all stores.
 
 use super::{SourceCommand, StoreError};
 use tideline_core::words::{CycleNumber, CycleState, JobId, JobState, SourceState};
 
-/// The row that a command decides on.
+/// The row that the decision on a command is based on.
 pub(super) struct Standing {
     pub(super) id: i64,
     pub(super) state: SourceState,
     pub(super) cycle: i64,
     pub(super) held_cycle: Option<i64>,
     pub(super) held_state: Option<CycleState>,
-    /// Others write its entities: there is nothing to read.
+    /// A push source: there is nothing to read.
     pub(super) pushed: bool,
     pub(super) held_removals: Option<i64>,
 }
 
 impl Standing {
-    /// Why the command does not fit, if it does not. Whether there is a cycle to cancel shows when it is tried.
+    /// Why the command is refused, if it is. Whether there is a cycle to cancel shows when it is tried.
     pub(super) fn refusal(&self, command: SourceCommand) -> Option<String> {
         if let SourceCommand::ApproveSweep { cycle, removals } = command
             && self.held_cycle.is_some()
@@ -27,7 +27,7 @@ impl Standing {
         self.misfit(command).map(str::to_owned)
     }
 
-    /// Why an approval covers nothing: something else is held by now.
+    /// Why an approval does not apply: something else is held by now.
     pub(super) fn another_sweep(&self, cycle: CycleNumber, removals: u64) -> String {
         let held = self.held_cycle.zip(self.held_removals);
         let now = held.map_or("no sweep is held".to_owned(), |(held, removals)| {

@@ -1,4 +1,4 @@
-//! What is true of subscriptions whatever store they are in: the store locks the row, the rules decide, the store writes it.
+//! Rules for subscriptions, shared by all stores: the store locks the row, the rules decide, the store writes it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,31 +10,32 @@ use tideline_core::words::{
     SubscriptionRecord, SubscriptionState, TakeEvents, Taken, TakenEvent, Timestamp,
 };
 
-/// Most events of one taking.
+/// Maximum number of events of one taking.
 pub(super) const MAX_TAKEN: u32 = 1_000;
-/// A taking looks at first at so many more heads than it may hand out: some are not wanted, or wait for one before them.
+/// Number of heads that are first read beyond those that may be handed out: some are not wanted, or wait for an earlier
+/// one.
 const FEW_MORE: u32 = 36;
 /// Events that may wait behind one of their key, besides `max_outstanding`.
 const MAX_WAITING: usize = 2_000;
-/// Longest error that is kept, in bytes.
+/// Maximum length of an error that is kept, in bytes.
 const MAX_ERROR_BYTES: usize = 2_000;
 
-/// What a person, or the role that pushes, wants of a subscription.
+/// A command on a subscription by an operator or the pushing role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubscriptionCommand {
     /// Hand out nothing.
     Pause,
-    /// Go on, also after it was switched off.
+    /// Resume, also after it was switched off.
     Resume,
     /// Switch it off.
     Block(String),
     /// Switch it off, if it is active and nothing has succeeded since this moment.
     BlockFailing(Timestamp, String),
-    /// Forget what is outstanding and go on from there.
+    /// Discard outstanding events and continue from there.
     Replay(EventStart),
 }
 
-/// The newest event that people were told of, on one topic and about one key.
+/// The newest event of which people were notified, on one topic and about one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// The event.
@@ -43,16 +44,16 @@ pub struct Notice {
     pub created_at: Timestamp,
 }
 
-/// What came of ending hand-outs and of handing out.
+/// The outcomes of ending hand-outs and of handing out.
 #[derive(Clone, Debug, Default)]
 pub struct Exchanged {
-    /// For each settlement: `false` if the event is somebody else's by now, or done with.
+    /// For each settlement: `false` if the event has since been leased to another consumer, or is finished.
     pub settled: Vec<bool>,
     /// What was handed out.
     pub taken: Taken,
 }
 
-/// The heads that a taking looks at: few at first, and as many as it may if too few of them are wanted.
+/// The heads that are examined: few at first, and up to the maximum if too few of them are wanted.
 pub(super) struct Looking {
     pub(super) heads: Vec<EventHead>,
     /// How many were asked for.
@@ -75,14 +76,14 @@ pub(super) struct Died {
     pub(super) error: String,
 }
 
-/// What was decided for a taking; bodies are still to be read.
+/// The events picked for a hand-out; their bodies are still to be read.
 pub(super) struct Picked {
     pub(super) taken: Vec<(EventSequence, u32)>,
     pub(super) more: bool,
     pub(super) missed_to: Option<EventSequence>,
-    /// Given up: their ladder is over, or they hold up everybody else.
+    /// Given up: their ladder is exhausted, or they hold up all others.
     pub(super) died: Vec<Died>,
-    /// The row is another one now.
+    /// The row was changed.
     pub(super) changed: bool,
 }
 
@@ -95,7 +96,7 @@ impl Row {
         }
     }
 
-    /// Begins to look for what a taking wants.
+    /// Begins to pick events for a hand-out.
     pub(super) fn look(&self, request: &TakeEvents) -> Looking {
         let most = match request.in_flight {
             None => request.max.saturating_mul(2).clamp(2_000, SCAN),
@@ -110,7 +111,7 @@ impl Row {
         }
     }
 
-    /// After which event, and how many of those that follow are to be read; none: what was read will do.
+    /// After which event, and how many of the following are to be read; none: enough were read.
     pub(super) fn next_look(&self, looking: &Looking) -> Option<(EventSequence, u32)> {
         let last = looking.heads.last().map(|head| head.sequence);
         if looking.looked == 0 {
@@ -134,7 +135,7 @@ impl Row {
         looking.heads.extend(heads);
     }
 
-    /// Moves on past what was dropped. Says so once.
+    /// Skips dropped events. Reports the gap once.
     pub(super) fn skip_pruned(&mut self, pruned_to: EventSequence) -> Option<EventSequence> {
         if self.record.position >= pruned_to {
             return None;
@@ -144,7 +145,7 @@ impl Row {
         Some(pruned_to)
     }
 
-    /// Takes of the heads that were looked at, which follow its position.
+    /// Takes from the examined heads, which follow its position.
     pub(super) fn pick(&mut self, request: &TakeEvents, looking: &Looking, now: Timestamp) -> Picked {
         let heads = &looking.heads;
         if self.record.state != SubscriptionState::Active || self.record.changes.is_some() {
@@ -174,7 +175,7 @@ impl Row {
         if let Some(last) = heads.last().filter(|_| all) {
             self.record.position = self.record.position.max(last.sequence);
         }
-        // If nothing was taken although something is wanted, there is no room for it.
+        // If nothing was taken although something is wanted, there is no room.
         let has_room = all || !taken.is_empty();
         Picked {
             more: has_room && (!all || heads.len() >= looking.looked as usize),
@@ -197,7 +198,8 @@ impl Row {
         }
     }
 
-    /// The dead letters of what was pulled as often as the ladder allows, and never settled. The ladder of a push is its worker's.
+    /// The dead letters of events that were pulled as often as the ladder allows and never settled. For pushes, the
+    /// worker applies the ladder.
     fn bury_expired(&mut self, now: Timestamp) -> Vec<Died> {
         if self.record.kind == SubscriptionKind::Push {
             return vec![];
@@ -211,7 +213,7 @@ impl Row {
         died.collect()
     }
 
-    /// The dead letter of what is given up for want of room.
+    /// The dead letter of an event that is given up for lack of room.
     fn parked(&self, parked: Parked) -> Died {
         let most = self.record.max_outstanding;
         let why = match parked.behind {
@@ -228,8 +230,8 @@ impl Row {
         }
     }
 
-    /// Of what was picked: the heads that were just read, and the events whose heads are still to be read, because they were
-    /// handed out before.
+    /// Of what was picked: the heads that were just read, and the events whose heads are still to be read, because they
+    /// were handed out before.
     pub(super) fn heads_of(picked: &Picked, heads: Vec<EventHead>) -> (Vec<EventHead>, Vec<EventSequence>) {
         let mut wanted: HashSet<EventSequence> = picked.taken.iter().map(|(sequence, _)| *sequence).collect();
         let read = heads.into_iter().filter(|head| wanted.remove(&head.sequence));
@@ -237,7 +239,7 @@ impl Row {
         (read, wanted.into_iter().collect())
     }
 
-    /// The heads of what was picked that fit into one answer, at least one of them; the others are as if nobody had taken them.
+    /// The picked heads that fit into one response, at least one; the others count as not taken.
     pub(super) fn within_bytes(&mut self, picked: &mut Picked, heads: Vec<EventHead>, token: i64) -> Vec<EventHead> {
         let mut bytes = 0_u64;
         let mut fitting = Vec::with_capacity(heads.len());
@@ -254,7 +256,7 @@ impl Row {
         fitting
     }
 
-    /// What is handed out. What was dropped from the log since is forgotten.
+    /// The events handed out. Those dropped from the log since are removed from the book.
     pub(super) fn hand_out(&mut self, picked: &Picked, events: Vec<EventRecord>, now: Timestamp) -> Taken {
         let found: HashSet<EventSequence> = events.iter().map(|event| event.head.sequence).collect();
         let gone: HashSet<_> = (picked.taken.iter().map(|(sequence, _)| *sequence))
@@ -280,7 +282,7 @@ impl Row {
         }
     }
 
-    /// Ends hand-outs. Answers in order; `died`: what waits for a person now.
+    /// Ends hand-outs. Returns results in order; `died`: the new dead letters.
     pub(super) fn settle(&mut self, settlements: &[SettleEvent], now: Timestamp) -> (Vec<bool>, Vec<Died>) {
         let mut died = Vec::new();
         let mut settled = Vec::with_capacity(settlements.len());
@@ -310,8 +312,8 @@ impl Row {
         (settled, died)
     }
 
-    /// What comes of a settlement: whoever pulls and returns an event knows no ladder, so the store has one for it. The wait that
-    /// was asked for counts if it is longer.
+    /// The outcome of a settlement: a consumer that pulls and returns an event has no ladder, so the store applies one.
+    /// A requested wait counts if it is longer.
     fn on_its_ladder(&self, settlement: &SettleEvent, now: Timestamp) -> EventOutcome {
         let outcome = settlement.outcome.clone();
         let EventOutcome::Again { due_at, error } = &outcome else {
@@ -350,7 +352,7 @@ impl Row {
         }
     }
 
-    /// A subscriber that only asks for more time does not fail.
+    /// A subscriber that only extends its lease does not fail.
     fn failed(&mut self, error: Option<&str>, now: Timestamp) {
         if let Some(error) = error {
             self.record.failing_since.get_or_insert(now);
@@ -358,7 +360,8 @@ impl Row {
         }
     }
 
-    /// Does what is wanted; says why if it does not fit. `start`: where a replay begins, in the log and in the change feed.
+    /// Executes a command; returns the reason if it is refused. `start`: where a replay begins, in the log and in the
+    /// change feed.
     pub(super) fn command(
         &mut self,
         command: &SubscriptionCommand,
@@ -397,12 +400,12 @@ impl Row {
         Ok(())
     }
 
-    /// A dead letter is due again.
+    /// Makes a dead letter due again.
     pub(super) fn put_back(&mut self, sequence: EventSequence, key: &str) {
         self.book.put_back(sequence, key, self.record.position);
     }
 
-    /// Up to where everything is done with.
+    /// Position up to which everything is finished.
     pub(super) fn seen(&self) -> EventSequence {
         self.book.seen(self.record.position)
     }

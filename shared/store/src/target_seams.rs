@@ -1,4 +1,4 @@
-//! The seam to what is known of targets.
+//! The seam to the state of targets.
 
 use async_trait::async_trait;
 
@@ -10,19 +10,19 @@ use tideline_core::words::{
 
 type Answer<T> = Result<T, StoreError>;
 
-/// What a person wants of a target.
+/// An operator's command on a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetCommand {
     /// Send it nothing.
     Pause,
     /// Go on.
     Resume,
-    /// Look at everything again, also at what was refused, and follow the feed from its start.
+    /// Check everything again, including what was refused, and follow the feed from its start.
     Resync,
 }
 
 impl TargetCommand {
-    /// What it makes of a target. `Refused` if it does not fit.
+    /// Applies it to a target. `Refused` if the target's state does not allow it.
     pub(super) fn apply(self, record: &mut TargetRecord, now: Timestamp) -> Answer<()> {
         let name = &record.name;
         match (self, record.state) {
@@ -77,14 +77,14 @@ pub(super) fn no_target(name: &str) -> StoreError {
     }
 }
 
-/// What came of an attempt for an entity.
+/// The outcome of an attempt for an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetSettled {
     /// Which entity.
     pub reference: EntityRef,
-    /// Why it is not as it should be; none: it is.
+    /// Why it is out of sync; none: it is in sync.
     pub error: Option<String>,
-    /// Over what the target has of it now, if changes are compared with that.
+    /// Digest of what the target has now, if changes are compared with it.
     pub sent: Option<Fingerprint>,
 }
 
@@ -123,11 +123,11 @@ pub struct TargetObjectFilter {
     pub limit: u32,
 }
 
-/// Targets: where each stands in the catalog, what it knows, and what it owns. They are paused, resumed and looked through again
-/// by [`AuditStore::perform`](super::AuditStore::perform).
+/// Targets: the position of each in the feed, what it knows, and what it owns. They are paused, resumed and resynced by
+/// [`AuditStore::perform`](super::AuditStore::perform).
 #[async_trait]
 pub trait TargetStore: Send + Sync {
-    /// Makes the targets those of the configuration. What is no longer in it keeps what it owns.
+    /// Syncs the targets with the configuration. A target that is no longer configured keeps what it owns.
     async fn sync_targets(&self, specs: &[TargetSpec], now: Timestamp) -> Answer<()>;
 
     /// All targets, by name.
@@ -136,10 +136,10 @@ pub trait TargetStore: Send + Sync {
     /// The target of this name.
     async fn find_target(&self, name: &str) -> Answer<Option<TargetRecord>>;
 
-    /// How much each target has, by name.
+    /// What each target has, by name.
     async fn count_targets(&self) -> Answer<Vec<TargetCounts>>;
 
-    /// Moves a target on from where it stood. `false`: it no longer stands there (another process moved it), or is paused.
+    /// Moves a target on from its position. `false`: it is no longer there (another process moved it), or is paused.
     async fn move_target(&self, name: &str, from: &TargetPlace, to: &TargetPlace) -> Answer<bool>;
 
     /// Holds a target back that was held `hold.count - 1` times in a row before. `false`: another process did so.
@@ -148,8 +148,8 @@ pub trait TargetStore: Send + Sync {
     /// Ends a hold; the target's jobs (of this kind) that waited for that are due now.
     async fn release_target(&self, name: &str, kind: &str, now: Timestamp) -> Answer<()>;
 
-    /// Jobs of a target that were put off, not later than `until`, without having failed are due now: the next ones, at most
-    /// `count`. Answers how many.
+    /// Makes postponed jobs of a target, due by `until`, that have not failed due now: the next ones, at most `count`.
+    /// Returns how many.
     async fn hasten_target_jobs(
         &self,
         name: &str,
@@ -159,7 +159,7 @@ pub trait TargetStore: Send + Sync {
         now: Timestamp,
     ) -> Answer<u64>;
 
-    /// Keeps what a follower saw of entities; at most 1,000, each once.
+    /// Records what a follower saw of entities; at most 1,000, each once.
     async fn note_target_entities(&self, target: &str, notes: &[TargetNote]) -> Answer<()>;
 
     /// Those of these entities (at most 1,000) that the target knows, in no order.
@@ -168,8 +168,9 @@ pub trait TargetStore: Send + Sync {
     /// Entities that a target knows.
     async fn list_target_entities(&self, filter: &TargetEntityFilter) -> Answer<Vec<TargetEntity>>;
 
-    /// Keeps what came of the newest attempts for entities; at most 1,000, of one entity the last. Answers those of which the
-    /// target had something else before: a follower may have passed over a change back to that while this was sent.
+    /// Records the outcomes of the newest attempts for entities; at most 1,000, of one entity the last. Returns those
+    /// for which the target had something else before: a follower may have skipped a change back to that while this was
+    /// sent.
     async fn settle_target_entities(
         &self,
         target: &str,
@@ -177,22 +178,22 @@ pub trait TargetStore: Send + Sync {
         now: Timestamp,
     ) -> Answer<Vec<EntityRef>>;
 
-    /// Those of these entities (at most 1,000) that had no error are as they should be.
+    /// Records those of these entities (at most 1,000) that had no error as in sync.
     async fn confirm_target_entities(&self, target: &str, references: &[EntityRef], now: Timestamp) -> Answer<()>;
 
-    /// Forgets an entity, unless the target owns something of it.
+    /// Deletes the record of an entity, unless the target owns something for it.
     async fn forget_target_entity(&self, target: &str, reference: &EntityRef) -> Answer<()>;
 
-    /// Records objects, or what is new of them, one after the other; at most 1,000. For each whether it is kept: one that
-    /// belongs to another entity is not.
+    /// Records objects, or updates their records, one after the other; at most 1,000. Returns for each whether it was
+    /// recorded: one that belongs to another entity is not.
     async fn put_target_objects(&self, target: &str, objects: &[TargetObject]) -> Answer<Vec<bool>>;
 
     /// What a target owns.
     async fn list_target_objects(&self, filter: &TargetObjectFilter) -> Answer<Vec<TargetObject>>;
 
-    /// What a target owns because of these entities (at most 1,000), by name.
+    /// Objects that a target owns for these entities (at most 1,000), by name.
     async fn find_target_objects(&self, target: &str, references: &[EntityRef]) -> Answer<Vec<TargetObject>>;
 
-    /// Forgets an object.
+    /// Deletes the record of an object.
     async fn forget_target_object(&self, target: &str, object: &str) -> Answer<()>;
 }

@@ -1,5 +1,5 @@
-//! The seam to what entities were before they were modified: for people who look at what changed. The feed and its readers have no
-//! part in it.
+//! The seam to earlier states of modified entities: for people who want to see what changed. The feed and its readers
+//! do not use it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tideline_core::words::{EntityRef, Sequence, SourceId, Timestamp};
 
 use super::StoreError;
 
-/// What an entity was.
+/// An earlier state of an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     /// The number of the change that led to this state.
@@ -22,19 +22,19 @@ pub struct Version {
 impl Version {
     /// How long versions are kept after they were replaced.
     pub const KEPT: Duration = Duration::from_secs(7 * 86_400);
-    /// How many are kept of all entities.
+    /// Maximum number of versions kept for all entities together.
     pub const MAX_KEPT: u32 = 200_000;
     /// Longer bodies are not kept, in bytes.
     pub const MAX_BYTES: u32 = 64 * 1024;
-    /// A commit that modifies more entities keeps none: that is no edit that somebody looks at, and keeping them all would double
-    /// what it writes.
+    /// A commit that modifies more entities keeps none: that is not an edit that a person would review, and keeping
+    /// them all would double what it writes.
     pub const MAX_TOGETHER: usize = 1_000;
 }
 
-/// What entities were.
+/// Earlier states of entities.
 #[async_trait]
 pub trait VersionStore: Send + Sync {
-    /// What an entity was before it was modified, newest first. At most `limit` (1 to 100).
+    /// The earlier states of an entity, newest first. At most `limit` (1 to 100).
     async fn list_versions(
         &self,
         source: SourceId,
@@ -42,7 +42,7 @@ pub trait VersionStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Version>, StoreError>;
 
-    /// Forgets up to `limit` versions: those that were replaced before a moment, and those beyond [`Version::MAX_KEPT`]; says how
-    /// many.
+    /// Deletes up to `limit` versions: those replaced before `before`, and those beyond [`Version::MAX_KEPT`]; returns
+    /// how many.
     async fn prune_versions(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 }

@@ -1,5 +1,5 @@
-//! Serves one of the fakes of APIs, for programs that nobody here wrote (`tests/real`): `fakes github|terraform|openchoreo`. It says where
-//! it listens; when its input ends, it says whether every exchange was as the provider's document has it.
+//! Serves one of the fake APIs, for third-party programs (`tests/real`): `fakes github|terraform|openchoreo`. It prints
+//! where it listens; when its input ends, it prints whether every exchange conformed to the provider's document.
 
 use std::sync::Arc;
 

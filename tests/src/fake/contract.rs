@@ -17,8 +17,8 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Reads a document of the folder of kept documents, such as `openchoreo/openchoreo-api.yaml`. None if the folder is not
-    /// there: it is `shared/data` beside the repository (or what `TIDELINE_API_DOCUMENTS` names).
+    /// Reads a document of the folder of kept documents, such as `openchoreo/openchoreo-api.yaml`. None if the folder
+    /// is not there: it is `shared/data` beside the repository (or what `TIDELINE_API_DOCUMENTS` names).
     ///
     /// # Errors
     /// The document cannot be read.
@@ -41,7 +41,8 @@ impl Contract {
         }))
     }
 
-    /// For an API whose paths are below `base`, which the document leaves out. What is elsewhere is not in the document.
+    /// For an API whose paths are below `base`, which the document leaves out. What is elsewhere is not in the
+    /// document.
     #[must_use]
     pub fn below(self, base: &str) -> Self {
         Self {
@@ -64,7 +65,7 @@ impl Contract {
         let responses = &operation["responses"];
         let response = match &responses[&status] {
             Value::Null if !responses["default"].is_null() => self.resolve(&responses["default"]),
-            // Nobody documents what a proxy on the way answers.
+            // Responses of proxies on the way are undocumented.
             Value::Null if matches!(reply.status, 429 | 500 | 502 | 503) => return Ok(()),
             Value::Null => bail!("the status {status} is not in the document"),
             found => self.resolve(found),
@@ -83,7 +84,7 @@ impl Contract {
             .and_then(|kinds| kinds.iter().find(|(kind, _)| kind.contains("json")))
             .map(|(_, media)| &media["schema"]);
         let Some(schema) = schema else { return Ok(()) };
-        // What is no JSON was broken on purpose: the fakes make their answers of values.
+        // What is not JSON was broken on purpose: the fakes make their answers of values.
         match serde_json::from_slice::<Value>(&reply.body) {
             Ok(body) => self.validate(schema, &body),
             Err(_) => Ok(()),

@@ -1,5 +1,5 @@
-//! Fakes of the APIs that connectors read: seeded, hostile, and held to the providers' own OpenAPI documents. An API is a
-//! [`FakeApi`]; [`FakeServer`] serves it, lets faults happen, and checks every exchange against its [`Contract`].
+//! Fakes of the APIs that connectors read: seeded, hostile, and held to the providers' own OpenAPI documents. An API is
+//! a [`FakeApi`]; [`FakeServer`] serves it, lets faults happen, and checks every exchange against its [`Contract`].
 
 mod contract;
 pub mod github;

@@ -15,7 +15,7 @@ pub struct FaultRates {
     pub internal: f64,
     /// The connection closes in the middle of the body.
     pub cut: f64,
-    /// 200 with a body that is no JSON.
+    /// 200 with a body that is not JSON.
     pub wrong_json: f64,
     /// 410 for a request with a cursor.
     pub expired: f64,
@@ -57,7 +57,8 @@ pub enum Fault {
 }
 
 impl FaultRates {
-    /// Decides from the seed, what is asked, and how often it was asked before: the same whatever the order of requests.
+    /// Decides from the seed, what is asked, and how often it was asked before: the same whatever the order of
+    /// requests.
     #[must_use]
     pub fn decide(&self, seed: u64, asked: &str, times: u64, has_cursor: bool) -> (Duration, Option<Fault>) {
         let mut hasher = DefaultHasher::new();

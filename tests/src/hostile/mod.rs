@@ -1,8 +1,8 @@
-//! A source that misbehaves: an HTTP API over a model in memory, with three levels (organisations → projects →
+//! A source that misbehaves: an HTTP API over a model in memory, with three levels (organizations → projects →
 //! components), every kind of paging, and faults whose choice follows a seed and not the order of requests.
 //!
 //! - `GET /orgs`, `/orgs/{org}/projects`, `/orgs/{org}/projects/{project}/components`, with `limit` and what the
-//!   [`Paging`] needs. Answers have an `ETag` and honour `If-None-Match`.
+//!   [`Paging`] needs. Answers have an `ETag` and honor `If-None-Match`.
 //! - The truth to compare with: [`HostileServer::expected`].
 
 mod answer;
@@ -39,7 +39,7 @@ pub struct HostileConfig {
     pub paging: Paging,
     /// What goes wrong.
     pub faults: FaultRates,
-    /// What changes at the start of each cycle, which is seen by a request for the first page of organisations.
+    /// What changes at the start of each cycle, which is seen by a request for the first page of organizations.
     pub changes: ChangeRates,
 }
 
@@ -54,7 +54,7 @@ pub struct Counts {
     pub not_modified: AtomicU64,
     /// Requests with a fault.
     pub faults: AtomicU64,
-    /// Requests for the first page of organisations.
+    /// Requests for the first page of organizations.
     pub cycles: AtomicU64,
 }
 

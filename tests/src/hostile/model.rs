@@ -9,7 +9,7 @@ use tideline_core::words::EntityRef;
 /// How many items each level has at the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Organisations.
+    /// Organizations.
     pub organisations: u32,
     /// Projects in each of them.
     pub projects: u32,
@@ -36,8 +36,8 @@ pub struct Node {
     pub(super) children: BTreeMap<u64, Node>,
 }
 
-/// What the hostile source has: organisations → projects → components. A name is never used twice, so what is gone once is
-/// gone for good, and a deletion of anything else is a wrong one.
+/// What the hostile source has: organizations → projects → components. A name is never used twice, so what is gone once
+/// is gone for good, and a deletion of anything else is a wrong one.
 #[derive(Debug)]
 pub struct Model {
     root: Node,
@@ -50,7 +50,8 @@ pub struct Model {
 const KINDS: [&str; 3] = ["Organisation", "Project", "Component"];
 /// Places are far apart, so that new items land between old ones.
 const PLACES: u64 = 1 << 40;
-/// How many of the new items land behind all others, as in lists by time of creation: there full last pages get a successor.
+/// How many of the new items land behind all others, as in lists by time of creation: there full last pages get a
+/// successor.
 const APPENDED: f64 = 0.5;
 
 impl Model {
@@ -103,7 +104,7 @@ impl Model {
         parent.children.insert(at, child);
     }
 
-    /// The list below a path of names: `[]` organisations, `[org]` its projects, `[org, project]` its components.
+    /// The list below a path of names: `[]` organizations, `[org]` its projects, `[org, project]` its components.
     #[must_use]
     pub fn list(&self, path: &[&str]) -> Option<&BTreeMap<u64, Node>> {
         let mut node = &self.root;

@@ -22,7 +22,7 @@ async fn start(paging: Paging, faults: FaultRates) -> HostileServer {
     HostileServer::start(config).await.unwrap()
 }
 
-/// Pages through the organisations as a good client of that kind of paging does.
+/// Pages through the organizations as a good client of that kind of paging does.
 async fn page_through(server: &HostileServer, paging: Paging) -> BTreeSet<String> {
     let client = crate::http_client().unwrap();
     let base = format!("{}/orgs", server.url());

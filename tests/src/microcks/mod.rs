@@ -1,5 +1,5 @@
-//! A Microcks that keeps its services in memory and refuses what Microcks refuses, with a Keycloak beside it. Written from WIRE.md
-//! section 1 and 2; what it does not know, it does not do.
+//! A Microcks that keeps its services in memory and refuses what Microcks refuses, with a Keycloak beside it. Written
+//! from WIRE.md section 1 and 2; what it does not know, it does not do.
 //!
 //! - A secondary artifact of a service that is not there is skipped, and answered 201 all the same.
 //! - Messages are kept by the file that they came in; a new import replaces those of the same file only.
@@ -58,7 +58,7 @@ pub struct Trouble {
     pub status: Option<(u16, String)>,
     /// The token endpoint refuses.
     pub no_tokens: bool,
-    /// Each call takes so long.
+    /// Duration of each call.
     pub latency: Duration,
     /// So many calls are answered; the one after them never is …
     pub answers: Option<u64>,
@@ -73,7 +73,7 @@ pub struct State {
     pub services: Mutex<BTreeMap<String, Service>>,
     /// What is wrong.
     pub trouble: Mutex<Trouble>,
-    /// Tokens that are good, and their roles. None: nobody needs one.
+    /// Valid tokens and their roles. None: no token is needed.
     pub tokens: Mutex<Option<HashMap<String, Vec<String>>>>,
     /// Roles that new tokens get.
     pub roles: Mutex<Vec<String>>,
@@ -180,7 +180,7 @@ impl FakeMicrocks {
         self.state.tokens_given.load(Ordering::SeqCst)
     }
 
-    /// No token is good any more.
+    /// Invalidates all tokens.
     pub fn forget_tokens(&self) {
         if let Some(tokens) = self.state.tokens.lock().as_mut() {
             tokens.clear();

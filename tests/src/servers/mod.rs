@@ -28,8 +28,8 @@ pub const POSTGRES_URL: &str = "TIDELINE_TEST_POSTGRES_URL";
 /// Where the tests find a nats-server that they must not start themselves.
 pub const NATS_URL: &str = "TIDELINE_TEST_NATS_URL";
 
-/// A fresh, empty database: on the server that `TIDELINE_TEST_POSTGRES_URL` names, else on a server that the tests of this
-/// process share. `None`, with one line that says so, where there is no Postgres.
+/// A fresh, empty database: on the server that `TIDELINE_TEST_POSTGRES_URL` names, else on a server that the tests of
+/// this process share. `None`, with one line that says so, where there is no Postgres.
 ///
 /// # Errors
 /// There is a Postgres, and it does not work.

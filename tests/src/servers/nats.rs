@@ -52,7 +52,8 @@ impl Nats {
         Ok(server)
     }
 
-    /// Starts one with the file and the environment that a compose service gives it; addresses and the store are our own.
+    /// Starts one with the file and the environment that a compose service gives it; addresses and the store are our
+    /// own.
     ///
     /// # Errors
     /// The service has no file, or what the server said.

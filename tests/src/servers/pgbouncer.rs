@@ -44,8 +44,9 @@ impl PgBouncer {
         numbers >= vec![1, 21]
     }
 
-    /// Starts one in front of the server of this URL. It gives each transaction to another connection than the one before,
-    /// if it can, so that nothing works by chance. PgBouncer refuses to run as root: then it runs as another user.
+    /// Starts one in front of the server of this URL. It gives each transaction to another connection than the one
+    /// before, if it can, so that nothing works by chance. PgBouncer refuses to run as root: then it runs as another
+    /// user.
     ///
     /// # Errors
     /// What it said.

@@ -51,7 +51,7 @@ impl Postgres {
         Self::start_with(&["shared_buffers=128MB"]).await
     }
 
-    /// As [`Postgres::start`], with further settings as in `shared_buffers=1GB`.
+    /// Like [`Postgres::start`], with further settings as in `shared_buffers=1GB`.
     ///
     /// # Errors
     /// What the server said.
@@ -240,7 +240,8 @@ impl Drop for Postgres {
     }
 }
 
-/// A database of one test. On a server of our own it goes with the server; on a given one it is dropped by [`Self::remove`].
+/// A database of one test. On a server of our own it goes with the server; on a given one it is dropped by
+/// [`Self::remove`].
 pub struct TestDatabase {
     url: Url,
     server: Option<Arc<Postgres>>,

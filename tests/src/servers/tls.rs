@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::{Postgres, Restart};
 
-/// Somebody who signs certificates. The files go when this is dropped.
+/// A certificate authority. The files go when this is dropped.
 pub struct Authority {
     folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -30,7 +30,7 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// A new one, which nobody trusts yet.
+    /// Creates a new one, which no client trusts yet.
     ///
     /// # Errors
     /// No key can be made, or the files cannot be written.
@@ -48,7 +48,7 @@ impl Authority {
         Ok(authority)
     }
 
-    /// The file that whoever trusts this authority names.
+    /// The file that clients that trust this authority refer to.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("root.pem")

@@ -221,8 +221,8 @@ async fn a_push_that_no_webhook_told_of_is_found_by_a_cycle_whose_unchanged_file
     stage.becomes(&fake.api().expected()).await;
     stage.ended(1).await;
     let requests = || fake.counts().requests.load(Ordering::Relaxed);
-    // Nothing was pushed: the list of repositories tells. It is one page, which is read in full after its 304, for that does not say
-    // whether another page follows by now. Only what a Location leads to has no version.
+    // Nothing was pushed: the list of repositories tells. It is one page, which is read in full after its 304, for that
+    // does not say whether another page follows by now. Only what a Location leads to has no version.
     let (before, linked) = (requests(), 2 * 2);
     let free = fake.counts().not_modified.load(Ordering::Relaxed);
     stage.cycle().await;

@@ -361,7 +361,7 @@ async fn a_final_run_refreshes_its_workspace_and_other_runs_do_nothing() {
     let mut foreign = notification("ws-prod-a", "applied");
     foreign["organization_name"] = json!("other");
     stage.publish("tfc.run.completed", &foreign).await;
-    // Of another organisation's, or one that the source does not select, nothing is written.
+    // Of another organization's, or one that the source does not select, nothing is written.
     stage
         .publish("tfc.run.completed", &notification("ws-unknown", "applied"))
         .await;

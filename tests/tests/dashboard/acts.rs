@@ -14,7 +14,7 @@ async fn a_person_signs_in_and_approves_a_held_sweep_that_the_page_shows_by_itse
     let stage = Stage::prepare().await?.run().await?;
     stage.sign_in(&browser).await?;
 
-    // What follows comes by itself: the mark stays as long as nobody reloads.
+    // The update arrives by itself: the mark stays unless the page is reloaded.
     browser.value("window.mark = 'stays'").await?;
     stage.write_entities(10, 1)?;
     stage.refresh().await?;

@@ -8,8 +8,8 @@ use tideline_tests::browser::Browser;
 
 use crate::stage::Stage;
 
-/// Everything that a page must have for somebody who does not see it: names of controls and charts, unique ids, one heading of
-/// the first order, a language. Says what is wrong.
+/// Everything that a page must have for somebody who does not see it: names of controls and charts, unique ids, one
+/// heading of the first order, a language. Says what is wrong.
 const ACCESSIBLE: &str = r#"(() => {
   const wrong = [], name = (e) => (e.getAttribute("aria-label") || e.textContent || e.title || "").trim()
     || [...(e.labels || [])].map((l) => l.textContent.trim()).join("");

@@ -6,7 +6,8 @@ use tideline_tests::browser::Browser;
 
 use crate::stage::{Stage, shows};
 
-/// Where the person is on the page: what they typed, whether the cursor is there, what they opened, how far they scrolled.
+/// Where the person is on the page: what they typed, whether the cursor is there, what they opened, how far they
+/// scrolled.
 const PERSON: &str = r#"(() => {
   const field = document.querySelector("form[action$='/delete'] [name=reason]");
   return [field.value, document.activeElement === field, field.closest("details").open, window.scrollY, window.mark];
@@ -85,7 +86,7 @@ async fn a_plan_under_way_says_how_far_it_is() -> Result<()> {
     };
     let stage = Stage::prepare().await?.run().await?;
     stage.sign_in(&browser).await?;
-    // Nobody answers for this source: its plan waits until the page is left.
+    // This source does not answer: its plan waits until the page is left.
     browser.open(&format!("{}/sources/wiki/plan", stage.address)).await?;
     browser.click("main form button").await?;
     browser.wait(&shows("Read 0 entities")).await?;

@@ -16,7 +16,7 @@ use tideline_tests::wait_until;
 
 use crate::stage::{Stage, shows};
 
-/// Largest picture, in bytes.
+/// Maximum size of a picture, in bytes.
 const MAX_BYTES: usize = 200_000;
 
 /// Name, path, and what must be on the page.

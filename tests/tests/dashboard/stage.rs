@@ -1,5 +1,5 @@
-//! A `tideline run` with something on every page: a healthy source, one that cannot be read, webhooks, subscriptions, dead
-//! letters, a parked job, a target with an entity that fails.
+//! A `tideline run` with something on every page: a healthy source, one that cannot be read, webhooks, subscriptions,
+//! dead letters, a parked job, a target with an entity that fails.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -9,8 +9,8 @@ use super::stage::{Stage, Wanted, on_stage};
 
 const STREAM: &str = "TIDELINE_HINTS";
 
-/// How soon hints flow (again). A stream that is broken by its deletion is noticed after seven seconds, and may break again when it
-/// is made while the machine is busy.
+/// How soon hints flow (again). A stream that is broken by its deletion is noticed after seven seconds, and may break
+/// again when it is made while the machine is busy.
 const SOON: Duration = Duration::from_secs(60);
 
 impl Stage {
@@ -22,8 +22,8 @@ impl Stage {
         Ok((info.created.unix_timestamp_nanos(), info.ack_floor.stream_sequence))
     }
 
-    /// Waits until workers take hints from NATS (again). A fleet may make the stream more than once until they do, and counting
-    /// begins anew each time.
+    /// Waits until workers take hints from NATS (again). A fleet may make the stream more than once until they do, and
+    /// counting begins anew each time.
     async fn hints_flow(&self) -> Result<()> {
         let mut first = None;
         wait_until("hints", SOON, async || {
@@ -91,8 +91,8 @@ async fn a_fleet_goes_on_when_nats_is_lost_or_its_stream_its_consumer_or_its_who
     .await;
 }
 
-/// How soon a worker that waits for hints finds work in the store: a server that hangs is noticed within five seconds, and
-/// work is looked for every 50 ms from then on. Some bursts follow each other until the catalog is the source.
+/// How soon a worker that waits for hints finds work in the store: a server that hangs is noticed within five seconds,
+/// and work is looked for every 50 ms from then on. Some bursts follow each other until the catalog is the source.
 const FOUND: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

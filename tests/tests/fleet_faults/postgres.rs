@@ -19,7 +19,8 @@ fn outage() -> Duration {
     Duration::from_secs(given.unwrap_or(10))
 }
 
-/// Processor time that a process has used, from `/proc` (`proc(5)`: fields 14 and 15 of `stat`, in hundredths of a second).
+/// Processor time that a process has used, from `/proc` (`proc(5)`: fields 14 and 15 of `stat`, in hundredths of a
+/// second).
 fn processor_time(id: u32) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
     let fields = stat.rsplit_once(')').context("stat")?.1;
@@ -35,7 +36,7 @@ impl Stage {
             .collect()
     }
 
-    /// For the time of an outage nobody uses more than a fifth of a processor.
+    /// During an outage no process uses more than a fifth of a CPU.
     async fn nobody_spins(&mut self) -> Result<()> {
         // What was under way has failed by then.
         tokio::time::sleep(Duration::from_secs(1)).await;

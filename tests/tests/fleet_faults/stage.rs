@@ -13,7 +13,7 @@ use tideline_tests::servers::{Nats, Postgres, own_nats, own_postgres};
 use tideline_tests::{books, wait_until};
 use tokio::time::Instant;
 
-/// Longest wait for anything that should take a moment; the machine may be busy with other tests.
+/// Maximum wait for anything that should take a moment; the machine may be busy with other tests.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// What changes when a test says so.
@@ -132,8 +132,8 @@ impl Stage {
         self.source.with_model(|model| model.change(CHANGES));
     }
 
-    /// The course of every fault: the source changes, `break_it` breaks something and looks at what goes on meanwhile,
-    /// `mend` mends it, or waits until the fleet has, and then the catalog follows the change. Nobody crashes.
+    /// The course of every fault: the source changes, `break_it` breaks something and observes what happens meanwhile,
+    /// `mend` repairs it, or waits until the fleet has, and then the catalog follows the change. No process crashes.
     pub(crate) async fn outlives(
         &mut self,
         fault: &str,
@@ -150,7 +150,7 @@ impl Stage {
         self.all_run()
     }
 
-    /// Nobody has ended: no process crashed.
+    /// All processes are still running: none crashed.
     pub(crate) fn all_run(&mut self) -> Result<()> {
         for at in 0..self.fleet.len() {
             let name = self.fleet.name(at).to_owned();

@@ -97,7 +97,7 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server_and_a_migration_
     );
     lock.close().await.expect("it closes");
     store.enqueue(&[job()], t(0)).await.expect("it goes on");
-    // As a long migration would: whoever migrates waits for whoever does.
+    // Like a long migration: a process that migrates waits for the one that is migrating.
     let mut other = database.connection().await;
     for text in [
         "DELETE FROM tideline_migrations WHERE version > 1",

@@ -1,5 +1,5 @@
-//! The plans of hot statements: each keeps to its index on an empty, a small and a freshly loaded table, as a cached plan,
-//! whatever the statistics say.
+//! The plans of hot statements: each keeps to its index on an empty, a small and a freshly loaded table, as a cached
+//! plan, whatever the statistics say.
 
 use std::time::Duration;
 

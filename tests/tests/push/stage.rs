@@ -182,7 +182,7 @@ async fn sqlite() -> (Arc<dyn Store>, tempfile::TempDir) {
 }
 
 impl Stage {
-    /// On SQLite, with so many workers.
+    /// On SQLite, with this many workers.
     pub(crate) async fn start(settings: SubscriptionSettings, workers: usize) -> Self {
         let (store, folder) = sqlite().await;
         Self::on(store, Arc::new(InProcessQueue::default()), settings, workers, folder).await

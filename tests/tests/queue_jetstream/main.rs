@@ -1,4 +1,5 @@
-//! The JetStream queue on a real nats-server: the conformance suite, and what happens when NATS is hurt or set up wrongly.
+//! The JetStream queue on a real nats-server: the conformance suite, and what happens when NATS is hurt or set up
+//! wrongly.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -226,8 +227,8 @@ async fn a_stream_that_cannot_store_hints_is_made_anew() {
     panic!("the stream was not made anew");
 }
 
-/// Deletes the stream and makes it again at once, as a program that knows no better, until the server has deleted the files
-/// of a new one that takes messages all the same. `false`: this server does not do that.
+/// Deletes the stream and makes it again at once, as a program that knows no better, until the server has deleted the
+/// files of a new one that takes messages all the same. `false`: this server does not do that.
 async fn break_stream(server: &Nats) -> bool {
     let admin = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let config = admin

@@ -161,7 +161,7 @@ impl Stage {
         stage
     }
 
-    /// Waits until so many cycles ended.
+    /// Waits until this many cycles ended.
     pub(crate) async fn complete_cycles(&self, count: i64) {
         let ended = wait_until("a cycle to end", LIMIT, async || {
             let source = self.store.find_source(NAME).await?;

@@ -1,4 +1,4 @@
-//! Partitions that fail hold up nobody else, and keep only what is theirs.
+//! Failing partitions hold up no other partition, and keep only what they own.
 
 use anyhow::Result;
 use tideline_core::words::{CycleState, JobRecord, JobState};
@@ -18,7 +18,7 @@ fn family(request: &Asked) -> Answer {
     Ok(page(&[name, &format!("gone-{name}")], None))
 }
 
-/// As [`family`] without the `gone-…` ones; `bad` answers with an error.
+/// Like [`family`] without the `gone-…` ones; `bad` answers with an error.
 async fn second_cycle(stage: &Stage, error: fn() -> SourceError) -> Result<()> {
     stage.rewrite(move |request| match request.partition.as_str() {
         "bad" => Err(error()),
@@ -74,7 +74,8 @@ async fn a_child_that_is_refused_keeps_its_entities_and_no_others() -> Result<()
     Ok(())
 }
 
-/// The root and `second` beside it, which the root's first page reveals, each with an entity of its name and a `gone-…` one.
+/// The root and `second` beside it, which the root's first page reveals, each with an entity of its name and a `gone-…`
+/// one.
 fn two_lists(request: &Asked) -> Answer {
     let name = request.partition.as_str();
     let children = (name == NAME).then(|| child("second"));
@@ -84,7 +85,7 @@ fn two_lists(request: &Asked) -> Answer {
     })
 }
 
-/// As [`two_lists`] without the `gone-…` one of `second`; the root answers with an error.
+/// Like [`two_lists`] without the `gone-…` one of `second`; the root answers with an error.
 fn first_fails(stage: &Stage, error: fn() -> SourceError) {
     stage.rewrite(move |request| match request.partition.as_str() {
         NAME => Err(error()),

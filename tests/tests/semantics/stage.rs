@@ -120,8 +120,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts the roles; the first cycle starts at once. `change` edits the settings: a ladder of 10 s and 20 s, bursts of
-    /// 10 s, intervals of 5 s, a rest of 100 s, no guards.
+    /// Starts the roles; the first cycle starts at once. `change` edits the settings: a ladder of 10 s and 20 s, bursts
+    /// of 10 s, intervals of 5 s, a rest of 100 s, no guards.
     pub(crate) async fn start(
         change: impl FnOnce(&mut SourceSettings),
         script: impl FnMut(Asked) -> Answer + Send + 'static,
@@ -129,7 +129,7 @@ impl Stage {
         Self::start_beside(&[], change, script).await
     }
 
-    /// As [`Stage::start`]; these partitions are read beside the root partition.
+    /// Like [`Stage::start`]; these partitions are read beside the root partition.
     pub(crate) async fn start_beside(
         roots: &[&str],
         change: impl FnOnce(&mut SourceSettings),

@@ -1,5 +1,5 @@
-//! Mistakes in an annotation, a `microcks.yaml` or an artifact: each is shown where it is, with what would be right, and holds up
-//! nothing else.
+//! Mistakes in an annotation, a `microcks.yaml` or an artifact: each is shown where it is, with what would be right,
+//! and holds up nothing else.
 
 use tideline_core::words::JobState;
 

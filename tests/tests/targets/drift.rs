@@ -1,4 +1,4 @@
-//! Mocks that somebody changed in Microcks.
+//! Mocks that a person changed in Microcks.
 
 use std::collections::BTreeMap;
 

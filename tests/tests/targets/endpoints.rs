@@ -137,7 +137,7 @@ async fn each_change_is_one_shaped_request_and_a_removal_is_a_delete() {
     let requests = endpoint.seen();
     assert_eq!(requests.len(), 3, "{requests:?}");
     assert!(requests.iter().all(|seen| seen.headers.contains_key("idempotency-key")));
-    // Everything again, for whoever lost it.
+    // Resends everything, for an endpoint that lost it.
     command(&stage, TargetCommand::Resync).await;
     let again = wait_until("the snapshot", LIMIT, async || {
         let seen = endpoint.seen();

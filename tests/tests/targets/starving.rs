@@ -1,4 +1,4 @@
-//! A system that hangs takes its own places, and nobody else's.
+//! A system that hangs takes only its own places.
 
 use anyhow::ensure;
 use axum::Router;

@@ -1,5 +1,6 @@
-//! Webhooks while everything breaks: senders that try again until they are answered 2xx, a fleet of real processes on Postgres and
-//! NATS that are killed and restarted, subscribers that are pushed to and one that pulls. Nothing that was acknowledged is lost.
+//! Webhooks while everything breaks: senders that try again until they are answered 2xx, a fleet of real processes on
+//! Postgres and NATS that are killed and restarted, subscribers that are pushed to and one that pulls. Nothing that was
+//! acknowledged is lost.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 

@@ -1,4 +1,4 @@
-//! Those who send, and those who receive.
+//! Senders and receivers.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

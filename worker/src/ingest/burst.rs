@@ -1,5 +1,5 @@
-//! One burst: commits pages while the reader fetches the next ones. Everything is fenced by the lease; whatever goes wrong,
-//! the store's cursor and progress are the truth that the next burst starts from.
+//! One burst: commits pages while the reader fetches the next ones. Everything is fenced by the lease; whatever goes
+//! wrong, the next burst starts from the store's cursor and progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ use crate::attempt::panicked;
 use crate::handler::HandlerError;
 use crate::source::{ErrorClass, SourceError};
 
-/// Entities that one commit writes at most, unless one page has more: beyond this nothing is gained.
+/// Maximum number of entities in one commit, unless one page has more: larger commits gain nothing.
 pub(super) const COMMIT_ENTITIES: usize = 2_000;
 
 /// How a burst ended without a failure.
@@ -51,12 +51,12 @@ pub(crate) struct Burst {
     pub(crate) ends_at: Timestamp,
 }
 
-/// What made a run of pages end.
+/// Why a run of pages ended.
 enum Run {
     Ended(BurstEnd),
     /// The cursor is no longer known.
     Expired(SourceError),
-    /// A delta came between: pages that were called unchanged must be compared.
+    /// A delta intervened: pages reported as unchanged must be compared.
     ReadAgain,
 }
 
@@ -92,7 +92,7 @@ impl Burst {
         tracing::warn!(partition = self.partition.partition, %error, "the cursor expired; starting over");
         match self.store.restart_partition(self.lease, self.clock.now()).await? {
             Commit::Committed { progress, .. } => {
-                // What the store knows is the trace of the burst before; the pages to come are of this one.
+                // The stored trace is that of the previous burst; the coming pages belong to this one.
                 let trace = self.progress.trace;
                 self.progress = Progress { trace, ..progress };
                 self.cursor = None;
@@ -135,7 +135,7 @@ impl Burst {
                 }
                 Some(ReadError::Store(error)) => return Err(error.into()),
                 None if closed => {
-                    // The reader ended without a last page: time is up, or it was stopped, or the source panicked.
+                    // The reader ended without a last page: its time was up, it was stopped, or the source panicked.
                     if let Err(error) = (&mut reading.0).await {
                         let message = match error.try_into_panic() {
                             Ok(panic) => panicked(panic.as_ref()),
@@ -158,7 +158,8 @@ impl Burst {
         }
     }
 
-    /// What is read beside the root partition does not wait for a first page that cannot be read, unless nothing can be.
+    /// Partitions that are read beside the root do not wait for a first page that cannot be read, unless nothing can be
+    /// read.
     async fn reveal_roots(&self, error: &SourceError) -> Result<(), HandlerError> {
         let roots = self.readable.source.roots();
         let none_yet = self.is_root && self.progress.next_page == 0;
@@ -173,7 +174,7 @@ impl Burst {
         }
     }
 
-    /// Commits pages that belong together; says if the burst ends with them.
+    /// Commits pages that belong together; returns the end of the burst, if they end it.
     async fn commit(&mut self, pages: Vec<ReadPage>, hold: Option<Duration>) -> Result<Option<Run>, HandlerError> {
         let Some(last) = pages.last() else {
             return Ok(None);
@@ -251,7 +252,7 @@ pub(super) fn count(name: &str, before: &Progress, after: &Progress) {
     }
 }
 
-/// Stops its task when it is dropped.
+/// Aborts its task on drop.
 struct AbortOnDrop(JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
@@ -260,8 +261,8 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Waits for a page and takes whatever else is ready, up to the limits of one commit. Says too what ended reading, if it
-/// did, and whether no more pages will come.
+/// Waits for a page and takes whatever else is ready, up to the limits of one commit. Also returns why reading ended,
+/// if it did, and whether no more pages will come.
 async fn gather(
     pages: &mut mpsc::Receiver<Result<ReadPage, ReadError>>,
     limit: usize,

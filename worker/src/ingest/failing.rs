@@ -6,7 +6,7 @@ use tideline_store::Store;
 use crate::handler::HandlerError;
 use crate::source::{ErrorClass, SourceError};
 
-/// What a failed read means: a source that named a time is held back for the whole fleet.
+/// Handles a failed read: if the source named a time, it is held back for the whole fleet.
 pub(crate) async fn failed(store: &dyn Store, clock: &dyn Clock, source: SourceId, error: SourceError) -> HandlerError {
     let message = full_text(&error);
     match error.class {

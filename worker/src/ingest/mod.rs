@@ -1,5 +1,5 @@
-//! The handler of kind `ingest`: an attempt is a burst. Pages are read in [`reading`] while earlier ones are committed in
-//! [`burst`]; between the two only a few pages wait, so memory does not grow with the source.
+//! The handler of kind `ingest`: an attempt is a burst. Pages are read in [`reading`] while earlier ones are committed
+//! in [`burst`]; between the two only a few pages wait, so memory does not grow with the source.
 
 mod burst;
 mod failing;
@@ -26,12 +26,12 @@ use tokio_util::sync::CancellationToken;
 use self::burst::{Burst, BurstEnd};
 pub(crate) use self::failing::failed;
 pub use self::pages::{Sorted, sort_out};
-use self::siblings::{Appetite, Siblings};
+use self::siblings::{ClaimSize, Siblings};
 use crate::attempt::INGEST_KIND;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::source::Source;
 
-/// How long past its length a burst may take: the last page, its commit, a slow store.
+/// How long a burst may exceed its length: for the last page, its commit, and a slow store.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long a partition waits for a worker that knows its source, while configurations differ in the fleet.
 const UNKNOWN_SOURCE_WAIT: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ const UNKNOWN_SOURCE: &str = "its source is not in this worker's configuration";
 pub(crate) struct Readable {
     pub(crate) settings: SourceSettings,
     pub(crate) source: Arc<dyn Source>,
-    appetite: Appetite,
+    claim_size: ClaimSize,
 }
 
 impl Readable {
@@ -49,7 +49,7 @@ impl Readable {
         Self {
             settings,
             source,
-            appetite: Appetite::default(),
+            claim_size: ClaimSize::default(),
         }
     }
 }
@@ -66,7 +66,7 @@ pub struct IngestHandler {
 pub(crate) struct PartitionArgs {
     /// The child partition's key, or the name of the source for its root.
     pub(crate) partition: String,
-    /// What the parent handed down.
+    /// The values passed on by the parent.
     pub(crate) args: Value,
 }
 
@@ -135,7 +135,7 @@ impl Handler for IngestHandler {
         );
         if matches!(ended, Ok(Outcome::Done)) {
             if !is_root {
-                readable.appetite.saw_partition(burst.progress.pages);
+                readable.claim_size.saw_partition(burst.progress.pages);
             }
             let siblings = Siblings {
                 handler: self,
@@ -194,7 +194,7 @@ impl IngestHandler {
     }
 }
 
-/// What the end of a burst means for its job, and its name in metrics.
+/// The outcome of a burst for its job, and its name in metrics.
 fn conclude(
     rung: u32,
     is_alone: bool,
@@ -212,8 +212,9 @@ fn conclude(
                 "the source asked to wait (rate limit)".to_owned(),
             )),
         ),
-        // After the last rung of a root that is alone the cycle is given up without a sweep, and a fresh one starts. Any other
-        // partition that fails for so long is parked: those beside it are read all the same, and what it owns is kept.
+        // After the last rung of a root that is alone the cycle is given up without a sweep, and a fresh one starts.
+        // Any other partition that exhausts its ladder is parked: its siblings are still read, and what it owns is
+        // kept.
         Err(HandlerError::Transient { message, .. }) if is_alone && rung >= settings.backoff.rungs() => (
             "given_up",
             Err(HandlerError::GivenUp(format!("failed on the last rung: {message}"))),

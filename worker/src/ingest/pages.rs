@@ -1,4 +1,4 @@
-//! Makes what a source read into what the store commits. Pure.
+//! Converts pages as read by a source into the form that the store commits. Pure.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,11 @@ use tideline_core::words::{Entity, KeyHash, MalformedItem, PageMemory, PageWrite
 
 use crate::source::{Item, Page, PageContent};
 
-/// Longest sample of a malformed item, in bytes.
+/// Maximum length of a sample of a malformed item, in bytes.
 const SAMPLE: usize = 500;
 
-/// Turns page number `number`, whose reading began at `read_at`, into its write. `None`: the source said "unchanged" of a page that is not remembered.
+/// Turns page number `number`, whose reading began at `read_at`, into its write. `None`: the source reported a page as
+/// unchanged that is not remembered.
 pub(crate) fn page_write(
     number: u32,
     page: Page,
@@ -45,7 +46,7 @@ pub(crate) fn page_write(
         .filter_map(|item| item.reference.as_ref().map(key_hash))
         .collect();
     let unidentified = malformed.len() - kept.len();
-    // What another place wins is marked here and written there.
+    // Entities won by another place are marked here and written there.
     let lost = memory.as_ref().map(|memory| memory.lost.clone()).unwrap_or_default();
     kept.extend(
         entities
@@ -95,19 +96,19 @@ fn makers_of(entities: &[Entity], makers: &HashMap<i64, KeyHash>) -> Vec<KeyHash
     entities.iter().map(of).collect()
 }
 
-/// What the items of a page make.
+/// The result of a page's items.
 #[derive(Debug)]
 pub struct Sorted {
     /// In canonical form, at most one per reference.
     pub entities: Vec<Entity>,
-    /// What is reported instead of written.
+    /// Items that are reported instead of written.
     pub malformed: Vec<MalformedItem>,
-    /// Which item made an entity, by the hash of its key, as far as the source tells.
+    /// The item that made each entity, by key hash, if the source tells.
     makers: HashMap<i64, KeyHash>,
 }
 
-/// Entities in canonical form, at most one per reference, and what is malformed. Of several items that give one reference the
-/// first one counts, and those that differ from it are reported.
+/// Entities in canonical form, at most one per reference, and what is malformed. If several items have the same
+/// reference, the first one counts, and those that differ from it are reported.
 #[must_use]
 pub fn sort_out(items: Vec<Item>, volatile: &Volatile) -> Sorted {
     let mut entities: Vec<Entity> = Vec::with_capacity(items.len());

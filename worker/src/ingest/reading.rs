@@ -1,5 +1,5 @@
-//! Reads pages one after the other, ahead of their commits. Runs in a task of its own, so that parsing and committing use
-//! different cores.
+//! Reads pages one after the other, ahead of their commits. Runs in a task of its own, so that parsing and committing
+//! use different cores.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ use crate::source::{ErrorClass, Page, PageContent, PageRequest, Pass, SourceErro
 /// Memories fetched from the store at once.
 const MEMORIES: u32 = 64;
 
-/// Entities that may be read ahead of their commits: what a commit takes, and as many again. This bounds memory, for a large
-/// entity counts as several: one more for each [`COUNTS_ONCE`] bytes of its body.
+/// Maximum number of entities read ahead of their commits: twice the size of a commit. This bounds memory, since a
+/// large entity counts as several: one more for each [`COUNTS_ONCE`] bytes of its body.
 const READ_AHEAD_ENTITIES: usize = 4_000;
 /// 4,000 of them are 32 MiB.
 const COUNTS_ONCE: usize = 8 * 1024;
 
-/// A page on its way to its commit.
+/// A page waiting for its commit.
 pub(crate) struct ReadPage {
-    /// What its entities take up of the room; given back when it is committed.
+    /// Its entities' share of the room; released when it is committed.
     pub(crate) room: Option<OwnedSemaphorePermit>,
     pub(crate) write: PageWrite,
     /// Where the next page starts; none: this was the last one.
     pub(crate) next: Option<Value>,
-    /// The source wants no further request for so long.
+    /// How long the source wants no further requests.
     pub(crate) hold: Option<Duration>,
-    /// Why reading does not go on behind it.
+    /// Why reading does not continue after it.
     pub(crate) failure: Option<SourceError>,
 }
 
@@ -56,15 +56,15 @@ pub(crate) struct Reader {
     pub(crate) partition: Arc<PartitionArgs>,
     pub(crate) cursor: Option<Value>,
     pub(crate) next_page: u32,
-    /// As in [`Progress`](tideline_core::words::Progress), but of the pages read, which may not be committed yet.
+    /// Like in [`Progress`](tideline_core::words::Progress), but of the pages read, which may not be committed yet.
     pub(crate) kept_cursor: Option<Fingerprint>,
     pub(crate) stop: CancellationToken,
     pub(crate) ends_at: Timestamp,
 }
 
 impl Reader {
-    /// Reads until the partition is finished, the burst's time is up, it is stopped, or something fails. The first page is
-    /// read in any case: a burst always makes progress.
+    /// Reads until the partition is finished, the burst's time is up, it is stopped, or something fails. The first page
+    /// is read in any case: a burst always makes progress.
     pub(crate) async fn run(mut self, pages: mpsc::Sender<Result<ReadPage, ReadError>>) {
         let mut memories = Memories {
             known: VecDeque::new(),
@@ -91,12 +91,12 @@ impl Reader {
                     self.kept_cursor = keep_cursor(self.kept_cursor, self.next_page, &next.to_string());
                 }
             }
-            // Without a receiver the burst has ended: nothing more is wanted.
+            // Without a receiver the burst has ended, so reading stops.
             if pages.send(read).await.is_err() {
                 return;
             }
             if let Some(failure) = failure {
-                // The page is on its way to the store; only what follows it is missing.
+                // The page is on its way to the store; only its successor is missing.
                 let _ = pages.send(Err(ReadError::Source(failure))).await;
                 return;
             }
@@ -117,7 +117,7 @@ impl Reader {
         self.read_page(memory).await
     }
 
-    /// Reads the page at the cursor, of which the store remembers this.
+    /// Reads the page at the cursor, given the store's memory of it.
     pub(super) async fn read_page(&self, memory: Option<PageMemory>) -> Result<ReadPage, ReadError> {
         let request = PageRequest {
             partition: &self.partition.partition,
@@ -142,7 +142,7 @@ impl Reader {
         let hold = page.hold;
         let mut failure = page.failure.take();
         let next = match (&page.content, &memory) {
-            // Not finished: whoever tries again reads this page again.
+            // Not finished: a retry reads this page again.
             _ if failure.is_some() => Some(self.cursor.clone().unwrap_or(Value::Null)),
             (PageContent::Unchanged, Some(memory)) => match &memory.next {
                 Some(text) => Some(serde_json::from_str(text).map_err(|error| broken_memory(&error))?),
@@ -184,7 +184,7 @@ impl Reader {
     }
 }
 
-/// Waits for room for the page's entities. A page with more than there is takes all of it.
+/// Waits for room for the page's entities. A page that exceeds the room takes all of it.
 async fn take_room(room: &Arc<Semaphore>, write: &PageWrite) -> Option<OwnedSemaphorePermit> {
     let wanted = u32::try_from(size_of(write).min(READ_AHEAD_ENTITIES)).ok()?;
     if wanted == 0 {
@@ -227,7 +227,7 @@ fn timed_out(timeout: Duration) -> SourceError {
 }
 
 fn circle(cursor: &str) -> SourceError {
-    // A next URL may be signed. It is stored, or the partition could not go on, but not shown.
+    // A next URL may be signed. It has to be stored, so that the partition can continue, but is never shown.
     let shown: String = scrub_urls(cursor).chars().take(100).collect();
     SourceError::new(
         ErrorClass::Permanent,
@@ -242,7 +242,7 @@ fn broken_memory(error: &serde_json::Error) -> ReadError {
     ))
 }
 
-/// What the store remembers of the next pages, fetched many at a time.
+/// The store's memories of the next pages, fetched many at a time.
 struct Memories {
     known: VecDeque<PageMemory>,
     fetched_to: u32,
@@ -253,7 +253,7 @@ impl Memories {
         if page >= self.fetched_to {
             self.known = store.list_page_memories(job, page, MEMORIES).await?.into();
             self.fetched_to = match self.known.back() {
-                // A full answer: there may be more behind it. Else there is nothing more to know.
+                // A full batch: there may be more. Otherwise these were the last ones.
                 Some(last) if self.known.len() >= MEMORIES as usize => last.page + 1,
                 _ => u32::MAX,
             };

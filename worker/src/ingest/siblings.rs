@@ -1,5 +1,6 @@
-//! Small partitions in the place of one that was read to its end: claimed, committed and ended many at a time. What turns out
-//! not to be a single good page is left to a burst of its own, or goes back to wait for a place.
+//! Small partitions that are read in the place of a finished one: claimed, committed and ended many at a time. A
+//! partition that turns out not to be a single good page is left to a burst of its own, or goes back to wait for a
+//! place.
 
 use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -21,36 +22,36 @@ use crate::handler::{Attempt, HandlerError, Outcome};
 use crate::settling::Ended;
 use crate::source::ErrorClass;
 
-/// Most siblings claimed at once.
+/// Maximum number of siblings claimed at once.
 const MOST: u32 = 64;
-/// A claim is of as many siblings as are read in about this time.
+/// The size of a claim is adjusted so that reading it takes about this long.
 const GROUP: Duration = Duration::from_millis(500);
-/// A claim has at most so many times the siblings of the one before.
+/// Maximum growth factor from one claim to the next.
 const GROWTH: u128 = 8;
-/// What was read is committed when it has so many entities. They share one statement, whoever they belong to.
+/// Pages are committed once they have this many entities, in one statement for all partitions.
 const COMMIT_SIBLINGS: usize = 2 * COMMIT_ENTITIES;
-/// What was read is committed after this time, although more is to be read.
+/// Pages are committed after this time, even if there is more to read.
 const COMMIT_AFTER: Duration = Duration::from_millis(200);
 
-/// How many siblings of a source are claimed at once: none while its partitions have several pages.
+/// How many siblings of a source are claimed at once: 0 while its partitions have several pages.
 #[derive(Debug)]
-pub(super) struct Appetite(AtomicU32);
+pub(super) struct ClaimSize(AtomicU32);
 
-impl Default for Appetite {
+impl Default for ClaimSize {
     fn default() -> Self {
         Self(AtomicU32::new(1))
     }
 }
 
-impl Appetite {
+impl ClaimSize {
     fn now(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 
     /// A partition was read to its end in a burst of its own.
     pub(super) fn saw_partition(&self, pages: u64) {
-        let appetite = if pages > 1 { 0 } else { self.now().max(1) };
-        self.0.store(appetite, Ordering::Relaxed);
+        let claim_size = if pages > 1 { 0 } else { self.now().max(1) };
+        self.0.store(claim_size, Ordering::Relaxed);
     }
 
     fn saw_group(&self, took: Duration) {
@@ -69,38 +70,38 @@ pub(super) struct Siblings<'a> {
     pub(super) handler: &'a IngestHandler,
     pub(super) lead: &'a Attempt,
     pub(super) readable: &'a Arc<Readable>,
-    /// The progress of the lead; siblings take its trace over.
+    /// The progress of the lead; siblings inherit its trace.
     pub(super) progress: &'a Progress,
     pub(super) ends_at: Timestamp,
 }
 
 /// What the first page of a sibling is.
 enum First {
-    /// All there is, good as it is; and how long the source wants no further request.
+    /// The whole partition, without problems; and how long the source wants no further requests.
     Whole(Box<PageBatch>, Option<Duration>),
-    /// Something that a burst knows how to deal with.
+    /// More than a single good page; left to a burst.
     More,
-    /// It could not be read, and whether the source may be asked for others.
+    /// Reading failed; and whether reading from the source may continue.
     Failed(HandlerError, bool),
 }
 
 impl Siblings<'_> {
-    /// Reads siblings until there are none, the burst's time is up, or the source wants a rest.
+    /// Reads siblings until there are none, the burst's time is up, or the source wants a pause.
     pub(super) async fn read(&self) {
         while self.may_go_on() {
-            let appetite = self.readable.appetite.now();
-            if appetite == 0 {
+            let claim_size = self.readable.claim_size.now();
+            if claim_size == 0 {
                 return;
             }
             let lead = self.lead.job.lease();
-            let claiming = self.handler.store.claim_siblings(lead, appetite, self.now());
+            let claiming = self.handler.store.claim_siblings(lead, claim_size, self.now());
             let siblings = match claiming.await {
                 Ok(siblings) if siblings.is_empty() => return,
                 Ok(siblings) => siblings,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "claiming siblings failed");
                     if error.might_have_happened() {
-                        self.lead.crew.holding.doubt(self.now());
+                        self.lead.context.holding.doubt(self.now());
                     }
                     return;
                 }
@@ -112,7 +113,7 @@ impl Siblings<'_> {
             if !go_on {
                 return;
             }
-            self.readable.appetite.saw_group(self.now().since(began));
+            self.readable.claim_size.saw_group(self.now().since(began));
         }
     }
 
@@ -124,7 +125,7 @@ impl Siblings<'_> {
         !self.lead.stop.is_cancelled() && self.now() < self.ends_at
     }
 
-    /// Reads what was claimed; says whether more may be.
+    /// Reads the claimed siblings; returns true if more may be claimed.
     async fn read_group(&self, held: &mut Held<'_>) -> bool {
         let mut group = Group::default();
         while self.may_go_on()
@@ -140,11 +141,11 @@ impl Siblings<'_> {
                     }
                 }
                 First::More => {
-                    // The others do not wait for the end of a long one.
+                    // The others must not wait for a long one.
                     self.commit(held, &mut group).await;
                     held.hand_back_others(sibling.job.lease()).await;
                     self.read_alone(held, &sibling.job).await;
-                    self.readable.appetite.saw_partition(u64::MAX);
+                    self.readable.claim_size.saw_partition(u64::MAX);
                     false
                 }
                 First::Failed(error, go_on) => {
@@ -180,7 +181,7 @@ impl Siblings<'_> {
             stop: self.lead.stop.clone(),
             ends_at: self.ends_at,
         };
-        // A panic over one of them is its own failure, not the lead's.
+        // A panic fails this sibling, not the lead.
         let read = match AssertUnwindSafe(reader.read_page(memory)).catch_unwind().await {
             Ok(read) => read,
             Err(panic) => {
@@ -225,7 +226,7 @@ impl Siblings<'_> {
         }
     }
 
-    /// The source wants no further request for so long; so no more may be read.
+    /// The source wants no further requests for this long, so reading stops.
     async fn hold_back(&self, hold: Duration) -> bool {
         if let Some(source) = self.lead.job.source {
             let until = self.now().plus(hold);
@@ -236,8 +237,8 @@ impl Siblings<'_> {
         false
     }
 
-    /// Commits what was read; says whether the source may be asked for more. What cannot be committed together has a burst of
-    /// its own, which finds out why.
+    /// Commits the pages that were read; returns true if reading may continue. Siblings that cannot be committed
+    /// together get bursts of their own, which find out why.
     async fn commit(&self, held: &mut Held<'_>, group: &mut Group) -> bool {
         let group = std::mem::take(group);
         if group.batches.is_empty() {
@@ -259,7 +260,7 @@ impl Siblings<'_> {
                     metrics::attempts(&job.kind, "done", 1);
                 }
             }
-            // Done or not: what is not done is handed back.
+            // Possibly committed; whatever was not is handed back.
             Err(error) if error.may_retry() => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -333,7 +334,7 @@ impl Siblings<'_> {
     }
 }
 
-/// Pages that are read and not committed yet, with whose they are and when their reading began.
+/// Pages that are read but not committed yet, with their jobs and when reading began.
 #[derive(Default)]
 struct Group {
     batches: Vec<PageBatch>,
@@ -357,7 +358,7 @@ impl Group {
     }
 }
 
-/// Siblings that are this worker's. What is left when it is dropped on the way is handed back by whoever claims next.
+/// Siblings leased to this worker. What is left if this is dropped early is handed back by the claim loop.
 struct Held<'a> {
     lead: &'a Attempt,
     waiting: VecDeque<Sibling>,
@@ -368,7 +369,7 @@ impl<'a> Held<'a> {
     fn new(lead: &'a Attempt, siblings: Vec<Sibling>) -> Self {
         let leases: HashSet<Lease> = siblings.iter().map(|sibling| sibling.job.lease()).collect();
         for lease in &leases {
-            lead.crew.holding.take_along(*lease);
+            lead.context.holding.take_along(*lease);
         }
         Self {
             lead,
@@ -377,24 +378,24 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// It is done, or somebody else's.
+    /// It is done, or another worker has leased it.
     fn let_go(&mut self, lease: Lease) {
         self.leases.remove(&lease);
-        self.lead.crew.holding.let_go(lease);
+        self.lead.context.holding.let_go(lease);
     }
 
     async fn settle(&mut self, lease: Lease, settlement: Settlement) {
         let request = SettleRequest { lease, settlement };
-        // Whoever settles lets it go.
+        // The settler removes it from the holding.
         self.leases.remove(&lease);
         let ended = Ended {
             request,
             of_source: true,
         };
-        self.lead.crew.settlements.send(ended).await;
+        self.lead.context.settlements.send(ended).await;
     }
 
-    /// All but the one that is being read waits for a place again.
+    /// All except the one being read wait for a place again.
     async fn hand_back_others(&mut self, reading: Lease) {
         self.waiting.clear();
         let others: Vec<Lease> = self.leases.iter().copied().filter(|lease| *lease != reading).collect();
@@ -403,7 +404,7 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// All that is left waits for a place again.
+    /// All that are left wait for a place again.
     async fn hand_back(mut self) {
         for lease in self.leases.clone() {
             self.settle(lease, Settlement::HandedBack).await;
@@ -417,9 +418,9 @@ impl Drop for Held<'_> {
             return;
         }
         for lease in &self.leases {
-            self.lead.crew.holding.let_go(*lease);
+            self.lead.context.holding.let_go(*lease);
         }
-        self.lead.crew.holding.doubt(self.lead.clock.now());
+        self.lead.context.holding.doubt(self.lead.clock.now());
     }
 }
 
@@ -429,16 +430,16 @@ mod tests {
 
     #[test]
     fn claims_grow_while_partitions_are_small_and_quick_and_end_with_a_long_one() {
-        let appetite = Appetite::default();
+        let claim_size = ClaimSize::default();
         for (took, expected) in [(300, 2), (200, 4), (100, 20), (20, 64), (0, 64)] {
-            appetite.saw_group(Duration::from_millis(took));
-            assert_eq!(appetite.now(), expected);
+            claim_size.saw_group(Duration::from_millis(took));
+            assert_eq!(claim_size.now(), expected);
         }
-        appetite.saw_group(Duration::from_secs(2));
-        assert_eq!(appetite.now(), 32);
-        appetite.saw_partition(7);
-        assert_eq!(appetite.now(), 0);
-        appetite.saw_partition(1);
-        assert_eq!(appetite.now(), 1);
+        claim_size.saw_group(Duration::from_secs(2));
+        assert_eq!(claim_size.now(), 32);
+        claim_size.saw_partition(7);
+        assert_eq!(claim_size.now(), 0);
+        claim_size.saw_partition(1);
+        assert_eq!(claim_size.now(), 1);
     }
 }

@@ -1,5 +1,5 @@
-//! The sending of a subscription to the change feed: one batch after the other, in order. A batch that fails is sent until it is
-//! taken, or the subscription switched off: a follower that missed one would be wrong for good.
+//! Delivers a subscription to the change feed: batch by batch, in order. A failed batch is retried until it is accepted
+//! or the subscription is switched off: a follower that missed one would stay wrong forever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use super::lane::{LEASE_MARGIN, Sending, UNAVAILABLE};
 use super::message::Message;
 use super::sending::Answer;
 
-/// Changes of one request.
+/// Maximum number of changes per request.
 const BATCH: u32 = 500;
-/// How often it looks for changes that came without a wake-up.
+/// How often it polls for changes without a wake-up.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -35,13 +35,13 @@ struct Envelope<'c> {
 
 #[derive(Serialize)]
 struct Data<'c> {
-    /// Forget what you have: what follows is everything there is.
+    /// Discard what you have: everything is sent again.
     start_over: bool,
     changes: Vec<ChangeDocument<'c>>,
 }
 
 impl ChangeLane {
-    /// Sends until `stop`, then lets what is being sent end; `cancel` ends it at once.
+    /// Sends until `stop`, then finishes the request in flight; `cancel` aborts it at once.
     pub(super) async fn run(self, wake: Arc<Notify>, stop: CancellationToken, cancel: CancellationToken) {
         while !stop.is_cancelled() && !cancel.is_cancelled() {
             let wait = match self.send_next(&cancel).await {
@@ -107,7 +107,7 @@ impl ChangeLane {
         Ok(None)
     }
 
-    /// The next rung; the last one again and again.
+    /// The next rung; the last one repeats.
     fn next_try(&self, attempt: u32, not_before: Option<Timestamp>) -> Timestamp {
         let ladder = &self.0.pusher.parts.settings.backoff;
         let (now, random) = (self.0.now(), rand::random());

@@ -1,5 +1,5 @@
-//! The sending of one subscription by one worker: takes events, sends those of one key one after the other and those of
-//! different keys side by side, and settles what came of it.
+//! Delivers one subscription from one worker: takes events, sends those of one key one by one and those of different
+//! keys concurrently, and settles the outcomes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ use super::message::{self, Message};
 use super::sending::Answer;
 use super::{Pusher, ignore_missing, sentence};
 
-/// A lease is so much longer than a request: two of one key fit into it, and the settlement.
+/// How much longer a lease is than a request: two requests of one key fit into it, and the settlement.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// Before the end of the lease nothing is being sent any more for so long: clocks differ a little.
+/// Sending stops this long before the lease ends, since clocks differ slightly.
 const CLOCK_MARGIN: Duration = Duration::from_secs(2);
-/// How long it waits if the store cannot be asked, or expressions cannot be evaluated.
+/// The wait if the store cannot be reached, or expressions cannot be evaluated.
 pub(super) const UNAVAILABLE: Duration = Duration::from_secs(1);
-/// No wait for what is due is longer: the book may have changed.
+/// Maximum wait for due events: the book may have changed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -40,7 +40,7 @@ pub(super) struct Lane {
     lease: Duration,
 }
 
-/// What a task needs that sends.
+/// Dependencies of a sending task.
 pub(super) struct Sending {
     pub(super) pusher: Arc<Pusher>,
     pub(super) name: String,
@@ -49,16 +49,16 @@ pub(super) struct Sending {
     filter: Option<EventFilter>,
 }
 
-/// What came of one event.
+/// The outcome of one event.
 struct Done {
     sequence: EventSequence,
     token: i64,
     outcome: EventOutcome,
-    /// The URL wants nothing any more.
+    /// The URL no longer wants events.
     gone: bool,
 }
 
-/// What was taken, when that began, and by which token.
+/// The events taken, when taking began, and the token.
 struct Handed {
     taken: Taken,
     token: i64,
@@ -74,11 +74,11 @@ impl Lane {
         }
     }
 
-    /// Sends until `stop`, then lets what is being sent end; `cancel` ends it at once.
+    /// Sends until `stop`, then finishes the requests in flight; `cancel` aborts them at once.
     pub(super) async fn run(self, wake: Arc<Notify>, stop: CancellationToken, cancel: CancellationToken) {
         let (results, mut done) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        // Taken and not yet done with, with the token.
+        // Taken and unfinished, with the token.
         let mut held: HashMap<EventSequence, i64> = HashMap::new();
         let mut ended: Vec<Done> = Vec::new();
         let (mut look, mut next_due) = (true, None);
@@ -128,7 +128,7 @@ impl Lane {
             }
             while tasks.try_join_next().is_some() {}
         }
-        // Requests end here, with their tasks; what was not sent to its end is anybody's again.
+        // Requests end here, with their tasks; unfinished events become available again.
         tasks.shutdown().await;
         let left = held.into_iter().map(|(sequence, token)| Done {
             sequence,
@@ -136,12 +136,12 @@ impl Lane {
             outcome: EventOutcome::Untried,
             gone: false,
         });
-        // What fails is logged, and the leases end by themselves.
+        // Failures are logged, and the leases expire by themselves.
         let _ = self.exchange(left.collect(), None).await;
     }
 
-    /// Settles what has ended and, if there is room, takes more, in one transaction. While the store is away, what has ended
-    /// is settled as long as the leases are this worker's; after that the events are sent again.
+    /// Settles finished events and, if there is room, takes more, in one transaction. During a store outage, finished
+    /// events can be settled as long as the leases are valid; after that the events are sent again.
     async fn exchange(&self, ended: Vec<Done>, room: Option<u32>) -> Result<Option<Handed>, StoreError> {
         let settlements: Vec<SettleEvent> = (ended.into_iter())
             .map(|done| SettleEvent {
@@ -198,7 +198,7 @@ impl Lane {
         }
     }
 
-    /// Starts to send what was taken.
+    /// Starts sending the events taken.
     fn start(
         &self,
         handed: Handed,
@@ -215,7 +215,7 @@ impl Lane {
         }
     }
 
-    /// Switches the subscription off: its URL wants nothing any more.
+    /// Switches the subscription off: its URL no longer wants events.
     async fn block(&self) {
         let block = SubscriptionCommand::Block("the URL answered 410 Gone".to_owned());
         let parts = &self.sending.pusher.parts;
@@ -252,7 +252,7 @@ fn by_key(events: Vec<TakenEvent>) -> Vec<Vec<TakenEvent>> {
 
 impl Sending {
     /// # Errors
-    /// What is stored cannot be used by this process: there is no key, or another one.
+    /// The stored target cannot be opened by this process: its key is missing or different.
     pub(super) fn new(pusher: Arc<Pusher>, record: &SubscriptionRecord) -> Result<Self, String> {
         let push = record.push.clone().ok_or("it has no target")?;
         let target = PushTarget::open(&pusher.parts.sealer, &record.name, &push.sealed);
@@ -270,8 +270,8 @@ impl Sending {
         self.pusher.parts.clock.now()
     }
 
-    /// Sends events of one key one after the other. After a failure the others are as if nobody had taken them, and so are
-    /// those that could not be sent to their end before `until`.
+    /// Sends events of one key one after the other. After a failure the others count as not taken, and so do those
+    /// whose delivery could not finish before `until`.
     async fn send_all(
         &self,
         group: Vec<TakenEvent>,
@@ -301,7 +301,7 @@ impl Sending {
         }
     }
 
-    /// How long the filter and a request take together at most.
+    /// Time limit for the filter and a request together.
     fn longest(&self) -> Duration {
         let parts = &self.pusher.parts;
         let filtering = (self.filter.as_ref()).map_or(Duration::ZERO, |_| parts.evaluator.longest());
@@ -335,8 +335,8 @@ impl Sending {
         }
     }
 
-    /// What becomes of an event that is not to be sent, or not now; none: it is wanted. As long as expressions cannot be
-    /// evaluated the event waits here until `until`: that is no failed attempt.
+    /// The outcome of an event that is not to be sent, or not now; none: it is wanted. While expressions cannot be
+    /// evaluated, the event waits here until `until`, which is not a failed attempt.
     async fn not_wanted(
         &self,
         filter: &EventFilter,
@@ -370,7 +370,7 @@ impl Sending {
         }
     }
 
-    /// The next rung of the ladder, or the end of it.
+    /// The next rung of the ladder, or its end.
     fn after_failure(&self, error: String, attempt: u32, not_before: Option<Timestamp>) -> EventOutcome {
         let ladder = &self.pusher.parts.settings.backoff;
         match ladder.after_failure(attempt.saturating_sub(1), self.now(), not_before, rand::random()) {
@@ -382,7 +382,7 @@ impl Sending {
         }
     }
 
-    /// What is sent of an event; none: people have been told of this, or are not told of such events.
+    /// The message for an event; none: people were already notified, or are not notified of such events.
     async fn message(&self, event: &EventRecord) -> Option<Message> {
         if !self.push.format.is_for_people() {
             return Some(message::of_event(event));

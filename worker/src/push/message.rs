@@ -1,4 +1,4 @@
-//! What a push sends of an event: the same object that a pull gets.
+//! The message that a push sends for an event: the same object that a pull gets.
 
 use serde::Serialize;
 use tideline_core::words::EventRecord;
@@ -7,13 +7,13 @@ use tideline_runtime::documents::EventDocument;
 /// A request's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    /// The same however often it is sent.
+    /// The same for every try.
     pub(super) id: String,
     pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
 }
 
-/// The body, as Standard Webhooks recommends it.
+/// The body, as recommended by Standard Webhooks.
 #[derive(Serialize)]
 struct Envelope<'e> {
     r#type: &'e str,
@@ -21,7 +21,7 @@ struct Envelope<'e> {
     data: EventDocument<'e>,
 }
 
-/// The id of an event's message, which tells the store's events apart from those of one that was made anew.
+/// The id of an event's message, which distinguishes events of this store from those of a recreated one.
 pub(super) fn id_of(event: &EventRecord) -> String {
     format!("evt_{}_{}", event.head.sequence, event.head.created_at.0)
 }

@@ -1,5 +1,6 @@
-//! Sends the events of push subscriptions to their URLs. Any number of workers do so at once: what one has taken is leased, no
-//! other one sends it meanwhile, and a request ends before its lease does. Look next at `lane.rs`, one subscription's sending.
+//! Sends the events of push subscriptions to their URLs. Any number of workers may do so at once: the events that one
+//! has taken are leased, so no other one sends them meanwhile, and a request ends before its lease does. Look next at
+//! `lane.rs`, one subscription's sending.
 
 mod changes;
 mod lane;
@@ -30,14 +31,14 @@ use self::changes::ChangeLane;
 use self::lane::{Lane, Sending};
 use self::sending::Sender;
 
-/// How often the subscriptions are looked at without a wake-up.
+/// How often the subscriptions are polled without a wake-up.
 const LOOK: Duration = Duration::from_secs(10);
-/// So many new events are not looked at one by one: everybody may be meant.
+/// Above this many new events they are not examined one by one: any subscription may follow them.
 const MANY: i64 = 10_000;
-/// How often one row is read that says whether the log has grown: own events come without a wake-up.
+/// How often the end of the log is read, a single row: Tideline's own events come without a wake-up.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// What a pusher is made of.
+/// Dependencies of a pusher.
 pub struct PusherParts {
     /// Has the events.
     pub store: Arc<dyn Store>,
@@ -60,7 +61,7 @@ pub struct Pusher {
     parts: PusherParts,
     sender: Sender,
     lanes: Mutex<HashMap<String, Running>>,
-    /// How far the log went when it was looked at last.
+    /// The end of the log at the last look.
     last: Mutex<EventSequence>,
     runtime: Runtime,
 }
@@ -69,11 +70,11 @@ pub struct Pusher {
 struct Running {
     record: SubscriptionRecord,
     wake: Arc<Notify>,
-    /// Takes nothing more, and lets what is being sent end.
+    /// Takes nothing more, and finishes the requests in flight.
     stop: CancellationToken,
-    /// Ends what is being sent, too.
+    /// Also aborts the requests in flight.
     cancel: CancellationToken,
-    /// When it was woken last to pass by events that it does not follow.
+    /// When it was last woken to skip events that it does not follow.
     passed_at: Instant,
 }
 
@@ -104,7 +105,7 @@ impl Pusher {
         Ok(())
     }
 
-    /// Looks at all subscriptions: starts lanes, ends lanes, wakes those that have something to do.
+    /// Checks all subscriptions: starts lanes, ends lanes, wakes those that have something to do.
     async fn look(self: &Arc<Self>) -> Result<Pace, StoreError> {
         let last = self.parts.store.event_bounds().await?.last;
         let mut found = self.parts.store.list_subscriptions().await?;
@@ -142,7 +143,7 @@ impl Pusher {
         Ok(Pace::Idle)
     }
 
-    /// Looks if the log has grown.
+    /// Checks whether the log has grown.
     async fn glance(self: &Arc<Self>) -> Result<Pace, StoreError> {
         if self.lanes.lock().is_empty() {
             return Ok(Pace::Idle);
@@ -154,7 +155,7 @@ impl Pusher {
         self.look().await
     }
 
-    /// What has come since the last look.
+    /// The events since the last look.
     async fn news(&self, before: EventSequence, last: EventSequence) -> Result<News, StoreError> {
         if before == EventSequence(0) || last.0.saturating_sub(before.0) > MANY {
             return Ok(News::Much);
@@ -216,13 +217,13 @@ impl Pusher {
 enum News {
     /// Events on these topics.
     Topics(Vec<String>),
-    /// Nobody knows, or too much to say.
+    /// Unknown, or too many to list.
     Much,
 }
 
 impl Running {
-    /// Whether it is worth taking. To take locks the subscription, so nobody does it for what they do not follow; that is passed
-    /// by now and then, so that the log can be pruned.
+    /// Whether taking is worthwhile. Taking locks the subscription, so a pusher does not take for events that the
+    /// subscription does not follow; those are skipped now and then, so that the log can be pruned.
     fn has_work(&mut self, record: &SubscriptionRecord, last: EventSequence, news: &News) -> bool {
         if record.outstanding > 0 || record.changes.is_some() {
             return true;
@@ -242,13 +243,13 @@ impl Running {
     }
 }
 
-/// Whether what is being sent for one is still right for the other.
+/// Whether requests in flight for one version are still right for the other.
 fn is_same(now: &SubscriptionRecord, then: &SubscriptionRecord) -> bool {
     let identity = |record: &SubscriptionRecord| (record.created_at, record.generation, record.changes.is_some());
     identity(now) == identity(then) && now.filter == then.filter && now.push == then.push
 }
 
-/// A subscription that was deleted meanwhile wants nothing more.
+/// A subscription that was deleted meanwhile wants no more events.
 fn ignore_missing(result: Result<(), StoreError>) -> Result<(), StoreError> {
     match result {
         Err(StoreError::NotFound { .. }) => Ok(()),

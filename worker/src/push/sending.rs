@@ -1,5 +1,6 @@
-//! Sends one request to a subscriber. Only addresses that are allowed are connected to, whatever its name resolves to at that
-//! moment, and no redirect is followed: what the configuration does not allow is not reached on a detour either.
+//! Sends one request to a subscriber. It connects only to allowed addresses, whatever the name resolves to at that
+//! moment, and follows no redirects, so that addresses that the configuration does not allow cannot be reached
+//! indirectly.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,22 +22,22 @@ use super::message::Message;
 use crate::standard_webhooks::signature;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What is read of an answer that is an error.
+/// Maximum size that is read of an error response.
 const SHOWN_BYTES: usize = 300;
-/// No `Retry-After` is longer.
+/// Cap on the wait that `Retry-After` asks for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// 2xx.
     Accepted,
-    /// Anything else; not before this moment again.
+    /// Anything else; not to be retried before this time.
     Failed {
         error: String,
         not_before: Option<Timestamp>,
     },
-    /// 410: nothing is wanted there any more.
+    /// 410: the URL no longer wants events.
     Gone,
 }
 
@@ -52,7 +53,7 @@ impl Sender {
     /// # Errors
     /// TLS cannot be set up.
     pub(super) fn new(settings: &SubscriptionSettings, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
@@ -176,7 +177,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     Some(now.plus(wait.min(MAX_RETRY_AFTER)))
 }
 
-/// Looks names up, and hands on only addresses that may be connected to: the check cannot be outrun by a name that changes.
+/// Resolves names, and passes on only allowed addresses: a name that changes its address cannot bypass the check.
 struct Resolver(AddressPolicy);
 
 impl Resolve for Resolver {

@@ -1,5 +1,5 @@
-//! What people are told of an event: one sentence and a link, in the body that their chat's incoming webhooks take. They are told
-//! of Tideline's own events only: what comes from outside must not speak in its name.
+//! Notifications for people: one sentence and a link, in the format of their chat's incoming webhooks. Only for
+//! Tideline's own events: external content must not speak in its name.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use url::Url;
 
 use super::message::Message;
 
-/// Of a thing that goes on, people are told once; again after it was quiet for so long.
+/// People are notified once of an ongoing problem, and again only after it was quiet for this long.
 const QUIET: Duration = Duration::from_secs(3_600);
-/// Longest sentence, in bytes.
+/// Maximum length of a sentence, in bytes.
 const MAX_BYTES: usize = 1_000;
 
-/// A sentence and where it leads.
+/// A sentence and its link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sentence {
     text: String,
     link: Option<String>,
 }
 
-/// What own events say.
+/// The content of Tideline's own events.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Facts {
@@ -43,11 +43,11 @@ struct Facts {
     failures: Option<u64>,
 }
 
-/// Whether a subscription told people of an event on the same topic about the same thing that came within the hour before it. If
-/// the store cannot say, people rather hear of it twice than never.
+/// Whether a subscription notified people of an event on the same topic about the same thing within the hour before it.
+/// If the store does not respond, people are notified twice rather than never.
 pub(super) async fn was_told<S: SubscriptionStore + ?Sized>(store: &S, subscription: &str, head: &EventHead) -> bool {
     match store.find_notice(subscription, &head.topic, &head.key).await {
-        // A replay, and a dead letter that is sent again, come to what was told before once more.
+        // A replay, or a dead letter that is resent, refers to something that was already reported.
         Ok(notice) => notice
             .is_some_and(|notice| notice.sequence < head.sequence && head.created_at.since(notice.created_at) < QUIET),
         Err(error) => {
@@ -57,7 +57,7 @@ pub(super) async fn was_told<S: SubscriptionStore + ?Sized>(store: &S, subscript
     }
 }
 
-/// Notes that a subscription told people of an event, or would have told them again.
+/// Records that a subscription notified people of an event, or would have done so again.
 pub(super) async fn note<S: SubscriptionStore + ?Sized>(store: &S, subscription: &str, head: &EventHead) {
     let quiet = i64::try_from(QUIET.as_millis()).unwrap_or(i64::MAX);
     let forget_before = Timestamp(head.created_at.0.saturating_sub(quiet));
@@ -173,7 +173,8 @@ impl Sentence {
         }
     }
 
-    /// <https://docs.slack.dev/messaging/formatting-message-text>: `&`, `<` and `>` are escaped, so that no text pings a channel.
+    /// <https://docs.slack.dev/messaging/formatting-message-text>: `&`, `<` and `>` are escaped, so that no text pings
+    /// a channel.
     fn slack(&self) -> String {
         let text = self
             .text
@@ -186,7 +187,7 @@ impl Sentence {
         }
     }
 
-    /// Mattermost's Markdown; an `@` pings nobody.
+    /// Mattermost's Markdown; an `@` notifies no one.
     fn markdown(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for c in self.text.chars() {

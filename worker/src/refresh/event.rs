@@ -1,4 +1,4 @@
-//! Completing an event: the source's API is asked for what it lacks, and another event is published with it.
+//! Completing an event: requests missing data from the source's API, and publishes another event with it.
 
 use serde_json::{Map, Value};
 use tideline_core::rules::event_view;
@@ -10,7 +10,8 @@ use crate::ingest::failed;
 use crate::source::{ErrorClass, SourceError};
 
 impl RefreshHandler {
-    /// Publishes what a rule makes of an event and the response to its request. Once: however often the job runs, the log has one.
+    /// Publishes the event that a rule makes of an event and the response to its request. Exactly one, no matter how
+    /// often the job runs.
     pub(super) async fn complete(
         &self,
         attempt: &Attempt,

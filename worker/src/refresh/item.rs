@@ -1,4 +1,4 @@
-//! Reading one item again.
+//! Rereads one item.
 
 use tideline_core::rules::key_hash;
 use tideline_core::words::{Delta, DeltaBasis, DeltaChange, Origin, Timestamp};
@@ -10,7 +10,7 @@ use crate::ingest::{Sorted, failed, sort_out};
 use crate::source::{ErrorClass, ItemContent, ItemRequest, SourceError};
 
 impl RefreshHandler {
-    /// Reads one item and writes what it is. Again if a reading that began later was faster.
+    /// Reads one item and writes its current state. Repeats if a reading that began later was faster.
     pub(super) async fn item(
         &self,
         ready: &Ready<'_>,
@@ -35,7 +35,7 @@ impl RefreshHandler {
                     (upserts.collect::<Vec<_>>(), malformed.is_empty())
                 }
                 ItemContent::Missing { reference } if removed => match &mut origin {
-                    // Another item may make the same entity: the store sees who shows it.
+                    // Another item may make the same entity: the store checks which items show it.
                     Some(origin) => {
                         origin.entity = reference.as_ref().map(key_hash);
                         (Vec::new(), true)
@@ -43,7 +43,7 @@ impl RefreshHandler {
                     None => (reference.into_iter().map(DeltaChange::Remove).collect(), true),
                 },
                 ItemContent::Missing { .. } => {
-                    // Whether it is gone, or only not shown, the next complete cycle tells.
+                    // The next complete cycle decides whether it is gone, or only not shown.
                     tracing::info!(source = ready.readable.settings.name, "item not found at the source");
                     return Ok(Outcome::Done);
                 }
@@ -88,7 +88,7 @@ impl RefreshHandler {
     }
 }
 
-/// What is known of where the item's entities come from; none: the source does not tell.
+/// The known origin of the item's entities; none: the source does not tell.
 fn origin_of(ready: &Ready<'_>, request: ItemRequest<'_>) -> Option<Origin> {
     let item = ready.readable.source.item(request)?;
     let partition = partition_of(ready.readable, request.resource, request.values);

@@ -1,4 +1,5 @@
-//! Partitions that cycles have found, and those that a refresh finds before the next cycle does: each is a request of its own.
+//! Partitions that cycles have found, and those that a refresh finds before the next cycle does: each is a request of
+//! its own.
 
 use serde_json::{Map, Value};
 use tideline_core::rules::{canonical_json, fingerprint};
@@ -9,10 +10,10 @@ use super::{Ready, RefreshHandler};
 use crate::handler::{Attempt, HandlerError, Outcome};
 use crate::sources::http::is_same_value;
 
-/// Partitions that one request may have read again; more wait for the next cycle.
+/// Maximum number of partitions that one request rereads; more wait for the next cycle.
 const MOST: u32 = 1_000;
 
-/// Which partitions are to be read again, and how.
+/// Which partitions to reread, and how.
 pub(super) struct Wanted<'a> {
     pub(super) resource: Option<&'a str>,
     /// Values that they have.
@@ -22,7 +23,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl RefreshHandler {
-    /// Has every partition read that cycles have found and that has these values.
+    /// Requests a reading of every partition that cycles have found and that has these values.
     pub(super) async fn known(
         &self,
         attempt: &Attempt,
@@ -59,7 +60,7 @@ impl RefreshHandler {
         Ok(Outcome::Done)
     }
 
-    /// Has partitions read that a page reveals: all of them, or those that no cycle has found yet.
+    /// Requests a reading of the partitions that a page reveals: all of them, or those that no cycle has found yet.
     pub(super) async fn reveal(
         &self,
         attempt: &Attempt,
@@ -110,8 +111,8 @@ impl RefreshHandler {
     }
 }
 
-/// The request that reads a partition with these arguments, for the event of this attempt. None: its source does not name
-/// partitions by resource and values.
+/// The request that reads a partition with these arguments, for the event of this attempt. None: its source does not
+/// name partitions by resource and values.
 fn request_of(
     attempt: &Attempt,
     ready: &Ready<'_>,

@@ -1,9 +1,9 @@
-//! The handler of kind `refresh`: reads again what an event named, and writes it as deltas.
+//! The handler of kind `refresh`: rereads what an event named, and writes it as deltas.
 //!
-//! An event says where to look, not what is true. The job's key is what to read, and whether the event said that it is gone, so of
-//! many events about one thing only the newest request is done, after the last of them. The moment at which a reading began goes with what it found: the store
-//! lets nothing older win ([`DeltaStore`](tideline_store::DeltaStore)). What a complete reading no longer shows goes, if
-//! nothing else shows it (`write.rs`).
+//! An event says where to look, not what is true. The job's key is what to read, and whether the event said that it is
+//! gone, so that many events about one thing lead to a single reading after the last of them. The start of a reading is
+//! stored with its results: the store never lets an older reading win ([`DeltaStore`](tideline_store::DeltaStore)).
+//! What a complete reading no longer shows is removed, unless something else shows it (`write.rs`).
 
 mod event;
 mod item;
@@ -32,20 +32,20 @@ use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::ingest::Readable;
 use crate::source::{ItemRequest, Source};
 
-/// Past the time of its pages an attempt may take so long: its commits, a slow store.
+/// How long an attempt may take beyond the time for its pages: for its commits and a slow store.
 const MARGIN: Duration = Duration::from_secs(30);
-/// How long a job waits while its source stands still or is not in this worker's configuration.
+/// How long a job waits while its source is not running or is not in this worker's configuration.
 const STILL: Duration = Duration::from_secs(5);
-/// Readings of one attempt, each because a reading that began later was faster than the one before.
+/// Maximum number of readings per attempt, each because a reading that began later was faster than the previous one.
 const READINGS: u32 = 3;
 
-/// Reads again what events named.
+/// Rereads what events named.
 pub struct RefreshHandler {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
     sources: HashMap<String, Arc<Readable>>,
-    /// Sources whose page commits look for deltas, as this process knows.
+    /// Sources known to this process whose page commits look for deltas.
     expected: Mutex<HashSet<SourceId>>,
 }
 
@@ -84,7 +84,7 @@ impl RefreshHandler {
         self.sources.get(job.key.split('/').next().unwrap_or_default())
     }
 
-    /// The source, or until when, and why, it cannot be read.
+    /// The source, or until when it cannot be read, and why.
     async fn ready(&self, job: &ClaimedJob) -> Result<Result<Ready<'_>, Outcome>, StoreError> {
         let postpone = |until: Timestamp, why: &str| Ok(Err(Outcome::Postpone(until, why.to_owned())));
         let now = self.clock.now();
@@ -109,7 +109,7 @@ impl RefreshHandler {
         Ok(Ok(Ready { readable, source }))
     }
 
-    /// Asks for a cycle.
+    /// Requests a cycle.
     async fn cycle(&self, ready: &Ready<'_>) -> Result<Outcome, HandlerError> {
         let refresh = SourceCommand::Refresh(Trigger::Webhook);
         let name = &ready.readable.settings.name;
@@ -207,7 +207,7 @@ impl Handler for RefreshHandler {
     }
 }
 
-/// The first reading of a request that wants two leaves word of itself and comes again after the wait. Another event about the
+/// The first of two requested readings records itself, and the job comes back after the wait. Another event about the
 /// same item makes another request, which starts over.
 async fn look_again(attempt: &Attempt, request: &RefreshRequest, outcome: Outcome) -> Result<Outcome, HandlerError> {
     let (Outcome::Done, Some(wait)) = (&outcome, request.look_again_ms) else {
@@ -230,7 +230,7 @@ fn standing(record: &SourceRecord) -> &'static str {
     }
 }
 
-/// A partition that is read again.
+/// A partition to reread.
 struct Part {
     /// Its key: the source's name for the root.
     key: String,

@@ -1,5 +1,5 @@
-//! Reading one partition again outside of a cycle: page by page, as deltas. When the last page is written, what the partition
-//! no longer shows goes, if that is certain; else it is left to the next complete cycle.
+//! Rereads one partition outside of a cycle: page by page, as deltas. When the last page is written, what the partition
+//! no longer shows is removed, if that is certain; otherwise it is left to the next complete cycle.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::handler::{Attempt, HandlerError, Outcome};
 use crate::ingest::{Sorted, failed, sort_out};
 use crate::source::{ErrorClass, Page, PageContent, PageRequest, Pass, SourceError};
 
-/// How far a partition is: the job's cursor.
+/// The progress of a partition: the job's cursor.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Place {
@@ -25,17 +25,17 @@ struct Place {
     kept: Option<Fingerprint>,
     /// When the reading of the first page began.
     since: Option<Timestamp>,
-    /// Some page showed an entity.
+    /// Whether a page showed an entity.
     shown: bool,
-    /// Something on the pages could not be read, and may be what is missing.
+    /// Whether something on the pages could not be read, which may be the missing items.
     doubtful: bool,
-    /// It was read to its end once; this is the second look that the request wants.
+    /// Whether this is the second of two requested readings.
     looked: bool,
     /// Restarts after an expired cursor.
     restarts: u32,
 }
 
-/// What a page brings, besides its entities.
+/// The content of a page, besides its entities.
 struct Rest {
     next: Option<Value>,
     children: Vec<ChildPartition>,
@@ -74,7 +74,7 @@ impl RefreshHandler {
                 Err(error) => return Err(failed(&*self.store, &*self.clock, ready.source, error).await),
             };
             let rest = self.write_page(ready, &origin, &mut place, (page, began)).await?;
-            // The page is written; nobody can tell what follows it.
+            // The page is written, but the next one cannot be determined.
             if let Some(failure) = rest.failure {
                 return Err(failed(&*self.store, &*self.clock, ready.source, failure).await);
             }
@@ -146,7 +146,7 @@ impl RefreshHandler {
         let basis = DeltaBasis::Read(began);
         let upserts = entities.into_iter().map(DeltaChange::Upsert);
         let deltas: Vec<Delta> = upserts.map(|change| Delta { change, basis }).collect();
-        // What was overtaken has been read by somebody who began later: it is as new as it can be.
+        // What was overtaken was read by a reading that began later, so it is up to date.
         self.write(ready, Some(origin), &deltas).await?;
         Ok(Rest {
             next: page.next,
@@ -157,9 +157,9 @@ impl RefreshHandler {
     }
 }
 
-/// Whether what the reading did not show is not there. A partition that shows nothing at all may be one whose rights were lost,
-/// unless the event said that it is gone. Where items may move between pages while they are read (`confirm_cycles` above 1), only
-/// one page shows everything at once.
+/// Whether items that the reading did not show no longer exist. An empty partition may be one to which access was lost,
+/// unless the event said that it is gone. Where items may move between pages during the reading (`confirm_cycles` above
+/// 1), only a single page is complete.
 fn is_complete(place: &Place, removed: bool, confirm_cycles: u32) -> bool {
     !place.doubtful && (place.shown || removed) && (place.page == 0 || confirm_cycles <= 1)
 }
@@ -182,7 +182,7 @@ fn advance(place: &mut Place, next: Value, max_pages: u32) -> Result<(), Handler
     Ok(())
 }
 
-/// Begins again at the first page. What was shown stays shown, and `page` goes on counting: such a reading does not show
+/// Starts over at the first page. What was shown stays shown, and `page` keeps counting: such a reading does not show
 /// everything at once.
 fn restart(place: &mut Place, max_restarts: u32, error: &SourceError) -> Result<(), HandlerError> {
     if place.cursor.is_none() {
@@ -206,7 +206,7 @@ async fn store_place(attempt: &Attempt, place: &Place) -> Result<(), HandlerErro
     attempt.checkpoint(&text).await
 }
 
-/// The beginning of the second look.
+/// The start of the second reading.
 fn again(place: &Place) -> Place {
     Place {
         event: place.event,
@@ -227,7 +227,7 @@ fn stored(attempt: &Attempt) -> Place {
         event,
         ..Place::default()
     };
-    // A place from an older release does not know when its reading began.
+    // A cursor from an older release lacks the start of its reading.
     let place = place.filter(|place: &Place| place.event == event && (place.page == 0 || place.since.is_some()));
     place.unwrap_or(fresh)
 }

@@ -1,4 +1,4 @@
-//! Writing what a reading found, and removing what it no longer shows.
+//! Writes the results of a reading, and removes what it no longer shows.
 
 use tideline_core::words::{Delta, DeltaOutcome, Origin, Timestamp};
 use tideline_runtime::telemetry::metrics;
@@ -30,14 +30,14 @@ impl RefreshHandler {
             }
         }
         if outcomes.iter().any(|outcome| outcome.is_change()) {
-            // Whoever follows the feed looks now.
+            // Followers of the change feed look now.
             self.queue.wake().await;
         }
         Ok(!outcomes.contains(&DeltaOutcome::Overtaken))
     }
 
-    /// Removes what the origin made and its complete reading, which began `since`, did not show. What an event said is gone is
-    /// not held up by the source's removal guard.
+    /// Removes what the origin made and its complete reading, which began `since`, did not show. The source's removal
+    /// guard does not apply to what an event said is gone.
     pub(super) async fn drop_unseen(
         &self,
         ready: &Ready<'_>,

@@ -1,5 +1,5 @@
-//! The reference of a Backstage-like object (`kind`, `metadata.name`, `metadata.namespace`), read from its JSON text without
-//! building a tree. Source: Backstage, "Descriptor Format of Catalog Entities", Overall Shape.
+//! The reference of a Backstage-like object (`kind`, `metadata.name`, `metadata.namespace`), read from its JSON text
+//! without building a tree. Source: Backstage, "Descriptor Format of Catalog Entities", Overall Shape.
 
 use serde::Deserialize;
 use tideline_core::words::EntityRef;

@@ -1,5 +1,5 @@
-//! What is read: the `http` source for any JSON API, the `files` source for a folder, the `terraform` source for states.
-//! [`open`] chooses by the settings.
+//! The sources: `http` for any JSON API, `files` for a folder, `terraform` for states. [`open`] chooses by the
+//! settings.
 
 mod backstage;
 pub mod files;
@@ -47,7 +47,7 @@ pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>, OpenError> {
     open_with_clock(settings, Arc::new(SystemClock))
 }
 
-/// As [`open_with_clock`]; a source that reads an API shows what it sends and receives to `observer`.
+/// Like [`open_with_clock`]; a source that reads an API shows what it sends and receives to `observer`.
 ///
 /// # Errors
 /// As [`open`].
@@ -77,7 +77,7 @@ pub fn open_observed(
     }
 }
 
-/// As [`open`], with a clock of the caller's.
+/// Like [`open`], with a clock of the caller's.
 ///
 /// # Errors
 /// As [`open`].
@@ -85,7 +85,7 @@ pub fn open_with_clock(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Resu
     open_with(settings, clock, &Arc::new(Evaluator::new(Limits::default())))
 }
 
-/// As [`open`], with a clock and with an evaluator of expressions, which sources share.
+/// Like [`open`], with a clock and with an evaluator of expressions, which sources share.
 ///
 /// # Errors
 /// As [`open`].

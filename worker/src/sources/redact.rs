@@ -9,7 +9,7 @@ use super::secret_names;
 /// Forms of secrets that are known at a time; each has up to three.
 const MAX_NEEDLES: usize = 1_024;
 
-/// Addresses that need no credentials: whoever has them can read what is there.
+/// Addresses that need no credentials: the address alone grants access.
 const SECRET_ADDRESSES: [&str; 4] = ["download-url", "download_url", "upload-url", "upload_url"];
 
 /// Whether a query parameter or a member of a body with this name holds a secret, as far as a name can tell.

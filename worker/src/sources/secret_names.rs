@@ -1,7 +1,7 @@
-//! Whether a name is that of a secret: `db_password`, `primaryConnectionString`, `STORAGE-KEY`. Names are compared by their
-//! words, so that no spelling makes a difference.
+//! Whether a name is that of a secret: `db_password`, `primaryConnectionString`, `STORAGE-KEY`. Names are compared by
+//! their words, so that no spelling makes a difference.
 //!
-//! What a name refers to, or is about, is no secret, however close its name is to that of one: `key_name`, `key_id`,
+//! What a name refers to, or is about, is not a secret, however close its name is to that of one: `key_name`, `key_id`,
 //! `kms_key_arn`, `public_key`, `auth_type`, `author`, `pinned`.
 
 /// A name is that of a secret if its words, run together, contain one of these.
@@ -48,7 +48,7 @@ const PARTS: [&str; 37] = [
 /// Or if one of its words is one of these.
 const WORDS: [&str; 8] = ["pwd", "pw", "psk", "dsn", "otp", "pem", "pfx", "bearer"];
 
-/// Or if its last word, but for a number, is one of these: `db_pass`, but not `pass_through`.
+/// Or if its last word, except for a number, is one of these: `db_pass`, but not `pass_through`.
 const LAST_WORDS: [&str; 3] = ["pass", "auth", "pin"];
 
 /// Whether a name sounds like that of a secret.
@@ -64,7 +64,8 @@ pub(super) fn sounds_secret(name: &str) -> bool {
         || last.is_some_and(|word| LAST_WORDS.contains(&word.as_str()))
 }
 
-/// The words of a name, in lower case: it is divided at signs, at digits, and where its case changes (`primaryKey`, `SSHKey`).
+/// The words of a name, in lower case: it is divided at signs, at digits, and where its case changes (`primaryKey`,
+/// `SSHKey`).
 pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = Kind::Sign;

@@ -1,5 +1,5 @@
-//! Reading what lies beside an entity, or at an address that it names. Only from where the configuration says: the entity's own
-//! source, with that source's credentials, or a host that the target allows, without any.
+//! Reads documents beside an entity, or at an address that it names. Only from configured locations: the entity's own
+//! source, with that source's credentials, or a host that the target allows, without credentials.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use url::Url;
 use crate::source::{Document, DocumentPlace, ErrorClass, Source, SourceError};
 use crate::sources::http::client::{Call, HttpClient};
 
-/// Annotations that say where an entity was read from, the first that is there counts. Source: Backstage, "Well-known
+/// Annotations that say where an entity was read from, the first one present counts. Source: Backstage, "Well-known
 /// Annotations".
 const LOCATIONS: [&str; 3] = [
     "backstage.io/managed-by-location",
@@ -37,7 +37,7 @@ pub(super) struct Documents {
 /// Why a document cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DocumentError {
-    /// Nobody knows what is there.
+    /// It is unknown whether the document exists.
     #[error("{message}")]
     Unreadable {
         message: String,
@@ -45,16 +45,16 @@ pub(super) enum DocumentError {
         transient: bool,
         retry_after: Option<Duration>,
     },
-    /// It is not where it should be, or may not be read.
+    /// Its location is wrong or not allowed.
     #[error("{0}")]
     Wrong(String),
 }
 
-/// How long a document may be.
+/// Limit on the size of a document.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
     pub(super) bytes: u64,
-    /// The key of the configuration that says so.
+    /// The configuration key of the limit.
     pub(super) key: &'static str,
 }
 
@@ -204,7 +204,8 @@ pub(super) fn location(entity: &Value) -> Option<DocumentPlace> {
         .map(|path| DocumentPlace::File(path.to_owned()))
 }
 
-/// What a reference in a document at `base` names: an address, or a path that does not lead out of the document's folder.
+/// What a reference in a document at `base` names: an address, or a path that does not lead out of the document's
+/// folder.
 pub(super) fn resolve(base: &DocumentPlace, reference: &str) -> Result<DocumentPlace, DocumentError> {
     if reference.starts_with("http://") || reference.starts_with("https://") {
         let url = Url::parse(reference).map_err(|error| {

@@ -1,4 +1,4 @@
-//! What the catalog has of an entity now, as a target sees it.
+//! The current state of an entity in the catalog, as a target sees it.
 
 use std::collections::HashMap;
 
@@ -29,8 +29,8 @@ pub(super) fn followed<'e>(follow: &Follow, entities: &'e [OriginalEntity]) -> O
     found.min_by_key(|entity| follow.rank(&entity.source))
 }
 
-/// The entity as readers see it; none: it is gone, or does not concern the target. Those who look at the same time share a call
-/// of the store.
+/// The entity as readers see it; none: it is gone, or does not concern the target. Concurrent callers share a store
+/// call.
 pub(super) async fn find(
     store: &dyn Store,
     shared: &Batches<EntityRef, Vec<EntityRecord>>,

@@ -1,4 +1,4 @@
-//! What a target does, told as events of the log: kept as long as the log keeps events, and followed like any other.
+//! Records a target's actions as events in the log: retained and followed like any other event.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tideline_store::{Store, StoreError};
 
 use crate::batches::Batches;
 
-/// Appends to the log, the events of many attempts together: appending takes turns.
+/// Appends the events of many attempts to the log together, since appends are serialized.
 pub(super) struct EventLog {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -35,7 +35,7 @@ impl EventLog {
     }
 }
 
-/// Tells of one attempt for one entity.
+/// Reports one attempt for one entity.
 pub(super) struct SyncEvents<'l> {
     log: &'l EventLog,
     target: String,
@@ -53,7 +53,7 @@ impl<'l> SyncEvents<'l> {
         }
     }
 
-    /// Appends an event about the entity. That it cannot be told keeps nothing from being done.
+    /// Appends an event about the entity. A failure to append stops nothing.
     pub(super) async fn tell(&self, topic: &str, mut body: Value) {
         body["target"] = json!(self.target);
         body["ref"] = json!(self.reference);

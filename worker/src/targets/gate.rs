@@ -1,5 +1,5 @@
-//! Whether a target's jobs may run: how many at a time, and not while it is paused or held back. What holds a target back is in
-//! the store, so it holds for the whole fleet and outlives this process.
+//! Decides whether a target's jobs may run: how many at a time, and not while it is paused or held back. Holds are in
+//! the store, so they apply to the whole fleet and outlive this process.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const UNKNOWN: Duration = Duration::from_secs(5);
 /// How long a job waits whose target is paused; resuming makes it due.
 const PAUSED: Duration = Duration::from_secs(3_600);
 
-/// The way to one target.
+/// The gate of one target.
 pub(super) struct Gate {
     pub(super) store: Arc<dyn Store>,
     pub(super) queue: Arc<dyn Queue>,
@@ -114,13 +114,13 @@ impl Gate {
             .await?
             .and_then(|record| record.hold)
         {
-            // Another job found it so a moment before.
+            // Another job has just found it unreachable.
             until = held.until;
         }
         Ok(Outcome::Postpone(until, format!("its target is held back: {reason}")))
     }
 
-    /// Keeps what came of an attempt for an entity; without an error it is as it should be.
+    /// Records the outcome of an attempt for an entity; without an error it is in sync.
     pub(super) async fn settle(&self, reference: &EntityRef, error: Option<String>) -> Result<(), StoreError> {
         let settled = TargetSettled {
             reference: reference.clone(),
@@ -130,8 +130,8 @@ impl Gate {
         self.keep(settled).await.map(drop)
     }
 
-    /// Keeps that an entity was sent. `true`: the target had something else before, and a change back to that may have been passed
-    /// over meanwhile.
+    /// Records that an entity was sent. `true`: the target had something else before, and a change back to that may
+    /// have been skipped meanwhile.
     pub(super) async fn sent(&self, reference: &EntityRef, sent: Fingerprint) -> Result<bool, StoreError> {
         let settled = TargetSettled {
             reference: reference.clone(),
@@ -156,7 +156,7 @@ impl Gate {
         Ok(is_replaced)
     }
 
-    /// Keeps that these entities, which had no error, are as they should be.
+    /// Records that these entities, which had no error, are in sync.
     pub(super) async fn confirm(&self, references: &[EntityRef]) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store
@@ -166,7 +166,8 @@ impl Gate {
         Ok(())
     }
 
-    /// Brings back jobs that were put off while the target seemed slower than it is. They come back by themselves if this fails.
+    /// Brings back jobs that were postponed while the target seemed slower than it is. They come back by themselves if
+    /// this fails.
     async fn refill(&self) {
         let Some(wanted) = self.places.wanted() else { return };
         let now = self.clock.now();
@@ -186,7 +187,7 @@ impl Gate {
         }
     }
 
-    /// The target answered.
+    /// The target responded.
     pub(super) async fn answered(&self, pass: &Pass) {
         if pass.holds == 0 {
             return;

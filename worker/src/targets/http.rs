@@ -1,5 +1,6 @@
-//! The handler of kind `http-target`: one job is one entity of one endpoint, and sends what the catalog has of it now. Changes of
-//! one entity reach the endpoint in order, since they share a job; of many in a row the newest is sent.
+//! The handler of kind `http-target`: one job is one entity of one endpoint, and sends the entity's current state.
+//! Changes of one entity reach the endpoint in order, since they share a job; of several in a row only the newest is
+//! sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,16 +30,16 @@ use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::places::Admission;
 use crate::sources::http::client::{Call, CallError, HttpClient};
 
-/// Past the time of its request an attempt may take so long.
+/// How long an attempt may take beyond the timeout of its request.
 const MARGIN: Duration = Duration::from_secs(60);
-/// Longest answer; only its beginning is shown, if it is an error.
+/// Maximum size of a response; only its beginning is shown, if it is an error.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// How long a job waits whose target is not in this worker's configuration.
 const UNKNOWN: Duration = Duration::from_secs(60);
 /// In a path, everything else is escaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Tells endpoints of each change.
+/// Sends changes to endpoints.
 pub struct HttpTargetHandler {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -74,7 +75,7 @@ struct Message {
     body: Option<String>,
 }
 
-/// What cannot work of an `http` target.
+/// A problem in the settings of an `http` target.
 pub(super) fn check(http: &HttpTargetSettings) -> Vec<(String, String)> {
     let body = http.body.as_deref().map(Expression::compile);
     let wrong = body
@@ -208,7 +209,7 @@ impl HttpTargetHandler {
         let url = url_of(target, reference).map_err(HandlerError::Permanent)?;
         let mut call = Call::new(message.method, url);
         let body = message.body.unwrap_or_default();
-        // One change is one request, however often it is sent; what a person wants sent again is another one.
+        // One change is one request, no matter how often it is retried; a resend by a person is another one.
         let change = entity.map_or(request.cause, |entity| entity.sequence.0);
         let wish = if request.again { request.cause } else { 0 };
         let key = format!(
@@ -294,7 +295,7 @@ impl Handler for HttpTargetHandler {
 }
 
 impl HttpTargetHandler {
-    /// Sends what the catalog has of the entity now.
+    /// Sends the entity's current state.
     async fn tell(&self, target: &Target, request: &TargetRequest) -> Result<Outcome, HandlerError> {
         let pass = match target.gate.enter().await? {
             Ok(pass) => pass,
@@ -337,8 +338,8 @@ impl HttpTargetHandler {
 }
 
 impl HttpTargetHandler {
-    /// Keeps what the endpoint has now. Changes are compared with that, so one that came back to what the endpoint had before may
-    /// have been passed over meanwhile: the catalog is looked at again.
+    /// Records what the endpoint has now. Changes are compared with that, so a change back to the previous state may
+    /// have been skipped meanwhile: the catalog is checked again.
     async fn keep(
         &self,
         target: &Target,

@@ -1,4 +1,4 @@
-//! What a target's jobs and requests cost, and how they end, for metrics.
+//! Measures durations and outcomes of a target's jobs and requests.
 
 use std::future::Future;
 

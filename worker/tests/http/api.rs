@@ -84,7 +84,7 @@ impl Api {
         Self { url, seen }
     }
 
-    /// Sends these bytes to whoever connects, and then closes.
+    /// Sends these bytes on every connection, then closes it.
     pub(crate) async fn start_raw(bytes: Vec<u8>) -> Url {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();

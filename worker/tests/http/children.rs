@@ -17,7 +17,7 @@ fn child(name: &str, parent: &str, path: &str, value: (&str, &str)) -> Resource 
     }
 }
 
-/// Organisations → projects → components; only components are entities.
+/// Organizations → projects → components; only components are entities.
 fn three_levels(base: &url::Url) -> HttpSettings {
     let mut organisations = resource("orgs", "/orgs", Pagination::None);
     organisations.entity = EntityShape::None;

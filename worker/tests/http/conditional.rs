@@ -137,8 +137,8 @@ async fn a_page_that_got_a_successor_is_not_unchanged() {
     }
 }
 
-/// A list whose full last page gets a successor, at a server that tells the next page in `header` of a 200 and of no 304,
-/// as GitHub does.
+/// A list whose full last page gets a successor, at a server that tells the next page in `header` of a 200 and of no
+/// 304, as GitHub does.
 async fn grows_silently(header: &'static str, next: &'static str) -> Api {
     let calls = Arc::new(AtomicUsize::new(0));
     Api::start(move |seen| {

@@ -115,7 +115,7 @@ async fn no_error_of_a_download_shows_its_address() {
         assert_eq!(error.class, ErrorClass::Permanent);
         assert!(!error.message.contains(SECRET), "{error}");
     }
-    // Nobody listens there.
+    // Nothing listens there.
     let api = self::api(Url::parse("http://127.0.0.1:1/").unwrap()).await;
     let error = first(&open(exports(&api.url, &[&Url::parse("http://127.0.0.1:1").unwrap()])))
         .await

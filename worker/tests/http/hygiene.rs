@@ -138,7 +138,7 @@ async fn a_cursor_that_repeats_the_credential_is_refused() {
     assert!(!error.message.contains("hush-hush"), "{error}");
 }
 
-/// With a key and an organisation from the environment in query and body.
+/// With a key and an organization from the environment in query and body.
 fn with_variables(base_url: &url::Url, pagination: Pagination) -> HttpSettings {
     let mut settings = things(base_url, pagination);
     settings.variables = ["k3y/from=env", "acme-corp"].map(Secret::new).to_vec();

@@ -47,7 +47,7 @@ fn start(seen: &Seen, size: usize) -> usize {
     page.or_else(|| seen.number("offset")).unwrap()
 }
 
-/// Reads pages until one fails, and says how many items came before.
+/// Reads pages until one fails; returns the number of items before it.
 async fn failure(settings: HttpSettings) -> (usize, SourceError) {
     let source = open(settings);
     let (mut cursor, mut read) = (None, 0);

@@ -36,7 +36,7 @@ fn written(url: &str, headers: &[(&'static str, &'static str)], body: Value) -> 
     (guess, text)
 }
 
-/// The value of a key in the file; "" if it is not there.
+/// The value of a key in the file; "" if it is missing.
 fn line<'t>(text: &'t str, key: &str) -> &'t str {
     let mut lines = text.lines().map(str::trim);
     lines

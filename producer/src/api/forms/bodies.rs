@@ -13,27 +13,27 @@ use crate::api::sources::LARGEST;
 use crate::api::subscriptions::limits;
 use crate::api::tokens::{MAX_GLOBS, MAX_LIFE};
 
-/// What a property takes.
+/// What a property accepts.
 enum Takes {
     /// A text of this form.
     Form(&'static Form),
     /// A text of a form that no pattern describes.
     Format(&'static str),
-    /// A jq expression of at most so many characters.
+    /// A jq expression of at most this many characters.
     Jq(usize),
-    /// A number from, to.
+    /// A number within a range.
     Number(u64, u64),
-    /// So many items, from, to.
+    /// A list, with its minimum and maximum number of items.
     Items(usize, usize),
     /// The same, each a text of this form.
     Texts(usize, usize, &'static Form),
-    /// At most so many globs.
+    /// At most this many globs.
     Globs(usize),
-    /// At most so many keys.
+    /// At most this many keys.
     Keys(usize),
 }
 
-/// Bodies by their schemas, and what their properties take.
+/// Bodies by their schemas, and what their properties accept.
 const BODIES: &[(&str, &str, Takes)] = &[
     ("NewToken", "name", Takes::Form(&text::TOKEN_NAME)),
     ("NewToken", "sources", Takes::Globs(MAX_GLOBS)),

@@ -1,6 +1,6 @@
-//! What the OpenAPI document says of parameters and bodies beside their types: ranges and patterns, so that a generated client
-//! refuses what the API would refuse, and the headers that every act takes. The numbers and forms are those that the code checks
-//! with.
+//! What the OpenAPI document says about parameters and bodies besides their types: ranges and patterns, so that a
+//! generated client refuses what the API would refuse, and the headers that every act accepts. The code validates with
+//! the same numbers and patterns.
 
 mod bodies;
 pub(crate) mod text;
@@ -16,8 +16,8 @@ use super::history::MAX_HOURS;
 use super::page::MAX_LIMIT;
 use super::role::{MAX_KEY, MAX_REASON};
 
-/// Routes that are no acts of an operator, although they are no `GET`: what a subscriber or a program that writes entities does
-/// all the time. Each is safe to repeat by itself.
+/// Routes that are not operators' acts, although they are not `GET`: routine requests of subscribers and of programs
+/// that write entities. Each is idempotent by itself.
 const NO_ACTS: [&str; 5] = ["/plan", "/pull", "/ack", "/nack", "/entities"];
 
 /// Records with an ETag, whose acts take it as `If-Match`.
@@ -28,7 +28,7 @@ const WITH_ETAG: [&str; 4] = [
     "/v1/targets/{name}/",
 ];
 
-/// The records themselves: a client that has one is answered 304.
+/// The records themselves: a client that has the current one gets 304.
 const RECORDS: [&str; 4] = [
     "/v1/sources/{name}",
     "/v1/jobs/{id}",

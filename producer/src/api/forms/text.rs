@@ -1,5 +1,5 @@
-//! Forms of texts: one declaration that the code checks with and that the OpenAPI document shows as `pattern`. Patterns keep to
-//! what ECMA-262 and the usual engines understand alike.
+//! Text formats: one declaration that the code validates with and that the OpenAPI document shows as `pattern`.
+//! Patterns use only what ECMA-262 and the usual engines have in common.
 
 use std::sync::LazyLock;
 
@@ -7,10 +7,10 @@ use regex::Regex;
 
 use crate::api::problem::{Code, Problem};
 
-/// What a text must look like.
+/// The format of a text.
 #[derive(Debug)]
 pub(crate) struct Form {
-    /// Of the whole text.
+    /// Matches the whole text.
     pub(crate) pattern: &'static str,
     /// What is allowed, for people.
     says: &'static str,
@@ -28,12 +28,12 @@ macro_rules! form {
 }
 
 impl Form {
-    /// Whether a text has this form.
+    /// Whether a text has this format.
     pub(crate) fn is_of(&self, text: &str) -> bool {
         self.compiled.as_ref().is_some_and(|compiled| compiled.is_match(text))
     }
 
-    /// Refuses a text that has not.
+    /// Refuses a text in another format.
     ///
     /// # Errors
     /// `invalid_request`, with the field and what it takes.
@@ -103,13 +103,14 @@ pub(crate) static START: Form = form!(
     "now, beginning, or an RFC 3339 time"
 );
 
-/// Topics or patterns of topics. [`TopicGlob`](tideline_core::rules::TopicGlob) checks them: other scripts have letters, too.
+/// Topics or patterns of topics. [`TopicGlob`](tideline_core::rules::TopicGlob) checks them: other scripts have
+/// letters, too.
 pub(crate) static TOPIC: Form = form!(
     r"^[^\u0000-\u0029\u002B\u002C\u003B-\u0040\u005B-\u005E\u0060\u007B-\u00A0]{1,200}$",
     "a topic or a pattern of topics"
 );
 
-/// The same, divided by commas.
+/// The same, separated by commas.
 pub(crate) static TOPICS: Form = form!(
     r"^[^\u0000-\u0008\u000E-\u001F!-)+;-@\[-\^`{-\u0084\u0086-\u009F]*$",
     "topics or patterns of topics, divided by commas"
@@ -121,7 +122,7 @@ pub(crate) static PUSH_SECRET: Form = form!(
     "whsec_ and 24 to 64 bytes in base64"
 );
 
-/// What `next_page_token` of an answer was.
+/// The `next_page_token` of a response.
 pub(crate) static PAGE_TOKEN: Form = form!(r"^[A-Za-z0-9_-]*$", "what next_page_token of an answer was");
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Events that were given up: listed, sent again, dropped.
+//! Dead letters: list, resend, drop.
 
 use std::sync::Arc;
 
@@ -104,7 +104,7 @@ pub(super) async fn drop(
     Ok(Json(Dropped { dropped }))
 }
 
-/// Says how many it were.
+/// Returns the number of dead letters taken.
 async fn take(
     api: &ApiState,
     by: &By<Operate>,

@@ -1,5 +1,5 @@
-//! `/v1/subscriptions`: who follows the log of events. A subscriber pulls, works, and acknowledges; what it neither acknowledges
-//! nor gives back is handed out again when its lease is over.
+//! `/v1/subscriptions`: followers of the log of events. A subscriber pulls, processes, and acknowledges; events that it
+//! neither acknowledges nor returns are redelivered when their lease expires.
 
 mod changes;
 mod letters;
@@ -108,14 +108,14 @@ async fn shown(api: &ApiState, record: SubscriptionRecord) -> Result<Subscriptio
     Ok(logs.show(record))
 }
 
-/// Where both logs end, and how far subscriptions were within the last hour.
+/// The ends of both logs, and the positions of subscriptions within the last hour.
 struct Logs {
     ends: LogEnds,
     samples: Vec<FollowerSample>,
 }
 
 impl Logs {
-    /// What it takes to show these.
+    /// What is needed to show these.
     async fn read(api: &ApiState, records: &[SubscriptionRecord]) -> Result<Self, Problem> {
         let name = match records {
             [only] => Some(only.name.as_str()),
@@ -206,7 +206,7 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Does what was asked, and writes it down.
+/// Performs an act, and records it.
 async fn perform(api: &ApiState, by: &By<Operate>, name: &str, act: SubscriptionAct) -> Result<Performed, Problem> {
     by.principal.require_all_sources()?;
     let subscription = name.to_owned();

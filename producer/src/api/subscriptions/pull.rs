@@ -167,7 +167,7 @@ impl<'a> Puller<'a> {
         })
     }
 
-    /// What is there now and wanted.
+    /// Takes the wanted events that are available now.
     async fn take(&self) -> Result<Taken, Problem> {
         let now = self.api.clock.now();
         let request = TakeEvents {
@@ -184,7 +184,7 @@ impl<'a> Puller<'a> {
         Ok(taken)
     }
 
-    /// Leaves what the filter wants, and settles the rest.
+    /// Keeps the events that the filter accepts, and settles the others.
     async fn apply(&self, filter: &EventFilter, taken: &mut Taken) -> Result<(), Problem> {
         let mut settlements = Vec::new();
         let mut unavailable = None;
@@ -225,7 +225,7 @@ impl<'a> Puller<'a> {
         }
     }
 
-    /// The next rung of the ladder that pushes have, or the end of it.
+    /// The next rung of the ladder of pushes, or its end.
     fn after_timeout(&self, error: &FilterError, attempt: u32) -> EventOutcome {
         let settings = self.api.settings.as_deref();
         let settings = settings.map_or_else(SubscriptionSettings::default, |all| all.subscriptions.clone());
@@ -319,7 +319,7 @@ pub(super) async fn nack(
         error: wanted.error,
     };
     let settled = settle(&api, &name, wanted.ack_ids, &again).await;
-    // Whoever waits learns when they are due.
+    // Waiting requests learn when they are due.
     api.queue.wake().await;
     settled
 }

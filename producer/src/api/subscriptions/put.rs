@@ -27,7 +27,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::role::{By, Operate};
 use crate::api::types::Subscription;
 
-/// What a notification follows unless it says otherwise: what waits for a person.
+/// The default topics of a notification: whatever needs a person's attention.
 const NOTEWORTHY: [&str; 9] = [
     "sweep.held",
     "cycle.cancelled",
@@ -208,8 +208,8 @@ pub(super) async fn put(
     }))
 }
 
-/// What a request says of where events are sent that its deed does not show, secrets and all: a digest that nobody can guess
-/// them from who has no key.
+/// A digest of those parts of a request's destination that its audit record does not show, including secrets; keyed, so
+/// that they cannot be guessed.
 fn asked_target(api: &ApiState, push: Option<&Push>, notify: Option<&Notify>) -> String {
     let push = push.map(|push| (&push.url, &push.secret, &push.headers));
     let asked = json!({ "push": push, "notify": notify.map(|notify| &notify.url) });
@@ -259,7 +259,7 @@ fn check_filter(filter: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Where events are sent, and the secret if it was made just now.
+/// Where events are sent, and the secret if it was just generated.
 fn push_of(
     api: &ApiState,
     name: &str,
@@ -304,11 +304,11 @@ fn notify_of(
         secret: None,
         headers: BTreeMap::new(),
     };
-    // Chats take about one message a second.
+    // Chats accept about one message per second.
     spec_of(api, name, &target, (notify.format.into(), 1), existing)
 }
 
-/// The same target stays sealed as it is, so that putting a subscription again changes nothing.
+/// An unchanged target keeps its sealed form, so that repeating the request changes nothing.
 fn spec_of(
     api: &ApiState,
     name: &str,
@@ -336,7 +336,7 @@ fn spec_of(
     })
 }
 
-/// Where an existing subscription is sent, if this process can tell.
+/// Where an existing subscription is sent, if this process can open it.
 fn opened(api: &ApiState, existing: Option<&SubscriptionRecord>) -> Option<PushTarget> {
     let existing = existing?;
     let sealed = &existing.push.as_ref()?.sealed;

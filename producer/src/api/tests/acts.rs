@@ -1,5 +1,5 @@
-//! Every route that writes, each with a request that is done: the audit log has it, and what the OpenAPI document forbids is
-//! refused. The routes come from the document, so that a new one without a case here fails.
+//! Every route that writes, each with a request that is done: the audit log has it, and what the OpenAPI document
+//! forbids is refused. The routes come from the document, so that a new one without a case here fails.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -255,7 +255,7 @@ fn of_access() -> Vec<Case> {
         bare("DELETE /v1/tokens/{id}", "abc", "tokens.revoke"),
         secret(json!({}), "hooks.save_secret"),
         secret(json!({"rotate": false, "reveal": true}), "hooks.reveal_secret"),
-        // Nobody answers at the provider: the answer says so.
+        // The provider does not answer: the response says so.
         bare("POST /v1/hooks/{name}/verify", "tfc", "hooks.verify"),
         Case::new(
             "POST /v1/hooks/{name}/register",

@@ -2,7 +2,7 @@ use tideline_core::words::{CheckRecord, DriftDifference, DriftKind, DriftTotals}
 
 use super::*;
 
-/// A check of the source `platform` that found so many entities diverged and unconfirmed.
+/// Stores a check of the source `platform` that found this many diverged and unconfirmed entities.
 async fn checked(bench: &Bench, at: i64, diverged: u64, unconfirmed: u64) {
     let source = bench.store.find_source("platform").await.unwrap().unwrap().id;
     let at = Timestamp(at);

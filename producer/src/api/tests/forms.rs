@@ -5,8 +5,8 @@ use jsonschema::Validator;
 use super::acts::{Case, bench_for_acts};
 use super::*;
 
-/// Texts of a request that may be anything, by the names of their properties: what people write, names that are looked up, and
-/// values for others.
+/// Texts of a request that may be anything, by the names of their properties: what people write, names that are looked
+/// up, and values for others.
 const FREE: [&str; 17] = [
     "error",
     "args",
@@ -63,7 +63,7 @@ fn hostile(value: &Value) -> Vec<Value> {
     }
 }
 
-/// The body with each of its values made hostile in turn, and with a field that nobody knows.
+/// The body with each of its values made hostile in turn, and with an unknown field.
 fn mutations(body: &Value) -> Vec<Value> {
     let mut all = Vec::new();
     mutate(body, &mut |changed| all.push(changed));
@@ -158,7 +158,7 @@ async fn a_parameter_that_the_document_forbids_is_refused() {
                 let values = hostile(&json!("x")).into_iter().chain(hostile(&json!(1)));
                 for value in values.filter(|value| value.is_string() || value.is_number()) {
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    // What the text is for whoever knows the type.
+                    // The value of the text according to its type.
                     let number = || serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
                     let sent = if is_text { json!(text) } else { number() };
                     if !validator.is_valid(&sent) && text.len() < 5_000 {

@@ -115,7 +115,7 @@ pub struct Cycle {
 }
 
 impl Cycle {
-    /// Whether it failed: its source could not be read, and nobody cancelled it.
+    /// Returns true if it failed: its source could not be read, and no person cancelled it.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.state.is_failure(self.reason.as_deref())

@@ -1,4 +1,4 @@
-//! What a page must never do, whatever is in the store and whoever asks.
+//! What a page must never do, regardless of the store's content and the viewer.
 
 use axum::http::Request;
 use tideline_core::clock::{Clock as _, SystemClock};

@@ -1,5 +1,5 @@
-//! A document of the provider that is kept for a while. One request at a time reads it again, and neither a failure nor a document
-//! that lacks what is looked for is followed by another request at once: strangers cannot make Tideline flood the provider.
+//! A cached document of the provider. Only one request at a time reads it again, and neither a failure nor a document
+//! that lacks the wanted key is retried at once: strangers cannot make Tideline flood the provider.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use super::issuer::CallError;
 
-/// How long a document counts.
+/// How long a document is cached.
 const KEPT: Duration = Duration::from_secs(3_600);
-/// A document that lacks what is looked for is read again after so long at the earliest.
+/// Minimum interval between readings of a document that lacks the wanted key.
 const AGAIN: Duration = Duration::from_secs(60);
 /// After a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// What came of the last reading, and when it ended.
+/// The outcome of the last reading, and when it ended.
 type Reading<T> = (Result<Arc<T>, CallError>, Instant);
 
 pub(super) struct Cache<T>(Mutex<Option<Reading<T>>>);

@@ -1,5 +1,5 @@
-//! The provider's documents: its metadata (OpenID Connect Discovery 1.0) and its keys (RFC 7517), and the requests to it. Each
-//! has a time limit and a size limit, and follows no redirect.
+//! The provider's documents: its metadata (OpenID Connect Discovery 1.0) and its keys (RFC 7517), and the requests to
+//! it. Each has a time limit and a size limit, and follows no redirect.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::verify::{self, Expected};
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer, in bytes.
+/// Maximum size of a response, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// What is read of the provider's metadata.
+/// The parts of the provider's metadata that are used.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Metadata {
     issuer: String,
@@ -33,7 +33,8 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// The client's secret goes into the body: the provider does not take it in a header (which is the default of RFC 8414).
+    /// The client's secret goes into the body: the provider does not take it in a header (which is the default of RFC
+    /// 8414).
     pub(super) fn wants_secret_in_body(&self) -> bool {
         let methods = self
             .token_endpoint_auth_methods_supported
@@ -43,7 +44,7 @@ impl Metadata {
         has("client_secret_post") && !has("client_secret_basic")
     }
 
-    /// An endpoint that would send secrets in the open, although the provider itself is reached over TLS.
+    /// An endpoint that would transmit secrets unencrypted, although the provider itself is reached over TLS.
     fn open_endpoint(&self, issuer: &Url) -> Option<&Url> {
         let all = [&self.authorization_endpoint, &self.token_endpoint, &self.jwks_uri];
         let mut all = all.into_iter().chain(&self.userinfo_endpoint);
@@ -51,13 +52,13 @@ impl Metadata {
     }
 }
 
-/// A set of keys, read one by one: one of a kind that is not known does not spoil the others (RFC 7517, section 5).
+/// A set of keys, parsed one by one: one of an unknown kind does not invalidate the others (RFC 7517, section 5).
 #[derive(Deserialize)]
 struct KeySet {
     keys: Vec<serde_json::Value>,
 }
 
-/// Why a request got no answer.
+/// Why a request got no response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct CallError(String);
@@ -79,7 +80,7 @@ pub(super) struct Issuer {
 
 impl Issuer {
     pub(super) fn new(settings: &OidcSettings, clock: Arc<dyn Clock>) -> Self {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .user_agent(concat!("tideline/", env!("CARGO_PKG_VERSION")))
@@ -95,7 +96,7 @@ impl Issuer {
         }
     }
 
-    /// As the configuration names it, without a slash at its end.
+    /// As configured, without a trailing slash.
     pub(super) fn id(&self) -> &str {
         self.settings.issuer.as_str().trim_end_matches('/')
     }
@@ -107,7 +108,7 @@ impl Issuer {
         }
     }
 
-    /// What the provider says of itself.
+    /// The provider's metadata.
     pub(super) async fn metadata(&self) -> Result<Arc<Metadata>, SignInError> {
         let metadata = self.metadata.get(|_| true, self.read_metadata()).await;
         metadata.map_err(|error| self.unreachable(error))
@@ -155,7 +156,7 @@ impl Issuer {
         Ok(keys.filter_map(|key| serde_json::from_value(key).ok()).collect())
     }
 
-    /// What the provider says of the person whose access token this is.
+    /// The provider's userinfo about the person with this access token.
     pub(super) async fn userinfo(
         &self,
         endpoint: &Url,
@@ -219,7 +220,7 @@ async fn bounded(mut answer: reqwest::Response) -> Result<Vec<u8>, CallError> {
     Ok(body)
 }
 
-/// What went wrong, with its causes and without the address, which may have a code in it.
+/// What went wrong, with its causes but without the address, which may contain a code.
 fn cause(error: reqwest::Error) -> CallError {
     CallError(tideline_core::full_text(&error.without_url()))
 }

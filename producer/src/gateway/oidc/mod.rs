@@ -1,6 +1,6 @@
-//! Signing in at an OpenID provider (OpenID Connect Core 1.0, authorization code with PKCE, RFC 7636). What a sign-in that is under
-//! way needs to know is in a cookie of the browser that began it, so that any producer can end it; a code that somebody else's
-//! browser was given is refused. A person's role is that of their groups, by the configuration as it is when they look.
+//! Signing in at an OpenID provider (OpenID Connect Core 1.0, authorization code with PKCE, RFC 7636). The state of a
+//! sign-in is in a cookie of the browser that began it, so that any producer can complete it; a code issued to another
+//! browser is refused. A person's role follows from their groups, according to the current configuration.
 
 mod cache;
 mod issuer;
@@ -31,18 +31,18 @@ use self::pending::Pending;
 use crate::api::{Principal, SourceScope};
 use crate::secrets::is_same;
 
-/// Longest name, and longest text of the provider's that is shown, in characters.
+/// Maximum length of a name, and of a text of the provider that is shown, in characters.
 const MAX_NAME: usize = 100;
 const MAX_TEXT: usize = 300;
 /// Longest subject (OpenID Connect Core 1.0, section 2), in characters.
 const MAX_SUBJECT: usize = 255;
-/// Sign-ins that ask the provider something at a time.
+/// Maximum number of sign-ins with concurrent requests to the provider.
 const MAX_AT_A_TIME: usize = 16;
 
-/// Why somebody could not sign in.
+/// Why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignInError {
-    /// The provider does not answer, or not as one.
+    /// The provider does not respond, or not like an OpenID provider.
     #[error("{name} cannot be reached ({reason}); API tokens still work")]
     Unreachable {
         /// The provider.
@@ -50,7 +50,7 @@ pub(crate) enum SignInError {
         /// What went wrong.
         reason: String,
     },
-    /// The sign-in was begun elsewhere, too long ago, or ended before.
+    /// The sign-in was begun in another browser, too long ago, or was already completed.
     #[error("this sign-in was started in another browser, or more than ten minutes ago; sign in again")]
     Foreign,
     /// The provider refused.
@@ -61,7 +61,7 @@ pub(crate) enum SignInError {
         /// What it said.
         reason: String,
     },
-    /// What the provider says of the person cannot be trusted.
+    /// The provider's statement about the person cannot be trusted.
     #[error("the response of {name} cannot be verified: {reason}")]
     Unverified {
         /// The provider.
@@ -95,7 +95,7 @@ struct Claims {
     others: serde_json::Map<String, Value>,
 }
 
-/// Somebody who signed in, and what they may do.
+/// A person who signed in, and what they may do.
 struct SignedIn {
     person: Person,
     principal: Principal,
@@ -125,7 +125,7 @@ type Client<A = oauth2::EndpointNotSet, T = oauth2::EndpointNotSet> = oauth2::Cl
 /// The provider that people sign in at.
 pub(crate) struct Oidc {
     settings: OidcSettings,
-    /// Where people reach this gateway, without a slash at its end.
+    /// Where people reach this gateway, without a trailing slash.
     base: String,
     redirect: RedirectUrl,
     issuer: Issuer,
@@ -154,7 +154,7 @@ impl Oidc {
         self.redirect.url().scheme() == "https"
     }
 
-    /// Where the browser is sent to sign in, and what it keeps until it is back.
+    /// Where the browser is sent to sign in, and the cookie that it keeps until it returns.
     async fn begin(&self, next: &str) -> Result<(Url, Pending), SignInError> {
         let _call = self.calls.try_acquire().map_err(|_| SignInError::Busy)?;
         let client = self.client(&*self.issuer.metadata().await?);
@@ -177,7 +177,7 @@ impl Oidc {
         Ok((url, pending))
     }
 
-    /// Who came back from the provider with this query.
+    /// The person who returned from the provider with this query.
     async fn end(&self, pending: Option<&Pending>, query: &[(String, String)]) -> Result<SignedIn, SignInError> {
         let field = |name: &str| {
             let mut fields = query.iter().filter(|(field, _)| field == name);
@@ -202,7 +202,7 @@ impl Oidc {
         }
     }
 
-    /// What the provider says of whoever has this code.
+    /// The provider's claims about the person behind this code.
     async fn claims(&self, code: &str, pending: &Pending) -> Result<Claims, SignInError> {
         let metadata = self.issuer.metadata().await?;
         let tokens: Tokens = self
@@ -232,7 +232,7 @@ impl Oidc {
             .await
     }
 
-    /// What a person may do now; none: nothing, or they signed in at another provider than that of the configuration.
+    /// The current role of a person; none: they have no role, or signed in at a provider other than the configured one.
     pub(super) fn principal(&self, person: &Person) -> Option<Principal> {
         if person.issuer != self.issuer.id() {
             return None;
@@ -264,7 +264,7 @@ impl Oidc {
         }
     }
 
-    /// With what the provider says of the person only in its userinfo. The ID token counts more.
+    /// Adds claims that the provider returns only in its userinfo. The ID token takes precedence.
     async fn with_userinfo(&self, mut claims: Claims, metadata: &Metadata, token: &str) -> Result<Claims, SignInError> {
         let Some(userinfo) = &metadata.userinfo_endpoint else {
             return Ok(claims);

@@ -1,4 +1,4 @@
-//! A sign-in that is under way: what the browser that began it keeps, in a cookie that scripts cannot read.
+//! The state of a sign-in, kept by the browser that began it in a cookie that scripts cannot read.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::secrets::is_same;
 
-/// The cookie where the browser speaks TLS: such a name is taken from secure pages of this very host only.
+/// The cookie if the browser uses TLS: browsers accept such a name only from secure pages of this host.
 const SECURE_COOKIE: &str = "__Host-tideline_sign_in";
 /// The cookie elsewhere.
 const COOKIE_NAME: &str = "tideline_sign_in";
@@ -17,8 +17,8 @@ const LIFE: Duration = Duration::from_secs(600);
 /// Longest address to go to afterwards: browsers drop cookies of more than 4 KiB.
 const MAX_NEXT: usize = 1_500;
 
-/// What binds the provider's answer to the browser: `state` against answers to somebody else, `nonce` against tokens of another
-/// sign-in, `verifier` (RFC 7636) against codes that somebody else was given.
+/// Binds the provider's response to the browser: `state` against responses to another browser, `nonce` against tokens
+/// of another sign-in, `verifier` (RFC 7636) against codes issued to somebody else.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Pending {
     pub(super) state: String,
@@ -29,7 +29,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Whether the provider answers this sign-in.
+    /// Whether the provider's response belongs to this sign-in.
     pub(super) fn is_of(&self, state: &str) -> bool {
         let is_whole = [&self.state, &self.nonce, &self.verifier]
             .iter()
@@ -61,7 +61,7 @@ pub(super) fn cookie_name(secure: bool) -> &'static str {
     if secure { SECURE_COOKIE } else { COOKIE_NAME }
 }
 
-/// Ends the cookie.
+/// Clears the cookie.
 pub(super) fn no_cookie(secure: bool) -> String {
     cookie("", Duration::ZERO, secure)
 }

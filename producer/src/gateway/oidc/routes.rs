@@ -21,7 +21,8 @@ use crate::gateway::requests::RequestId;
 use crate::gateway::sessions::{self, Holder, address_of, cookie_of, inside, next_of, to};
 
 impl Oidc {
-    /// The button leads to `public_url`: the provider sends people back there, where their browser must have the cookie.
+    /// The button leads to `public_url`: the provider sends people back there, where their browser must have the
+    /// cookie.
     pub(in crate::gateway) fn door(&self) -> Door {
         let address = format!("{}/sign-in/provider?next=", self.base);
         Door {
@@ -51,8 +52,8 @@ async fn leave(State(state): State<Arc<GatewayState>>, request: Request) -> Resp
     }
 }
 
-/// Opens a session for whoever comes back from the provider. The browser comes from another site and so sends no strict cookie
-/// yet: it is led on by a page of ours.
+/// Opens a session for a person who returns from the provider. The browser comes from another site and so sends no
+/// strict cookie yet: a page of ours redirects it.
 async fn come_back(State(state): State<Arc<GatewayState>>, request: Request) -> Response {
     let Some(oidc) = &state.oidc else {
         return Problem::new(Code::NotFound, "").into_response();
@@ -88,7 +89,8 @@ async fn come_back(State(state): State<Arc<GatewayState>>, request: Request) -> 
     }
 }
 
-/// A new session, after the audit log has who it is for: names may change at the provider, the subject does not.
+/// Opens a session, after recording the person in the audit log: names may change at the provider, the subject does
+/// not.
 async fn open(state: &GatewayState, person: Person, principal: Principal) -> Result<String, Problem> {
     let deed = Deed::SignIn {
         issuer: person.issuer.clone(),

@@ -1,5 +1,6 @@
-//! ID tokens (OpenID Connect Core 1.0, section 3.1.3.7). `jsonwebtoken` checks the claims; the signatures are checked by `ring`,
-//! the one crypto provider of this program. HMAC is refused: the client's secret is no key of the provider.
+//! ID tokens (OpenID Connect Core 1.0, section 3.1.3.7). `jsonwebtoken` checks the claims; the signatures are checked
+//! by `ring`, the one crypto provider of this program. HMAC is refused: the client's secret is not a key of the
+//! provider.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -11,10 +12,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tideline_core::words::Timestamp;
 
-/// How far clocks may be apart, in seconds.
+/// Tolerated clock skew, in seconds.
 const LEEWAY: u64 = 60;
 
-/// Whom a token must be from and for, and when it is looked at.
+/// The issuer and audience that a token must have, and the current time.
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     pub(super) audience: &'a str,
@@ -27,7 +28,7 @@ struct Times {
     nbf: Option<u64>,
 }
 
-/// The header of a token, which says with which key it is signed; or what does not fit.
+/// The header of a token, which names its signing key; or the reason why it is invalid.
 pub(super) fn header(token: &str) -> Result<Header, String> {
     let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
     let is_public = matches!(
@@ -51,7 +52,8 @@ pub(super) fn header(token: &str) -> Result<Header, String> {
     ))
 }
 
-/// The key that the header names; without a name there must be one to choose only (OpenID Connect Core 1.0, section 10.1).
+/// The key that the header names; without a name there must be exactly one candidate (OpenID Connect Core 1.0, section
+/// 10.1).
 pub(super) fn key<'a>(keys: &'a [Jwk], header: &Header) -> Option<&'a Jwk> {
     let mut fitting = keys.iter().filter(|key| fits(key, header.alg));
     match header.kid.as_deref() {
@@ -77,7 +79,7 @@ fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
     is_for_signatures && is_for_this && is_of_its_kind
 }
 
-/// The claims of a token; or what does not fit.
+/// The claims of a token; or the reason why it is invalid.
 pub(super) fn claims<C: DeserializeOwned>(
     token: &str,
     header: &Header,

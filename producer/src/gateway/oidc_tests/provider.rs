@@ -127,7 +127,7 @@ async fn keys(State(provider): State<Arc<Provider>>) -> Json<Value> {
     let key = json!({
         "kty": "EC", "crv": "P-256", "kid": "k1", "use": "sig", "alg": "ES256", "x": part(&point[1..33]), "y": part(&point[33..]),
     });
-    // The others are of kinds that nobody here knows.
+    // The others are of unsupported kinds.
     Json(json!({"keys": [{"kty": "EC", "crv": "secp256k1", "kid": "k0"}, {"kty": "odd"}, key]}))
 }
 

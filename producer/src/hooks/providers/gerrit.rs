@@ -1,5 +1,5 @@
-//! Gerrit's webhooks plugin sends stream events: <https://gerrit-review.googlesource.com/Documentation/cmd-stream-events.html>.
-//! They have no id, but a moment.
+//! Gerrit's webhooks plugin sends stream events:
+//! <https://gerrit-review.googlesource.com/Documentation/cmd-stream-events.html>. They have no id, but a moment.
 
 use super::{Id, Received, Understood, key_of};
 

@@ -1,4 +1,5 @@
-//! GitHub: <https://docs.github.com/en/webhooks/webhook-events-and-payloads>. A redelivery has the id of the first delivery.
+//! GitHub: <https://docs.github.com/en/webhooks/webhook-events-and-payloads>. A redelivery has the id of the first
+//! delivery.
 
 use super::{Id, Received, Understood, key_of};
 

@@ -1,5 +1,5 @@
-//! GitLab: <https://docs.gitlab.com/user/project/integrations/webhooks/>. `Idempotency-Key` is the same for each try; the UUID of
-//! the event is shared by events that one of them caused, so it is no id.
+//! GitLab: <https://docs.gitlab.com/user/project/integrations/webhooks/>. `Idempotency-Key` is the same for each try;
+//! the UUID of the event is shared by events that one of them caused, so it is not an id.
 
 use super::{Id, Received, Understood, key_of};
 

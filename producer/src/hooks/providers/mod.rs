@@ -1,4 +1,4 @@
-//! What a provider's webhook is: its id, its topic, what it is about. One file per provider.
+//! Interprets providers' webhooks: id, topic, and subject. One file per provider.
 
 mod azure_devops;
 mod bitbucket;
@@ -33,13 +33,13 @@ impl Received<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Understood {
     pub(super) id: Id,
-    /// What the provider calls it; the topic ends with it.
+    /// The provider's name for it, with which the topic ends.
     pub(super) event: Option<String>,
-    /// What it is about.
+    /// Its subject.
     pub(super) key: String,
 }
 
-/// How a delivery is told from another.
+/// How deliveries are distinguished.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Id {
     /// The provider's own id.

@@ -1,5 +1,5 @@
-//! The event forwarder of OpenChoreo: `{kind, name, namespace, action}`. Two updates of one thing have the same body, and no id:
-//! each one counts, since a second reading costs less than a lost update.
+//! The event forwarder of OpenChoreo: `{kind, name, namespace, action}`. Two updates of one thing have the same body,
+//! and no id: each one counts, since a second reading costs less than a lost update.
 
 use super::{Id, Received, Understood};
 

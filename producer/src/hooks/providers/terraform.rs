@@ -1,6 +1,6 @@
-//! HCP Terraform: <https://developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-configurations>. The verification
-//! that it sends while a configuration is made has no workspace and no run; it is a delivery like any other. Several
-//! transitions of a run may be rolled into one: the last one names the topic.
+//! HCP Terraform: <https://developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-configurations>. The
+//! verification that it sends while a configuration is made has no workspace and no run; it is a delivery like any
+//! other. Several transitions of a run may be rolled into one: the last one names the topic.
 
 use super::{Id, Received, Understood, key_of};
 

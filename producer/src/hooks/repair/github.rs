@@ -1,4 +1,4 @@
-//! GitHub's list of deliveries, of a repository's or an organisation's webhook
+//! GitHub's list of deliveries, of a repository's or an organization's webhook
 //! (<https://docs.github.com/en/rest/repos/webhooks#list-deliveries-for-a-repository-webhook>).
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use url::Url;
 
 use super::{DeliveryList, Listed, NotListed, Sent};
 
-/// Pages of one listing at most: 10,000 deliveries.
+/// Maximum number of pages of one listing: 10,000 deliveries.
 const MAX_PAGES: u32 = 100;
 /// A listing's page, and a delivery with its payload of up to 25 MB.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -148,7 +148,7 @@ impl Github {
 }
 
 fn client() -> Result<reqwest::Client, NotListed> {
-    // Whoever installed one before chose well enough.
+    // A provider that is already installed is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .timeout(TIMEOUT)
@@ -157,7 +157,7 @@ fn client() -> Result<reqwest::Client, NotListed> {
     client.map_err(|error| NotListed(format!("the HTTP client cannot be set up: {error}")))
 }
 
-/// `cursor` of the next page. It is put into our own URL: no answer says where to ask.
+/// `cursor` of the next page. It is put into our own URL: no response decides where requests go.
 fn next_cursor(headers: &HeaderMap, base: &Url) -> Option<String> {
     let links = headers.get(LINK)?.to_str().ok()?;
     let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;

@@ -1,6 +1,6 @@
-//! Deliveries that never arrived: a provider that lists what it sent is asked now and then, and what is not in the log is taken
-//! from there, over the same path as a webhook that was received. The provider's own id keeps it to once. One gateway at a time
-//! asks, however many there are.
+//! Repairs missed deliveries: providers that list what they sent are polled, and deliveries that are not in the log are
+//! fetched and take the same path as a received webhook. The provider's delivery id removes duplicates. Only one
+//! gateway polls at a time.
 
 mod github;
 
@@ -20,17 +20,17 @@ use tokio::sync::Notify;
 use self::github::Github;
 use super::{Hook, Hooks, topic};
 
-/// What is listed overlaps with what was listed before by so much: deliveries are listed late, or sent again.
+/// Overlap of consecutive listings: deliveries may be listed late, or be redelivered.
 const OVERLAP: Duration = Duration::from_secs(3_600);
-/// Nothing older is asked for: GitHub keeps deliveries for three days.
+/// Maximum age of requested deliveries: GitHub keeps them for three days.
 const OLDEST: Duration = Duration::from_secs(3 * 86_400);
-/// A delivery that was refused is asked for no sooner, and no more often.
+/// Minimum wait before a refused delivery is requested again, and between further requests.
 const URGENT_EVERY: Duration = Duration::from_secs(60);
 
 /// A delivery as its provider lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Listed {
-    /// What the provider's API calls it.
+    /// Its id in the provider's API.
     number: u64,
     /// The id that the webhook carries.
     id: String,
@@ -129,7 +129,7 @@ impl Hook {
 }
 
 impl Repair {
-    /// Asks the provider, unless somebody has asked within this time.
+    /// Polls the provider, unless a gateway has done so within this time.
     pub(super) async fn run_once(&self, every: Duration) -> Result<Option<Repaired>, LoopError> {
         let now = self.hooks.clock.now();
         let (asked, done) = (
@@ -152,7 +152,7 @@ impl Repair {
             taken,
             "the provider's list of deliveries was compared with the log"
         );
-        // Whoever was faster has listed as much.
+        // If another gateway was faster, it has listed as much.
         self.store.move_position(&done, last, EventSequence(now.0)).await?;
         Ok(Some(repaired))
     }

@@ -38,7 +38,7 @@ pub(super) struct Parameter {
     /// None: there is none.
     default: Option<Value>,
     required: bool,
-    /// Stands for it in an expansion that nobody gave values for.
+    /// Its placeholder in an expansion without values.
     example: Option<Value>,
     pub(super) doc: String,
     /// For people; empty: must be given.

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Networks that no subscriber is in: IANA's registries of special-purpose addresses
+/// Networks without legitimate subscribers: IANA's registries of special-purpose addresses
 /// (<https://www.iana.org/assignments/iana-ipv4-special-registry>), multicast, and the metadata service of Azure.
 const SPECIAL_V4: [(Ipv4Addr, u8); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
@@ -31,7 +31,8 @@ const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Which addresses requests may go to that the configuration does not name: public ones, and the networks that it allows.
+/// Allowed destinations of requests that the configuration does not name: public addresses, and explicitly allowed
+/// networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressPolicy {
     allowed: Vec<IpNet>,
@@ -44,7 +45,8 @@ impl AddressPolicy {
         Self { allowed }
     }
 
-    /// Whether a request may go there. An IPv4 address within an IPv6 one (mapped, NAT64) counts as what it is.
+    /// Whether a request may go to this address. An IPv4 address embedded in an IPv6 one (mapped, NAT64) is treated as
+    /// IPv4.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = plain(address);

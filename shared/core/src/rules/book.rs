@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::{Ladder, LadderStep, fingerprint};
 use crate::words::{EventHead, EventSequence, Timestamp};
 
-/// An event of a subscription that is not done with.
+/// An unfinished event of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(i64, i64, u32, i64, i64)", into = "(i64, i64, u32, i64, i64)")]
 struct Entry {
     sequence: EventSequence,
-    /// Hash of what it is about; 0: nothing in particular.
+    /// Hash of its key; 0: no key.
     key: i64,
     attempt: u32,
-    /// Of who has it; 0: nobody.
+    /// Token of the lease holder; 0: not leased.
     token: i64,
-    /// Until when it is leased, or when it is due.
+    /// When the lease expires, or when the event is due.
     until: i64,
 }
 
@@ -39,11 +39,11 @@ impl From<Entry> for (i64, i64, u32, i64, i64) {
     }
 }
 
-/// A lease that ends without a word is a failed attempt like any other, whoever had it.
+/// An expired lease counts as a failed attempt, no matter who held it.
 static LADDER: LazyLock<Ladder> = LazyLock::new(Ladder::of_pulls);
 
 impl Entry {
-    /// Due at once, as soon as nothing of its key is before it.
+    /// Due as soon as no earlier event of its key is pending.
     fn untried(sequence: EventSequence, key: i64) -> Self {
         Self {
             sequence,
@@ -65,7 +65,7 @@ impl Entry {
         self.token != 0 && self.until > now.0
     }
 
-    /// When it may be handed out. After its lease it waits as after any other failure.
+    /// When it may be handed out. An expired lease backs off like any other failure.
     fn due(&self) -> i64 {
         match self.token {
             0 => self.until,
@@ -80,13 +80,13 @@ impl Entry {
         LADDER.after_failure(self.attempt.saturating_sub(1), failed_at, not_before, self.spread())
     }
 
-    /// It was handed out for the first time by this taking: those of its key that follow may come along.
+    /// Whether this hand-out is its first attempt: later events of its key may then come along.
     fn is_first_of(&self, lease: BookLease) -> bool {
         self.token == lease.token && self.attempt == 1
     }
 
-    /// From 0 to 1, another one for each attempt: events that failed together do not come again together for ever, and those that
-    /// suffer for a single one among them come without it.
+    /// Jitter from 0 to 1, different for each attempt: events that failed together are not retried together forever,
+    /// and those that failed only because of another one in their batch come without it.
     fn spread(&self) -> f64 {
         let mixed = self.sequence.0.wrapping_mul(31).wrapping_add(self.attempt.into());
         let [first, ..] = mixed.wrapping_mul(-0x61c8_8646_80b5_83eb).to_be_bytes();
@@ -94,7 +94,7 @@ impl Entry {
     }
 }
 
-/// What a subscription was handed and has not acknowledged, and what waits behind that because it is about the same.
+/// A subscription's unacknowledged events, and later events that wait behind them because they have the same key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Book {
@@ -102,13 +102,14 @@ pub struct Book {
     entries: Vec<Entry>,
     /// The last event that was acknowledged.
     acked: EventSequence,
-    /// Entries that failed after a later event had been acknowledged: it is them, and not the subscriber as a whole.
+    /// Entries that failed after a later event had been acknowledged: these events fail, and not the subscriber as a
+    /// whole.
     stubborn: BTreeSet<EventSequence>,
-    /// The last taking handed out nothing but what had failed before: the next one begins with the others.
+    /// The last hand-out contained only retries: the next one begins with the other events.
     only_repeats: bool,
 }
 
-/// How a book is stored, and how it was before it noted what was acknowledged.
+/// The stored form of a book, and the form before acknowledgments were recorded.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -148,7 +149,7 @@ impl From<Stored> for Book {
     }
 }
 
-/// An event that is given up so that others find room.
+/// An event that is given up to make room for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// The event.
@@ -159,24 +160,24 @@ pub struct Parked {
     pub behind: Option<EventSequence>,
 }
 
-/// So often an event was tried before it may be given up for want of room.
+/// Minimum number of attempts before an event may be given up for lack of room.
 const TRIES_BEFORE_PARKING: u32 = 3;
 
-/// How much a taking may hand out, and a book hold.
+/// Limits of a hand-out and of a book.
 #[derive(Clone, Copy, Debug)]
 pub struct BookLimits {
-    /// Events of one taking.
+    /// Maximum number of events in one hand-out.
     pub max: usize,
-    /// Events that somebody has or that wait for another try.
+    /// Events that are leased or wait for a retry.
     pub most: usize,
-    /// All events, with those that wait behind one of their key.
+    /// All events, including those that wait behind one of their key.
     pub room: usize,
 }
 
 /// The lease of a taking.
 #[derive(Clone, Copy, Debug)]
 pub struct BookLease {
-    /// Names it; not 0.
+    /// Identifies it; not 0.
     pub token: i64,
     /// When it ends.
     pub until: Timestamp,
@@ -187,9 +188,9 @@ pub struct BookLease {
 pub enum BookEnd {
     /// It was acknowledged.
     Acked,
-    /// It is done with, but nobody acknowledged it.
+    /// Finished without an acknowledgment.
     Gone,
-    /// It comes again at this moment.
+    /// It is retried at this time.
     Again(Timestamp),
     /// The same, because it failed.
     Failed(Timestamp),
@@ -198,7 +199,7 @@ pub enum BookEnd {
 }
 
 impl Book {
-    /// Events that are not done with.
+    /// Unfinished events.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -210,7 +211,7 @@ impl Book {
         self.entries.is_empty()
     }
 
-    /// Up to where everything is done with, for a subscription that has looked at everything up to `position`.
+    /// Position up to which everything is finished, for a subscription that has examined everything up to `position`.
     #[must_use]
     pub fn seen(&self, position: EventSequence) -> EventSequence {
         self.entries.first().map_or(position, |first| {
@@ -219,10 +220,10 @@ impl Book {
         })
     }
 
-    /// Takes events that are due: what failed before has half of them, unless nothing else is there, and the others are those that
-    /// were not tried yet, of the book first and then of `heads`, which follow `position`. An event whose key is outstanding
-    /// elsewhere waits behind that, and nothing of a key comes along with an event of it that failed before. Returns what was
-    /// taken, in order, with the attempt; `position` moves past what was looked at.
+    /// Takes due events: retries get half of the room, unless there is nothing else; the rest are untried events, first
+    /// of the book and then of `heads`, which follow `position`. An event whose key is outstanding elsewhere waits
+    /// behind it, and nothing of a key comes along with a retried event of it. Returns the taken events, in order, with
+    /// the attempt; `position` moves past the examined ones.
     pub fn take(
         &mut self,
         heads: &[EventHead],
@@ -254,7 +255,7 @@ impl Book {
         taken
     }
 
-    /// Hands out up to `most` events of the book that are due: those that failed before, or those that were not tried.
+    /// Hands out up to `most` due events of the book: either retries, or untried ones.
     fn hand_out(&mut self, most: usize, tried: bool, lease: BookLease, now: Timestamp) -> Vec<(EventSequence, u32)> {
         let mut taken = Vec::new();
         let mut busy: HashSet<i64> = HashSet::new();
@@ -273,7 +274,8 @@ impl Book {
         taken
     }
 
-    /// Appends heads, within `limits` beside what the book has, and hands them out, if they do not wait behind one of their key.
+    /// Appends heads, within `limits` beside what the book has, and hands them out, if they do not wait behind one of
+    /// their key.
     fn append(
         &mut self,
         heads: &[EventHead],
@@ -299,7 +301,7 @@ impl Book {
         taken
     }
 
-    /// Adds an event that was not tried; none: it is there already.
+    /// Adds an untried event; none: it is already in the book.
     fn insert(&mut self, sequence: EventSequence, key: i64) -> Option<&mut Entry> {
         let place = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence);
         let place = place.err()?;
@@ -307,7 +309,7 @@ impl Book {
         self.entries.get_mut(place)
     }
 
-    /// Events that somebody has or that wait for another try, without those that wait behind one of their key.
+    /// Events that are leased or wait for a retry, without those that wait behind one of their key.
     fn in_play(&self, now: Timestamp) -> usize {
         let mut keys = HashSet::new();
         let counts = |entry: &&Entry| {
@@ -317,7 +319,7 @@ impl Book {
         self.entries.iter().filter(counts).count()
     }
 
-    /// What a failure of a hand-out leads to now; none: somebody else has it by now, or it is done with.
+    /// What a failure of a hand-out leads to now; none: another consumer has leased it since, or it is finished.
     #[must_use]
     pub fn after_failure(
         &self,
@@ -331,7 +333,7 @@ impl Book {
         (entry.token == token && token != 0).then(|| entry.after_failure(now, Some(not_before)))
     }
 
-    /// Gives up what was handed out as often as the ladder allows, and whose lease ended without a word.
+    /// Gives up events that were handed out as often as the ladder allows, and whose lease expired.
     pub fn give_up_expired(&mut self, now: Timestamp) -> Vec<Parked> {
         let is_over = |entry: &&Entry| {
             let is_expired = entry.token != 0 && !entry.is_leased(now);
@@ -347,7 +349,8 @@ impl Book {
         given_up
     }
 
-    /// Ends a hand-out and says how often it was tried; none: somebody else has it by now, or it is done with.
+    /// Ends a hand-out and returns the number of attempts; `None`: another consumer has leased it since, or it is
+    /// finished.
     pub fn settle(&mut self, sequence: EventSequence, token: i64, end: BookEnd) -> Option<u32> {
         let place = self
             .entries
@@ -382,9 +385,10 @@ impl Book {
         Some(attempt)
     }
 
-    /// Gives up keys that keep failing although later events are acknowledged, with what waits behind them, if the book is full:
-    /// they would hold up everybody else for as long as their ladder is. Those that take most room go first, until a
-    /// quarter of the room is free. If the subscriber fails as a whole nothing is given up, and what is new waits in the log.
+    /// If the book is full, gives up keys that keep failing although later events are acknowledged, with the events
+    /// waiting behind them: they would hold up all others for the length of their ladder. Those that take most room go
+    /// first, until a quarter of the room is free. If the subscriber fails as a whole, nothing is given up, and new
+    /// events wait in the log.
     pub fn park(&mut self, limits: BookLimits, now: Timestamp) -> Vec<Parked> {
         let (mut in_play, mut left) = (self.in_play(now), self.entries.len());
         if in_play < limits.most && left < limits.room {
@@ -433,13 +437,13 @@ impl Book {
         !entry.is_leased(now) && entry.attempt >= TRIES_BEFORE_PARKING && was_overtaken
     }
 
-    /// Events that somebody has now.
+    /// Events that are leased now.
     #[must_use]
     pub fn leased(&self, now: Timestamp) -> usize {
         self.entries.iter().filter(|entry| entry.is_leased(now)).count()
     }
 
-    /// When the next event is tried again that was tried before and is nobody's now.
+    /// When the next retry is due, among the events that were tried before and are not leased.
     #[must_use]
     pub fn next_try(&self) -> Option<Timestamp> {
         let tried = self
@@ -449,7 +453,8 @@ impl Book {
         tried.map(|entry| Timestamp(entry.until)).min()
     }
 
-    /// Puts an event back that was done with; it is due at once, and counts from the start. One after `position` comes by itself.
+    /// Puts a finished event back; it is due at once, and counts from the start. An event after `position` will come by
+    /// itself.
     pub fn put_back(&mut self, sequence: EventSequence, key: &str, position: EventSequence) {
         if sequence <= position {
             self.insert(sequence, key_of(key));
@@ -462,7 +467,7 @@ impl Book {
         self.stubborn.retain(|sequence| !gone.contains(sequence));
     }
 
-    /// When the next event is due, or its lease over, that cannot be taken now.
+    /// When the next event that cannot be taken now becomes due, or its lease expires.
     #[must_use]
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let later = self.entries.iter().map(Entry::due).filter(|due| *due > now.0);

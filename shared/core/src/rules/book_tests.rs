@@ -73,7 +73,7 @@ fn events_of_one_key_wait_for_each_other_and_hold_up_no_other() {
     assert_eq!(follower.take(1, 1, 0), [1]);
     assert_eq!(follower.take(10, 2, 0), [3, 4]);
     assert_eq!(follower.settle(1, 1, BookEnd::Again(Timestamp(5))), Some(1));
-    // Its time has not come, and what is behind it waits.
+    // It is not due yet, and the events behind it wait.
     assert_eq!(follower.take(10, 3, 4), Vec::<i64>::new());
     assert_eq!(follower.book.next_due(Timestamp(4)), Some(Timestamp(5)));
     // It failed before, so it comes alone: what is behind it is not to fail with it.
@@ -158,7 +158,7 @@ fn a_book_knows_what_is_in_flight_and_when_what_failed_is_tried_again() {
     follower.settle(1, 7, BookEnd::Again(Timestamp(90)));
     assert_eq!(follower.book.leased(Timestamp(5)), 1);
     assert_eq!(follower.book.next_try(), Some(Timestamp(90)));
-    // Leases that are over are nobody's.
+    // Expired leases count as free.
     assert_eq!(follower.book.leased(Timestamp(10)), 0);
 }
 
@@ -206,7 +206,7 @@ fn nothing_is_parked_when_everything_fails() {
     assert_eq!((follower.book.len(), follower.park(now)), (5, vec![]));
 }
 
-/// Of what was taken, `is_poison` is never settled, and the rest acknowledged. Says what was acknowledged.
+/// Never settles `is_poison` events and acknowledges the rest. Returns the acknowledged ones.
 fn acknowledge_all_but(
     follower: &mut Follower,
     is_poison: fn(i64) -> bool,
@@ -227,7 +227,7 @@ fn events_whose_leases_end_again_and_again_leave_the_others_their_part() {
         let mut follower = Follower::new(&[""; 40]);
         follower.limits = (100, 100);
         let mut acked = Vec::new();
-        // As often as leases end: the worst that there is.
+        // As often as leases expire: the worst case.
         for (token, now) in (1..=200).zip((0..).step_by(20)) {
             acked.extend(acknowledge_all_but(
                 &mut follower,
@@ -284,7 +284,7 @@ fn what_is_handed_out_too_often_is_given_up_and_waits_longer_each_time() {
     }
     assert_eq!(waits[..3], [0.0, 1.0, 2.0]);
     assert!(waits[18] > 500.0, "{waits:?}");
-    // Whoever had it last may still settle it, as long as nobody looks.
+    // The last holder may still settle it, until somebody else takes from the book.
     let given_up = follower.book.give_up_expired(Timestamp(now));
     assert_eq!(given_up.len(), 1);
     assert_eq!(
@@ -329,7 +329,7 @@ fn a_book_that_a_replay_and_a_retry_left_in_disorder_is_mended_when_it_is_read()
     let mut book: Book = serde_json::from_str(stored).unwrap();
     assert_eq!((book.len(), book.seen(EventSequence(1))), (2, EventSequence(1)));
     assert_eq!(book.settle(EventSequence(2), 4, BookEnd::Acked), Some(1));
-    // What is there already is not taken once more.
+    // Events that are already in the book are not added again.
     let lease = BookLease {
         token: 9,
         until: Timestamp(10),

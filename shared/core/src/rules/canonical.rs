@@ -1,7 +1,8 @@
 //! Canonical JSON: object keys sorted by their bytes, no white space, strings escaped the one way `serde_json` does it,
-//! numbers as 64-bit integers or IEEE 754 doubles in their shortest form (as in RFC 8785). A number of which neither keeps all
-//! digits stays as it is written: ids beyond 2^64 must not become one. Texts that differ only in key order or white space
-//! become equal; of a key that occurs twice the last one counts. Written for speed: one borrowed tree, no map.
+//! numbers as 64-bit integers or IEEE 754 doubles in their shortest form (as in RFC 8785). A number of which neither
+//! keeps all digits stays as it is written: ids beyond 2^64 must not become one. Texts that differ only in key order or
+//! white space become equal; of a key that occurs twice the last one counts. Written for speed: one borrowed tree, no
+//! map.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::words::{EntityRef, Fingerprint, KeyHash};
 
-/// Annotations (below `metadata.annotations`) that are stored but left out of the fingerprint, because they change without
-/// meaning. A trailing `*` stands for any rest.
+/// Annotations (below `metadata.annotations`) that are stored but left out of the fingerprint, because they change
+/// without meaning. A trailing `*` stands for any rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Volatile {
     names: Vec<String>,
@@ -250,7 +251,7 @@ impl Node<'_> {
         }
     }
 
-    /// Takes the volatile annotations away; says whether there were any.
+    /// Removes the volatile annotations; returns true if there were any.
     fn drop_annotations(&mut self, volatile: &Volatile) -> bool {
         let Some(Node::Object(annotations)) = self
             .field("metadata")

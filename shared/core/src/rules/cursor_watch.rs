@@ -1,15 +1,15 @@
 use super::fingerprint;
 use crate::words::Fingerprint;
 
-/// Whether a cursor (JSON text) is the kept one: it leads in a circle.
+/// Whether a cursor (JSON text) is the kept one: then the cursors form a cycle.
 #[must_use]
 pub fn came_twice(kept: Option<Fingerprint>, cursor: &str) -> bool {
     kept == Some(fingerprint(cursor.as_bytes()))
 }
 
-/// Which cursor to keep, where `cursor` (JSON text) is that of page number `page`: the one of the newest page whose number is
-/// a power of two. One kept cursor is enough for circles of whatever length (Brent's algorithm), and the number of the page,
-/// which is stored anyway, tells when another one takes its place.
+/// Which cursor to keep, where `cursor` (JSON text) is that of page number `page`: the one of the newest page whose
+/// number is a power of two. One kept cursor is enough for circles of whatever length (Brent's algorithm), and the
+/// number of the page, which is stored anyway, tells when another one takes its place.
 #[must_use]
 pub fn keep_cursor(kept: Option<Fingerprint>, page: u32, cursor: &str) -> Option<Fingerprint> {
     if page.is_power_of_two() {

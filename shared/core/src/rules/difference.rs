@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 pub struct Difference {
     /// A jq path: `.metadata.labels["tier"]`, `.spec.tags[2]`; `.` is the whole document.
     pub path: String,
-    /// What was there; none: nothing.
+    /// The old value; none: added.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before: Option<Value>,
-    /// What is there now; none: nothing.
+    /// The new value; none: removed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub after: Option<Value>,
 }

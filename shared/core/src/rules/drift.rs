@@ -1,30 +1,31 @@
 use crate::words::{DriftTotals, SweepPlan};
 
-/// What becomes of entities that the catalog has, the source has no more, and no event told of. What is missing or has
-/// diverged is written by the pages of the cycle, whatever the policy.
+/// What happens to entities that the catalog has but the source no longer has, without an event. Missing and diverged
+/// entities are written by the cycle's pages under every policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DriftPolicy {
     /// They stay, and are reported.
     Report,
     /// They stay until a person decides, as with a held sweep.
     Hold,
-    /// They go, as with any complete cycle.
+    /// They are deleted, as with any complete cycle.
     #[default]
     Reconcile,
 }
 
-/// What a policy makes of a planned sweep.
+/// A policy's decision on a planned sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DriftDecision {
     /// As the removal guards decide.
     Follow,
-    /// Nothing is deleted, and nobody is asked.
+    /// Nothing is deleted, and no approval is requested.
     Keep,
     /// Held for a person, for this reason.
     Hold(String),
 }
 
-/// Decides what a policy makes of the sweep of a cycle that found drift. What a person approved is done under every policy.
+/// Decides what a policy makes of the sweep of a cycle that found drift. An approved sweep is performed under every
+/// policy.
 #[must_use]
 pub fn decide_drift(policy: DriftPolicy, drift: DriftTotals, plan: SweepPlan) -> DriftDecision {
     let approved = plan.approved.is_some_and(|approved| plan.candidates <= approved);

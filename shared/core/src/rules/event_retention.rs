@@ -3,11 +3,11 @@ use crate::words::{EventSequence, Timestamp};
 /// How long events are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRetention {
-    /// Older ones go (`events.retention`).
+    /// Maximum age (`events.retention`).
     pub before: Timestamp,
-    /// Of more bytes than these the oldest go (`events.max_bytes`).
+    /// Maximum size of the log in bytes; beyond it the oldest are dropped (`events.max_bytes`).
     pub max_bytes: u64,
-    /// What a live subscription has not seen stays, but no longer than this (`events.unseen_retention`)…
+    /// Maximum age of events that a live subscription has not seen (`events.unseen_retention`)…
     pub unseen_before: Timestamp,
     /// … and in no more bytes than these (`events.unseen_max_bytes`).
     pub unseen_max_bytes: u64,
@@ -20,13 +20,13 @@ pub struct OldEvent {
     pub sequence: EventSequence,
     /// When it was stored.
     pub created_at: Timestamp,
-    /// Bytes that it takes in the store.
+    /// Its size in the store, in bytes.
     pub bytes: u64,
 }
 
 impl EventRetention {
-    /// Up to where the log is dropped: of its oldest events, in order, a run from the first one. `total`: bytes of the whole
-    /// log. `seen`: what every live subscription has seen.
+    /// The position up to which the log is dropped, given its oldest events in order. `total`: size of the whole log in
+    /// bytes. `seen`: the position that every live subscription has passed.
     #[must_use]
     pub fn prune_to(&self, oldest: &[OldEvent], total: u64, seen: EventSequence) -> Option<EventSequence> {
         let mut left = total;

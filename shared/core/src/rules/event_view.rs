@@ -33,7 +33,7 @@ pub fn event_view(event: &EventRecord) -> Result<String, serde_json::Error> {
     })
 }
 
-/// The same of an event that is yet to be appended.
+/// The same, for an event that is yet to be appended.
 ///
 /// # Errors
 /// It cannot be written.

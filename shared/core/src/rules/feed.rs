@@ -1,6 +1,6 @@
 use crate::words::{Change, FeedGap, FeedPosition, Sequence};
 
-/// What a store knows of its change feed, in the snapshot in which it reads changes.
+/// The bounds of the change feed, from the same snapshot as the changes read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedBounds {
     /// The last number given to a change; 0: none.
@@ -10,8 +10,8 @@ pub struct FeedBounds {
 }
 
 impl FeedBounds {
-    /// May a reader go on from here? The start is always right: the feed holds the newest state of each entity, and who knows
-    /// of none needs no tombstones.
+    /// Whether a reader may continue from here. The start is always valid: the feed holds the newest state of each
+    /// entity, and a reader that knows none needs no tombstones.
     ///
     /// # Errors
     /// It would miss changes.

@@ -2,12 +2,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::{FeedPosition, Timestamp};
 
-/// Where a subscription to the change feed stands: it has one batch at a time, and moves on when that is done with.
+/// The progress of a subscription to the change feed: it has one batch at a time, and moves on when that is finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedProgress {
     /// Everything up to here is done with.
     pub position: FeedPosition,
-    /// It would have missed changes, and is sent everything anew; not yet told.
+    /// It would have missed changes, and is sent everything again, but was not told so yet.
     pub starts_over: bool,
     batch: Option<Batch>,
 }
@@ -15,9 +15,9 @@ pub struct FeedProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Batch {
     end: FeedPosition,
-    /// Of who has it; 0: nobody.
+    /// Token of the lease holder; 0: not leased.
     token: i64,
-    /// Until when it is leased, or when it is due.
+    /// When the lease expires, or when the batch is due.
     until: Timestamp,
     attempt: u32,
 }
@@ -25,9 +25,9 @@ struct Batch {
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchEnd {
-    /// It is done with.
+    /// It is finished.
     Done,
-    /// It comes again at this moment.
+    /// It is retried at this time.
     Again(Timestamp),
     /// As if it had not been handed out.
     Untried,
@@ -72,7 +72,7 @@ impl FeedProgress {
             .map(|batch| batch.until)
     }
 
-    /// Hands out a batch that ends there; says how often one was handed out from this position, 1 for the first time.
+    /// Hands out a batch that ends there; returns how many times one was handed out from this position, starting at 1.
     pub fn hand_out(&mut self, end: FeedPosition, token: i64, until: Timestamp) -> u32 {
         let attempt = self.batch.map_or(0, |batch| batch.attempt).saturating_add(1);
         self.batch = Some(Batch {
@@ -84,13 +84,13 @@ impl FeedProgress {
         attempt
     }
 
-    /// Moves past changes of which none is wanted.
+    /// Skips changes if none of them is wanted.
     pub fn skip_to(&mut self, end: FeedPosition) {
         self.position = end;
         self.batch = None;
     }
 
-    /// Ends a hand-out. `false`: somebody else has it by now, or it is done with.
+    /// Ends a hand-out. `false`: another consumer has leased it since, or it is finished.
     pub fn settle(&mut self, token: i64, end: BatchEnd) -> bool {
         let Some(batch) = self.batch.as_mut().filter(|batch| batch.token == token && token != 0) else {
             return false;
@@ -127,7 +127,7 @@ mod tests {
         let mut progress = FeedProgress::at(at(5));
         assert_eq!(progress.hand_out(at(9), 7, Timestamp(100)), 1);
         assert_eq!(progress.busy_until(Timestamp(50)), Some(Timestamp(100)));
-        // Its lease is over: somebody else gets it, and the first one is too late.
+        // Its lease has expired: another consumer gets it, and the first one is too late.
         assert_eq!(progress.busy_until(Timestamp(100)), None);
         assert_eq!(progress.hand_out(at(12), 8, Timestamp(200)), 2);
         assert!(!progress.settle(7, BatchEnd::Done));

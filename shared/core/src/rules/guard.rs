@@ -3,14 +3,14 @@ use crate::words::SweepPlan;
 /// The removal guards of a source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RemovalGuard {
-    /// Hold a sweep of more than this share of what the source owned before, 0–100: what is new makes no deletion smaller. 0 holds
-    /// every deletion; none: no such guard.
+    /// Hold a sweep of more than this share of what the source owned before, 0–100: new entities must not make a
+    /// deletion look smaller. 0 holds every deletion; none: no such guard.
     pub reject_above_percent: Option<f64>,
     /// Hold the sweep of a cycle that saw nothing at all although the source owns something.
     pub reject_empty: bool,
 }
 
-/// What becomes of a planned sweep.
+/// The decision on a planned sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SweepDecision {
     /// Delete the candidates (there may be none).
@@ -19,8 +19,8 @@ pub enum SweepDecision {
     Hold(String),
 }
 
-/// Decides whether a complete cycle may delete what it missed. An approval counts for up to as many entities as the
-/// person saw; a sweep that has grown since is held again.
+/// Decides whether a complete cycle may delete what it missed. An approval covers at most the number of entities that
+/// the person saw; a sweep that has grown since is held again.
 #[must_use]
 pub fn decide_sweep(guard: RemovalGuard, plan: SweepPlan) -> SweepDecision {
     if plan.candidates == 0 || plan.approved.is_some_and(|approved| plan.candidates <= approved) {
@@ -50,8 +50,8 @@ pub fn decide_sweep(guard: RemovalGuard, plan: SweepPlan) -> SweepDecision {
     SweepDecision::Sweep
 }
 
-/// Why a reading of one origin may not remove what it no longer shows: more than the guard lets a sweep remove at once. The
-/// next complete cycle then shows it to a person.
+/// Why a reading of one origin may not remove what it no longer shows: more than the guard lets a sweep remove at once.
+/// The next complete cycle then presents it to a person.
 #[must_use]
 pub fn refuse_drop(guard: RemovalGuard, owned: u64, dropped: u64) -> Option<String> {
     let plan = SweepPlan {

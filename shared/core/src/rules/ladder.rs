@@ -8,7 +8,7 @@ pub struct Ladder {
     waits: Vec<Duration>,
 }
 
-/// What a failure leads to.
+/// The step after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LadderStep {
     /// Try again.
@@ -23,14 +23,14 @@ pub enum LadderStep {
 }
 
 impl Ladder {
-    /// Each wait is varied by up to this share, so that a fleet does not come back all at once.
+    /// Maximum jitter of a wait, as a share of it, so that a fleet does not retry all at once.
     pub const JITTER: f64 = 0.1;
 
-    /// So often an event of a pulled subscription is handed out before it is given up.
+    /// Maximum number of times that an event of a pulled subscription is handed out before it is given up.
     pub const PULL_ATTEMPTS: u32 = 20;
 
-    /// Of pulled events that were returned, or whose lease ended without a word. Its waits are short, since whoever pulls may be
-    /// well again at any moment: none after the first failure, then 1 s and more, 10 min at most; two hours in all.
+    /// For pulled events that were returned or whose lease expired. Its waits are short, since a consumer may recover
+    /// at any moment: none after the first failure, then from 1 s up to 10 min; two hours in total.
     #[must_use]
     pub fn of_pulls() -> Self {
         let first = [0, 1, 2, 5, 10, 30, 60, 120, 300];
@@ -52,7 +52,7 @@ impl Ladder {
     }
 
     /// The step after a failure on `rung` (0: the job had not failed before). `random` is uniform in 0.0 ..= 1.0.
-    /// `not_before` is what the source asked for (`Retry-After`): the wait is never shorter than that.
+    /// `not_before` is the time requested by the source (`Retry-After`): the wait never ends before it.
     #[must_use]
     pub fn after_failure(&self, rung: u32, now: Timestamp, not_before: Option<Timestamp>, random: f64) -> LadderStep {
         let Some(wait) = usize::try_from(rung).ok().and_then(|index| self.waits.get(index)) else {

@@ -1,11 +1,11 @@
-//! What is true of a batch of pages whatever store it goes to.
+//! Rules for batches of pages, shared by all stores.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::keep_cursor;
 use crate::words::{Entity, KeyHash, PageBatch, PageWrite, Progress, Timestamp};
 
-/// What deltas wrote, by key: when the reading began.
+/// When the readings behind deltas began, by key.
 pub type DeltaReadings = HashMap<KeyHash, Timestamp>;
 
 impl PageBatch {
@@ -16,7 +16,7 @@ impl PageBatch {
         self.progress.next_page.saturating_add(pages)
     }
 
-    /// Whether a partition that stands there has these pages already: their commit was done, and its answer lost.
+    /// Whether a partition with this progress already has these pages: they were committed, but the response was lost.
     #[must_use]
     pub fn is_committed(&self, progress: &Progress, cursor: Option<&str>) -> bool {
         !self.pages.is_empty()
@@ -25,7 +25,7 @@ impl PageBatch {
             && cursor == self.next.as_deref()
     }
 
-    /// Progress after these pages, if they added and modified so many entities.
+    /// Progress after these pages, given how many entities they added and modified.
     #[must_use]
     pub fn progress_after(&self, added: u64, modified: u64) -> Progress {
         let mut progress = Progress {
@@ -82,8 +82,8 @@ impl PageBatch {
         moments.max().unwrap_or_default()
     }
 
-    /// The entities of the written pages, each reference once, as the last page has it: what it was on the way there is no
-    /// change. What a delta wrote whose reading did not begin before that of the page is left alone.
+    /// The entities of the written pages, each reference once, as on the last page that has it: intermediate states are
+    /// not changes. Entities of a delta whose reading did not begin before that of the page are left out.
     #[must_use]
     pub fn newest_entities(&self, deltas: &DeltaReadings) -> Vec<&Entity> {
         let mut pages = self.pages.iter().filter_map(|page| match page {

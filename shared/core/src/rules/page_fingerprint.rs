@@ -2,8 +2,8 @@ use sha2::{Digest, Sha256};
 
 use crate::words::{Entity, Fingerprint, KeyHash, MalformedItem};
 
-/// Fingerprint of a page: over what it marks and what it would write, in order. Equal to the remembered one, the page needs
-/// no look-up of its entities.
+/// Fingerprint of a page: over what it marks and what it would write, in order. If it equals the remembered one, the
+/// page's entities need not be looked up.
 #[must_use]
 pub fn page_fingerprint(entities: &[Entity], kept: &[KeyHash], malformed: &[MalformedItem]) -> Fingerprint {
     let mut hasher = Sha256::new();
@@ -25,8 +25,8 @@ pub fn page_fingerprint(entities: &[Entity], kept: &[KeyHash], malformed: &[Malf
     Fingerprint(hasher.finalize().into())
 }
 
-/// The fingerprint of a page whose entities are known to be made by these items: another item that makes the same entity is a
-/// change of the page.
+/// The fingerprint of a page whose entities are known to be made by these items: another item that makes the same
+/// entity is a change of the page.
 #[must_use]
 pub fn made_fingerprint(page: Fingerprint, makers: &[KeyHash]) -> Fingerprint {
     if makers.is_empty() {

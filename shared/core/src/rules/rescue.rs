@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What happens to the jobs of dead workers.
 #[derive(Clone, Copy, Debug)]
 pub struct RescuePolicy {
-    /// So many rescues in a row make the job due at once …
+    /// Number of rescues in a row after which the job is due at once …
     pub free: u32,
     /// … later ones only after this wait, …
     pub delay: Duration,
@@ -14,7 +14,8 @@ pub struct RescuePolicy {
 }
 
 impl Default for RescuePolicy {
-    /// Three times at once, then after ten seconds each; the tenth time in a row it is taken to be the reason.
+    /// Three times at once, then after ten seconds each; after the tenth time in a row the job itself is considered the
+    /// cause.
     fn default() -> Self {
         Self {
             free: 3,

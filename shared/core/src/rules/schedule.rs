@@ -1,11 +1,11 @@
 //! Cron schedules in a time zone, as pure functions.
 //!
 //! Where the clocks of the zone change (the rules of Vixie cron, as croner follows them):
-//! - **Gap** (clocks go forward, 02:00 → 03:00): a tick at one fixed time of day inside the gap comes at its end (03:00). A
-//!   tick that repeats within the day (`*`, steps, lists, ranges in seconds, minutes or hours) has no place in the gap and
-//!   is left out; the next one counts.
-//! - **Overlap** (clocks go back, 03:00 → 02:00): a tick at one fixed time of day comes once, the first time. A repeating
-//!   one comes in both passes, so `*/15 * * * *` stays at every 15 minutes of real time.
+//! - **Gap** (clocks go forward, 02:00 → 03:00): a tick at one fixed time of day inside the gap comes at its end
+//!   (03:00). A tick that repeats within the day (`*`, steps, lists, ranges in seconds, minutes or hours) has no place
+//!   in the gap and is left out; the next one counts.
+//! - **Overlap** (clocks go back, 03:00 → 02:00): a tick at one fixed time of day comes once, the first time. A
+//!   repeating one comes in both passes, so `*/15 * * * *` stays at every 15 minutes of real time.
 
 use std::fmt;
 use std::time::Duration;
@@ -59,9 +59,9 @@ fn reason(error: &CronError) -> String {
 }
 
 impl Schedule {
-    /// Cron in an IANA time zone: five fields (minute, hour, day of month, month, day of week), or six with seconds first,
-    /// or a nickname (`@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`). If both day fields are restricted, either
-    /// may match, as in crontab(5).
+    /// Cron in an IANA time zone: five fields (minute, hour, day of month, month, day of week), or six with seconds
+    /// first, or a nickname (`@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`). If both day fields are restricted,
+    /// either may match, as in crontab(5).
     ///
     /// # Errors
     /// The expression or the zone is wrong; the text says what.
@@ -127,16 +127,18 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// When the next cycle starts after one that ended at `ended_at`: after the rest or at the schedule's next tick, whichever
-/// comes first. Ticks that came while the cycle ran are missed and not made up for. Without both: never by itself.
+/// When the next cycle starts after one that ended at `ended_at`: after the rest or at the schedule's next tick,
+/// whichever comes first. Ticks that came while the cycle ran are missed and not made up for. Without both: never by
+/// itself.
 #[must_use]
 pub fn next_cycle_at(ended_at: Timestamp, rest: Option<Duration>, schedule: Option<&Schedule>) -> Option<Timestamp> {
     resting_until(ended_at, ended_at, rest, schedule)
 }
 
-/// The same, seen at `now` while the source rests, with a rest and a schedule that may be others than when its cycle ended:
-/// the rest counts from that end, which may lie so far back that it is over; the schedule counts from now, because nobody
-/// waited for its ticks before. What has not changed gives the same moment as [`next_cycle_at`], until that has come.
+/// As above, evaluated at `now` while the source rests, with a rest and a schedule that may have changed since its
+/// cycle ended: the rest counts from that end, and may be over already; the schedule counts from now, because no
+/// scheduler waited for its earlier ticks. Unchanged settings give the same moment as [`next_cycle_at`], until that
+/// moment has passed.
 #[must_use]
 pub fn resting_until(
     ended_at: Timestamp,

@@ -1,14 +1,14 @@
-/// What stands for something that is not shown.
+/// Placeholder for hidden text.
 pub const REDACTED: &str = "[redacted]";
 
-/// A text for people whose URLs, absolute (`https://me:password@host/path?query`) or not (`/path?query`), lost their user
-/// information and queries: they may be signed. Rather takes too much for a query than too little.
+/// A text for people whose URLs, absolute (`https://me:password@host/path?query`) or not (`/path?query`), lost their
+/// user information and queries: they may be signed. In doubt, treats text as a query.
 #[must_use]
 pub fn scrub_urls(text: &str) -> String {
     scrub_queries(&scrub_absolute(text))
 }
 
-/// What tokens begin with: GitHub's (GitHub, "Behind GitHub's new authentication token formats"), GitLab's (GitLab, "Token
+/// Prefixes of tokens: GitHub's (GitHub, "Behind GitHub's new authentication token formats"), GitLab's (GitLab, "Token
 /// prefixes"), Slack's (Slack, "Token types") and Vault's (HashiCorp, "Tokens").
 const TOKEN_PREFIXES: [&str; 16] = [
     "ghs_",
@@ -29,11 +29,11 @@ const TOKEN_PREFIXES: [&str; 16] = [
     "hvs.",
 ];
 
-/// A shorter word with such a beginning is no token.
+/// Minimum length of a token; a shorter word with such a prefix is not one.
 const MIN_TOKEN_BYTES: usize = 24;
 
-/// A text for people without tokens that their form gives away, known or not, and without JSON web tokens. Those of GitHub's
-/// installations may have dots and some 520 characters.
+/// A text for people, without tokens that are recognizable by their form, known or not, and without JSON web tokens.
+/// Those of GitHub's installations may have dots and some 520 characters.
 #[must_use]
 pub fn scrub_tokens(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -112,8 +112,8 @@ fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`')
 }
 
-/// Where the word that starts the text ends. A backslash goes on with it in `\u0026` and `\/`, as JSON may have `&` and `/`,
-/// and ends it before anything else.
+/// Where the word that starts the text ends. A backslash goes on with it in `\u0026` and `\/`, as JSON may have `&` and
+/// `/`, and ends it before anything else.
 fn word_end(text: &str) -> usize {
     let ends = |at: usize, c: char| ends_word(c) || (c == '\\' && !text[at + 1..].starts_with(['u', '/']));
     let end = text.char_indices().find(|(at, c)| ends(*at, *c));

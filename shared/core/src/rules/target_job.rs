@@ -1,9 +1,9 @@
-//! The job of a request to a target, and what tells whether one is needed.
+//! The job of a request to a target, and the digest that shows whether one is needed.
 
 use crate::rules::fingerprint;
 use crate::words::{Fingerprint, NewJob, TargetRequest, Timestamp, Trigger};
 
-/// The job that does what the request says, now.
+/// The job for a request, due now.
 ///
 /// # Errors
 /// The request cannot be written as JSON.
@@ -25,7 +25,7 @@ pub fn target_job(
     })
 }
 
-/// Over what an endpoint is sent of an entity of this source. `starts`: how often everything was to be sent again.
+/// Digest of what an endpoint is sent for an entity of this source. `starts`: how often everything was to be resent.
 #[must_use]
 pub fn sent_fingerprint(source: &str, body: &str, starts: u32) -> Fingerprint {
     fingerprint(format!("{source}\n{starts}\n{body}").as_bytes())

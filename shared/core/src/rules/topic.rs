@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::NewEvent;
 
-/// Why a text is no topic, or no pattern of topics.
+/// Why a text is not a topic, or not a pattern of topics.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// Nothing there.
@@ -14,7 +14,7 @@ pub enum TopicError {
     /// Too long.
     #[error("a topic has at most {} bytes", NewEvent::MAX_TOPIC_BYTES)]
     Long,
-    /// A character that no topic has.
+    /// A character that is not allowed in topics.
     #[error("a topic may contain only letters, digits and . - _ : /, not {0:?}")]
     Character(char),
 }
@@ -45,7 +45,7 @@ pub fn check_topic(text: &str) -> Result<(), TopicError> {
     check(text, false)
 }
 
-/// First words of the topics on which Tideline tells of itself. No event from outside is on them.
+/// First words of the topics of Tideline's own events. External events never have them.
 const OWN_WORDS: [&str; 8] = [
     "cycle",
     "drift",
@@ -57,13 +57,13 @@ const OWN_WORDS: [&str; 8] = [
     "sync",
 ];
 
-/// Whether Tideline tells of itself on a topic.
+/// Whether a topic is one of Tideline's own.
 #[must_use]
 pub fn is_own_topic(topic: &str) -> bool {
     topic.split('.').next().is_some_and(|word| OWN_WORDS.contains(&word))
 }
 
-/// Why a topic, or the name of a hook that makes topics, is not taken.
+/// Why a topic, or the name of a hook that makes topics, is refused.
 #[must_use]
 pub fn own_topic_refusal() -> String {
     format!(
@@ -131,7 +131,7 @@ impl TopicGlob {
         glob_matches(&self.0, topic)
     }
 
-    /// Whether it may cover a topic on which Tideline tells of itself.
+    /// Whether it may cover one of Tideline's own topics.
     #[must_use]
     pub fn may_be_own(&self) -> bool {
         let word = self.0.split('.').next().unwrap_or_default();

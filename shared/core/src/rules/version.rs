@@ -1,18 +1,18 @@
-//! The version of a record that people act on: its ETag. It changes when something changes that an act is decided by, and not
-//! with every page that is read.
+//! The version of a record that people act on: its ETag. It changes when something relevant to an act changes, not with
+//! every page that is read.
 
 use sha2::{Digest, Sha256};
 
 use crate::words::{CycleNumber, JobState, SourceState, SubscriptionRecord, TargetRecord, Timestamp, Token, Trigger};
 
-/// What acts on a source are decided by.
+/// The state that acts on a source depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceVersion {
-    /// Where it stands.
+    /// Its state.
     pub state: SourceState,
     /// Its newest cycle.
     pub cycle: CycleNumber,
-    /// What was asked for.
+    /// The requested cycle, if any.
     pub requested: Option<Trigger>,
     /// The held sweep: its cycle, how many entities it would remove, whether it was approved.
     pub held: Option<(CycleNumber, u64, bool)>,
@@ -26,10 +26,10 @@ impl SourceVersion {
     }
 }
 
-/// What acts on a job are decided by.
+/// The state that acts on a job depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobVersion {
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
     /// Claims so far.
     pub token: Token,
@@ -45,8 +45,8 @@ impl JobVersion {
     }
 }
 
-/// The version of a subscription: what it follows, where it is sent, whether it is paused, and how much it gave up. Not where it
-/// stands, which changes with every event.
+/// The version of a subscription: what it follows, where it is sent, whether it is paused, and how much it gave up.
+/// Excludes its position, which changes with every event.
 #[must_use]
 pub fn subscription_version(of: &SubscriptionRecord) -> String {
     let identity = (of.created_at, of.generation, of.kind);
@@ -55,8 +55,8 @@ pub fn subscription_version(of: &SubscriptionRecord) -> String {
     short(&format!("subscription {identity:?} {follows:?} {stands:?}"))
 }
 
-/// The version of a target: whether its jobs may run, and how often it was told to start over. Not where it stands, which changes
-/// with every change of the catalog.
+/// The version of a target: whether its jobs may run, and how often it was told to start over. Excludes its position,
+/// which changes with every change of the catalog.
 #[must_use]
 pub fn target_version(of: &TargetRecord) -> String {
     let stands = (of.created_at, of.state, of.place.starts);

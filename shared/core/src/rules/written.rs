@@ -1,5 +1,5 @@
-//! References as sources write them. They are compared without case, as Backstage compares them (`stringifyEntityRef`), so the
-//! stored reference is lower-case; the stored body keeps what the source wrote.
+//! References as sources write them. They are compared without case, as Backstage compares them (`stringifyEntityRef`),
+//! so the stored reference is lower-case; the stored body keeps what the source wrote.
 
 use std::borrow::Cow;
 
@@ -23,8 +23,8 @@ struct Metadata<'a> {
     namespace: Option<Cow<'a, str>>,
 }
 
-/// The reference with namespace and name as a body of Backstage's shape has them; none: the body is of another shape, has another
-/// reference, or there is no upper case in them. Kinds stay lower-case: their case is convention.
+/// The reference with namespace and name as a body of Backstage's shape has them; none: the body is of another shape,
+/// has another reference, or there is no upper case in them. Kinds stay lower-case: their case is convention.
 #[must_use]
 pub fn written_ref(reference: &EntityRef, body: &str) -> Option<String> {
     let outline: Outline<'_> = serde_json::from_str(body).ok()?;

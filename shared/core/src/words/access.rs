@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Look.
+    /// Read.
     Read,
-    /// Look, and act on sources, jobs, deliveries and subscriptions.
+    /// Read, and act on sources, jobs, deliveries and subscriptions.
     Operate,
     /// Write the entities of push sources, and nothing else.
     Push,
@@ -32,7 +32,7 @@ impl Role {
         }
     }
 
-    /// Whether it may do what needs the role `needed`.
+    /// Whether it includes the role `needed`.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
         match self {
@@ -49,7 +49,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// A text that names no role.
+/// A text that is not a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the role must be read, operate, push or admin")]
 pub struct RoleError;
@@ -65,7 +65,7 @@ impl FromStr for Role {
     }
 }
 
-/// What an actor is.
+/// The kind of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActorKind {
@@ -75,11 +75,11 @@ pub enum ActorKind {
     Local,
     /// Tideline itself: a hook, a schedule.
     System,
-    /// Somebody who signed in at an OpenID provider.
+    /// A person who signed in at an OpenID provider.
     Person,
 }
 
-/// Who does something, for the audit log.
+/// The actor of an act, for the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
     /// What it is.

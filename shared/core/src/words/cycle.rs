@@ -8,11 +8,12 @@ use super::{CycleNumber, EntityRef, SourceId, Timestamp, Trigger};
 pub enum CycleState {
     /// Partitions are being read.
     Bursting,
-    /// No partition works any more; what is gone is being deleted.
+    /// No partition is active; what is gone is being deleted.
     Sweeping,
-    /// No partition works any more; the sweep waits for a person.
+    /// No partition is active; the sweep waits for a person.
     Held,
-    /// Ended, swept (or there was nothing to sweep, or a person rejected the sweep). What failed partitions may own was kept.
+    /// Ended, swept (or there was nothing to sweep, or a person rejected the sweep). What failed partitions may own was
+    /// kept.
     Complete,
     /// Ended without a sweep: nothing of the source could be read to its end.
     Incomplete,
@@ -20,20 +21,22 @@ pub enum CycleState {
     Cancelled,
 }
 
-/// Reasons of cycles that were cancelled although they could have gone on. One that was given up has its last error instead.
+/// Reasons of cycles that were cancelled although they could have gone on. One that was given up has its last error
+/// instead.
 pub mod cancellation {
     /// A person cancelled it.
     pub const BY_PERSON: &str = "cancelled by a person";
     /// A person reset the source.
     pub const RESET: &str = "reset by a person";
-    /// The source identifies other data now.
+    /// The source's identity changed.
     pub const CHANGED: &str = "the source's configuration changed";
     /// The source is gone.
     pub const ORPHANED: &str = "the source is no longer in the configuration";
 }
 
 impl CycleState {
-    /// Whether a cycle that ended so, for this reason, failed: its source could not be read, and nobody cancelled it.
+    /// Returns true if a cycle that ended in this state, for this reason, failed: its source could not be read, and no
+    /// person cancelled it.
     #[must_use]
     pub fn is_failure(self, reason: Option<&str>) -> bool {
         use cancellation::{BY_PERSON, CHANGED, ORPHANED, RESET};
@@ -53,7 +56,7 @@ pub struct CycleRecord {
     pub source: SourceId,
     /// Its number.
     pub number: CycleNumber,
-    /// Where it stands.
+    /// Its state.
     pub state: CycleState,
     /// Why it started.
     pub trigger: Trigger,
@@ -81,7 +84,7 @@ pub struct CycleTotals {
     pub partitions_cancelled: u64,
     /// Pages committed.
     pub pages: u64,
-    /// Pages that were as remembered.
+    /// Unchanged pages.
     pub pages_unchanged: u64,
     /// Entities marked, besides those that only a malformed item names.
     pub entities: u64,
@@ -97,17 +100,18 @@ pub struct CycleTotals {
     pub malformed: u64,
     /// Malformed items without a name.
     pub unidentified: u64,
-    /// Entities that the sweep kept although the cycle did not see them, because a partition that failed, or that had an item
-    /// without a name, may own them. An upper bound: some of them may have been seen elsewhere.
+    /// Entities that the sweep kept although the cycle did not see them, because a partition that failed, or that had
+    /// an item without a name, may own them. An upper bound: some of them may have been seen elsewhere.
     pub kept: u64,
-    /// Entities that the cycle did not see, and that go if another complete cycle does not see them either.
+    /// Entities that the cycle did not see, and that will be deleted if another complete cycle does not see them
+    /// either.
     pub unconfirmed: u64,
     /// References that more than one page shows; see [`Collision`].
     pub collisions: u64,
 }
 
 impl CycleTotals {
-    /// Whether something of the source could not be read: the sweep then keeps what that may own.
+    /// Whether a part of the source could not be read: the sweep then keeps what it may own.
     #[must_use]
     pub fn has_gaps(&self) -> bool {
         self.partitions_parked > 0 || self.unidentified > 0
@@ -134,13 +138,14 @@ pub struct UnseenEntity {
     /// Its reference.
     #[serde(rename = "ref")]
     pub reference: EntityRef,
-    /// Complete cycles in a row that did not see it. 0: kept so far, because what dropped it could not be read as a whole.
+    /// Complete cycles in a row that did not see it. 0: kept so far, because what dropped it could not be read as a
+    /// whole.
     pub cycles: u32,
     /// A person rejected its removal: it stays until the source shows it again.
     pub rejected: bool,
 }
 
-/// A bursting cycle that no partition works on any more, or that a partition gave up.
+/// A bursting cycle that has no active partition left, or that a partition gave up.
 #[derive(Clone, Debug)]
 pub struct FinishedCycle {
     /// Its source.
@@ -172,7 +177,8 @@ pub struct SweepPlan {
     pub unconfirmed: u64,
     /// See [`CycleTotals::collisions`].
     pub collisions: u64,
-    /// Entities that cycles added since the candidates were last seen. They say nothing about how much of what was there is gone.
+    /// Entities that cycles added since the candidates were last seen. They say nothing about the share of existing
+    /// entities that is gone.
     pub fresh: u64,
 }
 

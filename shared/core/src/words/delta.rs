@@ -3,9 +3,9 @@ use super::{Entity, EntityRef, Timestamp};
 /// One entity written outside a cycle's pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
-    /// What becomes of the entity.
+    /// The change of the entity.
     pub change: DeltaChange,
-    /// What the change rests on, which decides whether it still counts.
+    /// The basis of the change, which decides whether it still applies.
     pub basis: DeltaBasis,
 }
 
@@ -14,7 +14,7 @@ pub struct Delta {
 pub enum DeltaChange {
     /// The entity is this.
     Upsert(Entity),
-    /// There is no such entity any more.
+    /// The entity no longer exists.
     Remove(EntityRef),
 }
 
@@ -29,16 +29,16 @@ impl DeltaChange {
     }
 }
 
-/// What a delta rests on.
+/// The basis of a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeltaBasis {
-    /// A reading of the source that began then. Whoever began later wins, be it a delta or a page.
+    /// A reading of the source that began at this time. The later reading wins, whether delta or page.
     Read(Timestamp),
-    /// The payload of a source that nobody can read, with its version, if it has one. The version may not go back.
+    /// The payload of a source that cannot be read, with its version, if it has one. The version may not go back.
     Pushed(Option<i64>),
 }
 
-/// What became of a delta.
+/// The outcome of a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeltaOutcome {
     /// The entity is new.
@@ -47,7 +47,7 @@ pub enum DeltaOutcome {
     Modified,
     /// It is gone.
     Removed,
-    /// The catalog had it so already.
+    /// The catalog already had this state.
     Unchanged,
     /// Nothing was written: a reading that began later has written the entity. Read again to be sure.
     Overtaken,
@@ -56,7 +56,7 @@ pub enum DeltaOutcome {
 }
 
 impl DeltaOutcome {
-    /// Whether the change feed has something new.
+    /// Whether it added a change to the feed.
     #[must_use]
     pub fn is_change(self) -> bool {
         matches!(self, Self::Added | Self::Modified | Self::Removed)

@@ -2,15 +2,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{CycleNumber, EntityRef, Timestamp};
 
-/// How an entity of the catalog differed from its source although no event had told of it.
+/// How an entity of the catalog differed from its source without an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DriftKind {
-    /// The source has it, the catalog had it not.
+    /// The source has it, but the catalog did not.
     Missing,
-    /// The catalog has it, the source has it no more.
+    /// The catalog has it, but the source no longer does.
     Extra,
-    /// Both have it, and it is not the same.
+    /// Both have it, with different content.
     Diverged,
 }
 
@@ -56,7 +56,7 @@ pub struct DriftRecord {
     pub differences: Vec<DriftDifference>,
 }
 
-/// What a check found: a reading of a source only to compare it with the catalog.
+/// The result of a check: a reading of a source only to compare it with the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckRecord {
     /// When the reading began: what was written later is not compared.
@@ -69,7 +69,7 @@ pub struct CheckRecord {
     pub unconfirmed: u64,
     /// The first hundred, by reference.
     pub differences: Vec<DriftDifference>,
-    /// Why it tells nothing, or not everything; none: the whole source was read.
+    /// Why it has no result, or is incomplete; none: the whole source was read.
     pub failure: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use super::{Sequence, Timestamp};
 #[serde(transparent)]
 pub struct EntityRef(String);
 
-/// Why a text is no entity reference.
+/// Why a text is not an entity reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "\"{text}\" is not an entity reference: {reason}; write kind:namespace/name, and percent-encode `:`, `/`, `%`, blanks and \
@@ -28,9 +28,9 @@ impl EntityRef {
     /// The longest reference in bytes; longer ones are malformed (an index row of either store must hold it).
     pub const MAX_BYTES: usize = 1024;
 
-    /// Joins the three parts as a source has them: any text may be part of a reference. What is not allowed in one (`:`, `/`,
-    /// white space, control characters, and `%` itself) is percent-encoded, so that `@babel/core` becomes `@babel%2fcore` and
-    /// different texts stay different.
+    /// Joins the three parts as a source has them: any text may be part of a reference. What is not allowed in one
+    /// (`:`, `/`, white space, control characters, and `%` itself) is percent-encoded, so that `@babel/core` becomes
+    /// `@babel%2fcore` and different texts stay different.
     ///
     /// # Errors
     /// A part is empty, or the whole is too long.
@@ -82,7 +82,8 @@ impl EntityRef {
         }))
     }
 
-    /// This reference with namespace and name as a source has them; none: they are of another one, or have no upper case.
+    /// This reference with namespace and name as a source has them; none: they are of another one, or have no upper
+    /// case.
     pub(crate) fn as_written(&self, kind: &str, namespace: &str, name: &str) -> Option<String> {
         let [kind, namespace, name] = [kind, namespace, name].map(encode_part);
         let written = format!("{}:{namespace}/{name}", kind.to_lowercase());
@@ -171,7 +172,7 @@ impl Fingerprint {
         this.map(|this| this.to_string()).serialize(to)
     }
 
-    /// For `deserialize_with`: what is no fingerprint is none.
+    /// For `deserialize_with`: an invalid fingerprint becomes none.
     pub(super) fn of_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
         let text = Option::<String>::deserialize(from)?;
         Ok(text.and_then(|text| Self::from_hex(&text)))
@@ -190,8 +191,8 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// The first 64 bits of the SHA-256 of an entity reference: what a page's manifest keeps per entity. A collision can only
-/// make an orphan stay, never delete a live entity.
+/// The first 64 bits of the SHA-256 of an entity reference: what a page's manifest keeps per entity. A collision can
+/// only make an orphan stay, never delete a live entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyHash(pub i64);

@@ -32,9 +32,9 @@ pub struct DeliveryId {
 pub struct NewEvent {
     /// `github.push`.
     pub topic: String,
-    /// What it is about: events of one key reach a subscriber in order. Empty: no order is wanted.
+    /// Its key: events of one key reach a subscriber in order. Empty: no order is needed.
     pub key: String,
-    /// The delivery that it is, unless it is no delivery.
+    /// The delivery, if it is one.
     pub delivery: Option<DeliveryId>,
     /// How far it can be trusted.
     pub verdict: Verdict,
@@ -42,29 +42,29 @@ pub struct NewEvent {
     pub malformed: bool,
     /// Headers that were kept, names in lower case. Never signatures, credentials or cookies.
     pub headers: Vec<(String, String)>,
-    /// JSON text, or, if malformed, whatever came.
+    /// JSON text or, if malformed, the raw content.
     pub body: Vec<u8>,
     /// W3C `traceparent` of the request.
     pub trace: Option<String>,
 }
 
 impl NewEvent {
-    /// Longest topic, in bytes.
+    /// Maximum length of a topic, in bytes.
     pub const MAX_TOPIC_BYTES: usize = 200;
-    /// Longest key, in bytes.
+    /// Maximum length of a key, in bytes.
     pub const MAX_KEY_BYTES: usize = 512;
-    /// Longest id of a delivery, in bytes.
+    /// Maximum length of a delivery id, in bytes.
     pub const MAX_ID_BYTES: usize = 200;
-    /// Most events in one batch.
+    /// Maximum number of events in one batch.
     pub const MAX_BATCH: usize = 1_000;
 }
 
-/// What an append did with one event of its batch.
+/// The result of an append for one event of its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
     /// Where it is in the log.
     pub sequence: EventSequence,
-    /// It was there already: the delivery is known, and nothing was written.
+    /// The delivery was already in the log, so nothing was written.
     pub duplicate: bool,
 }
 
@@ -104,7 +104,7 @@ pub struct EventRecord {
     pub body: Vec<u8>,
 }
 
-/// Events that a reader has not seen and never will: they were dropped from the log before (`events.retention`,
+/// Events that a reader missed for good: they were dropped from the log before it read them (`events.retention`,
 /// `events.max_bytes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventGap {

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Sequence;
 
-/// Where a reader of the change feed stands: it has read all changes up to a number. In its first reading it also knows where
-/// the feed ended when that began: what was removed before it has never seen, so it misses nothing if those tombstones are
-/// pruned meanwhile. As text `1000`, or, in a first reading that began when 5000 was the last number, `1000-5000`.
+/// The position of a reader of the change feed: it has read all changes up to a number. During its first reading it
+/// also holds the end of the feed at the start of that reading: it has never seen entities removed before, so it misses
+/// nothing if their tombstones are pruned meanwhile. As text `1000`, or, in a first reading that began when 5000 was
+/// the last number, `1000-5000`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct FeedPosition {
@@ -47,7 +48,7 @@ impl FeedPosition {
         self.after
     }
 
-    /// Of what was removed up to this number it misses nothing.
+    /// It misses no removal up to this number.
     #[must_use]
     pub fn complete_to(self) -> Sequence {
         self.began_at
@@ -70,7 +71,7 @@ impl From<FeedPosition> for String {
     }
 }
 
-/// A text that is no position.
+/// A text that is not a position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a position in the change feed is 0 or a `next` value that the feed returned")]
 pub struct FeedPositionError;
@@ -107,8 +108,8 @@ impl TryFrom<String> for FeedPosition {
     }
 }
 
-/// Why a reader of the change feed cannot go on where it stands: it would miss changes and never know. It forgets what it has
-/// and starts over.
+/// Why a reader of the change feed cannot continue from its position: it would silently miss changes. It must discard
+/// what it has and start over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedGap {
     /// It was away for longer than tombstones are kept.
@@ -121,7 +122,7 @@ pub enum FeedGap {
         /// The greatest number of a pruned tombstone.
         pruned_to: Sequence,
     },
-    /// It was there already where the feed has yet to come.
+    /// Its position is beyond the end of the feed.
     #[error("the change feed cannot continue after {after}: it ends at {last}; the store was recreated or restored")]
     Ahead {
         /// Where the reader stands.

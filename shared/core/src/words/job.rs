@@ -8,11 +8,11 @@ use super::{CycleNumber, Fingerprint, JobId, RefreshRequest, SourceId, Timestamp
 pub enum Trigger {
     /// A rest was over or a cron tick came.
     Schedule,
-    /// A webhook asked for it.
+    /// A webhook requested it.
     Webhook,
-    /// A person or program asked for it.
+    /// A person or program requested it.
     Manual,
-    /// Drift detection asked for it.
+    /// Drift detection requested it.
     Drift,
     /// First cycle of a new or changed source.
     Start,
@@ -36,7 +36,7 @@ impl Trigger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
-    /// Runs when its `due_at` has come; without one it waits for a place (`parallel_partitions`).
+    /// Runs at its `due_at`; without one it waits for a place (`parallel_partitions`).
     Waiting,
     /// Leased by a worker.
     Running,
@@ -75,7 +75,7 @@ pub enum EnqueueOutcome {
     Inserted,
     /// The row had another fingerprint: it now has the new args and runs (again).
     Superseded,
-    /// The row has this fingerprint already, in whatever state: nothing was changed.
+    /// The row already has this fingerprint, in any state: nothing was changed.
     Unchanged,
 }
 
@@ -185,7 +185,7 @@ pub enum Settled {
     Settled,
     /// The job was superseded while it ran: it waits with its newest args, due at once.
     RunsAgain,
-    /// The lease was gone: nothing was written.
+    /// The lease was lost: nothing was written.
     LeaseLost,
 }
 
@@ -207,7 +207,7 @@ pub struct JobRecord {
     pub kind: String,
     /// Its name within the kind.
     pub key: String,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
     /// When it runs next (waiting jobs); none: waits for a place.
     pub due_at: Option<Timestamp>,

@@ -1,7 +1,7 @@
-//! The setting `queue` taken apart: `nats://[user:password@|token@]host[:port][,host[:port]…][?option=value&…]`, or `tls://`
-//! to demand TLS. Options: `creds` (a credentials file), `nkey` (a file with an nkey seed), `ca` (a PEM file with root
-//! certificates), `cert` and `key` (PEM files of a client certificate), `prefix` (of subjects and streams, default
-//! `tideline`), `replicas` (1 to 5, default 1), `max_bytes` (of the stream, default 64 MiB).
+//! The setting `queue` taken apart: `nats://[user:password@|token@]host[:port][,host[:port]…][?option=value&…]`, or
+//! `tls://` to demand TLS. Options: `creds` (a credentials file), `nkey` (a file with an nkey seed), `ca` (a PEM file
+//! with root certificates), `cert` and `key` (PEM files of a client certificate), `prefix` (of subjects and streams,
+//! default `tideline`), `replicas` (1 to 5, default 1), `max_bytes` (of the stream, default 64 MiB).
 
 use std::path::PathBuf;
 

@@ -5,13 +5,13 @@ use super::KeyHash;
 /// What made entities, as a reading outside of cycles knows it: a whole partition, or one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Key of the partition's job. None: an item of which nobody knows on which list it is; only what readings outside of
-    /// cycles wrote is then known to be its own.
+    /// Key of the partition's job. None: it is unknown on which list the item is; then only entities written by
+    /// readings outside of cycles are known to be its own.
     pub partition: Option<String>,
     /// The item ([`item_hash`]); none: the whole partition.
     pub item: Option<KeyHash>,
-    /// The key of the item's entity, where the values that name the item tell it: known whether or not pages tell what the item
-    /// made.
+    /// The key of the item's entity, where the values that name the item tell it: known whether or not pages tell what
+    /// the item made.
     pub entity: Option<KeyHash>,
 }
 
@@ -34,7 +34,8 @@ impl Origin {
     }
 }
 
-/// Names an item of a resource by the values that tell it apart, in the order of their names. Never 0, which means none.
+/// Names an item of a resource by the values that tell it apart, in the order of their names. Never 0, which means
+/// none.
 pub fn item_hash<'a>(resource: &'a str, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> KeyHash {
     let values = values.into_iter().flat_map(|(name, value)| [name, value]);
     hash_of(["item", resource].into_iter().chain(values))
@@ -53,7 +54,7 @@ fn hash_of<'a>(parts: impl Iterator<Item = &'a str>) -> KeyHash {
     KeyHash(i64::from_be_bytes(first) | 1)
 }
 
-/// What became of the entities that a complete reading of their origin no longer showed.
+/// The outcome for the entities that a complete reading of their origin no longer showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Entities that were removed.

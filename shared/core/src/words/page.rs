@@ -5,13 +5,15 @@ use super::{CycleNumber, Entity, EntityRef, Fingerprint, KeyHash, Lease, SourceI
 /// What a conditional request sends back (RFC 9110, sections 8.8 and 13.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validators {
-    /// SHA-256 over what was asked: method, URL, body and the credential's identity. Validators are sent only for the same.
+    /// SHA-256 over the request: method, URL, body and the credential's identity. Validators are sent only with the
+    /// same request.
     pub request: Option<Fingerprint>,
     /// `ETag`, byte for byte.
     pub etag: Option<String>,
     /// `Last-Modified`, byte for byte.
     pub last_modified: Option<String>,
-    /// SHA-256 over the raw answer (body, and the headers that decide what comes next): an equal answer need not be parsed.
+    /// SHA-256 over the raw response (body, and the headers that determine the next page): an equal response need not
+    /// be parsed.
     pub content: Option<Fingerprint>,
 }
 
@@ -24,7 +26,7 @@ pub struct ChildPartition {
     pub args: serde_json::Value,
 }
 
-/// What the store remembers of a page from the last time it was read: the page's manifest without its key hashes.
+/// The store's memory of a page from the last time it was read: the page's manifest without its key hashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageMemory {
     /// 0, 1, 2 … within its partition.
@@ -33,7 +35,8 @@ pub struct PageMemory {
     pub fingerprint: Fingerprint,
     /// How many entities are marked by it.
     pub entities: u32,
-    /// Of these, how many are not written from it: malformed items that have a name, and what another place wins (`lost`).
+    /// Of these, how many are not written from it: malformed items that have a name, and what another place wins
+    /// (`lost`).
     pub kept: u32,
     /// Items on it that were malformed and could not be named.
     pub unidentified: u32,
@@ -43,10 +46,11 @@ pub struct PageMemory {
     pub children: Vec<ChildPartition>,
     /// For the next conditional request.
     pub validators: Validators,
-    /// When its newest reading began, or a little later (the store keeps one moment for pages that are committed together).
+    /// When its newest reading began, or a little later (the store keeps one moment for pages that are committed
+    /// together).
     pub read_at: Timestamp,
-    /// Entities on it that are marked and not written from it, because another place of the source shows the same reference
-    /// and wins; as the newest complete cycle found it.
+    /// Entities on it that are marked and not written from it, because another place of the source shows the same
+    /// reference and wins; as the newest complete cycle found it.
     pub lost: Vec<KeyHash>,
 }
 
@@ -58,7 +62,8 @@ impl PageMemory {
             .saturating_sub(u32::try_from(self.lost.len()).unwrap_or(u32::MAX))
     }
 
-    /// The memory of a page on which a delta wrote something since: it may not be called unchanged, so nothing equals it.
+    /// The memory of a page with a key that a delta has written since: it must not count as unchanged, so nothing
+    /// equals it.
     #[must_use]
     pub fn without_content(self) -> Self {
         Self {
@@ -102,7 +107,7 @@ pub struct MalformedRecord {
 /// One page to commit.
 #[derive(Clone, Debug)]
 pub enum PageWrite {
-    /// The page is as the store remembers it: mark what its manifest holds, look nothing up.
+    /// The page is unchanged: mark what its manifest holds, without look-ups.
     Touched {
         /// Its memory, of which `page`, `entities`, `unidentified`, `next`, `children` and `read_at` are used.
         memory: PageMemory,
@@ -119,8 +124,8 @@ pub enum PageWrite {
         kept: Vec<KeyHash>,
         /// The malformed items.
         malformed: Vec<MalformedItem>,
-        /// Which item made each of the entities ([`item_hash`](super::item_hash)), in their order; empty if the source does not
-        /// tell.
+        /// Which item made each of the entities ([`item_hash`](super::item_hash)), in their order; empty if the source
+        /// does not tell.
         makers: Vec<KeyHash>,
     },
 }
@@ -134,7 +139,7 @@ impl PageWrite {
         }
     }
 
-    /// The entities that are written from it; none if it is as remembered.
+    /// The entities that are written from it; none if it is unchanged.
     #[must_use]
     pub fn entities(&self) -> &[Entity] {
         match self {
@@ -179,12 +184,12 @@ pub enum Commit {
     },
     /// Nothing: the lease was taken over, or its cycle was cancelled. Stop at once.
     LeaseLost,
-    /// Nothing: a page is called unchanged on which a delta wrote something before its reading began. List the memories and
-    /// read again from where the partition stands.
+    /// Nothing: a page reported as unchanged has a key that a delta wrote before its reading began. List the memories
+    /// and read again from the partition's cursor.
     ReadAgain,
 }
 
-/// How far a partition is within its cycle: kept in the job's row as JSON text, written by page commits only.
+/// The progress of a partition within its cycle: kept in the job's row as JSON text, written by page commits only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
@@ -194,8 +199,8 @@ pub struct Progress {
     pub finished: bool,
     /// Restarts after an expired cursor in this cycle.
     pub restarts: u32,
-    /// SHA-256 of the cursor of the newest page whose number is a power of two: should it come again, the cursors lead in a
-    /// circle, however many bursts that takes. None after a restart, which meets the same cursors again.
+    /// SHA-256 of the cursor of the newest page whose number is a power of two: if it recurs, the cursors form a cycle,
+    /// no matter how many bursts that takes. None after a restart, which meets the same cursors again.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "Fingerprint::as_hex",
@@ -204,7 +209,7 @@ pub struct Progress {
     pub kept_cursor: Option<Fingerprint>,
     /// Pages committed, and those of them that were touched only.
     pub pages: u64,
-    /// Pages that were as remembered.
+    /// Unchanged pages.
     pub pages_unchanged: u64,
     /// Entities marked, besides those that only a malformed item names.
     pub entities: u64,

@@ -18,7 +18,8 @@ impl PostgresUrlError {
     }
 }
 
-/// Reads the URL of a Postgres store. The driver ignores parameters it does not know, so that `sslmod=require` would connect without TLS.
+/// Reads the URL of a Postgres store. The driver ignores parameters it does not know, so that `sslmod=require` would
+/// connect without TLS.
 ///
 /// # Errors
 /// Says what is wrong, and shows nothing that may be a part of a password.

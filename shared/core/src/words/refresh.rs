@@ -2,24 +2,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// The kind of jobs that read again what an event named.
+/// The kind of jobs that reread what an event named.
 pub const REFRESH_KIND: &str = "refresh";
 
-/// What is to be read again: the args of a refresh job.
+/// What to reread: the args of a refresh job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshRequest {
     /// Name of the source.
     pub source: String,
     /// What of it.
     pub target: RefreshTarget,
-    /// The event that asked for it last. Another event is another request, so that the last reading comes after the last event.
+    /// The last event that requested it. Another event is another request, so that the last reading comes after the
+    /// last event.
     pub event: i64,
-    /// It is read once more so long after the reading, in milliseconds: its sender may hold back what comes next.
+    /// Delay of a second reading after the first, in milliseconds: the sender may hold back later events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_again_ms: Option<u64>,
 }
 
-/// What of a source is read again.
+/// The part of a source to reread.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "refresh", rename_all = "snake_case")]
 pub enum RefreshTarget {
@@ -41,15 +42,15 @@ pub enum RefreshTarget {
         /// The event said that it is gone: if the source shows nothing there, its entities are removed at once.
         #[serde(default, skip_serializing_if = "is_false")]
         removed: bool,
-        /// Every partition that a cycle has found and that has these values, and none that no cycle has found. The values need
-        /// not be complete.
+        /// Every partition that a cycle has found and that has these values, and none that no cycle has found. The
+        /// values need not be complete.
         #[serde(default, skip_serializing_if = "is_false")]
         only_known: bool,
         /// The partitions that it reveals too.
         #[serde(default, skip_serializing_if = "is_false")]
         deep: bool,
     },
-    /// All of it: a cycle is asked for.
+    /// All of it: a cycle is requested.
     Source,
     /// Nothing: the source's API is asked for more, and another event is published.
     Event {
@@ -76,9 +77,9 @@ impl RefreshRequest {
     /// Longer keys end in a hash of the rest.
     const MAX_KEY_BYTES: usize = 400;
 
-    /// The key of its job. Requests for the same thing have the same key, so that of many only the newest is done. Whether an event
-    /// said that it is gone is a part of the key: another event that follows must not take the place of that. So is the event on
-    /// which a rule failed, since nothing else tells of it.
+    /// The key of its job. Requests for the same thing have the same key, so that of many only the newest is done.
+    /// Whether an event said that it is gone is a part of the key: another event that follows must not take the place
+    /// of that. So is the event on which a rule failed, since nothing else tells of it.
     #[must_use]
     pub fn key(&self) -> String {
         let named = |word: &str, resource: &Option<String>, values: &Map<String, Value>| {

@@ -23,7 +23,8 @@ pub struct SourceSpec {
     pub name: String,
     /// `http`, `files`, …; one of type `push` has no cycles: others write its entities.
     pub source_type: String,
-    /// Over what identifies its data (base URL, resources): another one cancels the running cycle and starts a fresh one.
+    /// Over what identifies its data (base URL, resources): another one cancels the running cycle and starts a fresh
+    /// one.
     pub identity: Fingerprint,
     /// Open partitions at a time, in the whole fleet.
     pub parallel_partitions: u32,
@@ -39,7 +40,7 @@ pub struct SourceRecord {
     /// `rest`, `files`, …
     #[serde(rename = "type")]
     pub source_type: String,
-    /// Where it stands.
+    /// Its state.
     pub state: SourceState,
     /// Why it is blocked.
     pub blocked_reason: Option<String>,
@@ -72,7 +73,7 @@ pub struct HeldSweep {
     pub owned: u64,
     /// Since when, whatever cycles have taken each other's place since.
     pub held_at: Timestamp,
-    /// The cycle whose sweep was held then; none: it is not kept any more.
+    /// The cycle whose sweep was held then; none: it is no longer kept.
     #[serde(default)]
     pub since_cycle: Option<CycleNumber>,
     /// It was approved and will be done at the end of the cycle that runs now.

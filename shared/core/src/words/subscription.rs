@@ -95,7 +95,7 @@ pub struct TakenChanges {
     pub attempt: u32,
     /// More may be available now.
     pub more: bool,
-    /// When the batch that somebody has, or that failed, is due.
+    /// When the batch that is leased, or that failed, is due.
     pub next_due: Option<Timestamp>,
 }
 
@@ -127,7 +127,7 @@ pub struct SubscriptionRecord {
     pub kind: SubscriptionKind,
     /// What it follows; empty: every topic.
     pub topics: Vec<TopicGlob>,
-    /// Where it stands.
+    /// Its state.
     pub state: SubscriptionState,
     /// Why it is blocked.
     pub blocked_reason: Option<String>,
@@ -182,7 +182,7 @@ impl SubscriptionRecord {
         }
     }
 
-    /// What it is not done with of its log: what it has not looked at, and what is outstanding.
+    /// Its backlog: events not examined yet, and outstanding ones.
     #[must_use]
     pub fn behind(&self, ends: LogEnds) -> u64 {
         // The position in the change feed is behind what is outstanding.
@@ -204,8 +204,8 @@ pub struct TakeEvents {
     pub leased_until: Timestamp,
     /// Names this taking, unlike any other; fences the settlement.
     pub token: i64,
-    /// So many may be handed out at a time, whoever has them; none: any number. With a number a taker does not wait for
-    /// another one that takes at this moment: it gets nothing.
+    /// Maximum number of events in flight, across all consumers; none: no limit. With a limit, a consumer does not wait
+    /// for another one that is taking events at the same moment: it gets nothing.
     pub in_flight: Option<u32>,
 }
 
@@ -221,7 +221,7 @@ pub struct TakenEvent {
 /// What was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// In order; those of one key are nobody else's until they are settled.
+    /// In order; events of the same key go to no other consumer until these are settled.
     pub events: Vec<TakenEvent>,
     /// Events up to here were dropped before the subscription reached them; reported once.
     pub missed_to: Option<EventSequence>,

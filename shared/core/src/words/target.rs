@@ -9,7 +9,8 @@ pub const MICROCKS_KIND: &str = "microcks";
 /// The kind of jobs that send one entity to an endpoint.
 pub const HTTP_TARGET_KIND: &str = "http-target";
 
-/// Kinds of the jobs that Tideline makes itself, of what a source, an event or a change says, and that every worker runs.
+/// Kinds of the jobs that Tideline makes itself, of what a source, an event or a change says, and that every worker
+/// runs.
 pub const OWN_KINDS: [&str; 4] = ["ingest", REFRESH_KIND, MICROCKS_KIND, HTTP_TARGET_KIND];
 
 /// A target as it is configured.
@@ -45,7 +46,8 @@ pub struct TargetPlace {
     /// How often the feed started over.
     #[serde(default)]
     pub starts: u32,
-    /// How often the target began at the start of the feed again, because the feed did or since it is to follow something else.
+    /// How often the target began at the start of the feed again, because the feed did or since it is to follow
+    /// something else.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rounds: u32,
     /// What the target follows, and to where, as a fingerprint of its configuration.
@@ -167,7 +169,8 @@ pub struct TargetRequest {
     /// The entity.
     #[serde(rename = "ref")]
     pub reference: EntityRef,
-    /// The change, or the look, that asked for it last. Another one is another request, so that the last run comes after it.
+    /// The change, or the look, that asked for it last. Another one is another request, so that the last run comes
+    /// after it.
     pub cause: i64,
     /// [`TargetPlace::rounds`] at that time: the same change may ask for something else than before.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -175,7 +178,7 @@ pub struct TargetRequest {
     /// A person asked for it: what was refused before is tried again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
-    /// Entities that are looked at together with this one. Those that are not as they should be get jobs of their own.
+    /// Entities that are compared together with this one. Those out of sync get jobs of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<EntityRef>,
 }
@@ -189,8 +192,8 @@ impl TargetRequest {
     /// Longer keys end in a hash of the rest.
     const MAX_KEY_BYTES: usize = 400;
 
-    /// The key of its job: one per target and entity, so that nobody works on one entity beside another. Whoever looks at many
-    /// works on none of them.
+    /// The key of its job: one per target and entity, so that no two workers reconcile the same entity at once. A job
+    /// that compares many entities changes none of them.
     #[must_use]
     pub fn key(&self) -> String {
         let target = match self.others.is_empty() {

@@ -1,4 +1,4 @@
-//! Looking after the stream: it is made when it is not there, and made anew when it stores or delivers nothing.
+//! Maintains the stream: creates it if it is missing, and recreates it if it stores or delivers nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use super::options::refuse;
 use super::status::Part;
 use super::{Inner, RETRY};
 
-/// A stream that is gone is made again after this time, not at once: nats-server forgets a stream's name before it deletes
-/// its folder, and would delete the files of a new stream of that name as well (seen with 2.9.10). Such a stream takes no
-/// message, or takes them and delivers none.
+/// A stream that is gone is made again after this time, not at once: nats-server forgets a stream's name before it
+/// deletes its folder, and would delete the files of a new stream of that name as well (seen with 2.9.10). Such a
+/// stream takes no message, or takes them and delivers none.
 const FOLDER_IS_GONE: Duration = Duration::from_secs(1);
 
 /// How often a sender looks at the stream although nothing failed.
@@ -29,7 +29,7 @@ const STREAM_CHECK: Duration = Duration::from_secs(30);
 /// How often a receiver does, and whether the stream delivers.
 const DELIVERY_CHECK: Duration = Duration::from_secs(2);
 
-/// Hints and pulls that wait for each other for so long never meet: between the two, a server takes milliseconds.
+/// Hints and pulls that coexist for this long will never meet: a healthy server matches them within milliseconds.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// Keeps the stream there and delivering: after every connection, after every failure, and now and then.
@@ -95,7 +95,7 @@ struct Suspicion {
 }
 
 impl Suspicions {
-    /// Takes one look at a consumer; says whether it is stuck for sure.
+    /// Records one observation of a consumer; returns true if it is certainly stuck.
     fn confirmed(&mut self, kind: String, consumer: &ConsumerInfo, now: Instant) -> bool {
         let all_out = consumer.num_ack_pending >= usize::try_from(MAX_ACK_PENDING).unwrap_or(usize::MAX);
         if consumer.num_pending == 0 || consumer.num_waiting == 0 || all_out {
@@ -125,7 +125,7 @@ impl Suspicions {
 }
 
 impl Inner {
-    /// Makes the stream if it is not there, when this process starts. Nobody has just deleted it then, as a rule.
+    /// Creates the stream if it is missing when this process starts. At that time it has usually not just been deleted.
     pub(super) async fn open_stream(&self) -> Result<(), QueueError> {
         if let Some(found) = self.find_stream().await? {
             return self.check_config(&found).await;
@@ -203,7 +203,7 @@ impl Inner {
             let looking = self
                 .context
                 .get_consumer_from_stream::<pull::Config, _, _>(name, &self.names.stream);
-            // Who receives makes a consumer that is not there.
+            // Receivers create a missing consumer themselves.
             if let Ok(consumer) = looking.await {
                 stuck |= suspicions.confirmed(kind, consumer.cached_info(), Instant::now());
             }
@@ -211,7 +211,7 @@ impl Inner {
         stuck
     }
 
-    /// Deletes a broken stream, unless somebody else has done it. Nothing is lost that the store does not know.
+    /// Deletes a broken stream, unless another process has done so. Nothing is lost that the store does not know.
     async fn give_up(&self, broken: &StreamInfo) -> Result<(), QueueError> {
         const ACT: &str = "delete the broken stream";
         let now = self.find_stream().await?;

@@ -1,12 +1,12 @@
-//! The queue of a fleet: NATS JetStream, from nats-server 2.9 on. One work-queue stream `TIDELINE_HINTS` carries hints on
-//! subjects `tideline.hints.<kind>`, with one durable pull consumer per kind; wake-ups are core messages on `tideline.wake`.
-//! Nothing here needs to survive: with NATS away, or its store wiped, workers claim from the store, and everything is made
-//! anew when NATS is back. Look next at [`NatsAddress`] for the setting, at `pull` for receiving, and at `keeping` for how the
-//! stream is made again.
+//! The queue of a fleet: NATS JetStream, from nats-server 2.9 on. One work-queue stream `TIDELINE_HINTS` carries hints
+//! on subjects `tideline.hints.<kind>`, with one durable pull consumer per kind; wake-ups are core messages on
+//! `tideline.wake`. Nothing here needs to survive: with NATS away, or its store wiped, workers claim from the store,
+//! and everything is made anew when NATS is back. Look next at [`NatsAddress`] for the setting, at `pull` for
+//! receiving, and at `keeping` for how the stream is made again.
 //!
 //! Rights a role needs, for accounts of least privilege (`P` is the prefix, `S` the stream): publish `P.hints.*` and
-//! `P.wake`, subscribe `P.wake` and `_INBOX.>`, publish `$JS.API.INFO`, `$JS.API.STREAM.{INFO,CREATE,UPDATE,DELETE}.S`; to
-//! receive, also `$JS.API.CONSUMER.{CREATE,INFO,MSG.NEXT}.S.>` and `$JS.ACK.S.>`.
+//! `P.wake`, subscribe `P.wake` and `_INBOX.>`, publish `$JS.API.INFO`, `$JS.API.STREAM.{INFO,CREATE,UPDATE,DELETE}.S`;
+//! to receive, also `$JS.API.CONSUMER.{CREATE,INFO,MSG.NEXT}.S.>` and `$JS.ACK.S.>`.
 
 mod failure;
 mod keeping;
@@ -52,7 +52,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Waits between tries while something is wrong.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// How often whoever waits for trouble looks by itself.
+/// How often a task that waits for trouble polls for it.
 const RECHECK: Duration = Duration::from_secs(1);
 
 /// Hints over NATS JetStream.
@@ -75,8 +75,8 @@ struct Inner {
 }
 
 impl JetStreamQueue {
-    /// Connects, and makes the stream. If NATS cannot be reached now (within about two seconds per server), the queue is
-    /// there but degraded, and goes on trying.
+    /// Connects, and makes the stream. If NATS cannot be reached now (within about two seconds per server), the queue
+    /// is there but degraded, and goes on trying.
     ///
     /// # Errors
     /// [`QueueError::Config`]: trying again would not help. The text names the setting and says what to do.
@@ -114,7 +114,8 @@ impl JetStreamQueue {
     }
 }
 
-/// Wakes whoever waits, for a program that does nothing else with the queue. It needs no right but to publish wake-ups.
+/// Wakes all waiting processes, for a program that does nothing else with the queue. Needs only the permission to
+/// publish wake-ups.
 ///
 /// # Errors
 /// The server cannot be reached within about two seconds, or refuses us.
@@ -161,13 +162,13 @@ impl Inner {
         self.client.connection_state() == State::Connected
     }
 
-    /// Which connection this is. Of the client's own count: its events come later than the first messages of a connection
-    /// may, and pulls that are thrown away for a late event take hints along.
+    /// Which connection this is. Of the client's own count: its events come later than the first messages of a
+    /// connection may, and pulls that are thrown away for a late event take hints along.
     fn connection(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
-    /// A request that JetStream did not answer: it is not there, not allowed, or not now.
+    /// A request that JetStream did not answer: it is disabled, not permitted, or temporarily unavailable.
     fn no_answer(&self, act: &'static str, text: String) -> QueueError {
         if self.client.try_server_info().is_some_and(|info| !info.jetstream) {
             return no_jetstream();

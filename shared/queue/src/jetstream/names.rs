@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 use tideline_core::words::NatsAddress;
 use tideline_core::words::{JobId, Token};
 
-/// A hint nobody took for so long is gone: a scheduler has sent it again by then (`scheduler.resend_after`).
+/// Maximum age of a hint that no worker took: a scheduler has resent it by then (`scheduler.resend_after`).
 const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// A hint that is published again within this time, since its ack was lost, is stored once. Much shorter than
 /// `scheduler.resend_after`, or the window would swallow hints that are sent again on purpose.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(2);
 
-/// A hint that is not acked for so long comes again; the ack follows the claim, so this is long.
+/// A hint that is not acked within this time is redelivered. The ack follows the claim, so this is ample.
 const ACK_WAIT: Duration = Duration::from_secs(3);
 
 /// Hints in the hands of the whole fleet (per kind).
@@ -65,8 +65,8 @@ impl Names {
         }
     }
 
-    /// One durable consumer per kind: nats-server 2.9 knows one filter per consumer, and the consumers of a work queue must
-    /// not overlap.
+    /// One durable consumer per kind: nats-server 2.9 knows one filter per consumer, and the consumers of a work queue
+    /// must not overlap.
     pub(super) fn consumer_config(&self, kind: &str) -> pull::Config {
         pull::Config {
             durable_name: Some(consumer_name(kind)),
@@ -87,8 +87,8 @@ pub(super) fn consumer_name(kind: &str) -> String {
     token(kind)
 }
 
-/// A kind as one token of a subject, and as a consumer's name: other bytes than letters, digits, `-` and `_` as `=` and two
-/// hex digits; a long one as its hash.
+/// A kind as one token of a subject, and as a consumer's name: other bytes than letters, digits, `-` and `_` as `=` and
+/// two hex digits; a long one as its hash.
 pub(super) fn token(kind: &str) -> String {
     let mut token = String::with_capacity(kind.len());
     for byte in kind.bytes() {

@@ -1,6 +1,6 @@
-//! Publishing for others: what happens, on subjects that programs outside subscribe to. Two streams keep it, in order:
-//! `TIDELINE_EVENTS` on `tideline.events.>` and `TIDELINE_CHANGES` on `tideline.changes.>`. A message that is sent again has the same
-//! id, and each one of a batch is stored only right after the one before it.
+//! Publishing events and changes on subjects that other programs subscribe to. Two streams keep it, in order:
+//! `TIDELINE_EVENTS` on `tideline.events.>` and `TIDELINE_CHANGES` on `tideline.changes.>`. A resent message has the
+//! same id, and each message of a batch is stored only directly after the previous one.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use super::options;
 use crate::QueueError;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// Messages that are kept for consumers that are away.
+/// Maximum number of messages kept for absent consumers.
 const MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
-/// A message that is sent again within this time is stored once.
+/// Deduplication window for resent messages.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 const ACT: &str = "publish for others";
 
@@ -44,7 +44,7 @@ pub enum Subject {
     StartOver,
 }
 
-/// A message for others.
+/// A message to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
     /// Where it goes.
@@ -57,7 +57,7 @@ pub struct Publication {
     pub trace: Option<String>,
 }
 
-/// Publishes for others, on a connection of its own.
+/// Publishes on its own connection.
 pub struct Outlet {
     address: NatsAddress,
     client: Client,
@@ -65,7 +65,7 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Connects; if NATS cannot be reached now, it goes on trying.
+    /// Connects; if NATS cannot be reached now, it keeps trying.
     ///
     /// # Errors
     /// [`QueueError::Config`]: trying again would not help.
@@ -85,11 +85,11 @@ impl Outlet {
         })
     }
 
-    /// Stores messages of one stream in their order; returns when all are stored. In case of an error some may have been, and
-    /// none that follows one that was not.
+    /// Stores messages of one stream in order; returns when all are stored. On an error, a prefix of them may have been
+    /// stored.
     ///
     /// # Errors
-    /// NATS is not there, or does not store them.
+    /// NATS cannot be reached, or does not store them.
     pub async fn publish(&self, batch: &[Publication]) -> Result<(), QueueError> {
         if batch.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Sending: all hints on their way before the first ack is waited for.
+//! Sending: all hints are sent before waiting for the first ack.
 
 use std::error::Error;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use super::failure::{full_text, unavailable};
 use super::names::message_id;
 use super::{Inner, TRACEPARENT, codec};
 
-/// Messages on their way at once.
+/// Maximum number of messages in flight.
 pub(super) const IN_FLIGHT: usize = 1_024;
 
 const ACT: &str = "send hints";

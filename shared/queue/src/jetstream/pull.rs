@@ -1,5 +1,6 @@
-//! Receiving: for every call of `receive` one set of pulls, kept for the next call. A pull asks for one hint, so a worker
-//! never holds hints that it has no hands for; a hint that arrives after its call was cancelled is returned by the next one.
+//! Receiving: every call of `receive` uses one set of pulls, kept for the next call. A pull requests one hint, so a
+//! worker never holds hints without free slots; a hint that arrives after its call was cancelled is returned by the
+//! next one.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -20,18 +21,19 @@ use super::super::QueueError;
 use super::Inner;
 use super::failure::{full_text, of_consumer, unavailable};
 
-/// How long a pull waits on the server.
+/// How long a pull request stays open on the server.
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
 
-/// How often the server says that a pull still waits. One that hears nothing for twice this time is made anew.
+/// How often the server confirms that a pull is still waiting. A pull that hears nothing for twice this time is
+/// reopened.
 const IDLE_HEARTBEAT: Duration = Duration::from_secs(1);
 
 const ACT: &str = "receive hints";
 
-/// Sets kept for later calls: more calls at once than this make new ones.
+/// Maximum number of idle sets kept for reuse; more concurrent calls open new ones.
 const MAX_IDLE_SETS: usize = 32;
 
-/// The sets that no call uses now.
+/// The sets that no call is using.
 #[derive(Default)]
 pub(super) struct IdlePulls(Mutex<Vec<PullSet>>);
 
@@ -42,8 +44,8 @@ pub(super) struct PullSet {
     kinds: Vec<String>,
     /// The connection they were made on; none: not made yet, or broken.
     connection: Option<u64>,
-    /// Pulls that are being made, and on which connection. They are made by a task, since whoever waits for them may give up
-    /// sooner, and again the next time.
+    /// Pulls that are being opened, and on which connection. A task opens them, since a caller may give up before they
+    /// are open, time after time.
     opening: Option<(u64, Opening)>,
     pulls: Vec<Pull>,
     first: usize,
@@ -92,7 +94,8 @@ impl Drop for CheckedOut<'_> {
 }
 
 impl PullSet {
-    /// Makes the pulls, if they are not there or were made on an older connection. Cancel-safe: the next call goes on.
+    /// Opens the pulls if there are none, or if they belong to an older connection. Cancel-safe: the next call
+    /// continues.
     pub(super) async fn prepare(&mut self, inner: &Arc<Inner>, connection: u64) -> Result<(), QueueError> {
         if self.connection == Some(connection) {
             return Ok(());
@@ -111,7 +114,7 @@ impl PullSet {
         Ok(())
     }
 
-    /// The pulls are broken: they are made anew next time.
+    /// Marks the pulls as broken, so that the next call reopens them.
     pub(super) fn discard(&mut self) {
         self.pulls.clear();
         self.connection = None;
@@ -159,22 +162,22 @@ impl PullSet {
     }
 }
 
-/// Asks one consumer for one hint after the other. The client's own stream of messages (async-nats 0.51) counts what it asked
-/// for in a task beside the messages: a hint that overtakes the count leaves it waiting, for an answer that it already had,
-/// until it misses the heartbeats.
+/// Requests hints from one consumer, one at a time. The client's own message stream (async-nats 0.51) counts its
+/// requests in a separate task: a hint that overtakes the count leaves the stream waiting for a response that it
+/// already had, until it misses the heartbeats.
 struct Pull {
     consumer: PullConsumer,
     context: jetstream::Context,
     inbox: Subject,
     answers: Subscriber,
-    /// The server was asked and has not answered yet.
+    /// Whether a request is pending.
     asked: bool,
-    /// Ends when the server has not been heard for too long.
+    /// Fires when the server was silent for too long.
     silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl Pull {
-    /// Asks for the next hint, if it was not yet. Cancel-safe.
+    /// Requests the next hint, unless a request is pending. Cancel-safe.
     async fn ask(&mut self) -> Result<(), QueueError> {
         if !self.asked {
             let one = BatchConfig {

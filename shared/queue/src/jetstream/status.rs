@@ -1,4 +1,4 @@
-//! What is known about the connection: told by the client's events and by what was tried last.
+//! The status of the connection: from the client's events and the last operations.
 
 use async_nats::{ClientError, Event, ServerError};
 use parking_lot::Mutex;
@@ -22,13 +22,13 @@ pub(super) enum Part {
 #[derive(Debug)]
 pub(super) struct Status {
     problems: Mutex<[Option<String>; 4]>,
-    /// The last thing the server refused; why an act that got no answer failed.
+    /// The server's last refusal: the reason why an act without a response failed.
     refused: Mutex<Option<String>>,
-    /// Rises with every connection made.
+    /// Incremented with every connection.
     connections: watch::Sender<u64>,
-    /// Rises with everything that began to be wrong.
+    /// Incremented with every new problem.
     troubles: watch::Sender<u64>,
-    /// Something failed that making the stream anew may heal.
+    /// A failure that recreating the stream may fix.
     pub(super) repair: Notify,
     pub(super) alarm: Alarm,
 }
@@ -73,7 +73,7 @@ impl Status {
         }
     }
 
-    /// Whoever trusts in being told of work looks for it now.
+    /// Subscribers that rely on being notified of work now look for it themselves.
     fn in_trouble(&self) {
         self.troubles.send_modify(|count| *count += 1);
         self.alarm.ring();

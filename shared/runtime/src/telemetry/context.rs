@@ -1,5 +1,5 @@
-//! W3C trace context in and out of strings: <https://www.w3.org/TR/trace-context/>. It travels in the headers of the queue
-//! and in the rows of jobs.
+//! W3C trace context in and out of strings: <https://www.w3.org/TR/trace-context/>. It travels in the headers of the
+//! queue and in the rows of jobs.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};

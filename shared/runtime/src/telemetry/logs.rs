@@ -12,8 +12,8 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// A layer that keeps hold of the dispatch it is in: a format is not told, and asking for the current one gives none while an
-/// event is on its way.
+/// A layer that keeps hold of the dispatch it is in: a format is not told, and asking for the current one gives none
+/// while an event is on its way.
 #[derive(Clone, Default)]
 pub(super) struct Dispatched(Arc<OnceLock<WeakDispatch>>);
 

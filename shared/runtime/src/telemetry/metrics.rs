@@ -127,7 +127,7 @@ thread_local! {
     static SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What this thread does is not counted from now on: it rehearses.
+/// Disables metrics for this thread from now on: it only rehearses.
 pub fn silence_thread() {
     SILENT.set(true);
 }
@@ -146,12 +146,12 @@ fn kind_of(kind: &str) -> KeyValue {
     text(attribute::MESSAGING_DESTINATION, kind)
 }
 
-/// A job of this kind was claimed so long after it became due.
+/// Records how long after its due time a job of this kind was claimed.
 pub fn due_lag(kind: &str, lag: Duration) {
     with(|i| i.due_lag.record(lag.as_secs_f64(), &[kind_of(kind)]));
 }
 
-/// A cycle of the source started so long after its rest was over or its tick came.
+/// Records how late a cycle of the source started, after the end of its rest or its tick.
 pub fn schedule_lateness(source: &str, late: Duration) {
     with(|i| {
         i.schedule_lateness
@@ -203,8 +203,7 @@ pub fn cycle_ended(source: &str, outcome: &'static str) {
     });
 }
 
-/// A complete cycle found so many entities that differed although no event had told of it; `outcome` is `missing`, `extra` or
-/// `diverged`.
+/// Counts entities that a complete cycle found changed without an event; `outcome` is `missing`, `extra` or `diverged`.
 pub fn drift(source: &str, outcome: &'static str, count: u64) {
     with(|i| {
         let attributes = [
@@ -247,8 +246,8 @@ pub fn source_request(source: &str, class: &'static str, took: Duration) {
     });
 }
 
-/// Reading a partition failed: a workspace, a repository, …; `partition` is its key, empty for the source's own list. Only what
-/// fails is counted, and the SDK counts together what exceeds 2,000 of them.
+/// Reading a partition failed: a workspace, a repository, …; `partition` is its key, empty for the source's own list.
+/// Only what fails is counted, and the SDK counts together what exceeds 2,000 of them.
 pub fn partition_failed(source: &str, partition: &str) {
     with(|i| {
         let attributes = [text(attribute::SOURCE, source), text(attribute::PARTITION, partition)];
@@ -276,17 +275,17 @@ pub fn fenced_write_refused(act: &'static str) {
     with(|i| i.fenced_writes.add(1, &[KeyValue::new(attribute::ACT, act)]));
 }
 
-/// Hints for so many jobs were sent.
+/// Counts jobs whose hints were sent.
 pub fn hints_sent(kind: &str, jobs: u64) {
     with(|i| i.hints_sent.add(jobs, &[kind_of(kind)]));
 }
 
-/// Hints for so many jobs were sent again, since nobody had acted on the first ones.
+/// Counts jobs whose hints were resent because no worker had acted on the first ones.
 pub fn hints_resent(kind: &str, jobs: u64) {
     with(|i| i.hints_resent.add(jobs, &[kind_of(kind)]));
 }
 
-/// Hints for so many jobs could not be sent.
+/// Counts jobs whose hints could not be sent.
 pub fn hints_failed(kind: &str, jobs: u64) {
     with(|i| i.hints_failed.add(jobs, &[kind_of(kind)]));
 }
@@ -312,8 +311,8 @@ pub fn jobs(running: u64, parked: u64) {
     });
 }
 
-/// A webhook for a hook of the configuration was answered; `outcome` is `stored`, `duplicate`, `unproven`, `refused` (by its
-/// method, type or body) or `unavailable` (the sender has to try again).
+/// A webhook for a hook of the configuration was answered; `outcome` is `stored`, `duplicate`, `unproven`, `refused`
+/// (by its method, type or body) or `unavailable` (the sender has to try again).
 pub fn hook_request(hook: &str, outcome: &'static str, took: Duration) {
     with(|i| {
         let attributes = [text(attribute::HOOK, hook), KeyValue::new(attribute::OUTCOME, outcome)];
@@ -321,7 +320,7 @@ pub fn hook_request(hook: &str, outcome: &'static str, took: Duration) {
     });
 }
 
-/// A source as it is now: its live entities, and how long its newest complete cycle is ago.
+/// The current state of a source: its live entities, and the time since its newest complete cycle.
 pub fn source(name: &str, entities: u64, cycle_age: Duration, blocked: bool) {
     with(|i| {
         let attributes = [text(attribute::SOURCE, name)];
@@ -331,7 +330,7 @@ pub fn source(name: &str, entities: u64, cycle_age: Duration, blocked: bool) {
     });
 }
 
-/// A subscription as it is now: events that it has not looked at, and events that it gave up.
+/// The current state of a subscription: events that it has not examined, and events that it gave up.
 pub fn subscription(name: &str, lag: u64, dead_letters: u64) {
     with(|i| {
         let attributes = [text(attribute::SUBSCRIPTION, name)];
@@ -352,8 +351,8 @@ pub fn target_job(target: &str, outcome: &'static str, took: Duration) {
     });
 }
 
-/// A target was sent a request; `class` is `ok`, `transient` (tried again), `refused` (not tried again) or `outage` (the target
-/// is held back).
+/// A target was sent a request; `class` is `ok`, `transient` (tried again), `refused` (not tried again) or `outage`
+/// (the target is held back).
 pub fn target_request(target: &str, class: &'static str, took: Duration) {
     with(|i| {
         let attributes = [text(attribute::TARGET, target), KeyValue::new(attribute::CLASS, class)];
@@ -361,8 +360,8 @@ pub fn target_request(target: &str, class: &'static str, took: Duration) {
     });
 }
 
-/// A target as it is now: changes that it has not followed, entities that it is not in step with, what it owns, and whether it
-/// is held back.
+/// The current state of a target: changes not followed yet, entities out of sync, objects it owns, and whether it is
+/// held back.
 pub fn target(name: &str, lag: u64, failing: u64, objects: u64, held: bool) {
     with(|i| {
         let attributes = [text(attribute::TARGET, name)];
@@ -373,7 +372,7 @@ pub fn target(name: &str, lag: u64, failing: u64, objects: u64, held: bool) {
     });
 }
 
-/// Events of a subscription were handed out that had been handed out before: the subscriber may have seen them.
+/// Counts redelivered events of a subscription: the subscriber may have seen them before.
 pub fn redelivered(name: &str, events: u64) {
     if events > 0 {
         with(|i| i.redelivered.add(events, &[text(attribute::SUBSCRIPTION, name)]));

@@ -1,5 +1,5 @@
-//! Logs, traces and metrics. [`init`] is called once by each process; without it everything here does nothing, so libraries
-//! and tests need no set-up. All names are in [`names`]; look next at [`spans`] and [`metrics`].
+//! Logs, traces and metrics. [`init`] is called once by each process; without it everything here does nothing, so
+//! libraries and tests need no set-up. All names are in [`names`]; look next at [`spans`] and [`metrics`].
 
 pub mod context;
 mod logs;

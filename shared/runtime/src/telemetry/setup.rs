@@ -88,8 +88,8 @@ impl MetricsPage {
     }
 }
 
-/// Starts logs on stderr, and traces and metrics over OTLP if an endpoint is configured. Once per process; `role` becomes
-/// the `service.name` `tideline-<role>`.
+/// Starts logs on stderr, and traces and metrics over OTLP if an endpoint is configured. Once per process; `role`
+/// becomes the `service.name` `tideline-<role>`.
 ///
 /// # Errors
 /// A setting cannot be used, or it was called twice.
@@ -97,12 +97,12 @@ pub fn init(settings: &TelemetrySettings, role: &str) -> Result<Guard, Telemetry
     init_with(settings, role, DEFAULT_FILTER)
 }
 
-/// As [`init`], with another filter of logs for when `RUST_LOG` is not set (a terminal that shows progress instead).
+/// Like [`init`], with another filter of logs for when `RUST_LOG` is not set (a terminal that shows progress instead).
 ///
 /// # Errors
 /// As [`init`].
 pub fn init_with(settings: &TelemetrySettings, role: &str, default_filter: &str) -> Result<Guard, TelemetryError> {
-    // The exporter's HTTP client takes the process's provider of cryptography; another one that is there already is as good.
+    // The exporter's HTTP client takes the process's provider of cryptography; an existing one is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let resource = Resource::builder()
         .with_service_name(format!("{}-{role}", names::SCOPE))

@@ -1,4 +1,5 @@
-//! The spans, made in one place so that names and attributes stay the same everywhere. They are inert without telemetry.
+//! The spans, made in one place so that names and attributes stay the same everywhere. They are inert without
+//! telemetry.
 
 use tracing::{Span, field, info_span};
 
@@ -7,7 +8,7 @@ use super::names::{SCOPE, attribute, span};
 use tideline_core::words::{ClaimedJob, CycleNumber};
 use tideline_store::StartedCycle;
 
-/// Sending hints of one kind for so many jobs.
+/// Sending hints of one kind for a number of jobs.
 #[must_use]
 pub fn publish(kind: &str, jobs: usize) -> Span {
     info_span!(
@@ -39,8 +40,8 @@ pub fn start_cycle(cycle: &StartedCycle) -> Span {
     )
 }
 
-/// One attempt of a job (a burst): a trace of its own, linked to the job's creation (of a partition, the start of its cycle)
-/// and to the burst before it, since bursts of one partition may be days apart.
+/// One attempt of a job (a burst): a trace of its own, linked to the job's creation (of a partition, the start of its
+/// cycle) and to the burst before it, since bursts of one partition may be days apart.
 #[must_use]
 pub fn process(job: &ClaimedJob, previous: Option<&str>) -> Span {
     let process = info_span!(
@@ -68,8 +69,8 @@ pub fn process(job: &ClaimedJob, previous: Option<&str>) -> Span {
     process
 }
 
-/// Turning changes of the catalog into so many jobs of a target: a trace of its own, linked to the bursts that wrote them (their
-/// `traceparent`s), and what the attempts of these jobs are linked to.
+/// Turning changes of the catalog into jobs of a target: a trace of its own, linked to the bursts that wrote the
+/// changes (their `traceparent`s); the attempts of these jobs link to it.
 #[must_use]
 pub fn follow(target: &str, kind: &str, jobs: usize, bursts: &[String]) -> Span {
     let follow = info_span!(
@@ -120,7 +121,7 @@ pub fn commit_pages(source: &str, page: u32, pages: usize) -> Span {
     )
 }
 
-/// Ending so many attempts.
+/// Settling a number of attempts.
 #[must_use]
 pub fn settle(attempts: usize) -> Span {
     info_span!(

@@ -179,7 +179,7 @@ pub fn entities(first: u32, count: u32, version: u32) -> Vec<Entity> {
         .collect()
 }
 
-/// As [`entities`], each with a body of at least so many bytes.
+/// Like [`entities`], each with a body of at least `bytes` bytes.
 pub fn padded(first: u32, count: u32, bytes: usize) -> Vec<Entity> {
     let fill = |n: u32| char::from(b'a' + u8::try_from(n % 26).unwrap());
     (first..first + count)
@@ -272,7 +272,7 @@ pub fn read_at(mut page: PageWrite, moment: Timestamp) -> PageWrite {
     page
 }
 
-/// A page that is as remembered.
+/// An unchanged page.
 pub fn touched(memory: PageMemory) -> PageWrite {
     PageWrite::Touched {
         memory,

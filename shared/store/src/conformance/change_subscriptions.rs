@@ -1,4 +1,4 @@
-//! Cases: who follows the change feed.
+//! Cases: subscriptions to the change feed.
 
 use std::sync::Arc;
 

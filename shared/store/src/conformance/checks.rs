@@ -1,4 +1,4 @@
-//! Cases: when sources are checked, by whom, and what that found.
+//! Cases: checks of sources.
 
 use std::sync::Arc;
 

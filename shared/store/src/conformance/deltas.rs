@@ -71,7 +71,7 @@ async fn second_cycle(store: &Arc<dyn Store>) -> Reader {
     next_cycle(store, &root, 10).await
 }
 
-/// Ends the cycle as complete, after its sweep; says how many entities went.
+/// Sweeps and completes the cycle; returns the number of deleted entities.
 async fn sweep(store: &Arc<dyn Store>, root: &Reader, at: i64) -> u64 {
     let removed = store.sweep(root.source(), root.cycle(), 1, 100, t(at)).await.unwrap();
     let complete = end(CycleState::Complete, t(at));

@@ -1,4 +1,4 @@
-//! Cases: what full cycles found changed although no event had told of it.
+//! Cases: drift.
 
 use std::sync::Arc;
 

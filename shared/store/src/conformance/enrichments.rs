@@ -1,4 +1,4 @@
-//! Cases: what targets add to entities for their readers.
+//! Cases: enrichments of entities by targets.
 
 use std::sync::Arc;
 

@@ -223,7 +223,7 @@ pub async fn a_reader_that_follows_misses_no_event_while_many_append(store: Arc<
                     let id = |n: i64| format!("{writer}-{batch}-{n}");
                     let events: Vec<_> = (0..3).map(|n| delivery("github", &id(n))).collect();
                     store.append_events(&events, T0).await.unwrap();
-                    // The neighbour's too: only one of the two writes it.
+                    // The neighbor's too: only one of the two writes it.
                     let shared = delivery("shared", &batch.to_string());
                     store.append_events(&[shared], T0).await.unwrap();
                 }

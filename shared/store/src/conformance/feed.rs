@@ -75,7 +75,7 @@ pub async fn a_reader_that_follows_misses_no_change_while_many_commit(store: Arc
     }
 }
 
-/// Writes pages of its own entities and of one that all tasks share; says how many changes that were.
+/// Writes pages of its own entities and of one that all tasks share; returns the number of changes.
 async fn write_pages(store: Arc<dyn Store>, task: u32, mut reader: Reader, pages: u32) -> i64 {
     for page in 0..pages {
         let mut page_entities = entities(task * 1_000 + page * 5, 5, 1);

@@ -1,4 +1,4 @@
-//! Cases: where those stand who follow the log of events.
+//! Cases: positions of followers of the log of events.
 
 use std::sync::Arc;
 

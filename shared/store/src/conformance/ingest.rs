@@ -144,7 +144,7 @@ pub async fn a_batch_that_is_sent_again_is_answered_as_the_first_time(store: Arc
         panic!("the lease holds");
     };
     root.progress = progress;
-    // The same for pages that are as remembered.
+    // The same for unchanged pages.
     let root = next_cycle(&store, &root, 10).await;
     let memory = only(store.list_page_memories(root.job.id, 0, 5).await.unwrap());
     let batch = root.batch(vec![touched(memory)], Some("1"));
@@ -339,7 +339,7 @@ pub async fn children_are_revealed_exactly_once_per_cycle(store: Arc<dyn Store>)
     Reader::new(only(left)).settle(&store, Settlement::Done, t(6)).await;
     root.settle(&store, Settlement::Done, t(7)).await;
 
-    // The next cycle reveals them by a page that is as remembered, with fresh cursors and tokens that only rise.
+    // The next cycle reveals them by an unchanged page, with fresh cursors and tokens that only rise.
     let mut root = next_cycle(&store, &root, 10).await;
     let memories = store.list_page_memories(root.job.id, 0, 10).await.unwrap();
     root.commit(&store, memories.into_iter().map(touched).collect(), None, t(11))

@@ -1,8 +1,8 @@
-//! What every store must do, written once and run on each backend and through wrappers that inject faults.
+//! The contract of every store, written once and run on each backend and through wrappers that inject faults.
 //!
 //! A case is `pub async fn a_sentence_that_must_hold(store: Arc<dyn Store>)` in the file of its subject; the moments it
-//! passes in are explicit. Each file lists its cases in a macro at its end (a test sees to it that none is forgotten), and
-//! [`store_conformance!`](crate::store_conformance) makes one `#[tokio::test]` of each:
+//! passes in are explicit. Each file lists its cases in a macro at its end (a test sees to it that none is forgotten),
+//! and [`store_conformance!`](crate::store_conformance) makes one `#[tokio::test]` of each:
 //!
 //! ```ignore
 //! async fn open() -> (tempfile::TempDir, Arc<dyn Store>) { … } // a fresh, empty store and what keeps it alive

@@ -1,4 +1,4 @@
-//! Cases: figures over time.
+//! Cases: statistics over time.
 
 use std::sync::Arc;
 

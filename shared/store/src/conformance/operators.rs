@@ -1,4 +1,4 @@
-//! Cases: what operators look at and do.
+//! Cases: operators' views and acts.
 
 use std::sync::Arc;
 

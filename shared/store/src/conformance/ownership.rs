@@ -190,7 +190,7 @@ pub async fn an_item_without_a_name_keeps_only_what_its_partition_owns(store: Ar
     let planned = plan(&store, &root, t(12), 1).await;
     assert_eq!((planned.candidates, planned.kept), (2, 2));
     assert_eq!(sweep(&store, &root, t(12), 1).await, 2);
-    // It is mended: what is still not there goes.
+    // Once it recovers, what is still missing is deleted.
     let (root, mut a, mut b) = next_family(&store, 20).await;
     read(&store, &mut a, vec![entities(0, 3, 1)], 21).await;
     read(&store, &mut b, vec![entities(10, 2, 1)], 21).await;

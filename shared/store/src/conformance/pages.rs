@@ -1,4 +1,4 @@
-//! Cases: what is remembered of pages.
+//! Cases: page memories.
 
 use std::sync::Arc;
 

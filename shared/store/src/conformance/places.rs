@@ -27,7 +27,7 @@ fn keys(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("p{n:03}")).collect()
 }
 
-/// A source with this many places, whose root partition has revealed so many children and is done.
+/// A source with `places` places, whose root partition has revealed `count` children and is done.
 async fn revealed(store: &Arc<dyn Store>, places: u32, count: usize) -> Reader {
     let mut root = begin(store, "s", places).await;
     let keys = keys(count);
@@ -99,7 +99,7 @@ pub async fn a_partition_on_its_ladder_gives_its_place_to_a_sibling(store: Arc<d
         assert_eq!(job(&store, failing.id).await.due_at, None, "it waits for a place");
         Reader::new(sibling).settle(&store, Settlement::Done, t(2)).await;
     }
-    // Nobody else wants the place: it has it back, and runs when its wait is over, not before.
+    // No other partition wants the place: it gets it back, and runs when its wait is over, not before.
     assert_eq!(job(&store, failing.id).await.due_at, Some(t(100)));
     assert_eq!(store.next_due(t(4)).await.unwrap(), Some(t(100)));
     assert!(claim_ingest(&store, "w", 10, t(99)).await.is_empty());

@@ -1,4 +1,4 @@
-//! Cases: what is handed out and not acknowledged comes again, without holding up anything else.
+//! Cases: redelivery of unacknowledged events, without holding up anything else.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::{EventStart, Store, SubscriptionAct, SubscriptionCommand};
 use tideline_core::rules::Ladder;
 use tideline_core::words::{EventOutcome, EventSequence, SubscriptionSpec};
 
-/// The subscription `s` with 100 events without a key, of which the first five are never acknowledged. Says how the others were,
-/// with `max` at a time; `returns`: the five are returned at once, or else their leases end.
+/// The subscription `s` with 100 events without a key, of which the first five are never acknowledged. Returns the
+/// order of the others, `max` at a time; with `returns` the five are returned at once, otherwise their leases expire.
 async fn read_on(store: &Arc<dyn Store>, max: u32, returns: bool) -> Vec<EventSequence> {
     let spec = pulled("s", &["t"]);
     store.put_subscription(&spec, EventStart::Now, T0).await.unwrap();

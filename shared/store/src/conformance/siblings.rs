@@ -15,14 +15,14 @@ fn keys(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("p{n:03}")).collect()
 }
 
-/// A root partition that has revealed so many children, and is done.
+/// A root partition that has revealed `count` children and is done.
 async fn revealed(store: &Arc<dyn Store>, root: &mut Reader, count: usize, now: Timestamp) {
     let keys = keys(count);
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     root.reveal_and_finish(store, &keys, now).await;
 }
 
-/// A source with one place, so many children, and the first of them claimed.
+/// A source with one place and `count` children, the first of which is claimed.
 async fn lead(store: &Arc<dyn Store>, count: usize) -> Reader {
     let mut root = begin(store, "s", 1).await;
     revealed(store, &mut root, count, T0).await;
@@ -152,7 +152,7 @@ pub async fn the_next_cycle_marks_siblings_that_are_as_remembered(store: Arc<dyn
     revealed(&store, &mut root, 9, t(20)).await;
     let leading = Reader::new(only(claim_ingest(&store, "w", 10, t(21)).await));
     let mut group = siblings(&store, &leading, 4, 22).await;
-    // One of them differs; the others are as remembered.
+    // One of them differs; the others are unchanged.
     let changed = whole(&group.remove(1), 10, 3, 2);
     let mut batches: Vec<PageBatch> = group.iter().map(|sibling| as_remembered(sibling, t(22))).collect();
     batches.push(changed);
@@ -223,8 +223,8 @@ pub async fn two_siblings_that_give_one_reference_leave_one_entity(store: Arc<dy
     assert_eq!(in_state(&store, JobState::Done).await.len(), 3);
 }
 
-/// A cycle that is read to its end: four siblings show these entities, all others nothing. Says which of them were committed
-/// together.
+/// A cycle that is read to its end: four siblings show these entities, all others nothing. Returns which of them were
+/// committed together.
 async fn cycle(store: &Arc<dyn Store>, root: &mut Reader, pages: [Vec<u32>; 4], at: i64) -> Vec<bool> {
     revealed(store, root, 9, t(at)).await;
     let mut lead = Reader::new(only(claim_ingest(store, "w", 1, t(at)).await));

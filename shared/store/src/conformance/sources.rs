@@ -1,4 +1,4 @@
-//! Cases: sources and what is asked of them.
+//! Cases: sources and commands on them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tideline_core::words::{
     SourceSpec, SourceState, Timestamp, Trigger,
 };
 
-/// An approval of a sweep that nobody holds.
+/// An approval of a sweep that is not held.
 const APPROVE: SourceCommand = SourceCommand::ApproveSweep {
     cycle: CycleNumber(1),
     removals: 1,

@@ -1,4 +1,4 @@
-//! Cases: what operators do to subscriptions, dead letters and events, and the record of it.
+//! Cases: operators' acts on subscriptions, dead letters and events, and their records.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Cases: who follows the log of events.
+//! Cases: subscriptions to the log of events.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ pub(super) async fn subscribe(store: &Arc<dyn Store>, name: &str, topics: &[&str
     store.put_subscription(&spec, EventStart::Beginning, T0).await.unwrap()
 }
 
-/// So many events of one key, and after them one of the key `last`, which is returned. Their deliveries are `prefix`, a hyphen and a
-/// number.
+/// Appends `count` events of one key, then one of the key `last`, which is returned. Their deliveries are `prefix`, a
+/// hyphen and a number.
 pub(super) async fn append_many(store: &Arc<dyn Store>, count: usize, key: &str, prefix: &str) -> EventSequence {
     let event = |number: usize| NewEvent {
         topic: "t".to_owned(),
@@ -109,7 +109,7 @@ pub async fn a_subscription_gets_its_topics_and_each_event_until_it_is_acknowled
     assert_eq!((ids(&taken), taken.more), (vec!["1".to_owned(), "3".to_owned()], false));
     assert_eq!(taken.events[0].event.body, b"{}");
     assert_eq!(take(&store, "s", 10, 8, 50).await.events, []);
-    // Nobody acknowledged the first one, so it comes again; whoever had it before is too late.
+    // The first one was not acknowledged, so it is redelivered; its previous holder is too late.
     assert!(
         settle_one(
             &store,

@@ -33,7 +33,7 @@ pub(super) async fn plan(store: &Arc<dyn Store>, root: &Reader, now: Timestamp, 
     planned.expect("the cycle sweeps")
 }
 
-/// Sweeps to the end and completes the cycle; says how many entities went.
+/// Sweeps to the end and completes the cycle; returns the number of deleted entities.
 pub(super) async fn sweep(store: &Arc<dyn Store>, root: &Reader, now: Timestamp, confirm: u32) -> u64 {
     let mut removed = 0;
     loop {

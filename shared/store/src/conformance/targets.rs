@@ -1,4 +1,4 @@
-//! Cases: where targets stand, what they know and what they own.
+//! Cases: positions of targets, what they know and what they own.
 
 use std::sync::Arc;
 

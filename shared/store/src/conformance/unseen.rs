@@ -1,4 +1,4 @@
-//! Cases: what an item or a partition made and a reading of it outside of cycles no longer shows; and what must stay.
+//! Cases: removal of entities that a reading outside of cycles no longer shows; and what must stay.
 
 use std::sync::Arc;
 
@@ -344,7 +344,7 @@ pub async fn an_item_that_is_gone_takes_along_what_it_names_although_its_list_te
     store.expect_deltas(id).await.unwrap();
     assert_eq!(dropped(&store, id, &naming(Some("s"), "a", 0), 10).await.removed, 1);
     assert_eq!(names(&store).await, [1, 2, 3]);
-    // Nobody knows on which list it is, so any list may show it for another reason.
+    // It is unknown on which list it is, so any list may show it for another reason.
     assert_eq!(dropped(&store, id, &naming(None, "b", 1), 20).await.removed, 0);
     // A reading of its whole list saw it.
     reading(&store, id, &part("s"), &[7], 30).await;

@@ -1,4 +1,4 @@
-//! Cases: what is forgotten when it is old, and what a clock wrote that ran ahead.
+//! Cases: pruning, and timestamps written by a clock that ran ahead.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Cases: what entities were before they were modified.
+//! Cases: earlier states of entities.
 
 use std::sync::Arc;
 

@@ -9,26 +9,26 @@ use super::PostgresStore;
 use super::error::{classify, timed_out};
 use crate::StoreError;
 
-/// Rows of fewer bytes are not worth a copy: it ends with a message of its own, which the client's TCP may hold back until
-/// the server has confirmed the one before (RFC 896), and that can take the server 40 ms.
+/// Below this size in bytes, rows are not worth a copy: it ends with a separate message, which the client's TCP may
+/// hold back until the server has acknowledged the previous one (RFC 896), and that can take the server 40 ms.
 pub(super) const COPY_BYTES: usize = 256 * 1024;
-/// A copy sends rows in messages of so many bytes at least.
+/// Minimum size of a copy's messages, in bytes.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
-/// The server ends a statement that takes too long, and says so; only a server that says nothing is not waited for.
+/// The server itself ends a statement that takes too long; this timeout is for a server that does not respond.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
-/// One act on one connection. A connection whose act failed or was dropped on the way is closed, not given back: nothing
-/// half-said is left on it, and the server rolls back what it began.
+/// One act on one connection. A connection whose act failed or was dropped midway is closed, not returned to the pool:
+/// no half-sent message is left on it, and the server rolls back its transaction.
 pub(super) struct Act {
     name: &'static str,
     writes: bool,
     connection: Option<PoolConnection<Postgres>>,
     open: bool,
     whole: bool,
-    /// None: as long as it takes.
+    /// None: no limit.
     timeout: Option<Duration>,
     begin: String,
     prepares: bool,
@@ -41,17 +41,17 @@ impl PostgresStore {
         self.act(&self.pool, name, false).await
     }
 
-    /// An act that writes: outside of a transaction, a lost answer leaves open whether it was done.
+    /// An act that writes: outside of a transaction, a lost response leaves its outcome unknown.
     pub(super) async fn writing(&self, name: &'static str) -> Result<Act, StoreError> {
         self.act(&self.pool, name, true).await
     }
 
-    /// A heartbeat, on a connection that nothing else uses.
+    /// A heartbeat, on a dedicated connection.
     pub(super) async fn beating(&self, name: &'static str) -> Result<Act, StoreError> {
         self.act(&self.pulse, name, true).await
     }
 
-    /// An act that may take as long as it wants, and says so to the server when it begins.
+    /// An act without a time limit, which it announces to the server at its start.
     pub(super) async fn unlimited(&self, name: &'static str) -> Result<Act, StoreError> {
         let mut act = self.act(&self.pool, name, true).await?;
         act.timeout = None;
@@ -76,29 +76,29 @@ impl PostgresStore {
 }
 
 impl Act {
-    /// Begins a transaction that the server ends if this process says nothing for too long.
+    /// Begins a transaction that the server ends if this process stays silent for too long.
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
         let begin = self.begin.clone();
         self.open = true;
         self.say(begin, false).await
     }
 
-    /// As [`Act::begin`], with a statement (without parameters) in the same round trip. What follows sees what was committed
-    /// before that statement ended, so it may be a lock.
+    /// Like [`Act::begin`], with a statement (without parameters) in the same round trip. What follows sees what was
+    /// committed before that statement ended, so it may be a lock.
     pub(super) async fn begin_with(&mut self, statement: &str) -> Result<(), StoreError> {
         let begin = format!("{}; {statement}", self.begin);
         self.open = true;
         self.say(begin, false).await
     }
 
-    /// Commits. If the answer is lost, it may have been done.
+    /// Commits. If the response is lost, the commit may have happened.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         self.say("COMMIT".to_owned(), true).await?;
         self.open = false;
         Ok(())
     }
 
-    /// Gives up what the transaction did.
+    /// Rolls the transaction back.
     pub(super) async fn rollback(mut self) -> Result<(), StoreError> {
         self.say("ROLLBACK".to_owned(), false).await?;
         self.open = false;
@@ -132,8 +132,8 @@ impl Act {
         Ok(self.end_alone(alone, answer).await?.rows_affected())
     }
 
-    /// Copies rows in binary form (PostgreSQL manual, COPY, "Binary Format"): `put` appends a row. They are sent as they are
-    /// made, so that neither side waits for all of them, and memory stays small.
+    /// Copies rows in binary form (PostgreSQL manual, COPY, "Binary Format"): `put` appends a row. They are sent as
+    /// they are made, so that neither side waits for all of them, and memory stays small.
     pub(super) async fn copy<R>(
         &mut self,
         statement: &'static str,
@@ -149,7 +149,7 @@ impl Act {
             data.extend_from_slice(&[0; 8]);
             for row in rows {
                 put(&mut data, row);
-                // Something is kept back, so that the end of the rows is not a short message too.
+                // Some bytes are held back, so that the end of the rows is not a short message too.
                 if data.len() >= 2 * MESSAGE_BYTES {
                     let ready = data.len() - MESSAGE_BYTES;
                     copy.send(&data[..ready]).await?;
@@ -164,7 +164,7 @@ impl Act {
         self.judge(name, false, answer).map(|_| ())
     }
 
-    /// Says a text of one or more statements, in one round trip; never a prepared statement.
+    /// Sends a text of one or more statements, in one round trip; never as a prepared statement.
     pub(super) async fn say(&mut self, text: String, commits: bool) -> Result<(), StoreError> {
         let (name, timeout) = (self.name, self.timeout);
         let connection = self.connection()?;
@@ -172,8 +172,9 @@ impl Act {
         self.judge(name, commits, answer).map(|_| ())
     }
 
-    /// Begins a transaction for the next statement alone, if that needs one. Without prepared statements a statement is parsed
-    /// and run in two steps, which a pooler gives to one connection only within a transaction. Says whether it did.
+    /// Begins a transaction for the next statement alone, if that needs one. Without prepared statements a statement is
+    /// parsed and run in two steps, which a pooler keeps on one connection only within a transaction. Returns true if
+    /// it did.
     async fn begin_alone(&mut self) -> Result<bool, StoreError> {
         if !self.always_begins || self.open {
             return Ok(false);
@@ -182,7 +183,8 @@ impl Act {
         Ok(true)
     }
 
-    /// Ends what [`Act::begin_alone`] began. Until then nothing was done; if the answer to the end is lost, it may have been.
+    /// Ends what [`Act::begin_alone`] began. Nothing is committed before; if the response to the commit is lost, it may
+    /// have happened.
     async fn end_alone<T>(&mut self, alone: bool, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if alone && answer.is_ok() {
             self.say("COMMIT".to_owned(), self.writes).await?;
@@ -194,7 +196,7 @@ impl Act {
     }
 
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
-        // Until the answer is here, the connection must not go back to the pool.
+        // Until the response arrives, the connection must not go back to the pool.
         self.whole = false;
         let name = self.name;
         self.connection
@@ -214,7 +216,7 @@ impl Act {
                 Ok(value)
             }
             Ok(Err(error)) => {
-                // An error of the statement leaves the connection as it was, unless the server ends it.
+                // A statement error leaves the connection usable, unless the server closes it.
                 let code = error.as_database_error().and_then(|database| database.code());
                 self.whole = code.is_some_and(|code| !code.starts_with("57P") && !code.starts_with("08"));
                 Err(classify(name, maybe_done, error))
@@ -224,7 +226,7 @@ impl Act {
     }
 }
 
-/// The limit that was over.
+/// The time limit that was exceeded.
 struct Elapsed(Duration);
 
 async fn within<T>(limit: Option<Duration>, answer: impl Future<Output = T>) -> Result<T, Elapsed> {

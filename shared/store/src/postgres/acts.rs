@@ -87,7 +87,7 @@ async fn perform_once(act: &mut Act, request: &OperatorAct, now: Timestamp) -> R
     })
 }
 
-/// What came of the act when it was done before under its key; else the key is taken.
+/// The outcome of the act if it was done before under its key; otherwise reserves the key.
 async fn take_key(act: &mut Act, request: &OperatorAct, now: Timestamp) -> Result<Option<Performed>, StoreError> {
     let Some(idempotency) = &request.idempotency else {
         return Ok(None);
@@ -202,7 +202,7 @@ async fn check_source(act: &mut Act, source: &str, expected: Option<&[String]>) 
     StoreError::expect("source", source, &version.tag(), Some(expected))
 }
 
-/// Where the job stands, and whether it is a partition.
+/// The state of the job, and whether it is a partition.
 async fn check_job(act: &mut Act, job: JobId, expected: Option<&[String]>) -> Result<(JobState, bool), StoreError> {
     let statement = sqlx::query(include_str!("sql/find_job_version.sql")).bind(job.0);
     let row = act.row(statement).await?.ok_or_else(|| StoreError::NotFound {

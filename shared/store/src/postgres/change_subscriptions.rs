@@ -1,4 +1,4 @@
-//! Who follows the change feed.
+//! Subscriptions to the change feed.
 
 use async_trait::async_trait;
 

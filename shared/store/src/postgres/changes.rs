@@ -10,9 +10,9 @@ use tideline_core::words::{DeltaOutcome, Entity, SourceId, Timestamp};
 #[derive(Default)]
 pub(super) struct Changes<'b> {
     new: Vec<&'b Entity>,
-    /// With whether it is a tombstone now.
+    /// With whether it is currently a tombstone.
     changed: Vec<(&'b Entity, bool)>,
-    /// Keys of the entities that the catalog had, equal or not.
+    /// Keys of the entities that the catalog already had, equal or not.
     pub(super) live: Vec<i64>,
 }
 
@@ -32,7 +32,7 @@ impl<'b> Changes<'b> {
         i64::try_from(self.new.len() + self.changed.len()).unwrap_or(i64::MAX)
     }
 
-    /// How many live entities there are more.
+    /// The increase in the number of live entities.
     pub(super) fn live_more(&self) -> i64 {
         i64::try_from(self.added()).unwrap_or(i64::MAX)
     }
@@ -172,7 +172,7 @@ pub(super) async fn write_numbered(
     if new.is_empty() && changes.changed.is_empty() {
         return Ok(());
     }
-    // So many are no edit that somebody looks at.
+    // This many changes at once are not an edit that a person would review.
     let keeps = changes.changed.len() <= Version::MAX_TOGETHER;
     let changed: Vec<&Entity> = changes.changed.iter().map(|(entity, _)| *entity).collect();
     let statement = bind_entities(sqlx::query(include_str!("sql/write_changes.sql")).bind(source.0), new)

@@ -11,26 +11,26 @@ use crate::StoreError;
 use tideline_core::clock::Clock;
 use tideline_core::words::Timestamp;
 
-/// How late the answer to "what time is it" may come: the time is wrong by half of that at most, and leases last seconds.
+/// Maximum round-trip time of a clock reading: the error is half of that at most, and leases last seconds.
 const MAX_ROUND_TRIP: Duration = Duration::from_millis(500);
 
-/// How often it is asked at most for an answer that comes in time.
+/// Maximum number of readings to get one in time.
 const SAMPLES: u32 = 5;
 
 const ACT: &str = "measure the clock";
 
-/// The database's time: what it was, and what has gone by since on this machine's monotonic clock. So hosts whose clocks
+/// The database's time: a reading plus the time elapsed since on this machine's monotonic clock. So hosts whose clocks
 /// differ, or are set while they run, agree on leases and due times. Call [`StoreClock::measure`] about once a minute.
 #[derive(Clone, Debug)]
 pub struct StoreClock {
     store: PostgresStore,
     started: Instant,
-    /// The database's time at `started`, in microseconds since 1970: hosts that agree on milliseconds only would now and then
-    /// find a job not due yet that another one has just hinted at.
+    /// The database's time at `started`, in microseconds since 1970: with mere milliseconds, a host would now and then
+    /// consider a job not due yet that another one has just hinted at.
     at_start: Arc<AtomicI64>,
 }
 
-/// What the database said, and the middle of the way there and back.
+/// The database's time, and the midpoint of the round trip.
 struct Sample {
     there_us: i64,
     here: Instant,
@@ -48,7 +48,7 @@ impl PostgresStore {
             started: Instant::now(),
             at_start: Arc::default(),
         };
-        // There is nothing better than a late answer yet.
+        // There is no better reading than a late one yet.
         clock.believe(&self.sample_clock().await?);
         Ok(clock)
     }
@@ -66,7 +66,7 @@ impl PostgresStore {
                 here: before + round_trip / 2,
                 round_trip,
             };
-            // The first statement of a connection is slower, so there are two at least.
+            // The first statement of a connection is slower, so there are at least two.
             let enough = count > 1 && sample.round_trip <= MAX_ROUND_TRIP;
             if best.as_ref().is_none_or(|best| sample.round_trip < best.round_trip) {
                 best = Some(sample);
@@ -83,7 +83,7 @@ impl StoreClock {
     /// Measures again.
     ///
     /// # Errors
-    /// The store cannot be reached, or answers so late that its answer says little. What was measured before holds on.
+    /// The store cannot be reached, or responds too late for a useful reading. The previous measurement stays in use.
     pub async fn measure(&self) -> Result<(), StoreError> {
         let sample = self.store.sample_clock().await?;
         if sample.round_trip > MAX_ROUND_TRIP {

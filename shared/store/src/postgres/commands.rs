@@ -1,4 +1,4 @@
-//! What a person asks of a source.
+//! Operators' commands on a source.
 
 use super::PostgresStore;
 use super::act::Act;
@@ -10,7 +10,7 @@ use crate::{SourceCommand, StoreError};
 use tideline_core::words::Timestamp;
 use tideline_core::words::cancellation::{BY_PERSON, RESET};
 
-/// Why a command does not fit.
+/// Why a command is refused.
 type Refusal = Option<String>;
 
 pub(super) async fn command_source(
@@ -34,7 +34,7 @@ pub(super) async fn command_source(
     }
 }
 
-/// The same as a part of a transaction.
+/// The same, within a transaction.
 pub(super) async fn command_in(
     act: &mut Act,
     name: &str,
@@ -68,7 +68,7 @@ async fn command_once(
         _ => {}
     }
     act.lock_sources(&[found.id]).await?;
-    // As it is now that nobody else changes it.
+    // Its current state, now that the row is locked.
     let source = find(act, name).await?;
     if let Some(why) = source.refusal(command) {
         return Ok(Some(why));
@@ -127,8 +127,8 @@ async fn find(act: &mut Act, name: &str) -> Result<Standing, StoreError> {
     })
 }
 
-/// Forgets cursors, manifests and misses. All that the source owns becomes a suspect, or what it dropped in the meantime
-/// would never be noticed.
+/// Deletes cursors, manifests and misses. Everything that the source owns becomes a suspect, or removals in the
+/// meantime would never be noticed.
 async fn reset(act: &mut Act, source: &Standing) -> Result<(), StoreError> {
     end_held(act, source, RESET).await?;
     for statement in [

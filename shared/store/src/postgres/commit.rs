@@ -1,4 +1,4 @@
-//! The page commit: one statement for pages that are as remembered, one transaction for others.
+//! The page commit: one statement for unchanged pages, one transaction for others.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,15 +17,15 @@ use crate::batch::partition_args;
 use tideline_core::rules::{self, DeltaReadings};
 use tideline_core::words::{ChildPartition, Commit, MalformedItem, PageBatch, PageWrite, Progress, Timestamp};
 
-/// What one try did.
+/// The outcome of one try.
 pub(super) enum Attempt {
-    /// All of it.
+    /// Everything was committed.
     Committed(Commit),
-    /// Nothing: the fence let nothing through.
+    /// Nothing: the fence matched no row.
     Fenced,
 }
 
-/// Commits pages that are all as remembered and revealed no partition: one round trip.
+/// Commits pages that are all unchanged and revealed no partition: one round trip.
 pub(super) async fn commit_touched(
     store: &PostgresStore,
     batch: &PageBatch,
@@ -42,8 +42,9 @@ pub(super) async fn commit_touched(
     }
 }
 
-/// Commits any pages, in one transaction, `look`ing for deltas if there may be some: compare, fence and manifests, partitions, then the change feed's numbers (whose
-/// row is held from there to the commit), new entities, changed entities.
+/// Commits any pages, in one transaction, `look`ing for deltas if there may be some: compare, fence and manifests,
+/// partitions, then the change feed's numbers (whose row stays locked from there to the commit), new entities, changed
+/// entities.
 pub(super) async fn commit_written(
     store: &PostgresStore,
     batch: &PageBatch,
@@ -109,7 +110,7 @@ fn length(batch: &PageBatch) -> i64 {
     i64::try_from(batch.pages.len()).unwrap_or(i64::MAX)
 }
 
-/// Whether all that its pages do is mark what they hold.
+/// Returns true if its pages only mark the entities that they hold.
 pub(super) fn is_plain(batch: &PageBatch) -> bool {
     let plain = |page: &PageWrite| matches!(page, PageWrite::Touched { memory, validators: None } if memory.children.is_empty());
     batch.pages.iter().all(plain)

@@ -1,12 +1,12 @@
-//! Acts that another transaction got in the way of: two of them changed the same rows, or waited for each other.
+//! Retries acts that conflict with another transaction: both changed the same rows, or they deadlocked.
 
 use std::time::Duration;
 
 use crate::StoreError;
 
-/// An act is begun so many times at most. Those in its way are short, so this is more than two of them ever need.
+/// Maximum number of tries of an act. Conflicting acts are short, so two of them never need this many.
 const MOST: u32 = 8;
-/// Before the second try; twice as long before each further one.
+/// Wait before the second try; doubled before each further one.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The tries of one act.
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(super) struct Tries(u32);
 
 impl Tries {
-    /// Waits for the moment of the next try, if the act failed because of a conflict and has tries left.
+    /// Waits until the next try, if the act failed because of a conflict and has tries left.
     ///
     /// # Errors
     /// The error itself: it is the answer.
@@ -24,13 +24,13 @@ impl Tries {
             return Err(error);
         }
         let longest = PAUSE * 2_u32.pow(self.0 - 1);
-        // Two that met once are not to meet again.
+        // Jitter, so that two conflicting acts do not collide again.
         tokio::time::sleep(longest.mul_f64(rand::random_range(0.5..1.0))).await;
         Ok(())
     }
 }
 
-/// Does an act anew as long as another transaction gets in its way and it has tries left.
+/// Retries an act while it conflicts with another transaction and has tries left.
 ///
 /// # Errors
 /// The act's.

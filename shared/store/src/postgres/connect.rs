@@ -11,15 +11,15 @@ use super::{PostgresOptions, PostgresStore};
 use crate::StoreError;
 use tideline_core::words::{POSTGRES_TLS_FILES, PostgresUrlError, parse_postgres_url};
 
-/// A connection that lay idle for longer is asked whether it still lives before it is used.
+/// A connection that was idle for longer is tested before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// A heartbeat that waits longer than this for its connection comes too late anyway.
+/// A heartbeat that waits longer than this for its connection would be too late anyway.
 const PULSE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl PostgresStore {
     /// Connects to a database, with TLS as `sslmode` of the URL says (`prefer` unless it says more; `verify-full` to be
-    /// sure of the server). Changes nothing there.
+    /// sure of the server). Changes nothing in the database.
     ///
     /// # Errors
     /// `Config` names the setting `store` and says what to do: a URL that cannot be read, wrong credentials, a missing
@@ -43,7 +43,7 @@ impl PostgresStore {
         })
     }
 
-    /// Closes all connections, after the acts that are under way.
+    /// Closes all connections, after the acts in flight.
     pub async fn close(&self) {
         self.pool.close().await;
         self.pulse.close().await;
@@ -70,7 +70,7 @@ fn pool(connect: &PgConnectOptions, size: u32, patience: Duration) -> PgPool {
         .connect_lazy_with(connect.clone())
 }
 
-/// What each connection asks of the server (docs/adr/0002).
+/// The session settings of each connection (docs/adr/0002).
 fn settings(options: &PostgresOptions) -> Vec<(&'static str, String)> {
     let milliseconds = |limit: Duration| limit.as_millis().max(1).to_string();
     let mut settings = vec![
@@ -81,12 +81,13 @@ fn settings(options: &PostgresOptions) -> Vec<(&'static str, String)> {
         ),
     ];
     let fixed = [
-        // Statements keep to their indexes, however few rows the planner believes their tables to have.
+        // Statements use their indexes, however few rows the planner believes their tables to have.
         ("enable_seqscan", "off"),
         ("enable_bitmapscan", "off"),
-        // Plans without a choice look expensive; compiling them would take a hundred times as long as they do.
+        // Plans without alternatives look expensive; JIT compilation would take a hundred times as long as running
+        // them.
         ("jit", "off"),
-        // A dead host is noticed within ten seconds, and not after the two hours of TCP.
+        // A dead host is noticed within ten seconds, instead of after TCP's two hours.
         ("tcp_keepalives_idle", "5"),
         ("tcp_keepalives_interval", "1"),
         ("tcp_keepalives_count", "5"),
@@ -95,7 +96,7 @@ fn settings(options: &PostgresOptions) -> Vec<(&'static str, String)> {
     settings
 }
 
-/// Begins a transaction that has these settings, whatever its session has.
+/// Begins a transaction with these settings, whatever its session has.
 fn begin_with(settings: &[(&'static str, String)]) -> String {
     let mut begin = "BEGIN".to_owned();
     for (name, value) in settings {
@@ -104,16 +105,16 @@ fn begin_with(settings: &[(&'static str, String)]) -> String {
     begin
 }
 
-/// What sessions are like here.
+/// The kind of sessions that the server provides.
 struct Session {
-    /// They began with our settings.
+    /// They start with our settings.
     is_configured: bool,
-    /// The planner keeps to indexes in them, because of our settings or because of those of the role.
+    /// Their planner keeps to indexes, because of our settings or those of the role.
     keeps_to_indexes: bool,
 }
 
-/// Whether the server is there and new enough; returns how to connect to it, and what the sessions are like. If a pooler stands
-/// before it that refuses our settings or ignores them, each transaction begins with them.
+/// Checks that the server is reachable and recent enough; returns how to connect to it, and the kind of its sessions.
+/// If a pooler in front of it refuses or ignores our settings, each transaction begins with them.
 async fn greet(
     connect: PgConnectOptions,
     options: &PostgresOptions,
@@ -130,7 +131,7 @@ async fn greet(
         }
         Err(error) => return Err(refused(place, error)),
     };
-    // Never a prepared statement: behind a pooler it would stay on a connection that others get.
+    // Never a prepared statement: behind a pooler it would stay on a connection that other clients get.
     let found = sqlx::raw_sql(include_str!("sql/read_session.sql"))
         .fetch_one(&mut connection)
         .await
@@ -150,7 +151,7 @@ async fn greet(
     Ok((connect, session))
 }
 
-/// Not through a pool: it would try again until its time is over, whatever the answer was.
+/// Not through a pool: it would retry until its timeout, whatever the error was.
 async fn open(
     connect: &PgConnectOptions,
     options: &PostgresOptions,
@@ -169,7 +170,7 @@ fn is_unknown_parameter(error: &sqlx::Error) -> bool {
     })
 }
 
-/// What the URL says, and whether statements may stay prepared (`statement-cache-capacity` is not 0).
+/// The options in the URL, and whether statements may stay prepared (`statement-cache-capacity` is not 0).
 fn read_url(url: &str) -> Result<(PgConnectOptions, bool), StoreError> {
     let parsed = parse_postgres_url(url)?;
     for (name, value) in parsed.query_pairs() {
@@ -243,7 +244,7 @@ fn refused(place: &str, error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Nothing answers there as Postgres does.
+/// The error if nothing at the address responds like Postgres.
 fn silent(place: &str, what: &str) -> StoreError {
     unavailable(format!(
         "store: {place}: {what}; check that Postgres is running there and that host and port in the URL are correct"

@@ -17,7 +17,7 @@ impl CycleStore for PostgresStore {
         let mut act = self.writing("start cycles").await?;
         let statement = sqlx::query(include_str!("sql/start_cycles.sql")).bind(i64::from(limit));
         let started = match act.rows(statement.bind(now.0)).await {
-            // Another scheduler started it in this moment.
+            // Another scheduler has just started it.
             Err(StoreError::Conflict { .. }) => return Ok(vec![]),
             rows => rows?,
         };
@@ -139,7 +139,7 @@ async fn list_cycles(
     finished.collect()
 }
 
-/// May a cycle go from one state to the other? Held cycles are moved by a person only.
+/// Whether a cycle may go from one state to the other. Only a person moves held cycles.
 fn leads(from: CycleState, to: CycleState) -> bool {
     use CycleState::{Bursting, Cancelled, Complete, Incomplete, Sweeping};
     matches!(
@@ -175,7 +175,7 @@ async fn end_once(
             return Ok(false);
         }
     } else {
-        // Once more: partitions that were revealed while the source's row was waited for.
+        // Again, for partitions that were revealed while waiting for the source's row.
         act.cancel_partitions(source, cycle, now).await?;
     }
     act.finish_cycle(source, cycle, end.state, end.reason.as_deref(), now)
@@ -198,7 +198,7 @@ async fn end_once(
 }
 
 impl Act {
-    /// Where a cycle stands and whether its sweep is planned; its row is locked.
+    /// State of a cycle, and whether its sweep is planned; locks its row.
     pub(super) async fn lock_cycle(
         &mut self,
         source: i64,
@@ -210,7 +210,7 @@ impl Act {
             .transpose()
     }
 
-    /// Cancels the unfinished partitions of a cycle; whoever runs one is fenced off.
+    /// Cancels the unfinished partitions of a cycle; workers that run one are fenced off.
     pub(super) async fn cancel_partitions(
         &mut self,
         source: i64,
@@ -222,7 +222,7 @@ impl Act {
         Ok(())
     }
 
-    /// Writes the end of a cycle; a held sweep of this very cycle is over with it.
+    /// Writes the end of a cycle; a held sweep of this cycle ends with it.
     pub(super) async fn finish_cycle(
         &mut self,
         source: i64,

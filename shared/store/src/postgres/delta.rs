@@ -1,9 +1,9 @@
-//! Entities written outside a cycle's pages, and what page commits must know of them.
+//! Entities written outside a cycle's pages, and what page commits must know about them.
 //!
-//! Deltas of a source and the page commits that look for them take turns: deltas hold the source's lock alone, page commits
-//! share it, and both take it before the statement that looks (a statement sees what was committed before it began). Page
-//! commits of a source that never had deltas take no lock and look for nothing; `sources.deltas` tells them, which is set
-//! before the first delta's reading begins.
+//! Deltas of a source and the page commits that look for them take turns: deltas hold the source's lock alone, page
+//! commits share it, and both take it before the statement that looks (a statement sees what was committed before it
+//! began). Page commits of a source that never had deltas take no lock and look for nothing; `sources.deltas`, which is
+//! set before the first delta's reading begins, tells them so.
 
 use async_trait::async_trait;
 
@@ -67,7 +67,7 @@ impl DeltaStore for PostgresStore {
     }
 }
 
-/// Writes the deltas of all these callers in one transaction. What becomes of each, one caller after the other.
+/// Writes the deltas of all these callers in one transaction. Returns the outcome of each, caller by caller.
 pub(super) async fn write_once(
     store: &PostgresStore,
     source: SourceId,
@@ -97,7 +97,7 @@ pub(super) async fn write_once(
 
 /// What is to be done with deltas.
 struct Weighed<'w> {
-    /// What becomes of each.
+    /// The outcome of each.
     outcomes: Vec<DeltaOutcome>,
     changes: Changes<'w>,
     /// References of entities to remove.
@@ -108,7 +108,7 @@ fn is_late(outcome: DeltaOutcome) -> bool {
     matches!(outcome, DeltaOutcome::Outdated | DeltaOutcome::Overtaken)
 }
 
-/// Looks which deltas come too late, and what the others change. None: there is no such source.
+/// Determines which deltas come too late, and what the others change. None: there is no such source.
 async fn weigh<'w>(act: &mut Act, source: SourceId, all: &[Noted<'w>]) -> Result<Option<Weighed<'w>>, StoreError> {
     let rows = || all.iter().map(|one| one.row);
     let first = rows().filter_map(|row| row.read_at).min();
@@ -175,7 +175,8 @@ async fn weigh<'w>(act: &mut Act, source: SourceId, all: &[Noted<'w>]) -> Result
     Ok(Some(weighed))
 }
 
-/// Notes what is about to be written for the pages and sweeps to come, and takes the numbers of the changes; the last of them.
+/// Records for later pages and sweeps what is about to be written, and allocates the numbers of the changes; returns
+/// the last.
 async fn note(
     act: &mut Act,
     source: SourceId,
@@ -211,8 +212,8 @@ async fn note(
     act.row(statement).await?.map(|row| column(&row, "value")).transpose()
 }
 
-/// When the readings began of what deltas wrote of these pages' entities; none if a page is called unchanged on which a
-/// delta wrote something before the page's reading began: that must be compared.
+/// When the readings behind the deltas of these pages' entities began; none if a page that claims to be unchanged has
+/// an entity of a delta whose reading began before that of the page: it must be compared.
 pub(super) async fn readings_of_deltas(act: &mut Act, batch: &PageBatch) -> Result<Option<DeltaReadings>, StoreError> {
     let mut hashes: Vec<i64> = Vec::new();
     let (mut touched, mut read_at) = (Vec::new(), Vec::new());

@@ -1,4 +1,5 @@
-//! Group commit of deltas: those of one source take turns anyway, so what comes while one transaction runs shares the next.
+//! Group commit of deltas: those of one source are serialized anyway, so deltas that arrive while one transaction runs
+//! share the next.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use crate::StoreError;
 use crate::deltas::{DeltaRow, delta_rows};
 use tideline_core::words::{Delta, DeltaChange, DeltaOutcome, KeyHash, SourceId, Timestamp};
 
-/// Deltas that share a transaction at most, unless the first to come has more.
+/// Maximum number of deltas in one transaction, unless the first caller has more.
 const MOST: usize = 500;
-/// Bytes of their bodies at most, unless the first to come has more.
+/// Maximum size of their bodies in bytes, unless the first caller has more.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Deltas of one caller, which are written all or none.
+/// Deltas of one caller, which are written all together or not at all.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) deltas: Vec<Delta>,
@@ -58,11 +59,11 @@ fn bytes_of(delta: &Delta) -> usize {
 type Answer = Result<Vec<DeltaOutcome>, StoreError>;
 type Waiting = (Written, oneshot::Sender<Answer>);
 
-/// Who waits to be written, by source. A source with a line has somebody who writes.
+/// Waiting deltas, by source. A source with a queue has a writer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeltaGroups(Arc<Mutex<HashMap<SourceId, VecDeque<Waiting>>>>);
 
-/// Of the one who writes: if it ends before its time, those who wait are told.
+/// Held by the writer: if it is dropped early, the waiting callers are notified.
 struct Writer {
     groups: DeltaGroups,
     source: SourceId,
@@ -78,7 +79,7 @@ impl Drop for Writer {
 }
 
 impl DeltaGroups {
-    /// Queues deltas; true: nobody writes for this source yet.
+    /// Queues deltas; returns true if no other caller is writing for this source.
     fn queue(&self, source: SourceId, waiting: Waiting) -> bool {
         let mut lines = self.0.lock();
         let is_first = !lines.contains_key(&source);
@@ -86,7 +87,8 @@ impl DeltaGroups {
         is_first
     }
 
-    /// The next to be written together, in order, no key twice. None: nobody waits, and nobody writes from now on.
+    /// The next deltas to be written together, in order, with no key twice. `None`: the queue is empty, and the writer
+    /// has stepped down.
     fn next(&self, source: SourceId) -> Option<Vec<Waiting>> {
         let mut lines = self.0.lock();
         let line = lines.get_mut(&source)?;
@@ -110,8 +112,8 @@ impl DeltaGroups {
 }
 
 impl PostgresStore {
-    /// Writes deltas with those of others, and answers each with what became of its own. A caller that stops waiting takes
-    /// nothing back.
+    /// Writes deltas together with those of other callers, and returns to each the outcomes of its own. A caller that
+    /// stops waiting takes nothing back.
     pub(super) async fn write_grouped(
         &self,
         source: SourceId,
@@ -128,7 +130,7 @@ impl PostgresStore {
         let (answer, answered) = oneshot::channel();
         if self.delta_groups.queue(source, (written, answer)) {
             let store = self.clone();
-            // Not the caller's own: it may stop waiting, and the others do not.
+            // In a separate task: the caller may stop waiting, while the others do not.
             tokio::spawn(async move {
                 let mut writer = Writer {
                     groups: store.delta_groups.clone(),
@@ -137,7 +139,7 @@ impl PostgresStore {
                 };
                 while let Some(group) = writer.groups.next(source) {
                     store.write_group(source, group).await;
-                    // Those who were answered may have more, which comes along with what waits already.
+                    // Callers that got their response may send more, which joins the deltas that are already waiting.
                     tokio::task::yield_now().await;
                 }
                 writer.is_done = true;
@@ -168,7 +170,7 @@ impl PostgresStore {
                 }
             }
             Err(error) => {
-                // It may be the fault of one of them, and which one is not known.
+                // One of them may be at fault, and it is unknown which.
                 let mut error = Some(error).filter(|_| written.len() == 1);
                 for (written, answer) in written.into_iter().zip(answers) {
                     let own = match error.take() {

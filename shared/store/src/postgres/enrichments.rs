@@ -67,7 +67,7 @@ impl EnrichmentStore for PostgresStore {
             act.commit().await?;
             return Ok(true);
         }
-        // A commit that held the counter was first; its numbers have no gap because of this one.
+        // A commit that held the counter was first; this one leaves no gap in its numbers.
         act.rollback().await?;
         Ok(false)
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::StoreError;
 
-/// Sorts an error of the driver. Source of the codes: PostgreSQL manual, appendix A.
+/// Classifies an error of the driver. Source of the codes: PostgreSQL manual, appendix A.
 pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) -> StoreError {
     let code = error
         .as_database_error()
@@ -18,7 +18,7 @@ pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) 
             act,
             source: cause(error),
         },
-        // unique_violation where another transaction was faster; done again, the act finds its row
+        // unique_violation where another transaction was faster; on a retry the act finds its row
         Some("23505") if was_faster(&error) => StoreError::Conflict {
             act,
             source: cause(error),
@@ -31,7 +31,7 @@ pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) 
             "store: the user of the URL lacks a right in Postgres ({act}: {}); grant it the rights on Tideline's tables",
             message(&error)
         )),
-        // The server let us in before: somebody is changing its passwords, its rules or its databases.
+        // The server accepted us before: an administrator is changing its passwords, its rules or its databases.
         Some(code) if code.starts_with("28") || code == "3D000" => unavailable(false, error),
         // connection exceptions, insufficient resources, operator intervention, idle in transaction, object not ready
         Some(code)
@@ -61,7 +61,7 @@ pub(super) fn classify(act: &'static str, maybe_done: bool, error: sqlx::Error) 
     }
 }
 
-/// The driver repeats what is behind its errors; that alone says enough.
+/// The driver's errors repeat their source; the source alone is enough.
 fn cause(error: sqlx::Error) -> Box<dyn std::error::Error + Send + Sync> {
     match error {
         sqlx::Error::Io(cause) => Box::new(cause),
@@ -86,7 +86,7 @@ pub(super) fn message(error: &sqlx::Error) -> String {
         .map_or_else(|| error.to_string(), |database| database.message().to_owned())
 }
 
-/// A statement without an answer in time.
+/// A statement without a timely response.
 pub(super) fn timed_out(act: &'static str, maybe_done: bool, after: Duration) -> StoreError {
     StoreError::Unavailable {
         act,
@@ -95,7 +95,7 @@ pub(super) fn timed_out(act: &'static str, maybe_done: bool, after: Duration) ->
     }
 }
 
-/// Rows are not as the program left them.
+/// Rows are not in a state that the program writes.
 pub(super) fn broken(act: &'static str, what: impl Into<String>) -> StoreError {
     StoreError::Broken {
         act,
@@ -103,7 +103,7 @@ pub(super) fn broken(act: &'static str, what: impl Into<String>) -> StoreError {
     }
 }
 
-/// Another transaction wrote between two looks; the act may be done again at once.
+/// Another transaction wrote between two reads; the act may be retried at once.
 pub(super) fn conflict(act: &'static str, what: impl Into<String>) -> StoreError {
     StoreError::Conflict {
         act,

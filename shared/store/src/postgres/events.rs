@@ -14,11 +14,11 @@ use crate::{EventBounds, EventFilter, EventPage, EventReading, EventStart, Event
 use tideline_core::rules::{EventRetention, OldEvent};
 use tideline_core::words::{Appended, DeliveryId, EventHead, EventRecord, EventSequence, NewEvent, Timestamp};
 
-/// Most events in one answer.
+/// Maximum number of events per response.
 const MAX_EVENTS: u32 = 10_000;
-/// Most heads in one answer.
+/// Maximum number of heads per response.
 const MAX_HEADS: u32 = 1_000;
-/// How often a reading begins anew because what it wanted was dropped meanwhile.
+/// Maximum number of times that a reading restarts because its events were dropped meanwhile.
 const TRIES: u32 = 5;
 
 #[async_trait]
@@ -136,7 +136,7 @@ impl EventStore for PostgresStore {
     }
 }
 
-/// The event at a place.
+/// The event at a position.
 pub(super) async fn at(act: &mut Act, sequence: EventSequence) -> Result<Option<EventRecord>, StoreError> {
     let statement = sqlx::query(include_str!("sql/list_event_heads.sql"));
     let row = act
@@ -149,7 +149,7 @@ pub(super) async fn at(act: &mut Act, sequence: EventSequence) -> Result<Option<
     Ok(found.and_then(|events| events.into_iter().next()))
 }
 
-/// After which place a reader begins.
+/// The position after which a reader begins.
 pub(super) async fn start_at(act: &mut Act, start: EventStart) -> Result<EventSequence, StoreError> {
     let bounds = bounds(act).await?;
     match start {
@@ -165,7 +165,7 @@ pub(super) async fn start_at(act: &mut Act, start: EventStart) -> Result<EventSe
 }
 
 pub(super) async fn append(act: &mut Act, events: &[NewEvent], now: Timestamp) -> Result<Vec<Appended>, StoreError> {
-    // Of a delivery that is in the batch twice the first one is written.
+    // If a delivery is in the batch twice, the first one is written.
     let mut firsts: HashMap<&DeliveryId, usize> = HashMap::new();
     let mut fresh = Vec::with_capacity(events.len());
     for (place, event) in events.iter().enumerate() {
@@ -191,7 +191,7 @@ pub(super) async fn append(act: &mut Act, events: &[NewEvent], now: Timestamp) -
             None => others.push(sequence),
         }
     }
-    // What is no delivery is always written, and in order.
+    // Events that are not deliveries are always written, in order.
     others.sort_unstable();
     let mut others = others.into_iter();
     let known: Vec<&DeliveryId> = (events.iter())

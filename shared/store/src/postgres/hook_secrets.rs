@@ -22,7 +22,7 @@ impl HookSecretStore for PostgresStore {
 }
 
 impl Act {
-    /// Saves a secret and forgets the oldest ones.
+    /// Saves a secret and deletes the oldest ones.
     pub(super) async fn save_hook_secret(
         &mut self,
         hook: &str,

@@ -44,7 +44,7 @@ impl IngestStore for PostgresStore {
     }
 
     async fn commit_pages(&self, batch: &PageBatch, now: Timestamp) -> Result<Commit, StoreError> {
-        // Two partitions may own the same reference: one gets in the way of the other.
+        // Two partitions may own the same reference, so their commits may conflict.
         let (mut tries, mut look) = (Tries::default(), false);
         loop {
             let attempt = if is_plain(batch) && !look {
@@ -108,8 +108,8 @@ impl PostgresStore {
         Ok(true)
     }
 
-    /// Why did the fence let nothing through? Either the lease is gone, or the same pages were committed by a call whose
-    /// answer was lost: then this is the answer. None: the source may have deltas, and nobody looked for them.
+    /// Why did the fence match no row? Either the lease was lost, or the same pages were committed by a call whose
+    /// answer was lost: then this is that answer. `None`: the source may have deltas that were not read.
     async fn explain_fence(
         &self,
         batch: &PageBatch,
@@ -141,7 +141,7 @@ impl PostgresStore {
     }
 }
 
-/// The answer to a commit, with what the source's row says.
+/// The result of a commit, with the state of the source's row.
 pub(super) fn committed(row: &PgRow, progress: Progress, now: Timestamp) -> Result<Commit, StoreError> {
     let hold_until = Timestamp(column(row, "hold_until")?);
     Ok(Commit::Committed {

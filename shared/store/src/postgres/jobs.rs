@@ -16,7 +16,7 @@ use tideline_core::words::{
     Token, WorkerId,
 };
 
-/// A dead worker's row is kept for so long, in milliseconds.
+/// How long a dead worker's row is kept, in milliseconds.
 const FORGET_WORKER_MS: i64 = 60_000;
 
 #[async_trait]
@@ -63,7 +63,7 @@ impl JobStore for PostgresStore {
         if settlements.is_empty() {
             return Ok(vec![]);
         }
-        // Of a lease that is settled twice in a batch the first settlement counts.
+        // If a batch settles a lease twice, the first settlement counts.
         let mut seen = HashSet::with_capacity(settlements.len());
         let firsts: Vec<usize> = (0..settlements.len())
             .filter(|place| seen.insert(settlements[*place].lease))
@@ -71,7 +71,7 @@ impl JobStore for PostgresStore {
         let requests: Vec<&SettleRequest> = firsts.iter().map(|place| &settlements[*place]).collect();
         let mut act = self.writing("settle").await?;
         settle_rows(&mut act, &requests, now, false, &mut settled).await?;
-        // Partitions that leave their place (on their ladder, for a while) or wait for one again, or leases that are gone.
+        // Partitions that free their place (temporarily, on their ladder) or wait for one again, or lost leases.
         let rest: Vec<&SettleRequest> = requests
             .into_iter()
             .filter(|request| !settled.contains_key(&request.lease))
@@ -129,13 +129,13 @@ impl JobStore for PostgresStore {
         if !leases.map_or(Ok(false), |row| column(&row, "dead"))? {
             return Ok(rescue);
         }
-        // A worker that was stopped while it sent a page holds up the change feed.
+        // A worker that was suspended while sending a page blocks the change feed.
         let patience = i64::try_from(self.options.idle_in_transaction.as_millis()).unwrap_or(i64::MAX);
         act.rows(sqlx::query(include_str!("sql/end_stalled_copies.sql")).bind(patience))
             .await?;
         act.begin().await?;
         let mut rows = vec![];
-        // First what has a place, then the siblings that were read in such places.
+        // First the partitions with a place, then the siblings that were read in such places.
         for (from, to) in [(0, now.0), (NO_PLACE, i64::MAX)] {
             let left = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(rows.len());
             let statement = sqlx::query(include_str!("sql/rescue_jobs.sql"))
@@ -177,7 +177,7 @@ impl JobStore for PostgresStore {
     }
 }
 
-/// Inserts or supersedes jobs, as a part of an act.
+/// Inserts or supersedes jobs, within an act.
 pub(super) async fn enqueue_in(act: &mut Act, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, StoreError> {
     check_jobs(jobs)?;
     if jobs.is_empty() {
@@ -188,7 +188,7 @@ pub(super) async fn enqueue_in(act: &mut Act, jobs: &[NewJob], now: Timestamp) -
     for (job, row) in jobs.iter().zip(&rows) {
         answers.push(match enqueued(row)? {
             Some(answer) => answer,
-            // Another process inserted the same job in this moment, out of this statement's sight.
+            // Another process has just inserted the same job, invisible to this statement's snapshot.
             None => {
                 let again = enqueue_rows(act, std::slice::from_ref(job), now).await?;
                 let found = again.first().map(enqueued).transpose()?.flatten();
@@ -268,7 +268,7 @@ fn due_job(row: &PgRow) -> Result<DueJob, StoreError> {
     })
 }
 
-/// Whoever ends cycles need not look through all partitions for one that was given up.
+/// Spares the scheduler a search of all partitions for one that was given up when it ends a cycle.
 async fn note_given_up(act: &mut Act, settled: &[&SettleRequest]) -> Result<(), StoreError> {
     let cancelled: Vec<i64> = settled
         .iter()
@@ -282,7 +282,7 @@ async fn note_given_up(act: &mut Act, settled: &[&SettleRequest]) -> Result<(), 
     Ok(())
 }
 
-/// Settles what can be, and says whose partitions left their place.
+/// Settles what can be settled, and returns the sources whose partitions freed their place.
 pub(super) async fn settle_rows(
     act: &mut Act,
     requests: &[&SettleRequest],

@@ -6,7 +6,7 @@ use super::error::broken;
 use crate::StoreError;
 use tideline_core::words::{PageBatch, PageMemory, PageWrite};
 
-/// What is stored of written pages: one row per page, and one list of keys for all of them.
+/// The stored form of written pages: one row per page, and one list of keys for all of them.
 #[derive(Default)]
 pub(super) struct Manifests<'b> {
     /// Partition and memory of each page.
@@ -15,14 +15,14 @@ pub(super) struct Manifests<'b> {
     first: Vec<i32>,
     last: Vec<i32>,
     kept: Vec<i32>,
-    told: Vec<bool>,
+    has_makers: Vec<bool>,
     hashes: Vec<i64>,
-    /// The item that made each key, 0 where the page does not tell.
+    /// The item that made each key; 0 if the page does not record makers.
     makers: Vec<i64>,
 }
 
 impl<'b> Manifests<'b> {
-    /// Adds the written pages of a batch; those that are as remembered have no rows.
+    /// Adds the written pages of a batch; unchanged ones have no rows.
     pub(super) fn add(&mut self, batch: &'b PageBatch) {
         for page in &batch.pages {
             if let PageWrite::Written {
@@ -38,7 +38,7 @@ impl<'b> Manifests<'b> {
                 self.hashes.extend(kept.iter().map(|hash| hash.0));
                 self.makers.extend(makers.iter().map(|hash| hash.0));
                 self.makers.resize(self.hashes.len(), 0);
-                self.told.push(!makers.is_empty());
+                self.has_makers.push(!makers.is_empty());
                 self.last.push(subscript(self.hashes.len()));
                 self.kept.push(subscript(kept.len()));
                 self.pages.push((batch.lease.job.0, memory));
@@ -55,8 +55,8 @@ impl<'b> Manifests<'b> {
         self.pages.iter().map(|(partition, _)| *partition).collect()
     }
 
-    /// Binds sixteen parameters: page, fingerprint, entities, unidentified, next, children, request, etag, last modified,
-    /// content, first, last, kept, told, and for all pages together hashes and makers.
+    /// Binds sixteen parameters: page, fingerprint, entities, unidentified, next, children, request, etag, last
+    /// modified, content, first, last, kept, has_makers, and for all pages together hashes and makers.
     pub(super) fn bind(self, statement: Statement<'b>) -> Result<Statement<'b>, StoreError> {
         let children = (self.pages.iter())
             .map(|(_, memory)| children_text(memory))
@@ -76,7 +76,7 @@ impl<'b> Manifests<'b> {
             .bind(self.first)
             .bind(self.last)
             .bind(self.kept)
-            .bind(self.told);
+            .bind(self.has_makers);
         Ok(statement.bind(self.hashes).bind(self.makers))
     }
 

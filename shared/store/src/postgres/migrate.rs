@@ -131,8 +131,8 @@ fn newest() -> i64 {
 }
 
 impl PostgresStore {
-    /// Brings the schema to this program's version; returns the versions applied. However many processes start together,
-    /// each migration runs once: they wait for one another (a lock that lives as long as the transaction).
+    /// Brings the schema to this program's version; returns the versions applied. If several processes start together,
+    /// each migration still runs once: they wait for one another (on a lock held until the end of the transaction).
     ///
     /// # Errors
     /// `Schema`: the database is newer than this program. `Config`: the user may not create tables.

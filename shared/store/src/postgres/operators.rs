@@ -18,7 +18,7 @@ use tideline_core::words::{
 impl OperatorStore for PostgresStore {
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
         let mut act = self.reading("list jobs").await?;
-        // Jobs that are done are many, and the others have indexes.
+        // There are many finished jobs, and the others have indexes.
         let statement = match filter.state {
             Some(JobState::Parked) => include_str!("sql/list_parked_jobs.sql"),
             Some(JobState::Waiting | JobState::Running) => include_str!("sql/list_open_jobs.sql"),
@@ -179,7 +179,7 @@ impl OperatorStore for PostgresStore {
     }
 }
 
-/// A job becomes due now, as a part of a transaction.
+/// A job becomes due now, within a transaction.
 pub(super) async fn retry_in(act: &mut Act, job: JobId, now: Timestamp) -> Result<(), StoreError> {
     let found = act
         .row(sqlx::query(include_str!("sql/find_job_standing.sql")).bind(job.0))

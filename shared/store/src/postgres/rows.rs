@@ -11,7 +11,7 @@ use tideline_core::words::{
     CycleState, Fingerprint, JobState, SourceState, SubscriptionKind, SubscriptionState, Timestamp, Trigger, Verdict,
 };
 
-/// From this `due_at` on a partition waits for a place; what it has more is the moment until which it waits on its ladder.
+/// From this `due_at` on, a partition waits for a place; the excess is the time until which it waits on its ladder.
 pub(super) const NO_PLACE: i64 = 1 << 62;
 
 /// A column of a row.
@@ -25,7 +25,7 @@ where
     })
 }
 
-/// A text of the database has no NUL; an error or a sample of a broken answer may.
+/// A text in the database cannot contain NUL; an error or a sample of a broken response may.
 pub(super) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         text.replace('\0', "\u{fffd}").into()
@@ -34,17 +34,17 @@ pub(super) fn storable(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A number that is never negative.
+/// A non-negative number.
 pub(super) fn count(row: &PgRow, name: &'static str) -> Result<u64, StoreError> {
     Ok(u64::try_from(column::<i64>(row, name)?).unwrap_or(0))
 }
 
-/// A number of 32 bits that is never negative.
+/// A non-negative 32-bit number.
 pub(super) fn small(row: &PgRow, name: &'static str) -> Result<u32, StoreError> {
     Ok(u32::try_from(column::<i32>(row, name)?).unwrap_or(0))
 }
 
-/// A moment that may be missing.
+/// An optional timestamp.
 pub(super) fn moment(row: &PgRow, name: &'static str) -> Result<Option<Timestamp>, StoreError> {
     Ok(column::<Option<i64>>(row, name)?.map(Timestamp))
 }

@@ -1,5 +1,5 @@
-//! Many small partitions with one statement each for claiming them, remembering their pages, and ending those that are as
-//! remembered; those that differ share one transaction.
+//! Many small partitions with one statement each for claiming them, remembering their pages, and ending the unchanged
+//! ones; those that differ share one transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -53,7 +53,7 @@ impl SiblingStore for PostgresStore {
         let whole = || batches.iter().filter(|batch| is_whole(batch));
         let touched: Vec<&PageBatch> = whole().filter(|batch| is_plain(batch)).collect();
         let written = distinct(whole().filter(|batch| !is_plain(batch)));
-        // A source that has deltas lets nothing through until they are looked at.
+        // If the source has deltas, nothing passes until they are examined.
         for look in [false, true] {
             let rest: Vec<&PageBatch> = touched
                 .iter()
@@ -96,7 +96,7 @@ async fn first_pages(act: &mut Act, jobs: &[ClaimedJob]) -> Result<HashMap<JobId
         .collect()
 }
 
-/// Those that have no entity in common: which of two partitions wins a reference is decided one partition after the other.
+/// Those without a common entity: which of two partitions wins a reference is decided partition by partition.
 fn distinct<'b>(batches: impl Iterator<Item = &'b PageBatch>) -> Vec<&'b PageBatch> {
     let mut seen = HashSet::new();
     batches
@@ -115,7 +115,7 @@ fn entities(batch: &PageBatch) -> impl Iterator<Item = &Entity> {
     batch.pages.iter().flat_map(|page| page.entities())
 }
 
-/// Ends the partitions whose page is as remembered; says which, with their progress.
+/// Ends the partitions whose page is unchanged; returns them with their progress.
 async fn touch(
     store: &PostgresStore,
     batches: &[&PageBatch],
@@ -172,7 +172,7 @@ fn read_at(batches: &[&PageBatch]) -> Vec<i64> {
     batches.iter().map(|batch| batch.read_to().0).collect()
 }
 
-/// Writes the pages of all these partitions and ends them, or does nothing: then each has to be committed by itself.
+/// Writes the pages of all these partitions and ends them, or does nothing: then each has to be committed separately.
 async fn write(
     store: &PostgresStore,
     batches: &[&PageBatch],
@@ -238,7 +238,7 @@ async fn try_to_write(
     Ok(Some(batches.iter().map(|batch| batch.lease).zip(progress).collect()))
 }
 
-/// Marks and ends all these partitions; false if the fence lets one of them not through.
+/// Marks and ends all these partitions; false if the fence stops one of them.
 async fn write_manifests(
     act: &mut Act,
     batches: &[&PageBatch],

@@ -60,9 +60,9 @@ impl SourceStore for PostgresStore {
         else {
             return Err(no_source(name));
         };
-        // A page that is being committed would be remembered with what goes now. This also holds the source.
+        // A page commit in flight would remember what is being deleted now. This also locks the source.
         act.cancel_running_cycle(source, RESET, now).await?;
-        // A page that is remembered would be touched only and never bring its entities back.
+        // A remembered page would only be touched and never bring its entities back.
         act.run(sqlx::query(include_str!("sql/delete_manifests.sql")).bind(source))
             .await?;
         let statement = sqlx::query(include_str!("sql/find_live_entities.sql")).bind(source);

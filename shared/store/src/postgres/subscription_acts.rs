@@ -1,4 +1,4 @@
-//! What operators do to subscriptions, to what these gave up, and to events, as a part of a transaction.
+//! What operators do to subscriptions, to what these gave up, and to events, within a transaction.
 
 use super::act::Act;
 use super::error::broken;
@@ -12,7 +12,7 @@ use crate::{EventStart, Outcome, StoreError, SubscriptionAct, SubscriptionComman
 use tideline_core::rules::FeedProgress;
 use tideline_core::words::{EventSequence, FeedPosition, Sequence, SubscriptionRecord, SubscriptionSpec, Timestamp};
 
-/// Does what an operator wants.
+/// Performs an operator's act.
 pub(super) async fn act_in(
     act: &mut Act,
     name: &str,
@@ -45,7 +45,7 @@ pub(super) async fn act_in(
     Ok(Outcome::Done)
 }
 
-/// Makes a subscription, or changes what it follows.
+/// Creates a subscription, or changes what it follows.
 pub(super) async fn put_in(
     act: &mut Act,
     spec: &SubscriptionSpec,
@@ -74,7 +74,7 @@ pub(super) async fn put_in(
     Ok(row.record)
 }
 
-/// Does what is wanted of a subscription that this transaction has to itself.
+/// Executes a command on a subscription that this transaction has locked.
 pub(super) async fn command_in(act: &mut Act, row: &mut Row, command: &SubscriptionCommand) -> Result<(), StoreError> {
     let start = match command {
         SubscriptionCommand::Replay(start) => starts(act, *start, row.record.changes.is_some()).await?,
@@ -96,7 +96,7 @@ async fn starts(act: &mut Act, start: EventStart, changes: bool) -> Result<(Even
     Ok((start_at(act, start).await?, feed))
 }
 
-/// Takes dead letters out. Says how many.
+/// Takes dead letters out. Returns how many.
 async fn take_letters(
     act: &mut Act,
     row: &mut Row,

@@ -1,4 +1,4 @@
-//! Who follows the log of events.
+//! Subscriptions to the log of events.
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -64,7 +64,7 @@ impl SubscriptionStore for PostgresStore {
         now: Timestamp,
     ) -> Result<Exchanged, StoreError> {
         let mut act = self.writing("exchange events").await?;
-        // Who comes for events alone leaves them to whoever has the subscription at this moment.
+        // A consumer that only wants events leaves them to the one that has locked the subscription.
         let may_wait = !settlements.is_empty() || request.is_none_or(|request| request.in_flight.is_none());
         let mut row = if may_wait {
             lock(&mut act, name).await?
@@ -130,7 +130,7 @@ impl SubscriptionStore for PostgresStore {
     }
 }
 
-/// Hands out events of a subscription that this transaction has to itself. Says whether its row is another one now.
+/// Hands out events of a subscription that this transaction has locked. Returns true if its row was changed.
 async fn take(act: &mut Act, row: &mut Row, request: &TakeEvents, now: Timestamp) -> Result<(Taken, bool), StoreError> {
     let mut looking = row.look(request);
     let mut pruned_to = EventSequence(0);
@@ -153,7 +153,7 @@ async fn take(act: &mut Act, row: &mut Row, request: &TakeEvents, now: Timestamp
     let mut events = vec![];
     if !picked.taken.is_empty() {
         let (read, unread) = Row::heads_of(&picked, looking.heads);
-        // Those that were handed out before are older.
+        // Events that were handed out before are older.
         let mut heads = vec![];
         if !unread.is_empty() {
             heads = heads_of(act, unread.into_iter().map(|sequence| sequence.0).collect()).await?;
@@ -189,20 +189,20 @@ pub(super) async fn list(act: &mut Act, name: Option<&str>) -> Result<Vec<Row>, 
     act.rows(statement.bind(name)).await?.iter().map(subscription).collect()
 }
 
-/// Begins a transaction that has the subscription to itself.
+/// Begins a transaction and locks the subscription.
 pub(super) async fn lock(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     act.begin().await?;
     lock_in(act, name).await
 }
 
-/// The same within a transaction that has begun.
+/// The same, within a transaction that has begun.
 pub(super) async fn lock_in(act: &mut Act, name: &str) -> Result<Row, StoreError> {
     let statement = sqlx::query(include_str!("sql/lock_subscription.sql"));
     let row = act.row(statement.bind(name)).await?;
     subscription(&row.ok_or_else(|| no_subscription(name))?)
 }
 
-/// The same, unless somebody else has it at this moment. A subscription that is not there is nobody's.
+/// Like [`lock`], but `None` if another transaction holds the lock or the subscription does not exist.
 async fn try_lock(act: &mut Act, name: &str) -> Result<Option<Row>, StoreError> {
     act.begin().await?;
     let statement = sqlx::query(include_str!("sql/try_lock_subscription.sql"));
@@ -237,7 +237,7 @@ async fn heads_of(act: &mut Act, sequences: Vec<i64>) -> Result<Vec<EventHead>, 
     act.rows(statement).await?.iter().map(head).collect()
 }
 
-/// The events of these heads. Those that were dropped in this moment are left out.
+/// The events of these heads. Those that were dropped meanwhile are left out.
 async fn bodies(act: &mut Act, heads: Vec<EventHead>) -> Result<Vec<EventRecord>, StoreError> {
     let sequences: Vec<i64> = heads.iter().map(|head| head.sequence.0).collect();
     if let Some(events) = with_bodies(act, heads).await? {

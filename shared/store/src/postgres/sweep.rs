@@ -1,4 +1,4 @@
-//! The end of a complete cycle: what it did not see goes, in steps, or waits for a person.
+//! The end of a complete cycle: what it did not see is deleted, in steps, or waits for a person.
 
 use super::PostgresStore;
 use super::act::Act;
@@ -54,7 +54,7 @@ pub(super) async fn plan(
     Ok(plan)
 }
 
-/// Finds what the cycle did not see, and counts it.
+/// Finds and counts what the cycle did not see.
 async fn find_misses(act: &mut Act, source: i64, cycle: i64) -> Result<(), StoreError> {
     for statement in [
         include_str!("sql/keep_partitions.sql"),
@@ -108,7 +108,7 @@ pub(super) async fn sweep(
     loop {
         match step(store, cycle, confirm, limit, now).await {
             Err(error) => tries.again(error).await?,
-            // Candidates that were gone already: there may be more behind them.
+            // These candidates were already gone: there may be more after them.
             Ok(Some(0)) => {}
             Ok(removed) => return Ok(removed.unwrap_or(0)),
         }
@@ -152,7 +152,8 @@ async fn step(
 }
 
 impl Act {
-    /// Makes tombstones of the live entities among these; says how many. The change feed waits for this transaction.
+    /// Turns the live entities among these into tombstones; returns how many. The change feed waits for this
+    /// transaction.
     pub(super) async fn remove_entities(
         &mut self,
         source: i64,

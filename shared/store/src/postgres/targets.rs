@@ -1,4 +1,4 @@
-//! What is known of targets.
+//! The state of targets.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ use tideline_core::words::{
     TargetPlace, TargetRecord, TargetSpec, TargetState, Timestamp,
 };
 
-/// Most rows in one answer.
+/// Maximum number of rows per response.
 const MAX_ROWS: u32 = 1_000;
 
 #[async_trait]
@@ -183,7 +183,7 @@ impl TargetStore for PostgresStore {
         let mut act = self.writing("record a target's objects").await?;
         act.begin().await?;
         let mut kept = vec![false; objects.len()];
-        // One statement writes a row once: what is written again waits for the next one.
+        // A statement can write a row only once: repeated rows wait for the next statement.
         let mut left: Vec<usize> = (0..objects.len()).collect();
         while !left.is_empty() {
             let mut written = HashSet::new();
@@ -229,7 +229,7 @@ impl TargetStore for PostgresStore {
     }
 }
 
-/// Records those of the objects that are at these places, which are of different names.
+/// Records the objects at these positions, whose names are distinct.
 async fn put_objects(
     act: &mut Act,
     target: &str,
@@ -262,7 +262,7 @@ async fn put_objects(
     Ok(())
 }
 
-/// Does what a person wants, in the transaction of the act.
+/// Executes a command, in the transaction of the act.
 pub(super) async fn command_in(
     act: &mut Act,
     name: &str,

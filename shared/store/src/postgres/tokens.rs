@@ -10,7 +10,7 @@ use super::rows::{column, fingerprint, moment};
 use crate::{NewToken, StoreError, TokenRecord, TokenStore};
 use tideline_core::words::Timestamp;
 
-/// Most tokens in one answer.
+/// Maximum number of tokens per response.
 const MAX_TOKENS: i64 = 10_000;
 
 #[async_trait]
@@ -54,7 +54,7 @@ pub(super) async fn insert(act: &mut Act, token: &NewToken, by: &str, now: Times
     Ok(())
 }
 
-/// A token that is revoked already stays so.
+/// Revoking a token twice changes nothing.
 pub(super) async fn revoke(act: &mut Act, id: &str, now: Timestamp) -> Result<(), StoreError> {
     let found = act
         .row(sqlx::query(include_str!("sql/find_token.sql")).bind(id))

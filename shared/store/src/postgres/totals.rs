@@ -9,7 +9,7 @@ use crate::StoreError;
 use tideline_core::words::CycleTotals;
 
 impl Act {
-    /// Sums over the partitions of cycles (source, number) as their rows are now, in this order.
+    /// Sums over the current rows of the partitions of cycles (source, number), in this order.
     pub(super) async fn sum_partitions(&mut self, cycles: &[(i64, i64)]) -> Result<Vec<CycleTotals>, StoreError> {
         if cycles.is_empty() {
             return Ok(vec![]);

@@ -1,5 +1,5 @@
-//! What an item or a partition made and a reading of it outside of cycles no longer shows. Holds the source's lock as deltas
-//! do: no page commit and no other delta of the source is under way.
+//! Entities that an item or a partition made and that a reading outside of cycles no longer shows. Holds the source's
+//! lock like deltas do: no page commit and no other delta of the source runs at the same time.
 
 use super::PostgresStore;
 use super::delta::lock;

@@ -5,9 +5,9 @@ use super::rows::column;
 use crate::{PrunedJobs, StoreError, UpkeepStore};
 use tideline_core::words::{JobId, Timestamp};
 
-/// Cycles of a source that stay, however old.
+/// Number of newest cycles that are kept per source, regardless of age.
 const KEPT_CYCLES: i64 = 10;
-/// What was written so much later than now was written by a clock that has been set back.
+/// Timestamps this far in the future were written by a clock that has been set back.
 const AHEAD_MS: i64 = 60_000;
 /// No source asks for a longer pause.
 const LONGEST_HOLD_MS: i64 = 30 * 86_400_000;
@@ -26,7 +26,7 @@ impl UpkeepStore for PostgresStore {
         let Some(last) = last else {
             return Ok(PrunedJobs { pruned: 0, last: None });
         };
-        // Jobs that come meanwhile have greater numbers.
+        // Jobs that arrive meanwhile have greater numbers.
         let statement = sqlx::query(include_str!("sql/prune_jobs.sql"))
             .bind(after.0)
             .bind(last)

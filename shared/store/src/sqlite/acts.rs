@@ -16,7 +16,7 @@ use tideline_core::words::{CycleNumber, JobId, JobState, Timestamp, Token};
 
 const ACT: &str = "perform an act";
 
-/// Most records in one answer.
+/// Maximum number of records per response.
 const MAX_ROWS: u32 = 1_000;
 
 #[async_trait]
@@ -85,7 +85,7 @@ async fn perform_in(tx: &mut SqliteConnection, act: &OperatorAct, now: Timestamp
     })
 }
 
-/// What came of the act when it was done before under its key; else the key is taken.
+/// The outcome of the act if it was done before under its key; otherwise reserves the key.
 async fn take_key(
     tx: &mut SqliteConnection,
     act: &OperatorAct,
@@ -230,7 +230,7 @@ fn source_version(row: &SqliteRow) -> Result<SourceVersion, sqlx::Error> {
     })
 }
 
-/// Where the job stands, and whether it is a partition.
+/// The state of the job, and whether it is a partition.
 async fn check_job(
     tx: &mut SqliteConnection,
     job: JobId,

@@ -11,9 +11,9 @@ use crate::{CatalogStore, EntityFilter, EntityRecord, FeedReading, StoreError};
 use tideline_core::rules::FeedBounds;
 use tideline_core::words::{Change, EntityRef, FeedPosition, Sequence, Timestamp};
 
-/// Most entities in one answer.
+/// Maximum number of entities per response.
 const MAX_ENTITIES: u32 = 1_000;
-/// Most changes in one answer.
+/// Maximum number of changes per response.
 const MAX_CHANGES: u32 = 10_000;
 
 #[async_trait]
@@ -84,7 +84,7 @@ impl CatalogStore for SqliteStore {
         const ACT: &str = "list changes";
         let limit = limit.clamp(1, MAX_CHANGES);
         let read = async {
-            // One snapshot: nothing is pruned or added between the two.
+            // One snapshot: nothing is pruned or added between the two reads.
             let mut tx = self.readers.begin().await?;
             let found = query(sql!("find_feed_bounds")).fetch_one(&mut *tx).await?;
             let bounds = FeedBounds {

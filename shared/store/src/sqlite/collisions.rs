@@ -1,5 +1,5 @@
-//! References that more than one place of a source shows. Pages note suspects when they are committed; they are counted when
-//! the cycle ends, so that an unchanged page costs nothing for them.
+//! References that more than one place of a source shows. Pages note suspects when they are committed; they are counted
+//! when the cycle ends, so that an unchanged page costs nothing for them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,15 +12,15 @@ use super::rows::{count, to_json};
 use super::sql;
 use tideline_core::words::KeyHash;
 
-/// Suspects that are counted with one plan; the others wait for the next one.
+/// Maximum number of suspects counted per plan; the others wait for the next one.
 const SUSPECTS: u32 = 100_000;
 
-/// Where a reference is shown: partition and page.
+/// Where a reference occurs: partition and page.
 type Place = (i64, i64);
 
 /// A suspected reference.
 struct Suspect {
-    /// The place that won when it was counted last.
+    /// The place that won at the last count.
     before: Place,
     /// The place that has written it since; partition 0: several places.
     gained: Option<Place>,
@@ -29,7 +29,7 @@ struct Suspect {
     lowest: Option<(String, Place)>,
 }
 
-/// What a page shows: all of it that is an entity, whether it is written from there or not.
+/// The entities that a page shows, whether they are written from there or not.
 struct Shown {
     place: Place,
     partition: String,

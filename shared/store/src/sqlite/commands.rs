@@ -1,4 +1,4 @@
-//! What a person asks of a source.
+//! Operators' commands on a source.
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, query};
@@ -39,7 +39,7 @@ pub(super) async fn command_source(
     commit(tx, ACT).await
 }
 
-/// The same as a part of a transaction.
+/// The same, within a transaction.
 pub(super) async fn command_in(
     tx: &mut SqliteConnection,
     name: &str,
@@ -63,7 +63,7 @@ pub(super) async fn command_in(
     }
 }
 
-/// Does what fits; says why if it did not after all.
+/// Executes a command; returns the reason if it was refused after all.
 async fn act(
     tx: &mut SqliteConnection,
     source: &Standing,
@@ -123,8 +123,8 @@ async fn run(
     Ok(done.rows_affected())
 }
 
-/// Forgets cursors, manifests and misses. All that the source owns becomes a suspect, or what it dropped in the meantime
-/// would never be noticed.
+/// Deletes cursors, manifests and misses. Everything that the source owns becomes a suspect, or removals in the
+/// meantime would never be noticed.
 async fn reset(connection: &mut SqliteConnection, source: &Standing, now: Timestamp) -> Result<(), StoreError> {
     cancel_running_cycle(connection, source.id, RESET, now)
         .await

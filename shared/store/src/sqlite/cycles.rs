@@ -159,7 +159,7 @@ impl CycleStore for SqliteStore {
                     .await?;
             }
             if end.state == CycleState::Complete {
-                // Whatever an older cycle was held for, this one has decided.
+                // This cycle settles whatever an older one was held for.
                 query(sql!("supersede_held_cycle"))
                     .bind(source.0)
                     .bind(cycle.0)

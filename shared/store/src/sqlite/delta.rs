@@ -1,5 +1,5 @@
-//! Entities written outside a cycle's pages, and what page commits must know of them. There is one writer, so a delta and a
-//! page commit never overlap.
+//! Entities written outside a cycle's pages, and what page commits must know about them. There is one writer, so a
+//! delta and a page commit never overlap.
 
 use std::collections::HashMap;
 
@@ -79,7 +79,7 @@ impl DeltaStore for SqliteStore {
     }
 }
 
-/// What comes too late.
+/// Which deltas come too late.
 async fn judge(
     connection: &mut SqliteConnection,
     source: i64,
@@ -133,7 +133,7 @@ async fn judge(
     Ok(late)
 }
 
-/// Notes what is about to be written for the pages and sweeps to come.
+/// Records for later pages and sweeps what is about to be written.
 async fn note(
     connection: &mut SqliteConnection,
     (source, cycle): (i64, i64),
@@ -168,7 +168,7 @@ async fn note(
     Ok(())
 }
 
-/// Writes what is in time and differs, and says what it did; what differs in nothing keeps no outcome.
+/// Writes the deltas that are in time and differ, and sets their outcomes; deltas without a difference keep none.
 async fn write(
     connection: &mut SqliteConnection,
     source: i64,
@@ -222,8 +222,8 @@ async fn write(
     remove_entities(connection, source, &doomed, now).await.map(drop)
 }
 
-/// When the readings began of what deltas wrote of these pages' entities; none if a page is called unchanged on which a
-/// delta wrote something before the page's reading began: that must be compared.
+/// When the readings behind the deltas of these pages' entities began; none if a page that claims to be unchanged has
+/// an entity of a delta whose reading began before that of the page: it must be compared.
 pub(super) async fn readings_of_deltas(
     connection: &mut SqliteConnection,
     batch: &PageBatch,

@@ -1,7 +1,7 @@
-//! What a reader saw survives a loss of power. With `synchronous = NORMAL` a commit is in the write-ahead log before it is on
-//! the disk, so the newest ones may be taken back, and their numbers given to something else: a reader that had seen them would
-//! never know. So before a reader is shown what is new, the log is forced to the disk, once for all that is new
-//! (<https://www.sqlite.org/wal.html#performance_considerations>).
+//! What a reader has seen survives a power failure. With `synchronous = NORMAL` a commit is in the write-ahead log
+//! before it is on the disk, so the newest ones may be taken back, and their numbers given to something else: a reader
+//! that had seen them would never know. So before a reader is shown what is new, the log is forced to the disk, once
+//! for all that is new (<https://www.sqlite.org/wal.html#performance_considerations>).
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use super::SqliteStore;
 use crate::StoreError;
 
-/// Up to which number what readers may see is on the disk.
+/// The number up to which events that readers may see are on disk.
 #[derive(Debug, Default)]
 pub(super) struct Durable {
     pub(super) changes: AtomicI64,
     pub(super) events: AtomicI64,
-    /// The name of the log is, too.
+    /// Whether the log's directory entry is on disk, too.
     named: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ impl SqliteStore {
     }
 }
 
-/// Without a log all of it is in the file, where a checkpoint put it and synced it.
+/// Without a log everything is in the file, where a checkpoint wrote and synced it.
 fn force(path: &Path, names_too: bool) -> std::io::Result<()> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

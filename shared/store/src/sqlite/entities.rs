@@ -30,7 +30,7 @@ fn upsert_statement(rows: usize) -> Arc<str> {
     ))
 }
 
-/// An entity to write, and what that does to it.
+/// An entity to write, and what kind of change that is.
 pub(super) struct Written<'a> {
     pub entity: &'a Entity,
     pub change: ChangeKind,
@@ -38,8 +38,8 @@ pub(super) struct Written<'a> {
     pub replaces: Option<i64>,
 }
 
-/// Writes entities with the next sequence numbers, in order, and returns the first of them, or 0. The caller holds the write
-/// lock until it commits, so the order of sequences is the order of commits.
+/// Writes entities with the next sequence numbers, in order, and returns the first of them, or 0. The caller holds the
+/// write lock until it commits, so the order of sequences is the order of commits.
 pub(super) async fn write_entities(
     connection: &mut SqliteConnection,
     source: i64,
@@ -128,7 +128,7 @@ impl Doomed {
     }
 }
 
-/// Makes tombstones of entities and forgets their misses; says how many the source owns then.
+/// Turns entities into tombstones and deletes their misses; returns how many the source owns afterwards.
 pub(super) async fn remove_entities(
     connection: &mut SqliteConnection,
     source: i64,

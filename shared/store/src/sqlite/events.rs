@@ -12,9 +12,9 @@ use crate::{EventBounds, EventFilter, EventPage, EventReading, EventStart, Event
 use tideline_core::rules::{EventRetention, OldEvent};
 use tideline_core::words::{Appended, DeliveryId, EventHead, EventRecord, EventSequence, NewEvent, Timestamp};
 
-/// Most events in one answer.
+/// Maximum number of events per response.
 const MAX_EVENTS: u32 = 10_000;
-/// Most heads in one answer.
+/// Maximum number of heads per response.
 const MAX_HEADS: u32 = 1_000;
 
 #[async_trait]
@@ -26,7 +26,7 @@ impl EventStore for SqliteStore {
             return Ok(vec![]);
         }
         let mut writer = self.writer().await;
-        // Whoever sent them is told that they are kept: that holds when the power fails too, not only when the process dies.
+        // The sender is told that they are stored: that must survive a power failure, not only a crash of the process.
         writer.execute("PRAGMA synchronous = FULL").await.map_err(failed(ACT))?;
         let appended = append(&mut writer, events, now, ACT).await;
         writer
@@ -46,7 +46,7 @@ impl EventStore for SqliteStore {
         let limit = limit.clamp(1, MAX_EVENTS);
         let looked = SCAN.max(limit);
         let read = async {
-            // One snapshot: nothing is pruned or added between the looks.
+            // One snapshot: nothing is pruned or added between the reads.
             let mut tx = self.readers.begin().await?;
             let bounds = bounds(&mut tx).await?;
             let rows = query(sql!("list_event_heads"))
@@ -178,7 +178,7 @@ impl EventStore for SqliteStore {
     }
 }
 
-/// The event at a place, within a transaction.
+/// The event at a position, within a transaction.
 pub(super) async fn at(
     connection: &mut SqliteConnection,
     sequence: EventSequence,
@@ -194,7 +194,7 @@ pub(super) async fn at(
     Ok(events.into_iter().next())
 }
 
-/// After which place a reader begins.
+/// The position after which a reader begins.
 pub(super) async fn start_at(
     connection: &mut SqliteConnection,
     start: EventStart,
@@ -238,7 +238,7 @@ async fn append(
     Ok(appended)
 }
 
-/// Appends an event. None: it is a delivery that is in the log.
+/// Appends an event. None: it is a delivery that is already in the log.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
     event: &NewEvent,
@@ -265,7 +265,7 @@ pub(super) async fn insert(
     Ok(sequence.map(EventSequence))
 }
 
-/// Where the delivery is that was not written again.
+/// The position of the delivery that was not written again.
 pub(super) async fn known(
     connection: &mut SqliteConnection,
     event: &NewEvent,

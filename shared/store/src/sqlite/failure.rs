@@ -11,7 +11,7 @@ const IO: u32 = 10;
 const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
 
-/// What a driver error in this act means.
+/// Classifies a driver error in this act.
 pub(super) fn failed(act: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| classify(act, false, error)
 }
@@ -21,7 +21,7 @@ pub(super) fn failed_commit(act: &'static str) -> impl Fn(sqlx::Error) -> StoreE
     move |error| classify(act, true, error)
 }
 
-/// A row says what no row may say.
+/// A row has an impossible value.
 pub(super) fn broken(act: &'static str, text: impl Into<String>) -> StoreError {
     StoreError::Broken {
         act,
@@ -46,7 +46,8 @@ fn classify(act: &'static str, committing: bool, error: sqlx::Error) -> StoreErr
         },
         None if matches!(
             *source,
-            // The last two: a connection whose transaction could not be ended, which is replaced as soon as one can be made.
+            // The last two: a connection whose transaction could not be ended, which is replaced as soon as one can be
+            // made.
             sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed

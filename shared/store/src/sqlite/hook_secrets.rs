@@ -20,7 +20,7 @@ impl HookSecretStore for SqliteStore {
     }
 }
 
-/// Saves a secret and forgets the oldest ones.
+/// Saves a secret and deletes the oldest ones.
 pub(super) async fn save_in(
     tx: &mut SqliteConnection,
     hook: &str,

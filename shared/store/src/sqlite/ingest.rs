@@ -142,7 +142,7 @@ impl IngestStore for SqliteStore {
     }
 }
 
-/// What a partition's row says while its lease holds and its cycle bursts.
+/// A partition's row while its lease holds and its cycle is bursting.
 struct Fence {
     source: i64,
     cycle: i64,
@@ -185,8 +185,8 @@ impl Fence {
     }
 }
 
-/// Writes what differs from the catalog, the manifests and the malformed items of pages that are not as remembered; the
-/// progress after that.
+/// Writes what differs from the catalog, the manifests and the malformed items of changed pages; the progress after
+/// that.
 pub(super) async fn commit_written(
     connection: &mut SqliteConnection,
     batch: &PageBatch,
@@ -245,7 +245,7 @@ pub(super) async fn look_up(
     let mut known = HashMap::new();
     let mut rest = references;
     while !rest.is_empty() {
-        // The smallest statement that is not too small; what is not bound is null and finds nothing.
+        // The smallest statement that is large enough; unbound parameters are null and match nothing.
         let size = (LOOK_UPS.iter().rposition(|size| *size >= rest.len())).unwrap_or(0);
         let (chunk, after) = rest.split_at(rest.len().min(LOOK_UPS[size]));
         let mut arguments = SqliteArguments::default();
@@ -273,7 +273,7 @@ fn known_row(row: &SqliteRow) -> Result<Known, sqlx::Error> {
     })
 }
 
-/// What is new or differs.
+/// The entities that are new or differ.
 pub(super) fn compare<'a>(entities: &[&'a Entity], known: &HashMap<String, Known>) -> Vec<Written<'a>> {
     let changed = entities.iter().filter_map(|entity| {
         let before = known.get(entity.reference.as_str());
@@ -291,7 +291,7 @@ pub(super) fn compare<'a>(entities: &[&'a Entity], known: &HashMap<String, Known
     changed.collect()
 }
 
-/// Opens the child partitions of this cycle, once each, and gives them places.
+/// Inserts the child partitions of this cycle, once each, and gives them places.
 async fn reveal_children<'c>(
     connection: &mut SqliteConnection,
     lease: Lease,

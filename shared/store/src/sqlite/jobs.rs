@@ -127,7 +127,7 @@ impl JobStore for SqliteStore {
 
 const ENQUEUE: &str = "enqueue";
 
-/// Inserts or supersedes jobs, as a part of a transaction.
+/// Inserts or supersedes jobs, within a transaction.
 pub(super) async fn enqueue_in(
     tx: &mut SqliteConnection,
     jobs: &[NewJob],

@@ -1,8 +1,8 @@
-//! The store in a SQLite file: the default, nothing to install. Write-ahead log, one connection that writes (SQLite has one
-//! writer at a time anyway; waiting for it here is cheaper and fairer than in its busy handler) and a few that read.
-//! The database thread is handed few and big statements, because through an async driver each hand-over costs as much as
-//! ten rows. One process may run roles on a file ([`SqliteStore::open_owned`]); any other may look and send operators'
-//! commands ([`SqliteStore::open_existing`]). Look next at `ingest.rs`.
+//! The store in a SQLite file: the default, nothing to install. Write-ahead log, one connection that writes (SQLite has
+//! one writer at a time anyway; waiting for it here is cheaper and fairer than in its busy handler) and a few that
+//! read. The database thread gets few and large statements, because through an async driver each hand-over costs as
+//! much as ten rows. Only one process may run roles on a file ([`SqliteStore::open_owned`]); others may read and send
+//! operators' commands ([`SqliteStore::open_existing`]). Look next at `ingest.rs`.
 
 mod acts;
 mod catalog;
@@ -71,7 +71,7 @@ use sql;
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    /// What the path named when it was opened.
+    /// The file that the path referred to when it was opened.
     file: FileIdentity,
     /// How connections that write are made.
     options: SqliteConnectOptions,
@@ -89,7 +89,7 @@ impl SqliteStore {
     }
 }
 
-/// Begins a transaction that already has the write lock, so that it can never fail half way for want of it.
+/// Begins a transaction that already has the write lock, so that it can never fail halfway for lack of it.
 async fn begin<'c>(writer: &'c mut SqliteConnection, act: &'static str) -> Result<Transaction<'c, Sqlite>, StoreError> {
     writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(act))
 }

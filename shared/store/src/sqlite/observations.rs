@@ -11,7 +11,7 @@ use crate::{
 };
 use tideline_core::words::{CycleNumber, EntityRef, EventSequence, JobId, Sequence, SourceId, Timestamp};
 
-/// What a table takes is only found by reading the whole file; of a larger one only the whole is told.
+/// Table sizes can only be found by reading the whole file; above this file size only the total is reported.
 const MAX_MEASURED_BYTES: u64 = 256 << 20;
 
 #[async_trait]

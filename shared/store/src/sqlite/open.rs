@@ -17,11 +17,11 @@ use crate::StoreError;
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Rows that are read ahead of whoever wants them: with few, both threads wake each other all the time.
+/// Rows that are read ahead of their consumer: with few, both threads wake each other all the time.
 const ROWS_AHEAD: usize = 1_000;
-/// The pause before a file that others are just making is opened again.
+/// The pause before reopening a file that another process is creating.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
-/// Connections that read.
+/// Number of reading connections.
 const READERS: u32 = 3;
 /// Pages of the write-ahead log after which it is copied back into the file: 16 MiB.
 const CHECKPOINT_PAGES: &str = "4000";
@@ -29,22 +29,22 @@ const CHECKPOINT_PAGES: &str = "4000";
 const NOT_A_DATABASE: u32 = 26;
 
 impl SqliteStore {
-    /// Opens the file and brings its schema up to date; makes it if there is none. `location` is a path or a
+    /// Opens the file and brings its schema up to date; creates it if there is none. `location` is a path or a
     /// `sqlite://path` URL.
     ///
     /// # Errors
     /// `Schema`: it is newer than this program. `Config`: it cannot be read or written, or is not ours. In both cases
-    /// nothing was touched.
+    /// nothing was changed.
     pub async fn open(location: &str) -> Result<Self, StoreError> {
         let path = path_of(location)?;
         Self::open_path(path, None).await
     }
 
-    /// As [`open`](Self::open), for a process that runs roles: no second one can, until this store is dropped or the process
-    /// ends in whatever way. `command` tells the second one who it is.
+    /// Like [`open`](Self::open), for a process that runs roles: no second one can, until this store is dropped or the
+    /// process ends in whatever way. `command` identifies this process to the second one.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `Config` also if another process has it, and which.
+    /// As [`open`](Self::open); `Config` also if another process, which it names, has it.
     pub async fn open_owned(location: &str, command: &str) -> Result<Self, StoreError> {
         let path = path_of(location)?;
         inspect(&path).await?;
@@ -61,7 +61,7 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Opens a file that is there already, for an operator's command, also while another process runs roles on it.
+    /// Opens an existing file, for an operator's command, even while another process runs roles on it.
     ///
     /// # Errors
     /// As [`open`](Self::open); `Config` if there is no file, `Schema` also if it is older than this program.
@@ -126,15 +126,16 @@ impl SqliteStore {
         })
     }
 
-    /// Closes all connections; what is in the write-ahead log goes into the file. Dropping does the same in its own time.
+    /// Closes all connections; the write-ahead log is copied into the file. Dropping does the same eventually.
     pub async fn close(self) {
         self.readers.close().await;
         let _ = self.writer.into_inner().close().await;
     }
 }
 
-/// Connects. Where several processes make the write-ahead log of a new file at once, SQLite refuses all but one without
-/// waiting (<https://www.sqlite.org/c3ref/busy_handler.html>), so the others try again for as long as they would have waited.
+/// Connects. If several processes create the write-ahead log of a new file at once, SQLite refuses all but one without
+/// waiting (<https://www.sqlite.org/c3ref/busy_handler.html>), so the others try again for as long as they would have
+/// waited.
 async fn connect_writer(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     let mut left = BUSY_TIMEOUT.as_millis() / OPEN_PAUSE.as_millis();
     loop {
@@ -160,7 +161,7 @@ fn path_of(location: &str) -> Result<PathBuf, StoreError> {
     Ok(PathBuf::from(path))
 }
 
-/// Looks what is at the path, and touches nothing.
+/// Inspects the path without touching anything.
 async fn inspect(path: &Path) -> Result<Schema, StoreError> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| StoreError::Config(format!("cannot read the store {shown}: {error}"));
@@ -179,7 +180,7 @@ async fn inspect(path: &Path) -> Result<Schema, StoreError> {
         .map_err(unreadable)?;
     let mut schema = schema::read_header(&header).ok_or_else(|| not_a_database(path))?;
     if has_log(path) {
-        // What counts is in the write-ahead log, so SQLite has to look.
+        // The current state is in the write-ahead log, so SQLite has to read it.
         let look = async {
             let mut connection = SqliteConnectOptions::new()
                 .filename(path)
@@ -198,7 +199,7 @@ async fn inspect(path: &Path) -> Result<Schema, StoreError> {
     Ok(schema)
 }
 
-/// Whether there is something in the write-ahead log beside the file.
+/// Whether the write-ahead log beside the file has any content.
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

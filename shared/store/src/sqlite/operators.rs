@@ -12,7 +12,7 @@ use tideline_core::words::{
     MalformedRecord, Sequence, SourceId, Timestamp, Token, UnseenEntity, WorkerId,
 };
 
-/// Most rows in one answer.
+/// Maximum number of rows per response.
 const MAX_ROWS: u32 = 1_000;
 
 #[async_trait]
@@ -20,7 +20,7 @@ impl OperatorStore for SqliteStore {
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
         const ACT: &str = "list jobs";
         let state = filter.state.map(word_of).transpose().map_err(failed(ACT))?;
-        // Jobs that are done are many, and these have indexes.
+        // There are many finished jobs, and the others have indexes.
         let statement = match filter.state {
             Some(JobState::Parked) => sql!("list_parked_jobs"),
             Some(JobState::Running) => sql!("list_running_jobs"),
@@ -175,7 +175,7 @@ impl OperatorStore for SqliteStore {
 
 const RETRY: &str = "retry a job";
 
-/// A job becomes due now, as a part of a transaction.
+/// A job becomes due now, within a transaction.
 pub(super) async fn retry_in(tx: &mut SqliteConnection, job: JobId, now: Timestamp) -> Result<(), StoreError> {
     let row = query(sql!("find_job_standing"))
         .bind(job.0)

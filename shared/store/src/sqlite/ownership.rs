@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::writer::FileIdentity;
 use crate::StoreError;
 
-/// The right to run roles on a database file: a locked file beside it, and one for the file whatever its name. The locks go with
-/// the process, however it ends; what the file says only serves the message to the next process.
+/// The right to run roles on a database file: a locked file beside it, and one for the file whatever its name. The
+/// locks end with the process, however it ends; the file's content only serves the message to the next process.
 #[derive(Debug)]
 pub(super) struct Ownership {
     _file: File,
@@ -54,8 +54,8 @@ impl Ownership {
         })
     }
 
-    /// Also against a process that knows the file by a hard link. As far as that can be found: the lock is in the folder for
-    /// temporary files. (Not on the file itself: SQLite's own locks would go with it when it is closed.)
+    /// Also guards against a process that opens the file through a hard link, as far as possible: the lock is in the
+    /// folder for temporary files. (Not on the file itself: SQLite's own locks would go with it when it is closed.)
     pub(super) fn extend_to(&mut self, file: FileIdentity, database: &Path) -> Result<(), StoreError> {
         let name = format!("tideline-{:x}-{:x}.lock", file.device, file.inode);
         let lock = OpenOptions::new()

@@ -1,4 +1,4 @@
-//! Manifests: what is remembered of each page, and what it marks.
+//! Manifests: the memory of each page, and what it marks.
 
 use std::collections::{HashMap, HashSet};
 
@@ -33,7 +33,7 @@ pub(super) async fn list_page_memories(
     memories(store, &rows).await.map_err(failed(ACT))
 }
 
-/// What these rows remember of pages of one partition; of those on which a delta wrote something, without the content.
+/// The page memories in these rows of one partition; without the content for pages with a key of a delta.
 pub(super) async fn memories(store: &SqliteStore, rows: &[SqliteRow]) -> Result<Vec<PageMemory>, sqlx::Error> {
     let stale = stale_pages(store, rows).await?;
     let known = rows.iter().map(memory).collect::<Result<Vec<_>, _>>()?;
@@ -47,7 +47,7 @@ pub(super) async fn memories(store: &SqliteStore, rows: &[SqliteRow]) -> Result<
     Ok(known.into_iter().map(fresh).collect())
 }
 
-/// The pages on which a delta wrote something.
+/// The pages with a key that a delta wrote.
 async fn stale_pages(store: &SqliteStore, rows: &[SqliteRow]) -> Result<HashSet<u32>, sqlx::Error> {
     let mut stale = HashSet::new();
     for row in rows {
@@ -128,8 +128,8 @@ pub(super) async fn touch_pages(connection: &mut SqliteConnection, batch: &PageB
     Ok(())
 }
 
-/// Writes the manifests of changed pages; what a page dropped is noted as missed until it is seen elsewhere. What it gained
-/// although the catalog had it (`live`) is noted too: another page may show it as well.
+/// Writes the manifests of changed pages; what a page dropped is recorded as missed until it is seen elsewhere. What it
+/// gained although the catalog had it (`live`) is recorded too: another page may show it as well.
 pub(super) async fn write_pages(
     connection: &mut SqliteConnection,
     batch: &PageBatch,

@@ -1,4 +1,4 @@
-//! What happens to all partitions of a cycle at once. Each is a part of an act; the caller holds the transaction.
+//! Operations on all partitions of a cycle at once, each a part of an act; the caller holds the transaction.
 
 use sqlx::query;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -7,7 +7,8 @@ use super::rows::{count, optional_count, to_json};
 use super::sql;
 use tideline_core::words::{CycleTotals, Timestamp};
 
-/// Gives free places to partitions that wait for one. Those on their ladder come last, and keep no place from the others.
+/// Gives free places to waiting partitions. Those on their ladder come last, so they never keep a place from the
+/// others.
 pub(super) async fn open_places(
     connection: &mut SqliteConnection,
     source: i64,
@@ -25,7 +26,7 @@ pub(super) async fn open_places(
     Ok(())
 }
 
-/// Fences off and cancels what is unfinished of a cycle.
+/// Fences off and cancels the unfinished partitions of a cycle.
 pub(super) async fn cancel_partitions(
     connection: &mut SqliteConnection,
     source: i64,
@@ -41,7 +42,7 @@ pub(super) async fn cancel_partitions(
         .map(drop)
 }
 
-/// Sums over the partitions of a cycle, as their rows are now.
+/// Sums over the current rows of a cycle's partitions.
 pub(super) async fn sum_partitions(
     connection: &mut SqliteConnection,
     source: i64,
@@ -77,7 +78,7 @@ fn totals(row: &SqliteRow) -> Result<CycleTotals, sqlx::Error> {
     })
 }
 
-/// Ends the running cycle of a source, if there is one, as cancelled: whoever reads it commits nothing more.
+/// Ends the running cycle of a source, if there is one, as cancelled: workers that read it commit nothing more.
 pub(super) async fn cancel_running_cycle(
     connection: &mut SqliteConnection,
     source: i64,
@@ -96,7 +97,7 @@ pub(super) async fn cancel_running_cycle(
     Ok(true)
 }
 
-/// Writes the end of a cycle; a held sweep of this very cycle is over with it.
+/// Writes the end of a cycle; a held sweep of this cycle ends with it.
 pub(super) async fn finish_cycle(
     connection: &mut SqliteConnection,
     source: i64,

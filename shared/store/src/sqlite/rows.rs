@@ -10,13 +10,13 @@ use tideline_core::words::{Fingerprint, Timestamp};
 
 type Column<T> = Result<T, sqlx::Error>;
 
-/// A column that is a number without a sign.
+/// A column with an unsigned number.
 pub(super) fn count<N: TryFrom<i64>>(row: &SqliteRow, index: usize) -> Column<N> {
     let number: i64 = row.try_get(index)?;
     N::try_from(number).map_err(|_| undecodable(format!("{number} is out of range")))
 }
 
-/// A number without a sign, or null.
+/// An unsigned number, or null.
 pub(super) fn optional_count<N: TryFrom<i64>>(row: &SqliteRow, index: usize) -> Column<Option<N>> {
     let number: Option<i64> = row.try_get(index)?;
     number

@@ -1,5 +1,5 @@
-//! Migrations: forward only, numbered, all of them in one transaction or none. `PRAGMA user_version` is the number of the
-//! last one; `PRAGMA application_id` tells our files from other programs' databases.
+//! Migrations: forward only, numbered, all of them in one transaction or none. `PRAGMA user_version` is the number of
+//! the last one; `PRAGMA application_id` tells our files from other programs' databases.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Executor, Row, query, raw_sql};
@@ -48,12 +48,12 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// "TIDE".
 const APPLICATION: i64 = 0x5449_4445;
 
-/// What a database file is.
+/// The kind of a database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Schema {
     /// Nothing in it yet.
     Empty,
-    /// Ours, in this version, which this program knows.
+    /// Ours, in this known version.
     Version(i64),
 }
 
@@ -75,7 +75,7 @@ pub(super) fn read_header(header: &[u8]) -> Option<Schema> {
     Some(decide(version, application, schema_cookie))
 }
 
-/// Looks, and changes no content (but may leave files for a write-ahead log).
+/// Inspects the file and changes no content (but may leave files for a write-ahead log).
 pub(super) async fn inspect(connection: &mut SqliteConnection) -> Result<Schema, sqlx::Error> {
     let row = query(sql!("find_schema")).fetch_one(connection).await?;
     let (version, application, tables): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -90,7 +90,7 @@ fn decide(version: i64, application: i64, tables: i64) -> Schema {
     }
 }
 
-/// Says what is wrong with a schema that this program cannot bring up to date.
+/// Describes what is wrong with a schema that this program cannot migrate.
 pub(super) fn check(schema: Schema) -> Result<(), StoreError> {
     match schema {
         Schema::Version(version) if version > VERSION => Err(StoreError::Schema(format!(
@@ -107,7 +107,7 @@ pub(super) fn check(schema: Schema) -> Result<(), StoreError> {
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     const ACT: &str = "migrate";
     let mut tx = begin(connection, ACT).await?;
-    // Again, now that nobody else can change it.
+    // Again, now that no other process can change it.
     let schema = inspect(&mut tx).await.map_err(failed(ACT))?;
     check(schema)?;
     let from = match schema {

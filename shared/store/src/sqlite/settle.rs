@@ -24,7 +24,7 @@ pub(super) async fn settle(
     if settlements.is_empty() {
         return Ok(answers);
     }
-    // Of a lease that is settled twice in a batch only the first settlement counts.
+    // If a batch settles a lease twice, only the first settlement counts.
     let mut seen: HashSet<Lease> = HashSet::with_capacity(settlements.len());
     let firsts: Vec<usize> = (0..settlements.len())
         .filter(|place| seen.insert(settlements[*place].lease))
@@ -72,14 +72,14 @@ pub(super) async fn settle(
     Ok(answers)
 }
 
-/// A lease of the batch that holds.
+/// A valid lease of the batch.
 struct Held {
-    /// Where in the batch.
+    /// Its position in the batch.
     index: usize,
     superseded: bool,
     source: Option<i64>,
     cycle: Option<i64>,
-    /// It was read in the place of another.
+    /// It was read in another partition's place.
     no_place: bool,
 }
 

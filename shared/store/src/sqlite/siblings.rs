@@ -130,7 +130,7 @@ async fn first_pages(store: &SqliteStore, partitions: &[JobId]) -> Result<HashMa
         .await?;
     let mut pages = HashMap::with_capacity(rows.len());
     for row in &rows {
-        // Pages of one partition each: numbers do not tell them apart.
+        // The pages are of different partitions, so their numbers do not distinguish them.
         let partition = JobId(row.try_get(15)?);
         let memories = memories(store, std::slice::from_ref(row)).await?;
         pages.extend(memories.into_iter().map(|memory| (partition, memory)));

@@ -93,7 +93,7 @@ impl SourceStore for SqliteStore {
         let delete = async {
             let (source, state): (i64, SourceState) = (found.try_get(0)?, word(&found, 1)?);
             cancel_running_cycle(&mut tx, source, RESET, now).await?;
-            // A page that is remembered would be touched only and never bring its entities back.
+            // A remembered page would only be touched and never bring its entities back.
             query(sql!("delete_manifests")).bind(source).execute(&mut *tx).await?;
             let live = query(sql!("find_live_entities"))
                 .bind(source)

@@ -1,4 +1,4 @@
-//! What operators do to subscriptions, to what these gave up, and to events, as a part of a transaction.
+//! What operators do to subscriptions, to what these gave up, and to events, within a transaction.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row as _, query, query_scalar};
@@ -17,7 +17,7 @@ use tideline_core::words::{EventSequence, FeedPosition, Sequence, SubscriptionRe
 
 const ACT: &str = "act on a subscription";
 
-/// Does what an operator wants.
+/// Performs an operator's act.
 pub(super) async fn act_in(
     tx: &mut SqliteConnection,
     name: &str,
@@ -50,7 +50,7 @@ pub(super) async fn act_in(
     Ok(Outcome::Done)
 }
 
-/// Makes a subscription, or changes what it follows.
+/// Creates a subscription, or changes what it follows.
 pub(super) async fn put_in(
     tx: &mut SqliteConnection,
     spec: &SubscriptionSpec,
@@ -83,7 +83,7 @@ pub(super) async fn put_in(
     Ok(load(tx, &spec.name, ACT).await?.record)
 }
 
-/// Does what is wanted of a subscription.
+/// Executes a command on a subscription.
 pub(super) async fn command_in(
     tx: &mut SqliteConnection,
     row: &mut Row,
@@ -113,7 +113,7 @@ async fn starts(
     Ok((start_at(tx, start).await.map_err(failed(ACT))?, feed))
 }
 
-/// Takes dead letters out. Says how many.
+/// Takes dead letters out. Returns how many.
 async fn take_letters(
     tx: &mut SqliteConnection,
     row: &mut Row,
@@ -153,7 +153,7 @@ pub(super) async fn replay_in(
     let copy = copy_of(found, now)?;
     let event = match insert(tx, &copy, now).await.map_err(failed(ACT))? {
         Some(appended) => appended,
-        // It was replayed in this very millisecond.
+        // It was replayed within the same millisecond.
         None => known(tx, &copy, ACT).await?,
     };
     Ok(Outcome::Appended { event })

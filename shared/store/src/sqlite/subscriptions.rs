@@ -1,4 +1,4 @@
-//! Who follows the log of events.
+//! Subscriptions to the log of events.
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -18,7 +18,7 @@ use tideline_core::words::{
     Timestamp,
 };
 
-/// Most dead letters in one answer.
+/// Maximum number of dead letters per response.
 const MAX_LETTERS: u32 = 1_000;
 
 #[async_trait]
@@ -157,7 +157,7 @@ impl SubscriptionStore for SqliteStore {
     }
 }
 
-/// Hands out events of a subscription. Says whether its row is another one now.
+/// Hands out events of a subscription. Returns true if its row was changed.
 async fn take(
     tx: &mut SqliteConnection,
     row: &mut Row,
@@ -178,7 +178,7 @@ async fn take(
     let mut events = vec![];
     if !picked.taken.is_empty() {
         let (read, unread) = Row::heads_of(&picked, looking.heads);
-        // Those that were handed out before are older.
+        // Events that were handed out before are older.
         let mut heads = vec![];
         if !unread.is_empty() {
             let statement = query(sql!("list_heads_of_events")).bind(to_json(&unread)?);

@@ -1,4 +1,4 @@
-//! What a complete cycle did not see. Misses are found once per cycle by set differences of key hashes; neither all hashes
+//! The end of a complete cycle. Misses are found once per cycle by set differences of key hashes; neither all hashes
 //! nor all misses are ever in memory.
 
 use std::collections::{BTreeMap, HashSet};
@@ -16,9 +16,9 @@ use super::{SqliteStore, begin, commit, sql};
 use crate::StoreError;
 use tideline_core::words::{CycleNumber, CycleState, SourceId, SweepPlan, Timestamp};
 
-/// Misses that are compared with the manifests at a time.
+/// Number of misses compared with the manifests at a time.
 const CHUNK: u32 = 100_000;
-/// Old manifests that are turned into misses at a time.
+/// Number of old manifests turned into misses at a time.
 const OLD_PAGES: u32 = 50;
 
 pub(super) async fn plan_sweep(
@@ -132,7 +132,7 @@ async fn run(
         .map(drop)
 }
 
-/// What was on pages that this cycle did not reach is missed; those manifests go.
+/// Records entities on pages that this cycle did not reach as missed, and deletes those manifests.
 async fn miss_old_pages(connection: &mut SqliteConnection, source: i64, cycle: i64) -> Result<(), sqlx::Error> {
     loop {
         let old = query(sql!("find_old_pages"))
@@ -164,7 +164,7 @@ async fn miss_old_pages(connection: &mut SqliteConnection, source: i64, cycle: i
     }
 }
 
-/// Notes that some page of a partition dropped these.
+/// Records that a page of a partition dropped these.
 pub(super) async fn add_misses(
     connection: &mut SqliteConnection,
     source: i64,
@@ -183,7 +183,7 @@ pub(super) async fn add_misses(
         .map(drop)
 }
 
-/// What another page has is not missed: one of this cycle, or one of a partition that is kept.
+/// Deletes misses that another page has: one of this cycle, or of a kept partition.
 async fn forget_marked_misses(connection: &mut SqliteConnection, source: i64) -> Result<(), sqlx::Error> {
     let mut after = None;
     loop {

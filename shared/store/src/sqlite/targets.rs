@@ -1,4 +1,4 @@
-//! What is known of targets.
+//! The state of targets.
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -17,7 +17,7 @@ use tideline_core::words::{
     TargetPlace, TargetRecord, TargetSpec, Timestamp,
 };
 
-/// Most rows in one answer.
+/// Maximum number of rows per response.
 const MAX_ROWS: u32 = 1_000;
 
 #[async_trait]
@@ -276,7 +276,7 @@ impl TargetStore for SqliteStore {
     }
 }
 
-/// Does what a person wants.
+/// Executes an operator's command.
 pub(super) async fn command_in(
     tx: &mut SqliteConnection,
     name: &str,

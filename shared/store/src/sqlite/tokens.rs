@@ -10,7 +10,7 @@ use super::{SqliteStore, sql};
 use crate::{NewToken, StoreError, TokenRecord, TokenStore};
 use tideline_core::words::Timestamp;
 
-/// Most tokens in one answer.
+/// Maximum number of tokens per response.
 const MAX_TOKENS: u32 = 10_000;
 
 #[async_trait]
@@ -75,7 +75,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// A token that is revoked already stays so.
+/// Revoking a token twice changes nothing.
 pub(super) async fn revoke(tx: &mut SqliteConnection, id: &str, now: Timestamp) -> Result<(), StoreError> {
     const ACT: &str = "revoke a token";
     let found = query(sql!("find_token")).bind(id).fetch_optional(&mut *tx).await;

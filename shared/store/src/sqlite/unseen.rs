@@ -1,5 +1,5 @@
-//! What an item or a partition made and a reading of it outside of cycles no longer shows. There is one writer, so nothing
-//! else is written meanwhile.
+//! Entities that an item or a partition made and that a reading outside of cycles no longer shows. There is one writer,
+//! so nothing else is written meanwhile.
 
 use std::collections::HashSet;
 
@@ -140,8 +140,8 @@ async fn made_by(connection: &mut SqliteConnection, source: i64, origin: &Origin
     Ok(made)
 }
 
-/// What a page shows that is not the origin's alone, or that was read later. Of the entity that an item names, a page of another
-/// partition is the item's own if it tells so, and one of its partition if it tells nothing.
+/// What a page shows that is not the origin's alone, or that was read later. Of the entity that an item names, a page
+/// of another partition is the item's own if it tells so, and one of its partition if it tells nothing.
 fn claims(page: &SqliteRow, origin: &Origin, since: Timestamp) -> Result<Vec<i64>, sqlx::Error> {
     let (key, hashes): (&str, &[u8]) = (page.try_get(0)?, page.try_get(2)?);
     let hashes = unpack_hashes(hashes);

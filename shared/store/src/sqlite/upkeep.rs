@@ -6,9 +6,9 @@ use super::{SqliteStore, begin, commit, sql};
 use crate::{PrunedJobs, StoreError, UpkeepStore};
 use tideline_core::words::{JobId, Timestamp};
 
-/// Cycles of a source that stay, however old.
+/// Number of newest cycles that are kept per source, regardless of age.
 const KEPT_CYCLES: i64 = 10;
-/// What was written so much later than now was written by a clock that has been set back.
+/// Timestamps this far in the future were written by a clock that has been set back.
 const AHEAD_MS: i64 = 60_000;
 /// No source asks for a longer pause.
 const LONGEST_HOLD_MS: i64 = 30 * 86_400_000;

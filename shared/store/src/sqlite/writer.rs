@@ -10,7 +10,7 @@ use tokio::sync::MutexGuard;
 use super::SqliteStore;
 use crate::StoreError;
 
-/// Which file it is, whatever its name.
+/// The identity of the file, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileIdentity {
     /// Device and inode.
@@ -19,7 +19,7 @@ pub(super) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// None: there is no such file, or it cannot be looked at.
+    /// None: the file is missing, or cannot be examined.
     pub(super) fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
         let file = std::fs::metadata(path).ok()?;
@@ -42,14 +42,14 @@ impl SqliteStore {
             self.replace(&mut writer).await;
         }
         if self.check_file().is_err() {
-            // Nothing that is written to a file without a name is ever read again.
+            // Writes to an unlinked file would never be read again.
             let _ = query("PRAGMA query_only = ON").execute(&mut *writer).await;
         }
         writer
     }
 
-    /// A full disk ends a transaction before the driver does, which then never gets out of it. If no other connection can be
-    /// made now, the next caller tries again.
+    /// A full disk ends a transaction before the driver does, which then cannot leave it. If no other connection can be
+    /// opened now, the next caller tries again.
     async fn replace(&self, writer: &mut SqliteConnection) {
         match SqliteConnection::connect_with(&self.options).await {
             Ok(fresh) => {

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-/// GitHub shows so many files of a comparison.
+/// Maximum number of files that GitHub shows of a comparison.
 const MOST_FILES: usize = 300;
 
 /// A comparison of two commits, as GitHub's API describes it.

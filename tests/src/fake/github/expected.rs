@@ -1,4 +1,5 @@
-//! The oracle: what the catalog must hold with the default parameters, written without a look at the preset's expressions.
+//! The oracle: what the catalog must hold with the default parameters, written independently of the preset's
+//! expressions.
 
 use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! A fake of GitHub's REST API: repositories with Link headers, files, trees, and tokens of a GitHub App, whose JSON Web Tokens it
-//! verifies.
+//! A fake of GitHub's REST API: repositories with Link headers, files, trees, and tokens of a GitHub App, whose JSON
+//! Web Tokens it verifies.
 
 mod app;
 mod compare;
@@ -35,7 +35,7 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// An organization with so many repositories; the same for the same seed.
+    /// An organization with this many repositories; deterministic for a seed.
     #[must_use]
     pub fn new(seed: u64, repositories: u32) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl GitHub {
         self.issued.load(Ordering::SeqCst)
     }
 
-    /// No token that was given out or configured is good any more, but this one.
+    /// Invalidates all issued and configured tokens except this one.
     pub fn only_token(&self, token: &str) {
         *self.tokens.lock() = BTreeSet::from([token.to_owned()]);
     }
@@ -230,7 +230,7 @@ impl FakeApi for GitHub {
         }
         let token = request
             .header("authorization")
-            // GitHub's own clients write the other scheme for tokens that are no JSON Web Tokens.
+            // GitHub's own clients write the other scheme for tokens that are not JSON Web Tokens.
             .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("token ")));
         if !token.is_some_and(|token| self.tokens.lock().contains(token)) {
             return error(401, "Bad credentials");

@@ -1,4 +1,4 @@
-//! The oracle: what the catalog must hold, written without a look at the preset's expressions.
+//! The oracle: what the catalog must hold, written independently of the preset's expressions.
 
 use serde_json::{Map, Value, json};
 use tideline_core::words::EntityRef;

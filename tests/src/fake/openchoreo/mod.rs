@@ -1,5 +1,5 @@
-//! A fake of OpenChoreo's namespace API: namespaces, what is in them, and cluster-wide kinds, with Kubernetes' continue tokens,
-//! which expire as the real ones do (500, for as long as the token is shown).
+//! A fake of OpenChoreo's namespace API: namespaces, what is in them, and cluster-wide kinds, with Kubernetes' continue
+//! tokens, which expire as the real ones do (500, for as long as the token is shown).
 
 mod expected;
 mod model;

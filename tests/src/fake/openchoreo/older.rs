@@ -1,5 +1,5 @@
-//! OpenChoreo's organization API, of releases before namespaces: an envelope around every answer, `continue` tokens that expire
-//! with 410, and the endpoints of a service only in its details. There is no OpenAPI document of it.
+//! OpenChoreo's organization API, of releases before namespaces: an envelope around every answer, `continue` tokens
+//! that expire with 410, and the endpoints of a service only in its details. There is no OpenAPI document of it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ pub struct OlderOpenChoreo {
 }
 
 impl OlderOpenChoreo {
-    /// So many organizations of two projects with so many components.
+    /// Organizations of two projects, with the given numbers of organizations and components.
     #[must_use]
     pub fn new(organizations: u32, components: u32) -> Self {
         let mut all = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! HCP Terraform, as far as the `terraform` source and `hooks register` ask for it: workspaces, current state versions and
-//! downloads at signed addresses.
+//! HCP Terraform, as far as the `terraform` source and `hooks register` ask for it: workspaces, current state versions
+//! and downloads at signed addresses.
 
 mod model;
 

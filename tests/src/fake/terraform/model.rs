@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-/// What every state holds in secret places and nobody may see.
+/// The secret in every state, which must never appear anywhere.
 pub const SECRET: &str = "hunter2-s3cret";
 
-/// An organisation.
+/// An organization.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// Its name.
@@ -16,7 +16,7 @@ pub struct Model {
     pub workspaces: BTreeMap<String, FakeWorkspace>,
     /// The most that a page of a list has.
     pub max_page_size: usize,
-    /// Every so manieth address of a state is no longer good when it is given out; 0: none.
+    /// One in this many addresses of a state has already expired when it is issued; 0: none.
     pub stale_every: u64,
     /// Whether documents of workspaces name their current state version.
     pub names_versions: bool,
@@ -125,7 +125,7 @@ fn thing(key: &str, name: &str, block: u32) -> Value {
 }
 
 impl Model {
-    /// An organisation `acme` without workspaces.
+    /// An organization `acme` without workspaces.
     #[must_use]
     pub fn new() -> Self {
         Self {

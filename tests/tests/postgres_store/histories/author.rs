@@ -237,7 +237,7 @@ impl Author {
         Act::Settle(ends)
     }
 
-    /// One to three pages, each as remembered, with other validators, or written anew.
+    /// One to three pages, each unchanged, with other validators, or written anew.
     async fn commit(&mut self, attempt: Attempt, view: &Side) -> Act {
         let first = attempt.progress.next_page;
         let known = view
@@ -270,7 +270,7 @@ impl Author {
         Act::Commit(attempt, pages, next)
     }
 
-    /// One page that is all there is, as remembered, with other validators, or written anew.
+    /// One page that is all there is, unchanged, with other validators, or written anew.
     async fn commit_whole(&mut self, attempt: Attempt, view: &Side) -> Act {
         let known = view
             .store

@@ -1,5 +1,5 @@
-//! Readers of the change feed that come now and then. Whenever one has read all there is, it knows what the catalog holds: it
-//! missed nothing, or was told to start over.
+//! Readers of the change feed that come now and then. Whenever one has read all there is, it knows what the catalog
+//! holds: it missed nothing, or was told to start over.
 
 use std::collections::BTreeMap;
 

@@ -77,7 +77,7 @@ enum Act {
     Drop(String, Origin, Timestamp),
 }
 
-/// What came of a history.
+/// The outcome of a history.
 #[derive(Default)]
 struct Outcome {
     /// Cycles that were completed.

@@ -13,7 +13,7 @@ use tideline_store::{
 
 use super::{Act, Attempt, Name};
 
-/// Where more are found than this, the stores choose; no act finds so many.
+/// Where more are found than this, the stores choose; no act finds that many.
 const MANY: u32 = 100;
 const LEASE: Duration = Duration::from_secs(5);
 

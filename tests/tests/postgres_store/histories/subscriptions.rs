@@ -1,5 +1,5 @@
-//! Random histories of events and of who follows them: both stores must answer the same, and an oracle beside them knows for each
-//! event whether a subscription may still get it.
+//! Random histories of events and of who follows them: both stores must answer the same, and an oracle beside them
+//! knows for each event whether a subscription may still get it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Reading a document that lies in the source's folder.
+//! Reads a document in the source's folder.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::read_file;
 use crate::source::{Document, ErrorClass, SourceError};
 
-/// The document at a path that counts from the folder. Links that lead out of it are not followed.
+/// The document at a path relative to the folder. Links that lead out of it are not followed.
 pub(super) fn read(folder: &Path, path: &Path, max_bytes: u64) -> Result<Document, SourceError> {
     let transient = |text: String| SourceError::new(ErrorClass::Transient { retry_after: None }, text);
-    // A folder that is away tells nothing of its files.
+    // A missing folder says nothing about its files.
     let root = folder
         .canonicalize()
         .map_err(|error| transient(format!("{} cannot be read: {error}", folder.display())))?;

@@ -31,7 +31,7 @@ pub(super) struct Listed {
     pub(super) bytes: u64,
     /// When it last changed, in milliseconds since the Unix epoch.
     pub(super) changed_ms: i64,
-    /// Why nothing can be known of it, if so. It is listed all the same: what is left out would be swept.
+    /// Why the file cannot be examined, if so. It is still listed, since its entities would be swept otherwise.
     pub(super) unreadable: Option<String>,
 }
 
@@ -45,10 +45,11 @@ pub(super) struct Listing {
     pub(super) print: [u8; 32],
 }
 
-/// The files after `after` whose names none of the patterns in `exclude` matches, at most `count`, together at most `bytes` (but at least one).
+/// The files after `after` whose names none of the patterns in `exclude` matches, at most `count`, together at most
+/// `bytes` (but at least one).
 ///
 /// # Errors
-/// The folder is not there, cannot be read whole or changed meanwhile: a part of it must not pass for all of it.
+/// The folder is missing, cannot be read in full, or changed meanwhile: a part of it must not pass for the whole.
 pub(super) fn list(
     folder: &Path,
     exclude: &[String],
@@ -92,7 +93,7 @@ pub(super) fn list(
     Ok(listing)
 }
 
-/// A file was taken away while walking: the next try sees a folder at rest.
+/// A file was removed during the walk: the next try sees a stable folder.
 fn changed() -> SourceError {
     let text = "the folder changed while it was listed".to_owned();
     SourceError::new(ErrorClass::Transient { retry_after: None }, text)
@@ -103,7 +104,7 @@ fn unreadable(folder: &Path, error: &io::Error) -> SourceError {
     SourceError::new(class_of(error), text)
 }
 
-/// A network file system that does not answer may answer later; rights are given by people.
+/// A network file system may respond later, while missing permissions need a person.
 fn class_of(error: &io::Error) -> ErrorClass {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory => ErrorClass::Permanent,
@@ -140,7 +141,7 @@ fn compare(a: &Path, b: &Path) -> Ordering {
     names(a).cmp(&names(b))
 }
 
-/// The file of an entry; none if the entry is no file of the source.
+/// The file of an entry; none if the entry is not a file of the source.
 fn listed(root: &Path, entry: &DirEntry) -> Result<Option<Listed>, SourceError> {
     let Some(format) = entry.path().extension().and_then(format_of) else {
         return Ok(None);
@@ -179,7 +180,7 @@ fn listed(root: &Path, entry: &DirEntry) -> Result<Option<Listed>, SourceError> 
     }))
 }
 
-/// Where to open an entry's file; none if it is no file, or a link that leads nowhere or out of the folder.
+/// Where to open an entry's file; none if it is not a file, or a link that leads nowhere or out of the folder.
 fn locate(root: &Path, entry: &DirEntry, name: &str) -> io::Result<Option<(PathBuf, Metadata)>> {
     if entry.file_type().is_dir() {
         return Ok(None);
@@ -203,7 +204,7 @@ fn locate(root: &Path, entry: &DirEntry, name: &str) -> io::Result<Option<(PathB
     Ok(metadata.is_file().then_some((path, metadata)))
 }
 
-/// There is no such file, or what should be its folder is none.
+/// There is no such file, or a parent is not a folder.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

@@ -1,7 +1,8 @@
-//! The `files` source: entities in YAML (many documents), JSON and NDJSON files below a folder, in pages of files in sorted
-//! order; the cursor is the last file's path. Names, sizes and times of its files are a page's validators: an unchanged page
-//! is not read. A document whose `apiVersion` says that it configures mocks is none of its entities. Of a broken document nobody knows which entity it had, so it counts as a malformed item without a name; the other
-//! documents of its file are read.
+//! The `files` source: entities in YAML (many documents), JSON and NDJSON files below a folder, in pages of files in
+//! sorted order; the cursor is the last file's path. The names, sizes and times of its files are a page's validators:
+//! an unchanged page is not read. A document whose `apiVersion` marks it as mock configuration is not an entity. It is
+//! unknown which entity a broken document held, so it counts as a malformed item without a name; the other documents of
+//! its file are read.
 
 mod document;
 mod list;
@@ -23,11 +24,12 @@ use super::backstage;
 use super::redact::Redactor;
 use crate::source::{Document, DocumentPlace, ErrorClass, Item, Page, PageContent, PageRequest, Source, SourceError};
 
-/// A file that changed so short ago may change again within the same tick of the file system's clock; its page is read
+/// A file that changed this recently may change again within the same tick of the file system's clock; its page is read
 /// again next time.
 const SETTLED_MS: i64 = 2_000;
 
-/// Documents that configure mocks, by the group of their `apiVersion` and their kind: `microcks.yaml`, and Microcks' artifacts.
+/// Documents that configure mocks, by the group of their `apiVersion` and their kind: `microcks.yaml`, and Microcks'
+/// artifacts.
 const MOCKS: [(&str, &str); 3] = [
     ("bcgov.dev", "MicrocksSync"),
     ("mocks.microcks.io", "APIMetadata"),
@@ -107,7 +109,7 @@ impl Source for FilesSource {
             .map(|file| Value::from(file.name.as_str()));
         let (items, whole) = blocking(move || read_all(&listing.files, max_bytes)).await?;
         let validators = Validators {
-            // What kept a file from being read may end without a trace on the file.
+            // The reason why a file could not be read may disappear without changing the file.
             content: validators.content.filter(|_| whole),
             ..validators
         };
@@ -141,7 +143,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     })
 }
 
-/// What is in the files, and whether all of them could be read.
+/// The content of the files, and whether all of them could be read.
 fn read_all(files: &[Listed], max_bytes: u64) -> (Vec<Item>, bool) {
     let redactor = Redactor::default();
     let mut items = Vec::new();
@@ -178,7 +180,7 @@ fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Of YAML each document stands for itself, of NDJSON each line; a JSON file is read whole or not at all.
+/// YAML documents and NDJSON lines are read independently; a JSON file is read as a whole or not at all.
 fn read_items(file: &Listed, bytes: &[u8], max_bytes: u64, redactor: &Redactor, items: &mut Vec<Item>) {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let documents: Vec<Result<String, String>> = match file.format {
@@ -217,7 +219,7 @@ fn read_items(file: &Listed, bytes: &[u8], max_bytes: u64, redactor: &Redactor, 
     }
 }
 
-/// Whether a document says that it is no entity, but configures mocks: it lies beside the entity whose API it mocks.
+/// Whether a document says that it is not an entity but configures mocks: it lies beside the entity whose API it mocks.
 fn configures_mocks(body: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Head {

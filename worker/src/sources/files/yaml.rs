@@ -1,5 +1,5 @@
-//! YAML documents as JSON texts. They are read one by one, so that a broken one costs no other. A document nested too deeply, or
-//! with more bytes in its aliases than are sensible, is an error and no crash.
+//! YAML documents as JSON texts. They are read one by one, so that a broken one does not affect the others. A document
+//! nested too deeply, or with more bytes in its aliases than are sensible, is an error and no crash.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use saphyr::{Scalar, ScalarStyle};
 use saphyr_parser::{Event, Parser, Tag};
 use serde_json::Value;
 
-/// Deeper documents are refused. `serde_json` reads 128 levels.
+/// Maximum depth of documents. `serde_json` reads 128 levels.
 const MAX_DEPTH: usize = 100;
 
 /// The documents of a file, each as JSON or why it cannot be read; empty ones are left out. Together they have at most
@@ -30,8 +30,8 @@ pub(crate) fn documents(bytes: &[u8], max_bytes: u64) -> Vec<Result<String, Stri
     documents
 }
 
-/// The file cut before each `---`, which YAML allows nowhere else at the start of a line (YAML 1.2.2, section 9.1.2), with the
-/// number of lines before each part. A file with directives stays whole: they belong to what follows.
+/// The file cut before each `---`, which YAML allows nowhere else at the start of a line (YAML 1.2.2, section 9.1.2),
+/// with the number of lines before each part. A file with directives stays whole: they belong to what follows.
 fn parts(bytes: &[u8]) -> Vec<(usize, &[u8])> {
     let mut parts = Vec::new();
     let (mut start, mut start_line, mut at) = (0, 0, 0);
@@ -50,7 +50,7 @@ fn parts(bytes: &[u8]) -> Vec<(usize, &[u8])> {
     parts
 }
 
-/// Reads the documents of a part; answers how many bytes they have as JSON, or on which line what is wrong.
+/// Reads the documents of a part; returns their size as JSON in bytes, or the line and the error.
 fn read(text: &str, max_bytes: u64, documents: &mut Vec<Result<String, String>>) -> Result<u64, (usize, String)> {
     let mut writer = Writer {
         left: max_bytes,

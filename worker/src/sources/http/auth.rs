@@ -1,5 +1,5 @@
-//! Credentials: bearer, basic (RFC 7617), a header of the API's own; and tokens that are fetched, once however many requests wait
-//! for one: OAuth 2.0 client credentials (RFC 6749, section 4.4), a GitHub App's installation, a file.
+//! Credentials: bearer, basic (RFC 7617), a header of the API's own; and tokens that are fetched, only once for all
+//! waiting requests: OAuth 2.0 client credentials (RFC 6749, section 4.4), a GitHub App's installation, a file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,16 +20,16 @@ use url::Url;
 use super::super::redact::Redactor;
 use super::github_app::GithubApp;
 
-/// A token is renewed so long before it expires (but at the latest at half its life).
+/// How long before its expiry a token is renewed (but not before half its lifetime).
 pub(super) const MARGIN: Duration = Duration::from_secs(30);
 
-/// Life of a token whose answer does not tell (RFC 6749, section 5.1, leaves it open).
+/// Default lifetime of a token, if the response does not tell (RFC 6749, section 5.1, leaves it open).
 const DEFAULT_LIFE: Duration = Duration::from_secs(300);
 
-/// A token from a file is used for so long before the file is read again.
+/// How long a token from a file is used before the file is read again.
 const FILE_LIFE: Duration = Duration::from_secs(30);
 
-/// Proves who asks.
+/// Authenticates requests.
 pub(super) enum Credential {
     None,
     Fixed(HeaderName, HeaderValue),
@@ -37,10 +37,10 @@ pub(super) enum Credential {
     Fetched(Box<Tokens>),
 }
 
-/// Where tokens come from, and the one there is.
+/// The source of tokens, and the current one.
 pub(super) struct Tokens {
     pub(super) origin: Origin,
-    /// Held while a token is fetched: whoever comes meanwhile waits for that one.
+    /// Locked while a token is fetched: concurrent requests wait for that token.
     pub(super) token: Mutex<Slot>,
 }
 
@@ -60,11 +60,11 @@ pub(super) struct ClientCredentials {
     audience: Option<String>,
 }
 
-/// The token there is.
+/// The current token.
 #[derive(Default)]
 pub(super) struct Slot {
     pub(super) token: Option<Token>,
-    /// Where tokens are given out, once an issuer has told.
+    /// The token endpoint, once discovered.
     pub(super) endpoint: Option<Url>,
     /// The server takes the client's credentials in the body only.
     pub(super) in_body: bool,
@@ -89,7 +89,7 @@ impl Credential {
     /// From the settings.
     ///
     /// # Errors
-    /// Names the key whose value cannot stand in a header; never the value.
+    /// Names the key whose value is not allowed in a header; never the value.
     pub(super) fn new(auth: &Auth, redactor: &Redactor) -> Result<Self, (String, String)> {
         let header =
             |key: &str, text: String| sensitive(&text).ok_or_else(|| (key.to_owned(), NOT_A_HEADER.to_owned()));
@@ -154,7 +154,7 @@ pub(super) fn check(auth: &Auth) -> Option<(String, String)> {
 /// The token in a file.
 ///
 /// # Errors
-/// There is none that can be sent; shows nothing of the file.
+/// It has no valid token; shows nothing of the file.
 pub(super) fn read_token_file(path: &Path, now: Timestamp) -> Result<Token, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("auth.file {shown} cannot be read: {error}"))?;
@@ -168,7 +168,7 @@ pub(super) fn read_token_file(path: &Path, now: Timestamp) -> Result<Token, Stri
     })
 }
 
-/// Tells who asks, and with which headers, without telling secrets: who they are for, and 32 bits of a hash of each.
+/// Identifies the credentials and headers without revealing secrets: their purpose, and 32 bits of a hash of each.
 pub(super) fn identity(auth: &Auth, headers: &BTreeMap<String, Secret>) -> String {
     let headers = headers.iter().map(|(name, value)| format!("\n{name} {}", short(value)));
     credential(auth) + &headers.collect::<String>()
@@ -198,7 +198,7 @@ fn credential(auth: &Auth) -> String {
 
 pub(super) const NOT_A_HEADER: &str = "has characters that cannot stand in a header";
 
-/// A header's value that no log prints.
+/// A sensitive header value, which no log prints.
 pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
@@ -206,7 +206,7 @@ pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
 }
 
 impl ClientCredentials {
-    /// Where tokens are given out; else the discovery document that tells.
+    /// The token endpoint, or else the discovery document that names it.
     pub(super) fn endpoint(&self, known: Option<&Url>) -> Result<Url, Url> {
         match (&self.tokens, known) {
             (TokenEndpoint::Url(url), _) => Ok(url.clone()),
@@ -265,7 +265,7 @@ pub(super) fn read_discovery(body: &[u8], at: &Url) -> Result<Url, String> {
     Ok(endpoint)
 }
 
-/// The token in an answer of the token endpoint.
+/// The token in a response of the token endpoint.
 ///
 /// # Errors
 /// Says what is missing; shows nothing of the answer.

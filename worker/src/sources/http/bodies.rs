@@ -1,4 +1,4 @@
-//! Reading the body of an answer: small ones where they arrive, large ones on a thread for blocking work.
+//! Reads response bodies: small ones in place, large ones on a thread for blocking work.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use super::transport::Answer;
 use super::{HttpSource, Inner, lines};
 use crate::sources::redact::Redactor;
 
-/// Bodies up to this size are read where they arrive, larger ones on a thread for blocking work. Expressions run in processes
+/// Bodies up to this size are parsed in place, larger ones on a thread for blocking work. Expressions run in processes
 /// of their own.
 const INLINE_BYTES: usize = 64 * 1024;
 
 impl HttpSource {
-    /// What the body of an answer holds.
+    /// The content of a response body.
     pub(super) async fn read(
         &self,
         index: usize,
@@ -74,7 +74,7 @@ impl Inner {
     }
 }
 
-/// Why a body makes no page.
+/// Why a body is not a page.
 pub(super) enum NoPage {
     Cut(String),
     Permanent(String),

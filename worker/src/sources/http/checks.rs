@@ -1,4 +1,4 @@
-//! Settings that compile, and yet cannot be read without losing something: they are refused before anything is asked.
+//! Refuses settings that compile but could not be read without losing data, before any request.
 
 use std::collections::BTreeSet;
 
@@ -42,8 +42,8 @@ pub(super) fn advice(key: &str) -> &'static str {
     }
 }
 
-/// Page numbers and offsets end at an empty page, which a page looks like of which jq left out everything. So the list must be
-/// known that it picks from; only page numbers can do with the answer's own word.
+/// Page numbers and offsets end at an empty page, which a page looks like of which jq left out everything. So the list
+/// must be known that it picks from; only page numbers can do with the answer's own word.
 fn uncounted(resource: &Resource, items: &ItemsAt) -> Option<&'static str> {
     let told = match &resource.pagination {
         Pagination::Page { total_pages, .. } => total_pages.is_some() || resource.end.when.is_some(),

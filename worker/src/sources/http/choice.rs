@@ -1,8 +1,8 @@
-//! Which of its `alternatives` a server has.
+//! Determines which of its `alternatives` a server has.
 //!
-//! The root partition of such a source is the choice: its page has no items, and the resources of the chosen API as partitions.
-//! The choice is remembered with the page, in the store, and never made again: another answer of the server is an error, for
-//! everything that the other API does not show would be deleted.
+//! The root partition of such a source is the choice: its page has no items, and the resources of the chosen API as
+//! partitions. The choice is remembered with the page, in the store, and never made again: a different answer of the
+//! server is an error, since everything that the other API does not show would be deleted.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ impl HttpSource {
         Err(SourceError::new(ErrorClass::Permanent, why))
     }
 
-    /// Whether the server has the API. Only an answer that says yes or no is one: what fails for another reason is an error.
+    /// Whether the server has the API. Only a clear yes or no counts: any other failure is an error.
     async fn has(&self, one: &Alternative) -> Result<bool, SourceError> {
         let mut url = self.inner.base.clone();
         let path = format!(

@@ -1,4 +1,5 @@
-//! The transport for what is no source: a target, or a document beside an entity. The same credentials, limits and redaction.
+//! The transport for targets and for documents beside entities, with the same credentials, limits and redaction as for
+//! sources.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +50,11 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
     /// The body went on after the limit.
     pub(crate) endless: bool,
-    /// For how long the server wants to be left alone.
+    /// How long the server wants no further requests.
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// Nothing can be sent to the server now: no connection, or no token.
@@ -126,7 +127,7 @@ impl HttpClient {
         self.transport.shown(body)
     }
 
-    /// Fetches another token in place of the one there is. `false`: there are none to be fetched.
+    /// Replaces the current token by a new one. `false`: tokens cannot be fetched.
     pub(crate) async fn renew_token(&self) -> Result<bool, CallError> {
         self.transport.renew_token().await.map_err(call_error)
     }

@@ -1,4 +1,5 @@
-//! What one walk and one round trip must bring of an answer or item: the paths, the programs, and what is wrong with them.
+//! What one walk and one round trip must bring of an answer or item: the paths, the programs, and what is wrong with
+//! them.
 
 use std::collections::BTreeMap;
 

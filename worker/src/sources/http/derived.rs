@@ -1,4 +1,4 @@
-//! Plans that follow from others: how one item of a resource is read again, how its lookup is read, and how a rule asks for what an
+//! Plans derived from others: rereading one item of a resource, reading its lookup, and requesting the data that an
 //! event lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,13 +20,13 @@ pub(super) fn lookup_plan(plan: &str) -> String {
     format!("{plan}\0lookup")
 }
 
-/// The name of the plan that asks for what an event lacks, for the rule at this place.
+/// The name of the plan that requests the data that an event lacks, for the rule at this position.
 pub(super) fn event_plan(rule: usize) -> String {
     format!("\0on\0{rule}")
 }
 
-/// How a rule asks for what an event lacks: the answer, with the event, is the one item, and the body of the other event its one
-/// entry. What is wrong with the expression, the rules say that are compiled from it.
+/// How a rule asks for what an event lacks: the answer, with the event, is the one item, and the body of the other
+/// event its one entry. What is wrong with the expression, the rules say that are compiled from it.
 pub(super) fn compile_event(settings: &HttpSettings, place: usize, rule: &RefreshRule) -> Option<Plan> {
     let fetch = rule.fetch.as_ref()?;
     let like = settings.resources.first()?;
@@ -76,8 +76,8 @@ fn one_each(query: BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
     query.into_iter().map(|(name, value)| (name, vec![value])).collect()
 }
 
-/// How one item of a resource is read again: the answer is the item. What is wrong with its expressions, the resource's own
-/// plan says.
+/// The plan that rereads one item of a resource: the response is the item. Problems of its expressions are reported by
+/// the resource's own plan.
 pub(super) fn compile_item(settings: &HttpSettings, index: usize, salt: &str) -> Vec<Plan> {
     let resource = &settings.resources[index];
     let Some(path) = resource.item.clone() else {
@@ -124,7 +124,7 @@ pub(super) fn compile_item(settings: &HttpSettings, index: usize, salt: &str) ->
     plan.into_iter().chain(lookup).collect()
 }
 
-/// How the lookup of a resource is read.
+/// The plan that reads the lookup of a resource.
 pub(super) fn compile_lookup(
     settings: &HttpSettings,
     index: usize,
@@ -160,7 +160,7 @@ pub(super) fn compile_lookup(
     let own = ["path", "query", "items", "pagination", "entity"];
     problems.extend(found.into_iter().filter_map(|(key, why)| {
         let key = key.strip_prefix(&at)?;
-        // What is wrong with the resource itself, its own plan says.
+        // Problems of the resource itself are reported by its own plan.
         own.iter().find(|own| key.starts_with(**own))?;
         let key = if key == "entity.shape" { "entries" } else { key };
         Some((format!("{at}lookup.{key}"), why))

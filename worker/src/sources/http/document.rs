@@ -1,4 +1,4 @@
-//! Reading a document that lies on the source's own host, with the source's credentials.
+//! Reads a document on the source's own host, with the source's credentials.
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -8,12 +8,12 @@ use super::HttpSource;
 use super::paging::HttpRequest;
 use crate::source::{Document, SourceError};
 
-/// Most parts of a branch's name, as in `release/2026/q4`.
+/// Maximum number of parts of a branch's name, as in `release/2026/q4`.
 const MAX_BRANCH_PARTS: usize = 4;
 
 impl HttpSource {
-    /// The document at a URL of the source's host, or at a page of GitHub if the source asks its API. 404 and 410: there is none, or
-    /// it is not shown.
+    /// The document at a URL of the source's host, or at a page of GitHub if the source asks its API. 404 and 410:
+    /// there is none, or it is not shown.
     pub(super) async fn document(&self, url: &Url, max_bytes: u64) -> Result<Document, SourceError> {
         let contents = contents_of_page(url, &self.inner.base);
         if contents.is_empty() {
@@ -73,8 +73,8 @@ fn pages_of(base: &Url) -> Option<Url> {
     Some(pages)
 }
 
-/// `…/O/R/blob/REF/PATH` as the contents API has it. The address does not say where the name of the branch ends: the shortest is
-/// tried first. Source: GitHub REST API, "Get repository content"; of Enterprise Server, below `/api/v3`.
+/// `…/O/R/blob/REF/PATH` as the contents API has it. The address does not say where the name of the branch ends: the
+/// shortest is tried first. Source: GitHub REST API, "Get repository content"; of Enterprise Server, below `/api/v3`.
 fn contents_of_page(page: &Url, base: &Url) -> Vec<Url> {
     let parts: Vec<&str> = page.path().trim_start_matches('/').split('/').collect();
     let [owner, repository, "blob" | "tree" | "raw", rest @ ..] = parts.as_slice() else {

@@ -1,5 +1,5 @@
-//! Downloads from addresses that an answer names: without credentials, only from allowed hosts, and without the address in
-//! any text, because whoever has it can read what is there.
+//! Downloads from addresses that an answer names: without credentials, only from allowed hosts, and without the address
+//! in any text, because the address alone grants access.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use super::transport::{Answer, Transport, address, unpacked};
 use super::{HttpSource, limits};
 use crate::source::{ErrorClass, SourceError};
 
-/// Redirects to other origins that are followed, each to an allowed host.
+/// Maximum number of redirects to other origins, each to an allowed host.
 const MAX_HOPS: usize = 3;
 
 /// A download.
 pub(in crate::sources) enum Download {
     /// What comes, as it comes.
     Body(Pin<Box<dyn AsyncRead + Send>>),
-    /// The address is not good, or no longer.
+    /// The address is invalid or has expired.
     Refused(StatusCode),
 }
 
@@ -74,7 +74,8 @@ impl Transport {
 }
 
 impl HttpSource {
-    /// What is at the address that an answer names, as if it had been the answer. Its validators are not those of the answer.
+    /// The document at the address in a response, as if it had been the response. Its validators are not those of the
+    /// response.
     pub(super) async fn downloaded(
         &self,
         download: &Expression,
@@ -99,7 +100,7 @@ impl HttpSource {
         let is_allowed = |url: &Url| is_allowed(url, &self.inner.base, &self.download_hosts);
         let body = match self.transport.download(&what, at, &is_allowed).await? {
             Download::Body(body) => body,
-            // It was good for a while: the next attempt is told another one.
+            // Such addresses expire: the next attempt gets a new one.
             Download::Refused(status) => {
                 let why = format!("{what}: the address in the answer was answered {status}");
                 return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, why));
@@ -125,7 +126,8 @@ impl HttpSource {
     }
 }
 
-/// Whether a source may download from there: from its own host, or one that it names, and not in the clear unless its API is.
+/// Whether a source may download from there: from its own host, or one that it names, and not in the clear unless its
+/// API is.
 pub(in crate::sources) fn is_allowed(url: &Url, base: &Url, hosts: &[String]) -> bool {
     if url.scheme() != base.scheme() && url.scheme() != "https" {
         return false;
@@ -145,7 +147,7 @@ fn refused(what: &str, from: &str, status: StatusCode, retry_after: Option<Durat
     SourceError::new(class, format!("{what}: {from} answered {status}"))
 }
 
-/// The causes of the error may name the address, so only what kind it is is told.
+/// The causes of the error may contain the address, so only its kind is shown.
 fn not_downloaded(what: &str, from: &str, error: &reqwest::Error) -> SourceError {
     let why = if error.is_timeout() {
         "did not answer in time"

@@ -1,9 +1,9 @@
-//! Whether another page follows, where pages are counted. Pure: what was asked for, what came and what the answer said go in;
-//! the next page, the end or an error come out.
+//! Decides whether another page follows, for counted pages. Pure: the request, the result and the response's own
+//! statements go in; the next page, the end or an error come out.
 //!
-//! Only an empty page, the answer's own word or a total that is reached ends a list. A page with fewer items than asked for
-//! does not: a server may give less than that, or leave out what it filtered; the page after it is asked for once more. This
-//! costs a request per partition where the answer tells neither a total nor the end.
+//! Only an empty page, an explicit end in the response or a reached total ends a list. A page with fewer items than
+//! asked for does not: a server may give less than that, or leave out what it filtered; the page after it is asked for
+//! once more. This costs a request per partition where the answer tells neither a total nor the end.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use tideline_config::settings::PageEnd;
 
 use crate::source::ErrorClass;
 
-/// What the configuration says of the pages.
+/// The configuration of the pages.
 pub(super) struct Counting<'a> {
     /// Number of the first page, or offset of the first item.
     pub(super) first: u64,
@@ -37,10 +37,10 @@ pub(super) struct Position {
     pub(super) pages: Option<u64>,
 }
 
-/// What came.
+/// The result of a page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Came {
-    /// Items in the answer, before any was left out; none if nobody can count them.
+    /// Items in the response, before any were left out; none if they cannot be counted.
     pub(super) count: Option<u64>,
     /// Of the items; none if there are none.
     pub(super) digest: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct Came {
     pub(super) total_pages: Option<u64>,
 }
 
-/// What follows.
+/// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Next(Position),
@@ -58,7 +58,7 @@ pub(super) enum Step {
     Failed(Failure),
 }
 
-/// Why what follows cannot be told.
+/// Why the next page cannot be determined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) class: ErrorClass,
@@ -76,7 +76,8 @@ impl Failure {
 }
 
 impl Position {
-    /// Reads a cursor; none: the first page. Cursors of earlier versions are numbers, or have no digest or number of pages.
+    /// Reads a cursor; none: the first page. Cursors of earlier versions are numbers, or have no digest or number of
+    /// pages.
     pub(super) fn of(cursor: Option<&Value>, counting: &Counting<'_>) -> Option<Self> {
         let Some(cursor) = cursor else {
             return Some(Self {
@@ -120,14 +121,14 @@ impl Position {
 }
 
 impl Came {
-    /// Nothing came. Where nobody counts, it is nothing if nothing was picked.
+    /// Whether the page is empty. If items cannot be counted, it is empty if none were picked.
     fn is_empty(&self) -> bool {
         self.count.map_or(self.digest.is_none(), |count| count == 0)
     }
 }
 
 impl Counting<'_> {
-    /// What follows the page at `here`.
+    /// The step after the page at `here`.
     pub(super) fn after(&self, here: &Position, came: &Came) -> Step {
         if came.digest.is_some() && came.digest == here.digest {
             return self.repeated(here);
@@ -158,12 +159,12 @@ impl Counting<'_> {
         }
     }
 
-    /// What follows if the API says by its status that there is no page at `here`.
+    /// The next step if the API's status says that there is no page at `here`.
     pub(super) fn after_refusal(&self, here: &Position) -> Step {
         self.missing(here).map_or(Step::End, Step::Failed)
     }
 
-    /// Without a count, nothing but the answer's own word can end the list, and no offset can be told.
+    /// Without a count, only the response itself can end the list, and no offset can be computed.
     fn after_uncounted(&self, here: &Position, came: &Came) -> Step {
         if self.end.when.is_some() && !self.by_offset {
             return self.next(here, came);
@@ -188,8 +189,8 @@ impl Counting<'_> {
         !self.by_offset && self.size.is_some_and(|size| pages.saturating_mul(size) >= total)
     }
 
-    /// The page behind `here`. What an answer does not tell, or what is less than what came, takes back nothing of what the pages
-    /// before told.
+    /// The page behind `here`. What an answer does not tell, or what is less than what came, takes back nothing of what
+    /// the pages before told.
     fn next(&self, here: &Position, came: &Came) -> Step {
         let count = came.count.unwrap_or(0);
         let Some(at) = here.at.checked_add(if self.by_offset { count } else { 1 }) else {
@@ -210,7 +211,7 @@ impl Counting<'_> {
         })
     }
 
-    /// What the pages before told of the page at `here`, if there is none. Transient: what is there now may be an outage, and
+    /// The failure if earlier pages announced a page at `here` that does not exist. Transient: it may be an outage, and
     /// what is missing must not be swept.
     fn missing(&self, here: &Position) -> Option<Failure> {
         let why = if let Some(pages) = here.pages.filter(|pages| *pages >= self.number(here)) {
@@ -247,7 +248,7 @@ impl Counting<'_> {
     }
 }
 
-/// Tells whether two pages have the same items; none if there are no items.
+/// A digest that shows whether two pages have the same items; none if there are no items.
 pub(super) fn digest<T: AsRef<str>>(items: impl Iterator<Item = T>) -> Option<String> {
     let mut hasher = Sha256::new();
     let mut any = false;

@@ -1,5 +1,5 @@
-//! What went over the wire, for a person who writes a configuration: without credentials, and of the answer no more than its
-//! beginning.
+//! Recorded exchanges, for a person who writes a configuration: without credentials, and with only the beginning of the
+//! response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::super::redact::{Redactor, sounds_secret};
 use super::transport::address;
 use tideline_core::rules::REDACTED;
 
-/// What is shown of a body, in bytes.
+/// Maximum number of bytes shown of a body.
 const SHOWN_BYTES: usize = 2_000;
 
 /// Headers of an answer that say something about pages, limits or conditions.
@@ -49,7 +49,7 @@ pub struct Exchange {
     pub took_ms: u64,
 }
 
-/// Is shown every exchange of a source.
+/// Observes every exchange of a source.
 pub type Observer = Arc<dyn Fn(Exchange) + Send + Sync>;
 
 /// A request as it may be shown.
@@ -136,7 +136,7 @@ fn url(url: &Url, redactor: &Redactor) -> String {
     text
 }
 
-/// A value that was marked sensitive is one of the configuration's own: which of them are secrets nobody says.
+/// A value that was marked sensitive comes from the configuration, which does not declare which of them are secrets.
 fn header(name: &HeaderName, value: &http::HeaderValue, redactor: &Redactor) -> String {
     if value.is_sensitive() || sounds_secret(name.as_str()) {
         return REDACTED.to_owned();

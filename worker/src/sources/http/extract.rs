@@ -1,5 +1,5 @@
-//! The fast way to values at plain paths (`.`, `.a.b`): one walk over the text that keeps slices of it and builds no tree.
-//! This is the hot path of ingestion.
+//! The fast way to values at plain paths (`.`, `.a.b`): one walk over the text that keeps slices of it and builds no
+//! tree. This is the hot path of ingestion.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Answers that say that they failed, although their status does not.
+//! Failed responses with a success status.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::reading::ReadError;
 
-/// Whether what `fail_if` found says that the request failed: everything but nothing, false, "" and, of GraphQL, no errors.
+/// Whether what `fail_if` found says that the request failed: everything but nothing, false, "" and, of GraphQL, no
+/// errors.
 ///
 /// # Errors
 /// It does.

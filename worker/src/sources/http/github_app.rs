@@ -1,5 +1,6 @@
-//! Authentication as a GitHub App: a JSON Web Token signed with the App's private key (RS256, RFC 7518 section 3.3) buys a token
-//! of the installation, which lives an hour. GitHub's documentation: "Generating a JSON Web Token (JWT) for a GitHub App".
+//! Authentication as a GitHub App: a JSON Web Token signed with the App's private key (RS256, RFC 7518 section 3.3)
+//! buys a token of the installation, which lives an hour. GitHub's documentation: "Generating a JSON Web Token (JWT)
+//! for a GitHub App".
 
 use std::time::Duration;
 
@@ -103,7 +104,7 @@ fn read_key(pem: &[u8]) -> Result<RsaKeyPair, String> {
     read.map_err(|error| format!("is not a usable RSA private key ({error})"))
 }
 
-/// The ids in the list of installations. None: it is no such list.
+/// The ids in the list of installations. None: it is not such a list.
 pub(super) fn installation_ids(body: &[u8]) -> Option<Vec<u64>> {
     let found: Vec<Installation> = serde_json::from_slice(body).ok()?;
     Some(found.into_iter().map(|installation| installation.id).collect())

@@ -1,4 +1,4 @@
-//! What of the requests' queries and bodies is not shown: an API that echoes a request may echo a key in it.
+//! Parts of queries and bodies that are not shown: an API that echoes a request may echo a key in it.
 
 use serde_json::Value;
 use tideline_config::settings::HttpSettings;
@@ -6,11 +6,11 @@ use tideline_core::words::Secret;
 
 use super::super::redact::{Redactor, sounds_secret};
 
-/// A shorter text is no secret, and taken out of every text it would leave holes in harmless words.
+/// A shorter text is not treated as a secret: removing it from every text would leave holes in harmless words.
 pub(super) const MIN_SECRET_BYTES: usize = 6;
 
-/// Learns what came from variables, and what has a name that sounds secret; both at once is a credential, which may not be
-/// stored in a cursor either.
+/// Learns what came from variables, and what has a name that sounds secret; both at once is a credential, which may not
+/// be stored in a cursor either.
 pub(super) fn learn(settings: &HttpSettings, redactor: &Redactor) {
     let long = |text: &str| text.len() >= MIN_SECRET_BYTES;
     let variables: Vec<&str> = settings

@@ -1,4 +1,4 @@
-//! Reading one item again, and finding the partition that an event names.
+//! Rereads one item, and finds the partition that an event names.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use super::{HttpSource, Inner};
 use crate::source::{ErrorClass, Item, ItemContent, ItemRequest, SourceError};
 
 impl HttpSource {
-    /// Reads the item at the path of its resource's `item`. 404 and 410 say that there is none, or that it is not shown; so does
-    /// an answer without an item: nothing, null or an empty list.
+    /// Reads the item at the path of its resource's `item`. 404 and 410 say that there is none, or that it is not
+    /// shown; so does an answer without an item: nothing, null or an empty list.
     pub(super) async fn read_one(&self, request: ItemRequest<'_>) -> Result<ItemContent, SourceError> {
         let permanent = |why: String| SourceError::new(ErrorClass::Permanent, self.transport.redactor.text(&why));
         let found = self.inner.item_plan(request.resource, request.values);
@@ -55,8 +55,8 @@ impl HttpSource {
         }
     }
 
-    /// Whose entity an item is, made of the values that name it: those of the resource's `values` that are plain paths are
-    /// put where they come from, and the reference is made of that.
+    /// Whose entity an item is, made of the values that name it: those of the resource's `values` that are plain paths
+    /// are put where they come from, and the reference is made of that.
     async fn reference_of(&self, request: ItemRequest<'_>) -> Option<EntityRef> {
         let resource = self.inner.resource(request.resource)?;
         if resource.item_values.is_empty() {
@@ -96,7 +96,7 @@ impl HttpSource {
 }
 
 impl Inner {
-    /// The item that these values name, as pages name it.
+    /// The item with these values, as pages name it.
     pub(super) fn maker(&self, request: ItemRequest<'_>) -> Option<KeyHash> {
         let resource = self.resource(request.resource)?;
         let plan = self.plans.iter().find(|plan| plan.name == resource.name)?;

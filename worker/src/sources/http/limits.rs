@@ -1,6 +1,6 @@
-//! What an answer's headers say about when to ask again: `Retry-After` (RFC 9110, section 10.2.3), rate-limit headers by
-//! name, and the IETF fields (draft-ietf-httpapi-ratelimit-headers: `RateLimit` and `RateLimit-Policy` as structured fields,
-//! and the older `RateLimit: limit=…, remaining=…, reset=…` and `RateLimit-Remaining` / `RateLimit-Reset`).
+//! What an answer's headers say about when to ask again: `Retry-After` (RFC 9110, section 10.2.3), rate-limit headers
+//! by name, and the IETF fields (draft-ietf-httpapi-ratelimit-headers: `RateLimit` and `RateLimit-Policy` as structured
+//! fields, and the older `RateLimit: limit=…, remaining=…, reset=…` and `RateLimit-Remaining` / `RateLimit-Reset`).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,12 +12,12 @@ use tideline_core::words::Timestamp;
 /// A number below this is seconds from now, above it Unix time.
 const UNIX_FROM: u64 = 100_000_000;
 
-/// Unix time above this is in milliseconds, above a thousand times this in microseconds, and so on: as seconds it would be
-/// the year 5138.
+/// Unix time above this is in milliseconds, above a thousand times this in microseconds, and so on: as seconds it would
+/// be the year 5138.
 const SECONDS_BELOW: u64 = 100_000_000_000;
 
-/// The wait that `Retry-After` asks for: seconds, or a date compared with the answer's own `Date` (else with `now`). A number
-/// that is Unix time is read as such, in whatever unit.
+/// The wait that `Retry-After` asks for: seconds, or a date compared with the answer's own `Date` (else with `now`). A
+/// number that is Unix time is read as such, in whatever unit.
 pub(super) fn retry_after(headers: &HeaderMap, limits: &RateLimitHeaders, now: Timestamp) -> Option<Duration> {
     let text = text(headers, RETRY_AFTER.as_str())?;
     let wait = match text.parse::<f64>() {

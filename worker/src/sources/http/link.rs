@@ -6,7 +6,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::limits::split_outside_quotes;
 
-/// Bytes of a header that no URL has: all that are not ASCII, and control characters but for the tab, which is white space.
+/// Bytes of a header that no URL has: all that are not ASCII, and control characters except the tab, which is white
+/// space.
 const NO_URL: &AsciiSet = &CONTROLS.remove(b'\t');
 
 /// What the header says of the next page.
@@ -17,7 +18,7 @@ pub(super) enum NextLink {
     None,
     /// There is no such header at all.
     NoHeader,
-    /// There is something in it that is no link, and no link to a next page.
+    /// It contains something other than a link, and no link to a next page.
     Unreadable,
 }
 
@@ -27,8 +28,8 @@ pub(super) fn url_text(value: &HeaderValue) -> String {
 }
 
 /// The target of the first link whose relation is `next` (section 3.3: relations are separated by spaces and compared
-/// without case; a link with an `anchor` speaks of another resource). A link with `results="false"` leads to an empty page:
-/// Sentry always names a next one.
+/// without case; a link with an `anchor` speaks of another resource). A link with `results="false"` leads to an empty
+/// page: Sentry always names a next one.
 pub(super) fn next(headers: &HeaderMap) -> NextLink {
     if !headers.contains_key(LINK) {
         return NextLink::NoHeader;
@@ -73,8 +74,8 @@ fn is_next(parameters: &str) -> bool {
     next
 }
 
-/// Targets and parameters of the links in one value, and whether there is nothing else in it. A comma ends a link only outside
-/// of `<>` and quotes.
+/// Targets and parameters of the links in one value, and whether there is nothing else in it. A comma ends a link only
+/// outside of `<>` and quotes.
 fn links(value: &str) -> (Vec<(&str, &str)>, bool) {
     let is_nothing = |text: &str| text.chars().all(|c| c.is_ascii_whitespace() || c == ',');
     let (mut found, mut whole) = (Vec::new(), true);

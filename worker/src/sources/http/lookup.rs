@@ -1,8 +1,8 @@
 //! A second list that is read beside a resource's own (`lookup`): its values, by key, for the resource's expressions.
 //!
-//! The list is read anew for each pass over a partition, and kept from its first page to its last (another worker that goes on
-//! with the pass reads it too). What it says is part of what a page was made of: other values make the page be read again, even
-//! if its own answer did not change.
+//! The list is read anew for each pass over a partition, and kept from its first page to its last (another worker that
+//! goes on with the pass reads it too). Its values are part of the input of a page: when they change, the page is read
+//! again, even if its own response did not change.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
@@ -22,11 +22,11 @@ use super::plan::Plan;
 use super::transport::address;
 use crate::source::{ErrorClass, Item, PageRequest, Pass, SourceError};
 
-/// Values of one partition together, in bytes.
+/// Maximum total size of the values of one partition, in bytes.
 const MAX_BYTES: usize = 8 << 20;
-/// Partitions whose values are kept from page to page. Those of others are read again.
+/// Maximum number of partitions whose values are cached from page to page. Others are read again.
 const MAX_KEPT: usize = 16;
-/// How often a list whose cursor expired is begun again before the page is tried another time.
+/// How often a list is restarted after an expired cursor before the page is retried later.
 const MAX_RESTARTS: usize = 3;
 
 /// What was looked up for a partition.
@@ -51,8 +51,8 @@ impl Looked {
 #[derive(Default)]
 pub(super) struct Lookups(Mutex<VecDeque<Kept>>);
 
-/// What was looked up for a pass over a partition. Another worker may have gone on with the pass, and nothing here tells when it
-/// ended.
+/// What was looked up for a pass over a partition. Another worker may have gone on with the pass, and nothing here
+/// tells when it ended.
 struct Kept {
     partition: String,
     pass: Pass,

@@ -1,4 +1,4 @@
-//! What is remembered of a request from page to page and cycle to cycle, and the pages that are as remembered.
+//! Memories of requests from page to page and cycle to cycle, and unchanged pages.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -89,8 +89,8 @@ fn asked_with(args: &Value) -> String {
     }
 }
 
-/// What is remembered of a page that is absent. Its version is believed only if there was nothing to lose: else the page is asked
-/// for again in the next cycle, so that one answer does not count for several cycles.
+/// What is remembered of a page that is absent. Its version is believed only if there was nothing to lose: else the
+/// page is asked for again in the next cycle, so that one answer does not count for several cycles.
 pub(super) fn absent_print(print: Fingerprint, memory: Option<&PageMemory>) -> Fingerprint {
     let had_nothing = memory.is_none_or(|memory| {
         // What a delta wrote is on no page, but takes away what is remembered of the request.
@@ -99,8 +99,8 @@ pub(super) fn absent_print(print: Fingerprint, memory: Option<&PageMemory>) -> F
     if had_nothing { print } else { without_version(print) }
 }
 
-/// What is remembered of a page. With an item without a name its version is not believed: a server that could not show the item may
-/// show it next time.
+/// What is remembered of a page. With an item without a name its version is not believed: a server that could not show
+/// the item may show it next time.
 pub(super) fn believable(plan: &Plan, print: Fingerprint, nameless: bool) -> Fingerprint {
     if plan.has_version && nameless {
         without_version(print)
@@ -109,7 +109,7 @@ pub(super) fn believable(plan: &Plan, print: Fingerprint, nameless: bool) -> Fin
     }
 }
 
-/// The page of a partition whose version says that it is as remembered.
+/// The page of a partition whose version shows that it is unchanged.
 pub(super) fn not_requested(memory: &PageMemory) -> Page {
     Page {
         content: PageContent::Unchanged,

@@ -1,8 +1,9 @@
 //! The `http` source: any JSON API, described by configuration alone.
 //!
-//! [`plan`] compiles the settings once; [`paging`] makes a request of a cursor and a cursor of an answer, [`ending`] says when
-//! counted pages end; [`transport`] sends it with its credentials; [`verdict`] says what the status means; [`reading`] makes items and child partitions of the body,
-//! without jq where plain paths do ([`extract`]). A page whose answer is byte for byte the remembered one is not read at all.
+//! [`plan`] compiles the settings once; [`paging`] makes a request of a cursor and a cursor of an answer, [`ending`]
+//! says when counted pages end; [`transport`] sends it with its credentials; [`verdict`] says what the status means;
+//! [`reading`] makes items and child partitions of the body, without jq where plain paths do ([`extract`]). A page
+//! whose answer is byte for byte the remembered one is not read at all.
 
 mod auth;
 mod bodies;
@@ -80,7 +81,8 @@ use crate::source::{
     SourceError,
 };
 
-/// Problems of the settings that only compiling shows, each with its place within the source, such as `resources[0].items`.
+/// Problems of the settings that only compiling shows, each with its place within the source, such as
+/// `resources[0].items`.
 #[must_use]
 pub fn check(settings: &HttpSettings) -> Vec<(String, String)> {
     let mut problems = plan::compile(settings, "").err().unwrap_or_default();
@@ -112,7 +114,7 @@ struct Inner {
 }
 
 impl HttpSource {
-    /// Compiles the settings; asks nothing yet.
+    /// Compiles the settings; sends no requests.
     ///
     /// # Errors
     /// All problems of the settings at once.
@@ -186,7 +188,7 @@ impl HttpSource {
             let why = format!("{url} answered 204 No Content, although the page before announced this one");
             return Err(SourceError::new(ErrorClass::Transient { retry_after: None }, why));
         }
-        // Gone while it was read: its first page will tell, so it starts over.
+        // Gone while it was being read: starts over, since its first page will show that.
         let gone = cursor.is_some() && plan.absent.contains(&answer.status.as_u16());
         let mut with_cursor = cursor.is_some();
         if with_cursor && self.rules.may_be_expired(&answer) {
@@ -209,8 +211,8 @@ impl HttpSource {
         again.is_ok_and(|answer| self.rules.may_be_expired(&answer))
     }
 
-    /// Whether the status is one by which the resource says that there is no such page, or nothing to read at all. 204 (RFC 9110,
-    /// section 15.3.5) is one, unless the page before announced this one.
+    /// Whether the status is one by which the resource says that there is no such page, or nothing to read at all. 204
+    /// (RFC 9110, section 15.3.5) is one, unless the page before announced this one.
     fn says_nothing(&self, plan: &Plan, answer: &Answer, cursor: Option<&Value>) -> bool {
         let status = answer.status.as_u16();
         let is_empty = answer.status == StatusCode::NO_CONTENT;
@@ -311,7 +313,7 @@ impl Inner {
 }
 
 impl HttpSource {
-    /// A path may hold a secret, and any text of an error may hold the path: no error leaves without a look at it.
+    /// A path may contain a secret, and any error text may contain the path: every error is redacted before it leaves.
     fn redacted(&self, error: SourceError) -> SourceError {
         SourceError {
             message: self.transport.redactor.text(&error.message),
@@ -402,7 +404,7 @@ impl HttpSource {
             // Its items are kept: they were read, whatever follows.
             Some(failure) if failure.class == ErrorClass::Permanent => Ok(Page {
                 next: None,
-                // Whatever was wrong may be mended: the page is read again next time.
+                // The cause may be fixed by then: the page is read again next time.
                 validators: Validators::default(),
                 failure: Some(failed(failure)),
                 ..page
@@ -472,7 +474,7 @@ impl HttpSource {
         }
     }
 
-    /// What a body that makes no page means.
+    /// The meaning of a body that is not a page.
     fn unreadable(&self, error: NoPage, asked: &HttpRequest, answer: &Answer) -> SourceError {
         let (class, text) = match error {
             NoPage::Cut(why) => (
@@ -493,9 +495,9 @@ impl HttpSource {
     }
 
     /// A 304 speaks of the body. Where headers tell the next page, they may tell another one now (the last page got a
-    /// successor); then the answer must be read. A 304 may leave such headers out (RFC 9110, section 15.4.5, demands only a
-    /// few others), so one without them does not say that the last page still is the last one. With every other pagination
-    /// what tells the next page is in the body.
+    /// successor); then the answer must be read. A 304 may leave such headers out (RFC 9110, section 15.4.5, demands
+    /// only a few others), so one without them does not say that the last page still is the last one. With every other
+    /// pagination what tells the next page is in the body.
     fn next_is_as_remembered(&self, plan: &Plan, place: &Place, answer: &Answer, memory: &PageMemory) -> bool {
         let Some(telling) = telling_header(&plan.pagination) else {
             return true;

@@ -1,4 +1,4 @@
-//! How fast requests go out: so many per second of the whole fleet, of which each worker sends its share.
+//! Rate limiting of requests: a rate per second for the whole fleet, of which each worker sends its share.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// The longest pause between two requests of a worker, however many workers there are.
+/// The longest pause between two requests of a worker, regardless of the number of workers.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Lets so many requests out per second, evenly.
+/// Lets a fixed number of requests per second through, evenly spaced.
 pub(in crate::sources) struct Pace {
     /// Between two requests of the fleet.
     every: Duration,
@@ -26,12 +26,12 @@ impl Pace {
         }
     }
 
-    /// So many workers share the limit.
+    /// Sets the number of workers that share the limit.
     pub(in crate::sources) fn share(&self, workers: u32) {
         self.workers.store(workers.max(1), Ordering::Relaxed);
     }
 
-    /// Waits for the next turn; whoever came first goes first.
+    /// Waits for the next turn, in order of arrival.
     pub(super) async fn turn(&self) {
         let mut next = self.next.lock().await;
         let now = Instant::now();

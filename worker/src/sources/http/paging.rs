@@ -1,8 +1,8 @@
 //! From a cursor to a request, and from an answer to the next cursor. What ends counted pages is decided in
 //! [`ending`](super::ending).
 //!
-//! Cursors: of `cursor` and `header` pagination what the API gave; of next URLs path and query of the next one (never a host,
-//! and without the query parameters of the configuration, which may be secret); of `page` and `offset` a
+//! Cursors: of `cursor` and `header` pagination what the API gave; of next URLs path and query of the next one (never a
+//! host, and without the query parameters of the configuration, which may be secret); of `page` and `offset` a
 //! [`Position`].
 
 use http::{HeaderMap, HeaderValue, Method};
@@ -16,7 +16,7 @@ use super::partition::Place;
 use super::plan::Plan;
 use super::template::{fill_body, scalar_text, set_member};
 
-/// A cursor with more bytes is refused: it would not be one, but a page.
+/// Maximum size of a cursor, in bytes; a larger one is refused.
 const MAX_CURSOR_BYTES: usize = 8 * 1024;
 
 const FOREIGN: &str = "the cursor was made by another kind of pagination";
@@ -29,19 +29,19 @@ pub(in crate::sources) struct HttpRequest {
     /// Those of the resource.
     pub(in crate::sources) headers: HeaderMap,
     pub(in crate::sources) body: Option<Vec<u8>>,
-    /// The answer names an address that nobody may see: a person who tries the source is not shown it.
+    /// The response contains a secret address: a person who tries the source is not shown the response.
     pub(in crate::sources) hides_answer: bool,
 }
 
-/// What an answer says about the next page.
+/// A response's information about the next page.
 pub(super) struct PageFacts<'a> {
     /// The cursor of this page.
     pub(super) cursor: Option<&'a Value>,
-    /// Items that the answer had, before any was left out; none if nobody can count them.
+    /// Items in the response, before any were left out; none if they cannot be counted.
     pub(super) count: Option<u64>,
     /// Items that were picked.
     pub(super) picked: u64,
-    /// Of the items; none if there are none, or nobody compares them.
+    /// Digest of the items; none if there are none, or if it is not needed.
     pub(super) digest: Option<String>,
     pub(super) headers: &'a HeaderMap,
     /// Where the answer came from.
@@ -171,7 +171,7 @@ impl Plan {
     /// The cursor of the next page; none if this was the last one.
     ///
     /// # Errors
-    /// What follows cannot be told, or not be used: another host, not a text, too long, the page itself.
+    /// The next page cannot be determined or used: another host, not a text, too long, the page itself.
     pub(super) fn next(&self, facts: &PageFacts<'_>, base: &Url, place: &Place) -> Result<Option<Value>, Failure> {
         let next = match self.counting() {
             Some(counting) => counted(&counting, facts)?,
@@ -396,15 +396,15 @@ fn path_and_query(url: &Url) -> String {
     }
 }
 
-/// The same origin; or the same host on default ports with another scheme, as servers behind a TLS proxy say it. What is asked
-/// is the configured origin in any case.
+/// The same origin; or the same host on default ports with another scheme, as servers behind a TLS proxy say it. What
+/// is asked is the configured origin in any case.
 fn same_host(base: &Url, other: &Url) -> bool {
     let web = |url: &Url| matches!(url.scheme(), "http" | "https");
     base.origin() == other.origin()
         || (web(other) && base.host() == other.host() && base.port().is_none() && other.port().is_none())
 }
 
-/// Whether the configuration names the host of a next URL. What is asked is the configured origin in any case.
+/// Whether the host of a next URL is configured. Requests go to the configured origin in any case.
 fn allows(next_urls: &NextUrls, url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let host = match url.port() {

@@ -45,8 +45,8 @@ impl Place {
         }
     }
 
-    /// The partition of `resource` below an item of this one with these values. The key names the resource and all values
-    /// on the way: unique also if two levels use the same name for a value.
+    /// The partition of `resource` below an item of this one with these values. The key names the resource and all
+    /// values on the way: unique also if two levels use the same name for a value.
     pub(super) fn child(&self, resource: &str, own: &[(String, Value)]) -> ChildPartition {
         let mut key = resource.to_owned();
         for part in std::iter::once(self.trail.clone())

@@ -17,13 +17,13 @@ use super::extract::Wants;
 use super::records::{Records, records_at};
 use super::template::Template;
 
-/// Goes up when the same answer becomes something else, so that what is remembered of answers is read again.
+/// Raised when the same response would be converted differently, so that remembered responses are read again.
 const READING: u32 = 2;
 
-/// Where in the configuration, and what is wrong there.
+/// The position in the configuration, and the problem there.
 pub(super) type Problem = (String, String);
 
-/// How one resource is asked and read.
+/// How one resource is requested and parsed.
 pub(super) struct Plan {
     pub(super) name: String,
     pub(super) post: bool,
@@ -44,16 +44,16 @@ pub(super) struct Plan {
     pub(super) has_lookup: bool,
     /// Its partitions may have versions.
     pub(super) has_version: bool,
-    /// Makes an address of an answer: what is there is read instead.
+    /// Computes an address from a response: the document at that address is read instead.
     pub(super) download: Option<Expression>,
     pub(super) children: Vec<ChildPlan>,
     /// Other resources that are read from the root partition; only of the root's plan.
     pub(super) siblings: Vec<String>,
-    /// What is wanted of an answer that is an object.
+    /// What to extract from a response that is an object.
     pub(super) object_wants: Wants,
-    /// What is wanted of an answer that is an array.
+    /// What to extract from a response that is an array.
     pub(super) array_wants: Wants,
-    /// What is wanted of an item.
+    /// What to extract from an item.
     pub(super) item_wants: Wants,
     /// Programs that run on an answer.
     pub(super) answer_calls: Vec<Call>,
@@ -61,7 +61,8 @@ pub(super) struct Plan {
     pub(super) item_calls: Vec<Call>,
     /// The values that name an item among those of its resource; none: its entities do not say which item made them.
     pub(super) maker: Option<Vec<(String, Pull)>>,
-    /// Over everything that decides what an answer becomes: other settings must read an unchanged answer again.
+    /// Digest of everything that determines the conversion of a response: after a change of settings, an unchanged
+    /// response must be read again.
     pub(super) salt: [u8; 32],
 }
 
@@ -74,7 +75,7 @@ pub(super) enum ItemsAt {
     /// What a program makes of the answer.
     Jq {
         program: usize,
-        /// The list that it picks from; none: nobody knows.
+        /// The list that it picks from; none: unknown.
         records: Option<Records>,
     },
 }

@@ -52,7 +52,7 @@ pub(super) struct Read {
     pub(super) children: Vec<ChildPartition>,
     /// Of a lookup: keys and their values.
     pub(super) entries: Vec<(String, Value)>,
-    /// Items in the answer, before jq left out any; none if nobody can count them.
+    /// Items in the response, before jq left out any; none if they cannot be counted.
     pub(super) count: Option<u64>,
     /// Items picked.
     pub(super) picked: u64,
@@ -146,7 +146,7 @@ impl Reader<'_> {
         self.finish(picked, read).await
     }
 
-    /// Reads one item per line. A line that is no JSON is a malformed item; only a last one may have been cut.
+    /// Reads one item per line. A line that is not JSON is a malformed item; only a last one may have been cut.
     async fn read_lines(&self, text: &str) -> Result<Read, ReadError> {
         let lines: Vec<&str> = text
             .split('\n')
@@ -167,7 +167,7 @@ impl Reader<'_> {
         self.finish(lines.into_iter().map(Picked::Slice).collect(), read).await
     }
 
-    /// Reads YAML documents. One that is broken is malformed: nobody knows what it was.
+    /// Reads YAML documents. A broken one is malformed, without a name.
     async fn read_documents(&self, body: &[u8]) -> Result<Read, ReadError> {
         let mut picked = Vec::new();
         let mut read = Read::default();

@@ -1,4 +1,5 @@
-//! The list that a program picks items from. It is counted where pages are, for what jq left out was there all the same.
+//! The list that a program picks items from. It is counted where pages are, for what jq left out was there all the
+//! same.
 
 use std::collections::BTreeMap;
 

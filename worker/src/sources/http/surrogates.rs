@@ -1,5 +1,5 @@
-//! Texts that were cut in the middle of a character: some programs write the half that is left as the escape of a lone surrogate.
-//! The grammar of JSON allows that, and no text can hold it (RFC 8259, section 8.2). It is read as U+FFFD.
+//! Texts that were cut in the middle of a character: some programs write the remaining half as the escape of a lone
+//! surrogate. JSON's grammar allows that, but no text can hold it (RFC 8259, section 8.2). It is read as U+FFFD.
 
 use std::borrow::Cow;
 

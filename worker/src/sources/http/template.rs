@@ -66,8 +66,8 @@ impl Template {
         self.fill_with(values, |text| Ok(text.to_owned()))
     }
 
-    /// With the values percent-encoded for a path (RFC 3986, section 3.3). A value of only dots is refused: it would climb
-    /// to another path.
+    /// With the values percent-encoded for a path (RFC 3986, section 3.3). A value of only dots is refused: it would
+    /// climb to another path.
     ///
     /// # Errors
     /// Names a value that is missing or refused.
@@ -101,8 +101,8 @@ impl Template {
     }
 }
 
-/// The body with `{name}` in its strings filled in; a string that is only `{name}` becomes the value itself, so that numbers
-/// stay numbers. Names that are no values stay as they are (GraphQL is full of braces).
+/// The body with `{name}` in its strings filled in; a string that is only `{name}` becomes the value itself, so that
+/// numbers stay numbers. Names without a value stay as they are (GraphQL is full of braces).
 pub(super) fn fill_body(body: &Value, values: &Map<String, Value>) -> Value {
     match body {
         Value::String(text) => {

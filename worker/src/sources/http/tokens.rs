@@ -26,7 +26,7 @@ impl Tokens {
 }
 
 impl Transport {
-    /// The token there is, or a new one. Only one is fetched at a time.
+    /// The current token, or a new one. Only one is fetched at a time.
     pub(super) async fn token(&self, tokens: &Tokens) -> Result<Secret, SourceError> {
         let mut slot = tokens.token.lock().await;
         if let Some(token) = &slot.token
@@ -88,7 +88,7 @@ impl Transport {
             .map_err(|why| SourceError::new(ErrorClass::Config, format!("no token from {shown}: {why}")))
     }
 
-    /// Fetches another token in place of the one there is. `false`: there are none to be fetched.
+    /// Replaces the current token by a new one. `false`: tokens cannot be fetched.
     pub(super) async fn renew_token(&self) -> Result<bool, SourceError> {
         let Some(tokens) = self.tokens() else {
             return Ok(false);
@@ -97,7 +97,8 @@ impl Transport {
         self.token(tokens).await.map(|_| true).map_err(no_token)
     }
 
-    /// What the token says of its bearer, if it is a JSON web token (RFC 7519). It is not verified: whom it is for verifies it.
+    /// What the token says of its bearer, if it is a JSON web token (RFC 7519). It is not verified: whom it is for
+    /// verifies it.
     pub(super) async fn claims(&self) -> Option<serde_json::Value> {
         let slot = self.tokens()?.token.lock().await;
         let claims = slot.token.as_ref()?.text.reveal().split('.').nth(1)?;

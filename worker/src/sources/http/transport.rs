@@ -1,5 +1,5 @@
-//! Sends requests and reads answers: one pool of connections per source, credentials, bounded bodies, redirects within the
-//! origin only.
+//! Sends requests and reads responses: one connection pool per source, credentials, bounded bodies, redirects within
+//! the origin only.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ use crate::source::{ErrorClass, SourceError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Redirects that are followed, all of them within one origin.
+/// Maximum number of redirects, all within one origin.
 const MAX_REDIRECTS: usize = 5;
 
-/// Of an answer that is an error, and of a token endpoint's answer, so many bytes are read.
+/// Maximum size that is read of an error response and of a token endpoint's response, in bytes.
 pub(super) const MAX_SMALL_BODY: u64 = 64 * 1024;
 
-/// What is shown of a body in an error, in bytes.
+/// Maximum number of bytes of a body shown in an error.
 const SHOWN_BYTES: usize = 200;
 
 /// Why no request of any kind can succeed now.
@@ -65,7 +65,8 @@ pub(in crate::sources) struct Answer {
 /// Sends requests of one source.
 pub(in crate::sources) struct Transport {
     pub(super) client: reqwest::Client,
-    /// For resources that are read by POST, if there are some: a redirect that would make it a GET is not followed (RFC 9110, section 15.4).
+    /// For resources that are read by POST, if there are some: a redirect that would make it a GET is not followed (RFC
+    /// 9110, section 15.4).
     posting: Option<reqwest::Client>,
     base: Url,
     headers: HeaderMap,
@@ -88,7 +89,7 @@ impl Transport {
         page_timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Vec<Problem>> {
-        // Whoever installed one before chose well enough.
+        // A provider that is already installed is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let redactor = Arc::new(Redactor::default());
         let mut problems = Vec::new();
@@ -137,7 +138,7 @@ impl Transport {
     /// Sends the request and reads the answer whole. A token that is refused is fetched anew, once.
     ///
     /// # Errors
-    /// Transient: no answer, or one that was cut. Answers of any status are no errors here.
+    /// Transient: no answer, or one that was cut. Answers of any status are not errors here.
     pub(in crate::sources) async fn fetch(
         &self,
         asked: &HttpRequest,
@@ -150,7 +151,7 @@ impl Transport {
         self.call(asked, &extra).await
     }
 
-    /// As [`Transport::fetch`], with headers of this request alone.
+    /// Like [`Transport::fetch`], with headers of this request alone.
     pub(super) async fn call(&self, asked: &HttpRequest, extra: &HeaderMap) -> Result<Answer, SourceError> {
         let (answer, used) = self.send(asked, extra).await?;
         if answer.status == StatusCode::UNAUTHORIZED
@@ -222,7 +223,7 @@ impl Transport {
         let (headers, url) = (response.headers().clone(), response.url().clone());
         let expected = response.content_length().unwrap_or(0).min(limit);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        // One more than allowed tells whether there is more.
+        // One byte more than allowed shows whether there is more.
         let most = limit.saturating_add(1);
         match unpacked(response).take(most).read_to_end(&mut body).await {
             Ok(_) => {}
@@ -251,8 +252,9 @@ impl Transport {
         })
     }
 
-    /// Sends the request when it is its turn. A kept connection that the server closed just before is no failure of the
-    /// server's: the request goes out again, once, at once (RFC 9110, section 9.2.2; a source is only read, by POST too).
+    /// Sends the request when it is its turn. A kept-alive connection that the server closed just before does not count
+    /// as a failure: the request is resent once, immediately (RFC 9110, section 9.2.2; a source is only read, by POST
+    /// too).
     pub(super) async fn first_byte(&self, request: reqwest::Request) -> Result<reqwest::Response, reqwest::Error> {
         if let Some(pace) = &self.pace {
             pace.turn().await;
@@ -401,7 +403,7 @@ fn fixed_headers(settings: &HttpSettings, redactor: &Redactor, problems: &mut Ve
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br, zstd"));
     for (name, value) in &settings.headers {
         let at = format!("headers.{name}");
-        // Which headers hold secrets nobody says; these hold none.
+        // Nothing declares which headers hold secrets; these hold none.
         let lower = name.to_ascii_lowercase();
         let harmless = ["accept", "user-agent", "content-type", "x-github-api-version"];
         if !harmless.iter().any(|known| lower.starts_with(known)) && value.reveal().len() >= MIN_SECRET_BYTES {

@@ -57,9 +57,9 @@ pub(super) fn validators(
     }
 }
 
-/// Whether nothing can have changed since in the second that a `Last-Modified` names. It has no finer time, so that what changes
-/// after the answer, and within that second, is answered 304 (RFC 9110, section 8.8.2.2). One more second is for a server that
-/// dates its answer when it sends it, not when it made it.
+/// Whether nothing can have changed since in the second that a `Last-Modified` names. It has no finer time, so that
+/// what changes after the answer, and within that second, is answered 304 (RFC 9110, section 8.8.2.2). One more second
+/// is for a server that dates its answer when it sends it, not when it made it.
 fn is_settled(modified: &str, headers: &HeaderMap, now: Timestamp) -> bool {
     unix_seconds(modified).is_some_and(|modified| modified.saturating_add(1) < server_now(headers, now))
 }

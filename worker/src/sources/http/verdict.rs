@@ -1,4 +1,4 @@
-//! What an answer's status means.
+//! Classifies responses by status.
 //!
 //! | Answer | Class |
 //! |---|---|
@@ -20,8 +20,8 @@ use super::paging::{HttpRequest, origin_text};
 use super::transport::{Answer, Transport, address};
 use crate::source::{ErrorClass, SourceError};
 
-/// The wait after a rate limit that only the text of a 403 tells. GitHub's documentation of its secondary limits: "wait for at
-/// least one minute before retrying".
+/// The wait after a rate limit that only the text of a 403 tells. GitHub's documentation of its secondary limits: "wait
+/// for at least one minute before retrying".
 const UNTOLD_WAIT: Duration = Duration::from_secs(60);
 
 /// What the configuration says about answers.
@@ -154,8 +154,8 @@ pub(super) fn class_of(
     }
 }
 
-/// GitHub names the right that a refused request needs: the permissions of an App or a fine-grained token, or the scopes of a
-/// classic one.
+/// GitHub names the right that a refused request needs: the permissions of an App or a fine-grained token, or the
+/// scopes of a classic one.
 fn missing_right(answer: &Answer) -> Option<String> {
     if !matches!(answer.status.as_u16(), 403 | 404) {
         return None;

@@ -1,7 +1,7 @@
 //! Partitions whose parent item tells that they have not changed (`version`): they are not requested.
 //!
-//! What is remembered of a page's request has three parts for them: 16 bytes over what was asked, 12 over the version, and the hour
-//! of the request, so that nothing goes unasked for longer than a day, whatever its parent says.
+//! What is remembered of a page's request has three parts for them: 16 bytes over what was asked, 12 over the version,
+//! and the hour of the request, so that nothing goes unasked for longer than a day, whatever its parent says.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -5,7 +5,8 @@ use tideline_core::rules::RemovalGuard;
 
 use super::state::Header;
 
-/// What the catalog has of a workspace's state: annotations of the workspace's entity, which is written with its resources.
+/// What the catalog has of a workspace's state: annotations of the workspace's entity, which is written with its
+/// resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) serial: u64,
@@ -36,7 +37,8 @@ struct Annotations {
 }
 
 impl Known {
-    /// Read from the body of a workspace's entity; none: it has no state yet, or was another workspace of the same name.
+    /// Read from the body of a workspace's entity; none: it has no state yet, or was another workspace of the same
+    /// name.
     pub(super) fn of(body: &str, workspace: &str) -> Option<Self> {
         let annotations = serde_json::from_str::<Body>(body).ok()?.metadata.annotations;
         if annotations.workspace != workspace {

@@ -25,7 +25,7 @@ pub(super) struct Form {
     pub(super) namespace: String,
     pub(super) owner: String,
     pub(super) organization: String,
-    /// What pages of the organisation begin with, such as `https://app.terraform.io/app/acme`.
+    /// What pages of the organization begin with, such as `https://app.terraform.io/app/acme`.
     pub(super) web: String,
     pub(super) labels: BTreeMap<String, String>,
     /// Tags `key:value` or `key=value` (or tags with a value) that become labels.

@@ -33,7 +33,7 @@ pub(super) fn chunks(limit: u64) -> (Feeder, Chunks) {
 }
 
 impl Feeder {
-    /// Hands on what comes, until its end, its failure, or until nobody reads any more.
+    /// Passes on chunks until the end, a failure, or until the reader is gone.
     ///
     /// # Errors
     /// The download's; its text may name the address.

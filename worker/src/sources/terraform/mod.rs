@@ -1,10 +1,10 @@
-//! The `terraform` source: the workspaces of an organisation of HCP Terraform or Terraform Enterprise, and what their states
-//! hold. Its root partition is the list of workspaces; each workspace is a child partition of one page: its newest state, so
-//! that a workspace is written as one serial of its state or not at all.
+//! The `terraform` source: the workspaces of an organization of HCP Terraform or Terraform Enterprise, and what their
+//! states hold. Its root partition is the list of workspaces; each workspace is a child partition of one page: its
+//! newest state, so that a workspace is written as one serial of its state or not at all.
 //!
-//! A workspace whose state version is the remembered one costs no request at all. A state that must not take the place of
-//! what the catalog has (`accept.rs`) is reported, and the workspace keeps its entities. Nothing that Terraform marks as
-//! sensitive, or that sounds so, leaves `state.rs`.
+//! A workspace whose state version is the remembered one costs no request at all. A state that must not take the place
+//! of what the catalog has (`accept.rs`) is reported, and the workspace keeps its entities. Nothing that Terraform
+//! marks as sensitive, or that sounds so, leaves `state.rs`.
 
 mod accept;
 mod catalog;
@@ -161,7 +161,7 @@ impl TerraformSource {
         let workspace = if args.workspace.name.is_empty() {
             match self.requests.workspace(&args.workspace.id, &self.selection).await? {
                 Some(listed) if self.is_ours(&listed) => listed.workspace,
-                // Another organisation's, not selected, gone, or not shown: the list of workspaces will tell.
+                // Another organization's, not selected, gone, or not shown: the list of workspaces will tell.
                 _ => return Ok(page(Vec::new(), Validators::default())),
             }
         } else {
@@ -311,7 +311,7 @@ impl TerraformSource {
             && self.selection.takes(&listed.workspace)
     }
 
-    /// Over all that a workspace's page is made of, but for its state.
+    /// Over all that a workspace's page is made of, except its state.
     fn print(&self, workspace: &Workspace) -> Fingerprint {
         let mut hasher = Sha256::new();
         let accepted = self.accepted.matches(&workspace.name);

@@ -1,5 +1,5 @@
-//! Names that Backstage takes, made of addresses that it does not: `[A-Za-z0-9]` with single `-`, `_` or `.` between, at most
-//! 63 characters. Source: Backstage, "Descriptor Format of Catalog Entities", `metadata.name`.
+//! Names that Backstage takes, made of addresses that it does not: `[A-Za-z0-9]` with single `-`, `_` or `.` between,
+//! at most 63 characters. Source: Backstage, "Descriptor Format of Catalog Entities", `metadata.name`.
 
 use sha2::{Digest, Sha256};
 

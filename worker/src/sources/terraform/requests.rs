@@ -50,7 +50,7 @@ pub(super) struct StateRead {
 
 /// Why an attempt at a download made no state.
 enum NotRead {
-    /// The address is no longer good.
+    /// The address has expired.
     Stale(StatusCode),
     Failed(SourceError),
 }
@@ -86,7 +86,7 @@ impl Requests {
         }
     }
 
-    /// What pages of the organisation for people begin with.
+    /// What pages of the organization for people begin with.
     pub(super) fn web(&self, organization: &str) -> String {
         format!("{}/app/{organization}", self.base.origin().ascii_serialization())
     }
@@ -161,7 +161,7 @@ impl Requests {
         Ok(Some(document))
     }
 
-    /// Downloads and reads the state. An address that is no longer good is asked for anew, once.
+    /// Downloads and reads the state. An expired address is requested again, once.
     pub(super) async fn state(
         &self,
         workspace: &Workspace,
@@ -285,7 +285,7 @@ impl Requests {
     }
 }
 
-/// Reads a state, in a thread that may block; also says whether it was too large.
+/// Reads a state, in a thread that may block; also returns whether it was too large.
 fn parse(mut chunks: Chunks, form: &Form, workspace: &Workspace) -> (Result<StateRead, StateError>, bool) {
     let mut catalog = Catalog::new(form, workspace);
     let read = read_state(

@@ -23,8 +23,8 @@ fn is_hidden(name: &str, denied: &Globs) -> bool {
     sounds_secret(name) || denied.matches(name)
 }
 
-/// Lines `name: value`, as YAML and headers have them, without the values of those whose name sounds secret, and of what is
-/// below them; `value: …` after `name: DB_PASSWORD`, too.
+/// Lines `name: value`, as YAML and headers have them, without the values of those whose name sounds secret, and of
+/// what is below them; `value: …` after `name: DB_PASSWORD`, too.
 fn strip_lines(text: &str, denied: &Globs) -> String {
     let mut out = String::with_capacity(text.len());
     // How far what is hidden is indented: what is farther in belongs to it.

@@ -1,6 +1,6 @@
-//! What of a state may be shown. Three rules, each of which is enough to leave a value out: Terraform marks it (paths of
-//! `sensitive_attributes`, `sensitive` outputs), its name or the type of its resource sounds secret, or a pattern of the
-//! configuration names it. A mark that cannot be followed hides the whole of what it points into.
+//! What of a state may be shown. Three rules, each of which is enough to leave a value out: Terraform marks it (paths
+//! of `sensitive_attributes`, `sensitive` outputs), its name or the type of its resource sounds secret, or a pattern of
+//! the configuration names it. A mark that cannot be followed hides the whole of what it points into.
 
 use serde_json::{Map, Value};
 
@@ -51,7 +51,7 @@ pub(super) fn strip(attributes: &mut Map<String, Value>, marks: Option<&Value>, 
                 strip_path(attributes, path);
             }
         }
-        // A mark of a form that nobody knows: it may mean any of them.
+        // A mark of unknown form: it may mean any attribute.
         Some(_) => attributes.clear(),
     }
     strip_names(attributes, denied);
@@ -154,8 +154,8 @@ enum Place {
     Index(usize),
 }
 
-/// Steps are `{type: get_attr, value: NAME}` and `{type: index, value: {value: KEY, type: string | number}}`; an index into a
-/// set, whose key is the element, leads nowhere that can be found again.
+/// Steps are `{type: get_attr, value: NAME}` and `{type: index, value: {value: KEY, type: string | number}}`; an index
+/// into a set, whose key is the element, leads nowhere that can be found again.
 fn place(step: &Value) -> Option<Place> {
     let value = step.get("value")?;
     match step.get("type")?.as_str()? {

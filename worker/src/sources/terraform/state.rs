@@ -1,5 +1,5 @@
-//! Reads a Terraform state (version 4) as a stream: one resource is in memory at a time, and of its instances only what is
-//! wanted and may be shown. What Terraform adds to the format is skipped. No error shows anything of the content.
+//! Reads a Terraform state (version 4) as a stream: one resource is in memory at a time, and of its instances only what
+//! is wanted and may be shown. What Terraform adds to the format is skipped. No error shows anything of the content.
 //!
 //! The format: `internal/states/statefile/version4.go` in Terraform's sources.
 
@@ -80,7 +80,7 @@ pub(super) enum StateError {
         /// Where.
         column: usize,
     },
-    /// It is no state of version 4.
+    /// It is not a state of version 4.
     #[error("the state cannot be read: {why} (line {line}, column {column})")]
     Wrong {
         /// What of it.

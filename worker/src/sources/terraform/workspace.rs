@@ -135,7 +135,7 @@ struct Links {
 pub(super) struct Listed {
     pub(super) workspace: Workspace,
     pub(super) state_version: Option<String>,
-    /// Name of the organisation, where it is told.
+    /// Name of the organization, where it is told.
     pub(super) organization: Option<String>,
 }
 
@@ -253,7 +253,7 @@ impl StateVersionDocument {
         &self.data.id
     }
 
-    /// The address of the state: whoever has it can read the state, so it is neither shown nor stored.
+    /// The address of the state. It alone grants access, so it is neither shown nor stored.
     pub(super) fn address(&self) -> Option<&str> {
         self.data
             .attributes

@@ -1,6 +1,6 @@
-//! Makes Microcks what one entity wants: creates, changes in place, reads back, deletes. What is owned is a record in the store,
-//! written before the service is made; nothing else is ever touched. Each step can be the last one of this process: the next run
-//! finds out what is left to do.
+//! Reconciles Microcks with one entity: creates, updates in place, reads back, deletes. Ownership is a record in the
+//! store, written before the service is created; nothing else is ever touched. The process may die after any step: the
+//! next run finds out what is left to do.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use super::verify::{doubled, given, verify};
 use super::{events_url, mock_url};
 use crate::batches::Batches;
 
-/// Most mocks that one entity can own.
+/// Maximum number of mocks that one entity can own.
 const MAX_OBJECTS: u32 = 1_000;
 
-/// Why a mock is not as it should be.
+/// Why a mock could not be brought in sync.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApplyError {
-    /// Microcks said so.
+    /// Microcks returned an error.
     #[error(transparent)]
     Microcks(#[from] MicrocksError),
     /// A person has to look.
@@ -53,12 +53,12 @@ pub(super) struct Turn<'t> {
     pub(super) again: bool,
 }
 
-/// What a mock needs.
+/// What has to be done about a mock.
 enum Need {
     Nothing,
     /// It was changed or removed by hand.
     Drifted(&'static str),
-    /// It is not what it should be.
+    /// It differs from its desired state.
     Change,
 }
 
@@ -74,9 +74,9 @@ impl Turn<'_> {
         self.store.list_target_objects(&filter).await
     }
 
-    /// Makes one mock what it should be.
+    /// Brings one mock in sync.
     pub(super) async fn make(&self, mock: &Mock, owned: Option<&TargetObject>) -> Result<(), ApplyError> {
-        // What is in another Microcks is none of this one's business.
+        // Services in another Microcks are ignored.
         let (owned, elsewhere) = match owned.map(|object| (object, Detail::of(object))) {
             Some((_, detail)) if !detail.is_in(self.microcks.server()) => (None, Some(detail.server)),
             _ => (owned, None),
@@ -149,7 +149,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether nothing is to be done about a mock, as far as the listing tells.
+    /// Whether a mock is in sync, as far as the listing shows.
     pub(super) async fn is_made(&self, mock: &Mock, object: &TargetObject) -> Result<bool, MicrocksError> {
         let detail = Detail::of(object);
         let is_same = object.fingerprint == Some(mock.fingerprint) && detail.in_swagger == mock.in_swagger;
@@ -196,7 +196,7 @@ impl Turn<'_> {
         // The state that these very artifacts led to.
         let expected = (object.fingerprint == Some(mock.fingerprint)).then(|| detail.digest.clone());
         let was_whole = object.fingerprint.is_some();
-        // From here on it is owned, and not whole.
+        // From here on it is owned, but incomplete.
         (object.fingerprint, object.error, detail.refused) = (None, None, None);
         (detail.name, detail.version) = (mock.name.clone(), mock.version.clone());
         (detail.in_swagger, detail.is_event) = (mock.in_swagger, mock.is_event());
@@ -216,7 +216,7 @@ impl Turn<'_> {
         detail.given.extend(now.iter().cloned());
         detail.will_upload(mock);
         self.save(object, detail).await?;
-        // What Microcks refuses must not cost the mock that is there.
+        // Content that Microcks refuses must not destroy the existing mock.
         self.upload(mock, detail, |_| true).await?;
         let mut view = self.read_back(mock).await?;
         let is_undone = || expected.as_ref() == Some(&digest(&view.service));
@@ -232,7 +232,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Deletes a service that keeps what it should not have, and creates it again.
+    /// Recreates a service that would keep obsolete content.
     async fn replace(
         &self,
         mock: &Mock,
@@ -253,7 +253,7 @@ impl Turn<'_> {
         self.read_back(mock).await
     }
 
-    /// Records what came of it: the mock is whole if Microcks skipped nothing.
+    /// Records the outcome: the mock is whole if Microcks skipped nothing.
     async fn finish(
         &self,
         mock: &Mock,
@@ -357,8 +357,8 @@ impl Turn<'_> {
         self.objects.call(object, put).await
     }
 
-    /// The addresses of the mocks that are there and shall be named in the API's definition, in the order of the file. Those that
-    /// only stay because it is not known what they should be are named as before.
+    /// The addresses of the existing mocks that should be named in the API's definition, in the order of the file.
+    /// Mocks that are only kept because their desired state is unknown are named as before.
     pub(super) fn servers(&self, at: &EnrichSettings, desired: &Desired, owned: &[TargetObject]) -> Vec<String> {
         let place = |object: &TargetObject| desired.mocks.iter().position(|mock| mock.object() == object.object);
         let unwanted: BTreeSet<&str> = self
@@ -386,7 +386,7 @@ impl Turn<'_> {
         named.filter_map(|(place, _, detail)| address(*place, detail)).collect()
     }
 
-    /// What is owned and not wanted any more.
+    /// Objects that are owned but no longer desired.
     pub(super) fn unwanted<'o>(&self, desired: &Desired, owned: &'o [TargetObject]) -> Vec<&'o TargetObject> {
         let is_kept = |object: &TargetObject| match &desired.keep {
             Keep::All => true,
@@ -426,7 +426,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Notes at an owned mock what is wrong with it.
+    /// Records an owned mock's problem.
     pub(super) async fn note_error(&self, owned: Option<&TargetObject>, error: &str) -> Result<(), StoreError> {
         let Some(owned) = owned else { return Ok(()) };
         let newest = self

@@ -1,4 +1,5 @@
-//! What an artifact is, found in its content as Microcks does it, and the file names under which artifacts are uploaded.
+//! What an artifact is, found in its content as Microcks does it, and the file names under which artifacts are
+//! uploaded.
 
 use std::collections::BTreeSet;
 
@@ -100,8 +101,8 @@ impl ArtifactKind {
     }
 }
 
-/// Names under which the artifacts at these paths are uploaded: Microcks replaces examples by the name of the file they came
-/// in, so names are unique within a mock and the same every time.
+/// Names under which the artifacts at these paths are uploaded: Microcks replaces examples by the name of the file they
+/// came in, so names are unique within a mock and the same every time.
 #[must_use]
 pub(super) fn file_names(paths: &[&str]) -> Vec<String> {
     let plain = |path: &str| -> String {

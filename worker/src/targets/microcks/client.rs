@@ -19,9 +19,9 @@ use crate::sources::http::client::{Call, CallError, HttpClient, Reply};
 
 /// Services of one page of the listing.
 const PAGE: usize = 100;
-/// Most pages.
+/// Maximum number of pages.
 const MAX_PAGES: usize = 10_000;
-/// Longest answer.
+/// Maximum size of a response.
 const MAX_ANSWER_BYTES: u64 = 64 << 20;
 /// The client whose roles Microcks looks at.
 const ROLES_OF: &str = "microcks-app";
@@ -31,7 +31,7 @@ const ROLES: [&str; 2] = ["manager", "user"];
 /// In a path, everything else is escaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Why a call did not do what it should.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MicrocksError {
     /// Nothing can be sent to Microcks now.
@@ -43,7 +43,7 @@ pub(super) enum MicrocksError {
         message: String,
         retry_after: Option<Duration>,
     },
-    /// Microcks does not want it, and will not.
+    /// Microcks refuses it, permanently.
     #[error("{0}")]
     Refused(String),
 }
@@ -150,7 +150,7 @@ impl Microcks {
     }
 
     async fn send(&self, call: Call) -> Result<Reply, MicrocksError> {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let _turn = self.calls.acquire().await;
         meter::request(&*self.clock, &self.target, self.ask(call), MicrocksError::class).await
     }
@@ -189,7 +189,7 @@ impl Microcks {
         })
     }
 
-    /// The role that the service account lacks, in words. None: it has all of them, or nobody tells.
+    /// The role that the service account lacks, in words. None: it has all of them, or Microcks does not say.
     pub(super) async fn missing_role(&self) -> Option<String> {
         self.missing_of_token().await?;
         // It may have got the role since the token was made.
@@ -251,7 +251,7 @@ impl Microcks {
         })
     }
 
-    /// The service of this name and version, exactly. None: there is none.
+    /// The service with exactly this name and version. None: it does not exist.
     pub(super) async fn find(&self, name: &str, version: &str) -> Result<Option<Service>, MicrocksError> {
         let is_it = |service: &Service| service.name == name && service.version == version;
         // In this path Microcks takes `+` for a blank, however it is written.
@@ -286,7 +286,7 @@ impl Microcks {
         }))
     }
 
-    /// Uploads an artifact; says which service it is of. None: Microcks found nothing in it.
+    /// Uploads an artifact; returns the service that it belongs to. None: Microcks found nothing in it.
     pub(super) async fn upload(&self, artifact: &Artifact, is_main: bool) -> Result<Option<String>, MicrocksError> {
         let mut url = self.url("artifact/upload");
         url.query_pairs_mut()
@@ -324,7 +324,7 @@ impl Microcks {
         self.send(call).await.map(drop)
     }
 
-    /// Deletes a service with all that belongs to it. One that is not there is deleted.
+    /// Deletes a service with everything that belongs to it. A missing service counts as deleted.
     pub(super) async fn delete(&self, id: &str) -> Result<(), MicrocksError> {
         let url = self.url(&format!("services/{}", utf8_percent_encode(id, SEGMENT)));
         self.send(Call::new(Method::DELETE, url)).await.map(drop)

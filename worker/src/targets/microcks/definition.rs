@@ -1,12 +1,12 @@
-//! Definitions that are in another file than the entity (`spec.definition: { $text: ./openapi.yaml }`), and what of them readers of
-//! the catalog can be shown in place.
+//! Definitions that are in another file than the entity (`spec.definition: { $text: ./openapi.yaml }`), and what of
+//! them readers of the catalog can be shown in place.
 
 use serde_json::Value;
 
 use crate::sources::files::yaml;
 
-/// Backstage's placeholders for definitions. Source: Backstage, "Substitutions In The Descriptor Format", and the documentation of
-/// its module for OpenAPI.
+/// Backstage's placeholders for definitions. Source: Backstage, "Substitutions In The Descriptor Format", and the
+/// documentation of its module for OpenAPI.
 const PLACEHOLDERS: [&str; 5] = ["$text", "$yaml", "$json", "$openapi", "$asyncapi"];
 /// Of those, the ones whose readers expect references to other files to be resolved.
 const BUNDLED: [&str; 2] = ["$openapi", "$asyncapi"];

@@ -1,5 +1,5 @@
-//! What an entity wants of Microcks: its `microcks.yaml` and artifacts read, stamped and fingerprinted. What could not be read
-//! is told apart from what is wrong and from what is gone: only what is gone takes mocks with it.
+//! The desired state of an entity in Microcks: its `microcks.yaml` and artifacts are read, stamped and fingerprinted.
+//! Unreadable, invalid and missing content are distinguished: only missing content removes mocks.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -21,21 +21,21 @@ use super::{
 use crate::source::DocumentPlace;
 use crate::sources::files::yaml;
 
-/// Longest `microcks.yaml`.
+/// Maximum size of `microcks.yaml`.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const FILE_LIMIT: Limit = Limit {
     bytes: MAX_FILE_BYTES,
     key: "",
 };
 
-/// What an entity wants.
+/// The desired state of an entity.
 #[derive(Debug, Default)]
 pub(super) struct Desired {
     /// The entity is there and names a file, which may be one that does not exist yet.
     pub(super) is_annotated: bool,
     /// Mocks that can be made.
     pub(super) mocks: Vec<Mock>,
-    /// Parts that stay as they are, because it is not known, or wrong, what they should be; none: all of them do.
+    /// Parts that stay as they are, because their desired state is unknown or invalid; none: all of them do.
     pub(super) keep: Keep,
     /// What is wrong.
     pub(super) problems: Vec<DocumentError>,
@@ -43,7 +43,7 @@ pub(super) struct Desired {
     pub(super) definition: Definition,
 }
 
-/// Which mocks stay although nobody wants them now.
+/// Mocks that are kept although they are not currently desired.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Keep {
     /// Those with these ids.
@@ -55,7 +55,7 @@ pub(super) enum Keep {
     None,
 }
 
-/// A mock as it should be.
+/// The desired state of a mock.
 #[derive(Debug)]
 pub(super) struct Mock {
     pub(super) mock_id: String,
@@ -101,11 +101,11 @@ pub(super) struct Owned<'e> {
     pub(super) body: &'e Value,
 }
 
-/// Files that were read for other entities of the same job: many entities may name one.
+/// Files already read for other entities of the same job: many entities may name the same file.
 #[derive(Default)]
 pub(super) struct SyncFiles(Mutex<HashMap<(String, DocumentPlace), SyncFile>>);
 
-/// Reads what an entity wants. `delete_invalid`: what is wrong keeps nothing.
+/// Reads the desired state of an entity. `delete_invalid`: invalid parts are not kept.
 pub(super) async fn desired(
     (documents, files): (&Documents, &SyncFiles),
     settings: &MicrocksSettings,
@@ -158,7 +158,7 @@ pub(super) async fn desired(
 enum Named {
     /// There is none.
     Nothing,
-    /// A file that is not there.
+    /// The file does not exist.
     Missing(DocumentPlace),
     File(DocumentPlace, SyncFile),
 }
@@ -238,7 +238,7 @@ impl<'r> Reader<'r> {
         location(self.entity.body).or_else(|| self.documents.has_folder(self.entity.source).then(in_folder))
     }
 
-    /// A file that is not there. Over HTTP that may be a lost right, so it counts only if what lies beside it can be read.
+    /// A missing file. Over HTTP that may be a lost right, so it counts only if the document beside it can be read.
     async fn missing(
         &self,
         place: DocumentPlace,
@@ -446,7 +446,8 @@ impl<'r> Reader<'r> {
         String::from_utf8(bytes).map_err(|_| wrong(format!("{} is not UTF-8", shown(&place))))
     }
 
-    /// Whether the document that names a file beside it can be read now. Then the file is not hidden from whoever reads.
+    /// Whether the document that refers to a file beside it is readable now. Then the file is missing, not hidden by
+    /// lost rights.
     async fn is_beside(&self, base: &DocumentPlace, reference: &str) -> Result<bool, DocumentError> {
         let is_relative = !reference.starts_with("http://") && !reference.starts_with("https://");
         if !is_relative {

@@ -1,6 +1,6 @@
-//! Names an entity's mocks as servers in its definition, for readers of the catalog and its feed. It is made of what the source
-//! gave, never of what was added before, and so cannot feed back into what is uploaded. A definition that is in another file is
-//! shown in place, for it has no other servers.
+//! Names an entity's mocks as servers in its definition, for readers of the catalog and its feed. It is made of what
+//! the source gave, never of what was added before, and so cannot feed back into what is uploaded. A definition that is
+//! in another file is shown in place, for it has no other servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use super::servers::with_servers;
 
 /// What stands before the hash of a definition from another file, among the addresses that are added.
 const PRINT: &str = "definition:";
-/// So often it is tried again when the entity changes meanwhile. Another job is due then anyway.
+/// Maximum number of tries when the entity changes meanwhile. Then another job is due anyway.
 const TRIES: usize = 3;
 
 /// Whose mocks they are.
@@ -152,7 +152,8 @@ fn is_elsewhere(body: &str) -> bool {
     placeholder(&entity["spec"]["definition"]).is_some()
 }
 
-/// The entity with these servers in its definition, which is `text` if it is in another file. None: that has nothing to gain.
+/// The entity with these servers in its definition, which is `text` if it is in another file. None: that has nothing to
+/// gain.
 fn enriched(body: &str, additions: &Additions, text: Option<&str>) -> Option<String> {
     let mut seen = BTreeSet::new();
     let urls: Vec<String> = (additions.values().flatten())

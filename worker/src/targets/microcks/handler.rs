@@ -1,5 +1,5 @@
-//! The handler of kind `microcks`: one job is one entity of one target. What is to be done it finds in the catalog when it runs,
-//! so the newest wish wins, however often it changed meanwhile.
+//! The handler of kind `microcks`: one job is one entity of one target. What is to be done it finds in the catalog when
+//! it runs, so the newest wish wins, however often it changed meanwhile.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -206,7 +206,7 @@ impl MicrocksHandler {
         Ok(troubles)
     }
 
-    /// Readers of the catalog see the mocks that are there as servers of the API.
+    /// Readers of the catalog see the existing mocks as servers of the API.
     async fn name_servers(
         &self,
         turn: &Turn<'_>,
@@ -233,7 +233,7 @@ impl MicrocksHandler {
         enricher.show(source, &servers, &desired.definition).await
     }
 
-    /// Keeps at the entity what came of the attempt, and ends it.
+    /// Records the attempt's outcome at the entity, and ends it.
     async fn settle(
         &self,
         target: &Target,
@@ -350,7 +350,7 @@ impl MicrocksHandler {
         let names = (request.target.as_str(), reference);
         let events = SyncEvents::new(&self.log, names, attempt.job.trace.clone());
         let turn = self.turn(target, reference, &events, request.again);
-        // What the source wrote names no mocks: those that are there are named at once, and new ones as soon as they are there.
+        // What the source wrote names no mocks: existing ones are named at once, and new ones as soon as they exist.
         self.name_servers(&turn, target, entity.as_ref(), &desired).await?;
         let mut troubles = self.reconcile(attempt, &turn, &desired).await?;
         self.name_servers(&turn, target, entity.as_ref(), &desired).await?;

@@ -1,5 +1,5 @@
-//! What Microcks has, asked once for many jobs. What this process changes itself is noted at once; a job that would act on
-//! something missing asks again.
+//! What Microcks has, asked once for many jobs. What this process changes itself is noted at once; a job that would act
+//! on something missing asks again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use tokio::sync::Mutex;
 
 use super::client::{Microcks, MicrocksError, Service};
 
-/// For so long what Microcks said is taken for true.
+/// How long Microcks' response is considered fresh.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// The newest listing.
 #[derive(Default)]
 pub(super) struct Listing {
-    /// Held while it is asked for: whoever comes meanwhile waits for that answer.
+    /// Locked during a request: concurrent callers wait for its response.
     cached: Mutex<Option<Cached>>,
 }
 
@@ -28,7 +28,7 @@ struct Cached {
 }
 
 impl Listing {
-    /// The digest of the service of this id; none: it is not there.
+    /// The digest of the service with this id; none: it does not exist.
     pub(super) async fn digest(
         &self,
         microcks: &Microcks,
@@ -65,7 +65,8 @@ impl Listing {
     }
 }
 
-/// Over what people change by hand: how operations answer, and labels. Not over examples, which the listing does not have.
+/// Over what people change by hand: how operations answer, and labels. Not over examples, which the listing does not
+/// have.
 pub(super) fn digest(service: &Service) -> String {
     let mut operations: Vec<_> = (service.operations.iter())
         .map(|operation| {

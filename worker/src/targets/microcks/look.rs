@@ -1,4 +1,4 @@
-//! Looks whether many entities are as they should be, and works on none of them: those that are not get jobs of their own.
+//! Checks many entities and changes none of them: those out of sync get jobs of their own.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Microcks: for each API entity that names a `microcks.yaml`, the mocks in that file. Start at [`MicrocksHandler`]; `desired.rs`
-//! finds out what an entity wants, `apply.rs` makes it so.
+//! Microcks: for each API entity that names a `microcks.yaml`, the mocks in that file. Start at [`MicrocksHandler`];
+//! `desired.rs` finds out what an entity wants, `apply.rs` makes it so.
 
 mod annotation;
 mod apply;

@@ -8,8 +8,8 @@ use tideline_core::words::TargetObject;
 use super::client::ServiceView;
 use super::desired::Mock;
 
-/// What artifacts set of a service that outlives a new import: pairs of an operation and what of it, or of an empty text and a
-/// label.
+/// What artifacts set of a service that outlives a new import: pairs of an operation and what of it, or of an empty
+/// text and a label.
 pub(super) type Given = BTreeSet<(String, String)>;
 
 /// What is remembered of a mock.
@@ -25,7 +25,7 @@ pub(super) struct Detail {
     pub(super) artifacts: BTreeMap<String, String>,
     /// What they, and those before them, set.
     pub(super) given: Given,
-    /// Somebody else changed it; a new import alone may not undo that.
+    /// A person changed it; a new import alone may not undo that.
     pub(super) touched: bool,
     /// What Microcks had after that.
     pub(super) digest: String,
@@ -47,8 +47,8 @@ impl Detail {
         self.server.is_empty() || self.server == server
     }
 
-    /// Notes what will be uploaded before it is: whenever the process ends, no file can be in Microcks that the record does not
-    /// name.
+    /// Notes what will be uploaded before it is: whenever the process ends, no file can be in Microcks that the record
+    /// does not name.
     pub(super) fn will_upload(&mut self, mock: &Mock) {
         for artifact in &mock.artifacts {
             let uploaded = self.artifacts.entry(artifact.file_name.clone()).or_default();

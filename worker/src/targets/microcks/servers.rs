@@ -1,5 +1,5 @@
-//! Names mocks in an API's definition, as servers, in place: lines are added and nothing else is changed. The result is read
-//! again and compared with what it should be; a definition that cannot be changed so is left alone.
+//! Names mocks in an API's definition, as servers, in place: lines are added and nothing else is changed. The result is
+//! read again and compared with what it should be; a definition that cannot be changed so is left alone.
 
 use saphyr_parser::{Event, Parser};
 use serde_json::{Value, json};
@@ -10,9 +10,9 @@ use crate::sources::files::yaml;
 /// The parsed form of a definition may be longer than its text, by aliases.
 const MAX_GROWTH: u64 = 4;
 
-/// The definition with these addresses: as further `servers` of OpenAPI 3; the first one as `host`, `basePath` and `schemes` of
-/// Swagger 2, if it names no host; those of WebSockets as further `servers` of AsyncAPI. None: it is none of these, has nothing to
-/// gain, or is written in a way that cannot be changed.
+/// The definition with these addresses: as further `servers` of OpenAPI 3; the first one as `host`, `basePath` and
+/// `schemes` of Swagger 2, if it names no host; those of WebSockets as further `servers` of AsyncAPI. None: it is none
+/// of these, has nothing to gain, or is written in a way that cannot be changed.
 pub(super) fn with_servers(definition: &str, urls: &[String]) -> Option<String> {
     let mut wanted = parse(definition)?;
     let outline = Outline::read(definition)?;
@@ -40,7 +40,7 @@ pub(super) fn with_servers(definition: &str, urls: &[String]) -> Option<String> 
         if wanted.get("schemes").is_none() {
             added.push(("schemes", json!([url.scheme()])));
         }
-        // A base path of the real API is no path of the mock's.
+        // A base path of the real API is not a path of the mock.
         let text = outline.without("basePath");
         let document = wanted.as_object_mut()?;
         document.extend(added.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
@@ -120,7 +120,7 @@ struct List {
 }
 
 impl<'t> Outline<'t> {
-    /// None: it is no mapping, or one of another kind.
+    /// None: it is not a mapping, or one of another kind.
     fn read(text: &'t str) -> Option<Self> {
         // Places of the parser count characters.
         let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
@@ -238,8 +238,8 @@ impl<'t> Outline<'t> {
             };
             return Some(insert(self.text, before.len(), &format!("{comma}{}", items.join(","))));
         }
-        // A block: its dashes stand in one column, and its end is where the next key begins. One that is not indented begins,
-        // for the parser, behind its first dash.
+        // A block: its dashes stand in one column, and its end is where the next key begins. One that is not indented
+        // begins, for the parser, behind its first dash.
         let is_dash = self.text[list.start..].starts_with('-');
         let first = if is_dash {
             list.start

@@ -1,5 +1,5 @@
-//! Gives an artifact the name and version of a mock, in place: only the spans of those values are replaced, so that comments,
-//! order, quoting and numbers of the rest stay exactly as its author wrote them.
+//! Gives an artifact the name and version of a mock, in place: only the spans of those values are replaced, so that
+//! comments, order, quoting and numbers of the rest stay exactly as its author wrote them.
 
 use std::ops::Range;
 
@@ -115,8 +115,8 @@ fn har(document: &Scalars<'_>, identity: Identity<'_>) -> Result<String, StampEr
     document.replace(&[(COMMENT, &microcks_id(identity))])
 }
 
-/// Microcks takes the name of the mock service, and the version from the mock service's own properties. Source: Microcks'
-/// documentation, "SoapUI Mocks".
+/// Microcks takes the name of the mock service, and the version from the mock service's own properties. Source:
+/// Microcks' documentation, "SoapUI Mocks".
 fn soap_ui(text: &str, identity: Identity<'_>) -> Result<String, StampError> {
     let document = roxmltree::Document::parse(text)
         .map_err(|error| StampError(format!("the SoapUI project is not XML: {error}")))?;
@@ -365,8 +365,8 @@ impl<'t> Scalars<'t> {
     }
 }
 
-/// The place of a value as its author wrote it: without the white space and comment lines that the parser counts to it, and
-/// with the indicator of a block scalar, which stands somewhere after the key.
+/// The place of a value as its author wrote it: without the white space and comment lines that the parser counts to it,
+/// and with the indicator of a block scalar, which stands somewhere after the key.
 fn trimmed(text: &str, range: Range<usize>, style: ScalarStyle, after_key: usize) -> Range<usize> {
     let indicator = match style {
         ScalarStyle::Literal => '|',

@@ -8,9 +8,9 @@ use serde_json::Value;
 const API_VERSION: &str = "bcgov.dev/v1alpha1";
 const KIND: &str = "MicrocksSync";
 
-/// Longest `mockId`, in characters.
+/// Maximum length of `mockId`, in characters.
 const MAX_ID: usize = 128;
-/// Most mocks of one file, and artifacts of one mock.
+/// Maximum number of mocks of one file, and artifacts of one mock.
 const MAX_LIST: usize = 200;
 /// Keys of a mock.
 const MOCK_KEYS: [&str; 4] = ["mockId", "includeInSwagger", "openapi", "artifacts"];
@@ -58,7 +58,7 @@ pub(super) struct MockProblem {
     pub(super) problem: String,
 }
 
-/// The file is no description of mocks at all.
+/// The file does not describe mocks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("microcks.yaml: {0}")]
 pub(super) struct SyncFileError(String);
@@ -128,7 +128,7 @@ fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Result<T, Wro
     Err((key.into(), problem.into()))
 }
 
-/// Keys that are none, but nearly are: the mock is made without what they say. Keys of other programs are no mistakes.
+/// Keys that are none, but nearly are: the mock is made without what they say. Keys of other programs are not errors.
 fn misspelled(mock: &Value, mock_id: &str, place: &str) -> Vec<MockProblem> {
     let keys = |value: &Value| -> Vec<String> {
         value

@@ -10,10 +10,10 @@ use crate::sources::files::yaml;
 
 /// Methods of an OpenAPI path.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-/// What is missing is told of so many things at most.
+/// Maximum number of missing things that are reported.
 const MAX_TOLD: usize = 5;
 
-/// What is not as it should be.
+/// What is out of sync.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
     /// In words.
@@ -57,8 +57,8 @@ pub(super) fn verify(mock: &Mock, view: &ServiceView) -> Verdict {
     verdict
 }
 
-/// What the artifacts set that outlives a new import: labels, and how operations answer. Of the extensions of OpenAPI also to what,
-/// as a new import does not change what they set before.
+/// What the artifacts set that outlives a new import: labels, and how operations answer. Of the extensions of OpenAPI
+/// also to what, as a new import does not change what they set before.
 pub(super) fn given(mock: &Mock) -> Given {
     let mut given = Given::new();
     for artifact in &mock.artifacts {

@@ -1,5 +1,5 @@
-//! Names of the versions that mocks get in Microcks: the same as the Backstage plugin gives, so that it can be replaced without
-//! making a mock anew.
+//! Names of the versions that mocks get in Microcks: the same as the Backstage plugin gives, so that it can be replaced
+//! without making a mock anew.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};

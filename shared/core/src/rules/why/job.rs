@@ -4,7 +4,7 @@ use super::Why;
 
 const UNKNOWN: &str = "unknown error";
 
-/// What holds for a job: its own state first, then what its source puts in its way.
+/// The sentence for a job: its own state first, then what its source blocks it with.
 pub(super) fn why_job(job: &JobRecord, source: Option<&SourceRecord>, now: Timestamp) -> Why {
     match job.state {
         JobState::Running => running(job, now),

@@ -1,5 +1,5 @@
-//! Why a source or a job does what it does, or does nothing: one sentence from a closed list, the same in the API, the dashboard
-//! and the command. Pure: facts and now come in. Not here: reading the facts from the store.
+//! Why a source or a job does what it does, or does nothing: one sentence from a closed list, the same in the API, the
+//! dashboard and the command. Pure: facts and now come in. Not here: reading the facts from the store.
 
 mod job;
 mod sentence;
@@ -11,7 +11,7 @@ use crate::words::{CycleRecord, JobRecord, SourceRecord, Timestamp};
 
 pub use sentence::Why;
 
-/// What is known of the thing that was asked about.
+/// The known facts about the subject.
 #[derive(Clone, Copy, Debug)]
 pub enum Facts<'a> {
     /// A source.
@@ -32,7 +32,7 @@ pub enum Facts<'a> {
     },
 }
 
-/// The sentence that holds now.
+/// The sentence that applies now.
 pub fn why(facts: Facts<'_>, now: Timestamp) -> Why {
     match facts {
         Facts::Source {

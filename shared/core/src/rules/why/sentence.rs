@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::{CycleNumber, JobId, Timestamp, Trigger, WorkerId, grouped, rfc3339};
 
-/// What a source or a job is waiting for, or doing. Displays as one sentence; as JSON it is an object with a stable `code` and
-/// the values of the sentence. Times are RFC 3339.
+/// What a source or a job is waiting for, or doing. Displays as one sentence; as JSON it is an object with a stable
+/// `code` and the values of the sentence. Times are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[non_exhaustive]

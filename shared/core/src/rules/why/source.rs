@@ -3,7 +3,7 @@ use crate::words::{CycleRecord, CycleState, HeldSweep, JobRecord, JobState, Sour
 use super::Why;
 use super::job::why_job;
 
-/// What holds for a source: its own state, then its running cycle, then what comes next.
+/// The sentence for a source: its own state, then its running cycle, then what comes next.
 pub(super) fn why_source(
     source: &SourceRecord,
     cycle: Option<&CycleRecord>,

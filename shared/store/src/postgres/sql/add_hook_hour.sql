@@ -1,4 +1,4 @@
--- Adds what came to a hook to its hour.
+-- Adds the webhooks of a hook to the counts of their hour.
 INSERT INTO hook_hours AS h (
     hook, hour, stored, duplicates, unproven, refused, unavailable, last_stored_at, last_error_at, last_error)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

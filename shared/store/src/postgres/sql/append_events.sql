@@ -1,6 +1,6 @@
--- Appends a batch; deliveries that are in the log are left out. The row of the log stays locked until the commit, so numbers
--- are in commit order. Says where each one is that was written; a row without a place says that another process wrote some of
--- them in this moment, and by how many bytes the log is said to be too large now.
+-- Appends a batch; deliveries that are already in the log are skipped. The log's row stays locked until the commit, so
+-- numbers are in commit order. Returns the position of each event that was written. A row without a position: another
+-- process appended some of the deliveries at the same time, and the log's size counts these bytes too many.
 WITH given AS MATERIALIZED (
     SELECT g.* FROM unnest(
         $1::TEXT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::BOOLEAN[], $7::BIGINT[], $8::BIGINT[], $9::TEXT[],

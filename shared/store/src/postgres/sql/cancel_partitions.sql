@@ -1,4 +1,4 @@
--- Unfinished partitions of a cycle are cancelled; the token of a running one rises, so that it writes nothing more.
+-- Cancels the unfinished partitions of a cycle; the raised tokens fence off the workers that run them.
 UPDATE jobs j SET
     token = j.token + CASE WHEN j.state = 'running' THEN 1 ELSE 0 END,
     state = 'cancelled', due_at = NULL, worker = NULL, again_at = NULL, hinted_at = 0, updated_at = $3

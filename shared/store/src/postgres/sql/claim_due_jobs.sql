@@ -1,7 +1,8 @@
--- The oldest due jobs become this worker's; jobs that another claim is taking are left out, never waited for. A worker
--- without a row gets one whose lease is over, so that its jobs are found if it never says anything. (CASE keeps
--- the planner from thinking that few jobs are due, and so from sorting all of them.) A picked row is found again by its
--- place: it is locked, so nobody moves it. One that moved since the statement began is left to the next claim.
+-- Claims the oldest due jobs for this worker; jobs that another claim is taking are skipped, never waited for. A worker
+-- without a row gets one with an expired lease, so that its jobs are rescued if it never sends a heartbeat. (CASE keeps
+-- the planner from assuming that few jobs are due, and so from sorting all of them.) A picked row is found again by its
+-- ctid: it is locked, so no other transaction moves it. A row that moved since the statement began is left to the next
+-- claim.
 WITH picked AS MATERIALIZED (
     SELECT j.ctid AS place FROM jobs j
     WHERE j.due_at <= $4 AND CASE

@@ -1,5 +1,5 @@
--- Of the hinted jobs, those that are due and still at the hinted token become this worker's; as in claim_due_jobs.
--- (`coalesce` keeps the planner from looking for each among all that are due.)
+-- Claims those of the hinted jobs that are due and still have the hinted token, like claim_due_jobs. (`coalesce` keeps
+-- the planner from searching all due jobs for each.)
 WITH picked AS MATERIALIZED (
     SELECT h.place FROM unnest($5::BIGINT[], $6::BIGINT[]) AS n (id, token)
     CROSS JOIN LATERAL (

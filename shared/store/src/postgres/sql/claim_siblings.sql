@@ -1,5 +1,6 @@
--- Partitions of the lead's cycle that wait for a place, were never begun and killed no worker become the lead's worker's. At
--- most $3, and half of an even share of what waits. Their due time stays: they have no place of their own.
+-- Leases partitions of the lead's cycle that wait for a place, were never begun and killed no worker to the lead's
+-- worker. At most $3, and half of an even share of the waiting partitions. They keep their due time, since they have no
+-- place of their own.
 WITH lead AS MATERIALIZED (
     SELECT j.source_id, j.cycle, j.worker, 2 * s.parallel AS shares
     FROM jobs j

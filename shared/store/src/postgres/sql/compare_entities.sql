@@ -1,5 +1,5 @@
--- Of these entities of a source: the places of those that are live and equal, live and different, and tombstones; the rest
--- is new. One index probe each, whatever the statistics say.
+-- Compares entities with the catalog: returns the positions of those that are live and equal, live and different, and
+-- tombstones; the others are new. One index probe each, whatever the statistics say.
 SELECT
     array_agg(n.place) FILTER (WHERE e.live AND e.fingerprint = n.fingerprint) AS equal,
     array_agg(n.place) FILTER (WHERE e.live AND e.fingerprint <> n.fingerprint) AS different,

@@ -1,2 +1,2 @@
--- A held cycle is complete without its sweep, for this reason.
+-- Completes a held cycle without its sweep, for this reason.
 UPDATE cycles SET state = 'complete', reason = $3 WHERE source_id = $1 AND number = $2 AND state = 'held'

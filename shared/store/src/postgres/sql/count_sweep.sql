@@ -1,6 +1,6 @@
--- What a sweep would do: owned, marked, candidates, approved; what it keeps (pages that this cycle did not reach are those
--- of kept partitions); what waits for another cycle without it; what cycles added since candidates were last seen, which is
--- after the complete cycle before those that missed them, or since a sweep of them was held.
+-- What a sweep would do: owned, marked, candidates, approved; what it keeps (pages that this cycle did not reach are
+-- those of kept partitions); what waits for another cycle without it; what cycles added since candidates were last
+-- seen, which is after the complete cycle before those that missed them, or since a sweep of them was held.
 SELECT
     coalesce((SELECT c.value FROM counters c WHERE c.name = 'entities/' || s.id), 0)::BIGINT AS owned,
     (SELECT coalesce(sum(p.entities), 0)::BIGINT FROM pages p WHERE p.source_id = $1 AND p.cycle = $2) AS marked,

@@ -1,2 +1,2 @@
--- Forgets what every page of the source marked.
+-- Deletes the manifests of the source.
 DELETE FROM pages WHERE source_id = $1

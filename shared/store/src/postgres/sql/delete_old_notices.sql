@@ -1,2 +1,2 @@
--- Forgets what a subscription was told of things that have been quiet since.
+-- Deletes notices about problems that have been quiet since.
 DELETE FROM notices WHERE subscription = $1 AND created_at < $2

@@ -1,2 +1,2 @@
--- Forgets figures of minutes before this one.
+-- Deletes statistics of minutes before this one.
 DELETE FROM samples WHERE minute < $1

@@ -1,4 +1,4 @@
--- Sessions that are over, and all but the newest of one token.
+-- Deletes expired sessions, and all but the newest of one token.
 DELETE FROM sessions
 WHERE expires_at <= $1
     OR (token_hash = $2 AND hash NOT IN (

@@ -1,2 +1,2 @@
--- Forgets what a target owned.
+-- Deletes the record of an object that a target owned.
 DELETE FROM target_objects WHERE target = $1 AND object = $2

@@ -1,5 +1,5 @@
--- Pages that this cycle did not reach are forgotten, but for those of partitions that are kept; what they marked is missed
--- until some page of this cycle shows it.
+-- Deletes pages that this cycle did not reach, except those of kept partitions; what they marked counts as missed until
+-- some page of this cycle shows it.
 WITH gone AS (
     DELETE FROM pages WHERE source_id = $1 AND cycle < $2
         AND partition_id NOT IN (SELECT id FROM jobs WHERE source_id = $1 AND kept_in = $2)

@@ -1,6 +1,6 @@
--- Each job of the batch is inserted, supersedes its row (another fingerprint), or leaves it as it is (the same one).
--- A running job keeps its attempt and runs again afterwards, once the newest wish is due. A job that is due counts as
--- hinted at: whoever enqueues says so at once. `created` tells an insert by its unlocked row.
+-- Each job of the batch is inserted, supersedes its row (another fingerprint), or leaves it as it is (the same one). A
+-- running job keeps its attempt and runs again afterwards, once the newest request is due. A due job counts as hinted
+-- at: the producer sends the hint right away. `created` recognizes an insert by its unlocked row.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BYTEA[], $4::TEXT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[])
         WITH ORDINALITY AS n (kind, key, fingerprint, args, due_at, trigger, trace, place)

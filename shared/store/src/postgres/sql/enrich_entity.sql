@@ -1,4 +1,4 @@
--- Readers of an entity see another body from now on, as its newest change; nothing happens if it was written since $3.
+-- Changes the body that readers of an entity see, as its newest change; does nothing if it was written since $3.
 WITH shown AS (
     UPDATE entities e SET body = $4, sequence = $5, change = 'modified', changed_at = $6
     WHERE e.source_id = $1 AND e.ref = $2 AND e.sequence = $3 AND e.change <> 'removed'

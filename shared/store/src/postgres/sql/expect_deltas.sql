@@ -1,2 +1,2 @@
--- From now on page commits of the source look for deltas.
+-- Makes page commits of the source look for deltas from now on.
 UPDATE sources SET deltas = true WHERE id = $1 AND NOT deltas

@@ -1,2 +1,2 @@
--- Keeps a check until $3, unless it was ended or somebody else has begun it.
+-- Keeps a check until $3, unless it was ended or another scheduler has begun it.
 UPDATE checks SET leased_until = $3 WHERE source_id = $1 AND token = $2 AND leased_until IS NOT NULL

@@ -1,5 +1,5 @@
--- Changes before a place, newest first and without bodies: of a source, of a kind, whose reference has a text; at most $6 among the
--- next $5. Each row also says how many were looked at, and the last.
+-- Changes before a position, newest first and without bodies, filtered by source, by kind and by text in the reference;
+-- at most $6 among the next $5. Each row also has the number examined, and the last of them.
 WITH looked AS MATERIALIZED (
     SELECT e.sequence, e.change, e.source_id, e.ref, e.changed_at
     FROM entities e WHERE e.sequence < $1 AND e.sequence > 0 ORDER BY e.sequence DESC LIMIT $5

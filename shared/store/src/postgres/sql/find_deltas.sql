@@ -1,5 +1,5 @@
--- What deltas wrote of these keys ($2), and which of these pages ($4 of partition $3) hold what a delta wrote whose reading
--- began before that of the page ($5). One index probe per key.
+-- Deltas of these keys ($2), and which of these pages ($4 of partition $3) hold a key of a delta whose reading began
+-- before that of the page ($5). One index probe per key.
 SELECT d.key_hash, d.read_at, NULL::INTEGER AS page
 FROM unnest($2::BIGINT[]) AS n (key_hash)
 CROSS JOIN LATERAL (

@@ -1,2 +1,2 @@
--- How much a cycle found.
+-- How much drift a cycle found.
 SELECT missing, extra, diverged FROM drifts WHERE source_id = $1 AND cycle = $2

@@ -1,4 +1,4 @@
--- The live entity $2 of the source $1, if it is at the sequence $3, with what its source gave.
+-- The live entity $2 of the source $1, if it is at the sequence $3, with its source's original body.
 SELECT e.source_id, coalesce(n.original, e.body) AS original, coalesce(n.source_sequence, e.sequence) AS source_sequence
 FROM sources s
 JOIN entities e ON e.source_id = s.id AND e.ref = $2

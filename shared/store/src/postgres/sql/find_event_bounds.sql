@@ -1,2 +1,2 @@
--- The last number given to an event, up to where the log was dropped, and the bytes it takes.
+-- The last event number, the position up to which the log was dropped, and its size in bytes.
 SELECT last, pruned_to, bytes FROM event_log

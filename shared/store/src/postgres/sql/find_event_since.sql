@@ -1,2 +1,2 @@
--- The first event that was stored at a moment or later.
+-- The first event stored at or after a time.
 SELECT sequence FROM events WHERE created_at >= $1 ORDER BY sequence LIMIT 1

@@ -1,4 +1,4 @@
--- Whether the lease holds and its cycle bursts, with what the job's row keeps; the row is this transaction's.
+-- Whether the lease holds and its cycle is bursting, with the job's progress; locks the row.
 SELECT j.source_id, j.cycle, j.cursor, j.progress, s.hold_until, s.state, s.deltas
 FROM jobs j
 JOIN sources s ON s.id = j.source_id

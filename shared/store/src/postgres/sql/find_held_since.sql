@@ -1,2 +1,2 @@
--- Since when a sweep of the source waits for a person who has not decided.
+-- Since when a held sweep of the source has been waiting for a decision.
 SELECT held_at FROM sources WHERE id = $1 AND held_cycle IS NOT NULL AND approved IS NULL

@@ -1,4 +1,4 @@
--- Jobs of a kind whose args contain a text, by number: found by the index of kinds and keys, and then one by one.
+-- Jobs of a kind whose args contain a text, by number: scans all jobs of the kind.
 WITH found AS MATERIALIZED (
     SELECT j.id FROM jobs j WHERE j.kind = $1 AND strpos(j.args, $2) > 0
 )

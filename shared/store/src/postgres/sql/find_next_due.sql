@@ -1,4 +1,5 @@
--- The nearest moment after $1 at which a job becomes due, a held-back source with waiting jobs may go on, or a cycle starts.
+-- The earliest time after $1 at which a job becomes due, a held-back source with waiting jobs may continue, or a cycle
+-- starts.
 SELECT min(moment) AS moment FROM (
     (SELECT j.due_at AS moment FROM jobs j
      WHERE j.due_at > $1 AND j.due_at < $2 AND j.state = 'waiting'

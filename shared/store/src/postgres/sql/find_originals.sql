@@ -1,2 +1,2 @@
--- What the sources gave, of the changes with these sequences that show more than that.
+-- Original bodies from the sources, for those of the changes with these sequences that were enriched.
 SELECT sequence, original FROM enrichments WHERE sequence = ANY ($1::BIGINT[]) AND original IS NOT NULL

@@ -1,2 +1,2 @@
--- The cycle of a source that bursts or sweeps: at most one.
+-- The bursting or sweeping cycle of a source: at most one.
 SELECT number FROM cycles WHERE source_id = $1 AND state IN ('bursting', 'sweeping')

@@ -1,5 +1,5 @@
--- Up to where every live subscription and each of these followers ($1) is done with; none: nobody follows. A follower that never
--- moved has seen nothing.
+-- Position up to which every live subscription and each of these followers ($1) has finished; none: there are none. A
+-- follower that never moved has seen nothing.
 SELECT min(r.seen) AS seen FROM (
     SELECT s.seen FROM subscriptions s WHERE s.state = 'active' AND s.changes IS NULL
     UNION ALL

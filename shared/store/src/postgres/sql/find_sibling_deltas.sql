@@ -1,4 +1,4 @@
--- The partitions whose first page holds what a delta wrote whose reading began before that of the page.
+-- The partitions whose first page holds a key of a delta whose reading began before that of the page.
 SELECT t.id
 FROM unnest($2::BIGINT[], $3::BIGINT[]) AS t (id, read_at)
 JOIN pages p ON p.partition_id = t.id AND p.page = 0

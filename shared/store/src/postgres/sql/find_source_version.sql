@@ -1,4 +1,4 @@
--- What the version of a source is made of; the row is this transaction's.
+-- What the version of a source is computed from; locks the row.
 SELECT state, cycle, requested, held_cycle, held_removals, approved IS NOT NULL AS approved
 FROM sources
 WHERE name = $1 AND NOT forgotten

@@ -1,2 +1,2 @@
--- Sources that the configuration does not name any more.
+-- Sources that are no longer configured.
 SELECT id, name FROM sources WHERE state <> 'orphaned' AND NOT (name = ANY ($1::TEXT[])) ORDER BY name

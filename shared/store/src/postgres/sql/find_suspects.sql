@@ -1,6 +1,6 @@
--- Keys of what an origin made and no reading outside of cycles has seen since $5, or for another origin: on the pages of its
--- partition $2 (those of its item $3, if it is one), noted by deltas as made by it ($4), or named by it ($6; a reading of its
--- whole partition $7 is then no other origin).
+-- Keys of what an origin made and no reading outside of cycles has seen since $5, or for another origin: on the pages
+-- of its partition $2 (those of its item $3, if it is one), noted by deltas as made by it ($4), or named by it ($6; a
+-- reading of its whole partition $7 is then no other origin).
 WITH made AS MATERIALIZED (
     SELECT h.key_hash
     FROM jobs j

@@ -1,7 +1,7 @@
--- The live entities among the suspects ($4) that no page shows but those of the origin itself (the partition $2, or of it
--- what the item $3 made), and none that was read after $5; and how many entities the source owns. Of the entity that the item
--- names ($6), a page of another partition is the item's own if it tells so, and one of its partition if it tells nothing. One
--- walk through the source's manifests and entities.
+-- The live entities among the suspects ($4) that no page shows but those of the origin itself (the partition $2, or of
+-- it what the item $3 made), and none that was read after $5; and how many entities the source owns. Of the entity that
+-- the item names ($6), a page of another partition is the item's own if it tells so, and one of its partition if it
+-- tells nothing. One walk through the source's manifests and entities.
 WITH suspects AS MATERIALIZED (
     SELECT n.key_hash FROM unnest($4::BIGINT[]) AS n (key_hash)
 ), claimed AS MATERIALIZED (

@@ -1,4 +1,4 @@
--- Forgotten sources without a tombstone are gone, with their counters.
+-- Deletes forgotten sources without a tombstone, with their counters.
 WITH gone AS (
     DELETE FROM sources s
     WHERE s.forgotten AND NOT EXISTS (SELECT 1 FROM entities e WHERE e.source_id = s.id)

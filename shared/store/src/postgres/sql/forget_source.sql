@@ -1,4 +1,4 @@
--- An orphan without an entity is no longer shown; its row stays for the name that its tombstones show.
+-- Hides an orphan without entities; its row stays, because its tombstones show its name.
 WITH cycles_gone AS (DELETE FROM cycles WHERE source_id = $1),
 jobs_gone AS (DELETE FROM jobs WHERE source_id = $1),
 malformed_gone AS (DELETE FROM malformed WHERE source_id = $1),

@@ -1,5 +1,5 @@
--- What the worker still runs is due at once and spends no attempt. What has no place (its due time is $3 or more) waits for
--- one again: the answer has its source.
+-- Jobs that the worker still runs become due at once and spend no attempt. Partitions without a place (due time of $3
+-- or more) wait for one again: their sources are returned.
 UPDATE jobs j SET
     state = 'waiting', worker = NULL, due_at = CASE WHEN j.due_at >= $3 THEN j.due_at ELSE greatest($2, j.again_at) END, hinted_at = 0, updated_at = $2,
     attempt = CASE WHEN j.again_at IS NOT NULL THEN 0 ELSE greatest(j.attempt - 1, 0) END,

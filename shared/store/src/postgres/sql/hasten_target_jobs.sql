@@ -1,6 +1,6 @@
--- Jobs of a target that were put off for a short while ($6: the latest moment) without having failed are due now, the next ones first.
--- Keys are the target's name, a slash, and the entity. Those that somebody is just changing are left out, never waited for. (CASE
--- keeps the planner from finding them by their keys, beside all that are done.)
+-- Makes postponed jobs of a target that have not failed ($6: latest due time) due now, the next ones first. Keys are
+-- the target's name, a slash, and the entity. Rows that another transaction is changing are skipped, never waited for.
+-- (CASE keeps the planner from finding them by key among all finished jobs.)
 WITH picked AS MATERIALIZED (
     SELECT j.ctid AS place FROM jobs j
     WHERE j.due_at > $4 AND j.due_at <= $6 AND CASE

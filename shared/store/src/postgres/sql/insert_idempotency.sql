@@ -1,2 +1,2 @@
--- Takes a key of an actor; nothing if it is taken. Another transaction that is taking it is waited for.
+-- Reserves a key of an actor; does nothing if it is taken. Waits for another transaction that is reserving it.
 INSERT INTO idempotency (actor, key, fingerprint, outcome, at) VALUES ($1, $2, $3, '', $4) ON CONFLICT DO NOTHING

@@ -1,2 +1,2 @@
--- Notes an applied migration; a second time is an error.
+-- Records an applied migration; doing so twice is an error.
 INSERT INTO tideline_migrations (version, name) VALUES ($1, $2)

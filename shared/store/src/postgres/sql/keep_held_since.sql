@@ -1,2 +1,2 @@
--- A sweep that takes the place of a held one has waited as long as that.
+-- A sweep that replaces a held one inherits its waiting time.
 UPDATE sources SET held_at = $2 WHERE id = $1

@@ -1,4 +1,4 @@
--- As list_audit, on one source: found by its index.
+-- Like list_audit, on one source: found by its index.
 SELECT id, at, actor_kind, actor, address, request, act, target, source, arguments, refused
 FROM audit
 WHERE ($1::TEXT IS NULL OR actor = $1)

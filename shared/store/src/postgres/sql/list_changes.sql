@@ -1,5 +1,6 @@
--- The change feed after a place: the newest state of each entity, in commit order, until their bodies have $3 bytes. Each row also says where the feed ends and
--- up to where its tombstones are pruned, in the same snapshot; if there is no change, a row without one does.
+-- The change feed after a place: the newest state of each entity, in commit order, until the bodies reach $3 bytes. Each
+-- row also has the end of the feed and the position up to which tombstones are pruned, in the same snapshot; without
+-- changes, there is one row with only these.
 SELECT b.last, b.pruned_to, c.sequence, c.change, c.source, c.ref, c.changed_at, c.body
 FROM (
     SELECT max(n.value) FILTER (WHERE n.name = 'sequence') AS last, max(n.value) FILTER (WHERE n.name = 'pruned') AS pruned_to

@@ -1,4 +1,4 @@
--- Live entities by (source name, reference), after a place in that order; each filter bounds the walk through the index.
+-- Live entities by (source name, reference), after a position in that order; each filter bounds the index scan.
 SELECT s.name AS source, e.ref, e.fingerprint, e.sequence, e.changed_at, e.body
 FROM sources s
 CROSS JOIN LATERAL (

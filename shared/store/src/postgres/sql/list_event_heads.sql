@@ -1,5 +1,5 @@
--- Heads of events after a place, in commit order; the first row says also up to where the log was dropped, in the same
--- snapshot; if there is no event, a row without one does.
+-- Heads of events after a place, in commit order; the first row also has the position up to which the log was dropped,
+-- in the same snapshot; without events, there is one row with only that.
 SELECT l.pruned_to, e.*
 FROM event_log l
 LEFT JOIN (

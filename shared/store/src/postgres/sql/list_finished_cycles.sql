@@ -1,4 +1,4 @@
--- Bursting cycles that no partition works on any more, or that a partition gave up; with the error of one that failed.
+-- Bursting cycles that have no active partition left, or that a partition gave up; with the error of one that failed.
 SELECT c.source_id, s.name, c.number, (
     SELECT j.last_error FROM jobs j
     WHERE j.source_id = c.source_id AND j.cycle = c.number AND j.due_at IS NULL AND j.state IN ('cancelled', 'parked')

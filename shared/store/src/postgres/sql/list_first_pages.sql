@@ -1,4 +1,4 @@
--- What is remembered of the first page of each of these partitions; as in list_page_memories.
+-- The memory of the first page of each of these partitions; like list_page_memories.
 SELECT p.partition_id, p.page, p.fingerprint, p.entities, p.unidentified, p.next, p.children, p.request, p.etag, p.last_modified,
     p.content, p.read_at, p.lost, p.kept,
     CASE WHEN EXISTS (SELECT 1 FROM deltas x WHERE x.source_id = p.source_id) THEN EXISTS (

@@ -1,6 +1,6 @@
--- Names of a source after $2 and before $3, by group: in each those from the group's $4 to its $5, at most $9. A group ends with
--- $6, and all of it comes before $7 in that place. At most $8 groups, and no further one when $9 names are found; a last row
--- without a group says that there is none. Steps over the other names of a group through the index.
+-- Names of a source after $2 and before $3, by group: in each those from the group's $4 to its $5, at most $9. A group
+-- ends with $6, and all of it comes before $7 in that place. At most $8 groups, and no further one when $9 names are
+-- found; a last row without a group says that there is none. Steps over the other names of a group through the index.
 WITH RECURSIVE groups (name, found, place) AS (
     SELECT (
         SELECT substr(e.ref, 1, strpos(e.ref, $6::TEXT)) FROM entities e

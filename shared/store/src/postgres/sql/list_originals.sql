@@ -1,4 +1,4 @@
--- Entities as each of their sources gave them, and what was added to them since.
+-- Entities as each of their sources gave them, and their enrichments.
 SELECT s.name AS source, e.ref, e.sequence, coalesce(n.original, e.body) AS body, coalesce(n.additions, '{}') AS additions
 FROM unnest($1::TEXT[]) AS r (ref)
 CROSS JOIN sources s

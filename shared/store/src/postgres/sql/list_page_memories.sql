@@ -1,4 +1,4 @@
--- What is remembered of consecutive pages, without their key hashes, and whether a delta wrote what a page holds: then it
+-- Memories of consecutive pages, without their key hashes, and whether a delta wrote a key that a page holds: then it
 -- must be compared again. Hashes are read only if the source has deltas.
 SELECT page, fingerprint, entities, unidentified, next, children, request, etag, last_modified, content, read_at, lost, kept,
     CASE WHEN EXISTS (SELECT 1 FROM deltas x WHERE x.source_id = p.source_id) THEN EXISTS (

@@ -1,4 +1,4 @@
--- As list_jobs, of parked jobs only: few among many, so they are found by their index.
+-- Like list_jobs, of parked jobs only: few among many, so they are found by their index.
 WITH found AS MATERIALIZED (
     SELECT j.id FROM jobs j
     WHERE j.parked_at IS NOT NULL

@@ -1,4 +1,4 @@
--- Cycles whose sweep is to be planned or done; with the error of a partition that failed.
+-- Cycles whose sweep is to be planned or performed; with the error of a failed partition.
 SELECT c.source_id, s.name, c.number, (
     SELECT j.last_error FROM jobs j
     WHERE j.source_id = c.source_id AND j.cycle = c.number AND j.due_at IS NULL AND j.state = 'parked'

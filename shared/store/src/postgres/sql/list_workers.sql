@@ -1,4 +1,4 @@
--- Workers with a lease, and how many jobs each holds.
+-- Workers with a lease, and the number of jobs that each holds.
 SELECT w.worker, w.alive_until, w.started_at, coalesce(r.running, 0) AS running
 FROM workers w
 LEFT JOIN (

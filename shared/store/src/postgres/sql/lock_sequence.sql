@@ -1,2 +1,2 @@
--- From here to the commit no other transaction numbers a change.
+-- Until the commit, no other transaction can number a change.
 SELECT value FROM counters WHERE name = 'sequence' FOR UPDATE

@@ -1,2 +1,2 @@
--- One process at a time makes the sources those of its configuration; the lock ends with the transaction.
+-- Only one process at a time syncs the sources with its configuration; the lock ends with the transaction.
 SELECT pg_advisory_xact_lock($1)

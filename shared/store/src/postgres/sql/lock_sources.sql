@@ -1,4 +1,4 @@
--- The rows of these sources are this transaction's, in one order for all; nothing else is read, so that what comes next sees
--- what was committed before. NO KEY: a page commit that revealed partitions holds the row's key already (a foreign key's
--- lock), and two of them would wait for each other.
+-- Locks the rows of these sources, always in the same order; reads nothing else, so that the next statement sees what
+-- was committed before. NO KEY: a page commit that revealed partitions already holds the row's key (a foreign key's
+-- lock), and two of them would deadlock.
 SELECT id FROM sources WHERE id = ANY ($1::BIGINT[]) ORDER BY id FOR NO KEY UPDATE

@@ -1,4 +1,4 @@
--- A subscription that nobody else takes from, settles or commands until the commit.
+-- Locks a subscription: until the commit, no other transaction takes from it, settles its events or commands it.
 SELECT s.name, s.kind, s.topics, s.state, s.blocked_reason, s.position, s.outstanding, s.failing_since, s.last_error,
     s.missed_to, s.created_at, s.max_outstanding, s.book,
     (SELECT count(*) FROM dead_letters AS d WHERE d.subscription = s.name) AS dead_letters,

@@ -1,7 +1,8 @@
--- Notes what deltas write, and takes $8 sequence numbers for it as take_sequences does ($9: live entities more; the last number
--- is returned). A version stays if none follows it. What two origins make is made by several (0). What a delta saw ($6) is a
--- candidate of the next complete cycle's sweep, but not of a cycle that is running: no page need have it. What is gone ($7) is
--- no longer missed. A source's deltas, page commits and sweeps take turns, so the order of locks is theirs.
+-- Records what deltas write, and takes $8 sequence numbers for it as take_sequences does ($9: increase of live
+-- entities; returns the last number). A version is kept unless a new one replaces it. What two origins make has several
+-- makers (0). What a delta saw ($6) is a candidate of the next complete cycle's sweep, but not of a cycle already
+-- running: it need not be on any page. What is gone ($7) is no longer missed. Deltas, page commits and sweeps of a
+-- source take turns, so no order of locks is needed here.
 WITH taken AS (
     UPDATE counters SET value = value + $8 WHERE name = 'sequence' AND $8::BIGINT > 0 RETURNING value
 ), noted AS (

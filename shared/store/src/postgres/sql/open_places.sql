@@ -1,5 +1,5 @@
--- While places are free, the oldest partitions of the running cycle without one become due, those on their ladder last and
--- not before its wait is over. The source rows are locked by the caller.
+-- Gives free places to the oldest partitions of the running cycle without one, which become due; those on their ladder
+-- come last, and not before their wait is over. The source rows are locked by the caller.
 UPDATE jobs j SET due_at = greatest($2, n.due_at - $3), hinted_at = 0, updated_at = $2
 FROM (
     SELECT w.id, w.due_at FROM sources s

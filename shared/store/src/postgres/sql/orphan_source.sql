@@ -1,2 +1,2 @@
--- Nothing of this source runs any more; its entities stay.
+-- Orphans a source: nothing of it runs, but its entities stay.
 UPDATE sources SET state = 'orphaned', blocked_reason = NULL, requested = NULL, next_cycle_at = NULL WHERE id = $1

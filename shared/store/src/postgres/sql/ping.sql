@@ -1,2 +1,2 @@
--- The store can be reached and the table that everything needs is there.
+-- Checks that the store can be reached and has the table that everything needs.
 SELECT value FROM counters WHERE name = 'sequence'

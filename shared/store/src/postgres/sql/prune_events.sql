@@ -1,5 +1,5 @@
--- Drops the events up to a place and notes that, and how much it was, so that a reader who missed something can be told.
--- Says how many. The log's row is locked last.
+-- Drops the events up to a position and records that, and their size, so that a reader that missed some can be told.
+-- Returns how many. The log's row is locked last.
 WITH pruned AS (
     DELETE FROM events WHERE sequence <= $1 RETURNING stored_bytes
 ), gone AS (

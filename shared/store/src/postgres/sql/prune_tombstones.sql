@@ -1,5 +1,5 @@
--- Up to $2 tombstones from before $1 are gone, and the greatest of their sequence numbers is noted. One that is being written
--- is left. Says how many.
+-- Deletes up to $2 tombstones from before $1 and records the greatest of their sequence numbers. One that is being
+-- written is skipped. Returns how many.
 WITH pruned AS (
     DELETE FROM entities d USING (
         SELECT e.source_id, e.ref FROM entities e

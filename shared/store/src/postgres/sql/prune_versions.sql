@@ -1,4 +1,4 @@
--- Forgets up to $3 of the states that were replaced first: those before a moment, and those that are too many.
+-- Deletes up to $3 of the states that were replaced first: those before a time, and those beyond the maximum number.
 DELETE FROM entity_versions v USING (
     SELECT source_id, ref, sequence, replaced_at FROM entity_versions ORDER BY replaced_at LIMIT $3
 ) o

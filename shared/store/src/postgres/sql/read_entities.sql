@@ -1,4 +1,5 @@
--- Of these references of a source those that live, in order; if there are texts, only those whose body contains one of them.
+-- Those of these references of a source that are live, in order; if texts are given, only those whose body contains one
+-- of them.
 SELECT s.name AS source, e.ref, e.fingerprint, e.sequence, e.changed_at, e.body
 FROM unnest($2::TEXT[]) AS n (ref)
 CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- Numbers of the whole store. A running job became due before it was claimed.
+-- Statistics of the whole store. A running job became due before it was claimed.
 SELECT d.due, d.oldest_due_at, d.running,
     (SELECT count(*) FROM jobs WHERE parked_at IS NOT NULL) AS parked,
     (SELECT count(*) FROM sources WHERE held_cycle IS NOT NULL AND approved IS NULL) AS held_sweeps,

@@ -1,4 +1,4 @@
--- Partitions of the running cycle that wait for the end of a hold are due at once.
+-- Makes partitions of the running cycle that wait for the end of a hold due at once.
 UPDATE jobs j SET due_at = $2, hinted_at = 0, updated_at = $2
 FROM sources s
 WHERE s.id = $1 AND j.source_id = s.id AND j.cycle = s.cycle AND j.state = 'waiting'

@@ -1,4 +1,5 @@
--- Live entities among these become tombstones, numbered without a gap; says how many. The caller holds the row `sequence`.
+-- Turns the live entities among these into tombstones, numbered without gaps; returns how many. The caller holds the
+-- row `sequence`.
 WITH doomed AS MATERIALIZED (
     SELECT o.place, row_number() OVER (ORDER BY n.ref COLLATE "C") AS number
     FROM unnest($2::TEXT[]) AS n (ref)

@@ -1,6 +1,6 @@
--- Running jobs of workers whose lease is over wait again; after $4 rescues in a row a job is parked: it seems to kill its
--- workers. Jobs that somebody is just writing are left for the next time. Of those due from $7 to $8; what has no place
--- (its due time is $9 or more) waits for one again.
+-- Running jobs of workers whose lease has expired wait again; after $4 rescues in a row a job is parked: it seems to
+-- kill its workers. Jobs that another transaction is writing are left for the next run. Of those due from $7 to $8;
+-- those without a place (due time of $9 or more) wait for one again.
 WITH dead AS MATERIALIZED (
     SELECT worker FROM workers WHERE alive_until < $6
 ), picked AS MATERIALIZED (

@@ -1,4 +1,4 @@
--- Finds the references of collisions: one walk through the index of the source's entities, none if all are known.
+-- Finds the references of collisions: one scan of the index of the source's entities, or none if all are known.
 WITH wanted AS MATERIALIZED (
     SELECT key_hash FROM collisions WHERE source_id = $1 AND ref IS NULL
 ), found AS MATERIALIZED (

@@ -1,5 +1,5 @@
--- Finds the live entities of misses: one walk through the index of the source's entities, which
--- holds their hashes, however many misses there are; none if there is nothing to find.
+-- Finds the live entities of misses: one scan of the index of the source's entities, which holds their hashes,
+-- regardless of the number of misses; no scan if there are none.
 WITH wanted AS MATERIALIZED (
     SELECT m.key_hash FROM misses m WHERE m.source_id = $1 AND m.ref IS NULL
 ), found AS MATERIALIZED (

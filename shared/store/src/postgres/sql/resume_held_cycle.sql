@@ -1,4 +1,4 @@
--- A held cycle sweeps after all, and the source does not start another one meanwhile.
+-- Moves a held cycle back to sweeping, and keeps the source from starting another one meanwhile.
 WITH resumed AS (
     UPDATE cycles SET state = 'sweeping', ended_at = NULL
     WHERE source_id = $1 AND number = $2 AND state = 'held' RETURNING source_id

@@ -1,4 +1,5 @@
--- Child partitions of this cycle exist, once each; they wait for a place. One that is there for this cycle already stays.
+-- Inserts child partitions of this cycle, once each; they wait for a place. Those that already exist in this cycle
+-- stay.
 INSERT INTO jobs AS j (kind, key, fingerprint, args, state, due_at, trigger, trace, source_id, cycle, created_at, updated_at,
     parent_id)
 SELECT 'ingest', s.name || '/' || n.key, n.fingerprint, n.args, 'waiting', $7, p.trigger, p.trace, $2, $3, $8, $8, $1

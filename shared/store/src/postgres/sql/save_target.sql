@@ -1,2 +1,2 @@
--- What a person wants of a target, decided while its row is locked.
+-- Stores an operator's command for a target, decided while its row is locked.
 UPDATE targets SET state = $2, place = $3 WHERE name = $1

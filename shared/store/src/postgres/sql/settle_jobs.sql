@@ -1,7 +1,7 @@
--- Ends the attempts whose lease holds. A job superseded while it ran waits with its newest args until they
--- are due, whatever the settlement; `hinted_at` -1 (never hinted) tells that. Partitions that leave their place, for good or
--- while they wait on their ladder ($9 is NO_PLACE), and siblings that wait for one again, are settled only if $8: that needs a
--- transaction which also gives the place to another.
+-- Ends the attempts whose lease holds. A job superseded while it ran waits with its newest args until they are due,
+-- whatever the settlement; `hinted_at` -1 (never hinted) marks that. Partitions that leave their place, for good or
+-- while they wait on their ladder ($9 is NO_PLACE), and siblings that wait for one again, are settled only if $8: that
+-- takes a transaction that also gives the place to another partition.
 UPDATE jobs j SET
     state = CASE WHEN j.again_at IS NULL AND n.kind IN ('done', 'parked', 'cancelled') THEN n.kind ELSE 'waiting' END,
     due_at = CASE

@@ -1,5 +1,5 @@
--- What came of the newest attempts for entities; without an error one is as it should be since $4. Answers those of
--- which the target had something else before.
+-- Records the outcome of the newest attempts for entities; without an error, an entity is in sync since $4. Returns
+-- those for which the target had something else before.
 WITH settled AS MATERIALIZED (
     SELECT DISTINCT ON (n.reference) n.reference, n.error, n.sent
     FROM unnest($2::TEXT[], $3::TEXT[], $5::TEXT[]) WITH ORDINALITY AS n (reference, error, sent, place)

@@ -1,5 +1,5 @@
--- Due sources without a running cycle start one, each by one scheduler: the cycle, the source's number, the root partition,
--- which counts as hinted at: whoever starts a cycle says so at once.
+-- Due sources without a running cycle start one, each by one scheduler: the cycle, the source's cycle number, and the
+-- root partition, which counts as hinted at, since the scheduler sends the hint right away.
 WITH picked AS MATERIALIZED (
     SELECT s.id, s.name, s.cycle + 1 AS number, coalesce(s.requested, 'schedule') AS trigger,
         CASE WHEN s.requested IS NULL THEN s.next_cycle_at END AS due_at,

@@ -1,4 +1,4 @@
--- Sums over the partitions of cycles, as their rows are now; one row per cycle, in order.
+-- Sums over the current rows of the partitions of cycles; one row per cycle, in order.
 SELECT t.*, c.removed
 FROM unnest($1::BIGINT[], $2::BIGINT[]) WITH ORDINALITY AS n (source_id, number, place)
 LEFT JOIN cycles c ON c.source_id = n.source_id AND c.number = n.number

@@ -1,4 +1,4 @@
--- Up to $3 misses that cycle $4 is to sweep are taken out of the list, a range of hashes at a time; their entities are returned.
+-- Removes up to $3 misses that cycle $4 is to sweep, a range of hashes at a time, and returns their entities.
 DELETE FROM misses m
 WHERE m.source_id = $1 AND m.missed >= $2 AND m.last_cycle = $4 AND NOT m.kept AND m.ref IS NOT NULL AND m.key_hash <= (
     SELECT max(x.key_hash) FROM (

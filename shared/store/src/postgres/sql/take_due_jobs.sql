@@ -1,5 +1,5 @@
--- Due jobs without a fresh hint, each given to one scheduler: noted as hinted now. Jobs of sources that may not run are
--- left out. (CASE: as in claim_due_jobs.)
+-- Due jobs without a fresh hint, each given to one scheduler and recorded as hinted now. Jobs of sources that may not
+-- run are skipped. (CASE: see claim_due_jobs.)
 WITH picked AS MATERIALIZED (
     SELECT j.id, j.hinted_at FROM jobs j
     WHERE j.due_at <= $3 AND CASE

@@ -1,4 +1,4 @@
--- Figures of the whole store at a minute, once, whoever is first. A running job became due before it was claimed.
+-- Statistics of the whole store at a minute; the first writer wins. A running job became due before it was claimed.
 INSERT INTO samples (
     minute, due, lag, running, parked, dead_letters, last_sequence, last_event, entities, failed_cycles)
 SELECT $1, d.due, greatest($2 - coalesce(d.oldest_due_at, $2), 0), d.running,

@@ -1,5 +1,5 @@
--- Takes $1 sequence numbers and returns the last one; the row stays locked until the commit, so numbers are in commit order
--- and a rollback leaves no gap. Live entities of the source change by $3.
+-- Allocates $1 sequence numbers and returns the last one; the row stays locked until the commit, so numbers are in
+-- commit order and a rollback leaves no gap. Adjusts the source's number of live entities by $3.
 WITH taken AS (
     UPDATE counters SET value = value + $1 WHERE name = 'sequence' RETURNING value
 ), live AS (

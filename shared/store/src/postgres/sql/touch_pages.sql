@@ -1,6 +1,6 @@
--- The whole commit of pages that are as remembered, in one statement: the fence, the cursor, the marks. No row: the lease is
--- gone, the cycle does not burst, these pages were committed before, or the source has deltas that were not looked at ($12).
--- A page that is not remembered fails the statement.
+-- The whole commit of unchanged pages, in one statement: the fence, the cursor, the marks. No row: the lease was lost,
+-- the cycle is not bursting, these pages were committed before, or the source has deltas that were not read ($12). A
+-- page that is not remembered fails the statement.
 WITH fence AS (
     UPDATE jobs j SET cursor = $5, progress = $6, rung = 0, rescues = 0, updated_at = $7
     FROM sources s, cycles c

@@ -1,5 +1,5 @@
--- Partitions whose only page is as remembered are marked and done, if their lease holds, their cycle bursts, nobody
--- superseded them, nothing was committed before, and their source has no deltas that were not looked at ($8). A page that is
+-- Marks and completes partitions whose only page is unchanged, if their lease holds, their cycle is bursting, they were
+-- not superseded, nothing was committed before, and their source has no deltas that were not read ($8). A page that is
 -- not remembered fails the statement.
 WITH fence AS (
     UPDATE jobs j SET

@@ -1,4 +1,4 @@
--- The same as lock_subscription, or no row if somebody else has it at this moment.
+-- Like lock_subscription, but no row if another transaction holds the lock.
 SELECT s.name, s.kind, s.topics, s.state, s.blocked_reason, s.position, s.outstanding, s.failing_since, s.last_error,
     s.missed_to, s.created_at, s.max_outstanding, s.book,
     (SELECT count(*) FROM dead_letters AS d WHERE d.subscription = s.name) AS dead_letters,

@@ -1,2 +1,2 @@
--- Notes which targets are no longer configured: all but those of this list. What they own stays theirs.
+-- Records which targets are no longer configured: all except those of this list. They keep what they own.
 UPDATE targets SET configured = FALSE WHERE configured AND NOT name = ANY ($1::TEXT[])

@@ -1,6 +1,6 @@
--- Makes a source that of the configuration. A fresh cycle is asked for if it was an orphan or its identity changed ($5). A
--- blocked one is tried again: whoever starts anew may have mended what blocked it, and a secret that changed leaves no trace.
--- A source that others push to has no cycles.
+-- Updates a source to match the configuration. A fresh cycle is requested if it was an orphan or its identity changed
+-- ($5). A blocked source is retried: the operator who restarts a process may have fixed the cause, and a changed secret
+-- leaves no trace. A source that others push to has no cycles.
 UPDATE sources SET
     source_type = $2,
     identity = $3,

@@ -1,7 +1,7 @@
--- For each delta (by place): whether it comes too late, because a reading that began later has written the key, be it a delta or
--- a page, or (outdated) because there is a newer version; and what the catalog has of it. Pages are looked at only while a cycle
--- runs or if one ended since the readings began ($5: the first of them); there, the partitions that committed since. A pushed
--- delta has no beginning, and no page. A row without a place: there is no such source.
+-- For each delta (by position): whether it comes too late, because a later reading (delta or page) has written the key,
+-- or (outdated) because there is a newer version; and what the catalog has of it. Pages are examined only while a cycle
+-- runs or if one ended since the readings began ($5: the earliest); there, only the partitions that committed since. A
+-- pushed delta has no start, and no page. A row without a position: there is no such source.
 WITH n AS MATERIALIZED (
     SELECT * FROM unnest($2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $6::TEXT[], $7::BYTEA[]) WITH ORDINALITY
         AS n (key_hash, read_at, version, ref, fingerprint, place)

@@ -1,7 +1,7 @@
--- Writes changes. Entities that are new are numbered from $11 on; it fails if one is there already, however that came (copy_entities
--- is cheaper for many). Those with another fingerprint, and tombstones that live again, follow; they get their new state if they
--- are still as they were compared; the count tells. States of up to $13 bytes are kept when they are replaced. The caller holds the
--- row `sequence`, so nobody moves a row that was found.
+-- Writes changes. New entities are numbered from $11 on; it fails if one already exists for any reason (copy_entities
+-- is cheaper for many). Those with another fingerprint, and tombstones that come back to life, follow; they are updated
+-- if they are still as they were when compared; the count tells. States of up to $13 bytes are kept when they are
+-- replaced. The caller holds the row `sequence`, so no other transaction moves a row that was found.
 WITH added AS (
     INSERT INTO entities (source_id, key_hash, sequence, changed_at, ref, fingerprint, change, body)
     SELECT $1, n.key_hash, $11 + n.place - 1, $12, n.ref, n.fingerprint, 'added', n.body

@@ -1,7 +1,7 @@
--- As touch_siblings, for partitions whose only page is as remembered but for its validators ($9) or is replaced ($10 …, of
--- the partitions $26): what write_pages does for one partition. Keys that several of them dropped are misses of none in
--- particular. Keys ($27) of the partitions $28 that the catalog had are suspected to be on other pages if they are new to
--- theirs.
+-- Like touch_siblings, for partitions whose only page is unchanged except its validators ($9) or is replaced ($10 …, of
+-- the partitions $26): what write_pages does for one partition. Keys that several of them dropped are misses of no
+-- particular partition. Keys ($27) of the partitions $28 that the catalog had are suspected to be on other pages if
+-- they are new to their partition's page.
 WITH fence AS (
     UPDATE jobs j SET
         state = 'done', due_at = NULL, cursor = NULL, progress = n.progress, attempt = 0, rung = 0, rescues = 0,

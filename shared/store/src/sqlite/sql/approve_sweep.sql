@@ -1,2 +1,3 @@
--- A person approved the deletion of as many entities as they saw in this cycle. No row: something else is held now.
+-- Approves the deletion of the number of entities that the person saw in this cycle. No row: something else is held
+-- now.
 UPDATE sources SET approved = held_removals WHERE id = ?1 AND held_cycle = ?2 AND held_removals = ?3

@@ -1,4 +1,4 @@
--- Blocks a source; a paused one will be blocked when it is resumed.
+-- Blocks a source; a paused source becomes blocked when it is resumed.
 UPDATE sources SET
     blocked_reason = ?2,
     state = CASE WHEN state = 'active' THEN 'blocked' ELSE state END

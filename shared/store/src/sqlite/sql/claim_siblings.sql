@@ -1,5 +1,5 @@
--- Leases partitions that wait for a place, were never begun and killed no worker, without giving them one. At most ?4, and half
--- of an even share (?6 shares) of what waits.
+-- Leases partitions that wait for a place, were never begun and killed no worker, without giving them one. At most ?4,
+-- and half of an even share (?6 shares) of what waits.
 UPDATE jobs SET
     state = 'running', worker = ?3, token = token + 1, attempt = attempt + 1, hinted_at = 0, updated_at = ?5
 WHERE id IN (

@@ -1,6 +1,6 @@
--- What a sweep would do: owned, marked, candidates, approved; what it keeps (pages that this cycle did not reach are those
--- of kept partitions); what waits for another cycle without it; what cycles added since candidates were last seen, which is
--- after the complete cycle before those that missed them, or since a sweep of them was held.
+-- What a sweep would do: owned, marked, candidates, approved; what it keeps (pages that this cycle did not reach are
+-- those of kept partitions); what waits for another cycle without it; what cycles added since candidates were last
+-- seen, which is after the complete cycle before those that missed them, or since a sweep of them was held.
 SELECT
     s.entities,
     (SELECT coalesce(sum(p.entities), 0) FROM pages AS p INDEXED BY pages_source WHERE p.source_id = ?1 AND p.cycle = ?2),

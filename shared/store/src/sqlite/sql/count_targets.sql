@@ -1,4 +1,4 @@
--- How much each target has; counted up to 100,000 of each.
+-- What each target has, each counted up to 100,000.
 SELECT t.name,
     (SELECT count(*) FROM (SELECT 1 FROM target_entities AS e WHERE e.target = t.name LIMIT 100000) AS x),
     (SELECT count(*) FROM (SELECT 1 FROM target_entities AS e WHERE e.target = t.name AND e.error IS NOT NULL LIMIT 100000) AS x),

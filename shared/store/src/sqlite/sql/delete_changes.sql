@@ -1,2 +1,2 @@
--- Newer changes of the same entities take the place of these.
+-- Deletes changes that newer ones of the same entities replace.
 DELETE FROM changes WHERE sequence IN (SELECT value FROM json_each(?1))

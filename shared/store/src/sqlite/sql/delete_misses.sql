@@ -1,2 +1,2 @@
--- Forgets which entities the source missed.
+-- Deletes the source's misses.
 DELETE FROM misses WHERE source_id = ?1

@@ -1,2 +1,2 @@
--- Forgets how far followers had come before this minute.
+-- Deletes positions of followers before this minute.
 DELETE FROM follower_samples WHERE minute < ?1

@@ -1,2 +1,2 @@
--- Forgets hours before this one.
+-- Deletes hours before this one.
 DELETE FROM hook_hours WHERE hour < ?1

@@ -1,3 +1,3 @@
--- Somebody signed out.
+-- Ends a session on sign-out.
 DELETE FROM sessions
 WHERE hash = ?1

@@ -1,2 +1,2 @@
--- Forgets a source with its cycles, jobs, manifests and malformed items.
+-- Deletes a source with its cycles, jobs, manifests and malformed items.
 DELETE FROM sources WHERE id = ?1

@@ -1,2 +1,2 @@
--- Forgets a subscription with its dead letters.
+-- Deletes a subscription with its dead letters.
 DELETE FROM subscriptions WHERE name = ?1

@@ -1,4 +1,4 @@
--- Ends a cycle, or moves it on to sweeping. The totals are those of its last moment of bursting.
+-- Ends a cycle, or moves it on to sweeping. The totals are those at the end of bursting.
 UPDATE cycles SET
     state = ?3,
     reason = ?4,

@@ -1,5 +1,5 @@
--- Inserts jobs or puts newer args in place of older ones; a running job goes on with its old copy and runs again,
--- once the newest wish is due. A job that is due counts as hinted at: whoever enqueues says so at once.
+-- Inserts jobs or puts newer args in place of older ones; a running job continues with its old copy and runs again,
+-- once the newest request is due. A due job counts as hinted at: the producer sends the hint right away.
 INSERT INTO jobs (kind, key, fingerprint, args, state, due_at, hinted_at, trigger, trace, created_at, updated_at)
 SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, 'waiting', value ->> 4,
     CASE WHEN value ->> 4 <= ?2 THEN ?2 ELSE 0 END, value ->> 5, value ->> 6, ?2, ?2

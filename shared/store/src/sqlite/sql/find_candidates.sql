@@ -1,4 +1,4 @@
--- Live entities that were missed often enough, by this cycle (?4) too, and that no person keeps.
+-- Live entities that were missed often enough, including by this cycle (?4), and that no person has decided to keep.
 SELECT e.ref, e.key_hash, e.sequence
 FROM misses AS m
 CROSS JOIN entities AS e ON e.source_id = m.source_id AND e.ref = m.ref

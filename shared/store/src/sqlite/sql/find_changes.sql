@@ -1,5 +1,5 @@
--- Changes before a place, newest first and without bodies: of a source, of a kind, whose reference has a text; at most ?6 among the
--- next ?5. Each row also says how many were looked at, and the last.
+-- Changes before a position, newest first and without bodies, filtered by source, by kind and by text in the reference;
+-- at most ?6 among the next ?5. Each row also has the number examined, and the last of them.
 WITH looked AS MATERIALIZED (
     SELECT c.sequence, c.source_id, c.ref FROM changes AS c WHERE c.sequence < ?1 ORDER BY c.sequence DESC LIMIT ?5
 )

@@ -1,2 +1,2 @@
--- Where a delivery is in the log.
+-- Position of a delivery in the log.
 SELECT sequence FROM events WHERE hook = ?1 AND delivery = ?2

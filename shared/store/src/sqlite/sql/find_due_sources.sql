@@ -1,4 +1,4 @@
--- Active sources without a running cycle whose next one is asked for or due; and since when, if nobody asked for it.
+-- Active sources without a running cycle whose next one is requested or due; and since when, if it was not requested.
 SELECT
     s.id, s.name, s.cycle + 1, coalesce(s.requested, 'schedule'), CASE WHEN s.requested IS NULL THEN s.next_cycle_at END
 FROM sources AS s

@@ -1,4 +1,4 @@
--- A partition's row, if the lease holds and its cycle bursts; none: nothing may be written.
+-- A partition's row, if the lease holds and its cycle is bursting; none: nothing may be written.
 SELECT j.source_id, j.cycle, s.name, j.trigger, s.hold_until, s.state <> 'active', j.progress, j.cursor
 FROM jobs AS j
 JOIN sources AS s ON s.id = j.source_id

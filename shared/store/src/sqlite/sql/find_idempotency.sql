@@ -1,2 +1,2 @@
--- What came of the act that an actor did under a key.
+-- The outcome of the act that an actor performed under a key.
 SELECT fingerprint, outcome FROM idempotency WHERE actor = ?1 AND key = ?2

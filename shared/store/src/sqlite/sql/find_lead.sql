@@ -1,5 +1,5 @@
--- Where the lead belongs, whose it is, and how many places there are; none: its lease is lost, its cycle does not burst, or its
--- source may not be asked.
+-- Where the lead belongs, whose it is, and how many places there are; none: its lease is lost, its cycle does not
+-- burst, or its source may not be asked.
 SELECT l.source_id, l.cycle, l.worker, s.parallel
 FROM jobs AS l
 JOIN sources AS s ON s.id = l.source_id

@@ -1,4 +1,4 @@
--- Manifests of pages that this cycle did not reach, but for those of partitions that are kept.
+-- Manifests of pages that this cycle did not reach, except those of partitions that are kept.
 SELECT p.partition_id, p.page, k.key_hashes
 FROM pages AS p INDEXED BY pages_source
 JOIN page_keys AS k ON k.partition_id = p.partition_id AND k.page = p.page

@@ -1,2 +1,2 @@
--- Where a follower stands; no row: it never moved.
+-- Position of a follower; no row: it never moved.
 SELECT position FROM followers WHERE name = ?1

@@ -1,5 +1,5 @@
--- Which of these partitions (place in the batch) may be committed as a whole: their lease holds, their cycle bursts, nothing
--- of them was committed before, and nobody superseded them.
+-- Which of these partitions (place in the batch) may be committed as a whole: their lease holds, their cycle is
+-- bursting, none of their pages was committed before, and they were not superseded.
 SELECT b.key
 FROM json_each(?1) AS b
 CROSS JOIN jobs AS j ON j.id = b.value ->> 0

@@ -1,4 +1,4 @@
--- What a command on a source decides on.
+-- What the decision on a source command is based on.
 SELECT s.id, s.state, s.cycle, s.held_cycle, c.state, s.held_removals,
     s.source_type = 'push'
 FROM sources AS s

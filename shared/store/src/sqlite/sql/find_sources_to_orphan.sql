@@ -1,4 +1,4 @@
--- Sources that the configuration does not name any more.
+-- Sources that are no longer configured.
 SELECT id, name
 FROM sources
 WHERE state <> 'orphaned' AND name NOT IN (SELECT value FROM json_each(?1))

@@ -1,4 +1,4 @@
--- Due jobs whose last hint is from ?3 or before, and nobody claimed.
+-- Unclaimed due jobs whose last hint was sent at or before ?3.
 SELECT j.kind, j.id, j.token, j.due_at, 1
 FROM jobs AS j INDEXED BY jobs_hinted
 WHERE j.state = 'waiting'

@@ -1,2 +1,2 @@
--- Forgets which references several places showed.
+-- Deletes collisions of references.
 DELETE FROM collisions WHERE source_id = ?1

@@ -1,4 +1,4 @@
--- Forgets what was added to an entity that is gone, or that its source wrote since.
+-- Deletes enrichments of an entity that is gone, or that its source has written since.
 DELETE FROM enrichments
 WHERE ref = ?1 AND NOT EXISTS (
     SELECT 1 FROM entities AS e

@@ -1,5 +1,6 @@
--- What partitions owned that this cycle does not have any more is missed by those that revealed them. If a new partition of this
--- cycle failed, it may be one of them under another name: then nobody is known to have dropped it.
+-- Entities of partitions that this cycle no longer has are recorded as misses of the partitions that had revealed them.
+-- If a new partition of this cycle failed, it may be one of them under another name: then no partition is known to have
+-- dropped it.
 WITH RECURSIVE gone AS MATERIALIZED (
     SELECT id, coalesce(parent_id, 0) AS parent_id FROM jobs
     WHERE source_id = ?1 AND cycle < ?2 AND state <> 'running' AND (kept_in IS NULL OR kept_in <> ?2)

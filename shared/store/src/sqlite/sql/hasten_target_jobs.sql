@@ -1,6 +1,6 @@
--- Jobs of a target that were put off for a short while (?6: the latest moment) without having failed are due now, the next ones first.
--- Keys are the target's name, a slash, and the entity. (A plus keeps the planner from finding them by their keys, beside all that
--- are done.)
+-- Makes postponed jobs of a target that have not failed (?6: latest due time) due now, the next ones first. Keys are
+-- the target's name, a slash, and the entity. (A plus keeps the planner from finding them by their keys, beside all
+-- that are done.)
 UPDATE jobs SET due_at = ?4, hinted_at = 0, updated_at = ?4
 WHERE id IN (
     SELECT j.id FROM jobs j

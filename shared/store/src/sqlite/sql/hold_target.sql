@@ -1,2 +1,3 @@
--- Holds a target back, once however many find it unreachable at the same time: it must have been held ?2 times before.
+-- Holds a target back, only once if several workers find it unreachable at the same time: it must have been held ?2
+-- times before.
 UPDATE targets SET holds = ?2 + 1, hold_until = ?3, hold_reason = ?4 WHERE name = ?1 AND holds = ?2

@@ -1,2 +1,2 @@
--- What was missed so far stays until the source shows it again.
+-- Keeps everything missed so far until the source shows it again.
 UPDATE misses SET kept = 1 WHERE source_id = ?1 AND missed >= 1

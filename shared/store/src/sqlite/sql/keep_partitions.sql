@@ -1,5 +1,5 @@
--- The sweep of this cycle keeps what these own: partitions that failed or had an item without a name, and those below them
--- that were not revealed. One whose parent is not known for certain counts as below each of them.
+-- The partitions whose entities this cycle's sweep keeps: those that failed or had an item without a name, and those
+-- below them that were not revealed. One whose parent is uncertain counts as below each candidate.
 WITH RECURSIVE failed AS MATERIALIZED (
     SELECT id FROM jobs
     WHERE source_id = ?1 AND cycle = ?2 AND (state <> 'done' OR progress ->> 'unidentified' > 0)

@@ -1,4 +1,4 @@
--- As list_audit, on one source: found by its index.
+-- Like list_audit, on one source: found by its index.
 SELECT id, at, actor_kind, actor, address, request, act, target, source, arguments, refused
 FROM audit INDEXED BY audit_source
 WHERE (?1 IS NULL OR actor = ?1)

@@ -1,4 +1,4 @@
--- References that several places of a source show, with the place that wins.
+-- References that occur in several places of a source, with the place that wins.
 SELECT c.ref, c.places, j.key, c.page
 FROM collisions AS c
 JOIN jobs AS j ON j.id = c.partition_id

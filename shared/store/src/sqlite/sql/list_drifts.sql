@@ -1,2 +1,2 @@
--- What the cycles of a source found that no event had told of, the newest first.
+-- Drift that the cycles of a source found, newest first.
 SELECT cycle, found_at, missing, extra, diverged, differences FROM drifts WHERE source_id = ?1 ORDER BY cycle DESC LIMIT ?2

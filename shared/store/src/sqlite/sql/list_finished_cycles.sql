@@ -1,4 +1,4 @@
--- Bursting cycles that no partition works on any more, or that a partition gave up; with the error of one that failed.
+-- Bursting cycles that have no active partition left, or that a partition gave up; with the error of one that failed.
 SELECT
     c.source_id, s.name, c.number,
     (

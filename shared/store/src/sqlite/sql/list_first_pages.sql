@@ -1,4 +1,4 @@
--- What is remembered of the first page of each of these partitions; the same columns as list_page_memories, and the partition.
+-- The memory of the first page of each of these partitions; the same columns as list_page_memories, and the partition.
 SELECT p.page, p.fingerprint, p.entities, p.unidentified, p.next, p.children, p.request, p.etag, p.last_modified, p.content,
     p.read_at,
     (

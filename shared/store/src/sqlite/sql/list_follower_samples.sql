@@ -1,3 +1,3 @@
--- How far followers of a kind, or one of them, had come since a moment, by name, oldest first.
+-- Positions of followers of a kind, or of one of them, since a time, by name, oldest first.
 SELECT name, minute, position, behind FROM follower_samples
 WHERE kind = ?1 AND minute >= ?2 AND (?3 IS NULL OR name = ?3) ORDER BY name, minute

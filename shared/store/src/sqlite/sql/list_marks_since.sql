@@ -1,4 +1,5 @@
--- What pages marked whose reading began after ?2. A source that rests since before then has none, and none is looked for.
+-- What pages marked whose reading began after ?2. A source that rests since before then has none, and none is looked
+-- for.
 SELECT p.read_at, k.key_hashes
 FROM sources AS s
 CROSS JOIN cycles AS c ON c.source_id = s.id AND c.number = s.cycle

@@ -1,5 +1,5 @@
--- Names of a source after ?2 and before ?3 that are like ?4, at most ?6, among the next ?5 of them; each row also says how many
--- were looked at, and the last. Reads the table without bodies alone.
+-- Names of a source after ?2 and before ?3 that are like ?4, at most ?6, among the next ?5 of them; each row also has
+-- the number examined, and the last of them. Reads only the table without bodies.
 WITH looked AS MATERIALIZED (
     SELECT e.ref FROM entities AS e WHERE e.source_id = ?1 AND e.ref > ?2 AND e.ref < ?3 ORDER BY e.ref LIMIT ?5
 )

@@ -1,6 +1,7 @@
--- Names of a source after ?2 and before ?3, by group: in each those from the group's ?4 to its ?5, at most ?9. A group ends with
--- ?6, and all of it comes before ?7 in that place. At most ?8 groups, and no further one when ?9 names are found; a last row
--- without a group says that there is none. Steps over the other names of a group through the primary key.
+-- Names of a source after ?2 and before ?3, by group: in each those from the group's ?4 to its ?5, at most ?9. A group
+-- ends with ?6, and all of it comes before ?7 in that place. At most ?8 groups, and no further one when ?9 names are
+-- found; a last row without a group says that there is none. Steps over the other names of a group through the primary
+-- key.
 WITH RECURSIVE groups (name, found, place) AS (
     SELECT (
         SELECT substr(e.ref, 1, instr(e.ref, ?6)) FROM entities AS e

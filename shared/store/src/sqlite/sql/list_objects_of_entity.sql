@@ -1,4 +1,4 @@
--- What a target owns because of one entity, in order, after ?2: found by its index.
+-- Objects that a target owns for one entity, in order, after ?2: found by their index.
 SELECT object, reference, part, remote_id, fingerprint, detail, error, updated_at
 FROM target_objects INDEXED BY target_objects_entity
 WHERE target = ?1 AND object > ?2 AND reference = ?4

@@ -1,5 +1,5 @@
--- What an origin made: the pages of its partition ?2, and the hash of what deltas say of it ?3 (a page of hashes without a
--- number, whose makers are null).
+-- What an origin made: the pages of its partition ?2, and the hash of what deltas say of it ?3 (a page of hashes
+-- without a number, whose makers are null).
 SELECT k.key_hashes, k.makers, NULL
 FROM jobs AS j
 CROSS JOIN page_keys AS k ON k.partition_id = j.id

@@ -1,4 +1,4 @@
--- Entities as each of their sources gave them, and what was added to them since.
+-- Entities as each of their sources gave them, and their enrichments.
 SELECT s.name, e.sequence, coalesce(n.original, c.body), coalesce(n.additions, '{}'), e.ref
 FROM json_each(?1) AS r
 CROSS JOIN sources AS s

@@ -1,5 +1,5 @@
--- What is remembered of the pages ?2 to ?3 (exclusive) of a partition; reads no hashes unless the source has deltas (last
--- column): a page that one of them belongs to must be compared again.
+-- What is remembered of the pages ?2 to ?3 (exclusive) of a partition; reads no hashes unless the source has deltas
+-- (last column): a page that one of them belongs to must be compared again.
 SELECT p.page, p.fingerprint, p.entities, p.unidentified, p.next, p.children, p.request, p.etag, p.last_modified, p.content,
     p.read_at,
     (

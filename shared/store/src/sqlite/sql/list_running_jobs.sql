@@ -1,4 +1,4 @@
--- As list_jobs, of running jobs only: few among many, so they are found by their index.
+-- Like list_jobs, of running jobs only: few among many, so they are found by their index.
 SELECT
     j.id, j.kind, j.key, j.state, CASE WHEN j.state = 'waiting' AND j.due_at < 4611686018427387904 THEN j.due_at END, j.attempt, j.rung, j.token, j.worker,
     w.alive_until, j.last_error, j.trigger, j.args, j.cursor, j.progress, j.trace, s.name, j.cycle, j.created_at,

@@ -1,4 +1,4 @@
--- Cycles whose sweep is to be planned or done; with the error of a partition that failed.
+-- Cycles whose sweep is to be planned or performed; with the error of a failed partition.
 SELECT
     c.source_id, s.name, c.number, c.totals, c.removed,
     (

@@ -1,2 +1,2 @@
--- Topics of the events after a place and up to another one, each once.
+-- Distinct topics of the events in a range of positions.
 SELECT DISTINCT topic FROM events WHERE sequence > ?1 AND sequence <= ?2

@@ -1,4 +1,4 @@
--- Moves the next cycle of a source that rests since cycle ?2, if it still is at the moment it was seen at.
+-- Moves the next cycle of a source that has been resting since cycle ?2, if it has not moved since it was read.
 UPDATE sources SET next_cycle_at = ?4
 WHERE id = ?1
   AND cycle = ?2

@@ -1,5 +1,5 @@
--- What the planned cycle ?2 changed or would remove although no delta that was written since it began tells of it; once per cycle, and not
--- for the first one that came to its end. The first hundred differences are kept by name, extra ones first.
+-- Records what the planned cycle ?2 changed or would remove without a delta written since it began; once per cycle, and
+-- not for the first one that reached its end. The first hundred differences are kept by name, extra ones first.
 WITH changed AS MATERIALIZED (
     SELECT e.ref, CASE e.change WHEN 'added' THEN 'missing' ELSE 'diverged' END AS drift
     FROM cycles AS c

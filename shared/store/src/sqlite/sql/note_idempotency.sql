@@ -1,2 +1,2 @@
--- Keeps what came of the act of a key.
+-- Stores the outcome of the act of a key.
 UPDATE idempotency SET outcome = ?3 WHERE actor = ?1 AND key = ?2

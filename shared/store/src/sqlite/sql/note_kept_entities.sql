@@ -1,2 +1,2 @@
--- What the sweep of this cycle leaves, for those who look at it.
+-- Records what the sweep of this cycle keeps, for people to see.
 UPDATE cycles SET kept = ?3, unconfirmed = ?4, collisions = ?5 WHERE source_id = ?1 AND number = ?2

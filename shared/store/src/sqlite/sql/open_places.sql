@@ -1,6 +1,6 @@
--- Gives free places of a cycle to the partitions that have waited longest, those on their ladder last; never more open ones
--- than the source allows. 4611686018427387904 is NO_PLACE. (A partition that runs without a due time is read in the place of
--- another.)
+-- Gives free places of a cycle to the partitions that have waited longest, those on their ladder last; never more open
+-- ones than the source allows. 4611686018427387904 is NO_PLACE. (A partition that runs without a due time is read in
+-- the place of another.)
 UPDATE jobs SET due_at = max(?3, coalesce(due_at - 4611686018427387904, ?3)), hinted_at = 0, updated_at = ?3
 WHERE id IN (
     SELECT id FROM (

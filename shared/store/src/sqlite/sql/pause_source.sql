@@ -1,2 +1,2 @@
--- Nothing of the source runs until it is resumed.
+-- Pauses a source: nothing of it runs until it is resumed.
 UPDATE sources SET state = 'paused' WHERE id = ?1

@@ -1,4 +1,4 @@
--- Forgets up to ?3 of the states that were replaced first: those before a moment, and those that are too many.
+-- Deletes up to ?3 of the states that were replaced first: those before a time, and those beyond the maximum number.
 DELETE FROM entity_versions WHERE rowid IN (
     SELECT o.rowid FROM (SELECT rowid, replaced_at FROM entity_versions ORDER BY replaced_at LIMIT ?3) AS o
     WHERE o.replaced_at < ?1

@@ -1,4 +1,5 @@
--- Of these references of a source those that live, in order; if there are texts, only those whose body contains one of them.
+-- Those of these references of a source that are live, in order; if texts are given, only those whose body contains one
+-- of them.
 SELECT e.ref, e.fingerprint, e.sequence, e.changed_at, c.body, s.name
 FROM json_each(?2) AS n
 CROSS JOIN entities AS e ON e.source_id = ?1 AND e.ref = n.value

@@ -1,4 +1,4 @@
--- A cycle starts as soon as none is running; unblocks, and lifts a hold.
+-- Requests a cycle, which starts as soon as none is running; unblocks the source, and lifts a hold.
 UPDATE sources SET
     requested = ?2,
     blocked_reason = NULL,

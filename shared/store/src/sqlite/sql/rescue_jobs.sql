@@ -1,5 +1,5 @@
--- Takes jobs back from dead workers: due again, or parked; a superseded one starts afresh with its newest args.
--- (The plus keeps the planner at the rows named, however many jobs run.)
+-- Takes jobs back from dead workers: due again, or parked; a superseded one starts afresh with its newest args. (The
+-- plus keeps the planner from scanning all running jobs.)
 UPDATE jobs SET
     state = b.state, due_at = CASE WHEN jobs.due_at IS NOT NULL THEN max(b.due_at, coalesce(again_at, 0)) END, rescues = rescues + 1, worker = NULL, hinted_at = 0,
     cursor = CASE WHEN again_at IS NULL THEN cursor END,

@@ -1,4 +1,4 @@
--- Finds the live entities of misses: one walk through the source's entities, however many misses there are.
+-- Finds the live entities of misses: one scan of the source's entities, regardless of the number of misses.
 INSERT INTO misses (source_id, key_hash, ref)
 SELECT e.source_id, e.key_hash, e.ref
 FROM entities AS e

@@ -1,6 +1,7 @@
--- Ends attempts whose lease holds. A job that was superseded while it ran waits with its newest args instead, until they
--- are due. One without a due time was read in the place of another, and waits for one again. A partition that climbs its ladder leaves its place (4611686018427387904 is NO_PLACE).
--- (The plus keeps the planner at the rows named, however many jobs run.)
+-- Ends attempts whose lease holds. A job that was superseded while it ran waits with its newest args instead, until
+-- they are due. One without a due time was read in another's place, and waits for a place again. A partition that
+-- climbs its ladder frees its place (4611686018427387904 is NO_PLACE). (The plus keeps the planner from scanning all
+-- running jobs.)
 UPDATE jobs SET
     state = CASE WHEN again_at IS NOT NULL THEN 'waiting' ELSE b.state END,
     due_at = CASE

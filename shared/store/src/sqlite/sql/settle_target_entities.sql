@@ -1,4 +1,4 @@
--- What came of the newest attempts for entities; without an error one is as it should be since ?3.
+-- Records the outcome of the newest attempts for entities; without an error, an entity is in sync since ?3.
 INSERT INTO target_entities (target, reference, fingerprint, error, synced_at)
 SELECT ?1, n.value ->> 0, n.value ->> 2, n.value ->> 1, CASE WHEN n.value ->> 1 IS NULL THEN ?3 END
 FROM json_each(?2) AS n

@@ -1,5 +1,5 @@
--- The root partition of a new cycle is due at once and counts as hinted at: whoever starts a cycle says so. Its token never
--- goes down.
+-- The root partition of a new cycle is due at once and counts as hinted at, since the scheduler sends the hint right
+-- away. Its token never decreases.
 INSERT INTO jobs (kind, key, fingerprint, args, state, due_at, hinted_at, trigger, source_id, cycle, created_at, updated_at)
 VALUES ('ingest', ?1, ?2, ?3, 'waiting', ?7, ?7, ?4, ?5, ?6, ?7, ?7)
 ON CONFLICT (kind, key) DO UPDATE SET

@@ -1,4 +1,4 @@
--- Takes dead letters out, one or up to a thousand.
+-- Removes and returns dead letters, one or up to a thousand.
 DELETE FROM dead_letters
 WHERE subscription = ?1 AND sequence IN (
     SELECT sequence FROM dead_letters WHERE subscription = ?1 AND (?2 IS NULL OR sequence = ?2) ORDER BY sequence LIMIT 1000)

@@ -1,4 +1,4 @@
--- Figures of the whole store at a minute, once, whoever is first.
+-- Statistics of the whole store at a minute; the first writer wins.
 INSERT INTO samples (
     minute, due, lag, running, parked, dead_letters, last_sequence, last_event, entities, failed_cycles)
 SELECT ?1,

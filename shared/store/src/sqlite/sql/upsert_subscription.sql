@@ -1,6 +1,6 @@
--- Makes a subscription that begins after ?5, or changes what an existing one follows; that one stays where it stands.
--- Where it is sent to another place, its generation rises. Nothing, if that one is pulled, pushed, of events or of changes, and
--- the wanted one is not.
+-- Inserts a subscription that begins after ?5, or changes what an existing one follows; its position stays. A new
+-- destination raises its generation. Does nothing if the existing one differs in kind (pull or push, events or
+-- changes).
 INSERT INTO subscriptions (name, kind, topics, max_outstanding, position, seen, created_at, filter, push, changes, feed, feed_seen)
 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT (name) DO UPDATE SET

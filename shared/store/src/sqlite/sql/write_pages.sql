@@ -1,4 +1,4 @@
--- The manifest of a page, in both its halves.
+-- Writes the manifest of a page, which is split over two tables.
 INSERT INTO pages (
     partition_id, page, source_id, cycle, fingerprint, entities, unidentified, next, children,
     request, etag, last_modified, content, read_at, kept

@@ -1,9 +1,9 @@
-//! What it means that a token was refused.
+//! Classifies refusals of a token.
 //!
 //! | Answer | Class |
 //! |---|---|
 //! | What is transient as an API's answer (rate limits, 408, 425, 429, 5xx) | the same |
-//! | Any other refusal of a GitHub App | transient, in some minutes: whoever suspended or uninstalled it may restore it |
+//! | Any other refusal of a GitHub App | transient, after some minutes: an admin may restore the app |
 //! | 403 from an OAuth server, which RFC 6749 does not know: something before it | the same |
 //! | Any other | the configuration is wrong |
 
