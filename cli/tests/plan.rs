@@ -167,12 +167,30 @@ fn a_plan_says_how_many_cycles_must_miss_what_the_next_one_only_begins_to_miss()
     for number in 0..5 {
         home.remove_record(number);
     }
-    for decision in ["confirm", "hold"] {
-        let plan = home.run(&["plan", "folder", "--summary", "--json"]).with_code(8).json();
+    for (decision, code) in [("confirm", 0), ("hold", 8)] {
+        let plan = home.run(&["plan", "folder", "--summary", "--json"]);
+        let plan = plan.with_code(code).json();
         let found = (&plan["removed"], &plan["sweep"]["decision"]);
         assert_eq!(found, (&json!(5), &json!(decision)), "{plan}");
         home.run(&["run", "--once"]);
     }
+}
+
+#[test]
+fn a_plan_of_a_reference_that_two_partitions_show_has_the_winner_of_the_cycles() {
+    let resources = "      - { name: teams, path: teams, entity: none }\n      - { name: svc, parent: teams, values: { id: .id \
+                     }, path: \"svc/{id}\", entity: { kind: service, name: .name } }\n";
+    let answers = vec![
+        ("/teams", r#"[{"id": "a"}, {"id": "b"}]"#),
+        ("/svc/a", r#"[{"name": "web", "from": "a"}]"#),
+        ("/svc/b", r#"[{"name": "web", "from": "b"}]"#),
+    ];
+    let home = home_with_answers(resources, answers);
+    for _ in 0..3 {
+        home.run(&["run", "--once"]).with_code(0);
+    }
+    let plan = home.run(&["plan", "api", "--json"]).with_code(0);
+    assert_eq!(steps(&plan).0, Vec::<Value>::new());
 }
 
 #[test]

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tideline_config::settings::{Settings, SourceSettings, TelemetrySettings};
 use tideline_core::full_text;
-use tideline_core::words::{CycleRecord, EntityRef, Secret, SourceRecord, SourceState, Timestamp};
+use tideline_core::words::{CycleRecord, CycleState, EntityRef, Secret, SourceRecord, SourceState, Timestamp, Trigger};
 use tideline_producer::api::types::PlanProgress;
 use tideline_producer::api::{Code, Problem};
 use tideline_runtime::Runtime;
 use tideline_runtime::backends::{Mode, open_queue, open_store};
-use tideline_store::{Store, StoreError};
+use tideline_store::{SourceCommand, Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -76,7 +76,19 @@ pub(super) async fn read(
     start_ingesting(&role_context, &runtime)
         .await
         .map_err(|error| internal(error.as_ref()))?;
-    let ended = watch(&mut watcher, &*role_context.store, limits, (progress, stop)).await;
+    let reading = async {
+        let first = watch(&mut watcher, &*role_context.store, limits, (progress, stop)).await?;
+        if first.state != CycleState::Complete || first.totals.collisions == 0 {
+            return Ok(first);
+        }
+        // Which place wins a reference is known at the end of a cycle; the next one writes it.
+        let again = SourceCommand::Refresh(Trigger::Manual);
+        let now = role_context.clock.now();
+        role_context.store.command_source(&source.name, again, now).await?;
+        role_context.queue.wake().await;
+        watch(&mut watcher, &*role_context.store, limits, (progress, stop)).await
+    };
+    let ended = reading.await;
     runtime.shut_down(GRACE).await;
     let cycle = ended?;
     let malformed = role_context.store.list_malformed(source.id, MALFORMED_KEPT).await?;

@@ -52,6 +52,24 @@ async fn what_is_in_another_microcks_is_neither_overwritten_nor_deleted_there() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_annotation_that_is_changed_and_changed_back_brings_the_mocks_back() {
+    let mut stage = Stage::start("").await;
+    stage.write(".cat/microcks.yaml", &sync_file(&[("a", &[])]));
+    stage.write_api("cat", Some("dir:.cat"), &spec(&["/a"]));
+    stage.cycle().await;
+    stage.has(&[mock("cat", "a")]).await;
+    let (usual, other) = (
+        "  type: microcks\n",
+        "  type: microcks\n  annotation: example.com/other\n",
+    );
+    stage.restart_changed(usual, other).await;
+    stage.has(&[]).await;
+    stage.restart_changed(other, usual).await;
+    stage.has(&[mock("cat", "a")]).await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_is_to_follow_another_source_of_an_entity_gets_its_copy() {
     let (endpoint, url) = Endpoint::start().await;
     let follow = "  follow: { sources: [code, more] }\n";

@@ -51,6 +51,20 @@ const WORDS: [&str; 8] = ["pwd", "pw", "psk", "dsn", "otp", "pem", "pfx", "beare
 /// Or if its last word, except for a number, is one of these: `db_pass`, but not `pass_through`.
 const LAST_WORDS: [&str; 3] = ["pass", "auth", "pin"];
 
+/// Or if its last word ends with one of these (`rootpass`, `basicauth`) …
+const ENDINGS: [&str; 2] = ["pass", "auth"];
+/// … except for these.
+const OTHER_WORDS: [&str; 8] = [
+    "bypass",
+    "compass",
+    "encompass",
+    "oauth",
+    "overpass",
+    "surpass",
+    "trespass",
+    "underpass",
+];
+
 /// Whether a name sounds like that of a secret.
 pub(super) fn sounds_secret(name: &str) -> bool {
     let words = words(name);
@@ -61,7 +75,11 @@ pub(super) fn sounds_secret(name: &str) -> bool {
         .find(|word| !word.starts_with(|c: char| c.is_ascii_digit()));
     PARTS.iter().any(|part| together.contains(part))
         || words.iter().any(|word| WORDS.contains(&word.as_str()))
-        || last.is_some_and(|word| LAST_WORDS.contains(&word.as_str()))
+        || last.is_some_and(|word| LAST_WORDS.contains(&word.as_str()) || ends_like_a_secret(word))
+}
+
+fn ends_like_a_secret(word: &str) -> bool {
+    ENDINGS.iter().any(|ending| word.ends_with(ending)) && !OTHER_WORDS.contains(&word)
 }
 
 /// The words of a name, in lower case: it is divided at signs, at digits, and where its case changes (`primaryKey`,
@@ -114,7 +132,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Names of secrets, as words.
-    pub(in crate::sources) const SECRETS: [&str; 31] = [
+    pub(in crate::sources) const SECRETS: [&str; 34] = [
         "connection string",
         "primary connection string",
         "account key",
@@ -146,6 +164,9 @@ pub(super) mod tests {
         "client secret",
         "kube config",
         "registry auth",
+        "rootpass",
+        "basicauth",
+        "db rootpass 2",
     ];
 
     /// A name of these words in snake case, kebab case, camel case, Pascal case, capitals, with dots.
@@ -206,6 +227,8 @@ pub(super) mod tests {
             "environment",
             "monkey",
             "spin",
+            "oauth",
+            "passport",
         ] {
             for spelling in spellings(name) {
                 assert!(!sounds_secret(&spelling), "{spelling}");

@@ -188,7 +188,7 @@ impl Plan {
                      set pagination.end.repeat: true",
                 ))
             }
-            Some(next) if next.to_string().len() > MAX_CURSOR_BYTES => Err(Failure::permanent(format!(
+            Some(next) if cursor_bytes(&next) > MAX_CURSOR_BYTES => Err(Failure::permanent(format!(
                 "the next cursor is longer than {MAX_CURSOR_BYTES} bytes"
             ))),
             next => Ok(next),
@@ -387,6 +387,11 @@ fn next_url_of(base: &Url, cursor: &Value, query: &[(String, String)]) -> Result
         }
     }
     Ok(url)
+}
+
+/// The size of a cursor as it is sent; of one that is no text, as JSON.
+fn cursor_bytes(cursor: &Value) -> usize {
+    cursor.as_str().map_or_else(|| cursor.to_string().len(), str::len)
 }
 
 fn path_and_query(url: &Url) -> String {

@@ -70,20 +70,92 @@ fn bare(text: &str) -> &str {
     text.trim().trim_matches(['"', '\''])
 }
 
-/// `name=value` pairs without the values of those whose name sounds secret. Between `;` a value may have blanks in it.
+/// `name=value`, `name = value`, `name:value` and `"name": value` without the values of names that sound secret. A value in
+/// quotes ends with them. Others end at a blank, after `name = ` at the end of the line, and between `;` at the next one.
 fn strip_settings(text: &str, denied: &Globs) -> String {
-    let ends: &[char] = match text.contains(';') {
-        true => &[';', '\n'],
-        false => &[' ', ',', '&', '\n'],
-    };
-    let pairs = text.split_inclusive(ends).map(|pair| match pair.split_once('=') {
-        Some((name, value)) if is_hidden(name.trim(), denied) => {
-            let end = value.chars().next_back().filter(|end| ends.contains(end));
-            format!("{name}={}", end.map(String::from).unwrap_or_default())
+    let by_semicolons = text.contains(';');
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    while let Some(at) = text[from..].find(['=', ':']).map(|at| from + at) {
+        let (before, value) = (&text[..at], &text[at + 1..]);
+        out.push_str(&text[from..=at]);
+        from = at + 1;
+        let name = match text.as_bytes()[at] {
+            b'=' => Some(name_of_setting(before, by_semicolons)),
+            _ => name_before_colon(before, value),
+        };
+        if name.is_some_and(|name| is_hidden(name, denied)) {
+            let is_spaced = before.ends_with([' ', '\t']);
+            from += value_length(value, is_spaced, by_semicolons);
         }
-        _ => pair.to_owned(),
-    });
-    pairs.collect()
+    }
+    out.push_str(&text[from..]);
+    out
+}
+
+/// The name at the end of a text in quotes, if it is in quotes.
+fn name_in_quotes(before: &str) -> Option<&str> {
+    let quote = before.chars().next_back().filter(|last| matches!(last, '"' | '\''))?;
+    let inner = before.strip_suffix(quote)?;
+    inner.rsplit_once(quote).map(|(_, name)| name)
+}
+
+fn name_of_setting(before: &str, by_semicolons: bool) -> &str {
+    let before = before.trim_end_matches([' ', '\t']);
+    if let Some(name) = name_in_quotes(before) {
+        return name;
+    }
+    let ends: &[char] = match by_semicolons {
+        true => &[';', '\n'],
+        false => &[' ', '\t', '\n', ',', '&', '?', ';', '{', '(', '[', '"', '\''],
+    };
+    before
+        .rsplit([':'])
+        .next()
+        .and_then(|name| name.rsplit(ends).next())
+        .unwrap_or_default()
+}
+
+/// A name that a colon follows at once, and then a value at once: not a part of an address, nor of a longer list.
+fn name_before_colon<'t>(before: &'t str, value: &str) -> Option<&'t str> {
+    if let Some(name) = name_in_quotes(before) {
+        return Some(name);
+    }
+    let name = before
+        .rsplit([' ', '\t', '\n', ',', '&', '?', ';', '=', '{', '(', '[', '"', '\''])
+        .next()?;
+    let has_value = !value.starts_with(|first: char| first.is_whitespace() || matches!(first, '/' | ':'));
+    (has_value && !value.is_empty() && !name.contains(':')).then_some(name)
+}
+
+/// How much of the text after a name and its sign is the value.
+fn value_length(text: &str, is_spaced: bool, by_semicolons: bool) -> usize {
+    let value = text.trim_start_matches([' ', '\t']);
+    let blanks = text.len() - value.len();
+    let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
+    let end = match quote {
+        Some(quote) => end_of_quote(value, quote),
+        None if by_semicolons => value.find([';', '\n']),
+        None if is_spaced || blanks > 0 => value.find('\n'),
+        None => value.find([' ', ',', '&', '\n']),
+    };
+    blanks + end.unwrap_or(value.len())
+}
+
+/// Behind the quote that ends a text which begins with one (or with three of them); a backslash escapes.
+fn end_of_quote(text: &str, quote: char) -> Option<usize> {
+    let three = String::from_iter([quote; 3]);
+    if let Some(inner) = text.strip_prefix(&three) {
+        return inner.find(&three).map(|end| end + 6);
+    }
+    let mut is_escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        if c == quote && !is_escaped {
+            return Some(at + 1);
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    None
 }
 
 /// Without what follows `Bearer`, `Basic` and options such as `--password`, and without the user and the password in
@@ -91,12 +163,23 @@ fn strip_settings(text: &str, denied: &Globs) -> String {
 fn scrub_words(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = "";
+    // The quote that ends what is hidden.
+    let mut open = None;
     for piece in text.split_inclusive(char::is_whitespace) {
         let word = piece.trim_end();
-        if !word.is_empty() && is_given(before, word) {
+        if let Some(quote) = open {
+            if word.ends_with(quote) {
+                open = None;
+                out.push_str(&piece[word.len()..]);
+            }
+        } else if !word.is_empty() && is_given(before, word) {
             out.push_str(REDACTED);
-            let quotes = word.trim_end_matches(['"', '\'']).len();
-            out.push_str(&piece[quotes..]);
+            let quote = word.chars().next().filter(|first| matches!(first, '"' | '\''));
+            open = quote.filter(|quote| word.len() == 1 || !word.ends_with(*quote));
+            if open.is_none() {
+                let quotes = word.trim_end_matches(['"', '\'']).len();
+                out.push_str(&piece[quotes..]);
+            }
         } else {
             out.push_str(without_user(piece));
         }
@@ -115,7 +198,7 @@ fn is_given(before: &str, word: &str) -> bool {
         "bearer" => is_long,
         // Else it is likely to be an adjective.
         "basic" => is_long && word.contains(|c: char| c.is_ascii_digit() || c == '='),
-        option => option.starts_with("--") && !word.starts_with('-') && sounds_secret(option),
+        option => option.len() > 2 && option.starts_with('-') && !word.starts_with('-') && sounds_secret(option),
     }
 }
 
@@ -170,6 +253,25 @@ mod tests {
             ("--password=hush", "--password="),
             ("ConnectionString=hush;Timeout=3", "ConnectionString=;Timeout=3"),
             ("export dbPass=hush", "export dbPass="),
+            ("export DB_PASSWORD=\"correct horse\" A=1", "export DB_PASSWORD= A=1"),
+            ("A=1\nDB_PASSWORD='correct horse'\nB=2", "A=1\nDB_PASSWORD=\nB=2"),
+            ("run --password \"correct horse\" -v", "run --password [redacted] -v"),
+            ("run -password hush", "run -password [redacted]"),
+            ("password = correct horse\nuser = me", "password =\nuser = me"),
+            (
+                "db_password = \"a \\\" b\"\nregion = \"eu\"",
+                "db_password =\nregion = \"eu\"",
+            ),
+            (
+                "db_password = \"\"\"a\nb\"\"\"\nregion = 1",
+                "db_password =\nregion = 1",
+            ),
+            ("token:hush db.password:hush x:y", "token: db.password: x:y"),
+            (
+                "a=1 {\"b\": 1, \"password\": \"hush\", \"c\": 1}",
+                "a=1 {\"b\": 1, \"password\":, \"c\": 1}",
+            ),
+            ("password=\"never closed\nregion = eu", "password="),
         ] {
             assert_eq!(shown(text), left);
         }
@@ -183,6 +285,8 @@ mod tests {
             "git@github.com:acme/app.git",
             "registry.example.com/app:1@sha256:0123456789abcdef",
             "arn:aws:iam::123456789012:role/app",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db",
+            "region = eu, size:3, https://example.com:443/token",
             "Basic authentication",
             "Note: see the handbook\nAuthor: Ann",
             "https://example.com/a/b",
