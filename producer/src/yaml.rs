@@ -58,7 +58,8 @@ fn string(text: String) -> Yaml<'static> {
     let has_breaks = text.contains(['\u{85}', '\u{2028}', '\u{2029}']);
     let begins_like_a_number = text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
     let is_like_a_number = |c: char| c.is_ascii_hexdigit() || "_+-.:xoTtZz ".contains(c);
-    if !has_breaks && !(begins_like_a_number && text.chars().all(is_like_a_number)) {
+    let is_plain = !(has_breaks || begins_like_a_number && text.chars().all(is_like_a_number));
+    if is_plain {
         return Yaml::Value(Scalar::String(Cow::Owned(text)));
     }
     let quoted = serde_json::Value::from(text).to_string();

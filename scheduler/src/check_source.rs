@@ -215,9 +215,7 @@ impl CheckSource {
             return Ok(Pace::Idle);
         }
         let (name, totals) = (&source.name, found.totals);
-        metrics::drift(name, "missing", totals.missing);
-        metrics::drift(name, "extra", totals.extra);
-        metrics::drift(name, "diverged", totals.diverged);
+        metrics::drift(name, totals);
         match &found.failure {
             None => tracing::info!(source = name, drift = totals.sum(), "source checked"),
             Some(failure) => tracing::warn!(

@@ -84,7 +84,9 @@ impl SweepCycles {
             let next = next_cycle_of(&self.sources, &cycle.source_name, now);
             if self.store.hold_sweep(source, number, plan, &reason, next, now).await? {
                 metrics::cycle_ended(&cycle.source_name, "held");
-                note_found(&cycle.source_name, drift);
+                if let Some(found) = drift {
+                    metrics::drift(&cycle.source_name, found);
+                }
                 tracing::warn!(source = cycle.source_name, cycle = %number, reason, "sweep held for review");
                 self.queue.wake().await;
             }
@@ -116,7 +118,9 @@ impl SweepCycles {
         };
         if self.store.end_cycle(source, number, &end, now).await? {
             metrics::cycle_ended(&cycle.source_name, "complete");
-            note_found(&cycle.source_name, drift);
+            if let Some(found) = drift {
+                metrics::drift(&cycle.source_name, found);
+            }
             match &end.reason {
                 None => tracing::info!(source = cycle.source_name, cycle = %number, removed, "cycle complete"),
                 Some(gaps) => tracing::warn!(
@@ -155,13 +159,6 @@ fn decide(settings: &SourceSettings, cycle: &FinishedCycle, plan: SweepPlan, dri
         (_, SweepDecision::Hold(reason)) | (DriftDecision::Hold(reason), _) => Decision::Hold(reason),
         (DriftDecision::Follow, SweepDecision::Sweep) => Decision::Sweep,
     }
-}
-
-fn note_found(source: &str, drift: Option<DriftTotals>) {
-    let Some(drift) = drift else { return };
-    metrics::drift(source, "missing", drift.missing);
-    metrics::drift(source, "extra", drift.extra);
-    metrics::drift(source, "diverged", drift.diverged);
 }
 
 /// What could not be read of the source, and so exempted entities from the sweep; none: everything was read.

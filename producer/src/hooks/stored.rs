@@ -3,7 +3,7 @@
 //! configuration), so they are read again, at most five times a second.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -12,11 +12,12 @@ use tideline_core::full_text;
 use tideline_core::words::{Secret, Timestamp};
 use tideline_runtime::sealing::Sealer;
 use tideline_store::Store;
+use tokio::sync::Mutex;
 
 use super::scheme::{Refusal, Verifier};
 
-/// Between two readings, in milliseconds.
-const READ_EVERY_MS: i64 = 200;
+/// Interval between readings.
+const READ_EVERY: Duration = Duration::from_millis(200);
 
 /// What a sealed secret is for: it opens for the same hook only.
 #[must_use]
@@ -30,7 +31,10 @@ pub(super) struct StoredSecrets {
     sealer: Arc<Sealer>,
     store: Arc<dyn Store>,
     verifier: RwLock<Verifier>,
-    read_at: AtomicI64,
+    /// When they were read last; held while they are read.
+    read_at: Mutex<Timestamp>,
+    /// How many readings have begun.
+    readings: AtomicU64,
 }
 
 impl StoredSecrets {
@@ -40,7 +44,8 @@ impl StoredSecrets {
             sealer,
             store,
             verifier: RwLock::new(verifier),
-            read_at: AtomicI64::new(0),
+            read_at: Mutex::new(Timestamp(0)),
+            readings: AtomicU64::new(0),
         }
     }
 
@@ -53,25 +58,18 @@ impl StoredSecrets {
         self.verifier.read().verify(headers, body, now)
     }
 
-    /// Reads the secrets. A request right after the last reading waits briefly: a stranger's webhooks must not cost a
-    /// store access each, nor keep out one that is signed with a new secret.
+    /// Reads the secrets, or waits for a reading that began after this call. A request right after the last reading waits
+    /// briefly: a stranger's webhooks must not cost a store access each, nor keep out one that is signed with a new secret.
     async fn read_again(&self, now: Timestamp) -> bool {
-        let last = self.read_at.load(Ordering::Relaxed);
-        let wait = last
-            .saturating_add(READ_EVERY_MS)
-            .saturating_sub(now.0)
-            .clamp(0, READ_EVERY_MS);
-        if last > 0 && wait > 0 {
-            tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
-        }
-        let moment = now.0.saturating_add(wait);
-        let swapped = self
-            .read_at
-            .compare_exchange(last, moment, Ordering::Relaxed, Ordering::Relaxed);
-        if swapped.is_err() {
-            // Another request has read them meanwhile, or is about to.
+        let begun = self.readings.load(Ordering::Acquire);
+        let mut read_at = self.read_at.lock().await;
+        if self.readings.load(Ordering::Acquire) > begun {
             return true;
         }
+        let wait = read_at.plus(READ_EVERY).since(now).min(READ_EVERY);
+        tokio::time::sleep(wait).await;
+        *read_at = now.plus(wait);
+        self.readings.fetch_add(1, Ordering::AcqRel);
         let sealed = match self.store.list_hook_secrets(&self.hook).await {
             Ok(sealed) => sealed,
             Err(error) => {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use saphyr::{LoadableYamlNode, YamlOwned};
 use serde_json::Value;
 use tideline_config::settings::TelemetrySettings;
+use tideline_core::words::DriftTotals;
 use tideline_runtime::telemetry::{init, metrics};
 
 /// Labels that Prometheus adds itself, or that belong to its histograms.
@@ -29,7 +30,7 @@ fn record() {
     metrics::enqueued("ingest", "inserted", 1);
     metrics::rescued(false, 1);
     metrics::cycle_ended("s", "complete");
-    metrics::drift("s", "missing", 1);
+    metrics::drift("s", DriftTotals::default());
     metrics::partition_failed("s", "p");
     metrics::pages("s", "written", 1);
     metrics::entities("s", "added", 1);

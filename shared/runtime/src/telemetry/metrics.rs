@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use tideline_core::words::DriftTotals;
 
 use super::names::{attribute, metric};
 
@@ -203,14 +204,20 @@ pub fn cycle_ended(source: &str, outcome: &'static str) {
     });
 }
 
-/// Counts entities that a complete cycle found changed without an event; `outcome` is `missing`, `extra` or `diverged`.
-pub fn drift(source: &str, outcome: &'static str, count: u64) {
+/// Counts entities that a complete cycle or a check found changed without an event, by outcome.
+pub fn drift(source: &str, found: DriftTotals) {
     with(|i| {
-        let attributes = [
-            text(attribute::SOURCE, source),
-            KeyValue::new(attribute::OUTCOME, outcome),
-        ];
-        i.drift.add(count, &attributes);
+        for (outcome, count) in [
+            ("missing", found.missing),
+            ("extra", found.extra),
+            ("diverged", found.diverged),
+        ] {
+            let attributes = [
+                text(attribute::SOURCE, source),
+                KeyValue::new(attribute::OUTCOME, outcome),
+            ];
+            i.drift.add(count, &attributes);
+        }
     });
 }
 

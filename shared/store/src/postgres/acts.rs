@@ -27,7 +27,11 @@ impl AuditStore for PostgresStore {
                     act.commit().await?;
                     return Ok(performed);
                 }
-                Err(error @ StoreError::Conflict { .. }) => tries.again(error).await?,
+                Err(error @ StoreError::Conflict { .. }) => {
+                    // Its locks must not be held through the pause.
+                    drop(act);
+                    tries.again(error).await?;
+                }
                 Err(error) => {
                     if let Some(why) = error.refusal() {
                         act.rollback().await?;
