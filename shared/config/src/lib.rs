@@ -24,6 +24,7 @@ mod reader;
 mod reference;
 mod resource;
 mod schema;
+pub mod secrets;
 pub mod settings;
 mod signed;
 mod source;
