@@ -34,7 +34,8 @@ pub(super) fn read_on(
 
 fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&str>) -> RefreshRule {
     let doc = "Topic of the events, or a list of topics. `*` matches any characters.";
-    let topics = rule.text_or_texts("topic", 100, doc);
+    let topics = rule.text_or_texts("topic", "", 100, doc);
+    rule.require("topic");
     if !rule.has("topic") && !rule.is_describing() {
         rule.fail(
             "topic",

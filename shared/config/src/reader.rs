@@ -48,10 +48,16 @@ pub(super) struct KeyDoc {
     /// Only with: `type: http`.
     pub(super) variant: String,
     pub(super) kind: String,
-    /// Empty: required.
     pub(super) default: String,
+    pub(super) required: bool,
     pub(super) range: String,
     pub(super) doc: &'static str,
+}
+
+impl KeyDoc {
+    fn is_at(&self, section: &str, key: &str, variant: &str) -> bool {
+        self.section == section && self.key == key && self.variant == variant
+    }
 }
 
 /// A declaration.
@@ -319,11 +325,20 @@ impl<'a> Section<'a> {
                 variant: self.variant.clone(),
                 kind: spec.kind.clone(),
                 default: spec.default.clone(),
+                required: false,
                 range: spec.range.clone(),
                 doc: spec.doc,
             };
             let mut keys = self.context.keys.borrow_mut();
-            if !keys.contains(&doc) {
+            let is_known = |known: &KeyDoc| {
+                let required = known.required;
+                *known
+                    == KeyDoc {
+                        required,
+                        ..doc.clone()
+                    }
+            };
+            if !keys.iter().any(is_known) {
                 keys.push(doc);
             }
         }
@@ -335,8 +350,16 @@ impl<'a> Section<'a> {
         given
     }
 
+    /// Documents a declared key as required. Whoever refuses a file without it says so, so that the two agree.
+    pub(super) fn require(&self, key: &str) {
+        let mut keys = self.context.keys.borrow_mut();
+        let of_this = |known: &&mut KeyDoc| known.is_at(&self.place, key, &self.variant);
+        keys.iter_mut().filter(of_this).for_each(|known| known.required = true);
+    }
+
     /// Notes that a required key is not given.
     pub(super) fn missing(&self, spec: &Spec) {
+        self.require(spec.key);
         if !self.broken.get() {
             self.fail(spec.key, format!("is missing; it must be given ({})", spec.kind));
         }

@@ -63,11 +63,7 @@ fn order(section: &str, keys: &[KeyDoc]) -> Vec<usize> {
 }
 
 fn row(key: &KeyDoc) -> String {
-    let default = match (key.default.as_str(), key.kind.as_str()) {
-        ("", "section") => "",
-        ("", _) => "**required**",
-        (default, _) => default,
-    };
+    let default = if key.required { "**required**" } else { &key.default };
     let with = if key.variant.is_empty() {
         String::new()
     } else {
