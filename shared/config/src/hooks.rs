@@ -425,8 +425,8 @@ fn read_tolerance(hook: &Section<'_>) -> Duration {
 
 fn read_signed(hook: &Section<'_>) -> OwnSender {
     let header = hook.required_header("header", "The header with the signature.");
-    let doc = "Text before the signature in the header, such as `sha256=`. Of a list such as `t=1,v1=2` what begins with it is the \
-               signature.";
+    let doc = "Text before the signature in the header, such as `sha256=`. In a list such as `t=1,v1=2`, the item \
+               with this prefix is the signature.";
     let prefix = hook.optional_text("prefix", "none", doc).unwrap_or_default();
     let hash = hook.choice(
         "algorithm",

@@ -15,7 +15,10 @@ fn a_hook_cannot_take_the_topics_on_which_tideline_tells_of_itself() {
         "{ name: ci, provider: github, secret: s, topic: source.blocked }",
     ] {
         let problem = problem(hook).unwrap();
-        assert!(problem.contains("Tideline tells of itself there"), "{hook}: {problem}");
+        assert!(
+            problem.contains("is reserved for Tideline's own events"),
+            "{hook}: {problem}"
+        );
     }
     assert_eq!(
         problem("{ name: sweeper, provider: github, secret: s, topic: jobs.done }"),
