@@ -47,6 +47,7 @@ pub use error::{ConfigError, ConfigErrors, Location};
 pub use process::check_store_url;
 pub use reference::reference;
 pub use schema::schema;
+pub use source::check_source_name;
 pub use units::parse_duration;
 
 /// A longer file is not read.
