@@ -14,6 +14,7 @@ use tideline_core::words::Secret;
 
 use super::place::{exists, is_inside, locate};
 use super::presets::Preset;
+use super::reference::KeyDoc;
 use super::yaml::{Kind, Node, Problem, join_key};
 
 /// What all sections of one reading share.
@@ -37,27 +38,6 @@ pub(super) struct Context<'a> {
     of_presets: RefCell<Vec<(String, Problem)>>,
     /// Every key that was read.
     pub(super) effective: RefCell<Effective>,
-}
-
-/// One documented key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct KeyDoc {
-    /// The section: `sources[].burst`; empty for the top level.
-    pub(super) section: String,
-    pub(super) key: String,
-    /// Only with: `type: http`.
-    pub(super) variant: String,
-    pub(super) kind: String,
-    pub(super) default: String,
-    pub(super) required: bool,
-    pub(super) range: String,
-    pub(super) doc: &'static str,
-}
-
-impl KeyDoc {
-    fn is_at(&self, section: &str, key: &str, variant: &str) -> bool {
-        self.section == section && self.key == key && self.variant == variant
-    }
 }
 
 /// A declaration.

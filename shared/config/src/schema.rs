@@ -5,8 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::reader::KeyDoc;
-use super::reference::declarations;
+use super::reference::{KeyDoc, declarations};
 
 /// The schema.
 #[must_use]
