@@ -63,7 +63,7 @@ impl Cli {
     pub(crate) fn read() -> Self {
         let mut command = Self::command();
         let matches = command.get_matches_mut();
-        match stray(&mut command, &matches) {
+        match stray(&mut command, &matches).or_else(|| empty(&mut command, &matches)) {
             Some(error) => error.exit(),
             None => Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()),
         }
@@ -83,6 +83,19 @@ fn stray(command: &mut clap::Command, matches: &ArgMatches) -> Option<clap::Erro
         return Some(command.error(ErrorKind::ArgumentConflict, text));
     }
     stray(command.find_subcommand_mut(name)?, inner)
+}
+
+/// What stands without an option names something. An empty name, as of a variable that is not set, would be another request.
+fn empty(command: &mut clap::Command, matches: &ArgMatches) -> Option<clap::Error> {
+    if let Some((name, inner)) = matches.subcommand() {
+        return empty(command.find_subcommand_mut(name)?, inner);
+    }
+    let is_empty = |arg: &&clap::Arg| {
+        let values = matches.try_get_raw(arg.get_id().as_str()).ok().flatten();
+        values.is_some_and(|mut values| values.any(std::ffi::OsStr::is_empty))
+    };
+    let first = command.get_positionals().find(is_empty)?.to_string();
+    Some(command.error(ErrorKind::InvalidValue, format!("{first} must not be empty")))
 }
 
 /// The commands.
@@ -126,7 +139,7 @@ pub(crate) enum Command {
     Deliveries(events::DeliveriesArgs),
     /// List subscriptions, or act on one
     Subscriptions(subscriptions::SubscriptionsArgs),
-    /// List a subscription's dead letters, or retry them
+    /// List a subscription's dead letters, replay or drop them
     DeadLetters(subscriptions::DeadLettersArgs),
     /// Explain in one sentence what a source or a job is waiting for
     Why(why::WhyArgs),

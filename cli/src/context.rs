@@ -89,6 +89,15 @@ impl Context {
         Ok(settings)
     }
 
+    /// The configuration that `--config` names, if it does.
+    ///
+    /// # Errors
+    /// It is wrong.
+    pub(crate) fn given_settings(&self) -> anyhow::Result<Option<Settings>> {
+        let path = self.global.config.as_ref();
+        Ok(path.map(|path| load(path, &environment)).transpose()?)
+    }
+
     /// The store for a command beside a running process: that of `--store`, of the configuration, or the default one.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Starting roles in this process and stopping them in good order.
 
+use std::io::{self, IsTerminal as _, Write as _};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,6 +108,9 @@ impl RoleContext {
     }
 }
 
+/// A shutdown that takes longer is mentioned.
+const SOON: Duration = Duration::from_millis(300);
+
 /// The roles running in this process.
 pub(crate) struct Running {
     runtime: Runtime,
@@ -150,7 +155,18 @@ impl Running {
 
     /// Shuts down gracefully: jobs are finished or handed back within `shutdown.grace`; a second signal stops at once.
     pub(crate) async fn shut_down(self) -> Code {
-        match self.runtime.shut_down(self.grace).await {
+        let interrupted = self.runtime.stop().is_cancelled();
+        let mut draining = pin!(self.runtime.shut_down(self.grace));
+        let outcome = match tokio::time::timeout(SOON, &mut draining).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                if interrupted && io::stderr().is_terminal() {
+                    let _ = writeln!(io::stderr(), "Draining; press Ctrl-C again to stop at once.");
+                }
+                draining.await
+            }
+        };
+        match outcome {
             ShutdownOutcome::Finished => Code::Done,
             ShutdownOutcome::Dropped => Code::Stopped,
         }

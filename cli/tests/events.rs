@@ -90,7 +90,7 @@ fn a_delivery_is_shown_and_replayed_under_an_id_of_its_own() {
     assert_eq!(list["items"].as_array().unwrap().len(), 2);
     // What Tideline tells of itself is not a delivery.
     let refused = home.run(&["deliveries", "replay", "1"]).with_code(6);
-    assert!(refused.err.contains("not repeated"), "{refused:?}");
+    assert!(refused.err.contains("cannot be replayed"), "{refused:?}");
     home.run(&["deliveries", "show", "999"]).with_code(5);
 }
 

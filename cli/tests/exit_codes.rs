@@ -61,7 +61,9 @@ fn a_script_approves_only_the_sweep_that_it_saw() {
     for (cycle, removals) in [("1", "5"), ("2", "4"), ("2", "6")] {
         let refused = approve(cycle, removals).with_code(6);
         assert!(
-            refused.err.contains("that of cycle 2, which would remove 5 entities"),
+            refused
+                .err
+                .contains("the sweep of cycle 2, which would remove 5 entities"),
             "{refused:?}"
         );
     }
@@ -196,7 +198,7 @@ fn what_does_not_fit_is_6() {
     let home = Home::with_files();
     home.run(&["run", "--once"]).with_code(0);
     let said = home.run(&["sources", "approve", "folder", "--yes"]).with_code(6);
-    assert!(said.err.contains("no sweep of folder is held"), "{said:?}");
+    assert!(said.err.contains("source folder has no held sweep"), "{said:?}");
 }
 
 #[test]
@@ -205,7 +207,7 @@ fn nobody_at_a_health_address_is_7() {
     let said = Home::empty()
         .run(&["health", &format!("http://{address}/livez")])
         .with_code(7);
-    assert!(said.err.contains("cannot be asked"), "{said:?}");
+    assert!(said.err.contains("cannot reach"), "{said:?}");
 }
 
 #[test]
@@ -497,4 +499,71 @@ fn a_run_that_is_interrupted_is_7_and_says_that_the_next_one_goes_on() {
             "{said:?}"
         );
     }
+}
+
+#[test]
+fn an_empty_name_is_a_wrong_use_of_the_command_and_no_other_request() {
+    let home = Home::with_files();
+    home.run(&["migrate"]).with_code(0);
+    for command in [
+        &["sources", "reset", "", "-y"][..],
+        &["sources", "pause", ""],
+        &["targets", "show", ""],
+        &["subscriptions", "show", ""],
+        &["subscriptions", "delete", "", "-y"],
+        &["deliveries", "show", ""],
+        &["dead-letters", ""],
+    ] {
+        let said = home.run(command).with_code(2);
+        assert!(said.err.contains("must not be empty"), "{command:?}: {said:?}");
+    }
+}
+
+#[test]
+fn nobody_confirms_the_deletion_of_a_subscription_that_does_not_exist() {
+    let home = Home::with_files();
+    home.run(&["migrate"]).with_code(0);
+    for command in [
+        &["subscriptions", "delete", "nosuch"][..],
+        &["dead-letters", "drop", "nosuch", "--all"],
+    ] {
+        let said = home.run(command).with_code(5);
+        assert!(!said.err.contains("not confirmed"), "{command:?}: {said:?}");
+    }
+}
+
+#[test]
+fn a_secret_key_that_seals_nothing_is_found_before_anything_is_written() {
+    let home = Home::with(&format!("secret_key: abc\n{FILES}"));
+    for command in [&["check"][..], &["run", "--once"], &["sources"], &["migrate"]] {
+        let said = home.run(command).with_code(2);
+        assert!(
+            said.err
+                .contains("tideline.yaml:1:13: error: secret_key: must be 32 bytes"),
+            "{said:?}"
+        );
+    }
+    assert!(!home.path("t.db").exists());
+    let home = Home::with_files();
+    let said = home
+        .run_with(&["check"], "", &[("TIDELINE_SECRET_KEY", "abc")])
+        .with_code(2);
+    assert!(
+        said.err
+            .contains("the environment variable TIDELINE_SECRET_KEY must be"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn the_health_of_a_configuration_is_that_of_its_address() {
+    let address = free_address();
+    let home = Home::with(&FILES.replace("listen: none", &format!("listen: {address}")));
+    let said = home.run(&["health", "--config", "tideline.yaml"]).with_code(7);
+    let url = format!("cannot reach http://{address}/livez: connection refused");
+    assert!(said.err.contains(&url), "{said:?}");
+    let said = Home::with_files()
+        .run(&["health", "--config", "tideline.yaml"])
+        .with_code(2);
+    assert!(said.err.contains("listen is none"), "{said:?}");
 }

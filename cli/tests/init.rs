@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-use support::{Home, Said};
+use support::{Home, Said, free_address};
 
 /// Items of each API.
 const THINGS: u64 = 35;
@@ -234,4 +234,23 @@ fn init_names_what_it_cannot_read() {
         );
         assert!(!home.path("tideline.yaml").exists(), "{path}");
     }
+}
+
+#[test]
+fn a_name_that_no_source_may_have_is_a_wrong_use_of_init_and_nothing_is_requested() {
+    let home = Home::empty();
+    let url = format!("http://{}/things", free_address());
+    let said = home.run(&["init", &url, "--name", "bad name"]).with_code(2);
+    assert!(
+        said.err.contains("--name") && said.err.contains("must be 1 to 63 letters"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn an_address_where_nobody_listens_is_named_with_its_port_and_the_cause() {
+    let url = format!("http://{}/things", free_address());
+    let said = Home::empty().run(&["init", &url]).with_code(4);
+    let expected = format!("cannot reach {url}: connection refused");
+    assert!(said.err.contains(&expected), "{said:?}");
 }

@@ -300,6 +300,10 @@ fn trying_a_resource_goes_by_way_of_its_parents() {
         page["requests"][0]["url"].as_str().unwrap().ends_with("/projects"),
         "{page}"
     );
+    assert!(page["entities"][0]["body"].is_object(), "{page}");
+    let few = home.run(&["try", "api", "--json", "--bodies", "0"]).with_code(0).json();
+    let first = &few["pages"][0]["entities"][0];
+    assert!(first["ref"].is_string() && first["body"].is_null(), "{first}");
     let unknown = home.run(&["try", "api", "--resource", "teams"]).with_code(5);
     assert!(unknown.err.contains("there are organisations, projects"), "{unknown:?}");
 }
@@ -357,7 +361,7 @@ fn trying_a_source_says_that_several_items_give_one_reference() {
     let resources = "      - { name: things, path: things, entity: { kind: thing, name: name } }\n";
     let home = home_with_answers(resources, vec![("/things", r#"[{"name": "a"}, {"name": "b"}]"#)]);
     let said = home.run(&["try", "api"]).with_code(0);
-    assert!(said.out.contains("1 entities, 1 malformed items"), "{said:?}");
+    assert!(said.out.contains("1 entity, 1 malformed item,"), "{said:?}");
     assert!(
         said.out.contains("has the same reference, thing:default/name"),
         "{said:?}"

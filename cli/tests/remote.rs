@@ -133,7 +133,7 @@ fn whoever_acted_is_in_the_audit_log_by_name() {
     let refused = fleet
         .with_token(&operator, &["sources", "reject", "folder"])
         .with_code(6);
-    assert!(refused.err.contains("no sweep of it is held"), "{refused:?}");
+    assert!(refused.err.contains("has no held sweep"), "{refused:?}");
 
     let log = fleet.with_token(&operator, &["audit", "--json"]).with_code(0).json();
     let acts: Vec<(&str, &str, bool)> = log["items"]

@@ -48,7 +48,7 @@ fn a_target_is_listed_shown_paused_and_resumed() {
     let resumed = home.run(&["targets", "resume", "mocks", "--json"]).with_code(0).json();
     assert_eq!(resumed, json!({"target": "mocks", "act": "resume"}));
     let twice = home.run(&["targets", "resume", "mocks"]).with_code(6);
-    assert!(twice.err.contains("it is not paused"), "{twice:?}");
+    assert!(twice.err.contains("is not paused"), "{twice:?}");
     home.run(&["targets", "resync", "mocks"]).with_code(0);
     let unknown = home.run(&["targets", "show", "moks"]).with_code(5);
     assert!(unknown.err.contains("did you mean mocks?"), "{unknown:?}");

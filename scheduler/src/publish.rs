@@ -11,7 +11,8 @@ use serde::Serialize;
 use tideline_core::clock::Clock;
 use tideline_core::full_text;
 use tideline_core::words::{
-    ChangesSpec, EventOutcome, EventSequence, SubscriptionKind, SubscriptionSpec, TakeEvents, Timestamp,
+    CHANGES_PUBLISHER as CHANGES, ChangesSpec, EventOutcome, EventSequence, SubscriptionKind, SubscriptionSpec,
+    TakeEvents, Timestamp,
 };
 use tideline_queue::QueueError;
 use tideline_queue::jetstream::{Outlet, Publication, Subject};
@@ -23,8 +24,6 @@ use crate::scheduler::Task;
 
 /// Under this name it is stored who publishes events.
 const TURN: &str = "nats-turn";
-/// The subscription that holds the position in the change feed.
-const CHANGES: &str = "nats-changes";
 /// Messages at a time.
 const BATCH: u32 = 500;
 /// A publisher that has not published for this long is presumed dead.

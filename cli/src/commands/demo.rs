@@ -177,9 +177,12 @@ fn greet(
         "The demo API at http://{address}/v1/ has about {} entities: organisations, their projects, their components.",
         count(args.world.entities)
     ))?;
-    out.line(format!(
-        "It is slow, fails now and then, and changes between cycles. Ingesting it into {shown}."
-    ))?;
+    let nature = if args.world.calm {
+        "It is slow and changes between cycles"
+    } else {
+        "It is slow, fails now and then, and changes between cycles"
+    };
+    out.line(format!("{nature}. Ingesting it into {shown}."))?;
     if let Some(dashboard) = dashboard {
         out.line(format!("The dashboard is at http://{dashboard}/"))?;
     }

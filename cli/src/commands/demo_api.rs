@@ -37,7 +37,7 @@ pub(crate) struct WorldArgs {
     latency: u64,
     /// Never respond with 500 or 429
     #[arg(long)]
-    calm: bool,
+    pub(crate) calm: bool,
 }
 
 impl WorldArgs {

@@ -25,14 +25,14 @@ pub(crate) struct HooksArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Create the webhook at the provider, or update it. Start Tideline with the hook first: Terraform verifies it in the
-    /// process
+    /// Create the webhook at the provider, or update it. Start Tideline with the hook configured first, because Terraform
+    /// verifies the URL when the webhook is created
     Register(RegisterArgs),
     /// List webhooks at the provider that point to the hook
     List(Target),
     /// Ask the provider to send a test delivery to each; fails if one is disabled or does not send what the hook needs
     Verify(Target),
-    /// Remove them
+    /// Remove the webhooks that point to the hook
     Remove(Target),
 }
 

@@ -8,12 +8,13 @@ use anyhow::Context as _;
 use clap::Args;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use serde_json::{Value, json};
+use tideline_config::check_source_name;
 use url::Url;
 
 use crate::context::environment;
 use crate::exit::{Code, Failure};
 use crate::init::{Guess, Paging, Response, config, error_in, guess, unreadable};
-use crate::output::{Out, Tone};
+use crate::output::{Out, Tone, counted, unreachable};
 
 /// How long the answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ pub(crate) struct InitArgs {
     /// URL of a list in the API, such as https://api.example.com/v1/projects?per_page=100; prompted for on a terminal
     url: Option<Url>,
     /// Name of the source [default: the first label of the host that is not "api" or "www"]
-    #[arg(long)]
+    #[arg(long, value_parser = source_name_of)]
     name: Option<String>,
     /// Environment variable that holds a bearer token
     #[arg(long, value_name = "VARIABLE")]
@@ -97,7 +98,10 @@ fn no_list(body: &Value) -> String {
 
 fn say(out: &mut Out, file: &str, name: &str, guess: &Guess) -> io::Result<()> {
     let list = guess.items.as_deref().unwrap_or("the response's list");
-    out.note(Tone::Plain, format!("Found {} items in {list}.", guess.count))?;
+    out.note(
+        Tone::Plain,
+        format!("Found {} in {list}.", counted(guess.count, "item", "items")),
+    )?;
     out.note(Tone::Good, format!("Wrote {file}."))?;
     if guess.paging == Paging::Unknown && guess.more.is_empty() {
         let text = "The response does not say how to get to a next page. If there is one, set pagination.";
@@ -149,7 +153,7 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<Response> {
     let mut response = request
         .send()
         .await
-        .map_err(|error| failed(format!("{host} did not answer: {}", error.without_url())))?;
+        .map_err(|error| failed(unreachable(url.as_str(), &error.without_url())))?;
     let status = response.status();
     if !status.is_success() {
         let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
@@ -181,6 +185,11 @@ async fn fetch(url: &Url, token_env: Option<&str>) -> anyhow::Result<Response> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
     let body = serde_json::from_slice(body).map_err(|error| failed(format!("the response is not JSON: {error}")))?;
     Ok(Response { headers, body })
+}
+
+/// A name that a source may have.
+fn source_name_of(text: &str) -> Result<String, String> {
+    check_source_name(text).map(|()| text.to_owned())
 }
 
 fn source_name(url: &Url) -> String {

@@ -43,7 +43,7 @@ enum JobsCommand {
         /// ID of the job
         job: i64,
     },
-    /// Enqueue a job, or supersede it: the latest arguments win
+    /// Enqueue a job; if it exists, replace its arguments
     Enqueue {
         /// Kind, which selects the handler
         kind: String,

@@ -90,6 +90,6 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Code> {
         Command::Audit(args) => audit::run(&context, &mut out, args).await,
         Command::Migrate(args) => migrate::run(&context, &mut out, args).await,
         Command::Bench(args) => bench::run(&context, &mut out, args).await,
-        Command::Health(args) => health::run(&mut out, args).await,
+        Command::Health(args) => health::run(&context, &mut out, args).await,
     }
 }

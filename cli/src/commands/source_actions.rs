@@ -7,7 +7,7 @@ use super::confirm::confirm;
 use crate::client::{Client, Request};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::output::{Out, Tone, count};
+use crate::output::{Out, Tone, count, counted};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Action {
 
 /// The sweep that is waiting for a decision.
 fn held(source: &Source) -> Result<&Held, Failure> {
-    let missing = || Failure::new(Code::Refused, format!("no sweep of {} is held", source.name));
+    let missing = || Failure::new(Code::Refused, format!("source {} has no held sweep", source.name));
     source.held.as_ref().ok_or_else(missing)
 }
 
@@ -103,8 +103,8 @@ fn question(source: &Source, action: Action) -> Result<Option<String>, Failure> 
     let name = &source.name;
     Ok(match action {
         Action::Reset { delete: true } => Some(format!(
-            "Delete {} entities of {name} from the catalog?",
-            count(source.entities)
+            "Delete {} of {name} from the catalog?",
+            counted(source.entities, "entity", "entities")
         )),
         Action::Reset { delete: false } => Some(format!("Discard all cursors and remembered pages of {name}?")),
         Action::Approve { .. } => {
@@ -146,9 +146,9 @@ fn sentence(source: &Source, action: Action, deleted: u64) -> String {
             SourceState::Orphaned => "reset; no cycle starts unless it is in the configuration again".to_owned(),
         },
         Action::Reset { delete: true } if source.state == SourceState::Orphaned => {
-            format!("forgotten; {} entities deleted", count(deleted))
+            format!("forgotten; {} deleted", counted(deleted, "entity", "entities"))
         }
-        Action::Reset { delete: true } => format!("reset; {} entities deleted", count(deleted)),
+        Action::Reset { delete: true } => format!("reset; {} deleted", counted(deleted, "entity", "entities")),
         // As the store decides: a newer cycle may have begun, whose end does the sweep.
         Action::Approve { .. } if source.held.as_ref().is_some_and(|held| held.cycle != source.cycle) => {
             "approved; the sweep is done at the end of the next complete cycle".to_owned()

@@ -11,7 +11,7 @@ use super::several::Several;
 use crate::client::{Client, Request};
 use crate::context::Context;
 use crate::exit::Code;
-use crate::output::{Grid, Out, Piece, Tone, count, moment, short};
+use crate::output::{Grid, Out, Piece, Tone, count, counted, moment, short};
 
 /// Without a subcommand: list.
 #[derive(Args, Debug)]
@@ -122,6 +122,7 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: SubscriptionsArg
             act(&client, out, &request, &format!("{name}: continues from {from}")).await?;
         }
         SubscriptionsCommand::Delete { name, yes } => {
+            find(&client, &name, yes).await?;
             confirm(
                 &format!("Delete the subscription {name}, its position and its dead letters?"),
                 yes,
@@ -172,6 +173,14 @@ async fn create(client: &Client<'_>, out: &mut Out, args: CreateArgs) -> anyhow:
         return Ok(());
     }
     Ok(out.note(Tone::Plain, format!("{name}: follows"))?)
+}
+
+/// Nobody is to confirm what is done to a subscription that does not exist.
+async fn find(client: &Client<'_>, name: &str, confirmed: bool) -> anyhow::Result<()> {
+    if !confirmed {
+        client.send(&Request::get(&["subscriptions", name])).await?;
+    }
+    Ok(())
 }
 
 async fn act(client: &Client<'_>, out: &mut Out, request: &Request, said: &str) -> anyhow::Result<()> {
@@ -301,7 +310,7 @@ enum DeadLettersCommand {
         #[arg(long, conflicts_with = "events")]
         all: bool,
     },
-    /// Drop dead letters: their events are never sent again
+    /// Drop dead letters: their events will never be sent again
     Drop {
         /// Name of the subscription
         subscription: String,
@@ -335,7 +344,10 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
             } else {
                 out.note(
                     Tone::Plain,
-                    format!("{subscription}: {} events are due again", count(retried)),
+                    format!(
+                        "{subscription}: {} due again",
+                        counted(retried, "event is", "events are")
+                    ),
                 )?;
             }
             return Ok(code);
@@ -346,28 +358,34 @@ pub(crate) async fn dead_letters(context: &Context, out: &mut Out, args: DeadLet
             yes,
             ..
         }) => {
-            let which = match events.len() {
-                0 => "all dead letters".to_owned(),
-                1 => "this dead letter".to_owned(),
-                some => format!("these {some} dead letters"),
-            };
-            confirm(
-                &format!("Drop {which} of {subscription}? Their events are never sent again."),
-                yes,
-            )?;
+            find(&client, &subscription, yes).await?;
+            confirm(&drop_question(&subscription, events.len()), yes)?;
             let (dropped, code) = take(&client, &subscription, "drop", &events).await?;
             if out.is_json() {
                 out.document(&json!({ "dropped": dropped }))?;
             } else {
                 out.note(
                     Tone::Plain,
-                    format!("{subscription}: {} dead letters dropped", count(dropped)),
+                    format!(
+                        "{subscription}: {} dropped",
+                        counted(dropped, "dead letter", "dead letters")
+                    ),
                 )?;
             }
             return Ok(code);
         }
     }
     Ok(Code::Done)
+}
+
+/// The question before these dead letters, or all of them, are dropped.
+fn drop_question(subscription: &str, events: usize) -> String {
+    let (which, whose) = match events {
+        0 => ("all dead letters".to_owned(), "Their events"),
+        1 => ("this dead letter".to_owned(), "Its event"),
+        some => (format!("these {some} dead letters"), "Their events"),
+    };
+    format!("Drop {which} of {subscription}? {whose} will never be sent again.")
 }
 
 /// Takes the named dead letters, or all of them, in batches; returns how many.

@@ -19,11 +19,13 @@ use tideline_worker::{PageContent, PageRequest, Pass, Source, sort_out};
 
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::output::{Out, Tone, count};
+use crate::output::{Out, Tone, count, counted};
 use crate::plan::configured;
 
 /// Pages read on the way to a resource.
 const MAX_STEPS: usize = 20;
+/// Entities of a page that a person sees in full.
+const BODIES: usize = 3;
 /// Bytes shown of an item whose reference is another one's, at most.
 const SAMPLE: usize = 125;
 
@@ -38,9 +40,9 @@ pub(crate) struct TryArgs {
     /// Number of pages to read
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pages: u32,
-    /// Number of entities per page to show in full; others are listed by reference
-    #[arg(long, default_value_t = 3)]
-    bodies: usize,
+    /// Number of entities per page to show in full; others are listed by reference [default: 3; with --json: all]
+    #[arg(long)]
+    bodies: Option<usize>,
 }
 
 /// A page, as programs get it.
@@ -72,6 +74,16 @@ impl TriedPage {
                 });
             }
         }
+    }
+
+    /// With the bodies of so many entities.
+    fn with_bodies(mut self, bodies: usize) -> Self {
+        for entity in self.entities.iter_mut().skip(bodies) {
+            if let Some(entity) = entity.as_object_mut() {
+                entity.remove("body");
+            }
+        }
+        self
     }
 
     /// A run would stop here too.
@@ -109,9 +121,9 @@ pub(crate) async fn run(context: &Context, out: &mut Out, args: TryArgs) -> anyh
         page.report_repeats(&mut shown);
         whole = page.check();
         if out.is_json() {
-            pages.push(page);
+            pages.push(page.with_bodies(args.bodies.unwrap_or(usize::MAX)));
         } else {
-            show_page(out, &page, args.bodies)?;
+            show_page(out, &page, args.bodies.unwrap_or(BODIES))?;
         }
         let Some(next) = next.filter(|_| whole.is_ok()) else {
             break;
@@ -298,11 +310,11 @@ fn show_exchange(out: &mut Out, exchange: &Exchange) -> std::io::Result<()> {
 
 fn show_page(out: &mut Out, page: &TriedPage, bodies: usize) -> anyhow::Result<()> {
     out.line(format!(
-        "{}: {} entities, {} malformed items, {} child partitions",
+        "{}: {}, {}, {}",
         page.partition,
-        page.entities.len(),
-        page.malformed.len(),
-        page.children.len()
+        counted(page.entities.len(), "entity", "entities"),
+        counted(page.malformed.len(), "malformed item", "malformed items"),
+        counted(page.children.len(), "child partition", "child partitions"),
     ))?;
     for (place, entity) in page.entities.iter().enumerate() {
         out.toned(Tone::Good, format!("+ {}", entity["ref"].as_str().unwrap_or_default()))?;

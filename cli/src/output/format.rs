@@ -1,10 +1,33 @@
 //! Numbers, times and texts as people read them.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::time::Duration;
 
 pub(crate) use tideline_core::words::grouped as count;
 use tideline_core::words::{Timestamp, moments};
+
+/// A number and what it counts: `1 item`, `1,234 items`.
+pub(crate) fn counted(number: impl TryInto<u64>, one: &str, many: &str) -> String {
+    match number.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        number => format!("{} {many}", count(number)),
+    }
+}
+
+/// Why there is no answer from a URL, by the last cause, which names neither system calls nor layers.
+pub(crate) fn unreachable(url: &str, error: &(dyn Error + 'static)) -> String {
+    let mut last: &dyn Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    let text = last.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase());
+    let why: String = first.into_iter().chain(letters).collect();
+    format!("cannot reach {url}: {why}")
+}
 
 /// The two largest units: `850 ms`, `24 s`, `3 min 5 s`, `2 h 10 min`, `4 d 2 h`.
 pub(crate) fn span(span: Duration) -> String {

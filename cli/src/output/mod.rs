@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-pub(crate) use format::{count, moment, per_second, sentence, short, span, visible};
+pub(crate) use format::{count, counted, moment, per_second, sentence, short, span, unreachable, visible};
 pub(crate) use grid::{Grid, Piece, Tone};
 pub(crate) use json::pretty;
 

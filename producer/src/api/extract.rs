@@ -104,10 +104,10 @@ fn explain(text: &str) -> Problem {
 pub(super) fn unknown_field(field: &str, known: &[&str]) -> Problem {
     let hint = match nearest(field, known.iter().copied()) {
         Some(nearest) => format!("did you mean {nearest}?"),
-        None if known.is_empty() => "none is expected".to_owned(),
+        None if known.is_empty() => "this request takes no fields".to_owned(),
         None => format!("there are {}", known.join(", ")),
     };
-    Problem::new(Code::UnknownField, format!("{field} is unknown; {hint}"))
+    Problem::new(Code::UnknownField, format!("unknown field {field}; {hint}"))
 }
 
 #[cfg(test)]
@@ -118,8 +118,8 @@ mod tests {
     fn an_unknown_field_is_named_with_the_nearest_known_one() {
         let problem = explain("Failed to deserialize query string: unknown field `limt`, expected `after` or `limit`");
         assert_eq!(problem.code, Code::UnknownField);
-        assert_eq!(problem.detail, "limt is unknown; did you mean limit?");
+        assert_eq!(problem.detail, "unknown field limt; did you mean limit?");
         let problem = explain("unknown field `colour`, expected one of `after`, `limit`, `wait`");
-        assert_eq!(problem.detail, "colour is unknown; there are after, limit, wait");
+        assert_eq!(problem.detail, "unknown field colour; there are after, limit, wait");
     }
 }

@@ -144,9 +144,8 @@ impl ApiState {
         deed: Deed,
         asked: Fingerprint,
     ) -> Result<Performed, Problem> {
-        if by.if_match.is_some() && !deed.has_version() {
-            let detail = "this act does not accept If-Match: its record has no ETag";
-            return Err(Problem::new(Code::InvalidRequest, detail));
+        if !deed.has_version() {
+            by.refuse_if_match()?;
         }
         let idempotency = by.idempotency_key.clone().map(|key| Idempotency {
             key,

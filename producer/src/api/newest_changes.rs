@@ -66,6 +66,9 @@ async fn newest(
     Query(query): Query<NewestQuery>,
 ) -> Result<Json<Page<Change>>, Problem> {
     let limit = limit_of(query.limit)?;
+    if let Some(source) = &query.source {
+        by.cover(source)?;
+    }
     let list = list_id(query.source.as_deref(), query.change, query.text.as_deref());
     let mut before = list.key_of::<Sequence>(query.page_token.as_deref())?;
     let text = query.text.map(|text| text.to_lowercase());

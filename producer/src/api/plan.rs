@@ -225,6 +225,7 @@ async fn plan(
     Path(name): Path<String>,
     Query(query): Query<PlanQuery>,
 ) -> Result<Response, Problem> {
+    by.refuse_if_match()?;
     let only = query.reference.as_deref().map(reference_of).transpose()?;
     let plan = api.plan(&by.principal, PlanRequest { source: name, only }).await?;
     let lines = stream::unfold(plan, async |mut plan| {

@@ -93,6 +93,7 @@ async fn push(
     Path(name): Path<String>,
     Json(request): Json<PushRequest>,
 ) -> Result<Answer<PushAnswer>, Problem> {
+    by.refuse_if_match()?;
     let source = find(&api, &by.principal, &name).await?;
     if source.source_type != "push" {
         let detail = format!(

@@ -183,6 +183,20 @@ pub struct By<R> {
 }
 
 impl<R> By<R> {
+    /// Refuses `If-Match` for an act whose record has no version.
+    ///
+    /// # Errors
+    /// `invalid_request`.
+    pub fn refuse_if_match(&self) -> Result<(), Problem> {
+        match self.if_match {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(
+                Code::InvalidRequest,
+                "this act does not accept If-Match: its record has no ETag",
+            )),
+        }
+    }
+
     /// Finds a source that the principal may see.
     ///
     /// # Errors
@@ -256,6 +270,9 @@ fn strong_tags(text: &str) -> Result<Vec<String>, Problem> {
 fn reason(parts: &Parts) -> Result<Option<String>, Problem> {
     let given = header(parts, "tideline-reason")?.filter(|given| !given.is_empty());
     let reason = given.map(|given| {
+        if !is_percent_encoded(&given) {
+            return None;
+        }
         let decoded = percent_encoding::percent_decode_str(&given).decode_utf8();
         decoded.map(|reason| reason.into_owned()).ok()
     });
@@ -264,9 +281,15 @@ fn reason(parts: &Parts) -> Result<Option<String>, Problem> {
         Some(Some(reason)) if reason.chars().count() <= MAX_REASON => Ok(Some(reason)),
         Some(_) => Err(Problem::new(
             Code::InvalidRequest,
-            format!("Tideline-Reason takes at most {MAX_REASON} characters, as percent-encoded UTF-8"),
+            format!("Tideline-Reason must be percent-encoded UTF-8, at most {MAX_REASON} characters"),
         )),
     }
+}
+
+/// Whether two hexadecimal digits follow each `%`.
+fn is_percent_encoded(text: &str) -> bool {
+    let is_byte = |after: &str| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    text.split('%').skip(1).all(is_byte)
 }
 
 fn header(parts: &Parts, name: &str) -> Result<Option<String>, Problem> {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use tideline_core::words::{Timestamp, grouped};
 
 use super::chart::{Bar, bars};
-use super::format::length;
+use super::format::{count, length};
 use super::viewer::Viewer;
 use crate::api::Problem;
 use crate::api::types::{Figures, Page as List, Progress};
@@ -100,9 +100,13 @@ pub(super) fn charts(samples: &[Figures], now: Timestamp) -> Markup {
     let waits = |bucket: &Bucket| format!("the oldest due job had waited {}", ms(bucket.lag_ms));
     let troubles = |bucket: &Bucket| {
         format!(
-            "{} failed cycles, {} parked jobs and dead letters",
-            grouped(bucket.failed),
-            grouped(bucket.parked)
+            "{}, {}",
+            count(bucket.failed, "failed cycle", "failed cycles"),
+            count(
+                bucket.parked,
+                "parked job or dead letter",
+                "parked jobs and dead letters"
+            )
         )
     };
     html! {

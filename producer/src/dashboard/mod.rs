@@ -90,7 +90,11 @@ impl Dashboard {
 
 /// The page that a browser shows instead of a problem document.
 pub(crate) fn problem_page(problem: &Problem) -> Response {
-    let mut response = shell::problem(problem);
+    protected(shell::problem(problem))
+}
+
+/// The same response with the headers of everything that a browser shows.
+pub(crate) fn protected(mut response: Response) -> Response {
     security::protect(&mut response);
     response
 }

@@ -122,6 +122,9 @@ fn administrator(kind: ActorKind, name: &str) -> Principal {
 pub(super) async fn authenticate(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
     let opened = state.serves_api && strays::is_opened(&request);
     let span = span(&request);
+    if opened && strays::is_stray(&request) {
+        return Box::pin(strays::page(&state, request).instrument(span)).await;
+    }
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|ConnectInfo(address)| address.ip().to_canonical());
     // Boxed: it has finished when the request begins to wait.

@@ -87,7 +87,7 @@ async fn a_publisher_cannot_speak_as_tideline() {
     let refused = bench.send("POST", &format!("{BASE}/events"), JSON, &body).await;
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
     assert!(
-        refused.status == 400 && detail.starts_with("event.topic must not begin with "),
+        refused.status == 400 && detail.starts_with("event.topic is reserved for "),
         "{detail}"
     );
     assert_eq!(publish(&bench, "sources.blocked", json!(1), &[]).await, 201);

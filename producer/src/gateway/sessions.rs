@@ -91,17 +91,25 @@ pub(super) fn router(state: &Arc<GatewayState>) -> Router {
 
 /// Authenticates the viewer of a page, or shows the sign-in page.
 pub(super) async fn admit(State(state): State<Arc<GatewayState>>, mut request: Request, next: Next) -> Response {
-    let address = address_of(&request);
+    match look(&state, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal,
+    }
+}
+
+/// Puts into a request who looks; else the response that shows the door.
+pub(super) async fn look(state: &GatewayState, request: &mut Request) -> Result<(), Response> {
+    let address = address_of(request);
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-    match viewer(&state, request.headers(), address).await {
+    match viewer(state, request.headers(), address).await {
         Ok((principal, signed_in)) => {
             let principal = principal.in_request(address.map(|address| address.to_string()), id);
             request.extensions_mut().insert(principal);
             request.extensions_mut().insert(SignedIn(signed_in));
-            next.run(request).await
+            Ok(())
         }
-        Err(problem) if problem.status >= 500 || problem.code == Code::TooManyAttempts => problem.into_response(),
-        Err(problem) => refuse(&request, &problem),
+        Err(problem) if problem.status >= 500 || problem.code == Code::TooManyAttempts => Err(problem.into_response()),
+        Err(problem) => Err(refuse(request, &problem)),
     }
 }
 

@@ -80,6 +80,22 @@ async fn a_session_opens_pages_until_it_is_ended_and_never_the_api() {
 }
 
 #[tokio::test]
+async fn a_mistyped_address_shows_a_person_who_is_signed_in_that_there_is_no_such_page() {
+    let bench = bench("127.0.0.1:0", Some("s3cret")).await;
+    let (_, cookie, _) = sign_in(&bench, "s3cret", "").await;
+    let session = cookie.split(';').next().unwrap();
+    let headers = format!("accept: text/html,*/*;q=0.8\r\ncookie: {session}\r\n");
+    for path in ["/nope", "/sources", "/catalog/"] {
+        let page = bench.ask("GET", path, &headers).await;
+        assert_eq!(page.status, 404, "{path}: {}", page.body);
+        assert!(page.body.contains("may be misspelled"), "{path}: {}", page.body);
+    }
+    let program = format!("cookie: {session}\r\n");
+    let problem = bench.ask("GET", "/nope", &program).await;
+    assert_eq!(problem.json()["code"], "unauthenticated");
+}
+
+#[tokio::test]
 async fn a_session_ends_with_its_token() {
     let bench = bench("127.0.0.1:0", Some("s3cret")).await;
     let bearer = "authorization: Bearer s3cret\r\ncontent-type: application/json\r\n";

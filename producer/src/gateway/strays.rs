@@ -1,12 +1,13 @@
 //! A person whose browser opens an unknown address gets a page, not a problem document.
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::ACCEPT;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
+use super::{GatewayState, sessions};
 use crate::api::{Code, Problem};
-use crate::dashboard::problem_page;
+use crate::dashboard::{problem_page, protected};
 
 /// The page that is shown instead of a problem document, if `opened`.
 pub(super) fn shown(response: Response, opened: bool) -> Response {
@@ -14,6 +15,19 @@ pub(super) fn shown(response: Response, opened: bool) -> Response {
         StatusCode::NOT_FOUND if opened => problem_page(&Problem::new(Code::NotFound, "")),
         StatusCode::UNAUTHORIZED if opened => problem_page(&Problem::new(Code::Unauthenticated, "")),
         _ => response,
+    }
+}
+
+/// Whether an address has no route.
+pub(super) fn is_stray(request: &Request) -> bool {
+    request.extensions().get::<MatchedPath>().is_none()
+}
+
+/// What a person sees at such an address: that there is no such page or, without a session, the way to the sign-in page.
+pub(super) async fn page(state: &GatewayState, mut request: Request) -> Response {
+    match sessions::look(state, &mut request).await {
+        Ok(()) => problem_page(&Problem::new(Code::NotFound, "")),
+        Err(refusal) => protected(refusal),
     }
 }
 

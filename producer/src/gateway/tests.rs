@@ -526,8 +526,8 @@ async fn a_browser_at_an_address_that_is_none_gets_a_page_and_a_program_a_proble
         assert_eq!(problem.json()["code"], "not_found", "{path}");
     }
     let closed = bench("127.0.0.1:0", Some("t0ken")).await;
-    let page = closed.ask("GET", "/nope", browser).await;
-    assert_eq!(page.status, 401);
-    assert!(page.body.contains("Sign in"), "{}", page.body);
+    let door = closed.ask("GET", "/nope", browser).await;
+    assert_eq!(door.status, 303);
+    assert!(door.head.contains("location: /sign-in?next=%2fnope"), "{}", door.head);
     assert_eq!(closed.get("/nope").await.json()["code"], "unauthenticated");
 }

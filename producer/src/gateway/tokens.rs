@@ -75,7 +75,7 @@ impl Attempts {
     }
 
     fn must_wait(&self, now: Instant) -> bool {
-        self.wrong > FREE_ATTEMPTS && self.until > now
+        self.wrong >= FREE_ATTEMPTS && self.until > now
     }
 
     /// After the first few, each wrong token doubles the wait.
@@ -299,7 +299,7 @@ mod tests {
     fn so_many_unknown_tokens_of_an_address_that_waits_are_looked_up_each_second_and_no_more() {
         let now = Instant::now();
         let mut attempts = Attempts::new(now);
-        for _ in 0..=FREE_ATTEMPTS {
+        for _ in 0..FREE_ATTEMPTS {
             assert!(!attempts.must_wait(now));
             attempts.note_wrong(now);
         }

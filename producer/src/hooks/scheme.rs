@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
 use tideline_config::hooks::{HeaderValueOf, HookAlgorithm, HookEncoding, HookProvider, HookSettings, SignedPart};
+use tideline_config::secrets::signing_key;
 use tideline_core::words::{Secret, Timestamp};
 
 use crate::secrets::is_same;
@@ -134,7 +135,7 @@ impl Verifier {
             Proof::Token(name) => {
                 let given = header(headers, name).ok_or(Refusal::Missing)?;
                 let given = shown(name, given).ok_or(Refusal::Wrong)?;
-                self.any(|secret| is_same(secret.as_bytes(), given.as_bytes()))
+                self.any(|secret| is_same(secret.reveal().as_bytes(), given.as_bytes()))
             }
             Proof::Standard { tolerance_ms } => self.verify_standard(headers, body, *tolerance_ms, now),
         }
@@ -160,7 +161,7 @@ impl Verifier {
             .take(MAX_SIGNATURES)
             .collect();
         self.any(|secret| {
-            let fits = |given: &Vec<u8>| is_signature(scheme.algorithm, secret.as_bytes(), &content, given);
+            let fits = |given: &Vec<u8>| is_signature(scheme.algorithm, secret.reveal().as_bytes(), &content, given);
             signatures.iter().any(fits)
         })?;
         match &scheme.timestamp {
@@ -187,16 +188,16 @@ impl Verifier {
             .take(MAX_SIGNATURES)
             .collect();
         self.any(|secret| {
-            let key = standard_key(secret);
+            let Some(key) = signing_key(secret) else { return false };
             let fits = |given: &Vec<u8>| is_signature(HookAlgorithm::Sha256, &key, &content, given);
             signatures.iter().any(fits)
         })?;
         in_time(moment, tolerance_ms, now)
     }
 
-    fn any(&self, fits: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+    fn any(&self, fits: impl Fn(&Secret) -> bool) -> Result<(), Refusal> {
         // Each of them, so that the time does not tell which one it was.
-        let fitting = self.secrets.iter().filter(|secret| fits(secret.reveal())).count();
+        let fitting = self.secrets.iter().filter(|secret| fits(secret)).count();
         if fitting > 0 { Ok(()) } else { Err(Refusal::Wrong) }
     }
 }
@@ -241,14 +242,6 @@ fn decode(text: &str, encoding: HookEncoding) -> Option<Vec<u8>> {
         HookEncoding::Hex => hex::decode(text).ok(),
         HookEncoding::Base64 => STANDARD.decode(text).ok(),
     }
-}
-
-/// The key of a secret of Standard Webhooks: `whsec_` and base64, or the text itself.
-pub(crate) fn standard_key(secret: &str) -> Vec<u8> {
-    let decoded = secret
-        .strip_prefix("whsec_")
-        .and_then(|text| STANDARD.decode(text).ok());
-    decoded.unwrap_or_else(|| secret.as_bytes().to_vec())
 }
 
 fn is_signature(algorithm: HookAlgorithm, key: &[u8], content: &[&[u8]], given: &[u8]) -> bool {

@@ -129,7 +129,9 @@ sources:
     headers: { x-api-key: hunter7 }
     resources: [{ name: r, path: r, query: { key: hunter8, token: '${TOKEN}' }, pagination: { type: none }, entity: { kind: '\"x\"', name: .name } }]
 ";
-        let settings = crate::parse(yaml, Path::new("t.yaml"), &|_| Some("hunter9".to_owned()));
+        let settings = crate::parse(yaml, Path::new("t.yaml"), &|name| {
+            (name == "TOKEN").then(|| "hunter9".to_owned())
+        });
         let settings = match settings {
             Ok(settings) => settings,
             Err(errors) => panic!("{errors}"),

@@ -176,8 +176,14 @@ impl Section<'_> {
     }
 
     /// A text, or a list of texts.
-    pub(super) fn text_or_texts(&self, key: &'static str, most: usize, doc: &'static str) -> Vec<String> {
-        let spec = spec(key, "text or list of texts", "", format!("at most {most}"), doc);
+    pub(super) fn text_or_texts(
+        &self,
+        key: &'static str,
+        default: &str,
+        most: usize,
+        doc: &'static str,
+    ) -> Vec<String> {
+        let spec = spec(key, "text or list of texts", default, format!("at most {most}"), doc);
         let is_list = |node: &Node| matches!(node.kind, Kind::List(_));
         if self.declare(&spec).is_none_or(is_list) {
             return self.list(&spec, most, &|text| Ok(text.to_owned())).unwrap_or_default();
@@ -326,10 +332,10 @@ impl Section<'_> {
 
     /// A secret; empty in case of an error.
     pub(super) fn required_secret(&self, key: &'static str, doc: &'static str) -> Secret {
+        let secret = self.parse_secret(spec(key, SECRET, "", "", doc));
         if !self.has(key) {
             self.missing(&spec(key, SECRET, "", "", doc));
         }
-        let secret = self.parse_secret(spec(key, SECRET, "", "", doc));
         secret.unwrap_or_else(|| Secret::new(""))
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Examined;
 use super::reader::{Section, Spec};
+use super::secrets::check_signing_secret;
 use super::signed::read_signed_content;
 use tideline_core::rules::{check_topic, is_own_topic, own_topic_refusal, topic_word};
 use tideline_core::words::Secret;
@@ -276,7 +277,7 @@ fn read_hook(hook: &Section<'_>, name: String) -> Option<HookSettings> {
         .iter()
         .find(|(known, _)| Some(*known) == word)
         .map(|(_, provider)| *provider);
-    let (secrets, stored_secret) = read_secrets(hook);
+    let (secrets, stored_secret) = read_secrets(hook, provider);
     let own = hook.variant(word, "hmac", read_signed);
     let own = hook.variant(word, "token", read_shown).or(own).unwrap_or_default();
     let tolerance = hook.variant(word, "standard", read_tolerance);
@@ -424,8 +425,8 @@ fn read_tolerance(hook: &Section<'_>) -> Duration {
 
 fn read_signed(hook: &Section<'_>) -> OwnSender {
     let header = hook.required_header("header", "The header with the signature.");
-    let doc = "Text before the signature in the header, such as `sha256=`. Of a list such as `t=1,v1=2` what begins with it is the \
-               signature.";
+    let doc = "Text before the signature in the header, such as `sha256=`. In a list such as `t=1,v1=2`, the item \
+               with this prefix is the signature.";
     let prefix = hook.optional_text("prefix", "none", doc).unwrap_or_default();
     let hash = hook.choice(
         "algorithm",
@@ -467,9 +468,14 @@ fn read_shown(hook: &Section<'_>) -> OwnSender {
 }
 
 /// The secrets that verify. None at all must be said aloud.
-fn read_secrets(hook: &Section<'_>) -> (Vec<Secret>, bool) {
-    let secret = hook.optional_secret("secret", "The sender's signing secret.");
+fn read_secrets(hook: &Section<'_>, provider: Option<HookProvider>) -> (Vec<Secret>, bool) {
+    let doc = "The sender's signing secret. For `standard`: `whsec_` followed by 24 to 64 bytes in base64, or any other text.";
+    let secret = hook.optional_secret("secret", doc);
     let next = hook.optional_secret("next_secret", "A second accepted secret, for rotation.");
+    if provider == Some(HookProvider::Standard) {
+        check_signing_secret(hook, "secret", secret.as_ref());
+        check_signing_secret(hook, "next_secret", next.as_ref());
+    }
     let doc = "Accept unsigned webhooks. Anyone who knows the URL can send them.";
     let insecure = hook.flag("insecure", false, doc);
     let doc = "`tideline hooks register` generates the secret and keeps it in the store, sealed with `secret_key`, so \

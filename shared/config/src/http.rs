@@ -218,7 +218,7 @@ pub(super) fn read_rate_limit(limits: &Section<'_>) -> RateLimitHeaders {
     let remaining = "Header with the number of remaining requests. The IETF `RateLimit` fields, and the `Retry-After` \
          of a refusal, are always honoured.";
     let reset = "Header with the reset time: Unix time in any unit, or seconds from now.";
-    let hold = "Maximum time that a response can hold the source back. `tideline refresh` lifts a hold.";
+    let hold = "Maximum time that a response can hold the source back. `tideline sources refresh` lifts a hold.";
     let longest = Duration::from_secs(86_400);
     RateLimitHeaders {
         remaining: limits

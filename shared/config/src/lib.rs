@@ -24,6 +24,7 @@ mod reader;
 mod reference;
 mod resource;
 mod schema;
+pub mod secrets;
 pub mod settings;
 mod signed;
 mod source;
@@ -46,6 +47,7 @@ pub use error::{ConfigError, ConfigErrors, Location};
 pub use process::check_store_url;
 pub use reference::reference;
 pub use schema::schema;
+pub use source::check_source_name;
 pub use units::parse_duration;
 
 /// A longer file is not read.

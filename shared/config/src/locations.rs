@@ -26,6 +26,7 @@ fn read_locations(locations: &Section<'_>) -> Option<LocationSettings> {
     let doc = "Part of the pages' address: anyone who knows it can read them. 32 or more random characters, such as \
                the output of `openssl rand -hex 32`.";
     let key = locations.parsed_secret("key", kind, "", doc, &parse_key);
+    locations.require("key");
     let doc = "A second accepted key, for rotation.";
     let next = locations.parsed_secret("next_key", kind, "not given", doc, &parse_key);
     let doc = "Which entities are on the pages.";

@@ -32,9 +32,10 @@ pub(super) fn read_on(
     }
 }
 
-fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&str>) -> RefreshRule {
+fn read_topics(rule: &Section<'_>) -> Vec<String> {
     let doc = "Topic of the events, or a list of topics. `*` matches any characters.";
-    let topics = rule.text_or_texts("topic", 100, doc);
+    let topics = rule.text_or_texts("topic", "", 100, doc);
+    rule.require("topic");
     if !rule.has("topic") && !rule.is_describing() {
         rule.fail(
             "topic",
@@ -46,6 +47,11 @@ fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&st
             rule.fail("topic", error.to_string());
         }
     }
+    topics
+}
+
+fn read_rule(rule: &Section<'_>, resources: &[Resource], source_type: Option<&str>) -> RefreshRule {
+    let topics = read_topics(rule);
     let doc = "jq condition evaluated on the event (`.topic`, `.key`, `.body`, `.headers`). Other events are ignored.";
     let when = rule.optional_jq("when", "always", doc);
     let doc = "What to refresh: the `item` identified by `values`, an entire `partition`, or the `source` (a cycle). \

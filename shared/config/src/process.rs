@@ -9,6 +9,7 @@ use super::hooks::{read_events, read_hooks};
 use super::locations::read_backstage;
 use super::oidc::read_oidc;
 use super::reader::Section;
+use super::secrets::{KEY_VARIABLE, SEALING_KEY_FORM, sealing_keys};
 use super::settings::{
     DashboardSettings, DatabaseSettings, ExpressionSettings, LogFormat, PlanSettings, RetentionSettings,
     SchedulerSettings, Settings, TelemetrySettings, WorkerSettings,
@@ -122,7 +123,7 @@ fn read_dashboard(dashboard: &Section<'_>) -> DashboardSettings {
     let doc =
         "Address at which a trace can be viewed. `{trace_id}` is replaced by its id; jobs then link to their trace.";
     DashboardSettings {
-        trace_url: dashboard.parsed("trace_url", "`https://…{trace_id}`", "", doc, &trace_url),
+        trace_url: dashboard.parsed("trace_url", "`https://…{trace_id}`", "none", doc, &trace_url),
         oidc: read_oidc(dashboard),
     }
 }
@@ -137,9 +138,20 @@ fn trace_url(text: &str) -> Result<String, String> {
 
 fn read_secret_key(root: &Section<'_>) -> Option<Secret> {
     let doc = "Seals the secrets that Tideline stores, such as those of push subscriptions: 32 bytes in base64 or \
-               hexadecimal. Defaults to the environment variable `TIDELINE_SECRET_KEY`.";
-    let given = root.optional_secret("secret_key", doc);
-    given.or_else(|| root.environment("TIDELINE_SECRET_KEY").map(Secret::new))
+               hexadecimal. Of several keys, separated by commas, the first one seals and all of them unseal. Defaults \
+               to the environment variable `TIDELINE_SECRET_KEY`.";
+    let form = |text: &str| match sealing_keys(text) {
+        Some(_) => Ok(Secret::new(text)),
+        None => Err(SEALING_KEY_FORM.to_owned()),
+    };
+    let given = root.parsed_secret("secret_key", "secret", "not given", doc, &form);
+    if root.has("secret_key") {
+        return given;
+    }
+    let text = root.environment(KEY_VARIABLE)?;
+    form(&text)
+        .map_err(|wrong| root.fail_here(format!("the environment variable {KEY_VARIABLE} {wrong}")))
+        .ok()
 }
 
 fn read_public_url(root: &Section<'_>) -> Option<url::Url> {

@@ -14,6 +14,7 @@ use tideline_core::words::Secret;
 
 use super::place::{exists, is_inside, locate};
 use super::presets::Preset;
+use super::reference::KeyDoc;
 use super::yaml::{Kind, Node, Problem, join_key};
 
 /// What all sections of one reading share.
@@ -37,21 +38,6 @@ pub(super) struct Context<'a> {
     of_presets: RefCell<Vec<(String, Problem)>>,
     /// Every key that was read.
     pub(super) effective: RefCell<Effective>,
-}
-
-/// One documented key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct KeyDoc {
-    /// The section: `sources[].burst`; empty for the top level.
-    pub(super) section: String,
-    pub(super) key: String,
-    /// Only with: `type: http`.
-    pub(super) variant: String,
-    pub(super) kind: String,
-    /// Empty: required.
-    pub(super) default: String,
-    pub(super) range: String,
-    pub(super) doc: &'static str,
 }
 
 /// A declaration.
@@ -319,11 +305,20 @@ impl<'a> Section<'a> {
                 variant: self.variant.clone(),
                 kind: spec.kind.clone(),
                 default: spec.default.clone(),
+                required: false,
                 range: spec.range.clone(),
                 doc: spec.doc,
             };
             let mut keys = self.context.keys.borrow_mut();
-            if !keys.contains(&doc) {
+            let is_known = |known: &KeyDoc| {
+                let required = known.required;
+                *known
+                    == KeyDoc {
+                        required,
+                        ..doc.clone()
+                    }
+            };
+            if !keys.iter().any(is_known) {
                 keys.push(doc);
             }
         }
@@ -335,8 +330,16 @@ impl<'a> Section<'a> {
         given
     }
 
+    /// Documents a declared key as required. Whoever refuses a file without it says so, so that the two agree.
+    pub(super) fn require(&self, key: &str) {
+        let mut keys = self.context.keys.borrow_mut();
+        let of_this = |known: &&mut KeyDoc| known.is_at(&self.place, key, &self.variant);
+        keys.iter_mut().filter(of_this).for_each(|known| known.required = true);
+    }
+
     /// Notes that a required key is not given.
     pub(super) fn missing(&self, spec: &Spec) {
+        self.require(spec.key);
         if !self.broken.get() {
             self.fail(spec.key, format!("is missing; it must be given ({})", spec.kind));
         }

@@ -4,9 +4,31 @@
 use std::fmt::Write;
 
 use super::process::read_settings;
-use super::reader::{Context, KeyDoc};
+use super::reader::Context;
 
 const INTRODUCTION: &str = include_str!("introduction.md");
+
+/// One documented key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeyDoc {
+    /// The section: `sources[].burst`; empty for the top level.
+    pub(super) section: String,
+    pub(super) key: String,
+    /// Only with: `type: http`.
+    pub(super) variant: String,
+    pub(super) kind: String,
+    pub(super) default: String,
+    pub(super) required: bool,
+    pub(super) range: String,
+    pub(super) doc: &'static str,
+}
+
+impl KeyDoc {
+    /// Whether it is declared in this section, by this name, for this variant.
+    pub(super) fn is_at(&self, section: &str, key: &str, variant: &str) -> bool {
+        self.section == section && self.key == key && self.variant == variant
+    }
+}
 
 /// The whole page, in Markdown.
 #[must_use]
@@ -63,11 +85,7 @@ fn order(section: &str, keys: &[KeyDoc]) -> Vec<usize> {
 }
 
 fn row(key: &KeyDoc) -> String {
-    let default = match (key.default.as_str(), key.kind.as_str()) {
-        ("", "section") => "",
-        ("", _) => "**required**",
-        (default, _) => default,
-    };
+    let default = if key.required { "**required**" } else { &key.default };
     let with = if key.variant.is_empty() {
         String::new()
     } else {

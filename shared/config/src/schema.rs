@@ -5,8 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::reader::KeyDoc;
-use super::reference::declarations;
+use super::reference::{KeyDoc, declarations};
 
 /// The schema.
 #[must_use]
@@ -36,8 +35,7 @@ fn section(place: &str, declared: &Declared) -> Value {
             variant => format!("(type: {variant}) "),
         };
         property["description"] = json!(format!("{variant}{}", key.doc.replace('`', "")));
-        let needed = key.default.is_empty() && key.kind != "section" && key.variant.is_empty();
-        if needed {
+        if key.required && key.variant.is_empty() {
             required.push(key.key.clone());
         }
         // A key that several variants have is whatever any of them says.
@@ -66,26 +64,29 @@ fn property(place: &str, key: &KeyDoc, declared: &Declared) -> Value {
     match key.kind.as_str() {
         "section" => section_or_word(&inner, declared),
         "list of sections" => {
-            json!({ "type": "array", "items": section(&format!("{inner}[]"), declared) })
+            json!({ "type": ["array", "null"], "items": section(&format!("{inner}[]"), declared) })
         }
         "whole number" => number("integer", &key.range),
         "number" | "number or `none`" => number("number", &key.range),
         "`true` or `false`" => json!({ "anyOf": [{ "type": "boolean" }, variable()] }),
         "word" => words(&key.range),
         "size" | "duration" | "duration or `none`" => json!({ "type": ["string", "integer"] }),
-        "list of durations" => json!({ "type": "array", "items": { "type": ["string", "integer"] } }),
-        kind if kind.starts_with("list of") => json!({ "type": "array", "items": scalar() }),
+        "list of durations" => json!({ "type": ["array", "null"], "items": { "type": ["string", "integer"] } }),
+        "text or list of texts" => json!({ "anyOf": [scalar(), { "type": "array", "items": scalar() }] }),
+        kind if kind.starts_with("list of") => json!({ "type": ["array", "null"], "items": scalar() }),
         kind if kind.ends_with("or lists of texts") => {
             let values = json!({ "anyOf": [scalar(), { "type": "array", "items": scalar() }] });
-            json!({ "type": "object", "additionalProperties": values })
+            json!({ "type": ["object", "null"], "additionalProperties": values })
         }
-        kind if kind.starts_with("mapping of") => json!({ "type": "object", "additionalProperties": scalar() }),
+        kind if kind.starts_with("mapping of") => {
+            json!({ "type": ["object", "null"], "additionalProperties": scalar() })
+        }
         "any YAML" => json!({}),
         _ => scalar(),
     }
 }
 
-/// A section whose keys are all commented out is null; some may be just a word.
+/// A section whose keys are all commented out is null, as is a list without items; some may be just a word.
 fn section_or_word(place: &str, declared: &Declared) -> Value {
     let mut section = section(place, declared);
     section["type"] = json!(["object", "null"]);
@@ -135,10 +136,14 @@ fn words(range: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::json::to_json;
     use crate::reader::Context;
     use crate::yaml::parse;
+
+    static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| jsonschema::validator_for(&schema()).unwrap());
 
     fn folder() -> std::path::PathBuf {
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -146,13 +151,12 @@ mod tests {
 
     /// The errors of a YAML text, as an editor would show them.
     fn errors(text: &str) -> Vec<String> {
-        let validator = jsonschema::validator_for(&schema()).unwrap();
         let env = |name: &str| Some(format!("${{{name}}}"));
         let (root, problems) = parse(text);
         assert_eq!(problems, []);
         let context = Context::new(None, folder(), &env, &|_| Vec::new());
         let instance = to_json(&context, &root.unwrap(), "").unwrap();
-        validator
+        VALIDATOR
             .iter_errors(&instance)
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect()
@@ -180,6 +184,68 @@ mod tests {
         ] {
             let text = std::fs::read_to_string(folder().join(file)).unwrap();
             assert_eq!(errors(&text), Vec::<String>::new(), "{file}");
+        }
+    }
+
+    /// The blocks of YAML in the Markdown files of a folder, and where they are.
+    fn examples(folder: &std::path::Path) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|end| end == "md")) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let blocks = text.split("```yaml\n").skip(1).enumerate();
+            found.extend(blocks.map(|(index, block)| {
+                let block = block.split("```").next().unwrap_or_default().to_owned();
+                (format!("{}, block {}", file.display(), index + 1), block)
+            }));
+        }
+        found
+    }
+
+    #[test]
+    fn an_example_that_check_accepts_is_one_that_an_editor_accepts() {
+        let env =
+            |name: &str| (name != "TIDELINE_SECRET_KEY").then(|| "https://example.com/0123456789abcdef".to_owned());
+        let mut accepted = 0;
+        for (place, text) in [".", "docs", "docs/connectors"]
+            .iter()
+            .flat_map(|at| examples(&folder().join(at)))
+        {
+            let with_base = |key: &str| format!("{key}:\n{}", text.trim_end());
+            for text in [
+                text.clone(),
+                with_base("sources"),
+                with_base("hooks"),
+                with_base("targets"),
+            ] {
+                if crate::parse(&text, "t.yaml".as_ref(), &env).is_ok() {
+                    assert_eq!(errors(&text), Vec::<String>::new(), "{place}");
+                    accepted += 1;
+                }
+            }
+        }
+        assert!(accepted >= 15, "check accepts only {accepted} of the examples in docs");
+    }
+
+    #[test]
+    fn a_key_that_check_does_not_require_is_not_required_by_an_editor() {
+        for text in [
+            "dashboard: {}\n",
+            "sources:\n- { name: a, type: terraform, organization: acme, auth: { bearer: t } }\n",
+            "sources:\n- { name: a, type: terraform, organization: acme, workspaces: [a, b], tags: c, auth: { bearer: t } }\n",
+            "sources:\nhooks:\nworker:\n",
+        ] {
+            assert!(crate::parse(text, "t.yaml".as_ref(), &|_| None).is_ok(), "{text}");
+            assert_eq!(errors(text), Vec::<String>::new(), "{text}");
+        }
+        let found = errors("sources:\n- type: push\n  on: [{ when: .body }]\nbackstage: { locations: { pages: 3 } }\n");
+        for (at, key) in [
+            ("/sources/0:", "name"),
+            ("/sources/0/on/0:", "topic"),
+            ("/backstage/locations:", "key"),
+        ] {
+            let wanted = |error: &&String| error.starts_with(at) && error.contains(&format!("\"{key}\" is a required"));
+            assert!(found.iter().any(|error| wanted(&error)), "{at} {key}: {found:?}");
         }
     }
 

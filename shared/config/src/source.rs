@@ -41,14 +41,21 @@ fn read_name(source: &Section<'_>) -> String {
     let doc = "Unique name. Renaming creates a new source; the entities of the old one remain, marked as orphaned.";
     let range = "letters, digits, `-`, `_`, `.`; at most 63";
     let name = source.required_parsed("name", "text", range, doc, &|text| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if !text.is_empty() && text.len() <= 63 && text.chars().all(allowed) {
-            Ok(text.to_owned())
-        } else {
-            Err("must be 1 to 63 letters, digits, `-`, `_` or `.`".to_owned())
-        }
+        check_source_name(text).map(|()| text.to_owned())
     });
     name.unwrap_or_default()
+}
+
+/// Whether a source may have this name.
+///
+/// # Errors
+/// What is allowed.
+pub fn check_source_name(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !text.is_empty() && text.len() <= 63 && text.chars().all(allowed) {
+        return Ok(());
+    }
+    Err("must be 1 to 63 letters, digits, `-`, `_` or `.`".to_owned())
 }
 
 fn read_source(source: &Section<'_>, name: String) -> Option<SourceSettings> {

@@ -96,8 +96,7 @@ fn tokens_come_from_an_url_or_from_an_issuer_and_not_from_both() {
 
 #[test]
 fn a_handler_has_a_kind_of_its_own_and_a_secret() {
-    let settings =
-        parse("handlers:\n- kind: send-mail\n  url: https://m.example/jobs\n  secret: whsec_aaaa\n").unwrap();
+    let settings = parse("handlers:\n- kind: send-mail\n  url: https://m.example/jobs\n  secret: any-text\n").unwrap();
     assert_eq!(settings.handlers[0].kind, "send-mail");
     let errors = parse("handlers:\n- kind: refresh\n  url: https://m.example/jobs\n").unwrap_err();
     assert!(
@@ -110,6 +109,17 @@ fn a_handler_has_a_kind_of_its_own_and_a_secret() {
         errors
             .iter()
             .any(|error| error.contains("handlers[0].secret: is missing")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_malformed_standard_webhooks_secret_of_a_handler_is_refused() {
+    let errors =
+        parse("handlers:\n- kind: send-mail\n  url: https://m.example/jobs\n  secret: whsec_aaaa\n").unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(
+        errors[0].contains("handlers[0].secret: must be whsec_ and 24 to 64 bytes"),
         "{errors:?}"
     );
 }

@@ -11,6 +11,7 @@ use super::Examined;
 use super::auth::read_auth;
 use super::reader::{Section, Spec};
 use super::resource::placeholders;
+use super::secrets::check_signing_secret;
 use super::settings::{
     Auth, DriftAction, EnrichSettings, Follow, HandlerSettings, HttpTargetSettings, MicrocksSettings, OnInvalid,
     Removal, TargetKind, TargetSettings,
@@ -276,6 +277,7 @@ pub(super) fn read_handlers(root: &Section<'_>) -> Vec<HandlerSettings> {
         let doc = "Signing secret for requests (Standard Webhooks): `whsec_` followed by 24 to 64 bytes in base64, or \
                    any other text.";
         let secret = handler.required_secret("secret", doc);
+        check_signing_secret(handler, "secret", Some(&secret));
         let doc = "Maximum concurrent jobs per worker process for this program, in addition to `worker.concurrency`.";
         let concurrency = handler.count("concurrency", 4, 1..=64, doc);
         let doc = "How long the program may take to answer.";

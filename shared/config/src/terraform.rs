@@ -35,10 +35,10 @@ const WORKSPACE_ID: &str = "(.body.workspace_id // .body.details.workspace_id?)"
 
 pub(super) fn read_terraform(source: &Section<'_>) -> Option<TerraformSettings> {
     let organization = read_organization(source);
-    let doc = "Names of the workspaces to read; `*` matches any characters. Default: all that the token may see.";
-    let workspaces = source.text_or_texts("workspaces", 1_000, doc);
+    let doc = "Names of the workspaces to read; `*` matches any characters.";
+    let workspaces = source.text_or_texts("workspaces", "all that the token may see", 1_000, doc);
     let doc = "Only workspaces that have all of these tags: `name`, or `key:value` for a tag with a value.";
-    let tags = source.text_or_texts("tags", 100, doc);
+    let tags = source.text_or_texts("tags", "[]", 100, doc);
     let doc = "Only workspaces of this project: its name, or its id (`prj-…`).";
     let project = source.optional_text("project", "any", doc);
     let namespace = source.optional_text("namespace", "default", "Namespace of the entities.");
@@ -47,15 +47,15 @@ pub(super) fn read_terraform(source: &Section<'_>) -> Option<TerraformSettings> 
     let labels = source.text_map("labels", "mapping of texts", doc);
     check_labels(source, &labels);
     let doc = "Keys of a workspace's `key:value` tags that become labels of its entities; `*` matches any characters.";
-    let tag_labels = source.text_or_texts("labels_from_tags", 100, doc);
+    let tag_labels = source.text_or_texts("labels_from_tags", "[]", 100, doc);
     let (attributes, outputs) = read_shown(source);
     let doc = "Names of attributes and outputs that are never shown, besides those that suggest a secret; `*` matches \
                any characters.";
-    let sensitive = source.text_or_texts("sensitive", 1_000, doc);
+    let sensitive = source.text_or_texts("sensitive", "[]", 1_000, doc);
     let data_sources = source.flag("data_sources", false, "Also create entities for data sources.");
     let doc = "Workspaces whose state is accepted even if it no longer has any resources, has an older serial, or has \
                a new lineage with far fewer resources. Other workspaces then keep their entities.";
-    let accept_resets = source.text_or_texts("accept_resets", 1_000, doc);
+    let accept_resets = source.text_or_texts("accept_resets", "[]", 1_000, doc);
     let doc = "Hosts (`name` or `name:port`) from which states may be downloaded, besides the host of `base_url` and \
                `archivist.terraform.io` of HCP Terraform. No credentials are sent there.";
     let download_hosts = source.parsed_texts("download_hosts", "list of hosts", 100, doc, &host);
@@ -94,13 +94,12 @@ fn read_organization(source: &Section<'_>) -> Option<String> {
 
 /// The attributes and the outputs that are shown.
 fn read_shown(source: &Section<'_>) -> (Vec<String>, Vec<String>) {
-    let doc = "Attributes that entities show; `*` matches any characters. By default `arn`, `id`, `labels`, `location`, \
-               `name`, `region`, `self_link`, `tags` and `zone`. Never shown: what Terraform marks as sensitive, names that \
-               suggest a secret, and names listed in `sensitive`.";
-    let attributes = source.text_or_texts("attributes", 1_000, doc);
-    let doc = "Outputs that the entity of a workspace shows as annotations; `*` matches any characters. By default all \
-               that are not sensitive; `[]` for none.";
-    let outputs = source.text_or_texts("outputs", 1_000, doc);
+    let doc = "Attributes that entities show; `*` matches any characters. Never shown: what Terraform marks as sensitive, names \
+               that suggest a secret, and names listed in `sensitive`.";
+    let default = format!("[{}]", DEFAULT_ATTRIBUTES.join(", "));
+    let attributes = source.text_or_texts("attributes", &default, 1_000, doc);
+    let doc = "Outputs that the entity of a workspace shows as annotations; `*` matches any characters. `[]` for none.";
+    let outputs = source.text_or_texts("outputs", "all that are not sensitive", 1_000, doc);
     let or = |key: &str, given: Vec<String>, default: &[&str]| {
         if source.has(key) {
             given

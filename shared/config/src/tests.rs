@@ -444,3 +444,27 @@ proptest! {
 
 #[path = "http_tests.rs"]
 mod http;
+
+#[test]
+fn a_secret_key_that_seals_nothing_is_an_error_of_the_configuration() {
+    let wrong = errors_of("listen: none\nsecret_key: abc\n");
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(
+        wrong[0].starts_with("2:13 secret_key: must be 32 bytes in base64 or in 64"),
+        "{wrong:?}"
+    );
+    assert!(!wrong[0].contains("abc"), "{wrong:?}");
+    let parse_with = |text: &str, key: &'static str| {
+        let env = move |name: &str| (name == "TIDELINE_SECRET_KEY").then(|| key.to_owned());
+        parse(text, Path::new("t.yaml"), &env).map_err(|errors| errors.to_string())
+    };
+    let wrong = parse_with("", "abc").unwrap_err();
+    assert!(
+        wrong.contains("the environment variable TIDELINE_SECRET_KEY must be 32 bytes"),
+        "{wrong}"
+    );
+    let good = "07".repeat(32);
+    let settings = parse_with(&format!("secret_key: \"{good}\"\n"), "abc").unwrap();
+    assert_eq!(settings.secret_key.unwrap().reveal(), good);
+    assert!(parse_with("", " \n").unwrap().secret_key.is_none());
+}

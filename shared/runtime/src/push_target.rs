@@ -6,16 +6,14 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+pub use tideline_config::secrets::standard_webhook_key as signing_key;
+use tideline_config::secrets::{WEBHOOK_PREFIX, WEBHOOK_SECRET_FORM};
 use tideline_config::subscriptions::SubscriptionSettings;
 use tideline_core::words::Secret;
 use url::{Host, Url};
 
 use super::sealing::{Sealer, SealingError};
 
-/// The prefix of Standard Webhooks secrets.
-const SECRET_PREFIX: &str = "whsec_";
-/// Bytes of a secret, as Standard Webhooks says.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// Maximum length of a URL.
 const MAX_URL_BYTES: usize = 2_000;
 
@@ -47,7 +45,7 @@ impl PushTarget {
         check_url(&self.url, settings)?;
         match &self.secret {
             Some(secret) if signing_key(secret).is_none() => {
-                Err("secret must be whsec_ and 24 to 64 bytes in base64; omit it to have one generated".to_owned())
+                Err(format!("secret {WEBHOOK_SECRET_FORM}; omit it to have one generated"))
             }
             _ => Ok(()),
         }
@@ -138,17 +136,10 @@ pub fn forbidden(address: IpAddr) -> String {
     format!("{address} is a private or special address, which subscriptions.allow_networks does not allow")
 }
 
-/// The key that a secret of Standard Webhooks stands for; none: it is not such a secret.
-#[must_use]
-pub fn signing_key(secret: &Secret) -> Option<Vec<u8>> {
-    let bytes = STANDARD.decode(secret.reveal().strip_prefix(SECRET_PREFIX)?).ok()?;
-    SECRET_BYTES.contains(&bytes.len()).then_some(bytes)
-}
-
 /// A secret of Standard Webhooks of these random bytes.
 #[must_use]
 pub fn secret_of(bytes: [u8; 32]) -> Secret {
-    Secret::new(format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes)))
+    Secret::new(format!("{WEBHOOK_PREFIX}{}", STANDARD.encode(bytes)))
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use base64::engine::general_purpose::STANDARD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use tideline_config::secrets::{SEALING_KEY_BYTES, SEALING_KEY_FORM, sealing_keys};
 use tideline_core::words::Secret;
 
-/// The environment's variable with the key: 32 bytes in base64 or hexadecimal digits. Several keys, separated by
-/// commas: the first one seals, all of them open, so that a key can be replaced.
-pub const KEY_VARIABLE: &str = "TIDELINE_SECRET_KEY";
+/// The environment's variable with the key: 32 bytes in base64 or hexadecimal digits. Several keys, divided by commas: the
+/// first one seals, all of them open, so that a key can be replaced.
+pub use tideline_config::secrets::KEY_VARIABLE;
 
 /// Prefix of every sealed text: the version of the sealing format.
 const VERSION: &str = "v1.";
-const KEY_BYTES: usize = 32;
 
 /// Why a secret cannot be sealed or opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +27,8 @@ pub enum SealingError {
          of `openssl rand -base64 32`, the same for every process of the fleet"
     )]
     NoKey,
-    /// The key is invalid.
-    #[error("{KEY_VARIABLE} must be 32 bytes in base64 or in 64 hexadecimal digits; separate several keys with commas")]
+    /// The key is none.
+    #[error("{KEY_VARIABLE} {SEALING_KEY_FORM}")]
     BadKey,
     /// The stored text was sealed with another key or for another purpose, or was changed since.
     #[error(
@@ -64,8 +64,7 @@ impl Sealer {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let keys = text.split(',').map(|key| parse_key(key.trim()));
-        let keys: Vec<[u8; KEY_BYTES]> = keys.collect::<Result<_, _>>()?;
+        let keys = sealing_keys(text).ok_or(SealingError::BadKey)?;
         let digests = keys.first().map(|key| {
             let own = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"tideline digests");
             hmac::Key::new(hmac::HMAC_SHA256, own.as_ref())
@@ -130,13 +129,7 @@ impl Sealer {
     }
 }
 
-fn parse_key(text: &str) -> Result<[u8; KEY_BYTES], SealingError> {
-    let bytes = hex::decode(text).or_else(|_| STANDARD.decode(text));
-    let bytes = bytes.map_err(|_| SealingError::BadKey)?;
-    bytes.try_into().map_err(|_| SealingError::BadKey)
-}
-
-fn sealing_key(bytes: &[u8; KEY_BYTES]) -> Result<LessSafeKey, SealingError> {
+fn sealing_key(bytes: &[u8; SEALING_KEY_BYTES]) -> Result<LessSafeKey, SealingError> {
     let key = UnboundKey::new(&CHACHA20_POLY1305, bytes);
     Ok(LessSafeKey::new(key.map_err(|_| SealingError::BadKey)?))
 }

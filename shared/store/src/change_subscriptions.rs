@@ -95,7 +95,7 @@ pub(super) fn feed_start(start: EventStart, last: Sequence) -> Result<FeedPositi
         EventStart::Beginning => Ok(FeedPosition::START),
         EventStart::Now => Ok(FeedPosition::after(last)),
         EventStart::At(_) => Err(StoreError::Refused(
-            "the change feed has no timestamps: a subscription to changes starts now, or at the beginning".to_owned(),
+            "a subscription to changes cannot start at a time; it starts now, or at the beginning".to_owned(),
         )),
     }
 }

@@ -85,14 +85,14 @@ fn put_arguments(spec: &SubscriptionSpec, start: EventStart) -> Value {
 /// A subscription cannot change its kind: its outstanding events would make no sense.
 pub(super) fn other_kind(spec: &SubscriptionSpec) -> StoreError {
     let wanted = match (spec.kind, &spec.changes) {
-        (SubscriptionKind::Pull, None) => "pulled, of events",
-        (SubscriptionKind::Push, None) => "pushed, of events",
-        (SubscriptionKind::Pull, Some(_)) => "pulled, of changes",
-        (SubscriptionKind::Push, Some(_)) => "pushed, of changes",
+        (SubscriptionKind::Pull, None) => "pull subscription to events",
+        (SubscriptionKind::Push, None) => "push subscription to events",
+        (SubscriptionKind::Pull, Some(_)) => "pull subscription to changes",
+        (SubscriptionKind::Push, Some(_)) => "push subscription to changes",
     };
     StoreError::Refused(format!(
-        "subscription {}: the type of a subscription (pulled or pushed, events or changes) cannot be changed, and \
-         this one is not {wanted}; delete it first, or use another name",
+        "subscription {}: the type of a subscription (pull or push, events or changes) cannot be changed, and \
+         this one is not a {wanted}; delete it first, or use another name",
         spec.name
     ))
 }
@@ -128,7 +128,7 @@ pub(super) fn copy_of(event: EventRecord, now: Timestamp) -> Result<NewEvent, St
     let head = event.head;
     if head.verdict == Verdict::Own {
         return Err(StoreError::Refused(
-            "this is one of Tideline's own events, which are not repeated".to_owned(),
+            "Tideline's own events cannot be replayed".to_owned(),
         ));
     }
     Ok(NewEvent {

@@ -30,8 +30,8 @@ impl Standing {
     /// Why an approval does not apply: something else is held by now.
     pub(super) fn another_sweep(&self, cycle: CycleNumber, removals: u64) -> String {
         let held = self.held_cycle.zip(self.held_removals);
-        let now = held.map_or("no sweep is held".to_owned(), |(held, removals)| {
-            format!("the held sweep is that of cycle {held}, which would remove {removals} entities")
+        let now = held.map_or("has no held sweep".to_owned(), |(held, removals)| {
+            format!("holds the sweep of cycle {held}, which would remove {removals} entities")
         });
         format!(
             "{now}; the approval is for cycle {cycle} and {removals} entities. Look again, then approve what you see"
@@ -42,18 +42,18 @@ impl Standing {
         let orphaned = self.state == SourceState::Orphaned;
         match command {
             SourceCommand::Refresh(_) | SourceCommand::Pause if orphaned => {
-                Some("it is no longer in the configuration; sources reset --delete deletes its entities")
+                Some("is no longer in the configuration; sources reset --delete deletes its entities")
             }
             SourceCommand::Refresh(_) if self.pushed => {
-                Some("it is of type push: its entities are written by programs, so nothing is read")
+                Some("is of type push: its entities are written by programs, so nothing is read")
             }
-            SourceCommand::Resume if self.state != SourceState::Paused => Some("it is not paused"),
+            SourceCommand::Resume if self.state != SourceState::Paused => Some("is not paused"),
             SourceCommand::ApproveSweep { .. } | SourceCommand::RejectSweep if self.held_cycle.is_none() => {
-                Some("no sweep of it is held")
+                Some("has no held sweep")
             }
-            SourceCommand::ApproveSweep { .. } if orphaned => Some("it is no longer in the configuration"),
+            SourceCommand::ApproveSweep { .. } if orphaned => Some("is no longer in the configuration"),
             SourceCommand::RejectSweep if self.held_state == Some(CycleState::Sweeping) => {
-                Some("its sweep was approved and is in progress")
+                Some("is already sweeping: the sweep was approved")
             }
             _ => None,
         }

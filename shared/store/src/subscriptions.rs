@@ -382,7 +382,7 @@ impl Row {
             }
             SubscriptionCommand::Resume if record.state == SubscriptionState::Active => {
                 let name = &record.name;
-                return Err(StoreError::Refused(format!("subscription {name}: it is not paused")));
+                return Err(StoreError::Refused(format!("subscription {name} is not paused")));
             }
             SubscriptionCommand::Resume => {
                 record.state = SubscriptionState::Active;

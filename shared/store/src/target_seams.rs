@@ -28,7 +28,7 @@ impl TargetCommand {
         match (self, record.state) {
             (Self::Pause, _) => record.state = TargetState::Paused,
             (Self::Resume, TargetState::Active) => {
-                return Err(StoreError::Refused(format!("target {name}: it is not paused")));
+                return Err(StoreError::Refused(format!("target {name} is not paused")));
             }
             (Self::Resume, TargetState::Paused) => record.state = TargetState::Active,
             (Self::Resync, _) if !record.configured => {

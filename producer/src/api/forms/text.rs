@@ -43,7 +43,7 @@ impl Form {
         }
         Err(Problem::new(
             Code::InvalidRequest,
-            format!("{field} takes {}", self.says),
+            format!("{field} must be {}", self.says),
         ))
     }
 }
@@ -57,7 +57,7 @@ pub(crate) static EVENT: Form = form!(r"^[0-9]{1,18}$", "1 to 18 digits");
 /// What acknowledges an event, or a batch of changes.
 pub(crate) static ACK_ID: Form = form!(
     r"^(changes|[0-9]{1,18})\.-?[0-9]{1,19}$",
-    "what ack_id of an answer was"
+    "`ack_id` values returned by a pull"
 );
 
 /// The name of a token.
@@ -86,10 +86,7 @@ pub(crate) static REFERENCE: Form = form!(
 );
 
 /// Where a reader of the change feed stands. [`FeedPosition`](tideline_core::words::FeedPosition) checks it.
-pub(crate) static POSITION: Form = form!(
-    r"^\+?[0-9]{1,30}(-\+?[0-9]{1,30})?$",
-    "0, or what next of an answer was"
-);
+pub(crate) static POSITION: Form = form!(r"^\+?[0-9]{1,30}(-\+?[0-9]{1,30})?$", "0, or the `next` of a response");
 
 /// A moment.
 pub(crate) static TIME: Form = form!(
@@ -113,7 +110,7 @@ pub(crate) static TOPIC: Form = form!(
 /// The same, separated by commas.
 pub(crate) static TOPICS: Form = form!(
     r"^[^\u0000-\u0008\u000E-\u001F!-)+;-@\[-\^`{-\u0084\u0086-\u009F]*$",
-    "topics or patterns of topics, divided by commas"
+    "topics or patterns of topics, separated by commas"
 );
 
 /// The signing secret of a push. [`PushTarget`](tideline_runtime::push_target::PushTarget) checks it.
@@ -123,7 +120,7 @@ pub(crate) static PUSH_SECRET: Form = form!(
 );
 
 /// The `next_page_token` of a response.
-pub(crate) static PAGE_TOKEN: Form = form!(r"^[A-Za-z0-9_-]*$", "what next_page_token of an answer was");
+pub(crate) static PAGE_TOKEN: Form = form!(r"^[A-Za-z0-9_-]*$", "the `next_page_token` of a response");
 
 #[cfg(test)]
 pub(crate) fn all() -> [&'static Form; 13] {

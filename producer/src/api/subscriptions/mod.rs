@@ -16,7 +16,7 @@ use axum::response::Response;
 use serde::de::{Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 use tideline_core::rules::subscription_version;
-use tideline_core::words::{LogEnds, SubscriptionRecord};
+use tideline_core::words::{CHANGES_PUBLISHER, LogEnds, SubscriptionRecord};
 use tideline_store::{
     Deed, EventStart, Follower, FollowerSample, Performed, StoreError, SubscriptionAct, SubscriptionCommand,
 };
@@ -29,7 +29,7 @@ use utoipa_axum::routes;
 use super::extract::{Json as Body, Path, Query};
 use super::forms::text::START;
 use super::history::{HistoryQuery, last_hour, passed_since, progress};
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::role::{By, Operate, Read};
 use super::types::{Page, Progress, Subscription, Time};
 use super::{ApiRouter, ApiState, etag};
@@ -92,6 +92,15 @@ async fn history(
     by.principal.require_all_sources()?;
     let found = find(&api, &name).await?;
     progress(&api, Follower::Subscription, (&name, found.created_at), query.hours).await
+}
+
+/// Refuses to change or to pull the subscription of Tideline's own: what others took would not be published.
+fn refuse_reserved(name: &str) -> Result<(), Problem> {
+    if name != CHANGES_PUBLISHER {
+        return Ok(());
+    }
+    let why = format!("the name {name} is reserved: Tideline uses it to publish changes on NATS");
+    Err(Problem::new(Code::InvalidRequest, why))
 }
 
 async fn find(api: &ApiState, name: &str) -> Result<SubscriptionRecord, Problem> {

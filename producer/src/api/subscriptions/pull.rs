@@ -17,7 +17,7 @@ use tideline_runtime::telemetry::metrics;
 use utoipa::ToSchema;
 
 use super::limits::{MAX_ACK_IDS, MAX_SECONDS};
-use super::{changes, find};
+use super::{changes, find, refuse_reserved};
 use crate::api::ApiState;
 use crate::api::event_bell::EventBell;
 use crate::api::extract::{Json as Body, Path};
@@ -99,9 +99,11 @@ pub(super) async fn pull(
     Body(wanted): Body<Pull>,
 ) -> Result<Json<PullAnswer>, Problem> {
     by.principal.require_all_sources()?;
+    by.refuse_if_match()?;
     let max = records_of("max", wanted.max)?;
     let lease = seconds_of("lease", wanted.lease.unwrap_or(30), 1..=MAX_SECONDS)?;
     let wait = wait_of(wanted.wait)?;
+    refuse_reserved(&name)?;
     let subscription = find(&api, &name).await?;
     if subscription.kind == SubscriptionKind::Push {
         return Err(Problem::new(
@@ -297,6 +299,7 @@ pub(super) async fn ack(
     Body(wanted): Body<Ack>,
 ) -> Result<Json<Settled>, Problem> {
     by.principal.require_all_sources()?;
+    by.refuse_if_match()?;
     settle(&api, &name, wanted.ack_ids, &EventOutcome::Acked).await
 }
 
@@ -313,6 +316,7 @@ pub(super) async fn nack(
     Body(wanted): Body<Nack>,
 ) -> Result<Json<Settled>, Problem> {
     by.principal.require_all_sources()?;
+    by.refuse_if_match()?;
     let delay = seconds_of("delay", wanted.delay, 0..=MAX_SECONDS)?;
     let again = EventOutcome::Again {
         due_at: api.clock.now().plus(delay),

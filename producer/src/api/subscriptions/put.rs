@@ -19,7 +19,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use super::limits::{MAX_FILTER_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_IN_FLIGHT, MAX_OUTSTANDING, MAX_TOPICS};
-use super::{StartAt, find, shown};
+use super::{StartAt, find, refuse_reserved, shown};
 use crate::api::ApiState;
 use crate::api::extract::{Json as Body, Path};
 use crate::api::forms::text::NAME;
@@ -149,6 +149,7 @@ pub(super) async fn put(
 ) -> Result<Json<PutAnswer>, Problem> {
     by.principal.require_all_sources()?;
     NAME.check("a name", &name)?;
+    refuse_reserved(&name)?;
     let max_outstanding = wanted.max_outstanding.unwrap_or(1_000);
     if !(1..=MAX_OUTSTANDING).contains(&max_outstanding) {
         return Err(invalid(format!(

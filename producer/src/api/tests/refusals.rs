@@ -39,6 +39,50 @@ async fn an_act_that_the_token_does_not_allow_is_recorded_once_a_minute() {
 }
 
 #[tokio::test]
+async fn a_list_of_a_source_that_the_token_does_not_cover_is_no_empty_list() {
+    let bench = bench().await;
+    let limited = holder(Role::Read, &["team-*"]);
+    for path in [
+        "/v1/changes/newest?source=platform",
+        "/v1/entities?source=platform",
+        "/v1/jobs?source=platform",
+        "/v1/sources/platform",
+    ] {
+        let answer = bench.ask(limited.clone(), "GET", path, None, &[]).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (404, "unknown_source"),
+            "{path}"
+        );
+    }
+    assert_eq!(bench.get("/v1/changes/newest?source=platform").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reason_that_is_not_percent_encoded_is_refused() {
+    let bench = bench().await;
+    for (reason, status) in [
+        ("bad%ZZ", 400),
+        ("100%", 400),
+        ("%2", 400),
+        ("%FF", 400),
+        ("100%25%20sure", 202),
+    ] {
+        let path = "/v1/sources/platform/refresh";
+        let answer = bench
+            .ask(
+                holder(Role::Operate, &[]),
+                "POST",
+                path,
+                None,
+                &[("tideline-reason", reason)],
+            )
+            .await;
+        assert_eq!(answer.status, status, "{reason}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn an_act_on_a_source_or_job_that_does_not_exist_or_is_not_covered_is_recorded() {
     let bench = bench().await;
     let limited = holder(Role::Operate, &["team-*"]);

@@ -480,3 +480,22 @@ async fn a_reader_changes_nothing_of_a_subscription_and_replays_nothing() {
     let audited = done().await;
     assert_eq!((audited[1].0.as_str(), audited[1].1.as_str()), ("events.replay", "1"));
 }
+
+#[tokio::test]
+async fn the_subscription_that_publishes_changes_on_nats_cannot_be_replaced_or_pulled() {
+    let bench = bench_with_key().await;
+    let put = bench.put("nats-changes", json!({})).await;
+    assert_eq!(
+        (put.status, put.code().as_str()),
+        (400, "invalid_request"),
+        "{}",
+        put.body
+    );
+    assert!(put.body.contains("the name nats-changes is reserved"), "{}", put.body);
+    let path = "/v1/subscriptions/nats-changes/pull";
+    let pulled = bench
+        .ask(holder(Role::Operate, &[]), "POST", path, Some(json!({})), &[])
+        .await;
+    assert_eq!(pulled.status, 400, "{}", pulled.body);
+    assert_eq!(bench.put("nats-changes-2", json!({})).await.status, 200);
+}

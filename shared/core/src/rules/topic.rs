@@ -66,10 +66,7 @@ pub fn is_own_topic(topic: &str) -> bool {
 /// Why a topic, or the name of a hook that makes topics, is refused.
 #[must_use]
 pub fn own_topic_refusal() -> String {
-    format!(
-        "must not begin with {}: Tideline tells of itself there",
-        OWN_WORDS.join(", ")
-    )
+    format!("is reserved for Tideline's own events: {}", OWN_WORDS.join(", "))
 }
 
 /// What a provider calls a kind of event as part of a topic: `repo:push` is `repo.push`, white space is `-`.

@@ -99,6 +99,9 @@ pub struct TakenChanges {
     pub next_due: Option<Timestamp>,
 }
 
+/// The subscription with which Tideline itself publishes changes on NATS.
+pub const CHANGES_PUBLISHER: &str = "nats-changes";
+
 /// A subscription as it is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionSpec {

@@ -27,7 +27,7 @@ pub(super) async fn command_source(
             Ok(None) => return act.commit().await,
             Ok(Some(why)) => {
                 act.rollback().await?;
-                return Err(StoreError::Refused(format!("source {name}: {why}")));
+                return Err(StoreError::Refused(format!("source {name} {why}")));
             }
             Err(error) => tries.again(error).await?,
         }
@@ -43,7 +43,7 @@ pub(super) async fn command_in(
 ) -> Result<(), StoreError> {
     match command_once(act, name, command, now).await? {
         None => Ok(()),
-        Some(why) => Err(StoreError::Refused(format!("source {name}: {why}"))),
+        Some(why) => Err(StoreError::Refused(format!("source {name} {why}"))),
     }
 }
 
@@ -57,7 +57,7 @@ async fn command_once(
     match command {
         SourceCommand::Cancel => {
             let cancelled = act.cancel_running_cycle(found.id, BY_PERSON, now).await?;
-            return Ok((!cancelled).then(|| "no cycle of it is running".to_owned()));
+            return Ok((!cancelled).then(|| "has no running cycle".to_owned()));
         }
         SourceCommand::Reset | SourceCommand::ResetAndDelete => {
             act.cancel_running_cycle(found.id, RESET, now).await?;

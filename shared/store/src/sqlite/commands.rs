@@ -58,7 +58,7 @@ pub(super) async fn command_in(
         None => act(tx, &source, command, now).await?,
     };
     match refusal {
-        Some(why) => Err(StoreError::Refused(format!("source {name}: {why}"))),
+        Some(why) => Err(StoreError::Refused(format!("source {name} {why}"))),
         None => Ok(()),
     }
 }
@@ -86,7 +86,7 @@ async fn act(
             let cancelled = cancel_running_cycle(tx, source.id, BY_PERSON, now)
                 .await
                 .map_err(failed(ACT))?;
-            return Ok((!cancelled).then(|| "no cycle of it is running".to_owned()));
+            return Ok((!cancelled).then(|| "has no running cycle".to_owned()));
         }
         SourceCommand::Reset | SourceCommand::ResetAndDelete => reset(tx, source, now).await?,
         SourceCommand::ApproveSweep { cycle, removals } => {
