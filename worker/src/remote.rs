@@ -20,16 +20,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tideline_config::secrets::{WEBHOOK_SECRET_FORM, signing_key};
 use tideline_config::settings::{Auth, HandlerSettings};
 use tideline_core::clock::Clock;
 use tideline_core::rules::Ladder;
-use tideline_core::words::{ClaimedJob, Secret, Timestamp, Trigger};
+use tideline_core::words::{ClaimedJob, Timestamp, Trigger};
 
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};
 use crate::places::{Admission, Places};
@@ -115,7 +114,8 @@ impl RemoteHandler {
         );
         Ok(Self {
             client: client.map_err(|problems| format!("handler {}: {problems:?}", settings.kind))?,
-            key: signing_key(&settings.secret),
+            key: signing_key(&settings.secret)
+                .ok_or_else(|| format!("handler {}: secret: {WEBHOOK_SECRET_FORM}", settings.kind))?,
             places: Places::new(settings.concurrency, clock),
             settings,
         })
@@ -231,11 +231,4 @@ impl Handler for RemoteHandler {
             End::Permanent => Err(HandlerError::Permanent(answer.error)),
         }
     }
-}
-
-/// The bytes that a secret stands for: of `whsec_…` what its base64 says, else the text itself.
-fn signing_key(secret: &Secret) -> Vec<u8> {
-    let text = secret.reveal();
-    let decoded = text.strip_prefix("whsec_").and_then(|rest| STANDARD.decode(rest).ok());
-    decoded.unwrap_or_else(|| text.as_bytes().to_vec())
 }
