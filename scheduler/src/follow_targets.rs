@@ -279,10 +279,11 @@ impl FollowTargets {
         }
         let references: Vec<EntityRef> = wishes.keys().cloned().collect();
         let known = self.store.find_target_entities(&target.name, &references).await?;
-        let known: HashMap<EntityRef, Option<Fingerprint>> = known
+        let known: HashMap<EntityRef, (Option<Fingerprint>, bool)> = known
             .into_iter()
-            .map(|entity| (entity.reference, entity.fingerprint))
+            .map(|entity| (entity.reference, (entity.fingerprint, entity.error.is_some())))
             .collect();
+        let is_noted = matches!(target.kind, TargetKind::Microcks(_));
         let (mut requests, mut notes) = (Vec::new(), Vec::new());
         for (reference, (wish, cause)) in wishes {
             let print = match wish {
@@ -293,11 +294,12 @@ impl FollowTargets {
             // because another source has it.
             let is_news = match known.get(&reference) {
                 None => print.is_some(),
-                Some(before) => print.is_none() || *before != print,
+                // After a failure, even a change back to what an endpoint has is one: it ends the failure.
+                Some((before, has_failed)) => *has_failed && !is_noted || print.is_none() || *before != print,
             };
             if is_news {
                 requests.push(request(target, reference.clone(), (cause, round), Trigger::Schedule));
-                if matches!(target.kind, TargetKind::Microcks(_)) {
+                if is_noted {
                     notes.push(TargetNote {
                         reference,
                         fingerprint: print,

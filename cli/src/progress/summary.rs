@@ -6,9 +6,10 @@ use super::EndedCycle;
 use crate::commands::sources::cycle_state;
 use crate::output::{Grid, Piece, Tone, per_second, short, span};
 
-/// One row per cycle.
+/// One row per cycle. Malformed items have a column if there are any.
 pub(super) fn summary(ended: &[EndedCycle]) -> Grid {
-    let mut grid = Grid::new(&[
+    let has_malformed = ended.iter().any(|end| end.cycle.totals.malformed > 0);
+    let mut titles = vec![
         "source",
         "cycle",
         "state",
@@ -22,11 +23,13 @@ pub(super) fn summary(ended: &[EndedCycle]) -> Grid {
         "unchanged",
         "deleted",
         "held",
-        "reason",
-    ]);
+    ];
+    titles.extend(has_malformed.then_some("malformed"));
+    titles.push("reason");
+    let mut grid = Grid::new(&titles);
     for end in ended {
         let totals = &end.cycle.totals;
-        grid.row(vec![
+        let mut row = vec![
             end.source.as_str().into(),
             Piece::number(u64::try_from(end.cycle.number.0).unwrap_or_default()),
             cycle_state(end.cycle.state, end.cycle.reason.as_deref(), totals.has_gaps()),
@@ -40,8 +43,10 @@ pub(super) fn summary(ended: &[EndedCycle]) -> Grid {
             Piece::number(totals.unchanged),
             Piece::number_toned(totals.removed, Tone::Bad),
             Piece::number_toned(end.held, Tone::Warn),
-            short(end.cycle.reason.as_deref().unwrap_or_default(), 120).into(),
-        ]);
+        ];
+        row.extend(has_malformed.then(|| Piece::number_toned(totals.malformed, Tone::Bad)));
+        row.push(short(end.cycle.reason.as_deref().unwrap_or_default(), 120).into());
+        grid.row(row);
     }
     grid
 }
@@ -78,6 +83,17 @@ mod tests {
             },
             held: 7_400,
         };
+        let mut malformed = EndedCycle {
+            source: "other".into(),
+            cycle: end.cycle.clone(),
+            held: 0,
+        };
+        malformed.cycle.totals.malformed = 3;
+        let text = summary(&[malformed]).render(false, false);
+        assert!(
+            text.lines().next().unwrap().contains("MALFORMED") && text.contains(" 3"),
+            "{text}"
+        );
         let text = summary(&[end]).render(false, false);
         let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(

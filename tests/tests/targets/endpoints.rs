@@ -17,7 +17,7 @@ use sha2::Sha256;
 use tideline_core::clock::{Clock, SystemClock};
 use tideline_core::rules::fingerprint;
 use tideline_core::words::{FeedPosition, HTTP_TARGET_KIND, JobState, NewJob, Sequence, TargetPlace, Trigger};
-use tideline_store::{JobFilter, TargetCommand};
+use tideline_store::{JobFilter, TargetCommand, TargetEntityFilter};
 use tideline_tests::wait_until;
 use tokio::net::TcpListener;
 
@@ -342,6 +342,21 @@ async fn a_request_that_fails_is_sent_again_and_one_that_is_refused_waits_for_a_
         Ok::<_, anyhow::Error>(job)
     });
     assert!(parked.await.unwrap().last_error.unwrap().contains("422"));
+    // A change back to what the endpoint has ends the failure.
+    stage.write_api("cat", None, &spec(&["/a"]));
+    stage.cycle().await;
+    let mended = wait_until("the failure to end", LIMIT, async || {
+        let filter = TargetEntityFilter {
+            target: "search".into(),
+            failing: true,
+            limit: 10,
+            ..TargetEntityFilter::default()
+        };
+        let failing = stage.store.list_target_entities(&filter).await?;
+        ensure!(failing.is_empty(), "{failing:?}");
+        Ok(())
+    });
+    mended.await.unwrap();
     stage.remove("cat.yaml");
     stage.cycle().await;
     endpoint.has(&[("/e/api/default/cat", r#"{"gone":"cat"}"#)]).await;
