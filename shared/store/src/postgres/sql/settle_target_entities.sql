@@ -13,5 +13,7 @@ WITH settled AS MATERIALIZED (
         synced_at = coalesce(excluded.synced_at, e.synced_at)
 )
 SELECT s.reference FROM settled s
-JOIN target_entities e ON e.target = $1 AND e.reference = s.reference
+CROSS JOIN LATERAL (
+    SELECT e.fingerprint FROM target_entities e WHERE e.target = $1 AND e.reference = s.reference LIMIT 1
+) e
 WHERE e.fingerprint <> s.sent
