@@ -34,7 +34,9 @@ pub(super) struct StoredSecrets {
     /// When they were read last; held while they are read.
     read_at: Mutex<Timestamp>,
     /// How many readings have begun.
-    readings: AtomicU64,
+    begun: AtomicU64,
+    /// The newest reading that was completed.
+    completed: AtomicU64,
 }
 
 impl StoredSecrets {
@@ -45,7 +47,8 @@ impl StoredSecrets {
             store,
             verifier: RwLock::new(verifier),
             read_at: Mutex::new(Timestamp(0)),
-            readings: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
         }
     }
 
@@ -61,15 +64,15 @@ impl StoredSecrets {
     /// Reads the secrets, or waits for a reading that began after this call. A request right after the last reading waits
     /// briefly: a stranger's webhooks must not cost a store access each, nor keep out one that is signed with a new secret.
     async fn read_again(&self, now: Timestamp) -> bool {
-        let begun = self.readings.load(Ordering::Acquire);
+        let before = self.begun.load(Ordering::Acquire);
         let mut read_at = self.read_at.lock().await;
-        if self.readings.load(Ordering::Acquire) > begun {
+        if self.completed.load(Ordering::Acquire) > before {
             return true;
         }
         let wait = read_at.plus(READ_EVERY).since(now).min(READ_EVERY);
         tokio::time::sleep(wait).await;
         *read_at = now.plus(wait);
-        self.readings.fetch_add(1, Ordering::AcqRel);
+        let reading = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let sealed = match self.store.list_hook_secrets(&self.hook).await {
             Ok(sealed) => sealed,
             Err(error) => {
@@ -91,6 +94,7 @@ impl StoredSecrets {
         });
         let secrets: Vec<Secret> = opened.collect();
         self.verifier.write().set(secrets);
+        self.completed.store(reading, Ordering::Release);
         true
     }
 }
