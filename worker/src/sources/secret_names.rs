@@ -46,7 +46,7 @@ const PARTS: [&str; 37] = [
 ];
 
 /// Or if one of its words is one of these.
-const WORDS: [&str; 8] = ["pwd", "pw", "psk", "dsn", "otp", "pem", "pfx", "bearer"];
+const WORDS: [&str; 9] = ["pwd", "pw", "psk", "dsn", "otp", "pem", "pfx", "bearer", "creds"];
 
 /// Or if its last word, except for a number, is one of these: `db_pass`, but not `pass_through`.
 const LAST_WORDS: [&str; 3] = ["pass", "auth", "pin"];
@@ -132,7 +132,8 @@ pub(super) mod tests {
     use super::*;
 
     /// Names of secrets, as words.
-    pub(in crate::sources) const SECRETS: [&str; 34] = [
+    pub(in crate::sources) const SECRETS: [&str; 35] = [
+        "db creds",
         "connection string",
         "primary connection string",
         "account key",
