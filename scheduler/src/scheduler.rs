@@ -183,9 +183,7 @@ impl Scheduler {
             sources: Arc::clone(&self.sources),
         };
         on_wake("sweep cycles", Arc::new(sweep));
-        if let Some(evaluator) = &self.evaluator
-            && self.sources.values().any(|source| !source.on.is_empty())
-        {
+        if let Some(evaluator) = self.rules() {
             let (store, queue, clock) = (Arc::clone(store), Arc::clone(queue), Arc::clone(clock));
             let follow = FollowEvents::new(store, queue, clock, Arc::clone(evaluator), &self.sources);
             on_wake("follow events", Arc::new(follow));
@@ -243,10 +241,15 @@ impl Scheduler {
         spawn(runtime, "publish changes", UNREACHED, wake, Arc::new(changes));
     }
 
-    /// Who follows the log of events here.
+    /// What evaluates the rules of sources; none: there are no rules, or no events.
+    fn rules(&self) -> Option<&Arc<Evaluator>> {
+        let has_rules = self.sources.values().any(|source| !source.on.is_empty());
+        self.evaluator.as_ref().filter(|_| has_rules)
+    }
+
+    /// Names of the followers of the log of events that run here.
     fn followers(&self) -> Vec<&'static str> {
-        let has_rules = self.evaluator.is_some() && self.sources.values().any(|source| !source.on.is_empty());
-        let rules = has_rules.then_some(FollowEvents::NAME);
+        let rules = self.rules().map(|_| FollowEvents::NAME);
         let outlet = self.outlet.as_ref().map(|_| PublishEvents::NAME);
         rules.into_iter().chain(outlet).collect()
     }

@@ -68,7 +68,7 @@ struct JobView<'r> {
     trigger: Trigger,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Answer {
     outcome: End,
     #[serde(default)]
@@ -78,24 +78,14 @@ struct Answer {
     cursor: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum End {
+    #[default]
     Done,
     Again,
     Failed,
     Permanent,
-}
-
-impl Answer {
-    fn done() -> Self {
-        Self {
-            outcome: End::Done,
-            after_ms: 0,
-            error: String::new(),
-            cursor: None,
-        }
-    }
 }
 
 impl RemoteHandler {
@@ -176,7 +166,7 @@ impl RemoteHandler {
             });
         }
         if reply.body.trim_ascii().is_empty() {
-            return Ok(Answer::done());
+            return Ok(Answer::default());
         }
         serde_json::from_slice(&reply.body).map_err(|error| HandlerError::Transient {
             message: format!(

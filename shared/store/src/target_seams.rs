@@ -70,6 +70,11 @@ pub(super) fn keys_of(target: &str) -> (String, String) {
     (format!("{target}/"), format!("{target}0"))
 }
 
+/// A fingerprint as its column has it.
+pub(super) fn print_text(print: Option<Fingerprint>) -> Option<String> {
+    print.map(|print| print.to_string())
+}
+
 pub(super) fn no_target(name: &str) -> StoreError {
     StoreError::NotFound {
         what: "target",

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::burst::{Burst, BurstEnd};
 pub(crate) use self::failing::failed;
 pub use self::pages::{Sorted, sort_out};
+pub(crate) use self::reading::too_many_pages;
 use self::siblings::{ClaimSize, Siblings};
 use crate::attempt::INGEST_KIND;
 use crate::handler::{Attempt, Handler, HandlerError, Outcome};

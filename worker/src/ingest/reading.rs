@@ -177,11 +177,14 @@ impl Reader {
         if came_twice(self.kept_cursor, next) {
             return Some(circle(next));
         }
-        (self.next_page.saturating_add(1) >= most).then(|| {
-            let why = format!("the partition has more than {most} pages (max_pages); do its cursors never end?");
-            SourceError::new(ErrorClass::Permanent, why)
-        })
+        (self.next_page.saturating_add(1) >= most)
+            .then(|| SourceError::new(ErrorClass::Permanent, too_many_pages(most)))
     }
+}
+
+/// The reason for giving up a partition that has more pages than `max_pages`.
+pub(crate) fn too_many_pages(most: u32) -> String {
+    format!("the partition has more than {most} pages (max_pages); do its cursors never end?")
 }
 
 /// Waits for room for the page's entities. A page that exceeds the room takes all of it.

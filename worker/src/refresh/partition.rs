@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{Part, Ready, RefreshHandler};
 use crate::handler::{Attempt, HandlerError, Outcome};
-use crate::ingest::{Sorted, failed, sort_out};
+use crate::ingest::{Sorted, failed, sort_out, too_many_pages};
 use crate::source::{ErrorClass, Page, PageContent, PageRequest, Pass, SourceError};
 
 /// The progress of a partition: the job's cursor.
@@ -173,9 +173,7 @@ fn advance(place: &mut Place, next: Value, max_pages: u32) -> Result<(), Handler
     }
     place.page = place.page.saturating_add(1);
     if place.page >= max_pages {
-        return Err(HandlerError::Permanent(format!(
-            "the partition has more than {max_pages} pages (max_pages); do its cursors never end?"
-        )));
+        return Err(HandlerError::Permanent(too_many_pages(max_pages)));
     }
     place.kept = keep_cursor(place.kept, place.page, &text);
     place.cursor = Some(next);

@@ -172,19 +172,19 @@ impl PostgresStore {
     /// # Errors
     /// `Schema` names both versions.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
-        let mut act = self.reading("check the schema").await?;
-        match version(&mut act).await? {
-            Some(found) if found == newest() => Ok(()),
-            found => Err(differs(found.unwrap_or(0))),
-        }
+        self.check_version(|found| found == newest()).await
     }
 
     /// As [`check_schema`](Self::check_schema) for a process that runs: a newer program may have migrated the database since, and
     /// this one goes on until it is replaced.
     pub(super) async fn check_schema_since_start(&self) -> Result<(), StoreError> {
+        self.check_version(|found| found >= newest()).await
+    }
+
+    async fn check_version(&self, is_right: impl Fn(i64) -> bool + Send) -> Result<(), StoreError> {
         let mut act = self.reading("check the schema").await?;
         match version(&mut act).await? {
-            Some(found) if found >= newest() => Ok(()),
+            Some(found) if is_right(found) => Ok(()),
             found => Err(differs(found.unwrap_or(0))),
         }
     }

@@ -10,7 +10,7 @@ use super::PostgresStore;
 use super::act::Act;
 use super::error::broken;
 use super::rows::{column, count, moment, small, storable};
-use crate::target_seams::{keys_of, no_target};
+use crate::target_seams::{keys_of, no_target, print_text};
 use crate::{
     StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetSettled, TargetStore,
 };
@@ -335,10 +335,6 @@ fn print(row: &PgRow, name: &'static str) -> Result<Option<Fingerprint>, StoreEr
         Fingerprint::from_hex(text).ok_or_else(|| broken("read a fingerprint", "it has not 64 hex digits".to_owned()))
     };
     text.map(parse).transpose()
-}
-
-fn print_text(print: Option<Fingerprint>) -> Option<String> {
-    print.map(|print| print.to_string())
 }
 
 fn reference(row: &PgRow) -> Result<EntityRef, StoreError> {

@@ -7,7 +7,7 @@ use sqlx::{Row, query};
 use super::failure::failed;
 use super::rows::{count, moment, optional_moment, reference, to_json, undecodable, word, word_of};
 use super::{SqliteStore, begin, commit, sql};
-use crate::target_seams::{keys_of, no_target};
+use crate::target_seams::{keys_of, no_target, print_text};
 use crate::{
     StoreError, TargetCommand, TargetEntityFilter, TargetNote, TargetObjectFilter, TargetSettled, TargetStore,
 };
@@ -349,10 +349,6 @@ fn print(row: &SqliteRow, index: usize) -> Result<Option<Fingerprint>, sqlx::Err
     let text: Option<&str> = row.try_get(index)?;
     let parse = |text: &str| Fingerprint::from_hex(text).ok_or_else(|| undecodable("a fingerprint has 64 hex digits"));
     text.map(parse).transpose()
-}
-
-fn print_text(print: Option<Fingerprint>) -> Option<String> {
-    print.map(|print| print.to_string())
 }
 
 fn entity(row: &SqliteRow) -> Result<TargetEntity, sqlx::Error> {
